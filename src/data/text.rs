@@ -1,0 +1,154 @@
+//! Text that is cheap to hold: borrowed from memory that lives as long as the process, or shared.
+//!
+//! Records with owned strings cost an allocation on one thread and a free on another, and that, not the
+//! work on them, is what limits a stream of such records. A [`Text`] is two words and a tag. It refers either
+//! to bytes that are never freed (a constant, a file that stays mapped) or to a shared allocation that
+//! many texts may have in common; cloning it never copies its bytes.
+//!
+//! The bytes are UTF-8 by convention, not by proof: a decoder that hands out a text from a mapped
+//! file does not read it. [`Text::as_str`] checks, and replaces what is not UTF-8.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// An immutable string that is cheap to clone, to move and to drop.
+///
+/// Two texts compare and hash by their bytes, wherever these lie.
+///
+/// ```
+/// use highwater::data::Text;
+/// let constant = Text::constant("Google");
+/// let owned = Text::from(String::from("Google"));
+/// assert_eq!(constant, owned);
+/// assert_eq!(owned.as_str(), "Google");
+/// ```
+#[derive(Clone)]
+pub struct Text(Bytes);
+
+#[derive(Clone)]
+enum Bytes {
+    Constant(&'static [u8]),
+    Shared(Arc<[u8]>),
+}
+
+impl Text {
+    /// A text over bytes that are never freed.
+    pub const fn constant(text: &'static str) -> Text {
+        Text(Bytes::Constant(text.as_bytes()))
+    }
+
+    /// A text over bytes that are never freed and have not been checked to be UTF-8.
+    pub const fn from_static_bytes(bytes: &'static [u8]) -> Text {
+        Text(Bytes::Constant(bytes))
+    }
+
+    /// The bytes.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Bytes::Constant(bytes) => bytes,
+            Bytes::Shared(bytes) => bytes,
+        }
+    }
+
+    /// The text; bytes that are not UTF-8 show as U+FFFD. Costs a pass over the bytes.
+    pub fn as_str(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.as_bytes())
+    }
+
+    /// The number of bytes.
+    pub fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// True if there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Default for Text {
+    fn default() -> Text {
+        Text::constant("")
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Text {
+        Text(Bytes::Shared(text.into_bytes().into()))
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Text {
+        Text(Bytes::Shared(text.as_bytes().into()))
+    }
+}
+
+impl PartialEq for Text {
+    #[inline]
+    fn eq(&self, other: &Text) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Text {}
+
+impl PartialEq<str> for Text {
+    fn eq(&self, other: &str) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl PartialEq<&str> for Text {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Text) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Text) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.as_str())
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.as_str(), f)
+    }
+}
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
+        String::deserialize(deserializer).map(Text::from)
+    }
+}

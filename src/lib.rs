@@ -1,0 +1,4 @@
+//! Highwater.
+pub mod data;
+#[cfg(feature = "nexmark")]
+pub mod nexmark;
