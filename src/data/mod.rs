@@ -1,3 +1,12 @@
-//! What flows: records, changes, and the bytes they are made of.
+//! What flows: values with their stamps, changes with their signs, and the text in them.
+
+mod change;
+mod hash;
+mod record;
 mod text;
+
+pub use change::{Change, Diff, consolidate};
+pub use hash::{Hash64, hash64};
+pub(crate) use hash::worker_of;
+pub use record::{Data, Exchange, Key, Record, Stamp};
 pub use text::Text;

@@ -1,0 +1,66 @@
+//! The only place where wall-clock time enters.
+//!
+//! Everything that waits, ticks or measures asks a [`Clock`]. A program runs on [`Clock::system`]; a test holds a
+//! [`Clock::manual`] and moves it by hand, and then the run depends on nothing but its input.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Reads the time that has passed since the clock was made. Cloning shares the clock.
+#[derive(Clone, Debug)]
+pub struct Clock(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    System(Instant),
+    Manual(Arc<AtomicU64>),
+}
+
+impl Clock {
+    /// The machine's monotonic clock, counting from now.
+    pub fn system() -> Clock {
+        Clock(Kind::System(instant()))
+    }
+
+    /// A clock that stands still until [`advance`](Clock::advance) moves it.
+    pub fn manual() -> Clock {
+        Clock(Kind::Manual(Arc::new(AtomicU64::new(0))))
+    }
+
+    /// The time since the clock was made. Costs 20 to 50 nanoseconds on the system clock.
+    #[inline]
+    pub fn now(&self) -> Duration {
+        match &self.0 {
+            Kind::System(start) => start.elapsed(),
+            Kind::Manual(nanos) => Duration::from_nanos(nanos.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Moves a manual clock forward. Does nothing to the system clock.
+    pub fn advance(&self, by: Duration) {
+        if let Kind::Manual(nanos) = &self.0 {
+            nanos.fetch_add(by.as_nanos() as u64, Ordering::SeqCst);
+        }
+    }
+}
+
+/// An instant of the machine's monotonic clock, for interfaces that want one.
+#[allow(clippy::disallowed_methods)]
+pub(crate) fn instant() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_only_by_hand() {
+        let clock = Clock::manual();
+        let same = clock.clone();
+        assert_eq!(clock.now(), Duration::ZERO);
+        same.advance(Duration::from_millis(3));
+        assert_eq!(clock.now(), Duration::from_millis(3));
+    }
+}

@@ -1,0 +1,97 @@
+//! How a job runs: settings, each with its meaning and its limit.
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::time::Epochs;
+
+/// The most workers that one process runs.
+pub const MAX_WORKERS: usize = 256;
+
+/// How a job runs.
+///
+/// ```
+/// use highwater::config::Options;
+/// use highwater::time::Epochs;
+/// let options = Options::default().workers(4).epochs(Epochs::records(100_000));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(crate) workers: usize,
+    pub(crate) epochs: Epochs,
+    pub(crate) limits: Limits,
+    pub(crate) clock: Clock,
+}
+
+/// How far a source may run ahead of the sinks.
+///
+/// This is the backpressure. The queues between operators are unbounded, so the only way to bound memory is
+/// to admit no more than the job has room for: a source that has reached a limit waits until the probe at the sinks moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Epochs that a source has left and the sinks have not completed.
+    pub(crate) epochs: usize,
+    /// Bytes that a worker's source has emitted in such epochs and the current one, counting a record as its size in memory.
+    pub(crate) bytes: usize,
+}
+
+impl Default for Options {
+    /// One worker, epochs of 10 milliseconds, at most 4 epochs and 64 MiB for each source and worker in flight.
+    fn default() -> Options {
+        let limits = Limits { epochs: 4, bytes: 64 << 20 };
+        Options { workers: 1, epochs: Epochs::default(), limits, clock: Clock::system() }
+    }
+}
+
+impl Options {
+    /// The number of worker threads, 1 to [`MAX_WORKERS`]. Each runs the whole dataflow on its share of the keys and splits.
+    pub fn workers(mut self, workers: usize) -> Options {
+        self.workers = workers;
+        self
+    }
+
+    /// When an epoch ends.
+    pub fn epochs(mut self, epochs: Epochs) -> Options {
+        self.epochs = epochs;
+        self
+    }
+
+    /// How many epochs a source may run ahead of the sinks; at least 1.
+    pub fn max_epochs_in_flight(mut self, epochs: usize) -> Options {
+        self.limits.epochs = epochs;
+        self
+    }
+
+    /// How many bytes each worker's source may run ahead of the sinks; at least 1. A record counts as its size in memory, without what it
+    /// points to.
+    pub fn max_bytes_in_flight(mut self, bytes: usize) -> Options {
+        self.limits.bytes = bytes;
+        self
+    }
+
+    /// The clock that epochs and waiting follow.
+    pub fn clock(mut self, clock: Clock) -> Options {
+        self.clock = clock;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.workers == 0 || self.workers > MAX_WORKERS {
+            return Err(Error::config(format!(
+                "a job cannot run on {} workers: choose 1 to {MAX_WORKERS}",
+                self.workers
+            )));
+        }
+        if self.limits.epochs == 0 || self.limits.bytes == 0 {
+            return Err(Error::config("a source must be allowed at least 1 epoch and 1 byte in flight"));
+        }
+        match self.epochs.0 {
+            crate::time::Policy::Every(interval) if interval < Duration::from_millis(1) => {
+                Err(Error::config(format!("an epoch cannot be as short as {interval:?}: choose 1 ms or more")))
+            }
+            crate::time::Policy::Records(0) => Err(Error::config("an epoch needs at least 1 record")),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Sources and sinks: where records come from and where they go.
+
+mod collection;
+mod read;
+mod sink;
+mod source;
+
+pub use collection::{Collected, Collection};
+pub use sink::{Sink, Writer};
+pub use source::{Malformed, OnMalformed, Reader, Source, Split, Status};
+pub use read::{AtSource, Timed};
+pub use collection::{CollectionReader, Current, Numbered};
+pub use read::Timestamps;
+pub use source::Position;

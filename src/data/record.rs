@@ -1,0 +1,70 @@
+//! A value in a stream, with what the engine must know of it.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::Deserialize;
+
+use crate::time::EventTime;
+
+/// What can flow between operators of one worker.
+pub trait Data: Clone + Send + Sync + 'static {}
+impl<T: Clone + Send + Sync + 'static> Data for T {}
+
+/// What can flow between workers, and so between processes, and what can be kept as state.
+pub trait Exchange: Data + Serialize + DeserializeOwned {}
+impl<T: Data + Serialize + DeserializeOwned> Exchange for T {}
+
+/// What state can be kept by.
+///
+/// Keys are routed and looked up by their [`Hash`] and kept in their [`Ord`]; both must agree with [`Eq`].
+pub trait Key: Exchange + Hash + Ord + Debug {}
+impl<T: Exchange + Hash + Ord + Debug> Key for T {}
+
+/// When a record happened, and how far its split had come when it was emitted.
+///
+/// The watermark in a stamp makes event time deterministic. Whether a record is late for something that ends at `t` is decided by
+/// `watermark >= t`, and the watermark of a split is a function of what the split gave before. How far other splits,
+/// workers and the dataflow have come plays no part, so the same input has the same late records on
+/// any number of workers, in any interleaving, and in a replay.
+///
+/// The decision is always possible: an operator's input frontier is at or below the watermark of every split, so a
+/// record that is not late by its stamp never finds that what it belongs to has been closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Stamp {
+    /// When it happened: event time in milliseconds.
+    pub timestamp: EventTime,
+    /// The split had promised that nothing older than this would come.
+    pub watermark: EventTime,
+}
+
+impl Stamp {
+    /// The stamp of a record without event time.
+    pub const UNTIMED: Stamp = Stamp { timestamp: EventTime::MIN, watermark: EventTime::MIN };
+
+    /// True if a record with this stamp comes too late for something that was complete when no record before `end`
+    /// could come any more.
+    #[inline]
+    pub fn is_late_for(&self, end: EventTime) -> bool {
+        self.watermark >= end
+    }
+}
+
+/// A value and its stamp.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Record<T> {
+    /// The value.
+    pub value: T,
+    /// When it happened and how far its split had come.
+    pub stamp: Stamp,
+}
+
+impl<T> Record<T> {
+    /// A value with its stamp.
+    #[inline]
+    pub fn new(value: T, stamp: Stamp) -> Record<T> {
+        Record { value, stamp }
+    }
+}

@@ -1,0 +1,65 @@
+//! Counters and gauges: what a running job tells about itself.
+//!
+//! A metric belongs to an operator and is shared by its instances on all workers. Operators touch it once for each batch or
+//! activation, never for each record.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The metrics of a job. Cloning shares them.
+#[derive(Clone, Default)]
+pub struct Metrics(Arc<Mutex<BTreeMap<(String, &'static str), Metric>>>);
+
+/// A number that all workers see: a count if it is only added to, a gauge if it is set.
+#[derive(Clone, Default)]
+pub struct Metric(Arc<AtomicI64>);
+
+impl Metric {
+    /// Adds to it.
+    pub fn add(&self, count: i64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Sets it.
+    pub fn set(&self, value: i64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Reads it.
+    pub fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+impl Metrics {
+    /// The metric of an operator by its name; it is made when first asked for.
+    pub fn metric(&self, operator: &str, name: &'static str) -> Metric {
+        let mut metrics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        metrics.entry((operator.to_owned(), name)).or_default().clone()
+    }
+
+    /// All metrics with their values: operator, name, value.
+    pub fn read(&self) -> Vec<(String, &'static str, i64)> {
+        let metrics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        metrics.iter().map(|((operator, name), metric)| (operator.clone(), *name, metric.get())).collect()
+    }
+
+    /// The sum of the metrics of this name over all operators.
+    pub fn sum(&self, name: &str) -> i64 {
+        self.read().iter().filter(|(_, n, _)| *n == name).map(|(_, _, value)| value).sum()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.read()).finish()
+    }
+}

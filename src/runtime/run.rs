@@ -1,0 +1,164 @@
+//! The worker threads of a job: how they start, step, fail together and end.
+//!
+//! The engine steps the workers itself instead of handing them to timely's `execute`. A worker that panics or fails leaves a note that
+//! all others read between two steps, so one fault ends the job within milliseconds; timely alone would let the
+//! survivors wait for ever. Nothing catches a panic and steps on: what a dataflow says after one cannot be trusted.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use timely::WorkerConfig;
+use timely::communication::{Allocator, WorkerGuards, initialize_from};
+use timely::worker::Worker;
+
+use crate::clock;
+use crate::config::Options;
+use crate::error::{Error, ErrorKind, Result};
+use crate::metric::Metrics;
+use crate::stream::{Job, Shared, WorkerContext};
+use crate::time::Time;
+
+/// The longest that a worker sleeps before it looks whether another has failed.
+const NAP: Duration = Duration::from_millis(20);
+
+impl Job {
+    /// Runs the job on one worker with the default [`Options`], until all input is read and all results are out.
+    ///
+    /// # Errors
+    ///
+    /// If a source or a sink fails, or user code panics. Output may then be incomplete.
+    pub fn run(&self) -> Result<Summary> {
+        self.run_with(Options::default())
+    }
+
+    /// Runs the job, until all input is read and all results are out.
+    ///
+    /// # Errors
+    ///
+    /// If an option makes no sense, a source or a sink fails, or user code panics.
+    pub fn run_with(&self, options: Options) -> Result<Summary> {
+        self.start(options)?.join()
+    }
+
+    /// Starts the job and returns at once.
+    ///
+    /// # Errors
+    ///
+    /// If an option makes no sense, or a source or a sink is not there.
+    pub fn start(&self, options: Options) -> Result<Running> {
+        options.check()?;
+        if !self.graph.nodes().iter().any(|node| node.kind == "sink") {
+            return Err(Error::config("the job has no sink, so it would compute nothing: add one, or discard()"));
+        }
+        self.graph.prepare(options.workers)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new(Shared::new(&options, self.metrics.clone(), Arc::clone(&stop)));
+        let communication = match options.workers {
+            1 => timely::CommunicationConfig::Thread,
+            workers => timely::CommunicationConfig::Process(workers),
+        };
+        let (builders, others) = communication.try_build().map_err(Error::config)?;
+        let (job, known) = (self.clone(), Arc::clone(&shared));
+        let workers = initialize_from(builders, others, move |allocator| work_or_fail(&job, allocator, &known));
+        let workers = workers.map_err(Error::config)?;
+        Ok(Running { workers, shared, stop, metrics: self.metrics.clone() })
+    }
+}
+
+/// A job that runs.
+pub struct Running {
+    workers: WorkerGuards<()>,
+    shared: Arc<Shared>,
+    stop: Arc<AtomicBool>,
+    metrics: Metrics,
+}
+
+/// How a job has run.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Wall-clock time from start to end.
+    pub elapsed: Duration,
+    /// What was counted.
+    pub metrics: Metrics,
+}
+
+impl Running {
+    /// Asks the job to end: sources stop where they are, and what they have emitted is completed.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// What asks the job to end, to be set by a signal handler.
+    pub fn stopper(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    /// True if all workers are through.
+    pub fn is_finished(&self) -> bool {
+        self.shared.finished.load(Ordering::Acquire) == self.shared.workers
+    }
+
+    /// The first epoch that is not complete.
+    pub fn open_epoch(&self) -> u64 {
+        self.shared.open_epoch.load(Ordering::Relaxed)
+    }
+
+    /// What the job counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Waits until the job has ended.
+    ///
+    /// # Errors
+    ///
+    /// The first error of a source, a sink or user code.
+    pub fn join(self) -> Result<Summary> {
+        // A worker's panic is caught and told as an error, so its thread has none.
+        drop(self.workers);
+        match self.shared.take_failure() {
+            Some(error) => Err(error),
+            None => Ok(Summary { elapsed: self.shared.clock.now(), metrics: self.metrics }),
+        }
+    }
+}
+
+fn work_or_fail(job: &Job, allocator: Allocator, shared: &Arc<Shared>) {
+    let index = allocator.index();
+    let work = || work(job, allocator, shared);
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        let text = text.unwrap_or_else(|| "a panic without a message".to_owned());
+        shared.fail(Error::new(ErrorKind::Panic, format!("worker {index} panicked: {text}")));
+    }
+    shared.finished.fetch_add(1, Ordering::AcqRel);
+}
+
+fn work(job: &Job, allocator: Allocator, shared: &Arc<Shared>) {
+    let index = allocator.index();
+    let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(clock::instant()));
+    let context = WorkerContext {
+        index,
+        shared: Arc::clone(shared),
+        probe: Default::default(),
+        awaiting: Rc::new(RefCell::new(Vec::new())),
+    };
+    worker.dataflow::<Time, _, _>(|scope| job.graph.lower(scope, context.clone()));
+    let mut open = 0;
+    while worker.has_dataflows() && !shared.has_failed() {
+        worker.step_or_park(Some(NAP));
+        let now_open = context.open_epoch();
+        if now_open != open {
+            open = now_open;
+            shared.open_epoch.fetch_max(open, Ordering::Relaxed);
+            for source in context.awaiting.borrow().iter() {
+                source.activate();
+            }
+        }
+    }
+}

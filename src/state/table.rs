@@ -1,0 +1,159 @@
+//! The hash table in front of an arrangement.
+
+use std::hash::Hash;
+
+use hashbrown::HashTable;
+
+use crate::data::hash64;
+
+/// A hash table whose entries keep their place: a slot number stays valid until its entry is removed.
+///
+/// Entries lie in one vector in order of arrival, and the index holds only their numbers. So a list of touched entries is a
+/// list of small numbers, emptying the table hands out the vector as it is, and growing never moves more than the index.
+pub(crate) struct Table<K, V> {
+    index: HashTable<u32>,
+    entries: Vec<Option<(K, V)>>,
+    free: Vec<u32>,
+}
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Table<K, V> {
+        Table { index: HashTable::new(), entries: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<K: Hash + Eq, V> Table<K, V> {
+    /// The number of entries.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Finds `key` and hands its value and `input` to `update`, or makes a value of `input`.
+    #[inline]
+    pub(crate) fn upsert<I>(
+        &mut self,
+        key: K,
+        input: I,
+        insert: impl FnOnce(I) -> V,
+        update: impl FnOnce(&mut V, I),
+    ) -> Slot {
+        let hash = hash64(&key);
+        match self.find(hash, &key) {
+            Some(slot) => {
+                update(&mut self.get_mut(slot).1, input);
+                slot
+            }
+            None => self.insert(hash, key, insert(input)),
+        }
+    }
+
+    /// The slot of `key`, if it has an entry.
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, key: &K) -> Option<Slot> {
+        let entries = &self.entries;
+        let holds = |slot: &u32| matches!(&entries[*slot as usize], Some((k, _)) if k == key);
+        self.index.find(hash, holds).map(|slot| Slot(*slot))
+    }
+
+    /// Adds an entry for a key that has none.
+    pub(crate) fn insert(&mut self, hash: u64, key: K, value: V) -> Slot {
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.entries[slot as usize] = Some((key, value));
+                slot
+            }
+            None => {
+                self.entries.push(Some((key, value)));
+                (self.entries.len() - 1) as u32
+            }
+        };
+        let entries = &self.entries;
+        self.index.insert_unique(hash, slot, |slot| match &entries[*slot as usize] {
+            Some((key, _)) => hash64(key),
+            None => 0,
+        });
+        Slot(slot)
+    }
+
+    /// The entry in a slot.
+    ///
+    /// # Panics
+    ///
+    /// If the slot's entry was removed.
+    #[inline]
+    pub(crate) fn get(&self, slot: Slot) -> &(K, V) {
+        match &self.entries[slot.0 as usize] {
+            Some(entry) => entry,
+            None => unreachable!("slot {} is vacant", slot.0),
+        }
+    }
+
+    /// The entry in a slot, to be changed. The key must keep its hash.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, slot: Slot) -> &mut (K, V) {
+        match &mut self.entries[slot.0 as usize] {
+            Some(entry) => entry,
+            None => unreachable!("slot {} is vacant", slot.0),
+        }
+    }
+
+    /// Removes the entry in a slot.
+    pub(crate) fn remove(&mut self, slot: Slot) -> Option<(K, V)> {
+        let entry = self.entries[slot.0 as usize].take()?;
+        if let Ok(found) = self.index.find_entry(hash64(&entry.0), |other| *other == slot.0) {
+            found.remove();
+        }
+        self.free.push(slot.0);
+        Some(entry)
+    }
+
+    /// Takes all entries out, in order of arrival, and keeps the memory.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (K, V)> + '_ {
+        self.index.clear();
+        self.free.clear();
+        self.entries.drain(..).flatten()
+    }
+
+    /// The entries, in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(K, V)> {
+        self.entries.iter().flatten()
+    }
+}
+
+/// The place of an entry in a [`Table`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(u32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn a_table_agrees_with_a_map(steps in proptest::collection::vec((0..40u32, 0..4u8), 0..400)) {
+            let mut table = Table::default();
+            let mut oracle = BTreeMap::new();
+            for (key, step) in steps {
+                if step == 0 {
+                    let removed = table.find(hash64(&key), &key).and_then(|slot| table.remove(slot));
+                    prop_assert_eq!(removed, oracle.remove(&key).map(|value| (key, value)));
+                } else {
+                    table.upsert(key, 1, |one| one, |sum, one| *sum += one);
+                    *oracle.entry(key).or_insert(0) += 1;
+                }
+                prop_assert_eq!(table.len(), oracle.len());
+            }
+            prop_assert_eq!(table.iter().copied().collect::<BTreeMap<_, _>>(), oracle.clone());
+            prop_assert_eq!(table.drain().collect::<BTreeMap<_, _>>(), oracle);
+            prop_assert!(table.is_empty());
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Aggregates: how values of one key become one value.
+//!
+//! An [`Aggregate`] turns a first value into an accumulator, adds further values, merges accumulators, and reads
+//! a result off. Merging must be associative and commutative and agree with adding: then it does not matter which
+//! worker, which epoch or which batch a value was added in, and the engine is free to combine values before they are sent
+//! and to keep accumulators in the differences of an arrangement.
+//!
+//! The named aggregates, which [`KeyedStream`](super::KeyedStream) offers as methods, are in this file too.
+
+use std::marker::PhantomData;
+
+use crate::data::{Change, Data, Exchange};
+use crate::time::EventTime;
+
+/// How values of type `T` become one value: Flink's `AggregateFunction`.
+///
+/// ```
+/// use highwater::stream::Aggregate;
+///
+/// /// The least and the greatest of integers.
+/// #[derive(Clone)]
+/// struct Range;
+///
+/// impl Aggregate<i64> for Range {
+///     type Acc = (i64, i64);
+///     type Out = i64;
+///     fn start(&self, value: i64) -> (i64, i64) { (value, value) }
+///     fn add(&self, acc: &mut (i64, i64), value: i64) {
+///         *acc = (acc.0.min(value), acc.1.max(value));
+///     }
+///     fn merge(&self, acc: &mut (i64, i64), other: (i64, i64)) {
+///         *acc = (acc.0.min(other.0), acc.1.max(other.1));
+///     }
+///     fn result(&self, acc: &(i64, i64)) -> i64 { acc.1 - acc.0 }
+/// }
+/// ```
+pub trait Aggregate<T>: Clone + Send + Sync + 'static {
+    /// What is kept.
+    type Acc: Exchange;
+    /// What is told of it.
+    type Out: Data;
+
+    /// True if values should be combined on the worker they come from before they are sent to their key's owner.
+    /// That pays if accumulators stay small and keys repeat; it is right for everything but aggregates that collect.
+    const COMBINES: bool = true;
+
+    /// The accumulator of one value.
+    fn start(&self, value: T) -> Self::Acc;
+
+    /// Adds a value.
+    fn add(&self, acc: &mut Self::Acc, value: T);
+
+    /// Adds what another accumulator holds. Associative and commutative.
+    fn merge(&self, acc: &mut Self::Acc, other: Self::Acc);
+
+    /// Reads the result.
+    fn result(&self, acc: &Self::Acc) -> Self::Out;
+
+    /// True if the accumulator is as if no value had been added, so that the key need not be kept. Only aggregates over
+    /// changes can say so.
+    fn is_empty(&self, _acc: &Self::Acc) -> bool {
+        false
+    }
+
+    /// The event time from which on no value can change the result. Once the watermark reaches it, the key is forgotten, and its last
+    /// result stands; values whose split had reached it are dropped as late. An aggregate that expires must not [combine](Self::COMBINES).
+    fn expires(&self, _acc: &Self::Acc) -> Option<EventTime> {
+        None
+    }
+}
+
+/// The same aggregate over accumulators instead of values: what the owner of a key does with what others have combined.
+#[derive(Clone)]
+pub(crate) struct Merged<A, T>(pub(crate) A, PhantomData<fn() -> T>);
+
+impl<A, T> Merged<A, T> {
+    pub(crate) fn new(aggregate: A) -> Merged<A, T> {
+        Merged(aggregate, PhantomData)
+    }
+}
+
+impl<T: 'static, A: Aggregate<T>> Aggregate<A::Acc> for Merged<A, T>
+where
+    Merged<A, T>: Clone,
+{
+    type Acc = A::Acc;
+    type Out = A::Out;
+
+    fn start(&self, value: A::Acc) -> A::Acc {
+        value
+    }
+
+    fn add(&self, acc: &mut A::Acc, value: A::Acc) {
+        self.0.merge(acc, value);
+    }
+
+    fn merge(&self, acc: &mut A::Acc, other: A::Acc) {
+        self.0.merge(acc, other);
+    }
+
+    fn result(&self, acc: &A::Acc) -> A::Out {
+        self.0.result(acc)
+    }
+
+    fn is_empty(&self, acc: &A::Acc) -> bool {
+        self.0.is_empty(acc)
+    }
+
+    fn expires(&self, acc: &A::Acc) -> Option<EventTime> {
+        self.0.expires(acc)
+    }
+}
+
+/// How many.
+#[derive(Clone, Copy, Debug)]
+pub struct Count;
+
+impl Aggregate<()> for Count {
+    type Acc = u64;
+    type Out = u64;
+
+    fn start(&self, (): ()) -> u64 {
+        1
+    }
+
+    fn add(&self, acc: &mut u64, (): ()) {
+        *acc += 1;
+    }
+
+    fn merge(&self, acc: &mut u64, other: u64) {
+        *acc += other;
+    }
+
+    fn result(&self, acc: &u64) -> u64 {
+        *acc
+    }
+}
+
+/// The sum, which must not overflow.
+#[derive(Clone, Copy, Debug)]
+pub struct Sum;
+
+impl<T: Exchange + Copy + std::ops::AddAssign> Aggregate<T> for Sum {
+    type Acc = T;
+    type Out = T;
+
+    fn start(&self, value: T) -> T {
+        value
+    }
+
+    fn add(&self, acc: &mut T, value: T) {
+        *acc += value;
+    }
+
+    fn merge(&self, acc: &mut T, other: T) {
+        *acc += other;
+    }
+
+    fn result(&self, acc: &T) -> T {
+        *acc
+    }
+}
+
+/// An associative and commutative function of two values.
+#[derive(Clone, Copy, Debug)]
+pub struct Reduce<F>(pub F);
+
+impl<T, F> Aggregate<T> for Reduce<F>
+where
+    T: Exchange,
+    F: Fn(&T, T) -> T + Clone + Send + Sync + 'static,
+{
+    type Acc = T;
+    type Out = T;
+
+    fn start(&self, value: T) -> T {
+        value
+    }
+
+    fn add(&self, acc: &mut T, value: T) {
+        *acc = (self.0)(acc, value);
+    }
+
+    fn merge(&self, acc: &mut T, other: T) {
+        *acc = (self.0)(acc, other);
+    }
+
+    fn result(&self, acc: &T) -> T {
+        acc.clone()
+    }
+}
+
+/// An initial value, a function that adds a value, and one that merges.
+#[derive(Clone, Copy, Debug)]
+pub struct Fold<I, F, M>(pub I, pub F, pub M);
+
+impl<T, I, F, M> Aggregate<T> for Fold<I, F, M>
+where
+    I: Exchange,
+    F: Fn(&mut I, T) + Clone + Send + Sync + 'static,
+    M: Fn(&mut I, I) + Clone + Send + Sync + 'static,
+{
+    type Acc = I;
+    type Out = I;
+
+    fn start(&self, value: T) -> I {
+        let mut acc = self.0.clone();
+        (self.1)(&mut acc, value);
+        acc
+    }
+
+    fn add(&self, acc: &mut I, value: T) {
+        (self.1)(acc, value);
+    }
+
+    fn merge(&self, acc: &mut I, other: I) {
+        (self.2)(acc, other);
+    }
+
+    fn result(&self, acc: &I) -> I {
+        acc.clone()
+    }
+}
+
+/// The mean of integers, rounded toward zero as SQL does.
+#[derive(Clone, Copy, Debug)]
+pub struct Average;
+
+impl<T: Into<i128> + Data> Aggregate<T> for Average {
+    type Acc = (i128, i64);
+    type Out = i64;
+
+    fn start(&self, value: T) -> (i128, i64) {
+        (value.into(), 1)
+    }
+
+    fn add(&self, acc: &mut (i128, i64), value: T) {
+        acc.0 += value.into();
+        acc.1 += 1;
+    }
+
+    fn merge(&self, acc: &mut (i128, i64), other: (i128, i64)) {
+        acc.0 += other.0;
+        acc.1 += other.1;
+    }
+
+    fn result(&self, acc: &(i128, i64)) -> i64 {
+        i64::try_from(acc.0 / i128::from(acc.1.max(1))).unwrap_or(i64::MAX)
+    }
+}
+
+/// An aggregate over changes, for those that can take a value back: [`CountChanges`], [`SumChanges`] and [`AverageChanges`].
+///
+/// The number of values that are there.
+#[derive(Clone, Copy, Debug)]
+pub struct CountChanges;
+
+impl<T: Data> Aggregate<Change<T>> for CountChanges {
+    type Acc = i64;
+    type Out = i64;
+
+    fn start(&self, change: Change<T>) -> i64 {
+        change.diff
+    }
+
+    fn add(&self, acc: &mut i64, change: Change<T>) {
+        *acc += change.diff;
+    }
+
+    fn merge(&self, acc: &mut i64, other: i64) {
+        *acc += other;
+    }
+
+    fn result(&self, acc: &i64) -> i64 {
+        *acc
+    }
+
+    fn is_empty(&self, acc: &i64) -> bool {
+        *acc == 0
+    }
+}
+
+/// The sum of the integers that are there.
+#[derive(Clone, Copy, Debug)]
+pub struct SumChanges;
+
+/// The mean of the integers that are there, rounded toward zero as SQL does.
+#[derive(Clone, Copy, Debug)]
+pub struct AverageChanges;
+
+macro_rules! over_changes {
+    ($Aggregate:ident, $Out:ty, |$acc:ident| $result:expr) => {
+        impl<T: Into<i128> + Data> Aggregate<Change<T>> for $Aggregate {
+            type Acc = (i128, i64);
+            type Out = $Out;
+
+            fn start(&self, change: Change<T>) -> (i128, i64) {
+                (change.record.into() * i128::from(change.diff), change.diff)
+            }
+
+            fn add(&self, acc: &mut (i128, i64), change: Change<T>) {
+                let other = Aggregate::<Change<T>>::start(self, change);
+                Aggregate::<Change<T>>::merge(self, acc, other);
+            }
+
+            fn merge(&self, acc: &mut (i128, i64), other: (i128, i64)) {
+                acc.0 += other.0;
+                acc.1 += other.1;
+            }
+
+            fn result(&self, $acc: &(i128, i64)) -> $Out {
+                $result
+            }
+
+            fn is_empty(&self, acc: &(i128, i64)) -> bool {
+                acc.1 == 0
+            }
+        }
+    };
+}
+
+over_changes!(SumChanges, i128, |acc| acc.0);
+over_changes!(AverageChanges, i64, |acc| i64::try_from(acc.0 / i128::from(acc.1)).unwrap_or(i64::MAX));

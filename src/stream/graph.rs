@@ -1,0 +1,195 @@
+//! A job's graph: its operators in order of definition, and how they are connected.
+//!
+//! The graph is built once, in the main thread, from handles. It holds what can be told about the job without running it
+//! (names, edges, what is fused into them), and for each operator a recipe that every worker follows to
+//! build its own instance. An operator is always defined after those it reads, so the order of definition is an order in which to
+//! lower.
+
+use std::sync::{Arc, Mutex};
+
+use timely::dataflow::Scope;
+use timely::dataflow::operators::probe;
+
+use super::chain::Chain;
+use super::port::{Edges, OperatorBuilder};
+use super::tap::lock;
+use super::Edge;
+use super::context::WorkerContext;
+use crate::error::Result;
+use crate::time::Time;
+
+/// The number of an operator in its job.
+pub type NodeId = usize;
+
+/// A shared handle to a job's graph.
+#[derive(Clone)]
+pub struct Graph(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    nodes: Vec<Entry>,
+    edges: Vec<EdgeInfo>,
+}
+
+struct Entry {
+    info: NodeInfo,
+    operator: Arc<dyn Operator>,
+}
+
+/// What can be told about an operator.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeInfo {
+    /// What it does, in a word: "window", "source", "sink".
+    pub(crate) kind: &'static str,
+    /// What the user calls it, or what its settings say.
+    pub(crate) name: String,
+    /// What its state is matched by, over restarts and new versions of the job.
+    pub(crate) uid: Option<String>,
+    pub(crate) inputs: Vec<InputInfo>,
+    /// True if it keeps state.
+    pub(crate) stateful: bool,
+}
+
+/// An edge as its consumer sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct InputInfo {
+    pub(crate) edge: usize,
+    pub(crate) routing: Routing,
+    /// What happens to records on the sending side after the fused steps, as "combine by key".
+    pub(crate) terminal: Option<&'static str>,
+}
+
+/// Which worker a record goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Routing {
+    /// It stays where it is.
+    Forward,
+    /// To the owner of its key.
+    ByKey,
+    /// To one after the other.
+    Rebalance,
+    /// To all.
+    Broadcast,
+    /// Where a function of the user's says.
+    Custom,
+}
+
+/// An edge as its producer sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct EdgeInfo {
+    pub(crate) from: NodeId,
+    /// The steps fused into the producer.
+    pub(crate) steps: Vec<&'static str>,
+}
+
+/// The recipe for an operator.
+pub(crate) trait Operator: Send + Sync {
+    /// Gets ready in the main thread, before any worker starts: what can fail early, fails here.
+    fn prepare(&self, _workers: usize) -> Result<()> {
+        Ok(())
+    }
+
+    /// Builds one worker's instance.
+    fn lower(&self, name: &str, cx: &mut Lowering<'_>);
+}
+
+impl NodeInfo {
+    pub(crate) fn new(kind: &'static str, name: impl Into<String>) -> NodeInfo {
+        NodeInfo { kind, name: name.into(), uid: None, inputs: Vec::new(), stateful: false }
+    }
+
+    pub(crate) fn input<E>(mut self, edge: Edge<E>, routing: Routing) -> NodeInfo {
+        self.inputs.push(InputInfo { edge: edge.id, routing, terminal: None });
+        self
+    }
+
+    /// Names what the last input's sending side does after the fused steps.
+    pub(crate) fn terminal(mut self, terminal: &'static str) -> NodeInfo {
+        if let Some(input) = self.inputs.last_mut() {
+            input.terminal = Some(terminal);
+        }
+        self
+    }
+
+    pub(crate) fn stateful(mut self) -> NodeInfo {
+        self.stateful = true;
+        self
+    }
+}
+
+impl Graph {
+    pub(crate) fn new() -> Graph {
+        Graph(Arc::default())
+    }
+
+    pub(crate) fn add(&self, info: NodeInfo, operator: impl Operator + 'static) -> NodeId {
+        let mut inner = lock(&self.0);
+        inner.nodes.push(Entry { info, operator: Arc::new(operator) });
+        inner.nodes.len() - 1
+    }
+
+    /// The number of the operator that is defined next.
+    pub(crate) fn next_id(&self) -> NodeId {
+        lock(&self.0).nodes.len()
+    }
+
+    pub(crate) fn edge<E>(&self, from: NodeId, chain: &impl Chain) -> Edge<E> {
+        let mut steps = Vec::new();
+        chain.steps(&mut steps);
+        let mut inner = lock(&self.0);
+        inner.edges.push(EdgeInfo { from, steps });
+        Edge::new(inner.edges.len() - 1)
+    }
+
+    pub(crate) fn describe(&self, id: NodeId, change: impl FnOnce(&mut NodeInfo)) {
+        change(&mut lock(&self.0).nodes[id].info);
+    }
+
+    pub(crate) fn is_same(&self, other: &Graph) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    pub(crate) fn nodes(&self) -> Vec<NodeInfo> {
+        lock(&self.0).nodes.iter().map(|entry| entry.info.clone()).collect()
+    }
+
+    pub(crate) fn edges(&self) -> Vec<EdgeInfo> {
+        lock(&self.0).edges.clone()
+    }
+
+    /// Gets all operators ready to run on so many workers.
+    pub(crate) fn prepare(&self, workers: usize) -> Result<()> {
+        let inner = lock(&self.0);
+        inner.nodes.iter().try_for_each(|entry| entry.operator.prepare(workers))
+    }
+
+    /// Builds the whole dataflow on one worker.
+    pub(crate) fn lower(&self, scope: Scope<'_, Time>, worker: WorkerContext) {
+        let operators: Vec<(String, Arc<dyn Operator>)> = {
+            let inner = lock(&self.0);
+            inner.nodes.iter().map(|entry| (entry.info.name.clone(), Arc::clone(&entry.operator))).collect()
+        };
+        let mut cx = Lowering { scope, edges: Edges::default(), worker };
+        for (name, operator) in operators {
+            operator.lower(&name, &mut cx);
+        }
+    }
+}
+
+/// A dataflow being built on one worker.
+pub(crate) struct Lowering<'s> {
+    pub(crate) scope: Scope<'s, Time>,
+    pub(crate) edges: Edges,
+    pub(crate) worker: WorkerContext,
+}
+
+impl<'s> Lowering<'s> {
+    pub(crate) fn operator(&mut self, name: &str) -> OperatorBuilder<'_, 's> {
+        OperatorBuilder::new(name, self.scope, &mut self.edges)
+    }
+
+    /// How far the sinks of the whole job have come.
+    pub(crate) fn probe(&self) -> probe::Handle<Time> {
+        self.worker.probe.clone()
+    }
+}

@@ -1,0 +1,30 @@
+//! Streams and jobs: what a user builds, and how it becomes a dataflow.
+
+mod aggregate;
+mod chain;
+mod combine;
+mod context;
+mod graph;
+mod job;
+mod keyed;
+mod ordered;
+mod port;
+mod rolling;
+mod stateless;
+mod tap;
+
+pub use aggregate::{
+    Aggregate, Average, AverageChanges, Count, CountChanges, Fold, Reduce, Sum, SumChanges,
+};
+pub use chain::{Chain, Collector, Ends, Origin, Step, Then};
+pub use graph::{Graph, NodeId};
+pub use job::Job;
+pub use keyed::{KeyedStream, MapValues};
+pub use port::Edge;
+pub use stateless::{Filter, FilterMap, FlatMap, Inspect, KeyBy, Map, Stream};
+pub use tap::{Gather, Node, Terminal};
+
+pub(crate) use context::{Shared, WorkerContext};
+pub(crate) use graph::{EdgeInfo, InputInfo, Lowering, NodeInfo, Operator, Routing};
+pub(crate) use port::{Frontiers, Holds, Input, OperatorBuilder};
+pub(crate) use tap::{ChainOutlet, ChainTap, Emit, Outlet, Outlets, Taps, lock};

@@ -1,0 +1,146 @@
+//! The frame of every operator that keeps state: epochs come one after the other.
+//!
+//! Workers need not agree on the epoch they are in, so batches of later epochs can arrive before an earlier one is complete.
+//! They wait here, whole and unread. So an operator's state is always that of a prefix of the input, epoch for epoch, and an
+//! operator has one open epoch to think about. Waiting costs a pointer for each batch and no more time than the workers are
+//! apart.
+//!
+//! What waits has not happened yet, so it also holds back the watermark that the operator acts on: the frontier says
+//! nothing of batches that were delivered.
+//!
+//! # When an epoch closes
+//!
+//! The frontier has passed it, so all its records have been read. The operator then emits what it owes for the epoch, at a time that
+//! it has held since the epoch's first batch, and seals its state.
+//!
+//! # What is owed at a watermark
+//!
+//! An open window is output that will be due at the window's end. It is held for at the current epoch, and the
+//! epoch of the hold moves on with the frontier, so that a window that stays open for an hour never keeps an epoch from closing.
+
+use std::collections::BTreeMap;
+
+use super::port::{Frontiers, Holds, Input, OperatorBuilder};
+use super::tap::Outlets;
+use crate::data::Data;
+use crate::time::{EventTime, Progress, Time};
+
+/// What an operator does with the epochs that the frame presents to it in order.
+pub(crate) trait Logic<E>: 'static {
+    /// What it emits.
+    type Out: Data;
+
+    /// A batch of the open epoch.
+    fn batch(&mut self, time: Time, batch: &mut Vec<E>, out: &mut Outlets<Self::Out>);
+
+    /// Nothing older than `now.event` can come any more.
+    fn advance(&mut self, now: Time, out: &mut Outlets<Self::Out>);
+
+    /// The epoch is complete. `since` is the time that output for it may have; there is none if no batch came.
+    fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outlets<Self::Out>);
+
+    /// The least event time of the output that is owed when the watermark passes it.
+    fn owes(&self) -> Option<EventTime> {
+        None
+    }
+}
+
+/// Builds an operator around its logic.
+pub(crate) fn build<E, L>(
+    builder: OperatorBuilder<'_, '_>,
+    inputs: Vec<Input<E>>,
+    mut outlets: Outlets<L::Out>,
+    mut logic: L,
+) where
+    E: Data,
+    L: Logic<E>,
+{
+    let mut frame = Frame { inputs, waiting: BTreeMap::new(), epoch: 0, since: None, watermark: EventTime::MIN, ended: false };
+    builder.build(move |frontiers, holds| {
+        frame.activate(frontiers, holds, &mut logic, &mut outlets);
+        false
+    });
+}
+
+struct Frame<E> {
+    inputs: Vec<Input<E>>,
+    /// Batches of epochs after the open one.
+    waiting: BTreeMap<u64, Vec<(Time, Vec<E>)>>,
+    /// The open epoch.
+    epoch: u64,
+    /// The time at which output for the open epoch may be sent.
+    since: Option<Time>,
+    /// What the logic was last told.
+    watermark: EventTime,
+    ended: bool,
+}
+
+impl<E: Data> Frame<E> {
+    fn activate<L: Logic<E>>(
+        &mut self,
+        frontiers: &Frontiers,
+        holds: &mut Holds,
+        logic: &mut L,
+        out: &mut Outlets<L::Out>,
+    ) {
+        if self.ended {
+            return;
+        }
+        let progress = frontiers.progress();
+        while self.epoch < progress.epoch {
+            let waiting = self.waiting.keys().next().copied();
+            let next = match waiting {
+                Some(epoch) => epoch.min(progress.epoch),
+                None if progress.is_end() => break,
+                None => progress.epoch,
+            };
+            logic.close(self.epoch, self.since.take(), out);
+            self.epoch = next;
+            for (time, mut batch) in self.waiting.remove(&next).unwrap_or_default() {
+                self.take(time, &mut batch, logic, out);
+            }
+        }
+        self.read(logic, out);
+        self.advance(progress, logic, out);
+        if progress.is_end() {
+            logic.close(self.epoch, self.since.take(), out);
+            self.ended = true;
+        }
+        out.flush();
+        let waiting = self.waiting.values().flatten().map(|(time, _)| *time);
+        let owed = logic.owes().map(|event| Time::new(self.epoch, event));
+        debug_assert!(!self.ended || (self.since.is_none() && owed.is_none()), "output is owed after the end");
+        holds.set(waiting.chain(self.since).chain(owed));
+    }
+
+    fn take<L: Logic<E>>(&mut self, time: Time, batch: &mut Vec<E>, logic: &mut L, out: &mut Outlets<L::Out>) {
+        let event = self.since.map_or(time.event, |since| since.event.min(time.event));
+        self.since = Some(Time::new(self.epoch, event));
+        logic.batch(time, batch, out);
+        batch.clear();
+    }
+
+    fn read<L: Logic<E>>(&mut self, logic: &mut L, out: &mut Outlets<L::Out>) {
+        let mut inputs = std::mem::take(&mut self.inputs);
+        for input in &mut inputs {
+            while let Some((time, batch)) = input.next() {
+                if time.epoch == self.epoch {
+                    self.take(time, batch, logic, out);
+                } else {
+                    debug_assert!(time.epoch > self.epoch, "{time:?} came after epoch {} had closed", self.epoch);
+                    self.waiting.entry(time.epoch).or_default().push((time, std::mem::take(batch)));
+                }
+            }
+        }
+        self.inputs = inputs;
+    }
+
+    fn advance<L: Logic<E>>(&mut self, progress: Progress, logic: &mut L, out: &mut Outlets<L::Out>) {
+        let batches = self.waiting.values().flatten();
+        let watermark = batches.fold(progress, |least, (time, _)| least.and(time)).watermark;
+        if watermark > self.watermark {
+            self.watermark = watermark;
+            logic.advance(Time::new(self.epoch, watermark), out);
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Operators as timely sees them: ports, and the times an operator holds.
+//!
+//! This is the seam between the engine and timely. An operator here has input ports, output ports with exactly
+//! one consumer each, and one set of *holds*: the times at which it may still produce output, on all its
+//! ports. Timely's general capabilities can do more, and count references for it; an operator of ours owes
+//! output at one or two times, and says so once at the end of each activation.
+//!
+//! # The protocol
+//!
+//! In one activation an operator may read messages, send messages and change its holds, in any order. What counts is the
+//! account at the end, and it must justify itself: each sent message's time and each new hold must be at or above some time
+//! that was held at the beginning, or that a message read in this activation had. The account is
+//! published whole, so no one sees a moment at which neither a message nor a hold stands for pending output.
+//!
+//! # Edges without lifetimes
+//!
+//! A timely stream borrows the scope it was made in, so streams of different types cannot wait in one collection for
+//! their consumer. What a stream consists of does not borrow anything: the name of its source and the list
+//! of those to push at. An [`Edge`] is the typed number of such a pair, and [`Lowering`](super::Lowering) keeps the
+//! pairs until the consumer is built.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use timely::communication::{Pull, Push};
+use timely::dataflow::channels::Message;
+use timely::dataflow::channels::pact::{Exchange, ParallelizationContract, Pipeline};
+use timely::dataflow::channels::pullers::Counter as PullCounter;
+use timely::dataflow::channels::pushers::{Counter as PushCounter, Tee, TeeHelper};
+use timely::dataflow::operators::generic::OperatorInfo;
+use timely::dataflow::operators::generic::builder_raw;
+use timely::dataflow::{Scope, Stream as TimelyStream};
+use timely::progress::frontier::MutableAntichain;
+use timely::scheduling::Activator;
+use timely::progress::operate::FrontierInterest;
+use timely::progress::{Antichain, ChangeBatch, Source, Timestamp};
+use timely::PartialOrder;
+
+use crate::data;
+use crate::time::{Progress, Time};
+
+type Changes = Rc<RefCell<ChangeBatch<Time>>>;
+
+/// The number of a connection between two operators, and the type of what flows there.
+pub struct Edge<E> {
+    pub(crate) id: usize,
+    element: PhantomData<fn() -> E>,
+}
+
+impl<E> Edge<E> {
+    pub(crate) fn new(id: usize) -> Edge<E> {
+        Edge { id, element: PhantomData }
+    }
+}
+
+impl<E> Clone for Edge<E> {
+    fn clone(&self) -> Edge<E> {
+        *self
+    }
+}
+
+impl<E> Copy for Edge<E> {}
+
+/// The producing ends of edges whose consumer has not been built yet.
+#[derive(Default)]
+pub(crate) struct Edges(BTreeMap<usize, Box<dyn Any>>);
+
+struct Producer<E> {
+    source: Source,
+    consumers: TeeHelper<Time, Vec<E>>,
+}
+
+impl Edges {
+    /// Takes the stream of an edge, once.
+    pub(crate) fn take<'s, E: 'static>(
+        &mut self,
+        edge: Edge<E>,
+        scope: Scope<'s, Time>,
+    ) -> TimelyStream<'s, Time, Vec<E>> {
+        let producer = self.0.remove(&edge.id).and_then(|producer| producer.downcast::<Producer<E>>().ok());
+        match producer {
+            Some(producer) => TimelyStream::new(producer.source, producer.consumers, scope),
+            None => unreachable!("edge {} is lowered before it is used, and used once", edge.id),
+        }
+    }
+}
+
+/// Assembles one operator.
+pub(crate) struct OperatorBuilder<'a, 's> {
+    raw: builder_raw::OperatorBuilder<'s, Time>,
+    scope: Scope<'s, Time>,
+    edges: &'a mut Edges,
+    consumed: Vec<Changes>,
+    produced: Vec<Changes>,
+}
+
+impl<'a, 's> OperatorBuilder<'a, 's> {
+    pub(crate) fn new(name: &str, scope: Scope<'s, Time>, edges: &'a mut Edges) -> OperatorBuilder<'a, 's> {
+        let raw = builder_raw::OperatorBuilder::new(name.to_owned(), scope);
+        OperatorBuilder { raw, scope, edges, consumed: Vec::new(), produced: Vec::new() }
+    }
+
+    /// What timely knows the operator by.
+    pub(crate) fn info(&self) -> OperatorInfo {
+        self.raw.operator_info()
+    }
+
+    /// An input port that takes what its own worker sends.
+    pub(crate) fn pipeline<E: 'static>(&mut self, edge: Edge<E>) -> Input<E> {
+        self.input(edge, Pipeline)
+    }
+
+    /// An input port to which each element is sent by the worker number that `route` gives for it.
+    pub(crate) fn exchange<E: data::Exchange>(
+        &mut self,
+        edge: Edge<E>,
+        mut route: impl FnMut(&E) -> usize + 'static,
+    ) -> Input<E> {
+        self.input(edge, Exchange::new(move |element: &E| route(element) as u64))
+    }
+
+    fn input<E: 'static, P>(&mut self, edge: Edge<E>, pact: P) -> Input<E>
+    where
+        P: ParallelizationContract<Time, Vec<E>>,
+    {
+        let stream = self.edges.take(edge, self.scope);
+        let puller: Box<dyn Pull<Message<Time, Vec<E>>>> = Box::new(self.raw.new_input(stream, pact));
+        let input = PullCounter::new(puller);
+        self.consumed.push(Rc::clone(input.consumed()));
+        Input(input)
+    }
+
+    /// An output port, which becomes `edge`.
+    pub(crate) fn output<E: 'static>(&mut self, edge: Edge<E>) -> Output<E>
+    where
+        Vec<E>: timely::Container,
+    {
+        let (output, source, consumers) = self.raw_output();
+        self.edges.0.insert(edge.id, Box::new(Producer { source, consumers }));
+        output
+    }
+
+    /// An output port that carries no data, for others to watch how far the operator has come.
+    pub(crate) fn progress_output(&mut self) -> TimelyStream<'s, Time, Vec<()>> {
+        let (_, source, consumers) = self.raw_output();
+        TimelyStream::new(source, consumers, self.scope)
+    }
+
+    fn raw_output<E: 'static>(&mut self) -> (Output<E>, Source, TeeHelper<Time, Vec<E>>)
+    where
+        Vec<E>: timely::Container,
+    {
+        // Timely made a list of consumers for the port; ours takes its place, since it can be kept.
+        let (_, port) = self.raw.new_output::<Vec<E>>();
+        let (tee, consumers) = Tee::new();
+        let pusher = PushCounter::new(tee);
+        self.produced.push(Rc::clone(pusher.produced()));
+        (Output { pusher, dirty: false }, *port.name(), consumers)
+    }
+
+    /// What runs the operator again.
+    pub(crate) fn activator(&self) -> Activator {
+        self.scope.activator_for(Rc::clone(&self.raw.operator_info().address))
+    }
+
+    /// Says that the operator need not run when its input frontier moves and nothing else happens.
+    pub(crate) fn ignore_frontiers(&mut self) {
+        for input in 0..self.consumed.len() {
+            self.raw.set_notify_for(input, FrontierInterest::Never);
+        }
+    }
+
+    /// Completes the operator. `logic` runs at each activation; it answers whether there is work left that no input
+    /// and no hold stands for.
+    pub(crate) fn build(self, mut logic: impl FnMut(&Frontiers, &mut Holds) -> bool + 'static) {
+        let OperatorBuilder { raw, consumed, produced, .. } = self;
+        let mut frontiers = Frontiers(vec![MutableAntichain::new(); consumed.len()]);
+        let mut holds = Holds { published: vec![Time::minimum()], next: vec![Time::minimum()] };
+        raw.build(move |progress| {
+            for (frontier, changes) in frontiers.0.iter_mut().zip(&mut progress.frontiers) {
+                frontier.update_iter(changes.drain());
+            }
+            let busy = logic(&frontiers, &mut holds);
+            for (consumed, changes) in consumed.iter().zip(&mut progress.consumeds) {
+                consumed.borrow_mut().drain_into(changes);
+            }
+            for (produced, changes) in produced.iter().zip(&mut progress.produceds) {
+                produced.borrow_mut().drain_into(changes);
+            }
+            holds.publish(&mut progress.internals);
+            busy
+        });
+    }
+}
+
+/// The input frontiers of an operator.
+pub(crate) struct Frontiers(Vec<MutableAntichain<Time>>);
+
+impl Frontiers {
+    /// How far all inputs together have come.
+    pub(crate) fn progress(&self) -> Progress {
+        let elements = self.0.iter().flat_map(|frontier| frontier.frontier().iter().copied().collect::<Vec<_>>());
+        elements.fold(Progress::END, |least, time| least.and(&time))
+    }
+}
+
+/// The times at which an operator may still produce output.
+pub(crate) struct Holds {
+    published: Vec<Time>,
+    next: Vec<Time>,
+}
+
+impl Holds {
+    /// Replaces what is held from the end of this activation on.
+    pub(crate) fn set(&mut self, times: impl IntoIterator<Item = Time>) {
+        let minimal: Antichain<Time> = times.into_iter().collect();
+        self.next.clear();
+        self.next.extend(minimal);
+        debug_assert!(self.next.iter().all(|time| time.event > Time::minimum().event || time.epoch < u64::MAX));
+    }
+
+    /// True if nothing is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.next.is_empty()
+    }
+
+    fn publish(&mut self, ports: &mut [ChangeBatch<Time>]) {
+        if self.published == self.next {
+            return;
+        }
+        for port in ports {
+            port.extend(self.next.iter().map(|time| (*time, 1)));
+            port.extend(self.published.iter().map(|time| (*time, -1)));
+        }
+        self.published.clone_from(&self.next);
+    }
+}
+
+/// An input port.
+pub(crate) struct Input<E>(PullCounter<Time, Vec<E>, Box<dyn Pull<Message<Time, Vec<E>>>>>);
+
+impl<E> Input<E> {
+    /// The next batch and its time, if one has arrived.
+    pub(crate) fn next(&mut self) -> Option<(Time, &mut Vec<E>)> {
+        self.0.next().map(|message| (message.time, &mut message.data))
+    }
+}
+
+/// An output port.
+pub(crate) struct Output<E> {
+    pusher: PushCounter<Time, Tee<Time, Vec<E>>>,
+    dirty: bool,
+}
+
+impl<E: 'static> Output<E>
+where
+    Vec<E>: timely::Container,
+{
+    /// Sends a batch and leaves an empty one, with whatever memory the channel gives back.
+    pub(crate) fn send(&mut self, time: Time, batch: &mut Vec<E>) {
+        if !batch.is_empty() {
+            Message::push_at(batch, time, &mut self.pusher);
+            batch.clear();
+            self.dirty = true;
+        }
+    }
+
+    /// Lets the channel pass on what it gathers for each receiver. To be called at the end of an activation.
+    pub(crate) fn flush(&mut self) {
+        if std::mem::take(&mut self.dirty) {
+            self.pusher.done();
+        }
+    }
+}
+
+/// True if some held time allows output at `time`.
+pub(crate) fn allows(held: &[Time], time: &Time) -> bool {
+    held.iter().any(|hold| hold.less_equal(time))
+}

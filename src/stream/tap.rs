@@ -1,0 +1,313 @@
+//! Taps: how the records of an operator reach those that asked for them.
+//!
+//! Each consumer of an operator's output has a tap of its own: the fused chain of stateless steps that leads to it, and a
+//! terminal, which gathers what comes out of the chain and sends it. The operator walks each batch that it
+//! produces once for each tap, while the batch is in the cache. So an output is never copied for a second reader; only what a
+//! chain lets through is sent, and each tap is an output port with one consumer.
+
+use std::mem;
+use std::sync::{Arc, Mutex};
+
+use super::chain::{Chain, Collector, Ends, Origin};
+use super::port::{OperatorBuilder, Output};
+use super::{Edge, Graph, NodeId};
+use crate::data::{Data, Record, Stamp};
+use crate::time::Time;
+
+/// Elements gathered before they are sent.
+pub(crate) const BATCH: usize = 1024;
+
+/// What a chain ends in: makes the [`Gather`] of each worker.
+pub trait Terminal<T>: Clone + Send + Sync + 'static {
+    /// What is sent.
+    type Element: Data;
+    /// What gathers it.
+    type Gather: Collector<T, End = Self::Gather> + Gather<Element = Self::Element>;
+
+    /// The gatherer of one worker.
+    fn open(&self) -> Self::Gather;
+}
+
+/// Gathers elements until they are sent on.
+pub trait Gather: 'static {
+    /// What is sent.
+    type Element: Data;
+
+    /// True if so much is gathered that it should be sent before more comes.
+    fn is_full(&self) -> bool;
+
+    /// Hands over what is gathered, batch by batch.
+    fn drain(&mut self, send: &mut dyn FnMut(&mut Vec<Self::Element>));
+}
+
+/// The terminal that sends each record as it is.
+#[derive(Clone, Copy)]
+pub struct Emit;
+
+impl<T: Data> Terminal<T> for Emit {
+    type Element = Record<T>;
+    type Gather = Emitted<T>;
+
+    fn open(&self) -> Emitted<T> {
+        Emitted(Vec::new())
+    }
+}
+
+/// Records on their way.
+pub struct Emitted<T>(Vec<Record<T>>);
+
+impl<T: Data> Ends for Emitted<T> {
+    type End = Self;
+
+    #[inline]
+    fn end(&mut self) -> &mut Self {
+        self
+    }
+}
+
+impl<T: Data> Collector<T> for Emitted<T> {
+    #[inline(always)]
+    fn push(&mut self, value: T, stamp: Stamp) {
+        self.0.push(Record { value, stamp });
+    }
+}
+
+impl<T: Data> Gather for Emitted<T> {
+    type Element = Record<T>;
+
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.0.len() >= BATCH
+    }
+
+    fn drain(&mut self, send: &mut dyn FnMut(&mut Vec<Record<T>>)) {
+        send(&mut self.0);
+    }
+}
+
+/// A tap on records of type `T`, before the operator that gives them is built.
+pub(crate) trait Tap<T>: Send + Sync {
+    /// Adds the tap's output port to the operator.
+    fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn Outlet<T>>;
+}
+
+/// A tap while the operator runs.
+pub(crate) trait Outlet<T> {
+    /// Walks a batch, whose records may be sent from `time` on. Takes the records if it may.
+    fn walk(&mut self, time: Time, batch: &mut Vec<Record<T>>, take: bool);
+
+    /// Sends what is gathered, and lets the channel pass it on.
+    fn flush(&mut self);
+}
+
+/// A chain, the terminal it ends in, and the edge it feeds.
+pub(crate) struct ChainTap<C: Chain, N: Terminal<C::Out>> {
+    pub(crate) chain: C,
+    pub(crate) terminal: N,
+    pub(crate) edge: Edge<N::Element>,
+}
+
+impl<C: Chain, N: Terminal<C::Out>> ChainTap<C, N> {
+    /// The tap's collector and port, as part of an operator.
+    pub(crate) fn outlet(
+        &self,
+        builder: &mut OperatorBuilder<'_, '_>,
+    ) -> ChainOutlet<impl Collector<<C::From as Origin>::Item, End = N::Gather> + use<C, N>> {
+        let collector = self.chain.clone().collector(self.terminal.open());
+        ChainOutlet { collector, output: builder.output(self.edge), since: None }
+    }
+}
+
+impl<C: Chain, N: Terminal<C::Out>> Tap<<C::From as Origin>::Item> for ChainTap<C, N> {
+    fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn Outlet<<C::From as Origin>::Item>> {
+        Box::new(self.outlet(builder))
+    }
+}
+
+/// A collector and the port that what it gathers is sent on.
+pub(crate) struct ChainOutlet<C: Ends<End: Gather>> {
+    pub(crate) collector: C,
+    output: Output<<C::End as Gather>::Element>,
+    /// The time that everything gathered may be sent at; `None` if nothing is.
+    since: Option<Time>,
+}
+
+impl<C: Ends<End: Gather>> ChainOutlet<C> {
+    /// Prepares for records that may be sent from `time` on.
+    ///
+    /// What is gathered is sent as one batch at a time that all of it may have: the least event time, as long as the epoch is
+    /// the same.
+    #[inline]
+    pub(crate) fn begin(&mut self, time: Time) {
+        match self.since {
+            Some(since) if since.epoch == time.epoch => {
+                self.since = Some(Time::new(since.epoch, since.event.min(time.event)));
+            }
+            Some(_) => {
+                self.send();
+                self.since = Some(time);
+            }
+            None => self.since = Some(time),
+        }
+    }
+
+    /// Sends what is gathered if it is much.
+    #[inline]
+    pub(crate) fn relieve(&mut self) {
+        if self.collector.end().is_full() {
+            let since = self.since;
+            self.send();
+            self.since = since;
+        }
+    }
+
+    fn send(&mut self) {
+        if let Some(time) = self.since.take() {
+            let output = &mut self.output;
+            self.collector.end().drain(&mut |batch| output.send(time, batch));
+        }
+    }
+
+    /// Sends what is gathered, and lets the channel pass it on.
+    pub(crate) fn flush(&mut self) {
+        self.send();
+        self.output.flush();
+    }
+}
+
+impl<T: Data, C: Collector<T, End: Gather>> Outlet<T> for ChainOutlet<C> {
+    fn walk(&mut self, time: Time, batch: &mut Vec<Record<T>>, take: bool) {
+        self.begin(time);
+        let push = |record: Record<T>| self.collector.push(record.value, record.stamp);
+        if take {
+            batch.drain(..).for_each(push);
+        } else {
+            batch.iter().cloned().for_each(push);
+        }
+        self.relieve();
+    }
+
+    fn flush(&mut self) {
+        ChainOutlet::flush(self);
+    }
+}
+
+/// The taps on one output of an operator, while the job is put together.
+pub(crate) struct Taps<T>(Mutex<Vec<Arc<dyn Tap<T>>>>);
+
+impl<T: Data> Taps<T> {
+    pub(crate) fn new() -> Arc<Taps<T>> {
+        Arc::new(Taps(Mutex::new(Vec::new())))
+    }
+
+    pub(crate) fn add(&self, tap: Arc<dyn Tap<T>>) {
+        lock(&self.0).push(tap);
+    }
+
+    /// Gives the operator an output port for each tap.
+    pub(crate) fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Outlets<T> {
+        let outlets = lock(&self.0).iter().map(|tap| tap.open(builder)).collect();
+        Outlets { outlets, batch: Vec::new(), time: Time::new(0, 0) }
+    }
+}
+
+/// Locks what no one can have left half changed.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The taps on one output of a running operator.
+pub(crate) struct Outlets<T> {
+    outlets: Vec<Box<dyn Outlet<T>>>,
+    batch: Vec<Record<T>>,
+    time: Time,
+}
+
+impl<T: Data> Outlets<T> {
+    /// Emits a record that may be sent from `time` on.
+    pub(crate) fn give(&mut self, time: Time, record: Record<T>) {
+        if self.batch.len() >= BATCH || (time != self.time && !self.batch.is_empty()) {
+            self.walk();
+        }
+        self.time = time;
+        self.batch.push(record);
+    }
+
+    /// Emits a batch.
+    pub(crate) fn give_batch(&mut self, time: Time, batch: &mut Vec<Record<T>>) {
+        if !self.batch.is_empty() {
+            self.walk();
+        }
+        self.time = time;
+        mem::swap(&mut self.batch, batch);
+        self.walk();
+        mem::swap(&mut self.batch, batch);
+    }
+
+    fn walk(&mut self) {
+        if let Some((last, others)) = self.outlets.split_last_mut() {
+            for outlet in others {
+                outlet.walk(self.time, &mut self.batch, false);
+            }
+            last.walk(self.time, &mut self.batch, true);
+        }
+        self.batch.clear();
+    }
+
+    /// Sends everything. To be called at the end of an activation.
+    pub(crate) fn flush(&mut self) {
+        if !self.batch.is_empty() {
+            self.walk();
+        }
+        for outlet in &mut self.outlets {
+            outlet.flush();
+        }
+    }
+}
+
+/// The origin of a chain at an operator's output.
+pub struct Node<T> {
+    pub(crate) graph: Graph,
+    pub(crate) id: NodeId,
+    pub(crate) taps: Arc<Taps<T>>,
+}
+
+impl<T> Clone for Node<T> {
+    fn clone(&self) -> Node<T> {
+        Node { graph: self.graph.clone(), id: self.id, taps: Arc::clone(&self.taps) }
+    }
+}
+
+impl<T: Data> Origin for Node<T> {
+    type Item = T;
+
+    fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    fn attach<C, N>(chain: C, terminal: N) -> Edge<N::Element>
+    where
+        C: Chain<From = Node<T>>,
+        N: Terminal<C::Out>,
+    {
+        let node = chain.origin().clone();
+        let edge = node.graph.edge(node.id, &chain);
+        node.taps.add(Arc::new(ChainTap { chain, terminal, edge }));
+        edge
+    }
+}
+
+impl<T: Data> Chain for Node<T> {
+    type From = Node<T>;
+    type Out = T;
+
+    fn origin(&self) -> &Node<T> {
+        self
+    }
+
+    fn steps(&self, _: &mut Vec<&'static str>) {}
+
+    fn collector<E: Collector<T>>(self, end: E) -> impl Collector<T, End = E::End> {
+        end
+    }
+}

@@ -1,0 +1,155 @@
+//! When one epoch ends and the next begins.
+//!
+//! All workers of a process follow one epoch clock, so that an epoch means the same everywhere: a source that has
+//! nothing to say moves on with the others and never holds an epoch back.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::clock::Clock;
+
+/// The epoch policy: how often results, commits and snapshots become consistent.
+///
+/// A shorter epoch lets results come sooner and costs more: closing one costs each worker a few
+/// microseconds for each operator, and batches of state become smaller.
+///
+/// ```
+/// use highwater::time::Epochs;
+/// use std::time::Duration;
+/// assert_eq!(Epochs::default(), Epochs::every(Duration::from_millis(10)));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epochs(pub(crate) Policy);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Policy {
+    Every(Duration),
+    Records(u64),
+    WhenDone,
+}
+
+impl Epochs {
+    /// An epoch ends each time this much wall-clock time has passed. At least 1 millisecond.
+    pub fn every(interval: Duration) -> Epochs {
+        Epochs(Policy::Every(interval))
+    }
+
+    /// An epoch ends when the sources of this process have emitted this many records in it. At least 1.
+    ///
+    /// Where the boundary falls among the records of several workers depends on timing; results do not.
+    pub fn records(count: u64) -> Epochs {
+        Epochs(Policy::Records(count))
+    }
+
+    /// An epoch ends as soon as the one before it is complete, so its length follows the load. While no record comes,
+    /// no epoch ends.
+    pub fn when_done() -> Epochs {
+        Epochs(Policy::WhenDone)
+    }
+}
+
+impl Default for Epochs {
+    fn default() -> Epochs {
+        Epochs::every(Duration::from_millis(10))
+    }
+}
+
+/// The epoch clock that the sources of all workers share.
+pub(crate) struct EpochClock {
+    policy: Policy,
+    clock: Clock,
+    current: AtomicU64,
+    records: AtomicU64,
+    /// The number of records when the current epoch began; for [`Policy::WhenDone`].
+    began_at: AtomicU64,
+}
+
+impl EpochClock {
+    pub(crate) fn new(epochs: Epochs, clock: Clock) -> EpochClock {
+        let zero = || AtomicU64::new(0);
+        EpochClock { policy: epochs.0, clock, current: zero(), records: zero(), began_at: zero() }
+    }
+
+    /// The current epoch. `open` is the first epoch that the dataflow has not completed.
+    pub(crate) fn poll(&self, open: u64) -> u64 {
+        let current = self.current.load(Ordering::Acquire);
+        let next = match self.policy {
+            Policy::Every(interval) => (self.clock.now().as_nanos() / interval.as_nanos()) as u64,
+            Policy::Records(count) => self.records.load(Ordering::Acquire) / count,
+            Policy::WhenDone => {
+                let records = self.records.load(Ordering::Acquire);
+                let due = open >= current && records > self.began_at.load(Ordering::Acquire);
+                if due {
+                    self.began_at.fetch_max(records, Ordering::AcqRel);
+                }
+                current + u64::from(due)
+            }
+        };
+        self.current.fetch_max(next, Ordering::AcqRel).max(next)
+    }
+
+    /// Takes note that a source has emitted `records`.
+    pub(crate) fn count(&self, records: u64) {
+        if !matches!(self.policy, Policy::Every(_)) {
+            self.records.fetch_add(records, Ordering::AcqRel);
+        }
+    }
+
+    /// The number of records after which a source should look at the clock again.
+    pub(crate) fn quantum(&self, limit: usize) -> usize {
+        match self.policy {
+            Policy::Records(count) => {
+                let into = self.records.load(Ordering::Acquire) % count;
+                limit.min((count - into) as usize)
+            }
+            _ => limit,
+        }
+    }
+
+    /// How long until the clock moves by itself, if it does.
+    pub(crate) fn until_tick(&self) -> Option<Duration> {
+        match self.policy {
+            Policy::Every(interval) => {
+                let into = self.clock.now().as_nanos() % interval.as_nanos();
+                Some(interval - Duration::from_nanos(into as u64))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wall_epochs_follow_the_clock_even_past_missed_ticks() {
+        let clock = Clock::manual();
+        let epochs = EpochClock::new(Epochs::every(Duration::from_millis(10)), clock.clone());
+        assert_eq!(epochs.poll(0), 0);
+        clock.advance(Duration::from_millis(35));
+        assert_eq!(epochs.poll(0), 3);
+        assert_eq!(epochs.until_tick(), Some(Duration::from_millis(5)));
+    }
+
+    #[test]
+    fn record_epochs_follow_the_count() {
+        let epochs = EpochClock::new(Epochs::records(100), Clock::manual());
+        epochs.count(99);
+        assert_eq!((epochs.poll(0), epochs.quantum(64)), (0, 1));
+        epochs.count(1);
+        assert_eq!((epochs.poll(0), epochs.quantum(64)), (1, 64));
+    }
+
+    #[test]
+    fn the_next_epoch_waits_for_the_last_one_and_for_records() {
+        let epochs = EpochClock::new(Epochs::when_done(), Clock::manual());
+        assert_eq!(epochs.poll(0), 0);
+        epochs.count(1);
+        assert_eq!(epochs.poll(0), 1);
+        epochs.count(1);
+        assert_eq!(epochs.poll(0), 1);
+        assert_eq!(epochs.poll(1), 2);
+        assert_eq!(epochs.poll(2), 2);
+    }
+}

@@ -1,0 +1,235 @@
+//! Watermark strategies: what a split promises about event times that have not come yet.
+//!
+//! Each split of a source has a watermark of its own, a function of the records that the split has given so far and
+//! of nothing else. It means "nothing older than this will come from this split". From it two things follow: the
+//! operator that reads the split may let go of the past, and a record that breaks the promise is *late*, whoever
+//! reads it, whenever, on however many workers.
+//!
+//! The watermark that a record is judged by is the one from before the record itself.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::EventTime;
+use crate::data::Stamp;
+
+/// How a source gives its records event times, and what it promises about those to come.
+///
+/// `F` reads the event time off a record. It is part of the type, so that it is compiled into the
+/// loop that reads.
+///
+/// ```
+/// use highwater::time::Watermarks;
+/// use std::time::Duration;
+///
+/// struct Reading { at: i64, celsius: f64 }
+/// let ordered = Watermarks::monotone(|r: &Reading| r.at);
+/// let disordered = Watermarks::bounded(Duration::from_secs(5), |r: &Reading| r.at)
+///     .idle_after(Duration::from_secs(1));
+/// ```
+#[derive(Clone)]
+pub struct Watermarks<T, F = fn(&T) -> EventTime> {
+    pub(crate) timestamp: F,
+    pub(crate) strategy: Strategy<T>,
+    pub(crate) idle_after: Option<Duration>,
+    pub(crate) max_drift: Option<u64>,
+}
+
+/// The rule by which a split's watermark follows its records.
+pub enum Strategy<T> {
+    /// There is no event time: the watermark stays at the beginning of time until the input ends.
+    None,
+    /// The watermark follows the greatest event time at this distance in milliseconds; 0 for ordered input.
+    Behind(u64),
+    /// Some records say how far event time has come.
+    Punctuated(Punctuation<T>),
+    /// A user's own rule: makes a generator for each split.
+    Custom(Arc<dyn Fn() -> Box<dyn WatermarkGenerator<T>> + Send + Sync>),
+}
+
+type Punctuation<T> = Arc<dyn Fn(&T, EventTime) -> Option<EventTime> + Send + Sync>;
+
+impl<T> Clone for Strategy<T> {
+    fn clone(&self) -> Strategy<T> {
+        match self {
+            Strategy::None => Strategy::None,
+            Strategy::Behind(distance) => Strategy::Behind(*distance),
+            Strategy::Punctuated(rule) => Strategy::Punctuated(Arc::clone(rule)),
+            Strategy::Custom(make) => Strategy::Custom(Arc::clone(make)),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Strategy<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Strategy::None => f.write_str("no event time"),
+            Strategy::Behind(0) => f.write_str("monotone"),
+            Strategy::Behind(distance) => write!(f, "disorder up to {distance} ms"),
+            Strategy::Punctuated(_) => f.write_str("punctuated"),
+            Strategy::Custom(_) => f.write_str("custom"),
+        }
+    }
+}
+
+/// A user's own watermark rule, one instance for each split.
+///
+/// It should depend on the records alone: then which records are late is a property of the input. A
+/// generator that looks at a clock gives that up.
+pub trait WatermarkGenerator<T>: Send {
+    /// Sees a record and its event time, and may answer with a watermark: a promise that the split will give nothing
+    /// older. An answer below an earlier one changes nothing.
+    fn on_record(&mut self, value: &T, timestamp: EventTime) -> Option<EventTime>;
+}
+
+impl<T> Watermarks<T> {
+    /// Records without event times: each has [`Stamp::UNTIMED`], and windows close when the input ends.
+    pub fn none() -> Watermarks<T> {
+        Watermarks::new(Strategy::None, |_| Stamp::UNTIMED.timestamp)
+    }
+}
+
+impl<T, F: Fn(&T) -> EventTime> Watermarks<T, F> {
+    fn new(strategy: Strategy<T>, timestamp: F) -> Watermarks<T, F> {
+        Watermarks { timestamp, strategy, idle_after: None, max_drift: None }
+    }
+
+    /// Event times never decrease within a split. A record that is older than one before it is late by the difference.
+    pub fn monotone(timestamp: F) -> Watermarks<T, F> {
+        Watermarks::new(Strategy::Behind(0), timestamp)
+    }
+
+    /// A record is at most `disorder` older than the newest before it in its split.
+    pub fn bounded(disorder: Duration, timestamp: F) -> Watermarks<T, F> {
+        Watermarks::new(Strategy::Behind(disorder.as_millis() as u64), timestamp)
+    }
+
+    /// Some records carry the watermark: `rule` sees each record with its event time and returns the time that the split
+    /// promises not to fall behind from then on, or `None`.
+    pub fn punctuated(
+        timestamp: F,
+        rule: impl Fn(&T, EventTime) -> Option<EventTime> + Send + Sync + 'static,
+    ) -> Watermarks<T, F> {
+        Watermarks::new(Strategy::Punctuated(Arc::new(rule)), timestamp)
+    }
+
+    /// A rule of the user's own: `make` is called once for each split.
+    pub fn custom<G>(timestamp: F, make: impl Fn() -> G + Send + Sync + 'static) -> Watermarks<T, F>
+    where
+        G: WatermarkGenerator<T> + 'static,
+    {
+        Watermarks::new(Strategy::Custom(Arc::new(move || Box::new(make()))), timestamp)
+    }
+
+    /// A split that gives nothing for this long stops holding back the others' watermark.
+    ///
+    /// When it comes back, it is judged by the watermark that went on without it: records that fell behind
+    /// meanwhile are late. This is the one place where lateness depends on the wall clock, so it is off unless asked for.
+    pub fn idle_after(mut self, silence: Duration) -> Watermarks<T, F> {
+        self.idle_after = Some(silence);
+        self
+    }
+
+    /// No split is read further than `drift` of event time ahead of the slowest one, on any worker.
+    ///
+    /// It bounds what windows must keep when splits run at different speeds.
+    pub fn align(mut self, drift: Duration) -> Watermarks<T, F> {
+        self.max_drift = Some(drift.as_millis() as u64);
+        self
+    }
+}
+
+/// The watermark of one split while it is read.
+pub(crate) struct SplitWatermark<T> {
+    rule: Rule<T>,
+    current: EventTime,
+}
+
+enum Rule<T> {
+    None,
+    Behind(u64),
+    Punctuated(Punctuation<T>),
+    Custom(Box<dyn WatermarkGenerator<T>>),
+}
+
+impl<T> SplitWatermark<T> {
+    pub(crate) fn new(strategy: &Strategy<T>) -> SplitWatermark<T> {
+        let rule = match strategy {
+            Strategy::None => Rule::None,
+            Strategy::Behind(distance) => Rule::Behind(*distance),
+            Strategy::Punctuated(rule) => Rule::Punctuated(Arc::clone(rule)),
+            Strategy::Custom(make) => Rule::Custom(make()),
+        };
+        SplitWatermark { rule, current: EventTime::MIN }
+    }
+
+    /// What the split promises now.
+    #[inline]
+    pub(crate) fn current(&self) -> EventTime {
+        self.current
+    }
+
+    /// Stamps a record with the watermark before it, then lets the record move the watermark.
+    #[inline]
+    pub(crate) fn stamp(&mut self, value: &T, timestamp: EventTime) -> Stamp {
+        let stamp = Stamp { timestamp, watermark: self.current };
+        let promised = match &mut self.rule {
+            Rule::None => return stamp,
+            Rule::Behind(distance) => timestamp.saturating_sub_unsigned(*distance),
+            Rule::Punctuated(rule) => match rule(value, timestamp) {
+                Some(promised) => promised,
+                None => return stamp,
+            },
+            Rule::Custom(generator) => match generator.on_record(value, timestamp) {
+                Some(promised) => promised,
+                None => return stamp,
+            },
+        };
+        self.current = self.current.max(promised);
+        stamp
+    }
+
+    /// Raises the watermark to what went on without an idle split.
+    pub(crate) fn raise(&mut self, to: EventTime) {
+        self.current = self.current.max(to);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamps(strategy: &Strategy<i64>, times: &[i64]) -> Vec<(i64, i64)> {
+        let mut split = SplitWatermark::new(strategy);
+        let stamps = times.iter().map(|t| split.stamp(t, *t));
+        stamps.map(|stamp| (stamp.timestamp, stamp.watermark)).collect()
+    }
+
+    #[test]
+    fn a_record_is_judged_by_the_watermark_before_it() {
+        let monotone = Watermarks::monotone(|t: &i64| *t).strategy;
+        assert_eq!(stamps(&monotone, &[5, 9, 7]), [(5, i64::MIN), (9, 5), (7, 9)]);
+        let bounded = Watermarks::bounded(Duration::from_millis(3), |t: &i64| *t).strategy;
+        assert_eq!(stamps(&bounded, &[5, 9, 7]), [(5, i64::MIN), (9, 2), (7, 6)]);
+    }
+
+    #[test]
+    fn punctuation_never_takes_back_a_promise() {
+        let punctuated = Watermarks::punctuated(|t: &i64| *t, |t, _| (t % 10 == 0).then_some(*t)).strategy;
+        assert_eq!(stamps(&punctuated, &[3, 20, 10, 4]), [(3, i64::MIN), (20, i64::MIN), (10, 20), (4, 20)]);
+    }
+
+    #[test]
+    fn a_generator_lives_with_its_split() {
+        struct EverySecond(u32);
+        impl WatermarkGenerator<i64> for EverySecond {
+            fn on_record(&mut self, _: &i64, timestamp: EventTime) -> Option<EventTime> {
+                self.0 += 1;
+                (self.0 % 2 == 0).then_some(timestamp)
+            }
+        }
+        let custom = Watermarks::custom(|t: &i64| *t, || EverySecond(0)).strategy;
+        assert_eq!(stamps(&custom, &[1, 2, 3]), [(1, i64::MIN), (2, i64::MIN), (3, 2)]);
+    }
+}

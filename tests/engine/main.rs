@@ -1,0 +1,3 @@
+//! The engine against oracles: one binary, one scenario or family of properties in each file.
+
+mod rolling;
