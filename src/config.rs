@@ -87,9 +87,9 @@ impl Options {
             return Err(Error::config("a source must be allowed at least 1 epoch and 1 byte in flight"));
         }
         match self.epochs.0 {
-            crate::time::Policy::Every(interval) if interval < Duration::from_millis(1) => {
-                Err(Error::config(format!("an epoch cannot be as short as {interval:?}: choose 1 ms or more")))
-            }
+            crate::time::Policy::Every(interval) if interval < Duration::from_millis(1) => Err(
+                Error::config(format!("an epoch cannot be as short as {interval:?}: choose 1 ms or more")),
+            ),
             crate::time::Policy::Records(0) => Err(Error::config("an epoch needs at least 1 record")),
             _ => Ok(()),
         }

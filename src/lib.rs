@@ -7,6 +7,7 @@ pub mod time;
 pub mod config;
 mod state;
 pub mod stream;
+pub mod window;
 pub mod connector;
 pub mod runtime;
 #[cfg(feature = "nexmark")]

@@ -46,6 +46,12 @@ impl Metrics {
         metrics.entry((operator.to_owned(), name)).or_default().clone()
     }
 
+    /// Makes a metric known that was made before its operator had a name.
+    pub(crate) fn register(&self, operator: &str, name: &'static str, metric: &Metric) {
+        let mut metrics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        metrics.insert((operator.to_owned(), name), metric.clone());
+    }
+
     /// All metrics with their values: operator, name, value.
     pub fn read(&self) -> Vec<(String, &'static str, i64)> {
         let metrics = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -22,8 +22,8 @@ use std::time::Duration;
 
 use timely::scheduling::Activator;
 
-use super::source::{Reader, Source, Split, Status};
 use super::OnMalformed;
+use super::source::{Reader, Source, Split, Status};
 use crate::data::{Record, hash64, worker_of};
 use crate::error::{Error, Result};
 use crate::metric::Metric;
@@ -73,7 +73,11 @@ impl<T, F: Fn(&T) -> EventTime + Clone + Send + Sync + 'static> Timestamps<T> fo
 
 impl Job {
     /// Reads a source. Input that is not a record ends the job.
-    pub fn source<S, F>(&self, source: S, watermarks: Watermarks<S::Item, F>) -> Stream<S::Item, AtSource<S, F>>
+    pub fn source<S, F>(
+        &self,
+        source: S,
+        watermarks: Watermarks<S::Item, F>,
+    ) -> Stream<S::Item, AtSource<S, F>>
     where
         S: Source,
         F: Timestamps<S::Item>,
@@ -205,7 +209,11 @@ impl<S: Source, F: Timestamps<S::Item>> Operator for SourceOperator<S, F> {
         let activator = builder.activator();
         worker.awaiting.borrow_mut().push(builder.activator());
         let metric = |metric| worker.shared.metrics.metric(name, metric);
-        let counts = Counts { records: metric("records_out"), malformed: metric("malformed"), watermark: metric("watermark") };
+        let counts = Counts {
+            records: metric("records_out"),
+            malformed: metric("malformed"),
+            watermark: metric("watermark"),
+        };
         let mut reading = Reading::new(Arc::clone(&self.0), worker, outlets, activator, counts);
         builder.build(move |_, holds| {
             if let Err(error) = reading.activate(holds) {
@@ -408,8 +416,10 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
     fn furthest_behind(&self, now: Duration) -> Option<usize> {
         let limit = self.timed.watermarks.max_drift.map(|drift| {
             let others = self.board.iter().map(|watermark| watermark.load(Ordering::Relaxed));
-            let slowest = self.splits.iter().filter(|split| !split.idle).map(|split| split.watermark.current());
-            let slowest = slowest.chain(others.enumerate().filter(|(i, _)| *i != self.worker.index).map(|(_, w)| w));
+            let slowest =
+                self.splits.iter().filter(|split| !split.idle).map(|split| split.watermark.current());
+            let slowest =
+                slowest.chain(others.enumerate().filter(|(i, _)| *i != self.worker.index).map(|(_, w)| w));
             slowest.min().unwrap_or(EventTime::MAX).saturating_add_unsigned(drift)
         });
         let due = self.splits.iter().enumerate().filter(|(_, split)| split.due <= now);
@@ -465,7 +475,8 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
                 split.idle = now.saturating_sub(split.heard) >= silence;
             }
         }
-        let active = self.splits.iter().filter(|split| !split.idle).map(|split| split.watermark.current()).min();
+        let active =
+            self.splits.iter().filter(|split| !split.idle).map(|split| split.watermark.current()).min();
         let slot = &self.board[self.worker.index];
         let watermark = match active {
             Some(least) => {
@@ -495,7 +506,8 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         }
         let reads = self.splits.iter().map(|split| split.due).filter(|due| *due > now);
         let silence = self.timed.watermarks.idle_after;
-        let idles = self.splits.iter().filter(|split| !split.idle).filter_map(|split| Some(split.heard + silence?));
+        let idles =
+            self.splits.iter().filter(|split| !split.idle).filter_map(|split| Some(split.heard + silence?));
         let tick = self.worker.shared.epochs.until_tick().map(|until| now + until);
         let Some(next) = reads.chain(idles).chain(tick).chain(self.look_at).min() else { return };
         if self.alarm.is_none_or(|alarm| alarm <= now || next < alarm) {

@@ -6,7 +6,7 @@ mod record;
 mod text;
 
 pub use change::{Change, Diff, consolidate};
-pub use hash::{Hash64, hash64};
 pub(crate) use hash::worker_of;
+pub use hash::{Hash64, hash64};
 pub use record::{Data, Exchange, Key, Record, Stamp};
 pub use text::Text;

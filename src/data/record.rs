@@ -3,9 +3,9 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 
+use serde::Deserialize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::Deserialize;
 
 use crate::time::EventTime;
 

@@ -52,7 +52,9 @@ impl Job {
     pub fn start(&self, options: Options) -> Result<Running> {
         options.check()?;
         if !self.graph.nodes().iter().any(|node| node.kind == "sink") {
-            return Err(Error::config("the job has no sink, so it would compute nothing: add one, or discard()"));
+            return Err(Error::config(
+                "the job has no sink, so it would compute nothing: add one, or discard()",
+            ));
         }
         self.graph.prepare(options.workers)?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -63,7 +65,8 @@ impl Job {
         };
         let (builders, others) = communication.try_build().map_err(Error::config)?;
         let (job, known) = (self.clone(), Arc::clone(&shared));
-        let workers = initialize_from(builders, others, move |allocator| work_or_fail(&job, allocator, &known));
+        let workers =
+            initialize_from(builders, others, move |allocator| work_or_fail(&job, allocator, &known));
         let workers = workers.map_err(Error::config)?;
         Ok(Running { workers, shared, stop, metrics: self.metrics.clone() })
     }

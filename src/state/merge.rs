@@ -8,8 +8,8 @@ use std::mem;
 use std::sync::Arc;
 
 use differential_dataflow::trace::{BatchReader, Description, Merger};
-use timely::progress::{Antichain, Timestamp};
 use timely::progress::frontier::AntichainRef;
+use timely::progress::{Antichain, Timestamp};
 
 use super::Rows;
 use super::run::{PAGE_ROWS, Page, Position, Run};

@@ -78,7 +78,13 @@ impl<K: Key, T: Data, A: Aggregate<T>> Terminal<(K, T)> for Combine<A> {
 
     fn open(&self) -> Combined<K, T, A> {
         let value = PhantomData;
-        Combined { aggregate: self.0.clone(), saving: Saving::default(), table: Table::default(), sent: Vec::new(), value }
+        Combined {
+            aggregate: self.0.clone(),
+            saving: Saving::default(),
+            table: Table::default(),
+            sent: Vec::new(),
+            value,
+        }
     }
 }
 

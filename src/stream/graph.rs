@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex};
 use timely::dataflow::Scope;
 use timely::dataflow::operators::probe;
 
+use super::Edge;
 use super::chain::Chain;
+use super::context::WorkerContext;
 use super::port::{Edges, OperatorBuilder};
 use super::tap::lock;
-use super::Edge;
-use super::context::WorkerContext;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::time::Time;
 
 /// The number of an operator in its job.
@@ -29,6 +29,8 @@ pub struct Graph(Arc<Mutex<Inner>>);
 struct Inner {
     nodes: Vec<Entry>,
     edges: Vec<EdgeInfo>,
+    /// What is wrong with the job, to be told when it is started.
+    complaint: Option<&'static str>,
 }
 
 struct Entry {
@@ -149,6 +151,11 @@ impl Graph {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// Takes note of a mistake that makes the job impossible to run.
+    pub(crate) fn complain(&self, complaint: &'static str) {
+        lock(&self.0).complaint.get_or_insert(complaint);
+    }
+
     pub(crate) fn nodes(&self) -> Vec<NodeInfo> {
         lock(&self.0).nodes.iter().map(|entry| entry.info.clone()).collect()
     }
@@ -160,6 +167,9 @@ impl Graph {
     /// Gets all operators ready to run on so many workers.
     pub(crate) fn prepare(&self, workers: usize) -> Result<()> {
         let inner = lock(&self.0);
+        if let Some(complaint) = inner.complaint {
+            return Err(Error::config(complaint));
+        }
         inner.nodes.iter().try_for_each(|entry| entry.operator.prepare(workers))
     }
 

@@ -72,7 +72,8 @@ impl<K: Key, T: Data, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
         let graph = self.pairs.graph();
         if A::COMBINES {
             let edge = self.pairs.attach(Combine(aggregate.clone()));
-            let info = NodeInfo::new("aggregate", "aggregate").input(edge, Routing::ByKey).terminal("combine");
+            let info =
+                NodeInfo::new("aggregate", "aggregate").input(edge, Routing::ByKey).terminal("combine");
             rolling(graph, info, edge, Merged::<A, T>::new(aggregate))
         } else {
             let edge = self.pairs.attach(Send);

@@ -4,18 +4,18 @@ mod aggregate;
 mod chain;
 mod combine;
 mod context;
+mod forward;
 mod graph;
 mod job;
+mod join;
 mod keyed;
-mod ordered;
+pub(crate) mod ordered;
 mod port;
 mod rolling;
 mod stateless;
 mod tap;
 
-pub use aggregate::{
-    Aggregate, Average, AverageChanges, Count, CountChanges, Fold, Reduce, Sum, SumChanges,
-};
+pub use aggregate::{Aggregate, Average, AverageChanges, Count, CountChanges, Fold, Reduce, Sum, SumChanges};
 pub use chain::{Chain, Collector, Ends, Origin, Step, Then};
 pub use graph::{Graph, NodeId};
 pub use job::Job;
@@ -24,7 +24,9 @@ pub use port::Edge;
 pub use stateless::{Filter, FilterMap, FlatMap, Inspect, KeyBy, Map, Stream};
 pub use tap::{Gather, Node, Terminal};
 
+pub(crate) use combine::{Saving, TABLE};
 pub(crate) use context::{Shared, WorkerContext};
-pub(crate) use graph::{EdgeInfo, InputInfo, Lowering, NodeInfo, Operator, Routing};
+pub(crate) use graph::{Lowering, NodeInfo, Operator, Routing};
+pub(crate) use ordered::Logic;
 pub(crate) use port::{Frontiers, Holds, Input, OperatorBuilder};
-pub(crate) use tap::{ChainOutlet, ChainTap, Emit, Outlet, Outlets, Taps, lock};
+pub(crate) use tap::{BATCH, ChainOutlet, ChainTap, Outlet, Outlets, Taps, lock};

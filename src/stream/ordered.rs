@@ -55,7 +55,14 @@ pub(crate) fn build<E, L>(
     E: Data,
     L: Logic<E>,
 {
-    let mut frame = Frame { inputs, waiting: BTreeMap::new(), epoch: 0, since: None, watermark: EventTime::MIN, ended: false };
+    let mut frame = Frame {
+        inputs,
+        waiting: BTreeMap::new(),
+        epoch: 0,
+        since: None,
+        watermark: EventTime::MIN,
+        ended: false,
+    };
     builder.build(move |frontiers, holds| {
         frame.activate(frontiers, holds, &mut logic, &mut outlets);
         false
@@ -109,11 +116,20 @@ impl<E: Data> Frame<E> {
         out.flush();
         let waiting = self.waiting.values().flatten().map(|(time, _)| *time);
         let owed = logic.owes().map(|event| Time::new(self.epoch, event));
-        debug_assert!(!self.ended || (self.since.is_none() && owed.is_none()), "output is owed after the end");
+        debug_assert!(
+            !self.ended || (self.since.is_none() && owed.is_none()),
+            "output is owed after the end"
+        );
         holds.set(waiting.chain(self.since).chain(owed));
     }
 
-    fn take<L: Logic<E>>(&mut self, time: Time, batch: &mut Vec<E>, logic: &mut L, out: &mut Outlets<L::Out>) {
+    fn take<L: Logic<E>>(
+        &mut self,
+        time: Time,
+        batch: &mut Vec<E>,
+        logic: &mut L,
+        out: &mut Outlets<L::Out>,
+    ) {
         let event = self.since.map_or(time.event, |since| since.event.min(time.event));
         self.since = Some(Time::new(self.epoch, event));
         logic.batch(time, batch, out);
@@ -127,7 +143,11 @@ impl<E: Data> Frame<E> {
                 if time.epoch == self.epoch {
                     self.take(time, batch, logic, out);
                 } else {
-                    debug_assert!(time.epoch > self.epoch, "{time:?} came after epoch {} had closed", self.epoch);
+                    debug_assert!(
+                        time.epoch > self.epoch,
+                        "{time:?} came after epoch {} had closed",
+                        self.epoch
+                    );
                     self.waiting.entry(time.epoch).or_default().push((time, std::mem::take(batch)));
                 }
             }

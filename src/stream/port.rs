@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
+use timely::PartialOrder;
 use timely::communication::{Pull, Push};
 use timely::dataflow::channels::Message;
 use timely::dataflow::channels::pact::{Exchange, ParallelizationContract, Pipeline};
@@ -34,10 +35,9 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use timely::dataflow::operators::generic::builder_raw;
 use timely::dataflow::{Scope, Stream as TimelyStream};
 use timely::progress::frontier::MutableAntichain;
-use timely::scheduling::Activator;
 use timely::progress::operate::FrontierInterest;
 use timely::progress::{Antichain, ChangeBatch, Source, Timestamp};
-use timely::PartialOrder;
+use timely::scheduling::Activator;
 
 use crate::data;
 use crate::time::{Progress, Time};
@@ -202,7 +202,8 @@ pub(crate) struct Frontiers(Vec<MutableAntichain<Time>>);
 impl Frontiers {
     /// How far all inputs together have come.
     pub(crate) fn progress(&self) -> Progress {
-        let elements = self.0.iter().flat_map(|frontier| frontier.frontier().iter().copied().collect::<Vec<_>>());
+        let elements =
+            self.0.iter().flat_map(|frontier| frontier.frontier().iter().copied().collect::<Vec<_>>());
         elements.fold(Progress::END, |least, time| least.and(&time))
     }
 }
@@ -219,7 +220,9 @@ impl Holds {
         let minimal: Antichain<Time> = times.into_iter().collect();
         self.next.clear();
         self.next.extend(minimal);
-        debug_assert!(self.next.iter().all(|time| time.event > Time::minimum().event || time.epoch < u64::MAX));
+        debug_assert!(
+            self.next.iter().all(|time| time.event > Time::minimum().event || time.epoch < u64::MAX)
+        );
     }
 
     /// True if nothing is held.

@@ -18,10 +18,10 @@ use std::collections::BTreeMap;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
+use super::Aggregate;
 use super::combine::Keyed;
 use super::ordered::Logic;
 use super::tap::Outlets;
-use super::Aggregate;
 use crate::data::{Change, Data, Key, Record, Stamp, hash64};
 use crate::metric::Metric;
 use crate::state::{Arrangement, Latest, Slot, Table};

@@ -31,8 +31,8 @@ mod watermark;
 pub use epoch::Epochs;
 pub(crate) use epoch::{EpochClock, Policy};
 pub(crate) use frontier::Progress;
-pub use watermark::{Strategy, WatermarkGenerator, Watermarks};
 pub(crate) use watermark::SplitWatermark;
+pub use watermark::{Strategy, WatermarkGenerator, Watermarks};
 
 use std::fmt;
 

@@ -1,0 +1,202 @@
+//! Joins of keyed streams without windows: every pair of records with the same key.
+//!
+//! Each side is an arrangement of its rows by key. When an epoch closes, the new rows of each side are sorted, and one pass in key
+//! order finds their partners: new left rows meet all right rows, new right rows meet the left rows of earlier epochs. So each pair
+//! is found exactly once, in the epoch that completes it, and at each closed epoch the output is exactly the join of the
+//! inputs up to there. Rows that are taken back (signed changes) take their pairs back.
+//!
+//! # Cost
+//!
+//! There is no hash table and no cache: the arrangement is the state, read by galloping cursors. An epoch with `n` new rows
+//! costs their sort, `n` seeks in each of the other side's `O(log N)` runs, and the pairs. Nothing is ever forgotten: a join
+//! without a bound in time must keep all its input.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use timely::dataflow::operators::generic::OperatorInfo;
+
+use super::chain::Chain;
+use super::graph::{Lowering, NodeInfo, Operator, Routing};
+use super::ordered::{self, Logic};
+use super::tap::{Emit, Node, Outlets, Taps};
+use super::{Edge, KeyedStream, Stream};
+use crate::data::{Change, Data, Diff, Exchange, Key, Record, Stamp, hash64, worker_of};
+use crate::state::{Arrangement, Sums};
+use crate::time::{EventTime, Time};
+
+/// A change on one of two sides.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Side<L, R> {
+    Left(L),
+    Right(R),
+}
+
+impl<K: Key, T: Exchange + Ord, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
+    /// Joins each record with all records of `other` that have the same key, past and to come.
+    ///
+    /// `f` makes the result of a pair; its event time is the later one of the two. A pair appears when the epoch of its later record closes.
+    ///
+    /// ```
+    /// # use highwater::stream::Job;
+    /// let job = Job::new();
+    /// let names = job.collection([(1, "ann"), (2, "bob")]).key_by(|p| p.0).map_values(|p| p.1.to_string());
+    /// let orders = job.collection([(1, 40), (1, 50), (3, 60)]).key_by(|o| o.0).map_values(|o| o.1);
+    /// let named = names.join(orders, |_, name, price| (name.clone(), *price)).collect();
+    /// job.run()?;
+    /// assert_eq!(named.sorted(), [("ann".to_string(), 40), ("ann".to_string(), 50)]);
+    /// # Ok::<(), highwater::Error>(())
+    /// ```
+    pub fn join<R, D, O, F>(self, other: KeyedStream<K, R, D>, f: F) -> Stream<O, impl Chain<Out = O>>
+    where
+        R: Exchange + Ord,
+        D: Chain<Out = (K, R)>,
+        O: Data,
+        F: Fn(&K, &T, &R) -> O + Clone + Send + Sync + 'static,
+    {
+        let (left, right) = (self.map_values(Change::insert), other.map_values(Change::insert));
+        let pairs = left.join_changes(right, f);
+        pairs.flat_map(|pair| std::iter::repeat_n(pair.record, usize::try_from(pair.diff).unwrap_or(0)))
+    }
+}
+
+impl<K: Key, T: Exchange + Ord, C: Chain<Out = (K, Change<T>)>> KeyedStream<K, Change<T>, C> {
+    /// Joins two collections that are given by their changes; the result is the changes of the join.
+    pub fn join_changes<R, D, O, F>(self, other: KeyedStream<K, Change<R>, D>, f: F) -> Stream<Change<O>>
+    where
+        R: Exchange + Ord,
+        D: Chain<Out = (K, Change<R>)>,
+        O: Data,
+        F: Fn(&K, &T, &R) -> O + Clone + Send + Sync + 'static,
+    {
+        let graph = self.pairs.graph();
+        if !graph.is_same(&other.pairs.graph()) {
+            graph.complain("a join of streams of different jobs is not possible: build both from one Job");
+        }
+        let left: Edge<_> = self.pairs.map(|(key, change)| (key, Side::Left(change))).attach(Emit);
+        let right: Edge<_> = other.pairs.map(|(key, change)| (key, Side::Right(change))).attach(Emit);
+        let info = NodeInfo::new("join", "join").input(left, Routing::ByKey).input(right, Routing::ByKey);
+        let taps = Taps::new();
+        let operator = JoinOperator { edges: [left, right], f, taps: Arc::clone(&taps) };
+        let id = graph.add(info.stateful(), operator);
+        Stream::new(Node { graph, id, taps })
+    }
+}
+
+type Input<K, L, R> = Record<(K, Side<Change<L>, Change<R>>)>;
+
+struct JoinOperator<K, L, R, O, F> {
+    edges: [Edge<Input<K, L, R>>; 2],
+    f: F,
+    taps: Arc<Taps<Change<O>>>,
+}
+
+impl<K, L, R, O, F> Operator for JoinOperator<K, L, R, O, F>
+where
+    K: Key,
+    L: Exchange + Ord,
+    R: Exchange + Ord,
+    O: Data,
+    F: Fn(&K, &L, &R) -> O + Clone + Send + Sync + 'static,
+{
+    fn lower(&self, name: &str, cx: &mut Lowering<'_>) {
+        let workers = cx.worker.shared.workers;
+        let mut builder = cx.operator(name);
+        let route = move |record: &Input<K, L, R>| worker_of(hash64(&record.value.0), workers);
+        let inputs = self.edges.map(|edge| builder.exchange(edge, route)).into();
+        let outlets = self.taps.open(&mut builder);
+        let logic =
+            Join { f: self.f.clone(), left: Half::new(builder.info()), right: Half::new(builder.info()) };
+        ordered::build(builder, inputs, outlets, logic);
+    }
+}
+
+/// A row of one side. The key comes first in the order; the event time is part of the row.
+type Row<K, V> = (K, V, EventTime);
+
+/// One side of a join.
+struct Half<K: Key, V: Exchange + Ord> {
+    arrangement: Arrangement<Sums<Row<K, V>, Diff>>,
+    /// What the open epoch changed.
+    new: Vec<(Row<K, V>, Diff)>,
+}
+
+impl<K: Key, V: Exchange + Ord> Half<K, V> {
+    fn new(operator: OperatorInfo) -> Half<K, V> {
+        Half { arrangement: Arrangement::new(Sums::new(), operator), new: Vec::new() }
+    }
+
+    /// Seals what the epoch changed.
+    fn seal(&mut self, epoch: u64) {
+        self.arrangement.seal(epoch, std::mem::take(&mut self.new));
+    }
+
+    /// Shows each pair of a row in `others`, which is sorted, and a sealed row of this side with the same key.
+    fn meet<W>(
+        &self,
+        others: &[(Row<K, W>, Diff)],
+        mut pair: impl FnMut(&(Row<K, V>, Diff), &(Row<K, W>, Diff)),
+    ) {
+        for run in self.arrangement.runs() {
+            let mut position = Default::default();
+            for group in others.chunk_by(|a, b| a.0.0 == b.0.0) {
+                let key = &group[0].0.0;
+                position = run.seek(position, |row: &Row<K, V>| row.0 < *key);
+                while let Some(row) = run.row(position).filter(|row| row.0.0 == *key) {
+                    group.iter().for_each(|other| pair(row, other));
+                    position = run.next(position);
+                }
+            }
+        }
+    }
+}
+
+struct Join<K: Key, L: Exchange + Ord, R: Exchange + Ord, F> {
+    f: F,
+    left: Half<K, L>,
+    right: Half<K, R>,
+}
+
+impl<K, L, R, O, F> Logic<Input<K, L, R>> for Join<K, L, R, F>
+where
+    K: Key,
+    L: Exchange + Ord,
+    R: Exchange + Ord,
+    O: Data,
+    F: Fn(&K, &L, &R) -> O + 'static,
+{
+    type Out = Change<O>;
+
+    fn batch(&mut self, _: Time, batch: &mut Vec<Input<K, L, R>>, _: &mut Outlets<Change<O>>) {
+        for Record { value: (key, side), stamp } in batch.drain(..) {
+            match side {
+                Side::Left(change) => {
+                    self.left.new.push(((key, change.record, stamp.timestamp), change.diff))
+                }
+                Side::Right(change) => {
+                    self.right.new.push(((key, change.record, stamp.timestamp), change.diff))
+                }
+            }
+        }
+    }
+
+    fn advance(&mut self, _: Time, _: &mut Outlets<Change<O>>) {}
+
+    fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outlets<Change<O>>) {
+        let Some(since) = since else { return };
+        differential_dataflow::consolidation::consolidate(&mut self.left.new);
+        differential_dataflow::consolidation::consolidate(&mut self.right.new);
+        let f = &self.f;
+        let mut emit = |left: &(Row<K, L>, Diff), right: &(Row<K, R>, Diff)| {
+            let (((key, l, at), m), ((_, r, and), n)) = (left, right);
+            let timestamp = *at.max(and);
+            let stamp = Stamp { timestamp, watermark: since.event };
+            out.give(since, Record::new(Change { record: f(key, l, r), diff: m * n }, stamp));
+        };
+        // Right rows of this epoch meet left rows of earlier ones; left rows of this epoch meet all right rows.
+        self.left.meet(&self.right.new, &mut emit);
+        self.right.seal(epoch);
+        self.right.meet(&self.left.new, |right, left| emit(left, right));
+        self.left.seal(epoch);
+    }
+}

@@ -1,0 +1,37 @@
+//! Windows over event time.
+//!
+//! A window is a stretch of event time, `[start, end)`. What falls into it is aggregated for each key, and its result is
+//! emitted once, when the watermark has reached its end.
+//!
+//! # Panes
+//!
+//! Windows of one size that begin at regular distances, tumbling and sliding ones, are cut at the same points. Between two cuts
+//! lies a *slice*, and every window is a whole number of slices. A record is added to its slice, once, however many windows
+//! overlap there; a window's result merges its slices.
+//!
+//! A record can be late for some of the windows it falls into and not for others. So what is kept is not quite
+//! the slice but the [`Pane`]: the first and the last of the windows that a record counts for. All records of a slice that are on
+//! time share a pane.
+//!
+//! # Lateness
+//!
+//! Whether a record counts for a window is decided by its own [stamp](crate::data::Stamp) and the window's end,
+//! on the worker it comes from, before anything is sent. Records that count for no window are dropped and
+//! counted in the metric `late_dropped`; [`late`](WindowedStream::late) gives them as a stream.
+//!
+//! # State
+//!
+//! Values meet their key's accumulator where they are read, in one small table for each pane; what is sent to the key's
+//! owner is one accumulator for each key and round. The owner merges these into its own tables, one for each pane,
+//! and when an epoch closes what is in them is sealed into an arrangement, in the order of panes, then keys. Windows that open and
+//! close within an epoch never reach it. When a window ends, its panes are read from the tables and, by a range scan,
+//! from the arrangement. Rows of panes whose last window has ended are dropped when batches merge.
+
+mod assign;
+mod assigner;
+mod operator;
+mod windowed;
+
+pub(crate) use assigner::Pane;
+pub use assigner::{Aligned, Sliding, Tumbling, Window};
+pub use windowed::{LateOnly, Windowed, WindowedStream};
