@@ -1,1 +1,14 @@
-//! Nexmark.
+//! Nexmark: an online auction as a stream of persons, auctions and bids, and the queries over it that
+//! streaming systems are compared by.
+//!
+//! [`Generator`] makes the events, [`write`] and [`File`] keep them in a file that is read without copying,
+//! and [`oracle`] answers the queries slowly and plainly, so that faster answers have something to agree with.
+
+mod event;
+mod file;
+mod generate;
+mod record;
+
+pub use event::{Auction, Bid, Event, Person};
+pub use file::{BLOCK, Cursor, File, write};
+pub use generate::{Config, Generator};
