@@ -8,6 +8,8 @@ mod event;
 mod file;
 mod generate;
 mod record;
+pub mod oracle;
+pub mod rows;
 
 pub use event::{Auction, Bid, Event, Person};
 pub use file::{BLOCK, Cursor, File, write};
