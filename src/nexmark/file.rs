@@ -338,6 +338,45 @@ impl Cursor {
         self.position
     }
 
+    /// The next event, or `None` at the end.
+    #[inline(always)]
+    #[expect(clippy::should_implement_trait, reason = "an iterator's own `position` would get in the way of ours")]
+    pub fn next(&mut self) -> Option<Event> {
+        if self.parts.numbers.is_empty() && !self.enter() {
+            return None;
+        }
+        let event = self.parts.decode(|event| event);
+        match event {
+            Some(_) => self.position += 1,
+            None => self.fail("holds a malformed event"),
+        }
+        event
+    }
+
+    /// Gives up to `most` events to `each`, and says how many: fewer only at the end.
+    ///
+    /// This is about twice as fast as [`Cursor::next`] if little is done with an event, provided that `each`
+    /// is small enough to be inlined once for each kind of event.
+    #[inline(always)]
+    pub fn read(&mut self, most: u64, mut each: impl FnMut(Event)) -> u64 {
+        let start = self.position;
+        let end = start.saturating_add(most);
+        while self.position < end && (!self.parts.numbers.is_empty() || self.enter()) {
+            // Copies, which can stay in registers: `self` is where `enter` looks.
+            let (mut parts, mut position) = (self.parts, self.position);
+            let mut sound = true;
+            while position < end && sound && !parts.numbers.is_empty() {
+                sound = parts.decode(&mut each).is_some();
+                position += u64::from(sound);
+            }
+            (self.parts, self.position) = (parts, position);
+            if !sound {
+                self.fail("holds a malformed event");
+            }
+        }
+        self.position - start
+    }
+
     /// Why the cursor ended before the end of the file, if it did.
     pub fn error(&self) -> Option<io::Error> {
         let block = self.position.saturating_sub(1) / BLOCK;
@@ -348,7 +387,8 @@ impl Cursor {
     #[cold]
     fn enter(&mut self) -> bool {
         if self.problem.is_some() || self.position != self.end {
-            return self.fail("does not hold the number of events that it should");
+            self.fail("does not hold the number of events that it should");
+            return false;
         }
         if self.position == self.file.count {
             return false;
@@ -356,31 +396,16 @@ impl Cursor {
         let parts = self.file.block(self.position / BLOCK).unwrap_or_default();
         self.parts = parts;
         self.end = self.file.count.min(self.position + BLOCK);
-        !parts.numbers.is_empty() || self.fail("is empty")
+        if parts.numbers.is_empty() {
+            self.fail("is empty");
+        }
+        !parts.numbers.is_empty()
     }
 
     #[cold]
-    fn fail(&mut self, what: &'static str) -> bool {
+    fn fail(&mut self, what: &'static str) {
         self.parts = Parts::default();
         self.problem.get_or_insert(what);
-        false
-    }
-}
-
-impl Iterator for Cursor {
-    type Item = Event;
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<Event> {
-        if self.parts.numbers.is_empty() && !self.enter() {
-            return None;
-        }
-        let event = self.parts.decode();
-        match event {
-            Some(_) => self.position += 1,
-            None => _ = self.fail("holds a malformed event"),
-        }
-        event
     }
 }
 

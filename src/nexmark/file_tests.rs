@@ -32,8 +32,11 @@ fn parsed(bytes: Vec<u8>) -> Result<File, &'static str> {
 /// Reads to the end, strings and all; says whether anything was found to be wrong.
 fn consume(file: &File) -> bool {
     let mut cursor = file.cursor();
-    let read = cursor.by_ref().map(|event| format!("{event:?}").len().min(1) as u64).sum::<u64>();
+    let read = std::iter::from_fn(|| cursor.next()).inspect(|event| drop(format!("{event:?}"))).count() as u64;
     assert_eq!(read, cursor.position());
+    let mut again = file.cursor();
+    assert_eq!(again.read(u64::MAX, |_| ()), read);
+    assert_eq!(again.error().is_some(), cursor.error().is_some());
     cursor.error().is_some()
 }
 
