@@ -286,7 +286,10 @@ impl File {
         for (block, entry) in (0..).zip(self.index) {
             let parts = self.block(block).unwrap_or_default();
             if checksum(checksum(0, parts.numbers), parts.strings) != word_at(entry, 2) {
-                return Err(invalid(&self.path, &format!("is damaged: the checksum of block {block} differs")));
+                return Err(invalid(
+                    &self.path,
+                    &format!("is damaged: the checksum of block {block} differs"),
+                ));
             }
         }
         Ok(())
@@ -340,7 +343,10 @@ impl Cursor {
 
     /// The next event, or `None` at the end.
     #[inline(always)]
-    #[expect(clippy::should_implement_trait, reason = "an iterator's own `position` would get in the way of ours")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an iterator's own `position` would get in the way of ours"
+    )]
     pub fn next(&mut self) -> Option<Event> {
         if self.parts.numbers.is_empty() && !self.enter() {
             return None;

@@ -32,7 +32,8 @@ fn parsed(bytes: Vec<u8>) -> Result<File, &'static str> {
 /// Reads to the end, strings and all; says whether anything was found to be wrong.
 fn consume(file: &File) -> bool {
     let mut cursor = file.cursor();
-    let read = std::iter::from_fn(|| cursor.next()).inspect(|event| drop(format!("{event:?}"))).count() as u64;
+    let read =
+        std::iter::from_fn(|| cursor.next()).inspect(|event| drop(format!("{event:?}"))).count() as u64;
     assert_eq!(read, cursor.position());
     let mut again = file.cursor();
     assert_eq!(again.read(u64::MAX, |_| ()), read);

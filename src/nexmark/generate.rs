@@ -168,7 +168,8 @@ impl Generator {
         let credit_card = draw.credit_card();
         let city = Text::constant(CITIES[draw.index(CITIES.len())]);
         let state = Text::constant(STATES[draw.index(STATES.len())]);
-        let size = 8 + [&name, &email_address, &credit_card, &city, &state].map(Text::len).iter().sum::<usize>();
+        let size =
+            8 + [&name, &email_address, &credit_card, &city, &state].map(Text::len).iter().sum::<usize>();
         Person {
             id: FIRST_PERSON + last_person(number),
             name,

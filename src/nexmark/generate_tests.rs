@@ -79,7 +79,8 @@ fn far_events_are_those_of_the_crate() {
 fn other_configurations_are_those_of_the_crate() {
     let disordered = Config { out_of_order_group_size: 1000, rate: 3_000, ..Config::default() };
     compare(&disordered, 0..10_000);
-    let varied = Config { active_people: 10, avg_bid_byte_size: 20, hot_auction_ratio: 7, ..Config::default() };
+    let varied =
+        Config { active_people: 10, avg_bid_byte_size: 20, hot_auction_ratio: 7, ..Config::default() };
     compare(&varied, 0..10_000);
 }
 

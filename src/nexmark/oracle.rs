@@ -82,10 +82,7 @@ pub fn q5(events: impl IntoIterator<Item = Event>) -> Vec<Q5> {
     for counts in windows.values() {
         let most = counts.values().max();
         rows.extend(
-            counts
-                .iter()
-                .filter(|&(_, num)| Some(num) == most)
-                .map(|(&auction, &num)| Q5 { auction, num }),
+            counts.iter().filter(|&(_, num)| Some(num) == most).map(|(&auction, &num)| Q5 { auction, num }),
         );
     }
     sorted(rows)

@@ -1,0 +1,23 @@
+//! q0: every bid goes from the source to the sink.
+
+use highwater::nexmark::rows::Q0;
+use highwater::nexmark::{Event, File};
+
+use super::{Outcome, Size, execute};
+
+/// Runs the query.
+pub fn run(input: &'static File, events: u64, workers: usize, epoch_events: u64) -> Outcome {
+    execute(input, Size { events, workers, epoch_events }, |scope, job| {
+        let rows = job.source(scope, |event| match event {
+            Event::Bid(bid) => Some(Q0 {
+                auction: bid.auction,
+                bidder: bid.bidder,
+                price: bid.price,
+                date_time: bid.date_time,
+                extra: bid.extra,
+            }),
+            _ => None,
+        });
+        job.sink(rows);
+    })
+}

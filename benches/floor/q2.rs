@@ -1,0 +1,17 @@
+//! q2: the source keeps the few bids that are asked for.
+
+use highwater::nexmark::rows::Q2;
+use highwater::nexmark::{Event, File};
+
+use super::{Outcome, Size, execute};
+
+/// Runs the query.
+pub fn run(input: &'static File, events: u64, workers: usize, epoch_events: u64) -> Outcome {
+    execute(input, Size { events, workers, epoch_events }, |scope, job| {
+        let rows = job.source(scope, |event| match event {
+            Event::Bid(bid) if bid.auction % 123 == 0 => Some(Q2 { auction: bid.auction, price: bid.price }),
+            _ => None,
+        });
+        job.sink(rows);
+    })
+}
