@@ -24,7 +24,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use highwater::nexmark::{BLOCK, Cursor, Event, File};
+use highwater::nexmark::{BLOCK, Cursor, Event, File, Visit};
 use timely::container::NoopBuilder;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::Probe;
@@ -40,6 +40,10 @@ pub type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
 
 /// How far a source may run ahead of the sink.
 const EPOCHS_AHEAD: u64 = 4;
+
+/// A source sends after so many events. A push into a vector is little enough code to be inlined into the
+/// decoder, which giving records to timely one by one is not.
+const BATCH: u64 = 256;
 
 /// What a run gave.
 #[derive(Clone, Copy, Debug, Default)]
@@ -101,20 +105,22 @@ pub fn execute(
 pub trait Reduce: 'static {
     /// What is sent.
     type Out: 'static;
-    /// Takes one event.
+    /// Takes one event. To be inlined always: the decoder has a call for each kind of event.
     fn event(&mut self, event: Event, out: impl FnMut(Self::Out));
     /// Sends what has been held back: the epoch ends.
     fn flush(&mut self, _out: impl FnMut(Self::Out)) {}
 }
 
-impl<D: 'static, F: FnMut(Event) -> Option<D> + 'static> Reduce for F {
-    type Out = D;
+/// A reduction at work: what the reader shows its events to.
+struct Reducing<'a, R: Reduce> {
+    reduce: &'a mut R,
+    batch: &'a mut Vec<R::Out>,
+}
 
+impl<R: Reduce> Visit for Reducing<'_, R> {
     #[inline(always)]
-    fn event(&mut self, event: Event, mut out: impl FnMut(D)) {
-        if let Some(record) = self(event) {
-            out(record);
-        }
+    fn visit(&mut self, event: Event) {
+        self.reduce.event(event, |record| self.batch.push(record));
     }
 }
 
@@ -141,6 +147,7 @@ impl Job {
         source(scope, "Source", move |capability, info| {
             let activator = scope.activator_for(info.address);
             let mut capability = Some(capability);
+            let mut batch = Vec::new();
             move |output| {
                 let Some(held) = &mut capability else { return };
                 let epoch = *held.time();
@@ -148,8 +155,12 @@ impl Job {
                     return activator.activate();
                 }
                 let mut session = output.session(held);
-                share.read(most, |event| reduce.event(event, |record| session.give(record)));
-                reduce.flush(|record| session.give(record));
+                for _ in 0..most.div_ceil(BATCH) {
+                    share.read(BATCH, &mut Reducing { reduce: &mut reduce, batch: &mut batch });
+                    session.give_container(&mut batch);
+                }
+                reduce.flush(|record| batch.push(record));
+                session.give_container(&mut batch);
                 drop(session);
                 if share.is_done() {
                     capability = None;
@@ -234,7 +245,7 @@ impl Share {
     }
 
     #[inline(always)]
-    fn read(&mut self, most: u64, mut each: impl FnMut(Event)) {
+    fn read<R: Reduce>(&mut self, most: u64, each: &mut Reducing<'_, R>) {
         let mut wanted = most;
         while wanted > 0 && !self.is_done() {
             if self.left == 0 {
@@ -243,7 +254,7 @@ impl Share {
                 self.left = BLOCK.min(self.size.events - start);
                 self.block += self.size.workers as u64;
             }
-            let read = self.cursor.read(self.left.min(wanted), &mut each);
+            let read = self.cursor.read(self.left.min(wanted), each);
             assert!(read > 0, "{:?}", self.cursor.error());
             self.left -= read;
             wanted -= read;

@@ -3,15 +3,27 @@
 use highwater::nexmark::rows::Q2;
 use highwater::nexmark::{Event, File};
 
-use super::{Outcome, Size, execute};
+use super::{Outcome, Reduce, Size, execute};
+
+/// What the source does.
+struct Project;
+
+impl Reduce for Project {
+    type Out = Q2;
+
+    #[inline(always)]
+    fn event(&mut self, event: Event, mut out: impl FnMut(Q2)) {
+        match event {
+            Event::Bid(bid) if bid.auction % 123 == 0 => out(Q2 { auction: bid.auction, price: bid.price }),
+            _ => (),
+        }
+    }
+}
 
 /// Runs the query.
 pub fn run(input: &'static File, events: u64, workers: usize, epoch_events: u64) -> Outcome {
     execute(input, Size { events, workers, epoch_events }, |scope, job| {
-        let rows = job.source(scope, |event| match event {
-            Event::Bid(bid) if bid.auction % 123 == 0 => Some(Q2 { auction: bid.auction, price: bid.price }),
-            _ => None,
-        });
+        let rows = job.source(scope, Project);
         job.sink(rows);
     })
 }

@@ -5,7 +5,7 @@ use highwater::nexmark::rows::Q3;
 use highwater::nexmark::{Event, File};
 use serde::{Deserialize, Serialize};
 
-use super::{Map, Outcome, Size, State, execute};
+use super::{Map, Outcome, Reduce, Size, State, execute};
 
 /// One side of the join.
 #[derive(Serialize, Deserialize)]
@@ -55,21 +55,29 @@ impl State for Join {
     }
 }
 
-fn side(event: Event) -> Option<Side> {
-    match event {
-        Event::Person(p) if [&b"or"[..], b"id", b"ca"].contains(&p.state.as_bytes()) => {
-            let home = Home { name: p.name, city: p.city, state: p.state };
-            Some(Side::Person { id: p.id, home })
+/// What the source does.
+struct Project;
+
+impl Reduce for Project {
+    type Out = Side;
+
+    #[inline(always)]
+    fn event(&mut self, event: Event, mut out: impl FnMut(Side)) {
+        match event {
+            Event::Person(p) if [&b"or"[..], b"id", b"ca"].contains(&p.state.as_bytes()) => {
+                let home = Home { name: p.name, city: p.city, state: p.state };
+                out(Side::Person { id: p.id, home })
+            }
+            Event::Auction(a) if a.category == 10 => out(Side::Auction { seller: a.seller, id: a.id }),
+            _ => (),
         }
-        Event::Auction(a) if a.category == 10 => Some(Side::Auction { seller: a.seller, id: a.id }),
-        _ => None,
     }
 }
 
 /// Runs the query.
 pub fn run(input: &'static File, events: u64, workers: usize, epoch_events: u64) -> Outcome {
     execute(input, Size { events, workers, epoch_events }, |scope, job| {
-        let sides = job.source(scope, side);
+        let sides = job.source(scope, Project);
         let person = |side: &Side| match side {
             Side::Person { id, .. } => *id,
             Side::Auction { seller, .. } => *seller,

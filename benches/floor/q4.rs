@@ -11,7 +11,7 @@ use highwater::nexmark::rows::Q4;
 use highwater::nexmark::{Event, File};
 use serde::{Deserialize, Serialize};
 
-use super::{Map, Outcome, Size, State, execute};
+use super::{Map, Outcome, Reduce, Size, State, execute};
 
 #[derive(Serialize, Deserialize)]
 enum Side {
@@ -111,21 +111,31 @@ impl State for Averages {
     }
 }
 
-#[inline(always)]
-fn side(event: Event) -> Option<Side> {
-    match event {
-        Event::Bid(b) => Some(Side::Bid { auction: b.auction, price: b.price, date_time: b.date_time }),
-        Event::Auction(a) => {
-            Some(Side::Auction { id: a.id, category: a.category, date_time: a.date_time, expires: a.expires })
+/// What the source does.
+struct Project;
+
+impl Reduce for Project {
+    type Out = Side;
+
+    #[inline(always)]
+    fn event(&mut self, event: Event, mut out: impl FnMut(Side)) {
+        match event {
+            Event::Bid(b) => out(Side::Bid { auction: b.auction, price: b.price, date_time: b.date_time }),
+            Event::Auction(a) => out(Side::Auction {
+                id: a.id,
+                category: a.category,
+                date_time: a.date_time,
+                expires: a.expires,
+            }),
+            Event::Person(_) => (),
         }
-        Event::Person(_) => None,
     }
 }
 
 /// Runs the query.
 pub fn run(input: &'static File, events: u64, workers: usize, epoch_events: u64) -> Outcome {
     execute(input, Size { events, workers, epoch_events }, |scope, job| {
-        let sides = job.source(scope, side);
+        let sides = job.source(scope, Project);
         let auction = |side: &Side| match side {
             Side::Auction { id, .. } => *id,
             Side::Bid { auction, .. } => *auction,

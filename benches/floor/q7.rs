@@ -32,10 +32,10 @@ struct Highest {
 impl Highest {
     /// Out of line: seldom called, and an event should not be kept for it.
     #[cold]
-    fn keep(&mut self, bid: Bid) {
-        let Bid { auction, bidder, price, date_time, extra, .. } = bid;
+    #[inline(never)]
+    fn keep(&mut self, row: Q7) {
+        let Q7 { price, date_time, .. } = row;
         let window = date_time.div_euclid(WINDOW);
-        let row = Q7 { auction, bidder, price, date_time, extra };
         if date_time == window * WINDOW {
             self.held.push(Candidate { window: window - 1, member: false, row: row.clone() });
         }
@@ -61,7 +61,8 @@ impl Reduce for Highest {
             let since = bid.date_time.wrapping_sub(self.window * WINDOW);
             let inside = since > 0 && since < WINDOW;
             if bid.price >= self.price || !inside {
-                self.keep(bid);
+                let Bid { auction, bidder, price, date_time, extra, .. } = bid;
+                self.keep(Q7 { auction, bidder, price, date_time, extra });
             }
         }
     }

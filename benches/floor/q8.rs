@@ -8,7 +8,7 @@ use highwater::nexmark::rows::Q8;
 use highwater::nexmark::{Event, File};
 use serde::{Deserialize, Serialize};
 
-use super::{Map, Outcome, Size, State, execute};
+use super::{Map, Outcome, Reduce, Size, State, execute};
 
 const WINDOW: i64 = 10_000;
 
@@ -61,19 +61,27 @@ impl State for Windows {
     }
 }
 
-fn act(event: Event) -> Option<Act> {
-    let window = event.timestamp().div_euclid(WINDOW);
-    match event {
-        Event::Person(p) => Some(Act { window, person: p.id, name: Some(p.name) }),
-        Event::Auction(a) => Some(Act { window, person: a.seller, name: None }),
-        Event::Bid(_) => None,
+/// What the source does.
+struct Project;
+
+impl Reduce for Project {
+    type Out = Act;
+
+    #[inline(always)]
+    fn event(&mut self, event: Event, mut out: impl FnMut(Act)) {
+        let window = |time: i64| time.div_euclid(WINDOW);
+        match event {
+            Event::Person(p) => out(Act { window: window(p.date_time), person: p.id, name: Some(p.name) }),
+            Event::Auction(a) => out(Act { window: window(a.date_time), person: a.seller, name: None }),
+            Event::Bid(_) => (),
+        }
     }
 }
 
 /// Runs the query.
 pub fn run(input: &'static File, events: u64, workers: usize, epoch_events: u64) -> Outcome {
     execute(input, Size { events, workers, epoch_events }, |scope, job| {
-        let acts = job.source(scope, act);
+        let acts = job.source(scope, Project);
         job.sink(job.keyed(acts, |act| act.person, Windows::default()));
     })
 }

@@ -36,7 +36,7 @@ fn consume(file: &File) -> bool {
         std::iter::from_fn(|| cursor.next()).inspect(|event| drop(format!("{event:?}"))).count() as u64;
     assert_eq!(read, cursor.position());
     let mut again = file.cursor();
-    assert_eq!(again.read(u64::MAX, |_| ()), read);
+    assert_eq!(again.read(u64::MAX, &mut |_: Event| ()), read);
     assert_eq!(again.error().is_some(), cursor.error().is_some());
     cursor.error().is_some()
 }

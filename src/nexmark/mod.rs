@@ -14,3 +14,4 @@ pub mod rows;
 pub use event::{Auction, Bid, Event, Person};
 pub use file::{BLOCK, Cursor, File, write};
 pub use generate::{Config, Generator};
+pub use record::Visit;
