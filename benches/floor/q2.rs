@@ -1,9 +1,9 @@
 //! q2: the source keeps the few bids that are asked for.
 
 use highwater::nexmark::rows::Q2;
-use highwater::nexmark::{Event, File};
+use highwater::nexmark::{Bid, Event, File};
 
-use super::{Outcome, Reduce, Size, execute};
+use super::{Outcome, Reduce, Size, execute, forget};
 
 /// What the source does.
 struct Project;
@@ -13,10 +13,12 @@ impl Reduce for Project {
 
     #[inline(always)]
     fn event(&mut self, event: Event, mut out: impl FnMut(Q2)) {
-        match event {
-            Event::Bid(bid) if bid.auction % 123 == 0 => out(Q2 { auction: bid.auction, price: bid.price }),
-            _ => (),
+        if let Event::Bid(Bid { auction, price, .. }) = event
+            && auction % 123 == 0
+        {
+            out(Q2 { auction, price });
         }
+        forget(event);
     }
 }
 

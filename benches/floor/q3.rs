@@ -5,7 +5,7 @@ use highwater::nexmark::rows::Q3;
 use highwater::nexmark::{Event, File};
 use serde::{Deserialize, Serialize};
 
-use super::{Map, Outcome, Reduce, Size, State, execute};
+use super::{Map, Outcome, Reduce, Size, State, execute, forget};
 
 /// One side of the join.
 #[derive(Serialize, Deserialize)]
@@ -69,7 +69,7 @@ impl Reduce for Project {
                 out(Side::Person { id: p.id, home })
             }
             Event::Auction(a) if a.category == 10 => out(Side::Auction { seller: a.seller, id: a.id }),
-            _ => (),
+            _ => forget(event),
         }
     }
 }

@@ -8,10 +8,10 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use highwater::nexmark::rows::Q4;
-use highwater::nexmark::{Event, File};
+use highwater::nexmark::{Auction, Bid, Event, File};
 use serde::{Deserialize, Serialize};
 
-use super::{Map, Outcome, Reduce, Size, State, execute};
+use super::{Map, Outcome, Reduce, Size, State, execute, forget};
 
 #[derive(Serialize, Deserialize)]
 enum Side {
@@ -120,15 +120,15 @@ impl Reduce for Project {
     #[inline(always)]
     fn event(&mut self, event: Event, mut out: impl FnMut(Side)) {
         match event {
-            Event::Bid(b) => out(Side::Bid { auction: b.auction, price: b.price, date_time: b.date_time }),
-            Event::Auction(a) => out(Side::Auction {
-                id: a.id,
-                category: a.category,
-                date_time: a.date_time,
-                expires: a.expires,
-            }),
+            Event::Bid(Bid { auction, price, date_time, .. }) => {
+                out(Side::Bid { auction, price, date_time });
+            }
+            Event::Auction(Auction { id, category, date_time, expires, .. }) => {
+                out(Side::Auction { id, category, date_time, expires });
+            }
             Event::Person(_) => (),
         }
+        forget(event);
     }
 }
 

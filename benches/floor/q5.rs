@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use highwater::nexmark::rows::Q5;
-use highwater::nexmark::{Event, File};
+use highwater::nexmark::{Bid, Event, File};
 
-use super::{Map, Outcome, Reduce, Size, State, execute};
+use super::{Map, Outcome, Reduce, Size, State, execute, forget};
 
 const SLICE: i64 = 2_000;
 const SLICES: i64 = 5;
@@ -26,6 +26,22 @@ struct Combine {
 const PLACES: usize = 2048;
 
 impl Combine {
+    #[inline(always)]
+    fn count(&mut self, auction: u64, date_time: i64, mut out: impl FnMut(Count)) {
+        if date_time.wrapping_sub(self.slice * SLICE) as u64 >= SLICE as u64 {
+            self.flush_all(&mut out);
+            self.slice = date_time.div_euclid(SLICE);
+        }
+        let (held, count) = &mut self.places[auction as usize % PLACES];
+        if *held != auction {
+            if *count > 0 {
+                out((self.slice, *held, *count));
+            }
+            (*held, *count) = (auction, 0);
+        }
+        *count += 1;
+    }
+
     #[cold]
     #[inline(never)]
     fn flush_all(&mut self, mut out: impl FnMut(Count)) {
@@ -39,20 +55,11 @@ impl Reduce for Combine {
     type Out = Count;
 
     #[inline(always)]
-    fn event(&mut self, event: Event, mut out: impl FnMut(Count)) {
-        let Event::Bid(bid) = event else { return };
-        if bid.date_time.wrapping_sub(self.slice * SLICE) as u64 >= SLICE as u64 {
-            self.flush_all(&mut out);
-            self.slice = bid.date_time.div_euclid(SLICE);
+    fn event(&mut self, event: Event, out: impl FnMut(Count)) {
+        if let Event::Bid(Bid { auction, date_time, .. }) = event {
+            self.count(auction, date_time, out);
         }
-        let (auction, count) = &mut self.places[bid.auction as usize % PLACES];
-        if *auction != bid.auction {
-            if *count > 0 {
-                out((self.slice, *auction, *count));
-            }
-            (*auction, *count) = (bid.auction, 0);
-        }
-        *count += 1;
+        forget(event);
     }
 
     fn flush(&mut self, out: impl FnMut(Count)) {

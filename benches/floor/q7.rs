@@ -10,7 +10,7 @@ use highwater::nexmark::rows::Q7;
 use highwater::nexmark::{Bid, Event, File};
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, Reduce, Size, State, execute};
+use super::{Outcome, Reduce, Size, State, execute, forget};
 
 const WINDOW: i64 = 10_000;
 
@@ -57,14 +57,13 @@ impl Reduce for Highest {
 
     #[inline(always)]
     fn event(&mut self, event: Event, _: impl FnMut(Candidate)) {
-        if let Event::Bid(bid) = event {
-            let since = bid.date_time.wrapping_sub(self.window * WINDOW);
-            let inside = since > 0 && since < WINDOW;
-            if bid.price >= self.price || !inside {
-                let Bid { auction, bidder, price, date_time, extra, .. } = bid;
-                self.keep(Q7 { auction, bidder, price, date_time, extra });
+        if let Event::Bid(Bid { auction, bidder, price, date_time, ref extra, .. }) = event {
+            let since = date_time.wrapping_sub(self.window * WINDOW);
+            if price >= self.price || since <= 0 || since >= WINDOW {
+                self.keep(Q7 { auction, bidder, price, date_time, extra: extra.clone() });
             }
         }
+        forget(event);
     }
 
     fn flush(&mut self, out: impl FnMut(Candidate)) {

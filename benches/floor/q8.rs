@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use highwater::data::Text;
 use highwater::nexmark::rows::Q8;
-use highwater::nexmark::{Event, File};
+use highwater::nexmark::{Auction, Event, File};
 use serde::{Deserialize, Serialize};
 
-use super::{Map, Outcome, Reduce, Size, State, execute};
+use super::{Map, Outcome, Reduce, Size, State, execute, forget};
 
 const WINDOW: i64 = 10_000;
 
@@ -72,8 +72,11 @@ impl Reduce for Project {
         let window = |time: i64| time.div_euclid(WINDOW);
         match event {
             Event::Person(p) => out(Act { window: window(p.date_time), person: p.id, name: Some(p.name) }),
-            Event::Auction(a) => out(Act { window: window(a.date_time), person: a.seller, name: None }),
-            Event::Bid(_) => (),
+            Event::Auction(Auction { seller: person, date_time, .. }) => {
+                out(Act { window: window(date_time), person, name: None });
+                forget(event);
+            }
+            Event::Bid(_) => forget(event),
         }
     }
 }
