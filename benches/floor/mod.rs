@@ -162,8 +162,11 @@ impl Job {
                     return activator.activate();
                 }
                 let mut session = output.session(held);
-                for _ in 0..most.div_ceil(BATCH) {
-                    share.read(BATCH, &mut Reducing { reduce: &mut reduce, batch: &mut batch });
+                for read in (0..most).step_by(BATCH as usize) {
+                    share.read(
+                        BATCH.min(most - read),
+                        &mut Reducing { reduce: &mut reduce, batch: &mut batch },
+                    );
                     session.give_container(&mut batch);
                 }
                 reduce.flush(|record| batch.push(record));

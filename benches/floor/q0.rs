@@ -1,9 +1,9 @@
 //! q0: every bid goes from the source to the sink.
 
 use highwater::nexmark::rows::Q0;
-use highwater::nexmark::{Event, File};
+use highwater::nexmark::{Bid, Event, File};
 
-use super::{Outcome, Reduce, Size, execute};
+use super::{Outcome, Reduce, Size, execute, forget};
 
 /// What the source does.
 struct Project;
@@ -14,14 +14,10 @@ impl Reduce for Project {
     #[inline(always)]
     fn event(&mut self, event: Event, mut out: impl FnMut(Q0)) {
         match event {
-            Event::Bid(bid) => out(Q0 {
-                auction: bid.auction,
-                bidder: bid.bidder,
-                price: bid.price,
-                date_time: bid.date_time,
-                extra: bid.extra,
-            }),
-            _ => (),
+            Event::Bid(Bid { auction, bidder, price, date_time, extra, .. }) => {
+                out(Q0 { auction, bidder, price, date_time, extra });
+            }
+            Event::Auction(_) | Event::Person(_) => forget(event),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! q1: every bid, with its price converted on the way out of the source.
 
 use highwater::nexmark::rows::Q1;
-use highwater::nexmark::{Event, File};
+use highwater::nexmark::{Bid, Event, File};
 
-use super::{Outcome, Reduce, Size, execute};
+use super::{Outcome, Reduce, Size, execute, forget};
 
 /// What the source does.
 struct Project;
@@ -14,14 +14,10 @@ impl Reduce for Project {
     #[inline(always)]
     fn event(&mut self, event: Event, mut out: impl FnMut(Q1)) {
         match event {
-            Event::Bid(bid) => out(Q1 {
-                auction: bid.auction,
-                bidder: bid.bidder,
-                price_thousandths: Q1::convert(bid.price),
-                date_time: bid.date_time,
-                extra: bid.extra,
-            }),
-            _ => (),
+            Event::Bid(Bid { auction, bidder, price, date_time, extra, .. }) => {
+                out(Q1 { auction, bidder, price_thousandths: Q1::convert(price), date_time, extra });
+            }
+            Event::Auction(_) | Event::Person(_) => forget(event),
         }
     }
 }
