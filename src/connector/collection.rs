@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::read::{AtSource, Timestamps};
 use super::{Reader, Sink, Source, Split, Status, Writer};
-use crate::data::{Change, Data, Diff, Record, consolidate};
+use crate::data::{Change, Data, Diff, Record, Visit, consolidate};
 use crate::error::Result;
 use crate::stream::{Chain, Job, Stream, lock};
 use crate::time::{EventTime, Watermarks};
@@ -68,10 +68,10 @@ impl<T: Data> Reader for CollectionReader<T> {
     type Item = T;
     type Position = usize;
 
-    fn read<F: FnMut(T)>(&mut self, limit: usize, emit: F) -> Result<Status> {
+    fn read<V: Visit<T>>(&mut self, limit: usize, visit: &mut V) -> Result<Status> {
         let rest = &self.splits[self.split][self.position..];
         let taken = limit.min(rest.len());
-        rest[..taken].iter().cloned().for_each(emit);
+        rest[..taken].iter().cloned().for_each(|value| visit.visit(value));
         self.position += taken;
         Ok(if taken == rest.len() { Status::Done } else { Status::More })
     }

@@ -24,7 +24,7 @@ use timely::scheduling::Activator;
 
 use super::OnMalformed;
 use super::source::{Reader, Source, Split, Status};
-use crate::data::{Record, hash64, worker_of};
+use crate::data::{Record, Visit, hash64, worker_of};
 use crate::error::{Error, Result};
 use crate::metric::Metric;
 use crate::stream::{
@@ -181,15 +181,28 @@ where
     ) -> Result<(usize, Status)> {
         self.begin(time);
         let OpenSplit { reader, watermark, .. } = split;
-        let collector = &mut self.collector;
-        let mut count = 0;
-        let status = reader.read(limit, |item| {
-            count += 1;
-            let stamp = watermark.stamp(&item, timestamp(&item));
-            collector.push(item, stamp);
-        })?;
+        let mut stamping = Stamping { count: 0, timestamp, watermark, collector: &mut self.collector };
+        let status = reader.read(limit, &mut stamping)?;
+        let count = stamping.count;
         self.relieve();
         Ok((count, status))
+    }
+}
+
+/// The body of the reading loop: gives each record its stamp and pushes it into a chain.
+struct Stamping<'a, T, F, C> {
+    count: usize,
+    timestamp: &'a F,
+    watermark: &'a mut SplitWatermark<T>,
+    collector: &'a mut C,
+}
+
+impl<T, F: Timestamps<T>, C: Collector<T>> Visit<T> for Stamping<'_, T, F, C> {
+    #[inline(always)]
+    fn visit(&mut self, value: T) {
+        self.count += 1;
+        let stamp = self.watermark.stamp(&value, (self.timestamp)(&value));
+        self.collector.push(value, stamp);
     }
 }
 
@@ -439,7 +452,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         }
         let OpenSplit { reader, watermark, .. } = split;
         let batch = &mut self.batch;
-        let status = reader.read(limit.min(PIECE / 4), |item| {
+        let status = reader.read(limit.min(PIECE / 4), &mut |item| {
             let stamp = watermark.stamp(&item, timestamp(&item));
             batch.push(Record::new(item, stamp));
         })?;

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::data::{Data, Exchange};
+use crate::data::{Data, Exchange, Visit};
 use crate::error::Result;
 
 /// Where records come from. Users implement it for systems of their own.
@@ -59,12 +59,12 @@ pub trait Reader: 'static {
     /// Between which records it is.
     type Position: Exchange + fmt::Debug;
 
-    /// Gives up to `limit` records to `emit`, without waiting for any.
+    /// Shows up to `limit` records to `visit`, without waiting for any. Inlined into the operator that reads, if it can be.
     ///
     /// # Errors
     ///
     /// If the split cannot be read any more; the job ends.
-    fn read<F: FnMut(Self::Item)>(&mut self, limit: usize, emit: F) -> Result<Status>;
+    fn read<V: Visit<Self::Item>>(&mut self, limit: usize, visit: &mut V) -> Result<Status>;
 
     /// The position after the last record given.
     fn position(&self) -> Self::Position;

@@ -2,11 +2,17 @@
 
 mod change;
 mod hash;
+#[cfg(feature = "nexmark")]
+mod map;
 mod record;
 mod text;
+mod visit;
 
 pub use change::{Change, Diff, consolidate};
-pub(crate) use hash::worker_of;
 pub use hash::{Hash64, hash64};
+pub(crate) use hash::worker_of;
+#[cfg(feature = "nexmark")]
+pub(crate) use map::map;
 pub use record::{Data, Exchange, Key, Record, Stamp};
 pub use text::Text;
+pub use visit::Visit;

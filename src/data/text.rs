@@ -90,6 +90,13 @@ impl From<&str> for Text {
     }
 }
 
+impl From<Arc<[u8]>> for Text {
+    /// A text over bytes that are shared already and have not been checked to be UTF-8.
+    fn from(bytes: Arc<[u8]>) -> Text {
+        Text(Bytes::Shared(bytes))
+    }
+}
+
 impl PartialEq for Text {
     #[inline]
     fn eq(&self, other: &Text) -> bool {

@@ -1,1 +1,19 @@
-//! Nexmark.
+//! Nexmark: an online auction as a stream of persons, auctions and bids, and the queries over it that
+//! streaming systems are compared by.
+//!
+//! [`Generator`] makes the events, [`write`] and [`File`] keep them in a file that is read without copying,
+//! and [`oracle`] answers the queries slowly and plainly, so that faster answers have something to agree with.
+
+mod event;
+mod file;
+mod generate;
+mod record;
+pub mod oracle;
+pub mod rows;
+mod source;
+pub mod query;
+
+pub use event::{Auction, Bid, Event, Person};
+pub use file::{BLOCK, Cursor, File, write};
+pub use generate::{Config, Generator};
+pub use source::{Nexmark, Pace, Share, ShareReader, watermarks};

@@ -131,13 +131,14 @@ impl Aligned {
 
     /// The slice around a moment.
     pub(crate) fn slice(&self, timestamp: EventTime) -> Slice {
-        let width = gcd(self.size.max(1), self.slide.max(1));
         let time = clamp(timestamp);
-        let start = time - (time - self.offset).rem_euclid(width);
-        let end = start + width;
+        // Within each slide there is a cut where a window begins and, unless sizes divide, one where a window ends.
+        let begins = time - (time - self.offset).rem_euclid(self.slide);
+        let ends = begins + self.size.rem_euclid(self.slide);
+        let (start, end) = if time < ends { (begins, ends) } else { (ends, begins + self.slide) };
         let first = self.end_from(end);
         // The last window that still contains the slice begins at or before its start.
-        let last = start + self.size - (start - self.offset).rem_euclid(self.slide);
+        let last = begins + self.size;
         Slice { start, end, pane: Pane { last, first } }
     }
 }
@@ -157,10 +158,6 @@ const MAX_SIZE: i64 = 1 << 56;
 /// Keeps times so far from the limits that windows around them can be computed.
 fn clamp(time: EventTime) -> EventTime {
     time.clamp(-(1 << 60), 1 << 60)
-}
-
-fn gcd(a: i64, b: i64) -> i64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// A stretch between two cuts, and the pane of the records in it that are on time.

@@ -5,8 +5,9 @@
 //!
 //! # Panes
 //!
-//! Windows of one size that begin at regular distances, tumbling and sliding ones, are cut at the same points. Between two cuts
-//! lies a *slice*, and every window is a whole number of slices. A record is added to its slice, once, however many windows
+//! Windows of one size that begin at regular distances, tumbling and sliding ones, all begin and end at a few cuts in each
+//! slide. Between two cuts lies a *slice*, and every window is a whole number of slices (the "paired windows" of
+//! Krishnamurthy, Wu and Franklin, SIGMOD 2006). A record is added to its slice, once, however many windows
 //! overlap there; a window's result merges its slices.
 //!
 //! A record can be late for some of the windows it falls into and not for others. So what is kept is not quite

@@ -1,0 +1,31 @@
+//! q0: every bid goes from the source to the sink.
+
+use highwater::nexmark::rows::Q0;
+use highwater::nexmark::{Bid, Event, File};
+
+use super::{Outcome, Reduce, Size, execute, forget};
+
+/// What the source does.
+struct Project;
+
+impl Reduce for Project {
+    type Out = Q0;
+
+    #[inline(always)]
+    fn event(&mut self, event: Event, mut out: impl FnMut(Q0)) {
+        match event {
+            Event::Bid(Bid { auction, bidder, price, date_time, extra, .. }) => {
+                out(Q0 { auction, bidder, price, date_time, extra });
+            }
+            Event::Auction(_) | Event::Person(_) => forget(event),
+        }
+    }
+}
+
+/// Runs the query.
+pub fn run(input: &'static File, events: u64, workers: usize, epoch_events: u64) -> Outcome {
+    execute(input, Size { events, workers, epoch_events }, |scope, job| {
+        let rows = job.source(scope, Project);
+        job.sink(rows);
+    })
+}

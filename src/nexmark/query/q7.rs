@@ -1,0 +1,80 @@
+//! q7, highest bid: the bids at the highest price of each ten seconds.
+//!
+//! The SQL takes the maximum over `[start, end)` and joins it with the bids in `[start, end]`: a bid at the very end counts
+//! as a candidate for the window that it is not part of. So the windows here are a millisecond longer than they follow each other, and the
+//! few bids on the border are kept apart until the window says which of its two borders they lie on.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::Event;
+use super::super::rows::Q7;
+use super::bids;
+use crate::stream::{Aggregate, Chain, Stream};
+use crate::window::{Sliding, Windowed};
+
+const SLIDE: Duration = Duration::from_secs(10);
+const SIZE: Duration = Duration::from_millis(10_001);
+
+/// `SELECT auction, bidder, price, dateTime, extra FROM bid JOIN (SELECT MAX(price) AS maxprice, window_end FROM
+/// TUMBLE(bid, 10 s) GROUP BY window) ON price = maxprice WHERE dateTime BETWEEN window_end - 10 s AND window_end`
+pub fn q7<C: Chain<Out = Event>>(events: Stream<Event, C>) -> Stream<Q7, impl Chain<Out = Q7>> {
+    let candidates = bids(events).map(|bid| Q7 {
+        auction: bid.auction,
+        bidder: bid.bidder,
+        price: bid.price,
+        date_time: bid.date_time,
+        extra: bid.extra,
+    });
+    let windows = candidates.window_all(Sliding::of(SIZE, SLIDE)).aggregate(Highest);
+    windows.flat_map(|Windowed { window, value: Candidates { inside, border }, .. }| {
+        let first = border.iter().filter(|bid| bid.date_time == window.start);
+        let highest = inside.iter().chain(first).map(|bid| bid.price).max();
+        inside.into_iter().chain(border).filter(move |bid| Some(bid.price) == highest)
+    })
+}
+
+/// The highest bids between the borders, and all bids on them.
+#[derive(Clone)]
+struct Highest;
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Candidates {
+    /// All at the same price.
+    inside: Vec<Q7>,
+    border: Vec<Q7>,
+}
+
+impl Aggregate<Q7> for Highest {
+    type Acc = Candidates;
+    type Out = Candidates;
+
+    fn start(&self, bid: Q7) -> Candidates {
+        let mut candidates = Candidates::default();
+        self.add(&mut candidates, bid);
+        candidates
+    }
+
+    #[inline]
+    fn add(&self, candidates: &mut Candidates, bid: Q7) {
+        if bid.date_time % SLIDE.as_millis() as i64 == 0 {
+            candidates.border.push(bid);
+            return;
+        }
+        match candidates.inside.first().map(|highest| highest.price) {
+            Some(price) if price > bid.price => return,
+            Some(price) if price == bid.price => {}
+            _ => candidates.inside.clear(),
+        }
+        candidates.inside.push(bid);
+    }
+
+    fn merge(&self, candidates: &mut Candidates, other: Candidates) {
+        other.inside.into_iter().chain(other.border).for_each(|bid| self.add(candidates, bid));
+    }
+
+    fn result(&self, candidates: &Candidates) -> Candidates {
+        candidates.clone()
+    }
+}

@@ -1,0 +1,255 @@
+//! Nexmark events as a source: from a file or generated on the way, as fast as possible or at a rate.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{BLOCK, Config, Cursor, Event, File, Generator};
+use crate::clock::Clock;
+use crate::connector::{Reader, Source, Split, Status};
+use crate::data::Visit;
+use crate::error::{Error, Result};
+use crate::time::{EventTime, Watermarks};
+
+/// Nexmark events.
+///
+/// The events are dealt to the splits in turn, some at a time, so that all splits keep up with each other in event time.
+#[derive(Clone)]
+pub struct Nexmark {
+    origin: Origin,
+    events: u64,
+    splits: u64,
+    /// Consecutive events that go to one split.
+    turn: u64,
+    pace: Option<Arc<Pace>>,
+}
+
+#[derive(Clone)]
+enum Origin {
+    File(File),
+    Generator(Arc<Generator>),
+}
+
+impl Nexmark {
+    /// The first `events` of a file, or all that it has.
+    pub fn file(file: File, events: u64) -> Nexmark {
+        let events = events.min(file.len());
+        Nexmark { origin: Origin::File(file), events, splits: 1, turn: BLOCK, pace: None }
+    }
+
+    /// The first `events` of a generator.
+    pub fn generate(config: Config, events: u64) -> Nexmark {
+        let generator = Arc::new(Generator::new(config));
+        Nexmark { origin: Origin::Generator(generator), events, splits: 1, turn: BLOCK, pace: None }
+    }
+
+    /// Deals the events to so many splits. A split is read by one worker, so there should be at least as many as workers.
+    pub fn splits(mut self, splits: usize) -> Nexmark {
+        self.splits = splits.max(1) as u64;
+        self
+    }
+
+    /// Gives each event when it is due. Events are dealt singly then, so that no split waits for its turn.
+    pub fn paced(mut self, pace: Arc<Pace>) -> Nexmark {
+        self.turn = 1;
+        self.pace = Some(pace);
+        self
+    }
+
+    /// The number of events.
+    pub fn len(&self) -> u64 {
+        self.events
+    }
+
+    /// True if there is no event.
+    pub fn is_empty(&self) -> bool {
+        self.events == 0
+    }
+
+    /// The configuration that the events were made with.
+    pub fn config(&self) -> &Config {
+        match &self.origin {
+            Origin::File(file) => file.config(),
+            Origin::Generator(generator) => generator.config(),
+        }
+    }
+}
+
+/// The event times of Nexmark events: ordered, unless the configuration shuffles them.
+pub fn watermarks(config: &Config) -> Watermarks<Event, fn(&Event) -> EventTime> {
+    let group = config.out_of_order_group_size;
+    let timestamp: fn(&Event) -> EventTime = Event::timestamp;
+    match group {
+        0 | 1 => Watermarks::monotone(timestamp),
+        _ => Watermarks::bounded(Duration::from_millis(group * 1000 / config.rate.max(1) + 1), timestamp),
+    }
+}
+
+/// When events are due: an open loop, which does not wait for whoever reads.
+///
+/// Event `n` is due `n / rate` after the first read. A reader that falls behind gives what is overdue at once; latency is
+/// counted from when an event was due, so time lost is not forgotten (no "coordinated omission").
+#[derive(Debug)]
+pub struct Pace {
+    /// Events per second.
+    rate: f64,
+    clock: Clock,
+    start: OnceLock<Duration>,
+}
+
+impl Pace {
+    /// A pace of so many events per second.
+    pub fn new(rate: f64, clock: Clock) -> Pace {
+        Pace { rate, clock, start: OnceLock::new() }
+    }
+
+    /// When the event of this number is due, on the pace's clock; `None` before the first read.
+    pub fn due(&self, number: u64) -> Option<Duration> {
+        let start = self.start.get()?;
+        Some(*start + Duration::from_secs_f64(number as f64 / self.rate))
+    }
+
+    /// The clock that events are due by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The number of events that are due now.
+    fn count(&self) -> u64 {
+        let now = self.clock.now();
+        let start = *self.start.get_or_init(|| now);
+        1 + ((now.saturating_sub(start)).as_secs_f64() * self.rate) as u64
+    }
+}
+
+/// A share of the events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    index: u64,
+    of: u64,
+}
+
+impl Split for Share {
+    fn id(&self) -> String {
+        format!("{} of {}", self.index, self.of)
+    }
+}
+
+impl Source for Nexmark {
+    type Item = Event;
+    type Split = Share;
+    type Reader = ShareReader;
+
+    fn name(&self) -> String {
+        match &self.origin {
+            Origin::File(file) => format!("nexmark {}", PathBuf::from(file.path()).display()),
+            Origin::Generator(_) => "nexmark generator".to_owned(),
+        }
+    }
+
+    fn splits(&self) -> Result<Vec<Share>> {
+        Ok((0..self.splits).map(|index| Share { index, of: self.splits }).collect())
+    }
+
+    fn open(&self, share: &Share, from: Option<u64>) -> Result<ShareReader> {
+        let origin = match &self.origin {
+            Origin::File(file) => Events::File(file.cursor()),
+            Origin::Generator(generator) => Events::Generator(Arc::clone(generator)),
+        };
+        let next = from.unwrap_or(share.index * self.turn);
+        let mut reader = ShareReader {
+            origin,
+            next,
+            turn: self.turn,
+            skip: (share.of - 1) * self.turn,
+            end: self.events,
+            pace: self.pace.clone(),
+        };
+        reader.go_to(next);
+        Ok(reader)
+    }
+}
+
+/// Reads a share.
+pub struct ShareReader {
+    origin: Events,
+    /// The number of the next event.
+    next: u64,
+    turn: u64,
+    /// Events of others between two turns.
+    skip: u64,
+    end: u64,
+    pace: Option<Arc<Pace>>,
+}
+
+enum Events {
+    File(Cursor),
+    Generator(Arc<Generator>),
+}
+
+impl ShareReader {
+    fn go_to(&mut self, next: u64) {
+        self.next = next;
+        if let Events::File(cursor) = &mut self.origin {
+            let ahead = next.saturating_sub(cursor.position());
+            if next % BLOCK != 0 && ahead > 0 && ahead <= BLOCK {
+                cursor.read(ahead, &mut |_| {});
+            } else if ahead != 0 || next < cursor.position() {
+                cursor.seek(next);
+            }
+        }
+    }
+
+    /// Events of the current turn, from the next one on.
+    fn left_in_turn(&self) -> u64 {
+        (self.turn - self.next % self.turn).min(self.end.saturating_sub(self.next))
+    }
+}
+
+impl Reader for ShareReader {
+    type Item = Event;
+    type Position = u64;
+
+    #[inline]
+    fn read<V: Visit<Event>>(&mut self, limit: usize, visit: &mut V) -> Result<Status> {
+        let due = self.pace.as_ref().map_or(u64::MAX, |pace| pace.count());
+        let mut left = limit as u64;
+        while left > 0 && self.next < self.end && self.next < due {
+            let count = self.left_in_turn().min(left).min(due - self.next);
+            match &mut self.origin {
+                Events::File(cursor) => {
+                    if cursor.read(count, visit) < count {
+                        let error = cursor.error().unwrap_or_else(|| std::io::ErrorKind::UnexpectedEof.into());
+                        return Err(Error::io("cannot read Nexmark events", error));
+                    }
+                }
+                Events::Generator(generator) => {
+                    (self.next..self.next + count).for_each(|number| visit.visit(generator.event(number)));
+                }
+            }
+            left -= count;
+            let next = self.next + count;
+            self.next = next;
+            if next % self.turn == 0 && self.skip > 0 {
+                self.go_to(next + self.skip);
+            }
+        }
+        Ok(match &self.pace {
+            _ if self.next >= self.end => Status::Done,
+            Some(pace) if self.next >= due => {
+                let until = pace.due(self.next).map(|at| at.saturating_sub(pace.clock.now()));
+                Status::Wait(until.unwrap_or_default().max(MIN_WAIT))
+            }
+            _ => Status::More,
+        })
+    }
+
+    fn position(&self) -> u64 {
+        self.next
+    }
+}
+
+/// Waking up more often than this costs more than it gives.
+const MIN_WAIT: Duration = Duration::from_micros(50);
