@@ -204,7 +204,7 @@ pub struct File {
 }
 
 impl File {
-    /// Opens a file that [`write`] wrote. It stays mapped until the process ends.
+    /// Opens a file that [`write()`] wrote. It stays mapped until the process ends.
     pub fn open(path: &Path) -> io::Result<File> {
         let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
         let file = fs::File::open(path).map_err(named)?;

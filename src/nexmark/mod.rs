@@ -1,7 +1,7 @@
 //! Nexmark: an online auction as a stream of persons, auctions and bids, and the queries over it that
 //! streaming systems are compared by.
 //!
-//! [`Generator`] makes the events, [`write`] and [`File`] keep them in a file that is read without copying,
+//! [`Generator`] makes the events, [`write()`] and [`File`] keep them in a file that is read without copying,
 //! and [`oracle`] answers the queries slowly and plainly, so that faster answers have something to agree with.
 
 mod event;

@@ -92,8 +92,9 @@ pub fn q5(events: impl IntoIterator<Item = Event>) -> Vec<Q5> {
 /// ten before it.
 ///
 /// The SQL asks for the rows between the tenth preceding and the current one, ordered by time, which is eleven.
-/// An auction counts from its winning bid (see [`winners`]), whose time orders the auctions of a seller;
-/// the auction's id orders those of the same time. There is one row for each auction, so that the last of a
+/// An auction has a winning bid if it was bid on between its opening and its close, both included: the highest
+/// bid, of those the earliest, of those the one of the bidder with the lowest id. The time of that bid orders the
+/// auctions of a seller, and the auction's id those of the same time. There is one row for each auction, so that the last of a
 /// seller's rows is the current answer and the others are those it replaced.
 pub fn q6(events: impl IntoIterator<Item = Event>) -> Vec<Q6> {
     let mut sales: BTreeMap<u64, BTreeMap<(i64, u64), u64>> = BTreeMap::new();
