@@ -32,7 +32,7 @@ pub struct Options {
 pub(crate) struct Limits {
     /// Epochs that a source has left and the sinks have not completed.
     pub(crate) epochs: usize,
-    /// Bytes that a worker's source has emitted in such epochs and the current one, counting a record as its size in memory.
+    /// Bytes that a worker's source has sent in such epochs and the current one, after its fused steps, counting what is sent as its size in memory.
     pub(crate) bytes: usize,
 }
 

@@ -31,7 +31,7 @@ use crate::stream::{
     Chain, ChainOutlet, ChainTap, Collector, Edge, Gather, Graph, Holds, Job, Lowering, NodeId, NodeInfo,
     Operator, OperatorBuilder, Origin, Outlet, Stream, Terminal, WorkerContext, lock,
 };
-use crate::time::{EventTime, SplitWatermark, Time, Watermarks};
+use crate::time::{EventTime, SplitWatermark, Stamps, Time, Watermarks};
 
 /// Records read before the operator looks at its clocks.
 const QUANTUM: usize = 8192;
@@ -181,27 +181,38 @@ where
     ) -> Result<(usize, Status)> {
         self.begin(time);
         let OpenSplit { reader, watermark, .. } = split;
-        let mut stamping = Stamping { count: 0, timestamp, watermark, collector: &mut self.collector };
-        let status = reader.read(limit, &mut stamping)?;
-        let count = stamping.count;
+        let collector = &mut self.collector;
+        let (status, count) = match watermark.behind() {
+            Some(mut behind) => {
+                let mut stamping = Stamping { count: 0, timestamp, stamps: &mut behind, collector };
+                let status = reader.read(limit, &mut stamping)?;
+                let count = stamping.count;
+                watermark.raise(behind.current);
+                (status, count)
+            }
+            None => {
+                let mut stamping = Stamping { count: 0, timestamp, stamps: watermark, collector };
+                (reader.read(limit, &mut stamping)?, stamping.count)
+            }
+        };
         self.relieve();
         Ok((count, status))
     }
 }
 
 /// The body of the reading loop: gives each record its stamp and pushes it into a chain.
-struct Stamping<'a, T, F, C> {
+struct Stamping<'a, F, W, C> {
     count: usize,
     timestamp: &'a F,
-    watermark: &'a mut SplitWatermark<T>,
+    stamps: &'a mut W,
     collector: &'a mut C,
 }
 
-impl<T, F: Timestamps<T>, C: Collector<T>> Visit<T> for Stamping<'_, T, F, C> {
+impl<T, F: Timestamps<T>, W: Stamps<T>, C: Collector<T>> Visit<T> for Stamping<'_, F, W, C> {
     #[inline(always)]
     fn visit(&mut self, value: T) {
         self.count += 1;
-        let stamp = self.watermark.stamp(&value, (self.timestamp)(&value));
+        let stamp = self.stamps.stamp(&value, (self.timestamp)(&value));
         self.collector.push(value, stamp);
     }
 }
@@ -323,6 +334,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         let more = self.read(now)?;
         for outlet in &mut self.outlets {
             outlet.flush();
+            self.emitted += outlet.take_sent();
         }
         self.keep_watermark(now);
         if self.splits.is_empty() && self.look_at.is_none() {
@@ -394,7 +406,6 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
 
     /// Reads a quantum from the splits that are behind; answers whether there is more at once.
     fn read(&mut self, now: Duration) -> Result<bool> {
-        let size = size_of::<Record<S::Item>>();
         let mut quota = self.worker.shared.epochs.quantum(QUANTUM);
         let mut total = 0;
         while quota > 0 {
@@ -407,7 +418,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             let split = &mut self.splits[number];
             if count > 0 {
                 split.heard = now;
-                self.emitted += count * size;
+                self.emitted += self.outlets.iter_mut().map(|outlet| outlet.take_sent()).sum::<usize>();
                 quota -= count.min(quota);
                 total += count;
             }

@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -33,7 +34,31 @@ pub struct Text(Bytes);
 #[derive(Clone)]
 enum Bytes {
     Constant(&'static [u8]),
-    Shared(Arc<[u8]>),
+    Shared(Shared),
+}
+
+/// A shared allocation that is let go out of line.
+///
+/// Dropping a record with three texts must be little enough code to be inlined wherever the record is dropped.
+/// When it is, the compiler sees that texts from a mapped file own nothing, and records of which only
+/// numbers are used never exist in memory. With a plain `Arc` here it is not: a filter over bids (Nexmark q2) then costs 27 ns
+/// per event instead of 9.
+struct Shared(ManuallyDrop<Arc<[u8]>>);
+
+impl Clone for Shared {
+    fn clone(&self) -> Shared {
+        Shared(ManuallyDrop::new(Arc::clone(&self.0)))
+    }
+}
+
+impl Drop for Shared {
+    #[cold]
+    #[inline(never)]
+    #[allow(unsafe_code, reason = "the only way to drop a field out of line; measured above")]
+    fn drop(&mut self) {
+        // SAFETY: this is the field's only drop, and nothing uses it afterwards: the struct is being dropped itself.
+        unsafe { ManuallyDrop::drop(&mut self.0) }
+    }
 }
 
 impl Text {
@@ -52,7 +77,7 @@ impl Text {
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Bytes::Constant(bytes) => bytes,
-            Bytes::Shared(bytes) => bytes,
+            Bytes::Shared(bytes) => &bytes.0,
         }
     }
 
@@ -80,20 +105,20 @@ impl Default for Text {
 
 impl From<String> for Text {
     fn from(text: String) -> Text {
-        Text(Bytes::Shared(text.into_bytes().into()))
+        Text::from(Arc::<[u8]>::from(text.into_bytes()))
     }
 }
 
 impl From<&str> for Text {
     fn from(text: &str) -> Text {
-        Text(Bytes::Shared(text.as_bytes().into()))
+        Text::from(Arc::<[u8]>::from(text.as_bytes()))
     }
 }
 
 impl From<Arc<[u8]>> for Text {
     /// A text over bytes that are shared already and have not been checked to be UTF-8.
     fn from(bytes: Arc<[u8]>) -> Text {
-        Text(Bytes::Shared(bytes))
+        Text(Bytes::Shared(Shared(ManuallyDrop::new(bytes))))
     }
 }
 

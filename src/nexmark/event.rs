@@ -21,6 +21,7 @@ pub enum Event {
 impl Event {
     /// When it happened.
     #[inline]
+    #[inline(always)]
     pub fn timestamp(&self) -> i64 {
         match self {
             Event::Person(person) => person.date_time,

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{BLOCK, Config, Cursor, Event, File, Generator};
 use crate::clock::Clock;
-use crate::connector::{Reader, Source, Split, Status};
+use crate::connector::{Reader, Source, Split, Status, Timestamps};
 use crate::data::Visit;
 use crate::error::{Error, Result};
-use crate::time::{EventTime, Watermarks};
+use crate::stream::{Chain, Job, Stream};
+use crate::time::Watermarks;
 
 /// Nexmark events.
 ///
@@ -68,6 +69,12 @@ impl Nexmark {
         self.events == 0
     }
 
+    /// Reads the events in a job.
+    pub fn read(self, job: &Job) -> Stream<Event, impl Chain<Out = Event> + use<>> {
+        let watermarks = watermarks(self.config());
+        job.source(self, watermarks)
+    }
+
     /// The configuration that the events were made with.
     pub fn config(&self) -> &Config {
         match &self.origin {
@@ -78,13 +85,10 @@ impl Nexmark {
 }
 
 /// The event times of Nexmark events: ordered, unless the configuration shuffles them.
-pub fn watermarks(config: &Config) -> Watermarks<Event, fn(&Event) -> EventTime> {
+pub fn watermarks(config: &Config) -> Watermarks<Event, impl Timestamps<Event> + use<>> {
     let group = config.out_of_order_group_size;
-    let timestamp: fn(&Event) -> EventTime = Event::timestamp;
-    match group {
-        0 | 1 => Watermarks::monotone(timestamp),
-        _ => Watermarks::bounded(Duration::from_millis(group * 1000 / config.rate.max(1) + 1), timestamp),
-    }
+    let disorder = if group > 1 { group * 1000 / config.rate.max(1) + 1 } else { 0 };
+    Watermarks::bounded(Duration::from_millis(disorder), |event: &Event| event.timestamp())
 }
 
 /// When events are due: an open loop, which does not wait for whoever reads.

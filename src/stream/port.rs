@@ -158,7 +158,7 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         let (tee, consumers) = Tee::new();
         let pusher = PushCounter::new(tee);
         self.produced.push(Rc::clone(pusher.produced()));
-        (Output { pusher, dirty: false }, *port.name(), consumers)
+        (Output { pusher, dirty: false, sent: 0 }, *port.name(), consumers)
     }
 
     /// What runs the operator again.
@@ -256,6 +256,8 @@ impl<E> Input<E> {
 pub(crate) struct Output<E> {
     pusher: PushCounter<Time, Tee<Time, Vec<E>>>,
     dirty: bool,
+    /// Bytes sent since someone asked, counting an element as its size in memory.
+    sent: usize,
 }
 
 impl<E: 'static> Output<E>
@@ -265,10 +267,16 @@ where
     /// Sends a batch and leaves an empty one, with whatever memory the channel gives back.
     pub(crate) fn send(&mut self, time: Time, batch: &mut Vec<E>) {
         if !batch.is_empty() {
+            self.sent += batch.len() * size_of::<E>();
             Message::push_at(batch, time, &mut self.pusher);
             batch.clear();
             self.dirty = true;
         }
+    }
+
+    /// The bytes sent since the last call.
+    pub(crate) fn take_sent(&mut self) -> usize {
+        std::mem::take(&mut self.sent)
     }
 
     /// Lets the channel pass on what it gathers for each receiver. To be called at the end of an activation.

@@ -98,6 +98,9 @@ pub(crate) trait Outlet<T> {
 
     /// Sends what is gathered, and lets the channel pass it on.
     fn flush(&mut self);
+
+    /// The bytes sent since the last call.
+    fn take_sent(&mut self) -> usize;
 }
 
 /// A chain, the terminal it ends in, and the edge it feeds.
@@ -189,6 +192,10 @@ impl<T: Data, C: Collector<T, End: Gather>> Outlet<T> for ChainOutlet<C> {
 
     fn flush(&mut self) {
         ChainOutlet::flush(self);
+    }
+
+    fn take_sent(&mut self) -> usize {
+        self.output.take_sent()
     }
 }
 

@@ -31,7 +31,7 @@ mod watermark;
 pub use epoch::Epochs;
 pub(crate) use epoch::{EpochClock, Policy};
 pub(crate) use frontier::Progress;
-pub(crate) use watermark::SplitWatermark;
+pub(crate) use watermark::{SplitWatermark, Stamps};
 pub use watermark::{Strategy, WatermarkGenerator, Watermarks};
 
 use std::fmt;

@@ -140,6 +140,12 @@ impl<T, F: Fn(&T) -> EventTime> Watermarks<T, F> {
     }
 }
 
+/// Gives records their stamps and follows them with a watermark.
+pub(crate) trait Stamps<T> {
+    /// Stamps a record with the watermark before it, then lets the record move the watermark.
+    fn stamp(&mut self, value: &T, timestamp: EventTime) -> Stamp;
+}
+
 /// The watermark of one split while it is read.
 pub(crate) struct SplitWatermark<T> {
     rule: Rule<T>,
@@ -147,7 +153,6 @@ pub(crate) struct SplitWatermark<T> {
 }
 
 enum Rule<T> {
-    None,
     Behind(u64),
     Punctuated(Punctuation<T>),
     Custom(Box<dyn WatermarkGenerator<T>>),
@@ -156,7 +161,8 @@ enum Rule<T> {
 impl<T> SplitWatermark<T> {
     pub(crate) fn new(strategy: &Strategy<T>) -> SplitWatermark<T> {
         let rule = match strategy {
-            Strategy::None => Rule::None,
+            // So far behind that it never moves.
+            Strategy::None => Rule::Behind(u64::MAX),
             Strategy::Behind(distance) => Rule::Behind(*distance),
             Strategy::Punctuated(rule) => Rule::Punctuated(Arc::clone(rule)),
             Strategy::Custom(make) => Rule::Custom(make()),
@@ -170,29 +176,49 @@ impl<T> SplitWatermark<T> {
         self.current
     }
 
-    /// Stamps a record with the watermark before it, then lets the record move the watermark.
-    #[inline]
-    pub(crate) fn stamp(&mut self, value: &T, timestamp: EventTime) -> Stamp {
-        let stamp = Stamp { timestamp, watermark: self.current };
-        let promised = match &mut self.rule {
-            Rule::None => return stamp,
-            Rule::Behind(distance) => timestamp.saturating_sub_unsigned(*distance),
-            Rule::Punctuated(rule) => match rule(value, timestamp) {
-                Some(promised) => promised,
-                None => return stamp,
-            },
-            Rule::Custom(generator) => match generator.on_record(value, timestamp) {
-                Some(promised) => promised,
-                None => return stamp,
-            },
-        };
-        self.current = self.current.max(promised);
-        stamp
-    }
-
-    /// Raises the watermark to what went on without an idle split.
+    /// Raises the watermark: to what went on without an idle split, or to what a [`Behind`] has reached.
     pub(crate) fn raise(&mut self, to: EventTime) {
         self.current = self.current.max(to);
+    }
+
+    /// The same rule, if it looks at nothing but event times.
+    pub(crate) fn behind(&self) -> Option<Behind> {
+        match self.rule {
+            Rule::Behind(distance) => Some(Behind { distance, current: self.current }),
+            _ => None,
+        }
+    }
+}
+
+impl<T> Stamps<T> for SplitWatermark<T> {
+    fn stamp(&mut self, value: &T, timestamp: EventTime) -> Stamp {
+        let stamp = Stamp { timestamp, watermark: self.current };
+        let promised = match &mut self.rule {
+            Rule::Behind(distance) => Some(timestamp.saturating_sub_unsigned(*distance)),
+            Rule::Punctuated(rule) => rule(value, timestamp),
+            Rule::Custom(generator) => generator.on_record(value, timestamp),
+        };
+        self.current = promised.map_or(self.current, |promised| promised.max(self.current));
+        stamp
+    }
+}
+
+/// A watermark at a fixed distance behind the greatest event time.
+///
+/// The rules of the user's own want to see the record, so it must lie in memory for them. This one does not, and a reading
+/// loop that is compiled for it alone keeps records in registers: three times as fast where little is done with them.
+#[derive(Clone, Copy)]
+pub(crate) struct Behind {
+    distance: u64,
+    pub(crate) current: EventTime,
+}
+
+impl<T> Stamps<T> for Behind {
+    #[inline(always)]
+    fn stamp(&mut self, _: &T, timestamp: EventTime) -> Stamp {
+        let stamp = Stamp { timestamp, watermark: self.current };
+        self.current = self.current.max(timestamp.saturating_sub_unsigned(self.distance));
+        stamp
     }
 }
 
