@@ -87,7 +87,13 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn run(engine: Engine, file: &File, events: u64, workers: usize, epoch: Duration) -> Result<Outcome, Box<dyn Error>> {
+fn run(
+    engine: Engine,
+    file: &File,
+    events: u64,
+    workers: usize,
+    epoch: Duration,
+) -> Result<Outcome, Box<dyn Error>> {
     let job = Job::new();
     let source = Nexmark::file(file.clone(), events).splits(workers);
     let tally = Tally::default();
@@ -117,7 +123,9 @@ impl Tally {
     }
 
     fn changes<T: Data + Digest>(self, changes: Stream<Change<T>, impl Chain<Out = Change<T>>>) {
-        let digest = |change: &Change<T>| (change.diff as u64, change.record.digest().wrapping_mul(change.diff as u64));
+        let digest = |change: &Change<T>| {
+            (change.diff as u64, change.record.digest().wrapping_mul(change.diff as u64))
+        };
         changes.sink(TallySink { tally: self, digest });
     }
 }

@@ -33,8 +33,11 @@ use crate::stream::{
 };
 use crate::time::{EventTime, SplitWatermark, Stamps, Time, Watermarks};
 
-/// Records read before the operator looks at its clocks.
-const QUANTUM: usize = 8192;
+/// How long the operator reads before it lets others run. What it gathers meanwhile is combined and sent as one.
+const QUANTUM: Duration = Duration::from_micros(500);
+
+/// The most records that it reads in that time.
+const QUOTA: usize = 1 << 16;
 
 /// Records read at a time.
 const PIECE: usize = 1024;
@@ -406,7 +409,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
 
     /// Reads a quantum from the splits that are behind; answers whether there is more at once.
     fn read(&mut self, now: Duration) -> Result<bool> {
-        let mut quota = self.worker.shared.epochs.quantum(QUANTUM);
+        let mut quota = self.worker.shared.epochs.quantum(QUOTA);
         let mut total = 0;
         while quota > 0 {
             let in_flight: usize = self.in_flight.iter().map(|(_, bytes)| bytes).sum();
@@ -424,6 +427,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             }
             self.take_malformed(number)?;
             match status {
+                Status::More if self.worker.shared.clock.now() >= now + QUANTUM => break,
                 Status::More => {}
                 Status::Wait(wait) => self.splits[number].due = now + wait,
                 Status::Done => drop(self.splits.swap_remove(number)),

@@ -9,8 +9,8 @@ mod text;
 mod visit;
 
 pub use change::{Change, Diff, consolidate};
-pub use hash::{Hash64, hash64};
 pub(crate) use hash::worker_of;
+pub use hash::{Hash64, hash64};
 #[cfg(feature = "nexmark")]
 pub(crate) use map::map;
 pub use record::{Data, Exchange, Key, Record, Stamp};

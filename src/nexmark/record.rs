@@ -35,7 +35,8 @@ impl Parts {
             BID => {
                 let (numbers, rest) = rest.split_first_chunk::<32>()?;
                 let [auction, bidder, price, date_time] = fields64(numbers);
-                let [channel, url, extra] = self.texts(lengths)?;
+                let [a, b, c] = lengths;
+                let (channel, url, extra) = (self.text(a)?, self.text(b)?, self.text(c)?);
                 self.numbers = rest;
                 let date_time = date_time as i64;
                 then.visit(Event::Bid(Bid { auction, bidder, price, channel, url, date_time, extra }));
@@ -48,10 +49,10 @@ impl Parts {
     }
 
     #[inline(always)]
-    fn auction(&mut self, rest: &'static [u8], lengths: [u16; 3]) -> Option<Auction> {
+    fn auction(&mut self, rest: &'static [u8], [a, b, c]: [u16; 3]) -> Option<Auction> {
         let (numbers, rest) = rest.split_first_chunk::<56>()?;
         let [id, initial_bid, reserve, date_time, expires, seller, category] = fields64(numbers);
-        let [item_name, description, extra] = self.texts(lengths)?;
+        let (item_name, description, extra) = (self.text(a)?, self.text(b)?, self.text(c)?);
         self.numbers = rest;
         let (date_time, expires) = (date_time as i64, expires as i64);
         Some(Auction {
@@ -69,28 +70,26 @@ impl Parts {
     }
 
     #[inline(always)]
-    fn person(&mut self, rest: &'static [u8], lengths: [u16; 3]) -> Option<Person> {
+    fn person(&mut self, rest: &'static [u8], [a, b, c]: [u16; 3]) -> Option<Person> {
         let (&more, rest) = rest.split_first_chunk::<8>()?;
         let (numbers, rest) = rest.split_first_chunk::<16>()?;
         let [id, date_time] = fields64(numbers);
-        let [name, email_address, credit_card] = self.texts(lengths)?;
-        let [city, state, extra, _] = self.texts(fields16(more))?;
+        let (name, email_address, credit_card) = (self.text(a)?, self.text(b)?, self.text(c)?);
+        let [a, b, c, _] = fields16(more);
+        let (city, state, extra) = (self.text(a)?, self.text(b)?, self.text(c)?);
         self.numbers = rest;
         let date_time = date_time as i64;
         Some(Person { id, name, email_address, credit_card, city, state, date_time, extra })
     }
 
-    /// The next strings, of these lengths.
+    /// The next string, of this length.
+    ///
+    /// One at a time: an array of texts would pass through memory, where wide loads wait for the narrow stores before them.
     #[inline(always)]
-    fn texts<const N: usize>(&mut self, lengths: [u16; N]) -> Option<[Text; N]> {
-        let total = lengths.iter().map(|&length| usize::from(length)).sum();
-        let (mut strings, rest) = self.strings.split_at_checked(total)?;
+    fn text(&mut self, length: u16) -> Option<Text> {
+        let (text, rest) = self.strings.split_at_checked(usize::from(length))?;
         self.strings = rest;
-        Some(lengths.map(|length| {
-            let (text, rest) = strings.split_at_checked(usize::from(length)).unwrap_or_default();
-            strings = rest;
-            Text::from_static_bytes(text)
-        }))
+        Some(Text::from_static_bytes(text))
     }
 }
 

@@ -225,7 +225,8 @@ impl Reader for ShareReader {
             match &mut self.origin {
                 Events::File(cursor) => {
                     if cursor.read(count, visit) < count {
-                        let error = cursor.error().unwrap_or_else(|| std::io::ErrorKind::UnexpectedEof.into());
+                        let error =
+                            cursor.error().unwrap_or_else(|| std::io::ErrorKind::UnexpectedEof.into());
                         return Err(Error::io("cannot read Nexmark events", error));
                     }
                 }

@@ -1,9 +1,9 @@
 //! Combining by key before sending.
 //!
-//! The terminal of a chain that leads to an aggregate: values meet their key's accumulator in a small table on the worker they
-//! come from, and what is sent is one element for each distinct key of an activation instead of one for each
-//! record. Where keys do not repeat, a table only costs; so the terminal watches how much it saves, and when that is
-//! little it lets a number of rounds pass by without one.
+//! Values meet their key's accumulator on the worker they come from, so what is sent to the key's owner is
+//! little where keys repeat. The table for that is [`Places`]: one place for each of some thousand hashes. A key
+//! that wants the place of another sends that one on its way. So the table never grows, never probes and stays in
+//! the cache; where keys repeat it finds most of them, and where they do not it costs a compare and a move.
 
 use std::marker::PhantomData;
 
@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Aggregate;
 use super::chain::{Collector, Ends};
 use super::tap::{BATCH, Gather, Terminal};
-use crate::data::{Data, Key, Stamp};
-use crate::state::Table;
+use crate::data::{Data, Key, Stamp, hash64};
 
 /// An input to a keyed operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,8 +62,56 @@ impl<K: Data, T: Data> Gather for Sent<K, T> {
         self.0.len() >= BATCH
     }
 
-    fn drain(&mut self, send: &mut dyn FnMut(&mut Vec<Keyed<K, T>>)) {
+    fn drain(&mut self, _: bool, send: &mut dyn FnMut(&mut Vec<Keyed<K, T>>)) {
         send(&mut self.0);
+    }
+}
+
+/// A table with one place for each of some hashes, for what belongs to a group `G` and a key.
+pub(crate) struct Places<G, K, V> {
+    places: Box<[Option<(G, K, V)>]>,
+    /// The places that were filled since the last time they were emptied.
+    filled: Vec<u32>,
+}
+
+/// The bytes that a table's places may take: it should leave room in a core's first cache.
+const TABLE_BYTES: usize = 32 << 10;
+
+impl<G: PartialEq, K: Key, V> Places<G, K, V> {
+    pub(crate) fn new() -> Places<G, K, V> {
+        let places = (TABLE_BYTES / size_of::<Option<(G, K, V)>>()).clamp(16, 4096);
+        let places = if size_of::<K>() == 0 { 1 } else { 1 << places.ilog2() };
+        Places { places: (0..places).map(|_| None).collect(), filled: Vec::new() }
+    }
+
+    /// Adds `input` to the value of `group` and `key`, or starts one with it; returns what it replaces.
+    #[inline(always)]
+    pub(crate) fn add<I>(
+        &mut self,
+        (group, key): (G, K),
+        input: I,
+        start: impl FnOnce(I) -> V,
+        add: impl FnOnce(&mut V, I),
+    ) -> Option<(G, K, V)> {
+        let index = if size_of::<K>() == 0 { 0 } else { hash64(&key) as usize & (self.places.len() - 1) };
+        match &mut self.places[index] {
+            Some((g, k, value)) if *g == group && *k == key => {
+                add(value, input);
+                None
+            }
+            place @ None => {
+                self.filled.push(index as u32);
+                *place = Some((group, key, start(input)));
+                None
+            }
+            place => place.replace((group, key, start(input))),
+        }
+    }
+
+    /// Empties all places.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (G, K, V)> + '_ {
+        let places = &mut self.places;
+        self.filled.drain(..).filter_map(|index| places[index as usize].take())
     }
 }
 
@@ -77,22 +124,14 @@ impl<K: Key, T: Data, A: Aggregate<T>> Terminal<(K, T)> for Combine<A> {
     type Gather = Combined<K, T, A>;
 
     fn open(&self) -> Combined<K, T, A> {
-        let value = PhantomData;
-        Combined {
-            aggregate: self.0.clone(),
-            saving: Saving::default(),
-            table: Table::default(),
-            sent: Vec::new(),
-            value,
-        }
+        Combined { aggregate: self.0.clone(), places: Places::new(), sent: Vec::new(), value: PhantomData }
     }
 }
 
 /// Accumulators on their way to the owners of their keys.
 pub struct Combined<K, T, A: Aggregate<T>> {
     aggregate: A,
-    saving: Saving,
-    table: Table<K, (A::Acc, Stamp)>,
+    places: Places<(), K, (A::Acc, Stamp)>,
     sent: Vec<Keyed<K, A::Acc>>,
     value: PhantomData<fn(T)>,
 }
@@ -107,18 +146,17 @@ impl<K: Key, T: Data, A: Aggregate<T>> Ends for Combined<K, T, A> {
 }
 
 impl<K: Key, T: Data, A: Aggregate<T>> Collector<(K, T)> for Combined<K, T, A> {
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, (key, value): (K, T), stamp: Stamp) {
-        if self.saving.pays() {
-            let aggregate = &self.aggregate;
-            let start = |value| (aggregate.start(value), stamp);
-            self.table.upsert(key, value, start, |(acc, least), value| {
-                aggregate.add(acc, value);
-                least.timestamp = least.timestamp.max(stamp.timestamp);
-                least.watermark = least.watermark.min(stamp.watermark);
-            });
-        } else {
-            self.sent.push(Keyed { key, input: self.aggregate.start(value), stamp });
+        let aggregate = &self.aggregate;
+        let start = |value| (aggregate.start(value), stamp);
+        let replaced = self.places.add(((), key), value, start, |(acc, all), value| {
+            aggregate.add(acc, value);
+            all.timestamp = all.timestamp.max(stamp.timestamp);
+            all.watermark = all.watermark.min(stamp.watermark);
+        });
+        if let Some(((), key, (input, stamp))) = replaced {
+            self.sent.push(Keyed { key, input, stamp });
         }
     }
 }
@@ -128,50 +166,14 @@ impl<K: Key, T: Data, A: Aggregate<T>> Gather for Combined<K, T, A> {
 
     #[inline]
     fn is_full(&self) -> bool {
-        self.table.len() >= TABLE || self.sent.len() >= BATCH
+        self.sent.len() >= BATCH
     }
 
-    fn drain(&mut self, send: &mut dyn FnMut(&mut Vec<Keyed<K, A::Acc>>)) {
-        self.saving.round(self.table.len());
-        for (key, (input, stamp)) in self.table.drain() {
-            self.sent.push(Keyed { key, input, stamp });
-            if self.sent.len() >= BATCH {
-                send(&mut self.sent);
-            }
+    fn drain(&mut self, all: bool, send: &mut dyn FnMut(&mut Vec<Keyed<K, A::Acc>>)) {
+        if all {
+            let rest = self.places.drain();
+            self.sent.extend(rest.map(|((), key, (input, stamp))| Keyed { key, input, stamp }));
         }
         send(&mut self.sent);
-    }
-}
-
-/// The distinct keys that are combined before they are sent.
-pub(crate) const TABLE: usize = 4096;
-
-/// Whether combining saves enough to pay for its table.
-#[derive(Default)]
-pub(crate) struct Saving {
-    records: usize,
-    /// Rounds left to pass by.
-    skip: u32,
-}
-
-impl Saving {
-    /// Rounds without a table after one that saved little.
-    const SKIP: u32 = 15;
-
-    /// To be asked once for each record.
-    #[inline(always)]
-    pub(crate) fn pays(&mut self) -> bool {
-        self.records += 1;
-        self.skip == 0
-    }
-
-    /// Takes note of the end of a round in which the table found so many distinct keys.
-    pub(crate) fn round(&mut self, distinct: usize) {
-        let records = std::mem::take(&mut self.records);
-        if self.skip > 0 {
-            self.skip -= 1;
-        } else if records >= BATCH && distinct * 3 > records * 2 {
-            self.skip = Saving::SKIP;
-        }
     }
 }

@@ -24,7 +24,7 @@ pub use port::Edge;
 pub use stateless::{Filter, FilterMap, FlatMap, Inspect, KeyBy, Map, Stream};
 pub use tap::{Gather, Node, Terminal};
 
-pub(crate) use combine::{Saving, TABLE};
+pub(crate) use combine::Places;
 pub(crate) use context::{Shared, WorkerContext};
 pub(crate) use graph::{Lowering, NodeInfo, Operator, Routing};
 pub(crate) use ordered::Logic;

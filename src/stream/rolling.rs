@@ -40,7 +40,8 @@ where
     /// Keys by the watermark that forgets them.
     expiry: BTreeMap<EventTime, Vec<K>>,
     watermark: EventTime,
-    late: Metric,
+    /// Values dropped as late in the open epoch, and in all.
+    late: (i64, Metric),
 }
 
 struct Entry<Acc, Out> {
@@ -68,10 +69,11 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             arrangement: Arrangement::new(Latest::new(), operator),
             expiry: BTreeMap::new(),
             watermark: EventTime::MIN,
-            late,
+            late: (0, late),
         }
     }
 
+    #[inline]
     fn add(&mut self, Keyed { key, input, stamp }: Keyed<K, I>) {
         let hash = hash64(&key);
         let Some(slot) = self.table.find(hash, &key) else {
@@ -84,7 +86,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         };
         let entry = &mut self.table.get_mut(slot).1;
         if entry.expires.is_some_and(|end| stamp.is_late_for(end)) {
-            self.late.add(1);
+            self.late.0 += 1;
             return;
         }
         match &mut entry.touch {
@@ -177,5 +179,6 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
             same
         });
         self.arrangement.seal(epoch, rows);
+        self.late.1.add(std::mem::take(&mut self.late.0));
     }
 }

@@ -36,8 +36,8 @@ pub trait Gather: 'static {
     /// True if so much is gathered that it should be sent before more comes.
     fn is_full(&self) -> bool;
 
-    /// Hands over what is gathered, batch by batch.
-    fn drain(&mut self, send: &mut dyn FnMut(&mut Vec<Self::Element>));
+    /// Hands over what is gathered, in batches: `all` of it, or as much as makes it less full.
+    fn drain(&mut self, all: bool, send: &mut dyn FnMut(&mut Vec<Self::Element>));
 }
 
 /// The terminal that sends each record as it is.
@@ -80,7 +80,7 @@ impl<T: Data> Gather for Emitted<T> {
         self.0.len() >= BATCH
     }
 
-    fn drain(&mut self, send: &mut dyn FnMut(&mut Vec<Record<T>>)) {
+    fn drain(&mut self, _: bool, send: &mut dyn FnMut(&mut Vec<Record<T>>)) {
         send(&mut self.0);
     }
 }
@@ -154,20 +154,21 @@ impl<C: Ends<End: Gather>> ChainOutlet<C> {
         }
     }
 
-    /// Sends what is gathered if it is much.
+    /// Sends some of what is gathered if it is much.
     #[inline]
     pub(crate) fn relieve(&mut self) {
-        if self.collector.end().is_full() {
-            let since = self.since;
-            self.send();
-            self.since = since;
+        if self.collector.end().is_full()
+            && let Some(time) = self.since
+        {
+            let output = &mut self.output;
+            self.collector.end().drain(false, &mut |batch| output.send(time, batch));
         }
     }
 
     fn send(&mut self) {
         if let Some(time) = self.since.take() {
             let output = &mut self.output;
-            self.collector.end().drain(&mut |batch| output.send(time, batch));
+            self.collector.end().drain(true, &mut |batch| output.send(time, batch));
         }
     }
 

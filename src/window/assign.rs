@@ -8,8 +8,7 @@ use super::assigner::Slice;
 use super::{Aligned, Pane};
 use crate::data::{Data, Key, Stamp};
 use crate::metric::Metric;
-use crate::state::Table;
-use crate::stream::{Aggregate, BATCH, Collector, Ends, Gather, Saving, TABLE, Terminal};
+use crate::stream::{Aggregate, BATCH, Collector, Ends, Gather, Places, Terminal};
 
 /// An accumulator on its way to the owner of its key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,10 +34,9 @@ impl<K: Key, T: Data, A: Aggregate<T>> Terminal<(K, T)> for Assign<A> {
         Assigned {
             assign: self.clone(),
             slice: Slice::EMPTY,
-            tables: vec![(Pane { last: 0, first: 0 }, Table::default())],
+            panes: Vec::new(),
             current: 0,
-            saving: Saving::default(),
-            combined: 0,
+            places: Places::new(),
             sent: Vec::new(),
             value: PhantomData,
         }
@@ -50,21 +48,20 @@ pub struct Assigned<K, T, A: Aggregate<T>> {
     assign: Assign<A>,
     /// The slice of the last record that was on time: most often also the next one's.
     slice: Slice,
-    /// A table for each pane; those of earlier rounds stay, empty, to be used again.
-    tables: Vec<(Pane, Table<K, A::Acc>)>,
-    /// The table of `slice`'s pane.
-    current: usize,
-    saving: Saving,
-    /// Records in tables.
-    combined: usize,
+    /// The panes of what is gathered, by number: a number takes less room in a place than a pane.
+    panes: Vec<Pane>,
+    /// The number of `slice`'s pane.
+    current: u32,
+    places: Places<u32, K, A::Acc>,
     sent: Vec<Paned<K, A::Acc>>,
     value: PhantomData<fn(T)>,
 }
 
 impl<K: Key, T: Data, A: Aggregate<T>> Assigned<K, T, A> {
-    /// Finds the table of a record's pane when it is not that of the last record.
+    /// Finds the pane of a record when it is not that of the last record.
     #[cold]
-    fn turn(&mut self, stamp: &Stamp) -> Option<usize> {
+    #[inline(never)]
+    fn turn(&mut self, stamp: &Stamp) -> Option<u32> {
         let windows = &self.assign.windows;
         let slice = windows.slice(stamp.timestamp);
         let Some(pane) = slice.pane(stamp, windows) else {
@@ -73,20 +70,16 @@ impl<K: Key, T: Data, A: Aggregate<T>> Assigned<K, T, A> {
             }
             return None;
         };
-        let known = self.tables.iter().position(|(p, _)| *p == pane);
-        let free = || self.tables.iter().position(|(_, table)| table.is_empty());
-        let found = known.or_else(free).unwrap_or_else(|| {
-            self.tables.push((pane, Table::default()));
-            self.tables.len() - 1
-        });
-        self.tables[found].0 = pane;
-        // A table that was used again may have been the current one.
-        self.slice = Slice::EMPTY;
+        let known = self.panes.iter().position(|p| *p == pane);
+        let number = known.unwrap_or_else(|| {
+            self.panes.push(pane);
+            self.panes.len() - 1
+        }) as u32;
         if slice.takes(stamp) {
             self.slice = slice;
-            self.current = found;
+            self.current = number;
         }
-        Some(found)
+        Some(number)
     }
 }
 
@@ -100,22 +93,24 @@ impl<K: Key, T: Data, A: Aggregate<T>> Ends for Assigned<K, T, A> {
 }
 
 impl<K: Key, T: Data, A: Aggregate<T>> Collector<(K, T)> for Assigned<K, T, A> {
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, (key, value): (K, T), stamp: Stamp) {
-        let table = match self.slice.takes(&stamp) {
+        let pane = match self.slice.takes(&stamp) {
             true => self.current,
             false => match self.turn(&stamp) {
-                Some(table) => table,
+                Some(pane) => pane,
                 None => return,
             },
         };
         let aggregate = &self.assign.aggregate;
-        let (pane, table) = &mut self.tables[table];
-        if A::COMBINES && self.saving.pays() {
-            self.combined += 1;
-            table.upsert(key, value, |value| aggregate.start(value), |acc, value| aggregate.add(acc, value));
+        if A::COMBINES {
+            let start = |value| aggregate.start(value);
+            let replaced = self.places.add((pane, key), value, start, |acc, value| aggregate.add(acc, value));
+            if let Some((pane, key, acc)) = replaced {
+                self.sent.push(Paned { pane: self.panes[pane as usize], key, acc });
+            }
         } else {
-            self.sent.push(Paned { pane: *pane, key, acc: aggregate.start(value) });
+            self.sent.push(Paned { pane: self.panes[pane as usize], key, acc: aggregate.start(value) });
         }
     }
 }
@@ -125,22 +120,18 @@ impl<K: Key, T: Data, A: Aggregate<T>> Gather for Assigned<K, T, A> {
 
     #[inline]
     fn is_full(&self) -> bool {
-        self.sent.len() >= BATCH || self.tables.iter().any(|(_, table)| table.len() >= TABLE)
+        self.sent.len() >= BATCH
     }
 
-    fn drain(&mut self, send: &mut dyn FnMut(&mut Vec<Paned<K, A::Acc>>)) {
-        let mut distinct = 0;
-        for (pane, table) in &mut self.tables {
-            distinct += table.len();
-            for (key, acc) in table.drain() {
-                self.sent.push(Paned { pane: *pane, key, acc });
-                if self.sent.len() >= BATCH {
-                    send(&mut self.sent);
-                }
-            }
+    fn drain(&mut self, all: bool, send: &mut dyn FnMut(&mut Vec<Paned<K, A::Acc>>)) {
+        if all {
+            let panes = &self.panes;
+            let rest = self.places.drain();
+            self.sent.extend(rest.map(|(pane, key, acc)| Paned { pane: panes[pane as usize], key, acc }));
+            // Numbers begin anew, and the next record has to ask for its own.
+            self.panes.clear();
+            self.slice = Slice::EMPTY;
         }
         send(&mut self.sent);
-        self.combined = 0;
-        self.saving.round(distinct);
     }
 }

@@ -53,7 +53,10 @@ macro_rules! agrees {
                 job.run_with(Options::default().workers(workers).epochs(epochs)).unwrap();
                 let rows = consolidate(changes.values());
                 let rows = rows.into_iter().flat_map(|(row, diff)| vec![row; usize::try_from(diff).unwrap()]);
-                assert!(rows.collect::<Vec<_>>() == expected, "{workers} workers, {splits} splits, {epochs:?}");
+                assert!(
+                    rows.collect::<Vec<_>>() == expected,
+                    "{workers} workers, {splits} splits, {epochs:?}"
+                );
             }
         }
     };

@@ -17,7 +17,9 @@ use crate::time::EventTime;
 
 /// `SELECT seller, AVG(price) OVER (PARTITION BY seller ORDER BY dateTime ROWS BETWEEN 10 PRECEDING AND CURRENT ROW)`
 /// of the winning bids.
-pub fn q6<C: Chain<Out = Event>>(events: Stream<Event, C>) -> Stream<Change<Q6>, impl Chain<Out = Change<Q6>>> {
+pub fn q6<C: Chain<Out = Event>>(
+    events: Stream<Event, C>,
+) -> Stream<Change<Q6>, impl Chain<Out = Change<Q6>>> {
     let by_seller = sales(events).key_by(|change| change.record.1.seller);
     by_seller.aggregate(Recent).flat_map(|Change { record: (seller, averages), diff }| {
         averages.into_iter().map(move |average| Change { record: Q6 { seller, average }, diff })

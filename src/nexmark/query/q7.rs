@@ -28,7 +28,7 @@ pub fn q7<C: Chain<Out = Event>>(events: Stream<Event, C>) -> Stream<Q7, impl Ch
         extra: bid.extra,
     });
     let windows = candidates.window_all(Sliding::of(SIZE, SLIDE)).aggregate(Highest);
-    windows.flat_map(|Windowed { window, value: Candidates { inside, border }, .. }| {
+    windows.flat_map(|Windowed { window, value: Candidates { inside, border, .. }, .. }| {
         let first = border.iter().filter(|bid| bid.date_time == window.start);
         let highest = inside.iter().chain(first).map(|bid| bid.price).max();
         inside.into_iter().chain(border).filter(move |bid| Some(bid.price) == highest)
@@ -41,9 +41,31 @@ struct Highest;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Candidates {
-    /// All at the same price.
+    price: u64,
+    /// All at that price.
     inside: Vec<Q7>,
     border: Vec<Q7>,
+}
+
+impl Candidates {
+    /// True if a bid cannot be the highest: nearly all can be told to be so at a glance.
+    #[inline(always)]
+    fn outbid(&self, bid: &Q7) -> bool {
+        bid.price < self.price && bid.date_time % SLIDE.as_millis() as i64 != 0
+    }
+
+    #[cold]
+    fn insert(&mut self, bid: Q7) {
+        if bid.date_time % SLIDE.as_millis() as i64 == 0 {
+            self.border.push(bid);
+            return;
+        }
+        if bid.price > self.price {
+            self.price = bid.price;
+            self.inside.clear();
+        }
+        self.inside.push(bid);
+    }
 }
 
 impl Aggregate<Q7> for Highest {
@@ -52,22 +74,15 @@ impl Aggregate<Q7> for Highest {
 
     fn start(&self, bid: Q7) -> Candidates {
         let mut candidates = Candidates::default();
-        self.add(&mut candidates, bid);
+        candidates.insert(bid);
         candidates
     }
 
-    #[inline]
+    #[inline(always)]
     fn add(&self, candidates: &mut Candidates, bid: Q7) {
-        if bid.date_time % SLIDE.as_millis() as i64 == 0 {
-            candidates.border.push(bid);
-            return;
+        if !candidates.outbid(&bid) {
+            candidates.insert(bid);
         }
-        match candidates.inside.first().map(|highest| highest.price) {
-            Some(price) if price > bid.price => return,
-            Some(price) if price == bid.price => {}
-            _ => candidates.inside.clear(),
-        }
-        candidates.inside.push(bid);
     }
 
     fn merge(&self, candidates: &mut Candidates, other: Candidates) {

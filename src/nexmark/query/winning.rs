@@ -18,12 +18,11 @@ pub(super) struct Sale {
     pub(super) best: Offer,
 }
 
-/// A bid. The higher price is the better; then the earlier time, then the lower bidder.
+/// A bid. The higher price is the better, then the earlier time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Offer {
     pub(super) price: u64,
     pub(super) time: EventTime,
-    pub(super) bidder: u64,
 }
 
 /// The sale of each auction that has a winner, by the auction's id, as changes.
@@ -62,6 +61,7 @@ impl Terms {
         Terms { opens: date_time, expires, category, seller }
     }
 
+    #[inline]
     fn allow(&self, offer: &Offer) -> bool {
         self.opens <= offer.time && offer.time <= self.expires
     }
@@ -69,11 +69,12 @@ impl Terms {
 
 impl Offer {
     fn of(bid: &Bid) -> Offer {
-        Offer { price: bid.price, time: bid.date_time, bidder: bid.bidder }
+        Offer { price: bid.price, time: bid.date_time }
     }
 
+    #[inline]
     fn beats(&self, other: &Offer) -> bool {
-        self.price > other.price || (self.price == other.price && (self.time, self.bidder) < (other.time, other.bidder))
+        self.price > other.price || (self.price == other.price && self.time < other.time)
     }
 }
 
@@ -91,6 +92,7 @@ struct Known {
 }
 
 impl Known {
+    #[inline]
     fn offer(&mut self, offer: Offer) {
         match &self.terms {
             None => self.early.push(offer),
@@ -101,6 +103,7 @@ impl Known {
         }
     }
 
+    #[inline(never)]
     fn list(&mut self, terms: Terms) {
         self.terms = Some(terms);
         for offer in std::mem::take(&mut self.early) {
@@ -120,6 +123,7 @@ impl Aggregate<Lot> for Winning {
         known
     }
 
+    #[inline]
     fn add(&self, known: &mut Known, lot: Lot) {
         match lot {
             Lot::Listed(terms) => known.list(terms),
