@@ -50,8 +50,7 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     /// let job = Job::new();
     /// job.collection([1, 2]).for_each(move |_epoch, record| sender.send(record.value).unwrap());
     /// job.run()?;
-    /// drop(job);
-    /// assert_eq!(receiver.iter().collect::<Vec<i32>>(), [1, 2]);
+    /// assert_eq!(receiver.try_iter().collect::<Vec<i32>>(), [1, 2]);
     /// # Ok::<(), highwater::Error>(())
     /// ```
     pub fn for_each<F: FnMut(u64, &Record<T>) + Clone + Send + Sync + 'static>(self, f: F) {

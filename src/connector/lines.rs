@@ -128,6 +128,8 @@ impl<R: Read> Lines<R> {
         let end = buffer.iter().position(|byte| *byte == b'\n');
         let at_end = buffer.is_empty();
         let count = end.map_or(buffer.len(), |end| end + 1);
+        let told = &buffer[..count.min((4 * TOLD).saturating_sub(self.line.len()))];
+        self.line.extend_from_slice(told);
         self.input.consume(count);
         skipped += count as u64;
         self.skipped = Some(skipped);

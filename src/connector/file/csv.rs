@@ -81,7 +81,7 @@ impl<T: Data + DeserializeOwned> CsvDecoder<T> {
         }
         let length = lines.body().len() + self.pending.as_ref().map_or(0, |pending| pending.length + 1);
         if length > lines.max() {
-            return self.refuse(lines, String::new());
+            return self.refuse(lines, not_closed(lines.max()));
         }
         if self.fields.add(lines.body(), lines.terminator()) {
             return self.complete(lines);
@@ -126,11 +126,11 @@ impl<T: Data + DeserializeOwned> CsvDecoder<T> {
         let malformed = match self.pending.take() {
             None => lines.malformed(reason),
             Some(Pending { start, second, told, .. }) => {
+                let reason = match lines.start() > start {
+                    true => format!("{reason} (line {} is still within quotes)", lines.start().line + 1),
+                    false => reason,
+                };
                 lines.seek(second).map_err(|error| cannot_read(lines, error))?;
-                let reason = format!(
-                    "a quoted field is not closed within the file, or within {} bytes of text",
-                    lines.max()
-                );
                 Malformed { place: lines.told_place(start), reason, input: told }
             }
         };
@@ -155,7 +155,7 @@ impl<T: Data + DeserializeOwned> Decoder for CsvDecoder<T> {
                 let reason = lines.too_long().reason;
                 self.refuse(lines, reason)
             }
-            Piece::End if self.pending.is_some() => self.refuse(lines, String::new()),
+            Piece::End if self.pending.is_some() => self.refuse(lines, not_closed(lines.max())),
             Piece::Busy => Ok(Next::Busy),
             Piece::Nothing => Ok(Next::Nothing),
             Piece::End => Ok(Next::End),
@@ -177,6 +177,10 @@ impl<T: Data + DeserializeOwned> Decoder for CsvDecoder<T> {
         self.pending = None;
         lines.seek(to).map_err(|error| cannot_read(lines, error))
     }
+}
+
+fn not_closed(max: usize) -> String {
+    format!("a quoted field is not closed within the file, or within {max} bytes of text")
 }
 
 /// What is wrong with the value of a field, without the position that the `csv` crate does not know here.
