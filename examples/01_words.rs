@@ -1,7 +1,7 @@
 //! Counts words: a text becomes lines, lines become words, and each word has a rolling count.
 //!
-//! A rolling count is a stream of changes: when a word comes again, its old count is retracted and the new one inserted. What
-//! is left when the job has run is the collection of final counts.
+//! A rolling count is a stream of changes: when a word comes again, its old count is retracted and the new
+//! one inserted. What is left when the job has run is the collection of final counts.
 //!
 //! ```text
 //! $ cargo run --example 01_words

@@ -1,7 +1,7 @@
 //! Reads a CSV file, adds up a column for each key, and writes the result as JSON lines.
 //!
-//! The sums are changes, and the file shows them as they are: a `diff` of 1 is a row that came and of -1 one that went. Here all
-//! rows are read in one epoch, so each sum comes once.
+//! The sums are changes, and the file shows them as they are: a `diff` of 1 is a row that came and of -1 one
+//! that went. Here all rows are read in one epoch, so each sum comes once.
 //!
 //! ```text
 //! $ cargo run --example 05_files

@@ -1,8 +1,9 @@
 //! Malformed input as a stream of its own.
 //!
-//! [`Checked`] wraps a source, so that what cannot be read as a record is an item like the others, an `Err`. It comes after the records that were read
-//! together with it, and the position is after both, so a replay gives it again, once. The event time of an `Err` is the beginning
-//! of time, and no watermark rule sees it: malformed input does not change what is late.
+//! [`Checked`] wraps a source, so that what cannot be read as a record is an item like the others, an `Err`.
+//! It comes after the records that were read together with it, and the position is after both, so a replay
+//! gives it again, once. The event time of an `Err` is the beginning of time, and no watermark rule sees it:
+//! malformed input does not change what is late.
 //!
 //! Costs what [`Result`] adds to the size of a record.
 
@@ -84,8 +85,7 @@ fn of_records<T: 'static, F: Timestamps<T>>(
         }
         Strategy::Custom(make) => Strategy::Custom(Arc::new(move || Box::new(OfRecords(make())))),
     };
-    let timestamp =
-        move |value: &Result<T, Malformed>| value.as_ref().map_or(EventTime::MIN, |value| timestamp(value));
+    let timestamp = move |value: &Result<T, Malformed>| value.as_ref().map_or(EventTime::MIN, &timestamp);
     Watermarks { timestamp, strategy, idle_after, max_drift }
 }
 

@@ -1,11 +1,11 @@
 //! Sources that compute their records: an iterator, and a generator with a rate.
 //!
-//! A generator is *open loop*: when a record is due depends on its number alone, never on how the job keeps up. A reader that is late gives
-//! all that is due, at once and in order, and skips nothing. So the time that a record spends waiting shows in the latency instead
-//! of lowering the load.
+//! A generator is *open loop*: when a record is due depends on its number alone, never on how the job keeps
+//! up. A reader that is late gives all that is due, at once and in order, and skips nothing. So the time that
+//! a record spends waiting shows in the latency instead of lowering the load.
 //!
-//! Record `n` is due `n / rate` seconds after the first read. All splits share that beginning. After a restart from a
-//! position it is the next record that is due at once.
+//! Record `n` is due `n / rate` seconds after the first read. All splits share that beginning. After a
+//! restart from a position it is the next record that is due at once.
 //!
 //! Costs a clock read for each call of a reader, and none without a rate.
 
@@ -13,21 +13,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::collection::Numbered;
-use super::read::AtSource;
-use super::{Reader, Source, Status};
+use super::{Reader, Source, Status, Untimed};
 use crate::clock::Clock;
 use crate::data::Data;
 use crate::error::{Error, Result};
 use crate::stream::{Job, Stream, lock};
-use crate::time::{EventTime, Watermarks};
+use crate::time::Watermarks;
 
 /// The longest that a reader asks to be left alone.
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// A source over an iterator, in one split.
 ///
-/// The position is the number of items consumed: a replay makes a new iterator and consumes as many, so the iterator must give the same
-/// items each time. A worker waits while the iterator computes, so `next` should not block.
+/// The position is the number of items consumed: a replay makes a new iterator and consumes as many, so the
+/// iterator must give the same items each time. A worker waits while the iterator computes, so `next` should
+/// not block.
 pub struct Iter<I>(Arc<dyn Fn() -> I + Send + Sync>);
 
 impl<I> Clone for Iter<I> {
@@ -116,7 +116,7 @@ impl Job {
     pub fn iterator<I: Iterator<Item: Data> + 'static>(
         &self,
         make: impl Fn() -> I + Send + Sync + 'static,
-    ) -> Stream<I::Item, AtSource<Iter<I>, fn(&I::Item) -> EventTime>> {
+    ) -> Stream<I::Item, Untimed<Iter<I>>> {
         self.source(Iter::new(make), Watermarks::none())
     }
 }
@@ -176,13 +176,14 @@ impl Pace {
 }
 
 impl<T: Data> Generator<T> {
-    /// `splits` splits: split `i` gives the records with the numbers `i`, `i + splits`, `i + 2 splits` and so on, and ends where `make` first gives
-    /// `None`. `make` must give the same record for a number each time.
+    /// `splits` splits: split `i` gives the records with the numbers `i`, `i + splits`, `i + 2 splits` and so
+    /// on, and ends where `make` first gives `None`. `make` must give the same record for a number each time.
     pub fn new(splits: usize, make: impl Fn(u64) -> Option<T> + Send + Sync + 'static) -> Generator<T> {
         Generator { splits, make: Arc::new(make), limit: u64::MAX, pace: None, clock: Clock::system() }
     }
 
-    /// Gives this many records in a second, over all splits together, however the job keeps up. Unless set, records come as fast as they are taken.
+    /// Gives this many records in a second, over all splits together, however the job keeps up. Unless set,
+    /// records come as fast as they are taken.
     ///
     /// A worker wakes once for each record it waits for, and at most about a thousand times in a second.
     pub fn rate(mut self, records_per_second: f64) -> Generator<T> {
@@ -275,7 +276,8 @@ impl<T: Data> Reader for GeneratorReader<T> {
     }
 }
 
-/// The shortest that a reader asks to be left alone, so that a high rate does not wake a worker for each record.
+/// The shortest that a reader asks to be left alone, so that a high rate does not wake a worker for each
+/// record.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
@@ -302,7 +304,7 @@ mod tests {
 
     #[test]
     fn splits_interleave_and_positions_are_numbers() {
-        let source = Generator::new(3, |n| Some(n)).limit(8);
+        let source = Generator::new(3, Some).limit(8);
         assert_eq!(source.splits().unwrap().len(), 3);
         let mut reader = source.open(&Numbered(1), None).unwrap();
         assert_eq!(read(&mut reader, 2), (vec![1, 4], Status::More));
@@ -317,7 +319,7 @@ mod tests {
     fn records_come_when_they_are_due_and_none_is_skipped() {
         let clock = Clock::manual();
         clock.advance(Duration::from_secs(7));
-        let source = Generator::new(2, |n| Some(n)).rate(100.0).clock(clock.clone());
+        let source = Generator::new(2, Some).rate(100.0).clock(clock.clone());
         let (mut even, mut odd) =
             (source.open(&Numbered(0), None).unwrap(), source.open(&Numbered(1), None).unwrap());
         let ms = Duration::from_millis;
@@ -334,7 +336,7 @@ mod tests {
     #[test]
     fn a_restart_does_not_wait_for_what_was_given_before() {
         let clock = Clock::manual();
-        let source = Generator::new(2, |n| Some(n)).rate(1.0).clock(clock.clone());
+        let source = Generator::new(2, Some).rate(1.0).clock(clock.clone());
         let mut odd = source.open(&Numbered(1), Some(101)).unwrap();
         let mut even = source.open(&Numbered(0), Some(98)).unwrap();
         assert_eq!(read(&mut odd, 9), (vec![], Status::Wait(Duration::from_secs(1))));
@@ -343,11 +345,11 @@ mod tests {
 
     #[test]
     fn settings_that_make_no_sense_are_refused() {
-        assert!(Generator::new(0, |n| Some(n)).splits().is_err());
+        assert!(Generator::new(0, Some).splits().is_err());
         for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            assert!(Generator::new(1, |n| Some(n)).rate(rate).splits().is_err());
+            assert!(Generator::new(1, Some).rate(rate).splits().is_err());
         }
-        let slow = Generator::new(1, |n| Some(n)).rate(f64::MIN_POSITIVE).clock(Clock::manual());
+        let slow = Generator::new(1, Some).rate(f64::MIN_POSITIVE).clock(Clock::manual());
         let mut reader = slow.open(&Numbered(0), None).unwrap();
         assert_eq!(read(&mut reader, 9), (vec![0], Status::Wait(LONGEST)));
     }

@@ -1,15 +1,16 @@
 //! Lines out of bytes, within limits: what text sources have in common.
 //!
-//! A line ends with a newline; a carriage return before it belongs to the end, and a byte order mark at the very
-//! beginning is not part of the first line. The greatest length is checked before memory is taken: a line that is longer is
-//! passed over in pieces, and of its bytes only the first few hundred are kept, for the message. So memory is bounded by
-//! the limit whatever the input is.
+//! A line ends with a newline; a carriage return before it belongs to the end, and a byte order mark at the
+//! very beginning is not part of the first line. The greatest length is checked before memory is taken: a
+//! line that is longer is passed over in pieces, and of its bytes only the first few hundred are kept, for
+//! the message. So memory is bounded by the limit whatever the input is.
 //!
-//! The place that is told after a line is where the next one begins. It moves only when a line has been given, or
-//! passed over, as a whole. A reader that starts there therefore sees exactly the rest, also if the input ended in the middle of a
-//! line and has grown since.
+//! The place that is told after a line is where the next one begins. It moves only when a line has been
+//! given, or passed over, as a whole. A reader that starts there therefore sees exactly the rest, also if the
+//! input ended in the middle of a line and has grown since.
 //!
-//! A line is copied twice: out of the buffer, and into the record. Looking for the end of it costs less than that.
+//! A line is copied twice: out of the buffer, and into the record. Looking for the end of it costs less than
+//! that.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek};
 
@@ -26,7 +27,8 @@ const BUFFER: usize = 64 << 10;
 /// Characters of malformed input that are told.
 const TOLD: usize = 200;
 
-/// Bytes after which a reader stops and says that there is more, so that long lines do not keep a worker from its other work.
+/// Bytes after which a reader stops and says that there is more, so that long lines do not keep a worker from
+/// its other work.
 pub(crate) const TURN: u64 = 4 << 20;
 
 /// Between which lines of a text a reader is.
@@ -60,7 +62,8 @@ pub(crate) struct Lines<R> {
     max: usize,
     /// True if input that ends may go on later.
     grows: bool,
-    /// The current line and what ends it, or as much of it as there is yet; of one that is too long, the beginning.
+    /// The current line and what ends it, or as much of it as there is yet; of one that is too long, the
+    /// beginning.
     line: Vec<u8>,
     /// True if the current line has been given.
     given: bool,
@@ -71,7 +74,8 @@ pub(crate) struct Lines<R> {
 }
 
 impl<R: Read> Lines<R> {
-    /// Lines of `input`, which is at its beginning and is called `name` in messages. None is longer than `max` bytes.
+    /// Lines of `input`, which is at its beginning and is called `name` in messages. None is longer than
+    /// `max` bytes.
     pub(crate) fn new(input: R, name: String, max: usize, grows: bool) -> Lines<R> {
         Lines {
             input: BufReader::with_capacity(BUFFER, input),
@@ -133,7 +137,7 @@ impl<R: Read> Lines<R> {
         self.input.consume(count);
         skipped += count as u64;
         self.skipped = Some(skipped);
-        if end.is_none() && !(at_end && !self.grows) {
+        if end.is_none() && (self.grows || !at_end) {
             return Ok(if at_end { Piece::Nothing } else { Piece::Busy });
         }
         self.skipped = None;

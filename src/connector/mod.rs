@@ -25,3 +25,6 @@ pub use sink::{Sink, Writer};
 pub use socket::{Socket, SocketReader};
 pub use source::Position;
 pub use source::{Malformed, OnMalformed, Reader, Source, Split, Status};
+
+/// Where a stream starts whose source gives no event times.
+pub type Untimed<S> = AtSource<S, fn(&<S as Source>::Item) -> crate::time::EventTime>;

@@ -1,7 +1,7 @@
 //! Records as lines of text, on the standard output or another writer.
 //!
-//! A worker holds the lines of an epoch in memory and writes them when the epoch is complete, in one piece: lines of several
-//! workers do not mix, and what is seen is complete. The writer is flushed each time.
+//! A worker holds the lines of an epoch in memory and writes them when the epoch is complete, in one piece:
+//! lines of several workers do not mix, and what is seen is complete. The writer is flushed each time.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -70,7 +70,8 @@ impl<T: Data + Display, C: Chain<Out = T>> Stream<T, C> {
         self.sink(PrintSink { name: "print", out: Arc::new(Mutex::new(io::stdout())) });
     }
 
-    /// Prints each record on a line of `writer`, when its epoch is complete. The writer is flushed after each epoch.
+    /// Prints each record on a line of `writer`, when its epoch is complete. The writer is flushed after each
+    /// epoch.
     ///
     /// ```
     /// # use highwater::stream::Job;

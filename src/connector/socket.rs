@@ -1,11 +1,12 @@
 //! Lines from a TCP socket.
 //!
-//! The source connects when the job starts and has one split. The socket does not block: if nothing is there, the reader asks to be
-//! called again a millisecond later, and the worker does its other work meanwhile. The stream ends when the other side
-//! closes the connection.
+//! The source connects when the job starts and has one split. The socket does not block: if nothing is there,
+//! the reader asks to be called again a millisecond later, and the worker does its other work meanwhile. The
+//! stream ends when the other side closes the connection.
 //!
-//! A socket cannot be replayed. Its position is only a count of lines: after a failure, what had been read from the old connection and not
-//! been committed is gone. Use it for tests and demonstrations, and for data that may be lost.
+//! A socket cannot be replayed. Its position is only a count of lines: after a failure, what had been read
+//! from the old connection and not been committed is gone. Use it for tests and demonstrations, and for data
+//! that may be lost.
 
 use std::io::ErrorKind;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -13,11 +14,10 @@ use std::time::Duration;
 
 use super::collection::Numbered;
 use super::lines::{Lines, MAX_LENGTH, Piece, TURN};
-use super::read::AtSource;
-use super::{Malformed, Reader, Source, Status};
+use super::{Malformed, Reader, Source, Status, Untimed};
 use crate::error::{Error, Result};
 use crate::stream::{Job, Stream};
-use crate::time::{EventTime, Watermarks};
+use crate::time::Watermarks;
 
 /// How long to wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,7 +27,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// A source of the lines that come over a TCP connection.
 ///
-/// The lines must be UTF-8 without NUL bytes; what is not, and what is longer than the maximum, is [`Malformed`].
+/// The lines must be UTF-8 without NUL bytes; what is not, and what is longer than the maximum, is
+/// [`Malformed`].
 #[derive(Clone, Debug)]
 pub struct Socket {
     address: String,
@@ -42,7 +43,8 @@ impl Socket {
         Socket { address: address.into(), max_length: MAX_LENGTH }
     }
 
-    /// The greatest length of a line in bytes; 1 MiB unless set. A longer one is malformed, and is passed over without being held.
+    /// The greatest length of a line in bytes; 1 MiB unless set. A longer one is malformed, and is passed
+    /// over without being held.
     pub fn max_length(mut self, bytes: usize) -> Socket {
         self.max_length = bytes;
         self
@@ -134,9 +136,11 @@ impl Reader for SocketReader {
 }
 
 impl Job {
-    /// Reads lines from a TCP connection to `address`, until the other side closes it. They have no event times.
+    /// Reads lines from a TCP connection to `address`, until the other side closes it. They have no event
+    /// times.
     ///
-    /// A socket cannot be replayed: see [`Socket`], also for settings. The job fails at the start if nothing listens there.
+    /// A socket cannot be replayed: see [`Socket`], also for settings. The job fails at the start if nothing
+    /// listens there.
     ///
     /// ```
     /// use highwater::stream::Job;
@@ -153,10 +157,7 @@ impl Job {
     /// # sender.join().unwrap().unwrap();
     /// # Ok::<(), highwater::Error>(())
     /// ```
-    pub fn socket(
-        &self,
-        address: impl Into<String>,
-    ) -> Stream<String, AtSource<Socket, fn(&String) -> EventTime>> {
+    pub fn socket(&self, address: impl Into<String>) -> Stream<String, Untimed<Socket>> {
         self.source(Socket::new(address), Watermarks::none())
     }
 }

@@ -1,4 +1,5 @@
-//! Files: round trips, replay from every position, files that appear and grow, and input of every kind of badness.
+//! Files: round trips, replay from every position, files that appear and grow, and input of every kind of
+//! badness.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;

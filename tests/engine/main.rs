@@ -1,5 +1,8 @@
 //! The engine against oracles: one binary, one scenario or family of properties in each file.
 
+// The helpers of tests are tests too.
+#![allow(clippy::unwrap_used)]
+
 mod files;
 mod rolling;
 mod socket;

@@ -1,11 +1,11 @@
 //! CSV: records of fields, which may be quoted and then hold delimiters, quotes and newlines.
 //!
-//! The fields are split here and not by the `csv` crate's reader, for two reasons. That reader buffers a record before
-//! its length can be checked, so one stray quote would take the rest of a file into memory. And a quote that is never
-//! closed must not cost the good records after it: if a record has not ended within the limit or the
-//! file, only the line it began on is malformed, and decoding starts again on the line after that. The split follows the `csv` crate: a quote
-//! counts only at the beginning of a field, a doubled quote stands for one, and empty lines are passed over. Fields become values
-//! through the `csv` crate.
+//! The fields are split here and not by the `csv` crate's reader, for two reasons. That reader buffers a
+//! record before its length can be checked, so one stray quote would take the rest of a file into memory. And
+//! a quote that is never closed must not cost the good records after it: if a record has not ended within the
+//! limit or the file, only the line it began on is malformed, and decoding starts again on the line after
+//! that. The split follows the `csv` crate: a quote counts only at the beginning of a field, a doubled quote
+//! stands for one, and empty lines are passed over. Fields become values through the `csv` crate.
 //!
 //! Costs a copy of each field. A stray quote costs a second look at up to the maximum record length.
 
@@ -74,6 +74,7 @@ impl<T: Data + DeserializeOwned> CsvDecoder<T> {
     /// Takes a line, and answers with what it completes.
     fn line(&mut self, lines: &mut Lines<File>) -> Result<Next<T>> {
         if let Err(reason) = lines.text() {
+            let reason = self.in_place(lines, reason);
             return self.refuse(lines, reason);
         }
         if self.pending.is_none() && lines.body().is_empty() {
@@ -120,16 +121,20 @@ impl<T: Data + DeserializeOwned> CsvDecoder<T> {
         }))
     }
 
+    /// What is wrong with the current line, told of the record that it belongs to.
+    fn in_place(&self, lines: &Lines<File>, reason: String) -> String {
+        match self.pending {
+            Some(_) => format!("a quoted field goes on to line {}, where {reason}", lines.start().line + 1),
+            None => reason,
+        }
+    }
+
     /// Gives up the line on which the current record began, and goes on after it.
     fn refuse(&mut self, lines: &mut Lines<File>, reason: String) -> Result<Next<T>> {
         self.fields.clear();
         let malformed = match self.pending.take() {
             None => lines.malformed(reason),
             Some(Pending { start, second, told, .. }) => {
-                let reason = match lines.start() > start {
-                    true => format!("{reason} (line {} is still within quotes)", lines.start().line + 1),
-                    false => reason,
-                };
                 lines.seek(second).map_err(|error| cannot_read(lines, error))?;
                 Malformed { place: lines.told_place(start), reason, input: told }
             }
@@ -152,7 +157,7 @@ impl<T: Data + DeserializeOwned> Decoder for CsvDecoder<T> {
         match lines.next().map_err(|error| cannot_read(lines, error))? {
             Piece::Line => self.line(lines),
             Piece::TooLong => {
-                let reason = lines.too_long().reason;
+                let reason = self.in_place(lines, lines.too_long().reason);
                 self.refuse(lines, reason)
             }
             Piece::End if self.pending.is_some() => self.refuse(lines, not_closed(lines.max())),

@@ -1,8 +1,9 @@
 //! Formats of files: how lines become records.
 //!
-//! A format is a set of settings; for each file it makes a decoder, which takes lines and answers with records or with what is
-//! wrong with them. Nothing a file holds can do more than that: JSON that is nested deeper than 128 levels is refused by
-//! `serde_json` before the stack is in danger, and the length of a record is limited before it is decoded.
+//! A format is a set of settings; for each file it makes a decoder, which takes lines and answers with
+//! records or with what is wrong with them. Nothing a file holds can do more than that: JSON that is nested
+//! deeper than 128 levels is refused by `serde_json` before the stack is in danger, and the length of a
+//! record is limited before it is decoded.
 
 use std::fs::File;
 use std::io;

@@ -1,7 +1,8 @@
 //! Files as sources and as sinks: text lines, CSV, JSON lines.
 //!
-//! A path names a file or a directory. Each file is a split, so a directory is read by several workers, and within a file
-//! records keep their order. The position of a reader is the byte after the last complete record.
+//! A path names a file or a directory. Each file is a split, so a directory is read by several workers, and
+//! within a file records keep their order. The position of a reader is the byte after the last complete
+//! record.
 
 mod csv;
 mod format;

@@ -1,11 +1,12 @@
 //! The source of files: which files there are, and how one is read.
 //!
-//! A directory stands for the regular files in it, sorted by name. Names that begin with `.` or `_` and names that end in `.tmp` are
-//! passed over, so a writer can prepare a file under such a name and rename it when it is whole.
+//! A directory stands for the regular files in it, sorted by name. Names that begin with `.` or `_` and names
+//! that end in `.tmp` are passed over, so a writer can prepare a file under such a name and rename it when it
+//! is whole.
 //!
-//! A source that follows never ends by itself: it looks for new files in the directory, and at the end of each file it waits for
-//! more, an incomplete last line included. A file that has become shorter ends the job, since what was read from
-//! it is no longer there to be read again.
+//! A source that follows never ends by itself: it looks for new files in the directory, and at the end of
+//! each file it waits for more, an incomplete last line included. A file that has become shorter ends the
+//! job, since what was read from it is no longer there to be read again.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -18,16 +19,16 @@ use serde::{Deserialize, Serialize};
 use super::format::{Decoder, Format, Next, cannot_read};
 use super::{Csv, CsvFile, Json, JsonFile, Plain, TextFile};
 use crate::connector::lines::{Lines, MAX_LENGTH, Place, TURN};
-use crate::connector::{AtSource, Malformed, Reader, Source, Split, Status, Timestamps};
+use crate::connector::{AtSource, Malformed, Reader, Source, Split, Status, Timestamps, Untimed};
 use crate::data::Data;
 use crate::error::{Error, Result};
 use crate::stream::{Job, Stream};
-use crate::time::{EventTime, Watermarks};
+use crate::time::Watermarks;
 
 /// A source of the records of a file, or of all files in a directory.
 ///
-/// Write [`TextFile`], [`CsvFile`] or [`JsonFile`] instead of `Files`. The input must be UTF-8 without NUL bytes; what is not, and what is longer than
-/// the maximum or does not have the format, is [`Malformed`].
+/// Write [`TextFile`], [`CsvFile`] or [`JsonFile`] instead of `Files`. The input must be UTF-8 without NUL
+/// bytes; what is not, and what is longer than the maximum or does not have the format, is [`Malformed`].
 #[derive(Clone)]
 pub struct Files<F> {
     path: PathBuf,
@@ -59,7 +60,8 @@ impl TextFile {
 }
 
 impl<T> CsvFile<T> {
-    /// The records of a CSV file, or of all files in a directory. Each file begins with a header row, and columns are found by name.
+    /// The records of a CSV file, or of all files in a directory. Each file begins with a header row, and
+    /// columns are found by name.
     ///
     /// ```
     /// use highwater::connector::CsvFile;
@@ -86,8 +88,8 @@ impl<T> CsvFile<T> {
         self
     }
 
-    /// Whether each file begins with a header row, as it does unless set. Without one, columns are found by their order, and a record may have more
-    /// fields than `T` takes.
+    /// Whether each file begins with a header row, as it does unless set. Without one, columns are found by
+    /// their order, and a record may have more fields than `T` takes.
     pub fn header(mut self, header: bool) -> CsvFile<T> {
         self.format.header = header;
         self
@@ -95,7 +97,8 @@ impl<T> CsvFile<T> {
 }
 
 impl<T> JsonFile<T> {
-    /// The records of a file with a JSON value on each line, or of all files in a directory. Blank lines are passed over.
+    /// The records of a file with a JSON value on each line, or of all files in a directory. Blank lines are
+    /// passed over.
     ///
     /// ```
     /// use highwater::connector::JsonFile;
@@ -121,13 +124,15 @@ impl<F> Files<F> {
         Files { path, format, max_length: MAX_LENGTH, follow: None }
     }
 
-    /// The greatest length of a record in bytes; 1 MiB unless set. A longer one is malformed, and is passed over without being held.
+    /// The greatest length of a record in bytes; 1 MiB unless set. A longer one is malformed, and is passed
+    /// over without being held.
     pub fn max_length(mut self, bytes: usize) -> Files<F> {
         self.max_length = bytes;
         self
     }
 
-    /// Keeps looking for more, this often: at the end of each file, and for new files in the directory. The job then runs until it is stopped.
+    /// Keeps looking for more, this often: at the end of each file, and for new files in the directory. The
+    /// job then runs until it is stopped.
     ///
     /// A look costs a system call for each file and a listing of the directory on each worker.
     pub fn follow(mut self, every: Duration) -> Files<F> {
@@ -276,7 +281,8 @@ impl<F: Format> Reader for FileReader<F> {
 }
 
 impl Job {
-    /// Reads the lines of a text file, or of all files in a directory, without event times. See [`TextFile`] for settings.
+    /// Reads the lines of a text file, or of all files in a directory, without event times. See [`TextFile`]
+    /// for settings.
     ///
     /// ```
     /// # use highwater::stream::Job;
@@ -289,10 +295,7 @@ impl Job {
     /// # std::fs::remove_file(&path).unwrap();
     /// # Ok::<(), highwater::Error>(())
     /// ```
-    pub fn text_file(
-        &self,
-        path: impl Into<PathBuf>,
-    ) -> Stream<String, AtSource<TextFile, fn(&String) -> EventTime>> {
+    pub fn text_file(&self, path: impl Into<PathBuf>) -> Stream<String, Untimed<TextFile>> {
         self.source(TextFile::new(path), Watermarks::none())
     }
 
@@ -325,7 +328,8 @@ impl Job {
         self.source(CsvFile::new(path), watermarks)
     }
 
-    /// Reads a file with a JSON value on each line, or all files in a directory. See [`JsonFile`] for settings.
+    /// Reads a file with a JSON value on each line, or all files in a directory. See [`JsonFile`] for
+    /// settings.
     ///
     /// ```
     /// # use highwater::stream::Job;

@@ -1,11 +1,12 @@
 //! Files as sinks: text, CSV and JSON lines.
 //!
-//! All workers write to one file. A worker encodes the records of an epoch in memory and appends them in one write when the epoch is
-//! complete, so what is in the file is always a whole number of epochs of each worker, in the order of the epochs. The workers' shares
-//! of an epoch stand one after the other, in no particular order.
+//! All workers write to one file. A worker encodes the records of an epoch in memory and appends them in one
+//! write when the epoch is complete, so what is in the file is always a whole number of epochs of each
+//! worker, in the order of the epochs. The workers' shares of an epoch stand one after the other, in no
+//! particular order.
 //!
-//! The file is created, or emptied, when the job starts: a run replaces what an earlier one has written. Memory is the
-//! encoded output of the current epoch, so a job that writes much in one epoch needs that much.
+//! The file is created, or emptied, when the job starts: a run replaces what an earlier one has written.
+//! Memory is the encoded output of the current epoch, so a job that writes much in one epoch needs that much.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -21,7 +22,8 @@ use crate::stream::{Chain, Stream, lock};
 
 /// How values become lines.
 pub trait Encode<T>: Clone + Send + Sync + 'static {
-    /// Appends a value to `lines`. `header` is empty until a value has told what stands at the top of the file.
+    /// Appends a value to `lines`. `header` is empty until a value has told what stands at the top of the
+    /// file.
     ///
     /// # Errors
     ///
@@ -175,7 +177,8 @@ impl<T: Data, E: Encode<T>> Writer<T> for FileWriter<E> {
 impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     /// Writes each record to a file, as it displays itself, one on a line.
     ///
-    /// The file is created when the job starts, and what was in it is lost. It grows when an epoch is complete.
+    /// The file is created when the job starts, and what was in it is lost. It grows when an epoch is
+    /// complete.
     ///
     /// ```
     /// # use highwater::stream::Job;
@@ -196,8 +199,8 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
 
     /// Writes each record to a CSV file, after a row with the names of its fields.
     ///
-    /// The names come with the first record: tuples have none, and without records there is no header row. See
-    /// [`write_text`](Stream::write_text) for when the file is written.
+    /// The names come with the first record: tuples have none, and without records there is no header row.
+    /// See [`write_text`](Stream::write_text) for when the file is written.
     ///
     /// ```
     /// # use highwater::stream::Job;
@@ -219,7 +222,8 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
         self.sink(FileSink::new(path, CsvRows));
     }
 
-    /// Writes each record to a file as JSON, one on a line. See [`write_text`](Stream::write_text) for when the file is written.
+    /// Writes each record to a file as JSON, one on a line. See [`write_text`](Stream::write_text) for when
+    /// the file is written.
     ///
     /// ```
     /// # use highwater::stream::Job;
