@@ -1,7 +1,7 @@
 //! Reads lines from a TCP socket. Without an argument it starts a server of its own, which sends a few lines.
 //!
-//! To send lines yourself, start `nc -lk 9000` and give the address: `cargo run --example 04_socket
-//! 127.0.0.1:9000`.
+//! To send lines yourself, start `nc -lk 9000` and give the address:
+//! `cargo run --example 04_socket 127.0.0.1:9000`.
 //!
 //! ```text
 //! $ cargo run --example 04_socket

@@ -7,6 +7,9 @@
 //! that. The split follows the `csv` crate: a quote counts only at the beginning of a field, a doubled quote
 //! stands for one, and empty lines are passed over. Fields become values through the `csv` crate.
 //!
+//! A stray quote that a later one closes cannot be told from a field that was meant: all between the two is one
+//! field, and if the record has the wrong number of fields then, those lines are malformed as one.
+//!
 //! Costs a copy of each field. A stray quote costs a second look at up to the maximum record length.
 
 use std::fs::File;

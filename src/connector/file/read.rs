@@ -251,6 +251,7 @@ impl<F: Format> Reader for FileReader<F> {
         let start = self.lines.looked_at();
         let mut count = 0;
         while count < limit && self.lines.looked_at().saturating_sub(start) < TURN {
+            let before = self.lines.looked_at();
             match self.decoder.next(&mut self.lines)? {
                 Next::Record(record) => {
                     count += 1;
@@ -259,6 +260,10 @@ impl<F: Format> Reader for FileReader<F> {
                 Next::Malformed(malformed) => {
                     count += 1;
                     self.malformed.push(malformed);
+                    if self.lines.looked_at() < before {
+                        // An open quote: much may have been looked at in vain.
+                        return Ok(Status::More);
+                    }
                 }
                 Next::Busy => {}
                 Next::Nothing => {
