@@ -206,6 +206,22 @@ fn a_followed_csv_record_waits_for_its_closing_quote() {
 }
 
 #[test]
+fn a_followed_csv_file_waits_for_its_header() {
+    let dir = Dir::new();
+    let path = dir.file("a.csv", "\nid,na");
+    let source = CsvFile::<Row>::new(&path).follow(Duration::from_millis(5));
+    let split = &source.splits().unwrap()[0];
+    let mut reader = source.open(split, None).unwrap();
+    assert!(matches!(reader.read(9, |_| {}).unwrap(), Status::Wait(_)));
+    OpenOptions::new().append(true).open(&path).unwrap().write_all(b"me\n1,a\n").unwrap();
+    for mut reader in [source.open(split, Some(reader.position())).unwrap(), reader] {
+        let mut names = Vec::new();
+        reader.read(9, |row| names.push(row.name)).unwrap();
+        assert_eq!(names, ["a"]);
+    }
+}
+
+#[test]
 fn a_replay_from_every_position_gives_the_rest() {
     let dir = Dir::new();
     replays(&TextFile::new(dir.file("a.txt", "a\r\n\nb\n\0\nlonger than 8\nc")).max_length(8));

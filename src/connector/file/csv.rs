@@ -171,6 +171,9 @@ impl<T: Data + DeserializeOwned> Decoder for CsvDecoder<T> {
     }
 
     fn position(&self, lines: &Lines<File>) -> Place {
+        if self.wants_header && self.header.is_none() {
+            return Place::default();
+        }
         self.pending.as_ref().map_or(lines.after(), |pending| pending.start)
     }
 
