@@ -1,14 +1,39 @@
 //! Sources and sinks: where records come from and where they go.
+//!
+//! The two traits are [`Source`] and [`Sink`]; what is here besides them implements them, and so can users. A source is made of
+//! splits that can be read again from any position; a sink prepares and commits epoch by epoch.
+//!
+//! | from | to |
+//! |---|---|
+//! | [`Collection`], [`Iter`], [`Generator`] | [`collect`](crate::stream::Stream::collect), [`for_each`](crate::stream::Stream::for_each), [`discard`](crate::stream::Stream::discard) |
+//! | [`TextFile`], [`CsvFile`], [`JsonFile`]: files and directories, also growing ones | [`write_text`](crate::stream::Stream::write_text), [`write_csv`](crate::stream::Stream::write_csv), [`write_json`](crate::stream::Stream::write_json) |
+//! | [`Socket`] | [`print`](crate::stream::Stream::print) |
+//!
+//! Input that is not a record ends the job, is skipped and counted ([`OnMalformed`]), or is a stream of its own
+//! ([`Checked`]).
 
-mod collection;
-mod read;
-mod sink;
 mod source;
+mod sink;
+mod read;
+mod collection;
+mod generator;
+mod lines;
+mod file;
+mod socket;
+mod checked;
+mod print;
+mod callback;
 
-pub use collection::{Collected, Collection};
-pub use collection::{CollectionReader, Current, Numbered};
-pub use read::Timestamps;
-pub use read::{AtSource, Timed};
+pub use checked::{Checked, CheckedReader};
+pub use collection::{Collected, Collection, CollectionReader, Current, Numbered};
+pub use file::{Csv, CsvFile, FileReader, FileSplit, Files, Json, JsonFile, Plain, TextFile};
+pub use file::{CsvRows, Encode, FileSink, FileWriter, JsonLines, TextLines};
+pub use generator::{Generator, GeneratorReader, Iter, IterReader};
+pub use lines::Place;
+pub use read::{AtSource, Timed, Timestamps};
 pub use sink::{Sink, Writer};
-pub use source::Position;
-pub use source::{Malformed, OnMalformed, Reader, Source, Split, Status};
+pub use socket::{Socket, SocketReader};
+pub use source::{Malformed, OnMalformed, Position, Reader, Source, Split, Status};
+
+/// Where a stream starts whose source gives no event times.
+pub type Untimed<S> = AtSource<S, fn(&<S as Source>::Item) -> crate::time::EventTime>;

@@ -15,9 +15,9 @@
 //! worker follows the others, whose watermarks it sees on a board that the instances share. A split that comes
 //! back takes on the watermark that went on without it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use timely::scheduling::Activator;
@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::metric::Metric;
 use crate::stream::{
     Chain, ChainOutlet, ChainTap, Collector, Edge, Gather, Graph, Holds, Job, Lowering, NodeId, NodeInfo,
-    Operator, OperatorBuilder, Origin, Outlet, Stream, Terminal, WorkerContext, lock,
+    Operator, OperatorBuilder, Origin, Outlet, Stream, Terminal, WeakGraph, WorkerContext, lock,
 };
 use crate::time::{EventTime, SplitWatermark, Stamps, Time, Watermarks};
 
@@ -58,15 +58,17 @@ struct Plan<P> {
 }
 
 /// The origin of a chain at a source: the chain is compiled into the loop that reads.
+///
+/// Like [`Node`](crate::stream::Node), it does not keep the job alive.
 pub struct AtSource<S: Source, F> {
-    graph: Graph,
+    graph: WeakGraph,
     id: NodeId,
-    timed: Arc<Timed<S, F>>,
+    timed: Weak<Timed<S, F>>,
 }
 
 impl<S: Source, F> Clone for AtSource<S, F> {
     fn clone(&self) -> Self {
-        AtSource { graph: self.graph.clone(), id: self.id, timed: Arc::clone(&self.timed) }
+        AtSource { graph: self.graph.clone(), id: self.id, timed: Weak::clone(&self.timed) }
     }
 }
 
@@ -102,16 +104,21 @@ impl Job {
         let info = NodeInfo::new("source", source.name());
         let plan = Mutex::new(Plan { splits: Vec::new(), board: Arc::default() });
         let timed = Arc::new(Timed { source, watermarks, on_malformed, taps: Mutex::default(), plan });
-        let id = self.graph.add(info, SourceOperator(Arc::clone(&timed)));
-        Stream::new(AtSource { graph: self.graph.clone(), id, timed })
+        let origin = Arc::downgrade(&timed);
+        let id = self.graph.add(info, SourceOperator(timed));
+        Stream::new(AtSource { graph: self.graph.downgrade(), id, timed: origin })
     }
 }
 
 impl<S: Source, F: Timestamps<S::Item>> Origin for AtSource<S, F> {
     type Item = S::Item;
 
-    fn graph(&self) -> &Graph {
-        &self.graph
+    fn graph(&self) -> Graph {
+        self.graph.upgrade()
+    }
+
+    fn id(&self) -> NodeId {
+        self.id
     }
 
     fn attach<C, N>(chain: C, terminal: N) -> Edge<N::Element>
@@ -119,9 +126,11 @@ impl<S: Source, F: Timestamps<S::Item>> Origin for AtSource<S, F> {
         C: Chain<From = AtSource<S, F>>,
         N: Terminal<C::Out>,
     {
-        let origin = chain.origin().clone();
-        let edge = origin.graph.edge(origin.id, &chain);
-        lock(&origin.timed.taps).push(Arc::new(ChainTap { chain, terminal, edge }));
+        let timed = chain.origin().timed.upgrade();
+        let edge = chain.origin().graph().edge(&chain);
+        if let Some(timed) = timed {
+            lock(&timed.taps).push(Arc::new(ChainTap { chain, terminal, edge }));
+        }
         edge
     }
 }
@@ -277,7 +286,7 @@ struct Reading<S: Source, F> {
     counts: Counts,
     splits: Vec<OpenSplit<S>>,
     /// The ids of all splits seen so far, and when to look for more; only for sources that discover.
-    known: Vec<String>,
+    known: BTreeSet<String>,
     look_at: Option<Duration>,
     board: Arc<Vec<AtomicI64>>,
     started: bool,
@@ -309,7 +318,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             activator,
             counts,
             splits: Vec::new(),
-            known: Vec::new(),
+            known: BTreeSet::new(),
             look_at: None,
             board,
             started: false,
@@ -363,7 +372,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
                     self.open(split, now)?;
                 }
                 if every.is_some() {
-                    self.known.push(split.id());
+                    self.known.insert(split.id());
                 }
             }
             self.look_at = every.map(|every| now + every);
@@ -373,11 +382,9 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             self.look_at = Some(now + every);
             for split in timed.source.splits()? {
                 let id = split.id();
-                if !self.known.contains(&id) {
-                    if worker_of(hash64(&id), workers) == index {
-                        self.open(&split, now)?;
-                    }
-                    self.known.push(id);
+                let mine = worker_of(hash64(&id), workers) == index;
+                if self.known.insert(id) && mine {
+                    self.open(&split, now)?;
                 }
             }
         }
@@ -418,18 +425,17 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             }
             let Some(number) = self.furthest_behind(now) else { break };
             let (count, status) = self.read_piece(number, quota.min(PIECE))?;
-            let split = &mut self.splits[number];
+            let malformed = self.take_malformed(number)?;
+            quota -= (count + malformed).min(quota);
             if count > 0 {
-                split.heard = now;
+                self.splits[number].heard = now;
                 self.emitted += self.outlets.iter_mut().map(|outlet| outlet.take_sent()).sum::<usize>();
-                quota -= count.min(quota);
                 total += count;
             }
-            self.take_malformed(number)?;
             match status {
                 Status::More if self.worker.shared.clock.now() >= now + QUANTUM => break,
                 Status::More => {}
-                Status::Wait(wait) => self.splits[number].due = now + wait,
+                Status::Wait(wait) => self.splits[number].due = now.saturating_add(wait),
                 Status::Done => drop(self.splits.swap_remove(number)),
             }
         }
@@ -482,7 +488,8 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         Ok((count, status))
     }
 
-    fn take_malformed(&mut self, number: usize) -> Result<()> {
+    /// Deals with what was no record, and says how much it was.
+    fn take_malformed(&mut self, number: usize) -> Result<usize> {
         let malformed = self.splits[number].reader.malformed();
         match (malformed.first(), self.timed.on_malformed) {
             (Some(first), OnMalformed::Fail) => Err(Error::data(format!(
@@ -491,7 +498,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             ))),
             _ => {
                 self.counts.malformed.add(malformed.len() as i64);
-                Ok(())
+                Ok(malformed.len())
             }
         }
     }

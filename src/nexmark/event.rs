@@ -20,7 +20,6 @@ pub enum Event {
 
 impl Event {
     /// When it happened.
-    #[inline]
     #[inline(always)]
     pub fn timestamp(&self) -> i64 {
         match self {

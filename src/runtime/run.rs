@@ -68,13 +68,13 @@ impl Job {
         let workers =
             initialize_from(builders, others, move |allocator| work_or_fail(&job, allocator, &known));
         let workers = workers.map_err(Error::config)?;
-        Ok(Running { workers, shared, stop, metrics: self.metrics.clone() })
+        Ok(Running { workers: Some(workers), shared, stop, metrics: self.metrics.clone() })
     }
 }
 
 /// A job that runs.
 pub struct Running {
-    workers: WorkerGuards<()>,
+    workers: Option<WorkerGuards<()>>,
     shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
     metrics: Metrics,
@@ -120,13 +120,20 @@ impl Running {
     /// # Errors
     ///
     /// The first error of a source, a sink or user code.
-    pub fn join(self) -> Result<Summary> {
+    pub fn join(mut self) -> Result<Summary> {
         // A worker's panic is caught and told as an error, so its thread has none.
-        drop(self.workers);
+        drop(self.workers.take());
         match self.shared.take_failure() {
             Some(error) => Err(error),
-            None => Ok(Summary { elapsed: self.shared.clock.now(), metrics: self.metrics }),
+            None => Ok(Summary { elapsed: self.shared.clock.now(), metrics: self.metrics.clone() }),
         }
+    }
+}
+
+/// A job that no one waits for any more is asked to end, and waited for: its threads never outlive it.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

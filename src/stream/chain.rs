@@ -11,7 +11,7 @@
 use crate::data::{Data, Stamp};
 
 use super::tap::Terminal;
-use super::{Edge, Graph};
+use super::{Edge, Graph, NodeId};
 
 /// Takes records one at a time.
 pub trait Collector<T>: Ends {
@@ -35,7 +35,11 @@ pub trait Origin: Clone + Send + Sync + 'static {
 
     /// The job it belongs to.
     #[doc(hidden)]
-    fn graph(&self) -> &Graph;
+    fn graph(&self) -> Graph;
+
+    /// The operator's number in it.
+    #[doc(hidden)]
+    fn id(&self) -> NodeId;
 
     /// Has the operator push its records through a chain, and gives the edge on which they come out.
     #[doc(hidden)]

@@ -138,7 +138,7 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
         let info = NodeInfo::new("copy", "a copy for each worker").input(edge, Routing::Forward);
         let taps = Taps::new();
         let id = graph.add(info, CopyOperator { edge, taps: Arc::clone(&taps) });
-        let copies: Stream<(usize, T)> = Stream::new(Node { graph, id, taps });
+        let copies: Stream<(usize, T)> = Stream::new(Node::new(&graph, id, &taps));
         copies.exchange(Routing::Broadcast, |(worker, _), _| *worker).map(|(_, value)| value)
     }
 
@@ -168,7 +168,7 @@ where
 {
     let taps = Taps::new();
     let id = graph.add(info, ForwardOperator { edges, connect, taps: Arc::clone(&taps) });
-    Stream::new(Node { graph, id, taps })
+    Stream::new(Node::new(&graph, id, &taps))
 }
 
 struct ForwardOperator<T, F> {

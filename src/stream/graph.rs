@@ -5,13 +5,13 @@
 //! build its own instance. An operator is always defined after those it reads, so the order of definition is an order in which to
 //! lower.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use timely::dataflow::Scope;
 use timely::dataflow::operators::probe;
 
 use super::Edge;
-use super::chain::Chain;
+use super::chain::{Chain, Origin};
 use super::context::WorkerContext;
 use super::port::{Edges, OperatorBuilder};
 use super::tap::lock;
@@ -24,6 +24,17 @@ pub type NodeId = usize;
 /// A shared handle to a job's graph.
 #[derive(Clone)]
 pub struct Graph(Arc<Mutex<Inner>>);
+
+/// A handle that does not keep the graph.
+#[derive(Clone)]
+pub(crate) struct WeakGraph(Weak<Mutex<Inner>>);
+
+impl WeakGraph {
+    /// The graph; if it is gone, one that is part of no job.
+    pub(crate) fn upgrade(&self) -> Graph {
+        self.0.upgrade().map_or_else(Graph::new, Graph)
+    }
+}
 
 #[derive(Default)]
 struct Inner {
@@ -124,22 +135,22 @@ impl Graph {
         Graph(Arc::default())
     }
 
+    pub(crate) fn downgrade(&self) -> WeakGraph {
+        WeakGraph(Arc::downgrade(&self.0))
+    }
+
     pub(crate) fn add(&self, info: NodeInfo, operator: impl Operator + 'static) -> NodeId {
         let mut inner = lock(&self.0);
         inner.nodes.push(Entry { info, operator: Arc::new(operator) });
         inner.nodes.len() - 1
     }
 
-    /// The number of the operator that is defined next.
-    pub(crate) fn next_id(&self) -> NodeId {
-        lock(&self.0).nodes.len()
-    }
-
-    pub(crate) fn edge<E>(&self, from: NodeId, chain: &impl Chain) -> Edge<E> {
+    /// A connection from where a chain starts to whoever will read what comes out of it.
+    pub(crate) fn edge<E>(&self, chain: &impl Chain) -> Edge<E> {
         let mut steps = Vec::new();
         chain.steps(&mut steps);
         let mut inner = lock(&self.0);
-        inner.edges.push(EdgeInfo { from, steps });
+        inner.edges.push(EdgeInfo { from: chain.origin().id(), steps });
         Edge::new(inner.edges.len() - 1)
     }
 

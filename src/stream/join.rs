@@ -79,7 +79,7 @@ impl<K: Key, T: Exchange + Ord, C: Chain<Out = (K, Change<T>)>> KeyedStream<K, C
         let taps = Taps::new();
         let operator = JoinOperator { edges: [left, right], f, taps: Arc::clone(&taps) };
         let id = graph.add(info.stateful(), operator);
-        Stream::new(Node { graph, id, taps })
+        Stream::new(Node::new(&graph, id, &taps))
     }
 }
 

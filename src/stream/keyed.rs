@@ -185,7 +185,7 @@ fn rolling<K: Key, I: Exchange, A: Aggregate<I, Out: PartialEq>>(
 ) -> Stream<Change<(K, A::Out)>> {
     let taps = Taps::new();
     let id = graph.add(info.stateful(), RollingOperator { edge, aggregate, taps: Arc::clone(&taps) });
-    Stream::new(Node { graph, id, taps })
+    Stream::new(Node::new(&graph, id, &taps))
 }
 
 struct RollingOperator<K, I, A: Aggregate<I>> {

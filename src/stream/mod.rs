@@ -26,7 +26,7 @@ pub use tap::{Gather, Node, Terminal};
 
 pub(crate) use combine::Places;
 pub(crate) use context::{Shared, WorkerContext};
-pub(crate) use graph::{Lowering, NodeInfo, Operator, Routing};
+pub(crate) use graph::{Lowering, NodeInfo, Operator, Routing, WeakGraph};
 pub(crate) use ordered::Logic;
 pub(crate) use port::{Frontiers, Holds, Input, OperatorBuilder};
 pub(crate) use tap::{BATCH, ChainOutlet, ChainTap, Outlet, Outlets, Taps, lock};

@@ -286,8 +286,3 @@ where
         }
     }
 }
-
-/// True if some held time allows output at `time`.
-pub(crate) fn allows(held: &[Time], time: &Time) -> bool {
-    held.iter().any(|hold| hold.less_equal(time))
-}

@@ -36,7 +36,7 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     }
 
     pub(crate) fn graph(&self) -> Graph {
-        self.chain.origin().graph().clone()
+        self.chain.origin().graph()
     }
 
     /// Leads the stream to a terminal, and gives the edge that it sends on.

@@ -6,9 +6,10 @@
 //! chain lets through is sent, and each tap is an output port with one consumer.
 
 use std::mem;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use super::chain::{Chain, Collector, Ends, Origin};
+use super::graph::WeakGraph;
 use super::port::{OperatorBuilder, Output};
 use super::{Edge, Graph, NodeId};
 use crate::data::{Data, Record, Stamp};
@@ -274,23 +275,37 @@ impl<T: Data> Outlets<T> {
 }
 
 /// The origin of a chain at an operator's output.
+///
+/// It does not keep the job alive: the operator holds its taps, the taps their chains, and the chains their origins. When the job
+/// is gone, what is built on an origin leads nowhere, like the job.
 pub struct Node<T> {
-    pub(crate) graph: Graph,
-    pub(crate) id: NodeId,
-    pub(crate) taps: Arc<Taps<T>>,
+    graph: WeakGraph,
+    id: NodeId,
+    taps: Weak<Taps<T>>,
 }
 
 impl<T> Clone for Node<T> {
     fn clone(&self) -> Node<T> {
-        Node { graph: self.graph.clone(), id: self.id, taps: Arc::clone(&self.taps) }
+        Node { graph: self.graph.clone(), id: self.id, taps: Weak::clone(&self.taps) }
+    }
+}
+
+impl<T: Data> Node<T> {
+    /// The output of an operator.
+    pub(crate) fn new(graph: &Graph, id: NodeId, taps: &Arc<Taps<T>>) -> Node<T> {
+        Node { graph: graph.downgrade(), id, taps: Arc::downgrade(taps) }
     }
 }
 
 impl<T: Data> Origin for Node<T> {
     type Item = T;
 
-    fn graph(&self) -> &Graph {
-        &self.graph
+    fn graph(&self) -> Graph {
+        self.graph.upgrade()
+    }
+
+    fn id(&self) -> NodeId {
+        self.id
     }
 
     fn attach<C, N>(chain: C, terminal: N) -> Edge<N::Element>
@@ -298,9 +313,11 @@ impl<T: Data> Origin for Node<T> {
         C: Chain<From = Node<T>>,
         N: Terminal<C::Out>,
     {
-        let node = chain.origin().clone();
-        let edge = node.graph.edge(node.id, &chain);
-        node.taps.add(Arc::new(ChainTap { chain, terminal, edge }));
+        let taps = chain.origin().taps.upgrade();
+        let edge = chain.origin().graph().edge(&chain);
+        if let Some(taps) = taps {
+            taps.add(Arc::new(ChainTap { chain, terminal, edge }));
+        }
         edge
     }
 }

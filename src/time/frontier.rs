@@ -18,9 +18,6 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Before anything is known.
-    pub(crate) const START: Progress = Progress { epoch: 0, watermark: EventTime::MIN };
-
     /// Nothing more will come.
     pub(crate) const END: Progress = Progress { epoch: u64::MAX, watermark: EventTime::MAX };
 

@@ -83,7 +83,7 @@ impl<K: Key, T: Data, C: Chain<Out = (K, T)>> WindowedStream<K, T, C> {
         let operator =
             WindowOperator { edge, windows, aggregate, late, taps: Arc::clone(&taps), value: PhantomData };
         let id = graph.add(info, operator);
-        Stream::new(Node { graph, id, taps })
+        Stream::new(Node::new(&graph, id, &taps))
     }
 
     /// The records that are late for all their windows, and so are in no result: a side output.

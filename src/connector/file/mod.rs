@@ -1,0 +1,24 @@
+//! Files as sources and as sinks: text lines, CSV, JSON lines.
+//!
+//! A path names a file or a directory. Each file is a split, so a directory is read by several workers, and
+//! within a file records keep their order. The position of a reader is the byte after the last complete
+//! record.
+
+mod csv;
+mod format;
+mod read;
+mod write;
+
+pub use csv::Csv;
+pub use format::{Json, Plain};
+pub use read::{FileReader, FileSplit, Files};
+pub use write::{CsvRows, Encode, FileSink, FileWriter, JsonLines, TextLines};
+
+/// A source of the lines of text files.
+pub type TextFile = Files<Plain>;
+
+/// A source of the records of CSV files.
+pub type CsvFile<T> = Files<Csv<T>>;
+
+/// A source of the records of files with a JSON value on each line.
+pub type JsonFile<T> = Files<Json<T>>;
