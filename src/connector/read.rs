@@ -23,7 +23,7 @@ use std::time::Duration;
 use timely::scheduling::Activator;
 
 use super::OnMalformed;
-use super::source::{Reader, Source, Split, Status};
+use super::source::{Position, Reader, Source, Split, Status};
 use crate::data::{Record, Visit, hash64, worker_of};
 use crate::error::{Error, Result};
 use crate::metric::Metric;
@@ -256,7 +256,7 @@ impl<S: Source, F: Timestamps<S::Item>> Operator for SourceOperator<S, F> {
                 reading.worker.shared.fail(error);
                 holds.set([]);
             }
-            false
+            reading.is_awaiting()
         });
     }
 }
@@ -268,6 +268,9 @@ struct Counts {
 }
 
 struct OpenSplit<S: Source> {
+    split: S::Split,
+    /// True if it was read in the current epoch.
+    read: bool,
     reader: S::Reader,
     watermark: SplitWatermark<S::Item>,
     /// When to ask again.
@@ -296,6 +299,10 @@ struct Reading<S: Source, F> {
     in_flight: VecDeque<(u64, usize)>,
     /// Bytes emitted in the current epoch.
     emitted: usize,
+    /// Splits that were read to their end in the current epoch, with the position there.
+    ended: Vec<(S::Split, Position<S>)>,
+    /// The last epoch left in which something was read, until it is complete.
+    awaited: Option<u64>,
     /// For more than one outlet: what was read and is walked by each.
     batch: Vec<Record<S::Item>>,
     /// The earliest timer that is set.
@@ -326,18 +333,26 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             watermark: EventTime::MIN,
             in_flight: VecDeque::new(),
             emitted: 0,
+            ended: Vec::new(),
+            awaited: None,
             batch: Vec::new(),
             alarm: None,
         }
     }
 
     fn activate(&mut self, holds: &mut Holds) -> Result<()> {
-        if holds.is_empty() || self.worker.shared.has_failed() {
+        if self.worker.shared.has_failed() {
+            self.awaited = None;
+            return Ok(());
+        }
+        let open = self.worker.open_epoch();
+        self.hear(open);
+        if holds.is_empty() {
             return Ok(());
         }
         let now = self.worker.shared.clock.now();
         self.open_splits(now)?;
-        self.keep_epoch();
+        self.keep_epoch(open);
         let shared = Arc::clone(&self.worker.shared);
         if shared.is_stopping() {
             self.splits.clear();
@@ -350,6 +365,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         }
         self.keep_watermark(now);
         if self.splits.is_empty() && self.look_at.is_none() {
+            self.leave_epoch();
             holds.set([]);
             self.counts.watermark.set(EventTime::MAX);
             return Ok(());
@@ -395,22 +411,56 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         let reader = self.timed.source.open(split, None)?;
         let mut watermark = SplitWatermark::new(&self.timed.watermarks.strategy);
         watermark.raise(self.watermark);
-        self.splits.push(OpenSplit { reader, watermark, due: now, heard: now, idle: false });
+        let split = split.clone();
+        self.splits.push(OpenSplit {
+            split,
+            read: false,
+            reader,
+            watermark,
+            due: now,
+            heard: now,
+            idle: false,
+        });
         Ok(())
     }
 
-    /// Follows the epoch clock, unless too many epochs are in flight.
-    fn keep_epoch(&mut self) {
-        let open = self.worker.open_epoch();
+    /// Takes note of the epochs that are complete.
+    fn hear(&mut self, open: u64) {
         while self.in_flight.front().is_some_and(|(epoch, _)| *epoch < open) {
             self.in_flight.pop_front();
         }
+        if self.awaited.is_some() {
+            self.timed.source.epochs_completed(self.worker.index, open);
+            self.awaited = self.awaited.filter(|epoch| *epoch >= open);
+        }
+    }
+
+    /// True if epochs of this source are not complete, which it wants to hear of even when it has no more to read.
+    fn is_awaiting(&self) -> bool {
+        self.awaited.is_some()
+    }
+
+    /// Follows the epoch clock, unless too many epochs are in flight.
+    fn keep_epoch(&mut self, open: u64) {
         let epoch = self.worker.shared.epochs.poll(open);
         if epoch > self.epoch && self.in_flight.len() < self.worker.shared.limits.epochs {
-            if self.emitted > 0 {
-                self.in_flight.push_back((self.epoch, std::mem::take(&mut self.emitted)));
-            }
+            self.leave_epoch();
             self.epoch = epoch;
+        }
+    }
+
+    fn leave_epoch(&mut self) {
+        if self.emitted > 0 {
+            self.in_flight.push_back((self.epoch, std::mem::take(&mut self.emitted)));
+        }
+        let mut positions = std::mem::take(&mut self.ended);
+        for split in self.splits.iter_mut().filter(|split| split.read) {
+            split.read = false;
+            positions.push((split.split.clone(), split.reader.position()));
+        }
+        if !positions.is_empty() {
+            self.timed.source.epoch_left(self.worker.index, self.epoch, &positions);
+            self.awaited = Some(self.epoch);
         }
     }
 
@@ -428,7 +478,8 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             let malformed = self.take_malformed(number)?;
             quota -= (count + malformed).min(quota);
             if count > 0 {
-                self.splits[number].heard = now;
+                let split = &mut self.splits[number];
+                (split.heard, split.read) = (now, true);
                 self.emitted += self.outlets.iter_mut().map(|outlet| outlet.take_sent()).sum::<usize>();
                 total += count;
             }
@@ -436,7 +487,12 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
                 Status::More if self.worker.shared.clock.now() >= now + QUANTUM => break,
                 Status::More => {}
                 Status::Wait(wait) => self.splits[number].due = now.saturating_add(wait),
-                Status::Done => drop(self.splits.swap_remove(number)),
+                Status::Done => {
+                    let split = self.splits.swap_remove(number);
+                    if split.read {
+                        self.ended.push((split.split, split.reader.position()));
+                    }
+                }
             }
         }
         if total > 0 {

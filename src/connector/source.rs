@@ -37,6 +37,13 @@ pub trait Source: Clone + Send + Sync + 'static {
     /// If the split cannot be read, or not from there.
     fn open(&self, split: &Self::Split, from: Option<Position<Self>>) -> Result<Self::Reader>;
 
+    /// Told by a worker when it leaves an epoch in which it has read something: where it stands in the splits that it read. A reader
+    /// opened there gives exactly what comes after the epoch.
+    fn epoch_left(&self, _worker: usize, _epoch: u64, _positions: &[(Self::Split, Position<Self>)]) {}
+
+    /// Told by a worker when it learns that all epochs below `open` are complete, at all sinks of the job.
+    fn epochs_completed(&self, _worker: usize, _open: u64) {}
+
     /// How often to look for new splits; never, if `None`.
     fn discovers_every(&self) -> Option<Duration> {
         None

@@ -10,10 +10,12 @@ mod generate;
 mod record;
 pub mod oracle;
 pub mod rows;
+mod pace;
 mod source;
 pub mod query;
 
 pub use event::{Auction, Bid, Event, Person};
 pub use file::{BLOCK, Cursor, File, write};
 pub use generate::{Config, Generator};
-pub use source::{Nexmark, Pace, Share, ShareReader, watermarks};
+pub use pace::{Pace, latencies};
+pub use source::{Nexmark, Share, ShareReader, watermarks};

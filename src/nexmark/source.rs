@@ -1,14 +1,13 @@
 //! Nexmark events as a source: from a file or generated on the way, as fast as possible or at a rate.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BLOCK, Config, Cursor, Event, File, Generator};
-use crate::clock::Clock;
-use crate::connector::{Reader, Source, Split, Status, Timestamps};
+use super::{BLOCK, Config, Cursor, Event, File, Generator, Pace};
+use crate::connector::{Position, Reader, Source, Split, Status, Timestamps};
 use crate::data::Visit;
 use crate::error::{Error, Result};
 use crate::stream::{Chain, Job, Stream};
@@ -91,43 +90,6 @@ pub fn watermarks(config: &Config) -> Watermarks<Event, impl Timestamps<Event> +
     Watermarks::bounded(Duration::from_millis(disorder), |event: &Event| event.timestamp())
 }
 
-/// When events are due: an open loop, which does not wait for whoever reads.
-///
-/// Event `n` is due `n / rate` after the first read. A reader that falls behind gives what is overdue at once; latency is
-/// counted from when an event was due, so time lost is not forgotten (no "coordinated omission").
-#[derive(Debug)]
-pub struct Pace {
-    /// Events per second.
-    rate: f64,
-    clock: Clock,
-    start: OnceLock<Duration>,
-}
-
-impl Pace {
-    /// A pace of so many events per second.
-    pub fn new(rate: f64, clock: Clock) -> Pace {
-        Pace { rate, clock, start: OnceLock::new() }
-    }
-
-    /// When the event of this number is due, on the pace's clock; `None` before the first read.
-    pub fn due(&self, number: u64) -> Option<Duration> {
-        let start = self.start.get()?;
-        Some(*start + Duration::from_secs_f64(number as f64 / self.rate))
-    }
-
-    /// The clock that events are due by.
-    pub fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
-    /// The number of events that are due now.
-    fn count(&self) -> u64 {
-        let now = self.clock.now();
-        let start = *self.start.get_or_init(|| now);
-        1 + ((now.saturating_sub(start)).as_secs_f64() * self.rate) as u64
-    }
-}
-
 /// A share of the events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
@@ -155,6 +117,20 @@ impl Source for Nexmark {
 
     fn splits(&self) -> Result<Vec<Share>> {
         Ok((0..self.splits).map(|index| Share { index, of: self.splits }).collect())
+    }
+
+    fn epoch_left(&self, worker: usize, epoch: u64, positions: &[(Share, Position<Self>)]) {
+        if let Some(pace) = &self.pace {
+            positions
+                .iter()
+                .for_each(|(share, next)| pace.left(worker, epoch, (share.index, share.of), *next));
+        }
+    }
+
+    fn epochs_completed(&self, worker: usize, open: u64) {
+        if let Some(pace) = &self.pace {
+            pace.completed(worker, open);
+        }
     }
 
     fn open(&self, share: &Share, from: Option<u64>) -> Result<ShareReader> {
@@ -244,7 +220,7 @@ impl Reader for ShareReader {
         Ok(match &self.pace {
             _ if self.next >= self.end => Status::Done,
             Some(pace) if self.next >= due => {
-                let until = pace.due(self.next).map(|at| at.saturating_sub(pace.clock.now()));
+                let until = pace.due(self.next).map(|at| at.saturating_sub(pace.clock().now()));
                 Status::Wait(until.unwrap_or_default().max(MIN_WAIT))
             }
             _ => Status::More,

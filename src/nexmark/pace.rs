@@ -1,0 +1,146 @@
+//! An open loop: events are due at a rate, whoever reads them, and latency is counted from when they were due.
+//!
+//! Event `n` is due `n / rate` after the first read. A reader that falls behind gives what is overdue at once, and the time that
+//! was lost counts: a system that stalls for a second is not excused for the events that came in that second
+//! (no "coordinated omission").
+//!
+//! Two latencies are told. Of an event's *result*: when it arrives at the sink; the sink measures that itself, with [`Pace::due`]. And of
+//! its *epoch*: when everything that the event causes is known to be there, measured here, since the source
+//! knows which events it read in which epoch and hears of its completion.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::clock::Clock;
+
+/// When events are due, and how late their epochs were.
+pub struct Pace {
+    /// Events per second.
+    rate: f64,
+    clock: Clock,
+    start: OnceLock<Duration>,
+    log: Mutex<Log>,
+}
+
+struct Log {
+    /// The next event of each share, by its index.
+    next: BTreeMap<u64, u64>,
+    /// The events read by a worker in an epoch that is not complete: the first, the one after the last, and the step.
+    pending: BTreeMap<(usize, u64), Vec<(u64, u64, u64)>>,
+    latency: Histogram<u64>,
+}
+
+/// Points on a stretch of events for which latency is computed; between them it is linear.
+const POINTS: u64 = 16;
+
+impl Pace {
+    /// A pace of so many events per second.
+    pub fn new(rate: f64, clock: Clock) -> Pace {
+        let log = Log { next: BTreeMap::new(), pending: BTreeMap::new(), latency: latencies() };
+        Pace { rate, clock, start: OnceLock::new(), log: Mutex::new(log) }
+    }
+
+    /// Events per second.
+    pub fn rate(&self) -> f64 {
+        self.rate
+    }
+
+    /// When the event of this number is due, on the pace's clock; `None` before the first read.
+    pub fn due(&self, number: u64) -> Option<Duration> {
+        let start = self.start.get()?;
+        Some(*start + Duration::from_secs_f64(number as f64 / self.rate))
+    }
+
+    /// The clock that events are due by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// For each event, from when it was due to the completion of its epoch, in nanoseconds.
+    pub fn completion(&self) -> Histogram<u64> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).latency.clone()
+    }
+
+    /// The number of events that are due now.
+    pub(super) fn count(&self) -> u64 {
+        let now = self.clock.now();
+        let start = *self.start.get_or_init(|| now);
+        1 + (now.saturating_sub(start).as_secs_f64() * self.rate) as u64
+    }
+
+    /// A worker has left an epoch, and the next event of a share (its index and the number of shares) is `next`.
+    pub(super) fn left(&self, worker: usize, epoch: u64, (index, shares): (u64, u64), next: u64) {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = log.next.insert(index, next).unwrap_or(index);
+        log.pending.entry((worker, epoch)).or_default().push((first, next, shares));
+    }
+
+    /// A worker has learned that all epochs below `open` are complete.
+    pub(super) fn completed(&self, worker: usize, open: u64) {
+        let now = self.clock.now();
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let Log { pending, latency, .. } = &mut *log;
+        while let Some(entry) = pending.range((worker, 0)..(worker, open)).next() {
+            let key = *entry.0;
+            for (first, end, step) in pending.remove(&key).unwrap_or_default() {
+                self.record(latency, now, (first, end, step));
+            }
+        }
+    }
+
+    /// Records the latency of each event of a stretch, at some points and with their weights.
+    fn record(&self, latency: &mut Histogram<u64>, now: Duration, (first, end, step): (u64, u64, u64)) {
+        let count = end.saturating_sub(first).div_ceil(step);
+        let points = count.min(POINTS);
+        for point in 0..points {
+            let (from, to) = (point * count / points, (point + 1) * count / points);
+            let middle = first + (from + to) / 2 * step;
+            if let Some(due) = self.due(middle) {
+                latency.saturating_record_n(now.saturating_sub(due).as_nanos() as u64, to - from);
+            }
+        }
+    }
+}
+
+/// A histogram of latencies in nanoseconds, from a microsecond to some minutes, exact to a thousandth.
+pub fn latencies() -> Histogram<u64> {
+    match Histogram::new_with_bounds(1_000, 1_000_000_000_000, 3) {
+        Ok(histogram) => histogram,
+        Err(error) => unreachable!("the bounds are constants that are allowed: {error}"),
+    }
+}
+
+impl fmt::Debug for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} events per second", self.rate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latency_counts_from_when_events_were_due() {
+        let clock = Clock::manual();
+        let pace = Pace::new(1_000.0, clock.clone());
+        assert_eq!((pace.due(5), pace.count()), (None, 1));
+        clock.advance(Duration::from_millis(100));
+        assert_eq!(pace.count(), 101);
+        // The worker stalled: it reads 100 events at 100 ms, and they are complete at 150 ms.
+        pace.left(0, 3, (0, 1), 100);
+        pace.completed(0, 3);
+        assert_eq!(pace.completion().len(), 0, "epoch 3 is not complete");
+        clock.advance(Duration::from_millis(50));
+        pace.completed(1, 4);
+        pace.completed(0, 4);
+        let latency = pace.completion();
+        assert_eq!(latency.len(), 100);
+        assert!((140_000_000..=150_200_000).contains(&latency.max()), "{}", latency.max());
+        assert!((50_000_000..=60_000_000).contains(&latency.min()), "{}", latency.min());
+    }
+}
