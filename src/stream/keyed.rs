@@ -72,8 +72,9 @@ impl<K: Key, T: Data, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
         let graph = self.pairs.graph();
         if A::COMBINES {
             let edge = self.pairs.attach(Combine(aggregate.clone()));
-            let info =
-                NodeInfo::new("aggregate", "aggregate").input(edge, Routing::ByKey).terminal("combine");
+            let info = NodeInfo::new("aggregate", "aggregate")
+                .input(edge, Routing::ByKey)
+                .terminal("combine by key");
             rolling(graph, info, edge, Merged::<A, T>::new(aggregate))
         } else {
             let edge = self.pairs.attach(Send);
@@ -195,10 +196,10 @@ struct RollingOperator<K, I, A: Aggregate<I>> {
 }
 
 impl<K: Key, I: Exchange, A: Aggregate<I, Out: PartialEq>> Operator for RollingOperator<K, I, A> {
-    fn lower(&self, name: &str, cx: &mut Lowering<'_>) {
+    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let workers = cx.worker.shared.workers;
-        let late = cx.worker.shared.metrics.metric(name, "late_dropped");
-        let mut builder = cx.operator(name);
+        let late = cx.worker.shared.metrics.metric(uid, "late_dropped");
+        let mut builder = cx.operator(uid);
         let route = move |keyed: &Keyed<K, I>| worker_of(hash64(&keyed.key), workers);
         let input = builder.exchange(self.edge, route);
         let outlets = self.taps.open(&mut builder);
