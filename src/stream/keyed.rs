@@ -6,7 +6,6 @@ use super::combine::{Combine, Keyed, Send};
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::ordered;
 use super::rolling::Rolling;
-use super::stateless::Map;
 use super::tap::{Node, Taps};
 use super::{Aggregate, Edge, Stream};
 use crate::data::{Change, Data, Exchange, Key, Stamp, hash64, worker_of};
@@ -173,7 +172,7 @@ impl<K: Key, T: Data, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
     }
 
     /// Forgets that the records have keys.
-    pub fn values(self) -> Stream<T, Then<C, Map<fn((K, T)) -> T>>> {
+    pub fn values(self) -> Stream<T, impl Chain<Out = T>> {
         self.pairs.map(|(_, value)| value)
     }
 }
