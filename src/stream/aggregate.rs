@@ -50,6 +50,14 @@ pub trait Aggregate<T>: Clone + Send + Sync + 'static {
     /// Adds a value.
     fn add(&self, acc: &mut Self::Acc, value: T);
 
+    /// True if adding the value would leave the accumulator as it is.
+    ///
+    /// Asked before a value is added. Aggregates that most values do not change (extremes, winners) gain by answering: such a value
+    /// need not be moved, and its key does not count as changed.
+    fn ignores(&self, _acc: &Self::Acc, _value: &T) -> bool {
+        false
+    }
+
     /// Adds what another accumulator holds. Associative and commutative.
     fn merge(&self, acc: &mut Self::Acc, other: Self::Acc);
 

@@ -144,6 +144,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Collector<(K, T)> for Combined<K, T, A> {
     #[inline(always)]
     fn push(&mut self, (key, value): (K, T), stamp: Stamp) {
         match self.places.find(&(), &key) {
+            Ok((acc, _)) if self.aggregate.ignores(acc, &value) => {}
             Ok((acc, all)) => {
                 self.aggregate.add(acc, value);
                 all.timestamp = all.timestamp.max(stamp.timestamp);

@@ -89,6 +89,9 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             self.late.0 += 1;
             return;
         }
+        if self.aggregate.ignores(&entry.acc, &input) {
+            return;
+        }
         match &mut entry.touch {
             Some(touch) => touch.timestamp = touch.timestamp.max(stamp.timestamp),
             None => {

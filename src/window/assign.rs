@@ -105,6 +105,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Collector<(K, T)> for Assigned<K, T, A> {
         let aggregate = &self.assign.aggregate;
         if A::COMBINES {
             match self.places.find(&pane, &key) {
+                Ok(acc) if aggregate.ignores(acc, &value) => {}
                 Ok(acc) => aggregate.add(acc, value),
                 Err(place) => {
                     if let Some((pane, key, acc)) = place.replace((pane, key, aggregate.start(value))) {

@@ -52,6 +52,11 @@ impl Aggregate<Q5> for Hottest {
         }
     }
 
+    #[inline]
+    fn ignores(&self, leaders: &Leaders, row: &Q5) -> bool {
+        row.num < leaders.num
+    }
+
     fn merge(&self, leaders: &mut Leaders, other: Leaders) {
         for auction in other.auctions {
             self.add(leaders, Q5 { auction, num: other.num });

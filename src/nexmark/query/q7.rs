@@ -58,7 +58,9 @@ impl Candidates {
             self.price = bid.price;
             self.inside.clear();
         }
-        self.inside.push(bid);
+        if bid.price == self.price {
+            self.inside.push(bid);
+        }
     }
 }
 
@@ -72,19 +74,17 @@ impl Aggregate<Bid> for Highest {
         candidates
     }
 
-    #[inline(always)]
     fn add(&self, candidates: &mut Candidates, bid: Bid) {
-        if !candidates.outbids(bid.price, bid.date_time) {
-            candidates.insert(row(bid));
-        }
+        candidates.insert(row(bid));
+    }
+
+    #[inline(always)]
+    fn ignores(&self, candidates: &Candidates, bid: &Bid) -> bool {
+        candidates.outbids(bid.price, bid.date_time)
     }
 
     fn merge(&self, candidates: &mut Candidates, other: Candidates) {
-        for bid in other.inside.into_iter().chain(other.border) {
-            if !candidates.outbids(bid.price, bid.date_time) {
-                candidates.insert(bid);
-            }
-        }
+        other.inside.into_iter().chain(other.border).for_each(|bid| candidates.insert(bid));
     }
 
     fn result(&self, candidates: &Candidates) -> Candidates {

@@ -92,14 +92,18 @@ struct Known {
 }
 
 impl Known {
+    /// True if the auction is known and the bid does not win it.
     #[inline]
+    fn loses(&self, offer: &Offer) -> bool {
+        let beaten = || self.best.is_some_and(|best| !offer.beats(&best));
+        self.terms.is_some_and(|terms| !terms.allow(offer) || beaten())
+    }
+
     fn offer(&mut self, offer: Offer) {
-        match &self.terms {
+        match self.terms {
             None => self.early.push(offer),
-            Some(terms) if terms.allow(&offer) && self.best.is_none_or(|best| offer.beats(&best)) => {
-                self.best = Some(offer);
-            }
-            Some(_) => {}
+            Some(_) if self.loses(&offer) => {}
+            Some(_) => self.best = Some(offer),
         }
     }
 
@@ -129,6 +133,11 @@ impl Aggregate<Lot> for Winning {
             Lot::Listed(terms) => known.list(terms),
             Lot::Offered(offer) => known.offer(offer),
         }
+    }
+
+    #[inline]
+    fn ignores(&self, known: &Known, lot: &Lot) -> bool {
+        matches!(lot, Lot::Offered(offer) if known.loses(offer))
     }
 
     fn merge(&self, known: &mut Known, other: Known) {
