@@ -1,0 +1,217 @@
+//! What the tests of flow and epochs are made of: a source that does what a function says, and a sink that logs.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use highwater::Result;
+use highwater::connector::{Numbered, Reader, Sink, Source, Status, Writer};
+use highwater::data::{Data, Record, Visit};
+use highwater::stream::{Chain, Stream};
+
+/// What a reader does next.
+pub enum Turn<T> {
+    /// Gives a record.
+    Give(T),
+    /// Gives a record and then has no more for a millisecond.
+    GiveAndWait(T),
+    /// Has no more for so long.
+    Wait(Duration),
+    /// Ends.
+    Done,
+}
+
+/// A source whose splits do what a function of the split and the number of records given so far says.
+pub struct Scripted<T> {
+    splits: usize,
+    script: Arc<Script<T>>,
+    /// For each split, where it stood at the end of each epoch in which it was read.
+    left: Arc<Mutex<BTreeMap<(usize, u64), usize>>>,
+}
+
+type Script<T> = dyn Fn(usize, usize) -> Turn<T> + Send + Sync;
+
+impl<T> Clone for Scripted<T> {
+    fn clone(&self) -> Scripted<T> {
+        Scripted { splits: self.splits, script: Arc::clone(&self.script), left: Arc::clone(&self.left) }
+    }
+}
+
+impl<T: Data> Scripted<T> {
+    pub fn new(
+        splits: usize,
+        script: impl Fn(usize, usize) -> Turn<T> + Send + Sync + 'static,
+    ) -> Scripted<T> {
+        Scripted { splits, script: Arc::new(script), left: Arc::default() }
+    }
+
+    /// Gives the records of `splits`, and has none for a millisecond after each `pause`-th of a split.
+    pub fn with_pauses(splits: Vec<Vec<T>>, pause: usize) -> Scripted<T> {
+        Scripted::new(splits.len(), move |split, number| match splits[split].get(number) {
+            Some(item) if (number + 1) % pause == 0 => Turn::GiveAndWait(item.clone()),
+            Some(item) => Turn::Give(item.clone()),
+            None => Turn::Done,
+        })
+    }
+
+    /// The epochs in which something was read.
+    pub fn epochs(&self) -> Vec<u64> {
+        self.left.lock().unwrap().keys().map(|(_, epoch)| *epoch).collect()
+    }
+
+    /// How many records a split had given at the end of an epoch.
+    pub fn given(&self, split: usize, epoch: u64) -> usize {
+        self.left
+            .lock()
+            .unwrap()
+            .range((split, 0)..=(split, epoch))
+            .next_back()
+            .map_or(0, |(_, given)| *given)
+    }
+}
+
+impl<T: Data> Source for Scripted<T> {
+    type Item = T;
+    type Split = Numbered;
+    type Reader = ScriptedReader<T>;
+
+    fn name(&self) -> String {
+        "scripted".to_owned()
+    }
+
+    fn splits(&self) -> Result<Vec<Numbered>> {
+        Ok((0..self.splits).map(Numbered).collect())
+    }
+
+    fn open(&self, split: &Numbered, from: Option<usize>) -> Result<ScriptedReader<T>> {
+        Ok(ScriptedReader { script: Arc::clone(&self.script), split: split.0, given: from.unwrap_or(0) })
+    }
+
+    fn epoch_left(&self, _: usize, epoch: u64, positions: &[(Numbered, usize)]) {
+        let mut left = self.left.lock().unwrap();
+        for (split, given) in positions {
+            let again = left.insert((split.0, epoch), *given);
+            assert_eq!(again, None, "split {} left epoch {epoch} twice", split.0);
+        }
+    }
+}
+
+pub struct ScriptedReader<T> {
+    script: Arc<Script<T>>,
+    split: usize,
+    given: usize,
+}
+
+impl<T: Data> Reader for ScriptedReader<T> {
+    type Item = T;
+    type Position = usize;
+
+    fn read<V: Visit<T>>(&mut self, limit: usize, visit: &mut V) -> Result<Status> {
+        for _ in 0..limit {
+            let turn = (self.script)(self.split, self.given);
+            let waits = matches!(turn, Turn::GiveAndWait(_));
+            match turn {
+                Turn::Give(item) | Turn::GiveAndWait(item) => visit.visit(item),
+                Turn::Wait(wait) => return Ok(Status::Wait(wait)),
+                Turn::Done => return Ok(Status::Done),
+            }
+            self.given += 1;
+            if waits {
+                return Ok(Status::Wait(Duration::from_millis(1)));
+            }
+        }
+        Ok(Status::More)
+    }
+
+    fn position(&self) -> usize {
+        self.given
+    }
+}
+
+/// A sink that logs records with their epochs, and wants epochs in order.
+pub struct Log<T>(Arc<Mutex<Vec<(u64, T)>>>);
+
+impl<T> Clone for Log<T> {
+    fn clone(&self) -> Log<T> {
+        Log(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Data> Log<T> {
+    /// Logs a stream.
+    pub fn of<C: Chain<Out = T>>(stream: Stream<T, C>) -> Log<T> {
+        let log = Log(Arc::default());
+        stream.sink(log.clone());
+        log
+    }
+
+    /// What was logged in epochs up to this one.
+    pub fn up_to(&self, epoch: u64) -> Vec<T> {
+        let log = self.0.lock().unwrap();
+        log.iter().filter(|(e, _)| *e <= epoch).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// The epochs in which something was logged.
+    pub fn epochs(&self) -> Vec<u64> {
+        self.0.lock().unwrap().iter().map(|(epoch, _)| *epoch).collect()
+    }
+}
+
+impl<T: Data> Sink<T> for Log<T> {
+    type Writer = LogWriter<T>;
+
+    fn name(&self) -> String {
+        "log".to_owned()
+    }
+
+    fn open(&self, _: usize, _: usize) -> Result<LogWriter<T>> {
+        Ok(LogWriter { log: self.clone(), open: None, committed: None, rows: Vec::new() })
+    }
+}
+
+/// Logs what is committed, and checks that it is asked to in order.
+pub struct LogWriter<T> {
+    log: Log<T>,
+    open: Option<u64>,
+    committed: Option<u64>,
+    rows: Vec<T>,
+}
+
+impl<T: Data> Writer<T> for LogWriter<T> {
+    type Prepared = u64;
+
+    fn write(&mut self, epoch: u64, batch: &mut Vec<Record<T>>) -> Result<()> {
+        assert!(self.committed.is_none_or(|committed| committed < epoch), "written after the commit");
+        assert!(self.open.is_none_or(|open| open == epoch), "two epochs are written at a time");
+        self.open = Some(epoch);
+        self.rows.extend(batch.drain(..).map(|record| record.value));
+        Ok(())
+    }
+
+    fn prepare(&mut self, epoch: u64) -> Result<u64> {
+        assert_eq!(self.open.take(), Some(epoch));
+        Ok(epoch)
+    }
+
+    fn commit(&mut self, epoch: u64, prepared: u64) -> Result<()> {
+        assert_eq!(epoch, prepared);
+        self.committed = Some(epoch);
+        self.log.0.lock().unwrap().extend(self.rows.drain(..).map(|row| (epoch, row)));
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        assert_eq!(self.open, None, "an epoch was not committed");
+        Ok(())
+    }
+}
+
+/// Waits until something is so, at most for ten seconds.
+#[allow(clippy::disallowed_methods)]
+pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(10), "{what}: not after ten seconds");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
