@@ -1,6 +1,7 @@
 //! What the tests of flow and epochs are made of: a source that does what a function says, and a sink that logs.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -128,32 +129,41 @@ impl<T: Data> Reader for ScriptedReader<T> {
     }
 }
 
-/// A sink that logs records with their epochs, and wants epochs in order.
-pub struct Log<T>(Arc<Mutex<Vec<(u64, T)>>>);
+/// A sink that logs what is committed, with its epochs, and wants epochs in order.
+pub struct Log<T> {
+    rows: Arc<Mutex<Vec<(u64, T)>>>,
+    /// True if a writer was given records of an epoch before the one before it was committed.
+    mixed: Arc<AtomicBool>,
+}
 
 impl<T> Clone for Log<T> {
     fn clone(&self) -> Log<T> {
-        Log(Arc::clone(&self.0))
+        Log { rows: Arc::clone(&self.rows), mixed: Arc::clone(&self.mixed) }
     }
 }
 
 impl<T: Data> Log<T> {
     /// Logs a stream.
     pub fn of<C: Chain<Out = T>>(stream: Stream<T, C>) -> Log<T> {
-        let log = Log(Arc::default());
+        let log = Log { rows: Arc::default(), mixed: Arc::default() };
         stream.sink(log.clone());
         log
     }
 
     /// What was logged in epochs up to this one.
     pub fn up_to(&self, epoch: u64) -> Vec<T> {
-        let log = self.0.lock().unwrap();
-        log.iter().filter(|(e, _)| *e <= epoch).map(|(_, value)| value.clone()).collect()
+        let rows = self.rows.lock().unwrap();
+        rows.iter().filter(|(e, _)| *e <= epoch).map(|(_, value)| value.clone()).collect()
     }
 
     /// The epochs in which something was logged.
     pub fn epochs(&self) -> Vec<u64> {
-        self.0.lock().unwrap().iter().map(|(epoch, _)| *epoch).collect()
+        self.rows.lock().unwrap().iter().map(|(epoch, _)| *epoch).collect()
+    }
+
+    /// True if some writer had more than one epoch to write at a time.
+    pub fn is_mixed(&self) -> bool {
+        self.mixed.load(SeqCst)
     }
 }
 
@@ -165,16 +175,15 @@ impl<T: Data> Sink<T> for Log<T> {
     }
 
     fn open(&self, _: usize, _: usize) -> Result<LogWriter<T>> {
-        Ok(LogWriter { log: self.clone(), open: None, committed: None, rows: Vec::new() })
+        Ok(LogWriter { log: self.clone(), open: BTreeMap::new(), committed: None })
     }
 }
 
 /// Logs what is committed, and checks that it is asked to in order.
 pub struct LogWriter<T> {
     log: Log<T>,
-    open: Option<u64>,
+    open: BTreeMap<u64, Vec<T>>,
     committed: Option<u64>,
-    rows: Vec<T>,
 }
 
 impl<T: Data> Writer<T> for LogWriter<T> {
@@ -182,26 +191,26 @@ impl<T: Data> Writer<T> for LogWriter<T> {
 
     fn write(&mut self, epoch: u64, batch: &mut Vec<Record<T>>) -> Result<()> {
         assert!(self.committed.is_none_or(|committed| committed < epoch), "written after the commit");
-        assert!(self.open.is_none_or(|open| open == epoch), "two epochs are written at a time");
-        self.open = Some(epoch);
-        self.rows.extend(batch.drain(..).map(|record| record.value));
+        self.open.entry(epoch).or_default().extend(batch.drain(..).map(|record| record.value));
+        self.log.mixed.fetch_or(self.open.len() > 1, SeqCst);
         Ok(())
     }
 
     fn prepare(&mut self, epoch: u64) -> Result<u64> {
-        assert_eq!(self.open.take(), Some(epoch));
+        assert_eq!(self.open.keys().next(), Some(&epoch));
         Ok(epoch)
     }
 
     fn commit(&mut self, epoch: u64, prepared: u64) -> Result<()> {
         assert_eq!(epoch, prepared);
         self.committed = Some(epoch);
-        self.log.0.lock().unwrap().extend(self.rows.drain(..).map(|row| (epoch, row)));
+        let rows = self.open.remove(&epoch).unwrap_or_default();
+        self.log.rows.lock().unwrap().extend(rows.into_iter().map(|row| (epoch, row)));
         Ok(())
     }
 
     fn finish(&mut self) -> Result<()> {
-        assert_eq!(self.open, None, "an epoch was not committed");
+        assert!(self.open.is_empty(), "an epoch was not committed");
         Ok(())
     }
 }
