@@ -11,7 +11,7 @@ use highwater::data::{Data, Record, Visit};
 use highwater::stream::{Chain, Stream};
 
 /// What a reader does next.
-pub enum Turn<T> {
+pub(crate) enum Turn<T> {
     /// Gives a record.
     Give(T),
     /// Gives a record and then has no more for a millisecond.
@@ -23,7 +23,7 @@ pub enum Turn<T> {
 }
 
 /// A source whose splits do what a function of the split and the number of records given so far says.
-pub struct Scripted<T> {
+pub(crate) struct Scripted<T> {
     splits: usize,
     script: Arc<Script<T>>,
     /// For each split, where it stood at the end of each epoch in which it was read.
@@ -39,7 +39,7 @@ impl<T> Clone for Scripted<T> {
 }
 
 impl<T: Data> Scripted<T> {
-    pub fn new(
+    pub(crate) fn new(
         splits: usize,
         script: impl Fn(usize, usize) -> Turn<T> + Send + Sync + 'static,
     ) -> Scripted<T> {
@@ -47,7 +47,7 @@ impl<T: Data> Scripted<T> {
     }
 
     /// Gives the records of `splits`, and has none for a millisecond after each `pause`-th of a split.
-    pub fn with_pauses(splits: Vec<Vec<T>>, pause: usize) -> Scripted<T> {
+    pub(crate) fn with_pauses(splits: Vec<Vec<T>>, pause: usize) -> Scripted<T> {
         Scripted::new(splits.len(), move |split, number| match splits[split].get(number) {
             Some(item) if (number + 1) % pause == 0 => Turn::GiveAndWait(item.clone()),
             Some(item) => Turn::Give(item.clone()),
@@ -56,12 +56,12 @@ impl<T: Data> Scripted<T> {
     }
 
     /// The epochs in which something was read.
-    pub fn epochs(&self) -> Vec<u64> {
+    pub(crate) fn epochs(&self) -> Vec<u64> {
         self.left.lock().unwrap().keys().map(|(_, epoch)| *epoch).collect()
     }
 
     /// How many records a split had given at the end of an epoch.
-    pub fn given(&self, split: usize, epoch: u64) -> usize {
+    pub(crate) fn given(&self, split: usize, epoch: u64) -> usize {
         self.left
             .lock()
             .unwrap()
@@ -97,7 +97,7 @@ impl<T: Data> Source for Scripted<T> {
     }
 }
 
-pub struct ScriptedReader<T> {
+pub(crate) struct ScriptedReader<T> {
     script: Arc<Script<T>>,
     split: usize,
     given: usize,
@@ -130,7 +130,7 @@ impl<T: Data> Reader for ScriptedReader<T> {
 }
 
 /// A sink that logs what is committed, with its epochs, and wants epochs in order.
-pub struct Log<T> {
+pub(crate) struct Log<T> {
     rows: Arc<Mutex<Vec<(u64, T)>>>,
     /// True if a writer was given records of an epoch before the one before it was committed.
     mixed: Arc<AtomicBool>,
@@ -144,25 +144,25 @@ impl<T> Clone for Log<T> {
 
 impl<T: Data> Log<T> {
     /// Logs a stream.
-    pub fn of<C: Chain<Out = T>>(stream: Stream<T, C>) -> Log<T> {
+    pub(crate) fn of<C: Chain<Out = T>>(stream: Stream<T, C>) -> Log<T> {
         let log = Log { rows: Arc::default(), mixed: Arc::default() };
         stream.sink(log.clone());
         log
     }
 
     /// What was logged in epochs up to this one.
-    pub fn up_to(&self, epoch: u64) -> Vec<T> {
+    pub(crate) fn up_to(&self, epoch: u64) -> Vec<T> {
         let rows = self.rows.lock().unwrap();
         rows.iter().filter(|(e, _)| *e <= epoch).map(|(_, value)| value.clone()).collect()
     }
 
     /// The epochs in which something was logged.
-    pub fn epochs(&self) -> Vec<u64> {
+    pub(crate) fn epochs(&self) -> Vec<u64> {
         self.rows.lock().unwrap().iter().map(|(epoch, _)| *epoch).collect()
     }
 
     /// True if some writer had more than one epoch to write at a time.
-    pub fn is_mixed(&self) -> bool {
+    pub(crate) fn is_mixed(&self) -> bool {
         self.mixed.load(SeqCst)
     }
 }
@@ -180,7 +180,7 @@ impl<T: Data> Sink<T> for Log<T> {
 }
 
 /// Logs what is committed, and checks that it is asked to in order.
-pub struct LogWriter<T> {
+pub(crate) struct LogWriter<T> {
     log: Log<T>,
     open: BTreeMap<u64, Vec<T>>,
     committed: Option<u64>,
@@ -217,7 +217,7 @@ impl<T: Data> Writer<T> for LogWriter<T> {
 
 /// Waits until something is so, at most for ten seconds.
 #[allow(clippy::disallowed_methods)]
-pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < Duration::from_secs(10), "{what}: not after ten seconds");
