@@ -3,9 +3,13 @@
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
 
+mod closed_epochs;
+mod determinism;
 mod files;
+mod flow;
 mod nexmark;
 mod rolling;
+mod scripted;
 mod socket;
 mod streams;
 mod windows;
