@@ -9,12 +9,32 @@ use crate::data::hash64;
 
 /// A hash table whose entries keep their place: a slot number stays valid until its entry is removed.
 ///
-/// Entries lie in one vector in order of arrival, and the index holds only their numbers. So a list of touched entries is a
-/// list of small numbers, emptying the table hands out the vector as it is, and growing never moves more than the index.
+/// Entries lie in one vector in order of arrival, and the index holds their numbers. So a list of touched entries is a
+/// list of small numbers, and emptying the table hands out the vector as it is. With its number, the index keeps half of an entry's
+/// hash: most look-ups touch no entry but the right one, and an index that grows touches none.
 pub(crate) struct Table<K, V> {
-    index: HashTable<u32>,
+    index: HashTable<Place>,
     entries: Vec<Option<(K, V)>>,
     free: Vec<u32>,
+}
+
+/// What the index knows of an entry.
+#[derive(Clone, Copy)]
+struct Place {
+    hash: u32,
+    slot: u32,
+}
+
+impl Place {
+    fn new(hash: u64, slot: u32) -> Place {
+        Place { hash: (hash >> 32) as u32, slot }
+    }
+
+    /// The hash that the index goes by: the half that is kept, twice, since it looks at both ends.
+    #[inline]
+    fn index_hash(&self) -> u64 {
+        u64::from(self.hash) << 32 | u64::from(self.hash)
+    }
 }
 
 impl<K, V> Default for Table<K, V> {
@@ -45,20 +65,23 @@ impl<K: Hash + Eq, V> Table<K, V> {
         update: impl FnOnce(&mut V, I),
     ) -> Slot {
         let Table { index, entries, free } = self;
-        let holds = |slot: &u32| matches!(&entries[*slot as usize], Some((k, _)) if *k == key);
-        match index.entry(hash64(&key), holds, |slot| rehash(entries, *slot)) {
+        let mut sought = Place::new(hash64(&key), 0);
+        let holds = |place: &Place| {
+            place.hash == sought.hash && matches!(&entries[place.slot as usize], Some((k, _)) if *k == key)
+        };
+        match index.entry(sought.index_hash(), holds, Place::index_hash) {
             Entry::Occupied(found) => {
-                let slot = *found.get();
+                let slot = found.get().slot;
                 if let Some((_, value)) = &mut entries[slot as usize] {
                     update(value, input);
                 }
                 Slot(slot)
             }
             Entry::Vacant(vacant) => {
-                let slot = free.pop().unwrap_or(entries.len() as u32);
-                vacant.insert(slot);
-                place(entries, slot, (key, insert(input)));
-                Slot(slot)
+                sought.slot = free.pop().unwrap_or(entries.len() as u32);
+                vacant.insert(sought);
+                put(entries, sought.slot, (key, insert(input)));
+                Slot(sought.slot)
             }
         }
     }
@@ -66,18 +89,20 @@ impl<K: Hash + Eq, V> Table<K, V> {
     /// The slot of `key`, if it has an entry.
     #[inline]
     pub(crate) fn find(&self, hash: u64, key: &K) -> Option<Slot> {
-        let entries = &self.entries;
-        let holds = |slot: &u32| matches!(&entries[*slot as usize], Some((k, _)) if k == key);
-        self.index.find(hash, holds).map(|slot| Slot(*slot))
+        let (entries, sought) = (&self.entries, Place::new(hash, 0));
+        let holds = |place: &Place| {
+            place.hash == sought.hash && matches!(&entries[place.slot as usize], Some((k, _)) if k == key)
+        };
+        self.index.find(sought.index_hash(), holds).map(|place| Slot(place.slot))
     }
 
     /// Adds an entry for a key that has none.
     pub(crate) fn insert(&mut self, hash: u64, key: K, value: V) -> Slot {
         let Table { index, entries, free } = self;
-        let slot = free.pop().unwrap_or(entries.len() as u32);
-        place(entries, slot, (key, value));
-        index.insert_unique(hash, slot, |slot| rehash(entries, *slot));
-        Slot(slot)
+        let place = Place::new(hash, free.pop().unwrap_or(entries.len() as u32));
+        put(entries, place.slot, (key, value));
+        index.insert_unique(place.index_hash(), place, Place::index_hash);
+        Slot(place.slot)
     }
 
     /// The entry in a slot.
@@ -105,7 +130,8 @@ impl<K: Hash + Eq, V> Table<K, V> {
     /// Removes the entry in a slot.
     pub(crate) fn remove(&mut self, slot: Slot) -> Option<(K, V)> {
         let entry = self.entries[slot.0 as usize].take()?;
-        if let Ok(found) = self.index.find_entry(hash64(&entry.0), |other| *other == slot.0) {
+        let place = Place::new(hash64(&entry.0), slot.0);
+        if let Ok(found) = self.index.find_entry(place.index_hash(), |other| other.slot == slot.0) {
             found.remove();
         }
         self.free.push(slot.0);
@@ -127,18 +153,10 @@ impl<K: Hash + Eq, V> Table<K, V> {
 
 /// Puts an entry into a slot that is vacant, or the next.
 #[inline]
-fn place<E>(entries: &mut Vec<Option<E>>, slot: u32, entry: E) {
+fn put<E>(entries: &mut Vec<Option<E>>, slot: u32, entry: E) {
     match entries.get_mut(slot as usize) {
         Some(vacant) => *vacant = Some(entry),
         None => entries.push(Some(entry)),
-    }
-}
-
-/// The hash of the key in a slot, for an index that grows.
-fn rehash<K: Hash, V>(entries: &[Option<(K, V)>], slot: u32) -> u64 {
-    match &entries[slot as usize] {
-        Some((key, _)) => hash64(key),
-        None => unreachable!("the index knows slot {slot}, which is vacant"),
     }
 }
 
