@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rounds = std::env::var("ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(ROUNDS);
     let wanted = &args[args.len().min(3)..];
     if !path.exists() {
-        nexmark::write(path, Config::default(), 0..events, &mut |_| ())?;
+        nexmark::write(path, Config::default(), 0..events, &mut |_| Ok(()))?;
     }
     let file: &'static File = Box::leak(Box::new(File::open(path)?));
     // Also brings all of it into memory and into the page tables, which else the first query would pay for.
