@@ -8,7 +8,7 @@
 //! times are rounded to milliseconds, so the first event at `t` is the first one from half a millisecond before.
 //! (Beyond some ten million events the generator computes times in steps of a millisecond or more; the event
 //! found may then be off by as much.) Windows that end after the last event appear because the stream ends, and
-//! do not count.
+//! do not count; neither do those that a job closes because it is interrupted.
 
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -236,7 +236,9 @@ impl<I: Data + Serialize, F: Form<I>> Writer<I> for Answering<I, F> {
         self.part.rows += batch.iter().map(|record| F::diff(&record.value)).sum::<Diff>();
         if let Some(due) = &self.settings.due {
             let now = self.settings.clock.now();
-            for at in batch.iter().filter_map(|record| due.of(record.stamp.timestamp)) {
+            let at = batch.iter().filter_map(|record| due.of(record.stamp.timestamp));
+            // What is due only later did not let the row appear: the end of the stream did.
+            for at in at.filter(|at| *at <= now) {
                 self.part.latency.saturating_record(now.saturating_sub(at).as_nanos() as u64);
             }
         }
