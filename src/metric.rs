@@ -40,7 +40,7 @@ impl fmt::Debug for Metric {
 }
 
 impl Metrics {
-    /// The metric of an operator by its name; it is made when first asked for.
+    /// The metric of an operator, which is known by its uid, by the metric's name; it is made when first asked for.
     pub fn metric(&self, operator: &str, name: &'static str) -> Metric {
         let mut metrics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         metrics.entry((operator.to_owned(), name)).or_default().clone()

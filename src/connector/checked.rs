@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::read::Timestamps;
+use super::origin::Timestamps;
 use super::source::Position;
 use super::{Malformed, Reader, Source, Status};
 use crate::data::Visit;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
-use super::read::{AtSource, Timestamps};
+use super::origin::{AtSource, Timestamps};
 use super::{Reader, Sink, Source, Split, Status, Writer};
 use crate::data::{Change, Data, Diff, Record, Visit, consolidate};
 use crate::error::Result;

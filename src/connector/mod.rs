@@ -14,6 +14,7 @@
 
 mod source;
 mod sink;
+mod origin;
 mod read;
 mod collection;
 mod generator;
@@ -30,7 +31,7 @@ pub use file::{Csv, CsvFile, FileReader, FileSplit, Files, Json, JsonFile, Plain
 pub use file::{CsvRows, Encode, FileSink, FileWriter, JsonLines, TextLines};
 pub use generator::{Generator, GeneratorReader, Iter, IterReader};
 pub use lines::Place;
-pub use read::{AtSource, Timed, Timestamps};
+pub use origin::{AtSource, Timed, Timestamps};
 pub use sink::{Sink, Writer};
 pub use socket::{Socket, SocketReader};
 pub use source::{Malformed, OnMalformed, Position, Reader, Source, Split, Status};

@@ -16,22 +16,20 @@
 //! back takes on the watermark that went on without it.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use timely::scheduling::Activator;
 
 use super::OnMalformed;
+use super::origin::{AtSource, Plan, Reads, SourceOutlet, Timed, Timestamps, read_for_all};
 use super::source::{Position, Reader, Source, Split, Status};
-use crate::data::{Record, Visit, hash64, worker_of};
+use crate::data::{Record, hash64, worker_of};
 use crate::error::{Error, Result};
 use crate::metric::Metric;
-use crate::stream::{
-    Chain, ChainOutlet, ChainTap, Collector, Edge, Gather, Graph, Holds, Job, Lowering, NodeId, NodeInfo,
-    Operator, OperatorBuilder, Origin, Outlet, Stream, Terminal, WeakGraph, WorkerContext, lock,
-};
-use crate::time::{EventTime, SplitWatermark, Stamps, Time, Watermarks};
+use crate::stream::{Holds, Job, Lowering, NodeInfo, Operator, Stream, WorkerContext, lock};
+use crate::time::{EventTime, SplitWatermark, Time, Watermarks};
 
 /// How long the operator reads before it lets others run. What it gathers meanwhile is combined and sent as one.
 const QUANTUM: Duration = Duration::from_micros(500);
@@ -39,42 +37,12 @@ const QUANTUM: Duration = Duration::from_micros(500);
 /// The most records that it reads in that time.
 const QUOTA: usize = 1 << 16;
 
-/// Records read at a time.
+/// Records read at a time: into one chain, or into a batch for several.
 const PIECE: usize = 1024;
+const SMALL_PIECE: usize = 256;
 
-/// A source and how its records get event times.
-pub struct Timed<S: Source, F> {
-    source: S,
-    watermarks: Watermarks<S::Item, F>,
-    on_malformed: OnMalformed,
-    taps: Mutex<Vec<Arc<dyn SourceTap<S, F>>>>,
-    plan: Mutex<Plan<S::Split>>,
-}
-
-/// What the main thread has prepared for the workers.
-struct Plan<P> {
-    splits: Vec<P>,
-    board: Arc<Vec<AtomicI64>>,
-}
-
-/// The origin of a chain at a source: the chain is compiled into the loop that reads.
-///
-/// Like [`Node`](crate::stream::Node), it does not keep the job alive.
-pub struct AtSource<S: Source, F> {
-    graph: WeakGraph,
-    id: NodeId,
-    timed: Weak<Timed<S, F>>,
-}
-
-impl<S: Source, F> Clone for AtSource<S, F> {
-    fn clone(&self) -> Self {
-        AtSource { graph: self.graph.clone(), id: self.id, timed: Weak::clone(&self.timed) }
-    }
-}
-
-/// Reads the event time off a record of a source.
-pub trait Timestamps<T>: Fn(&T) -> EventTime + Clone + Send + Sync + 'static {}
-impl<T, F: Fn(&T) -> EventTime + Clone + Send + Sync + 'static> Timestamps<T> for F {}
+/// How soon to look again whether a split that others are behind may be read.
+const BEHIND_POLL: Duration = Duration::from_micros(20);
 
 impl Job {
     /// Reads a source. Input that is not a record ends the job.
@@ -102,130 +70,9 @@ impl Job {
         F: Timestamps<S::Item>,
     {
         let info = NodeInfo::new("source", source.name());
-        let plan = Mutex::new(Plan { splits: Vec::new(), board: Arc::default() });
-        let timed = Arc::new(Timed { source, watermarks, on_malformed, taps: Mutex::default(), plan });
-        let origin = Arc::downgrade(&timed);
-        let id = self.graph.add(info, SourceOperator(timed));
-        Stream::new(AtSource { graph: self.graph.downgrade(), id, timed: origin })
-    }
-}
-
-impl<S: Source, F: Timestamps<S::Item>> Origin for AtSource<S, F> {
-    type Item = S::Item;
-
-    fn graph(&self) -> Graph {
-        self.graph.upgrade()
-    }
-
-    fn id(&self) -> NodeId {
-        self.id
-    }
-
-    fn attach<C, N>(chain: C, terminal: N) -> Edge<N::Element>
-    where
-        C: Chain<From = AtSource<S, F>>,
-        N: Terminal<C::Out>,
-    {
-        let timed = chain.origin().timed.upgrade();
-        let edge = chain.origin().graph().edge(&chain);
-        if let Some(timed) = timed {
-            lock(&timed.taps).push(Arc::new(ChainTap { chain, terminal, edge }));
-        }
-        edge
-    }
-}
-
-impl<S: Source, F: Timestamps<S::Item>> Chain for AtSource<S, F> {
-    type From = AtSource<S, F>;
-    type Out = S::Item;
-
-    fn origin(&self) -> &AtSource<S, F> {
-        self
-    }
-
-    fn steps(&self, _: &mut Vec<&'static str>) {}
-
-    fn collector<E: Collector<S::Item>>(self, end: E) -> impl Collector<S::Item, End = E::End> {
-        end
-    }
-}
-
-trait SourceTap<S: Source, F>: Send + Sync {
-    fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn SourceOutlet<S, F>>;
-}
-
-/// An outlet that can also be the body of the reading loop.
-trait SourceOutlet<S: Source, F>: Outlet<S::Item> {
-    /// Reads records into the chain, which may be sent from `time` on; returns how many.
-    fn read(
-        &mut self,
-        time: Time,
-        split: &mut OpenSplit<S>,
-        timestamp: &F,
-        limit: usize,
-    ) -> Result<(usize, Status)>;
-}
-
-impl<S, F, C, N> SourceTap<S, F> for ChainTap<C, N>
-where
-    S: Source,
-    F: Timestamps<S::Item>,
-    C: Chain<From = AtSource<S, F>>,
-    N: Terminal<C::Out>,
-{
-    fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn SourceOutlet<S, F>> {
-        Box::new(self.outlet(builder))
-    }
-}
-
-impl<S, F, C> SourceOutlet<S, F> for ChainOutlet<C>
-where
-    S: Source,
-    F: Timestamps<S::Item>,
-    C: Collector<S::Item, End: Gather>,
-{
-    fn read(
-        &mut self,
-        time: Time,
-        split: &mut OpenSplit<S>,
-        timestamp: &F,
-        limit: usize,
-    ) -> Result<(usize, Status)> {
-        self.begin(time);
-        let OpenSplit { reader, watermark, .. } = split;
-        let collector = &mut self.collector;
-        let (status, count) = match watermark.behind() {
-            Some(mut behind) => {
-                let mut stamping = Stamping { count: 0, timestamp, stamps: &mut behind, collector };
-                let status = reader.read(limit, &mut stamping)?;
-                let count = stamping.count;
-                watermark.raise(behind.current);
-                (status, count)
-            }
-            None => {
-                let mut stamping = Stamping { count: 0, timestamp, stamps: watermark, collector };
-                (reader.read(limit, &mut stamping)?, stamping.count)
-            }
-        };
-        self.relieve();
-        Ok((count, status))
-    }
-}
-
-/// The body of the reading loop: gives each record its stamp and pushes it into a chain.
-struct Stamping<'a, F, W, C> {
-    count: usize,
-    timestamp: &'a F,
-    stamps: &'a mut W,
-    collector: &'a mut C,
-}
-
-impl<T, F: Timestamps<T>, W: Stamps<T>, C: Collector<T>> Visit<T> for Stamping<'_, F, W, C> {
-    #[inline(always)]
-    fn visit(&mut self, value: T) {
-        self.count += 1;
-        let stamp = self.stamps.stamp(&value, (self.timestamp)(&value));
-        self.collector.push(value, stamp);
+        let timed = Arc::new(Timed::new(source, watermarks, on_malformed));
+        let id = self.graph.add(info, SourceOperator(Arc::clone(&timed)));
+        Stream::new(AtSource::new(&self.graph, id, &timed))
     }
 }
 
@@ -238,24 +85,14 @@ impl<S: Source, F: Timestamps<S::Item>> Operator for SourceOperator<S, F> {
         Ok(())
     }
 
-    fn lower(&self, name: &str, cx: &mut Lowering<'_>) {
+    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let worker = cx.worker.clone();
-        let mut builder = cx.operator(name);
-        let outlets = lock(&self.0.taps).iter().map(|tap| tap.open(&mut builder)).collect();
-        let activator = builder.activator();
+        let mut builder = cx.operator(uid);
+        let outlets = self.0.outlets(&mut builder);
         worker.awaiting.borrow_mut().push(builder.activator());
-        let metric = |metric| worker.shared.metrics.metric(name, metric);
-        let counts = Counts {
-            records: metric("records_out"),
-            malformed: metric("malformed"),
-            watermark: metric("watermark"),
-        };
-        let mut reading = Reading::new(Arc::clone(&self.0), worker, outlets, activator, counts);
+        let mut reading = Reading::new(Arc::clone(&self.0), worker, outlets, builder.activator(), uid);
         builder.build(move |_, holds| {
-            if let Err(error) = reading.activate(holds) {
-                reading.worker.shared.fail(error);
-                holds.set([]);
-            }
+            reading.activate_or_fail(holds);
             reading.is_awaiting()
         });
     }
@@ -315,9 +152,15 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         worker: WorkerContext,
         outlets: Vec<Box<dyn SourceOutlet<S, F>>>,
         activator: Activator,
-        counts: Counts,
+        uid: &str,
     ) -> Reading<S, F> {
         let board = Arc::clone(&lock(&timed.plan).board);
+        let metric = |name| worker.shared.metrics.metric(uid, name);
+        let counts = Counts {
+            records: metric("records_out"),
+            malformed: metric("malformed"),
+            watermark: metric("watermark"),
+        };
         Reading {
             timed,
             worker,
@@ -337,6 +180,14 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             awaited: None,
             batch: Vec::new(),
             alarm: None,
+        }
+    }
+
+    /// Runs the operator once; an error ends the job.
+    fn activate_or_fail(&mut self, holds: &mut Holds) {
+        if let Err(error) = self.activate(holds) {
+            self.worker.shared.fail(error);
+            holds.set([]);
         }
     }
 
@@ -502,19 +353,21 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         Ok(self.furthest_behind(now).is_some())
     }
 
-    /// The split to read next: the one with the least watermark of those that may have something and are not too far ahead.
+    /// The split to read next: the one with the least watermark of those that may have something, unless it is too far ahead
+    /// of what others read.
     fn furthest_behind(&self, now: Duration) -> Option<usize> {
-        let limit = self.timed.watermarks.max_drift.map(|drift| {
-            let others = self.board.iter().map(|watermark| watermark.load(Ordering::Relaxed));
-            let slowest =
-                self.splits.iter().filter(|split| !split.idle).map(|split| split.watermark.current());
-            let slowest =
-                slowest.chain(others.enumerate().filter(|(i, _)| *i != self.worker.index).map(|(_, w)| w));
-            slowest.min().unwrap_or(EventTime::MAX).saturating_add_unsigned(drift)
-        });
         let due = self.splits.iter().enumerate().filter(|(_, split)| split.due <= now);
         let (number, split) = due.min_by_key(|(_, split)| split.watermark.current())?;
-        limit.is_none_or(|limit| split.watermark.current() <= limit).then_some(number)
+        (split.watermark.current() <= self.limit()).then_some(number)
+    }
+
+    /// How far splits may be read: no further than the drift beyond the slowest split of all workers.
+    fn limit(&self) -> EventTime {
+        let Some(drift) = self.timed.watermarks.max_drift else { return EventTime::MAX };
+        let mine = self.splits.iter().filter(|split| !split.idle).map(|split| split.watermark.current());
+        let others = self.board.iter().enumerate().filter(|(worker, _)| *worker != self.worker.index);
+        let others = others.map(|(_, watermark)| watermark.load(Ordering::Relaxed));
+        mine.chain(others).min().map_or(EventTime::MAX, |slowest| slowest.saturating_add_unsigned(drift))
     }
 
     fn read_piece(&mut self, number: usize, limit: usize) -> Result<(usize, Status)> {
@@ -524,24 +377,11 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             split.watermark.raise(self.watermark);
         }
         let timestamp = &self.timed.watermarks.timestamp;
-        if let [outlet] = &mut self.outlets[..] {
-            return outlet.read(time, split, timestamp, limit);
+        let from = Reads { reader: &mut split.reader, watermark: &mut split.watermark, timestamp };
+        match &mut self.outlets[..] {
+            [outlet] => outlet.read(time, from, limit),
+            outlets => read_for_all(outlets, &mut self.batch, time, from, limit.min(SMALL_PIECE)),
         }
-        let OpenSplit { reader, watermark, .. } = split;
-        let batch = &mut self.batch;
-        let status = reader.read(limit.min(PIECE / 4), &mut |item| {
-            let stamp = watermark.stamp(&item, timestamp(&item));
-            batch.push(Record::new(item, stamp));
-        })?;
-        let count = batch.len();
-        if let Some((last, others)) = self.outlets.split_last_mut() {
-            for outlet in others {
-                outlet.walk(time, batch, false);
-            }
-            last.walk(time, batch, true);
-        }
-        batch.clear();
-        Ok((count, status))
     }
 
     /// Deals with what was no record, and says how much it was.
@@ -595,7 +435,9 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             self.activator.activate();
             return;
         }
-        let reads = self.splits.iter().map(|split| split.due).filter(|due| *due > now);
+        // A split that is due and was not read is ahead of others, whose progress nothing announces.
+        let reads =
+            self.splits.iter().map(|split| if split.due > now { split.due } else { now + BEHIND_POLL });
         let silence = self.timed.watermarks.idle_after;
         let idles =
             self.splits.iter().filter(|split| !split.idle).filter_map(|split| Some(split.heard + silence?));

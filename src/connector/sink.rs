@@ -104,13 +104,13 @@ impl<T: Data, S: Sink<T>> Operator for SinkOperator<T, S> {
         self.sink.prepare()
     }
 
-    fn lower(&self, name: &str, cx: &mut Lowering<'_>) {
+    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let worker = cx.worker.clone();
         let probe = cx.probe();
-        let mut builder = cx.operator(name);
+        let mut builder = cx.operator(uid);
         let input = builder.pipeline(self.edge);
         let _ = builder.progress_output().probe_with(&probe);
-        let records = worker.shared.metrics.metric(name, "records_in");
+        let records = worker.shared.metrics.metric(uid, "records_in");
         let mut writing = match self.sink.open(worker.index, worker.shared.workers) {
             Ok(writer) => Some(Writing::<T, S::Writer>::new(input, writer, records)),
             Err(error) => {

@@ -84,10 +84,14 @@ impl Nexmark {
 }
 
 /// The event times of Nexmark events: ordered, unless the configuration shuffles them.
+///
+/// No split runs further ahead than 50,000 events. A worker that does meets bids long before their auctions, and has windows open that
+/// others are far from.
 pub fn watermarks(config: &Config) -> Watermarks<Event, impl Timestamps<Event> + use<>> {
     let group = config.out_of_order_group_size;
     let disorder = if group > 1 { group * 1000 / config.rate.max(1) + 1 } else { 0 };
-    Watermarks::bounded(Duration::from_millis(disorder), |event: &Event| event.timestamp())
+    let watermarks = Watermarks::bounded(Duration::from_millis(disorder), |event: &Event| event.timestamp());
+    watermarks.align(Duration::from_millis(50_000_000 / config.rate.max(1)))
 }
 
 /// A share of the events.
@@ -135,7 +139,7 @@ impl Source for Nexmark {
 
     fn open(&self, share: &Share, from: Option<u64>) -> Result<ShareReader> {
         let origin = match &self.origin {
-            Origin::File(file) => Events::File(file.cursor()),
+            Origin::File(file) => Events::File(Box::new(file.cursor())),
             Origin::Generator(generator) => Events::Generator(Arc::clone(generator)),
         };
         let next = from.unwrap_or(share.index * self.turn);
@@ -165,7 +169,7 @@ pub struct ShareReader {
 }
 
 enum Events {
-    File(Cursor),
+    File(Box<Cursor>),
     Generator(Arc<Generator>),
 }
 
@@ -174,7 +178,7 @@ impl ShareReader {
         self.next = next;
         if let Events::File(cursor) = &mut self.origin {
             let ahead = next.saturating_sub(cursor.position());
-            if next % BLOCK != 0 && ahead > 0 && ahead <= BLOCK {
+            if !next.is_multiple_of(BLOCK) && ahead > 0 && ahead <= BLOCK {
                 cursor.read(ahead, &mut |_| {});
             } else if ahead != 0 || next < cursor.position() {
                 cursor.seek(next);
@@ -213,7 +217,7 @@ impl Reader for ShareReader {
             left -= count;
             let next = self.next + count;
             self.next = next;
-            if next % self.turn == 0 && self.skip > 0 {
+            if next.is_multiple_of(self.turn) && self.skip > 0 {
                 self.go_to(next + self.skip);
             }
         }

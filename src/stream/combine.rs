@@ -16,7 +16,7 @@ use crate::data::{Data, Key, Stamp, hash64};
 
 /// An input to a keyed operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Keyed<K, I> {
+pub(crate) struct Keyed<K, I> {
     pub(crate) key: K,
     pub(crate) input: I,
     pub(crate) stamp: Stamp,
@@ -24,7 +24,7 @@ pub struct Keyed<K, I> {
 
 /// The terminal that sends each value under its key.
 #[derive(Clone, Copy)]
-pub struct Send;
+pub(crate) struct Send;
 
 impl<K: Data, T: Data> Terminal<(K, T)> for Send {
     type Element = Keyed<K, T>;
@@ -36,7 +36,7 @@ impl<K: Data, T: Data> Terminal<(K, T)> for Send {
 }
 
 /// Values on their way to the owners of their keys.
-pub struct Sent<K, T>(Vec<Keyed<K, T>>);
+pub(crate) struct Sent<K, T>(Vec<Keyed<K, T>>);
 
 impl<K: Data, T: Data> Ends for Sent<K, T> {
     type End = Self;
@@ -117,7 +117,7 @@ impl<G: PartialEq, K: Key, V> Places<G, K, V> {
 
 /// The terminal that combines values by key.
 #[derive(Clone)]
-pub struct Combine<A>(pub(crate) A);
+pub(crate) struct Combine<A>(pub(crate) A);
 
 impl<K: Key, T: Data, A: Aggregate<T>> Terminal<(K, T)> for Combine<A> {
     type Element = Keyed<K, A::Acc>;
@@ -129,7 +129,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Terminal<(K, T)> for Combine<A> {
 }
 
 /// Accumulators on their way to the owners of their keys.
-pub struct Combined<K, T, A: Aggregate<T>> {
+pub(crate) struct Combined<K, T, A: Aggregate<T>> {
     aggregate: A,
     places: Places<(), K, (A::Acc, Stamp)>,
     sent: Vec<Keyed<K, A::Acc>>,

@@ -181,9 +181,9 @@ impl<T: Data, F> Operator for ForwardOperator<T, F>
 where
     F: Fn(usize, &mut OperatorBuilder<'_, '_>, Edge<Record<T>>) -> Input<Record<T>> + Send + Sync,
 {
-    fn lower(&self, name: &str, cx: &mut Lowering<'_>) {
+    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let workers = cx.worker.shared.workers;
-        let mut builder = cx.operator(name);
+        let mut builder = cx.operator(uid);
         let inputs = self.edges.iter().map(|edge| (self.connect)(workers, &mut builder, *edge)).collect();
         let outlets = self.taps.open(&mut builder);
         build(builder, inputs, outlets);
@@ -197,9 +197,9 @@ struct CopyOperator<T> {
 }
 
 impl<T: Exchange> Operator for CopyOperator<T> {
-    fn lower(&self, name: &str, cx: &mut Lowering<'_>) {
+    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let workers = cx.worker.shared.workers;
-        let mut builder = cx.operator(name);
+        let mut builder = cx.operator(uid);
         let mut input = builder.pipeline(self.edge);
         let mut outlets = self.taps.open(&mut builder);
         builder.ignore_frontiers();

@@ -7,6 +7,7 @@
 
 use std::sync::{Arc, Mutex, Weak};
 
+use serde::Serialize;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::probe;
 
@@ -73,7 +74,7 @@ pub(crate) struct InputInfo {
 }
 
 /// Which worker a record goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) enum Routing {
     /// It stays where it is.
     Forward,
@@ -102,13 +103,18 @@ pub(crate) trait Operator: Send + Sync {
         Ok(())
     }
 
-    /// Builds one worker's instance.
-    fn lower(&self, name: &str, cx: &mut Lowering<'_>);
+    /// Builds one worker's instance. Timely and the metrics know it by its uid.
+    fn lower(&self, uid: &str, cx: &mut Lowering<'_>);
 }
 
 impl NodeInfo {
     pub(crate) fn new(kind: &'static str, name: impl Into<String>) -> NodeInfo {
         NodeInfo { kind, name: name.into(), uid: None, inputs: Vec::new(), stateful: false }
+    }
+
+    /// The user's uid, or one made of the operator's number.
+    pub(crate) fn uid(&self, id: NodeId) -> String {
+        self.uid.clone().unwrap_or_else(|| format!("{}-{id}", self.kind))
     }
 
     pub(crate) fn input<E>(mut self, edge: Edge<E>, routing: Routing) -> NodeInfo {
@@ -188,11 +194,12 @@ impl Graph {
     pub(crate) fn lower(&self, scope: Scope<'_, Time>, worker: WorkerContext) {
         let operators: Vec<(String, Arc<dyn Operator>)> = {
             let inner = lock(&self.0);
-            inner.nodes.iter().map(|entry| (entry.info.name.clone(), Arc::clone(&entry.operator))).collect()
+            let entries = inner.nodes.iter().enumerate();
+            entries.map(|(id, entry)| (entry.info.uid(id), Arc::clone(&entry.operator))).collect()
         };
         let mut cx = Lowering { scope, edges: Edges::default(), worker };
-        for (name, operator) in operators {
-            operator.lower(&name, &mut cx);
+        for (uid, operator) in operators {
+            operator.lower(&uid, &mut cx);
         }
     }
 }

@@ -99,9 +99,9 @@ where
     O: Data,
     F: Fn(&K, &L, &R) -> O + Clone + Send + Sync + 'static,
 {
-    fn lower(&self, name: &str, cx: &mut Lowering<'_>) {
+    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let workers = cx.worker.shared.workers;
-        let mut builder = cx.operator(name);
+        let mut builder = cx.operator(uid);
         let route = move |record: &Input<K, L, R>| worker_of(hash64(&record.value.0), workers);
         let inputs = self.edges.map(|edge| builder.exchange(edge, route)).into();
         let outlets = self.taps.open(&mut builder);

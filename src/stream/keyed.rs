@@ -6,7 +6,6 @@ use super::combine::{Combine, Keyed, Send};
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::ordered;
 use super::rolling::Rolling;
-use super::stateless::Map;
 use super::tap::{Node, Taps};
 use super::{Aggregate, Edge, Stream};
 use crate::data::{Change, Data, Exchange, Key, Stamp, hash64, worker_of};
@@ -72,8 +71,9 @@ impl<K: Key, T: Data, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
         let graph = self.pairs.graph();
         if A::COMBINES {
             let edge = self.pairs.attach(Combine(aggregate.clone()));
-            let info =
-                NodeInfo::new("aggregate", "aggregate").input(edge, Routing::ByKey).terminal("combine");
+            let info = NodeInfo::new("aggregate", "aggregate")
+                .input(edge, Routing::ByKey)
+                .terminal("combine by key");
             rolling(graph, info, edge, Merged::<A, T>::new(aggregate))
         } else {
             let edge = self.pairs.attach(Send);
@@ -172,7 +172,7 @@ impl<K: Key, T: Data, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
     }
 
     /// Forgets that the records have keys.
-    pub fn values(self) -> Stream<T, Then<C, Map<fn((K, T)) -> T>>> {
+    pub fn values(self) -> Stream<T, impl Chain<Out = T>> {
         self.pairs.map(|(_, value)| value)
     }
 }
@@ -195,10 +195,10 @@ struct RollingOperator<K, I, A: Aggregate<I>> {
 }
 
 impl<K: Key, I: Exchange, A: Aggregate<I, Out: PartialEq>> Operator for RollingOperator<K, I, A> {
-    fn lower(&self, name: &str, cx: &mut Lowering<'_>) {
+    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let workers = cx.worker.shared.workers;
-        let late = cx.worker.shared.metrics.metric(name, "late_dropped");
-        let mut builder = cx.operator(name);
+        let late = cx.worker.shared.metrics.metric(uid, "late_dropped");
+        let mut builder = cx.operator(uid);
         let route = move |keyed: &Keyed<K, I>| worker_of(hash64(&keyed.key), workers);
         let input = builder.exchange(self.edge, route);
         let outlets = self.taps.open(&mut builder);

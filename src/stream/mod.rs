@@ -4,6 +4,7 @@ mod aggregate;
 mod chain;
 mod combine;
 mod context;
+mod explain;
 mod forward;
 mod graph;
 mod job;
@@ -17,6 +18,7 @@ mod tap;
 
 pub use aggregate::{Aggregate, Average, AverageChanges, Count, CountChanges, Fold, Reduce, Sum, SumChanges};
 pub use chain::{Chain, Collector, Ends, Origin, Step, Then};
+pub use explain::Explained;
 pub use graph::{Graph, NodeId};
 pub use job::Job;
 pub use keyed::{KeyedStream, MapValues};

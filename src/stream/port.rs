@@ -25,7 +25,6 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use timely::PartialOrder;
 use timely::communication::{Pull, Push};
 use timely::dataflow::channels::Message;
 use timely::dataflow::channels::pact::{Exchange, ParallelizationContract, Pipeline};

@@ -43,7 +43,7 @@ pub trait Gather: 'static {
 
 /// The terminal that sends each record as it is.
 #[derive(Clone, Copy)]
-pub struct Emit;
+pub(crate) struct Emit;
 
 impl<T: Data> Terminal<T> for Emit {
     type Element = Record<T>;
@@ -55,7 +55,7 @@ impl<T: Data> Terminal<T> for Emit {
 }
 
 /// Records on their way.
-pub struct Emitted<T>(Vec<Record<T>>);
+pub(crate) struct Emitted<T>(Vec<Record<T>>);
 
 impl<T: Data> Ends for Emitted<T> {
     type End = Self;

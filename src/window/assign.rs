@@ -12,7 +12,7 @@ use crate::stream::{Aggregate, BATCH, Collector, Ends, Gather, Places, Terminal}
 
 /// An accumulator on its way to the owner of its key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Paned<K, Acc> {
+pub(crate) struct Paned<K, Acc> {
     pub(super) pane: Pane,
     pub(super) key: K,
     pub(super) acc: Acc,
@@ -44,7 +44,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Terminal<(K, T)> for Assign<A> {
 }
 
 /// Accumulators by pane and key.
-pub struct Assigned<K, T, A: Aggregate<T>> {
+pub(crate) struct Assigned<K, T, A: Aggregate<T>> {
     assign: Assign<A>,
     /// The slice of the last record that was on time: most often also the next one's.
     slice: Slice,

@@ -209,10 +209,10 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for WindowOperator<K, T, A> {
         self.windows.check()
     }
 
-    fn lower(&self, name: &str, cx: &mut Lowering<'_>) {
+    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let workers = cx.worker.shared.workers;
-        cx.worker.shared.metrics.register(name, "late_dropped", &self.late);
-        let mut builder = cx.operator(name);
+        cx.worker.shared.metrics.register(uid, "late_dropped", &self.late);
+        let mut builder = cx.operator(uid);
         let route = move |paned: &Paned<K, A::Acc>| worker_of(hash64(&paned.key), workers);
         let input = builder.exchange(self.edge, route);
         let outlets = self.taps.open(&mut builder);

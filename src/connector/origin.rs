@@ -1,0 +1,212 @@
+//! The origin of a chain at a source: the chain is compiled into the loop that reads.
+//!
+//! What other operators produce is walked batch by batch; what a source reads need not become a batch first. If one consumer is
+//! attached, each record goes from the reader straight into its chain. If there are several, records are read into
+//! a small batch that each of them walks.
+
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, Weak};
+
+use super::OnMalformed;
+use super::source::{Reader, Source, Status};
+use crate::data::{Record, Visit};
+use crate::error::Result;
+use crate::stream::{
+    Chain, ChainOutlet, ChainTap, Collector, Edge, Gather, Graph, NodeId, OperatorBuilder, Origin, Outlet,
+    Terminal, WeakGraph, lock,
+};
+use crate::time::{EventTime, SplitWatermark, Stamps, Time, Watermarks};
+
+/// A source and how its records get event times.
+pub struct Timed<S: Source, F> {
+    pub(super) source: S,
+    pub(super) watermarks: Watermarks<S::Item, F>,
+    pub(super) on_malformed: OnMalformed,
+    taps: Mutex<Vec<Arc<dyn SourceTap<S, F>>>>,
+    pub(super) plan: Mutex<Plan<S::Split>>,
+}
+
+impl<S: Source, F> Timed<S, F> {
+    pub(super) fn new(
+        source: S,
+        watermarks: Watermarks<S::Item, F>,
+        on_malformed: OnMalformed,
+    ) -> Timed<S, F> {
+        let plan = Mutex::new(Plan { splits: Vec::new(), board: Arc::default() });
+        Timed { source, watermarks, on_malformed, taps: Mutex::default(), plan }
+    }
+
+    /// Gives the operator an output port for each consumer.
+    pub(super) fn outlets(&self, builder: &mut OperatorBuilder<'_, '_>) -> Vec<Box<dyn SourceOutlet<S, F>>> {
+        lock(&self.taps).iter().map(|tap| tap.open(builder)).collect()
+    }
+}
+
+/// What the main thread has prepared for the workers.
+pub(super) struct Plan<P> {
+    pub(super) splits: Vec<P>,
+    /// The watermark of each worker, for all to see.
+    pub(super) board: Arc<Vec<AtomicI64>>,
+}
+
+/// The origin of a chain at a source: the chain is compiled into the loop that reads.
+///
+/// Like [`Node`](crate::stream::Node), it does not keep the job alive.
+pub struct AtSource<S: Source, F> {
+    graph: WeakGraph,
+    id: NodeId,
+    timed: Weak<Timed<S, F>>,
+}
+
+impl<S: Source, F> Clone for AtSource<S, F> {
+    fn clone(&self) -> Self {
+        AtSource { graph: self.graph.clone(), id: self.id, timed: Weak::clone(&self.timed) }
+    }
+}
+
+impl<S: Source, F> AtSource<S, F> {
+    pub(super) fn new(graph: &Graph, id: NodeId, timed: &Arc<Timed<S, F>>) -> AtSource<S, F> {
+        AtSource { graph: graph.downgrade(), id, timed: Arc::downgrade(timed) }
+    }
+}
+
+/// Reads the event time off a record of a source.
+pub trait Timestamps<T>: Fn(&T) -> EventTime + Clone + Send + Sync + 'static {}
+impl<T, F: Fn(&T) -> EventTime + Clone + Send + Sync + 'static> Timestamps<T> for F {}
+
+impl<S: Source, F: Timestamps<S::Item>> Origin for AtSource<S, F> {
+    type Item = S::Item;
+
+    fn graph(&self) -> Graph {
+        self.graph.upgrade()
+    }
+
+    fn id(&self) -> NodeId {
+        self.id
+    }
+
+    fn attach<C, N>(chain: C, terminal: N) -> Edge<N::Element>
+    where
+        C: Chain<From = AtSource<S, F>>,
+        N: Terminal<C::Out>,
+    {
+        let timed = chain.origin().timed.upgrade();
+        let edge = chain.origin().graph().edge(&chain);
+        if let Some(timed) = timed {
+            lock(&timed.taps).push(Arc::new(ChainTap { chain, terminal, edge }));
+        }
+        edge
+    }
+}
+
+impl<S: Source, F: Timestamps<S::Item>> Chain for AtSource<S, F> {
+    type From = AtSource<S, F>;
+    type Out = S::Item;
+
+    fn origin(&self) -> &AtSource<S, F> {
+        self
+    }
+
+    fn steps(&self, _: &mut Vec<&'static str>) {}
+
+    fn collector<E: Collector<S::Item>>(self, end: E) -> impl Collector<S::Item, End = E::End> {
+        end
+    }
+}
+
+/// A tap on a source, before the operator is built.
+trait SourceTap<S: Source, F>: Send + Sync {
+    fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn SourceOutlet<S, F>>;
+}
+
+/// An outlet that can also be the body of the reading loop.
+pub(super) trait SourceOutlet<S: Source, F>: Outlet<S::Item> {
+    /// Reads records into the chain, which may be sent from `time` on; returns how many.
+    fn read(&mut self, time: Time, from: Reads<'_, S, F>, limit: usize) -> Result<(usize, Status)>;
+}
+
+/// What a piece of reading needs.
+pub(super) struct Reads<'a, S: Source, F> {
+    pub(super) reader: &'a mut S::Reader,
+    pub(super) watermark: &'a mut SplitWatermark<S::Item>,
+    pub(super) timestamp: &'a F,
+}
+
+impl<S, F, C, N> SourceTap<S, F> for ChainTap<C, N>
+where
+    S: Source,
+    F: Timestamps<S::Item>,
+    C: Chain<From = AtSource<S, F>>,
+    N: Terminal<C::Out>,
+{
+    fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn SourceOutlet<S, F>> {
+        Box::new(self.outlet(builder))
+    }
+}
+
+impl<S, F, C> SourceOutlet<S, F> for ChainOutlet<C>
+where
+    S: Source,
+    F: Timestamps<S::Item>,
+    C: Collector<S::Item, End: Gather>,
+{
+    fn read(&mut self, time: Time, from: Reads<'_, S, F>, limit: usize) -> Result<(usize, Status)> {
+        self.begin(time);
+        let Reads { reader, watermark, timestamp } = from;
+        let collector = &mut self.collector;
+        let (status, count) = match watermark.behind() {
+            Some(mut behind) => {
+                let mut stamping = Stamping { count: 0, timestamp, stamps: &mut behind, collector };
+                let status = reader.read(limit, &mut stamping)?;
+                let count = stamping.count;
+                watermark.raise(behind.current);
+                (status, count)
+            }
+            None => {
+                let mut stamping = Stamping { count: 0, timestamp, stamps: watermark, collector };
+                (reader.read(limit, &mut stamping)?, stamping.count)
+            }
+        };
+        self.relieve();
+        Ok((count, status))
+    }
+}
+
+/// The body of the reading loop: gives each record its stamp and pushes it into a chain.
+struct Stamping<'a, F, W, C> {
+    count: usize,
+    timestamp: &'a F,
+    stamps: &'a mut W,
+    collector: &'a mut C,
+}
+
+impl<T, F: Timestamps<T>, W: Stamps<T>, C: Collector<T>> Visit<T> for Stamping<'_, F, W, C> {
+    #[inline(always)]
+    fn visit(&mut self, value: T) {
+        self.count += 1;
+        let stamp = self.stamps.stamp(&value, (self.timestamp)(&value));
+        self.collector.push(value, stamp);
+    }
+}
+
+/// Reads records into a batch, and has each of several outlets walk it.
+pub(super) fn read_for_all<S: Source, F: Timestamps<S::Item>>(
+    outlets: &mut [Box<dyn SourceOutlet<S, F>>],
+    batch: &mut Vec<Record<S::Item>>,
+    time: Time,
+    from: Reads<'_, S, F>,
+    limit: usize,
+) -> Result<(usize, Status)> {
+    let Reads { reader, watermark, timestamp } = from;
+    let status = reader.read(limit, &mut |item| {
+        let stamp = watermark.stamp(&item, timestamp(&item));
+        batch.push(Record::new(item, stamp));
+    })?;
+    let count = batch.len();
+    if let Some((last, others)) = outlets.split_last_mut() {
+        others.iter_mut().for_each(|outlet| outlet.walk(time, batch, false));
+        last.walk(time, batch, true);
+    }
+    batch.clear();
+    Ok((count, status))
+}
