@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use highwater::clock::Clock;
 use highwater::config::Options;
-use highwater::connector::Source;
 use highwater::nexmark::{self, Config, File, Generator, Nexmark, Pace};
 use highwater::stream::Job;
 use highwater::{Error, ErrorKind, Result};
@@ -143,7 +142,7 @@ fn run_query(query: &Query, args: &RunArgs, input: &Input) -> Result<Outcome> {
         Some(pace) => input.source().splits(splits).paced(Arc::clone(pace)),
         None => input.source().splits(splits),
     };
-    let (job, name) = (Job::new(), source.name());
+    let job = Job::new();
     let settings = Settings { clock: clock.clone(), due, keep: args.verify, output };
     let answered = (query.add)(&job, source, settings);
     let options = Options::default()
@@ -154,11 +153,7 @@ fn run_query(query: &Query, args: &RunArgs, input: &Input) -> Result<Outcome> {
 
     let is_peak_of_query = measure::reset_peak();
     let (cpu, start) = (measure::cpu(), clock.now());
-    watch(
-        &job,
-        options,
-        &Watch { query: query.name, source: &name, clock: &clock, input, quiet: args.quiet },
-    )?;
+    watch(&job, options, &Watch { query: query.name, clock: &clock, input, quiet: args.quiet })?;
     let cpu = measure::cpu().saturating_sub(cpu);
     let peak = measure::peak();
 
@@ -170,7 +165,7 @@ fn run_query(query: &Query, args: &RunArgs, input: &Input) -> Result<Outcome> {
     Ok(Outcome {
         query: query.name,
         workers: args.workers,
-        events: job.metrics().metric(&name, "records_out").get().unsigned_abs(),
+        events: events_read(&job),
         wall: tally.end.saturating_sub(start),
         cpu,
         peak,
@@ -183,10 +178,14 @@ fn run_query(query: &Query, args: &RunArgs, input: &Input) -> Result<Outcome> {
     })
 }
 
+/// The events that the job's one source has read.
+fn events_read(job: &Job) -> u64 {
+    job.metrics().sum("records_out").unsigned_abs()
+}
+
 /// What is watched while a job runs.
 struct Watch<'a> {
     query: &'a str,
-    source: &'a str,
     clock: &'a Clock,
     input: &'a Input,
     quiet: bool,
@@ -194,8 +193,6 @@ struct Watch<'a> {
 
 /// Runs a job, draws the progress line, and stops the job if the user asks for it.
 fn watch(job: &Job, options: Options, watch: &Watch<'_>) -> Result<()> {
-    let read = job.metrics().metric(watch.source, "records_out");
-    let watermark = job.metrics().metric(watch.source, "watermark");
     let mut progress = Progress::new(watch.quiet);
     let running = job.start(options)?;
     let mut look = LOOK.0;
@@ -205,10 +202,10 @@ fn watch(job: &Job, options: Options, watch: &Watch<'_>) -> Result<()> {
         if is_interrupted() {
             running.stop();
         }
-        let (now, count) = (watch.clock.now(), read.get().unsigned_abs());
+        let (now, count) = (watch.clock.now(), events_read(job));
         progress.draw(now, count, |rate| {
             let events = progress::counted(watch.query, count, watch.input.events, rate);
-            let watermark = progress::watermark(watermark.get());
+            let watermark = progress::watermark(job.metrics().sum("watermark"));
             let (epoch, elapsed) = (running.open_epoch(), now.as_secs_f64());
             format!("{events}  watermark {watermark}  epoch {epoch}  {elapsed:.1} s")
         });
