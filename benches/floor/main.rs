@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let (path, events, workers) = (Path::new(path), events.parse::<u64>()?, workers.parse::<usize>()?);
     if !path.exists() {
-        nexmark::write(path, Config::default(), 0..events, &mut |_| ())?;
+        nexmark::write(path, Config::default(), 0..events, &mut |_| Ok(()))?;
     }
     let file: &'static File = Box::leak(Box::new(File::open(path)?));
     // Also brings all of it into memory and into the page tables, which else the first query would pay for.

@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let only_engine = std::env::var_os("ONLY_ENGINE").is_some();
     let wanted = &args[args.len().min(3)..];
     if !path.exists() {
-        nexmark::write(path, Config::default(), 0..events, &mut |_| ())?;
+        nexmark::write(path, Config::default(), 0..events, &mut |_| Ok(()))?;
     }
     let file: &'static File = Box::leak(Box::new(File::open(path)?));
     // Also brings all of it into memory and into the page tables, which else the first query would pay for.

@@ -13,6 +13,6 @@ pub(crate) use hash::worker_of;
 pub use hash::{Hash64, hash64};
 #[cfg(feature = "nexmark")]
 pub(crate) use map::map;
-pub use record::{Data, Exchange, Key, Record, Stamp};
+pub use record::{Data, EventTime, Exchange, Key, Record, Stamp};
 pub use text::Text;
 pub use visit::Visit;

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::time::EventTime;
+/// Milliseconds of event time, by convention since 1970-01-01 UTC; negative values lie before it.
+pub type EventTime = i64;
 
 /// What can flow between operators of one worker.
 pub trait Data: Clone + Send + Sync + 'static {}

@@ -43,7 +43,8 @@ const ENTRY: usize = 24;
 const TRAILER: usize = 32;
 const CONFIG_WORDS: usize = 12;
 
-/// Generates the events with these numbers into a file, on all processors, and reports how many are written.
+/// Generates the events with these numbers into a file, on all processors, and reports how many are written. If
+/// `progress` fails, writing ends with its error.
 ///
 /// The file appears under its name when it is complete; until then it has a temporary name in the same
 /// folder. It is not forced to the disk, because it can be made again.
@@ -51,7 +52,7 @@ pub fn write(
     path: &Path,
     config: Config,
     events: Range<u64>,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(u64) -> io::Result<()>,
 ) -> io::Result<()> {
     let name = path.file_name().ok_or_else(|| invalid(path, "is not the name of a file"))?;
     let mut temporary = PathBuf::from(path);
@@ -68,7 +69,7 @@ fn write_all(
     path: &Path,
     config: Config,
     events: Range<u64>,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(u64) -> io::Result<()>,
 ) -> io::Result<()> {
     let generator = Generator::new(config);
     let count = events.end.saturating_sub(events.start);
@@ -96,7 +97,7 @@ fn write_all(
             out.write_all(&encoded.numbers)?;
             out.write_all(&encoded.strings)?;
             offset += (encoded.numbers.len() + encoded.strings.len()) as u64;
-            progress(count.min((block + 1) * BLOCK));
+            progress(count.min((block + 1) * BLOCK))?;
         }
         Ok(())
     });

@@ -14,7 +14,7 @@ impl Folder {
 
     fn file(&self, events: Range<u64>) -> PathBuf {
         let path = self.0.join("events");
-        write(&path, Config::default(), events, &mut |_| ()).unwrap();
+        write(&path, Config::default(), events, &mut |_| Ok(())).unwrap();
         path
     }
 }
@@ -47,7 +47,11 @@ fn events_are_read_as_they_were_generated() {
     let mut reported = Vec::new();
     let path = folder.0.join("events");
     let config = Config { rate: 123, base_time: -5, ..Config::default() };
-    write(&path, config.clone(), 100..20_000, &mut |written| reported.push(written)).unwrap();
+    write(&path, config.clone(), 100..20_000, &mut |written| {
+        reported.push(written);
+        Ok(())
+    })
+    .unwrap();
     assert_eq!(reported, [4096, 8192, 12288, 16384, 19900]);
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "no temporary file is left");
 
@@ -82,7 +86,7 @@ fn a_file_may_be_empty() {
 fn strings_beyond_the_format_are_refused() {
     let folder = Folder::new("long");
     let config = Config { avg_bid_byte_size: 100_000, ..Config::default() };
-    let error = write(&folder.0.join("events"), config, 0..100, &mut |_| ()).unwrap_err();
+    let error = write(&folder.0.join("events"), config, 0..100, &mut |_| Ok(())).unwrap_err();
     assert!(error.to_string().contains("64 KiB"));
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0);
 }

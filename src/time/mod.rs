@@ -34,6 +34,8 @@ pub(crate) use frontier::Progress;
 pub(crate) use watermark::{SplitWatermark, Stamps};
 pub use watermark::{Strategy, WatermarkGenerator, Watermarks};
 
+pub use crate::data::EventTime;
+
 use std::fmt;
 
 use differential_dataflow::lattice::Lattice;
@@ -41,9 +43,6 @@ use serde::{Deserialize, Serialize};
 use timely::PartialOrder;
 use timely::progress::Timestamp;
 use timely::progress::timestamp::{PathSummary, Refines};
-
-/// Milliseconds of event time, by convention since 1970-01-01 UTC; negative values lie before it.
-pub type EventTime = i64;
 
 /// The timestamp of the dataflow: an epoch and an event time, under the product order.
 ///

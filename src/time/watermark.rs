@@ -252,7 +252,7 @@ mod tests {
         impl WatermarkGenerator<i64> for EverySecond {
             fn on_record(&mut self, _: &i64, timestamp: EventTime) -> Option<EventTime> {
                 self.0 += 1;
-                (self.0 % 2 == 0).then_some(timestamp)
+                self.0.is_multiple_of(2).then_some(timestamp)
             }
         }
         let custom = Watermarks::custom(|t: &i64| *t, || EverySecond(0)).strategy;

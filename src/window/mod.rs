@@ -11,7 +11,7 @@
 //! overlap there; a window's result merges its slices.
 //!
 //! A record can be late for some of the windows it falls into and not for others. So what is kept is not quite
-//! the slice but the [`Pane`]: the first and the last of the windows that a record counts for. All records of a slice that are on
+//! the slice but the `Pane`: the first and the last of the windows that a record counts for. All records of a slice that are on
 //! time share a pane.
 //!
 //! # Lateness

@@ -5,6 +5,7 @@
 
 mod closed_epochs;
 mod determinism;
+mod errors;
 mod files;
 mod flow;
 mod nexmark;

@@ -1,0 +1,275 @@
+//! The sink of the program: counts the rows of an answer, writes and keeps them if asked to, and measures how late they are.
+//!
+//! # Latency of a result
+//!
+//! In an open loop each event has a time at which it is due. The latency of a row is counted from when the event that lets
+//! it appear was due to when the row arrives here. Which event that is follows from the row's event time `t`: for a row of a
+//! window it is the first event after the last moment of the window, at `t + 1`; for any other it is the first event at `t`. Event
+//! times are rounded to milliseconds, so the first event at `t` is the first one from half a millisecond before.
+//! (Beyond some ten million events the generator computes times in steps of a millisecond or more; the event
+//! found may then be off by as much.) Windows that end after the last event appear because the stream ends, and
+//! do not count; neither do those that a job closes because it is interrupted.
+
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use highwater::Result;
+use highwater::clock::Clock;
+use highwater::connector::{Sink, Writer};
+use highwater::data::{Change, Data, Diff, Record, consolidate};
+use highwater::nexmark::{Config, Pace, latencies};
+use highwater::time::EventTime;
+use serde::Serialize;
+
+use super::output::{Lines, Output};
+use super::query::Events;
+
+/// How the items of a stream speak of rows.
+pub(crate) trait Form<I>: Send + Sync + 'static {
+    /// A row of the answer.
+    type Row: Ord + std::fmt::Debug + 'static;
+    /// True if rows can go again.
+    const CHANGES: bool;
+    /// How many rows more an item makes.
+    fn diff(item: &I) -> Diff;
+    /// The row that it speaks of, as a change.
+    fn change(item: I) -> Change<Self::Row>;
+    /// Writes it as CSV.
+    fn write_csv(item: &I, out: &mut csv::Writer<Vec<u8>>) -> csv::Result<()>;
+}
+
+/// Items are rows.
+pub(crate) struct Plain;
+
+impl<T: Serialize + Ord + std::fmt::Debug + 'static> Form<T> for Plain {
+    type Row = T;
+    const CHANGES: bool = false;
+
+    #[inline]
+    fn diff(_: &T) -> Diff {
+        1
+    }
+
+    fn change(item: T) -> Change<T> {
+        Change::insert(item)
+    }
+
+    fn write_csv(item: &T, out: &mut csv::Writer<Vec<u8>>) -> csv::Result<()> {
+        out.serialize(item)
+    }
+}
+
+/// Items are changes of rows.
+pub(crate) struct Changing;
+
+/// The last column of a change in CSV.
+#[derive(Serialize)]
+struct DiffColumn {
+    diff: Diff,
+}
+
+impl<T: Serialize + Ord + std::fmt::Debug + 'static> Form<Change<T>> for Changing {
+    type Row = T;
+    const CHANGES: bool = true;
+
+    #[inline]
+    fn diff(item: &Change<T>) -> Diff {
+        item.diff
+    }
+
+    fn change(item: Change<T>) -> Change<T> {
+        item
+    }
+
+    fn write_csv(item: &Change<T>, out: &mut csv::Writer<Vec<u8>>) -> csv::Result<()> {
+        out.serialize((&item.record, DiffColumn { diff: item.diff }))
+    }
+}
+
+/// When the events that let rows appear were due.
+#[derive(Clone)]
+pub(crate) struct Due {
+    pub(crate) pace: Arc<Pace>,
+    pub(crate) config: Config,
+    /// The number of the first event, and how many there are.
+    pub(crate) first: u64,
+    pub(crate) events: u64,
+    pub(crate) is_windowed: bool,
+}
+
+impl Due {
+    /// When the event was due that let a row of this time appear.
+    fn of(&self, timestamp: EventTime) -> Option<Duration> {
+        let time = timestamp.checked_add(i64::from(self.is_windowed))?;
+        let millis = time.checked_sub(self.config.base_time)? as f64;
+        let number = ((millis - 0.5) * self.config.rate as f64 / 1000.0).ceil().max(0.0) as u64;
+        let number = number.saturating_sub(self.first);
+        if number < self.events { self.pace.due(number) } else { None }
+    }
+}
+
+/// What to do with an answer besides counting it.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) clock: Clock,
+    pub(crate) due: Option<Due>,
+    /// True if rows are kept, to be compared.
+    pub(crate) keep: bool,
+    pub(crate) output: Option<Arc<Output>>,
+}
+
+/// What is known of an answer when the job has run.
+pub(crate) struct Tally {
+    /// Rows that are there.
+    pub(crate) rows: Diff,
+    /// Changes, if rows could go again.
+    pub(crate) changes: Option<u64>,
+    /// When the last worker knew that all was there.
+    pub(crate) end: Duration,
+    /// In nanoseconds, for each row.
+    pub(crate) latency: Histogram<u64>,
+}
+
+/// The answer to a query, when its job has run.
+pub(crate) trait Answered {
+    /// What was counted.
+    fn tally(&self) -> Tally;
+    /// Compares the rows with a recomputation; says how they differ.
+    fn verify(&self, events: Events) -> Result<(), String>;
+}
+
+/// The sink.
+pub(crate) struct Answers<I, F> {
+    settings: Settings,
+    total: Total<I>,
+    form: PhantomData<fn() -> F>,
+}
+
+type Total<I> = Arc<Mutex<Part<I>>>;
+
+/// What one worker, or all of them, have counted.
+struct Part<I> {
+    items: u64,
+    rows: Diff,
+    end: Duration,
+    latency: Histogram<u64>,
+    kept: Vec<I>,
+}
+
+impl<I> Part<I> {
+    fn new() -> Part<I> {
+        Part { items: 0, rows: 0, end: Duration::ZERO, latency: latencies(), kept: Vec::new() }
+    }
+}
+
+impl<I, F> Answers<I, F> {
+    pub(crate) fn new(settings: Settings) -> Answers<I, F> {
+        Answers { settings, total: Arc::new(Mutex::new(Part::new())), form: PhantomData }
+    }
+}
+
+fn lock<I>(total: &Total<I>) -> MutexGuard<'_, Part<I>> {
+    total.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An answer, with the recomputation that it can be compared with.
+pub(crate) struct Checked<I, F: Form<I>> {
+    pub(crate) answers: Arc<Answers<I, F>>,
+    pub(crate) oracle: fn(Events) -> Vec<F::Row>,
+}
+
+impl<I: Data, F: Form<I>> Answered for Checked<I, F> {
+    fn tally(&self) -> Tally {
+        let total = lock(&self.answers.total);
+        let changes = F::CHANGES.then_some(total.items);
+        Tally { rows: total.rows, changes, end: total.end, latency: total.latency.clone() }
+    }
+
+    fn verify(&self, events: Events) -> Result<(), String> {
+        let kept = std::mem::take(&mut lock(&self.answers.total).kept);
+        let ours = consolidate(kept.into_iter().map(F::change));
+        let expected = consolidate((self.oracle)(events).into_iter().map(Change::insert));
+        let differs = ours.iter().zip(&expected).position(|(one, other)| one != other);
+        let shorter = ours.len().min(expected.len());
+        let Some(at) = differs.or((ours.len() != expected.len()).then_some(shorter)) else { return Ok(()) };
+        Err(format!(
+            "{} different rows and {} of the recomputation; where they part it is {:?} and {:?}",
+            ours.len(),
+            expected.len(),
+            ours.get(at),
+            expected.get(at)
+        ))
+    }
+}
+
+impl<I: Data + Serialize, F: Form<I>> Sink<I> for Answers<I, F> {
+    type Writer = Answering<I, F>;
+
+    fn name(&self) -> String {
+        "answer".to_owned()
+    }
+
+    fn open(&self, _: usize, _: usize) -> Result<Answering<I, F>> {
+        let lines = self.settings.output.clone().map(Lines::new);
+        let (settings, total) = (self.settings.clone(), Arc::clone(&self.total));
+        Ok(Answering { settings, lines, part: Part::new(), total, form: PhantomData })
+    }
+}
+
+/// Takes the rows of one worker.
+pub(crate) struct Answering<I, F> {
+    settings: Settings,
+    lines: Option<Lines>,
+    part: Part<I>,
+    total: Total<I>,
+    form: PhantomData<fn() -> F>,
+}
+
+impl<I: Data + Serialize, F: Form<I>> Writer<I> for Answering<I, F> {
+    type Prepared = ();
+    const IN_ORDER: bool = false;
+
+    fn write(&mut self, _: u64, batch: &mut Vec<Record<I>>) -> Result<()> {
+        self.part.items += batch.len() as u64;
+        self.part.rows += batch.iter().map(|record| F::diff(&record.value)).sum::<Diff>();
+        if let Some(due) = &self.settings.due {
+            let now = self.settings.clock.now();
+            let at = batch.iter().filter_map(|record| due.of(record.stamp.timestamp));
+            // What is due only later did not let the row appear: the end of the stream did.
+            for at in at.filter(|at| *at <= now) {
+                self.part.latency.saturating_record(now.saturating_sub(at).as_nanos() as u64);
+            }
+        }
+        if let Some(lines) = &mut self.lines {
+            batch.iter().try_for_each(|record| lines.write::<I, F>(&record.value))?;
+        }
+        if self.settings.keep {
+            self.part.kept.extend(batch.drain(..).map(|record| record.value));
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, _: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn commit(&mut self, _: u64, (): ()) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        if let Some(lines) = &mut self.lines {
+            lines.flush()?;
+        }
+        let mut total = lock(&self.total);
+        total.items += self.part.items;
+        total.rows += self.part.rows;
+        total.end = total.end.max(self.settings.clock.now());
+        total.kept.append(&mut self.part.kept);
+        // Both histograms have the same bounds, so one fits into the other.
+        let _ = total.latency.add(&self.part.latency);
+        Ok(())
+    }
+}

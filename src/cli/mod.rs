@@ -1,0 +1,64 @@
+//! The command line: what is asked for, done, and told.
+//!
+//! `usage` says what can be asked for, `nexmark` does it with the sink in `answer`, and `report` tells of it.
+
+mod amount;
+mod answer;
+mod measure;
+mod nexmark;
+mod output;
+mod progress;
+mod query;
+mod report;
+mod signal;
+mod usage;
+
+pub(crate) use usage::Cli;
+
+use std::error::Error as _;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use highwater::{Error, Result};
+use usage::{Command, NexmarkCommand};
+
+/// Does what the command line asks for, and gives the exit code.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let done = signal::listen().and_then(|()| match cli.command {
+        Command::Nexmark(args) => match args.command {
+            Some(NexmarkCommand::Generate(generate)) => nexmark::generate(&generate),
+            None => nexmark::run(&args.run),
+        },
+    });
+    match done {
+        Ok(code) => code.into(),
+        Err(error) => {
+            complain(&error);
+            error.exit_code().into()
+        }
+    }
+}
+
+/// Tells of an error and of what caused it.
+fn complain(error: &Error) {
+    let mut text = format!("error: {error}\n");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!("  because: {error}\n"));
+        cause = error.source();
+    }
+    warn(&text);
+}
+
+/// Writes to the standard error.
+fn warn(text: &str) {
+    // If that fails, there is nobody left to tell.
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// Writes to the standard output.
+fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| Error::io("cannot write to the standard output", error))
+}

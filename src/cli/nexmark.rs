@@ -1,0 +1,241 @@
+//! `highwater nexmark`: runs queries, and writes events to files.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use highwater::clock::Clock;
+use highwater::config::Options;
+use highwater::nexmark::{self, Config, File, Generator, Nexmark, Pace};
+use highwater::stream::Job;
+use highwater::{Error, ErrorKind, Result};
+
+use super::answer::{Due, Settings};
+use super::output::Output;
+use super::progress::{self, Progress};
+use super::query::{Events, QUERIES, Query};
+use super::report::{Latency, Outcome, Report};
+use super::signal::{INTERRUPTED_CODE, is_interrupted};
+use super::usage::{GenerateArgs, RunArgs};
+use super::{measure, print, warn};
+
+/// Events if none are asked for and there is no file.
+const EVENTS: u64 = 10_000_000;
+
+/// Events beyond which a comparison takes a lot of memory and patience.
+const MANY_TO_VERIFY: u64 = 5_000_000;
+
+/// The exit code if rows are not those of the recomputation.
+const DIFFERENT_CODE: u8 = 1;
+
+/// How often the main thread looks after the job: soon at first, since a job may be short.
+const LOOK: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(20));
+
+/// Runs one query or all, and gives the exit code.
+pub(crate) fn run(args: &RunArgs) -> Result<u8> {
+    let asked = args.query.as_deref().ok_or_else(|| {
+        Error::config(
+            "which query? Name one, as in `highwater nexmark q5`; `highwater nexmark --help` lists them",
+        )
+    })?;
+    if asked == "all" && args.output.is_some() {
+        return Err(Error::config("--output takes the rows of one query: name one instead of `all`"));
+    }
+    let input = Input::open(args)?;
+    if args.verify && input.events > MANY_TO_VERIFY && !args.quiet {
+        warn("note: --verify keeps all events and rows in memory; --events 2M would do\n");
+    }
+    let mut report = Report::new(args.json, args.quiet);
+    let mut code = 0;
+    for query in QUERIES.iter().filter(|query| asked == "all" || asked == query.name) {
+        let outcome = run_query(query, args, &input)?;
+        if let Some(Err(difference)) = &outcome.verified {
+            warn(&format!("error: {} gives other rows than the recomputation: {difference}\n", query.name));
+            code = DIFFERENT_CODE;
+        }
+        print(&report.row(&outcome))?;
+        if outcome.is_interrupted {
+            code = INTERRUPTED_CODE;
+            break;
+        }
+    }
+    print(&report.end(args.input.is_none()))?;
+    Ok(code)
+}
+
+/// Where the events come from.
+struct Input {
+    file: Option<File>,
+    config: Config,
+    /// The number of the first event.
+    first: u64,
+    events: u64,
+}
+
+impl Input {
+    fn open(args: &RunArgs) -> Result<Input> {
+        let Some(path) = &args.input else {
+            let events = args.events.unwrap_or(EVENTS);
+            return Ok(Input { file: None, config: Config::default(), first: 0, events });
+        };
+        let file = File::open(path).map_err(|error| cannot_read(path, error))?;
+        // This also brings the file into memory, which else the first query would be charged for.
+        file.verify().map_err(|error| cannot_read(path, error))?;
+        let events = args.events.unwrap_or(file.len());
+        if events > file.len() {
+            return Err(Error::config(format!(
+                "{} has {} events, which is less than --events: leave that out, or write a larger file",
+                path.display(),
+                file.len()
+            )));
+        }
+        Ok(Input { config: file.config().clone(), first: file.first(), events, file: Some(file) })
+    }
+
+    fn source(&self) -> Nexmark {
+        match &self.file {
+            Some(file) => Nexmark::file(file.clone(), self.events),
+            None => Nexmark::generate(self.config.clone(), self.events),
+        }
+    }
+
+    fn events(&self) -> Events {
+        match &self.file {
+            Some(file) => {
+                let mut cursor = file.cursor();
+                Box::new(std::iter::from_fn(move || cursor.next()).take(self.events as usize))
+            }
+            None => {
+                let generator = Generator::new(self.config.clone());
+                Box::new((0..self.events).map(move |number| generator.event(number)))
+            }
+        }
+    }
+}
+
+fn cannot_read(path: &Path, error: io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::InvalidData => ErrorKind::Data,
+        _ => ErrorKind::Io,
+    };
+    let path = path.display();
+    let message =
+        format!("cannot read events from {path}. `highwater nexmark generate {path}` writes such a file");
+    Error::new(kind, message).because(error)
+}
+
+fn run_query(query: &Query, args: &RunArgs, input: &Input) -> Result<Outcome> {
+    let clock = Clock::system();
+    let pace = args.rate.map(|rate| Arc::new(Pace::new(rate, clock.clone())));
+    let due = pace.clone().map(|pace| Due {
+        pace,
+        config: input.config.clone(),
+        first: input.first,
+        events: input.events,
+        is_windowed: query.is_windowed,
+    });
+    let output = args.output.as_deref().map(Output::create).transpose()?.map(Arc::new);
+    let splits = args.splits.map_or(args.workers, |splits| splits.get());
+    let source = match &pace {
+        Some(pace) => input.source().splits(splits).paced(Arc::clone(pace)),
+        None => input.source().splits(splits),
+    };
+    let job = Job::new();
+    let settings = Settings { clock: clock.clone(), due, keep: args.verify, output };
+    let answered = (query.add)(&job, source, settings);
+    let options = Options::default()
+        .workers(args.workers)
+        .epochs(args.epoch)
+        .max_epochs_in_flight(args.max_epochs_in_flight)
+        .clock(clock.clone());
+
+    let is_peak_of_query = measure::reset_peak();
+    let (cpu, start) = (measure::cpu(), clock.now());
+    watch(&job, options, &Watch { query: query.name, clock: &clock, input, quiet: args.quiet })?;
+    let cpu = measure::cpu().saturating_sub(cpu);
+    let peak = measure::peak();
+
+    let tally = answered.tally();
+    let is_interrupted = is_interrupted();
+    let verified = (args.verify && !is_interrupted).then(|| answered.verify(input.events()));
+    let latency =
+        pace.map(|pace| Latency { rate: pace.rate(), result: tally.latency, epoch: pace.completion() });
+    Ok(Outcome {
+        query: query.name,
+        workers: args.workers,
+        events: events_read(&job),
+        wall: tally.end.saturating_sub(start),
+        cpu,
+        peak,
+        is_peak_of_query,
+        rows: tally.rows,
+        changes: tally.changes,
+        latency,
+        is_interrupted,
+        verified,
+    })
+}
+
+/// The events that the job's one source has read.
+fn events_read(job: &Job) -> u64 {
+    job.metrics().sum("records_out").unsigned_abs()
+}
+
+/// What is watched while a job runs.
+struct Watch<'a> {
+    query: &'a str,
+    clock: &'a Clock,
+    input: &'a Input,
+    quiet: bool,
+}
+
+/// Runs a job, draws the progress line, and stops the job if the user asks for it.
+fn watch(job: &Job, options: Options, watch: &Watch<'_>) -> Result<()> {
+    let mut progress = Progress::new(watch.quiet);
+    let running = job.start(options)?;
+    let mut look = LOOK.0;
+    while !running.is_finished() {
+        thread::sleep(look);
+        look = (look * 2).min(LOOK.1);
+        if is_interrupted() {
+            running.stop();
+        }
+        let (now, count) = (watch.clock.now(), events_read(job));
+        progress.draw(now, count, |rate| {
+            let events = progress::counted(watch.query, count, watch.input.events, rate);
+            let watermark = progress::watermark(job.metrics().sum("watermark"));
+            let (epoch, elapsed) = (running.open_epoch(), now.as_secs_f64());
+            format!("{events}  watermark {watermark}  epoch {epoch}  {elapsed:.1} s")
+        });
+    }
+    progress.clear();
+    running.join().map(drop)
+}
+
+/// Writes a file of events, and gives the exit code.
+pub(crate) fn generate(args: &GenerateArgs) -> Result<u8> {
+    let clock = Clock::system();
+    let mut progress = Progress::new(args.quiet);
+    let written = nexmark::write(&args.file, Config::default(), 0..args.events, &mut |count| {
+        progress.draw(clock.now(), count, |rate| progress::counted("generate", count, args.events, rate));
+        if is_interrupted() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+    });
+    progress.clear();
+    match written {
+        Ok(()) => {
+            let (events, path) = (super::amount::whole(args.events.cast_signed()), args.file.display());
+            let seconds = clock.now().as_secs_f64();
+            if !args.quiet {
+                print(&format!("{path}: {events} events in {seconds:.1} s\n"))?;
+            }
+            Ok(0)
+        }
+        Err(_) if is_interrupted() => {
+            warn("interrupted: no file was written\n");
+            Ok(INTERRUPTED_CODE)
+        }
+        Err(error) => Err(Error::io(format!("cannot write events to {}", args.file.display()), error)),
+    }
+}

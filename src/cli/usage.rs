@@ -1,0 +1,147 @@
+//! What can be asked for on the command line, with the manual.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Args, Parser, Subcommand};
+use highwater::time::Epochs;
+
+use super::amount;
+use super::query::QUERIES;
+
+/// Streams with event time and keyed state, on timely dataflow.
+#[derive(Debug, Parser)]
+#[command(version, about, after_long_help = EXAMPLES, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the queries of the Nexmark benchmark and measure them.
+    ///
+    /// Nexmark is an online auction as a stream of persons, auctions and bids, and a set of queries over it. The events and their
+    /// order are those of the public Nexmark suite, at 10,000 events per second of event time.
+    #[command(after_long_help = NEXMARK)]
+    Nexmark(NexmarkArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub(crate) struct NexmarkArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<NexmarkCommand>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NexmarkCommand {
+    /// Write events to a file, to be read with --input.
+    ///
+    /// The file appears when it is complete. A million events take about 200 MB. The same events are written each time.
+    Generate(GenerateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// The file to write.
+    pub(crate) file: PathBuf,
+    /// How many events; k, M and G stand for thousands, millions and billions.
+    #[arg(long, value_name = "COUNT", default_value = "10M", value_parser = amount::count)]
+    pub(crate) events: u64,
+    /// Show no progress line.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The query, or all of them one after the other.
+    #[arg(value_parser = queries())]
+    pub(crate) query: Option<String>,
+    /// How many events; k, M and G stand for thousands, millions and billions. [default: all of the file, or 10M]
+    #[arg(long, value_name = "COUNT", value_parser = amount::count)]
+    pub(crate) events: Option<u64>,
+    /// How many worker threads.
+    #[arg(long, short, value_name = "COUNT", default_value_t = 1)]
+    pub(crate) workers: usize,
+    /// Read the events from this file, which `highwater nexmark generate` has written. [default: generate them on the way]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// When an epoch ends: after a time (10ms, 1s), after a number of records (100000records), or as soon as the last one is
+    /// complete (done).
+    #[arg(long, value_name = "WHEN", default_value = "10ms", value_parser = amount::epochs)]
+    pub(crate) epoch: Epochs,
+    /// Give the events at so many per second, whether or not the job keeps up, and measure latency. [default: as fast as possible]
+    #[arg(long, value_name = "EVENTS/S", value_parser = amount::rate)]
+    pub(crate) rate: Option<f64>,
+    /// Write the rows of the result to this file: as CSV if its name ends in .csv, otherwise as JSON lines.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print one JSON object for each query, and nothing else, to the standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How many splits the events are dealt to. [default: one for each worker]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) splits: Option<std::num::NonZeroUsize>,
+    /// Compare the rows with those of a slow and plain recomputation. All rows and events are kept in memory for that, so it is for
+    /// up to some millions of events.
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// How many epochs a source may run ahead of the sinks.
+    #[arg(long, value_name = "COUNT", default_value_t = 4)]
+    pub(crate) max_epochs_in_flight: usize,
+    /// Show no progress line and no notes.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+fn queries() -> PossibleValuesParser {
+    let queries = QUERIES.iter().map(|query| PossibleValue::new(query.name).help(query.about));
+    PossibleValuesParser::new(
+        queries.chain([PossibleValue::new("all").help("all of them, one after the other")]),
+    )
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  highwater nexmark q5 --events 10M --workers 2
+  highwater nexmark generate events.nex --events 10M
+  highwater nexmark all --input events.nex --workers 2
+  highwater nexmark --help
+
+Exit codes: 0 done; 1 --verify found other rows; 2 or 64 a wrong argument; 65 a damaged file; 70 a fault in the program; \
+74 a file that cannot be read or written; 130 interrupted.";
+
+const NEXMARK: &str = "\
+Examples:
+  Measure one query, with the events generated on the way:
+    highwater nexmark q5 --events 10M --workers 2
+  Measure all queries as such. Generating an event costs more than most queries, so write them to a file first:
+    highwater nexmark generate events.nex --events 10M
+    highwater nexmark all --input events.nex --workers 2
+  See what comes out, and whether it is right:
+    highwater nexmark q4 --events 200k --output averages.csv --verify
+  Measure latency at a million events per second, for other programs to read:
+    highwater nexmark q5 --input events.nex --rate 1M --json
+
+What is measured:
+  events/s        events read, by wall-clock time from the start of the job to the last worker's knowing that all results are out.
+  events/CPU-s    events read, by the processor time of all threads of the process in that time.
+  memory          the most that the process had since the query began, without pages of files. Where the kernel does not let
+                  the peak begin anew, it is the peak of the whole process, and a note says so.
+  rows, changes   rows of the result. The results of q4 and q6 are corrected as events come: then these are the rows that are
+                  there after all changes, and the number of changes.
+
+Latency, with --rate:
+  Event n is due n / rate seconds after the first. An event that is read late counts from when it was due, so a
+  stall is not excused for the events that came in it.
+  result          from when an event was due to the arrival of its result at the sink, once for each row. The event is found by the
+                  time t of the row: it is the first event at or after t, or, where rows are of windows (q5, q7, q8), the first one
+                  after the window's last moment, which completes it. The last windows, which end with the stream and not by an
+                  event, do not count.
+  epoch           from when each event was due to when the epoch it was read in is known to be complete.
+
+Ctrl-C stops reading, completes what was read and reports on that; a second one ends the program at once.";

@@ -1,0 +1,16 @@
+//! The `highwater` program: runs the Nexmark queries and tells how that went.
+//!
+//! It uses the library as any user would, through what is public. `highwater --help` is its manual.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run(cli::Cli::parse())
+}
