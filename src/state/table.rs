@@ -3,6 +3,7 @@
 use std::hash::Hash;
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::data::hash64;
 
@@ -43,13 +44,22 @@ impl<K: Hash + Eq, V> Table<K, V> {
         insert: impl FnOnce(I) -> V,
         update: impl FnOnce(&mut V, I),
     ) -> Slot {
-        let hash = hash64(&key);
-        match self.find(hash, &key) {
-            Some(slot) => {
-                update(&mut self.get_mut(slot).1, input);
-                slot
+        let Table { index, entries, free } = self;
+        let holds = |slot: &u32| matches!(&entries[*slot as usize], Some((k, _)) if *k == key);
+        match index.entry(hash64(&key), holds, |slot| rehash(entries, *slot)) {
+            Entry::Occupied(found) => {
+                let slot = *found.get();
+                if let Some((_, value)) = &mut entries[slot as usize] {
+                    update(value, input);
+                }
+                Slot(slot)
             }
-            None => self.insert(hash, key, insert(input)),
+            Entry::Vacant(vacant) => {
+                let slot = free.pop().unwrap_or(entries.len() as u32);
+                vacant.insert(slot);
+                place(entries, slot, (key, insert(input)));
+                Slot(slot)
+            }
         }
     }
 
@@ -63,21 +73,10 @@ impl<K: Hash + Eq, V> Table<K, V> {
 
     /// Adds an entry for a key that has none.
     pub(crate) fn insert(&mut self, hash: u64, key: K, value: V) -> Slot {
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.entries[slot as usize] = Some((key, value));
-                slot
-            }
-            None => {
-                self.entries.push(Some((key, value)));
-                (self.entries.len() - 1) as u32
-            }
-        };
-        let entries = &self.entries;
-        self.index.insert_unique(hash, slot, |slot| match &entries[*slot as usize] {
-            Some((key, _)) => hash64(key),
-            None => 0,
-        });
+        let Table { index, entries, free } = self;
+        let slot = free.pop().unwrap_or(entries.len() as u32);
+        place(entries, slot, (key, value));
+        index.insert_unique(hash, slot, |slot| rehash(entries, *slot));
         Slot(slot)
     }
 
@@ -123,6 +122,23 @@ impl<K: Hash + Eq, V> Table<K, V> {
     /// The entries, in no particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(K, V)> {
         self.entries.iter().flatten()
+    }
+}
+
+/// Puts an entry into a slot that is vacant, or the next.
+#[inline]
+fn place<E>(entries: &mut Vec<Option<E>>, slot: u32, entry: E) {
+    match entries.get_mut(slot as usize) {
+        Some(vacant) => *vacant = Some(entry),
+        None => entries.push(Some(entry)),
+    }
+}
+
+/// The hash of the key in a slot, for an index that grows.
+fn rehash<K: Hash, V>(entries: &[Option<(K, V)>], slot: u32) -> u64 {
+    match &entries[slot as usize] {
+        Some((key, _)) => hash64(key),
+        None => unreachable!("the index knows slot {slot}, which is vacant"),
     }
 }
 

@@ -62,8 +62,11 @@ pub trait Aggregate<T>: Clone + Send + Sync + 'static {
         false
     }
 
-    /// The event time from which on no value can change the result. Once the watermark reaches it, the key is forgotten, and its last
-    /// result stands; values whose split had reached it are dropped as late. An aggregate that expires must not [combine](Self::COMBINES).
+    /// The event time at and after which no value can change the result.
+    ///
+    /// Once the watermark reaches it, the key is forgotten and its last result stands. A value from before it whose split had promised
+    /// not to fall behind it is late: it is dropped and counted, whether or not the key is forgotten yet. An aggregate that
+    /// expires must not [combine](Self::COMBINES).
     fn expires(&self, _acc: &Self::Acc) -> Option<EventTime> {
         None
     }

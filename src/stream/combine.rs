@@ -84,27 +84,22 @@ impl<G: PartialEq, K: Key, V> Places<G, K, V> {
         Places { places: (0..places).map(|_| None).collect(), filled: Vec::new() }
     }
 
-    /// Adds `input` to the value of `group` and `key`, or starts one with it; returns what it replaces.
+    /// The value of `group` and `key`, or the place for it, which may hold another's.
+    ///
+    /// It takes no value and no closure, so that the caller's value stays in registers until one of the two arms wants it.
     #[inline(always)]
-    pub(crate) fn add<I>(
-        &mut self,
-        (group, key): (G, K),
-        input: I,
-        start: impl FnOnce(I) -> V,
-        add: impl FnOnce(&mut V, I),
-    ) -> Option<(G, K, V)> {
-        let index = if size_of::<K>() == 0 { 0 } else { hash64(&key) as usize & (self.places.len() - 1) };
-        match &mut self.places[index] {
-            Some((g, k, value)) if *g == group && *k == key => {
-                add(value, input);
-                None
-            }
-            place @ None => {
+    pub(crate) fn find(&mut self, group: &G, key: &K) -> Result<&mut V, &mut Option<(G, K, V)>> {
+        let index = if size_of::<K>() == 0 { 0 } else { hash64(key) as usize & (self.places.len() - 1) };
+        let place = &mut self.places[index];
+        if !matches!(place, Some((g, k, _)) if g == group && k == key) {
+            if place.is_none() {
                 self.filled.push(index as u32);
-                *place = Some((group, key, start(input)));
-                None
             }
-            place => place.replace((group, key, start(input))),
+            return Err(place);
+        }
+        match place {
+            Some((_, _, value)) => Ok(value),
+            place => Err(place),
         }
     }
 
@@ -148,15 +143,19 @@ impl<K: Key, T: Data, A: Aggregate<T>> Ends for Combined<K, T, A> {
 impl<K: Key, T: Data, A: Aggregate<T>> Collector<(K, T)> for Combined<K, T, A> {
     #[inline(always)]
     fn push(&mut self, (key, value): (K, T), stamp: Stamp) {
-        let aggregate = &self.aggregate;
-        let start = |value| (aggregate.start(value), stamp);
-        let replaced = self.places.add(((), key), value, start, |(acc, all), value| {
-            aggregate.add(acc, value);
-            all.timestamp = all.timestamp.max(stamp.timestamp);
-            all.watermark = all.watermark.min(stamp.watermark);
-        });
-        if let Some(((), key, (input, stamp))) = replaced {
-            self.sent.push(Keyed { key, input, stamp });
+        match self.places.find(&(), &key) {
+            Ok((acc, all)) => {
+                self.aggregate.add(acc, value);
+                all.timestamp = all.timestamp.max(stamp.timestamp);
+                all.watermark = all.watermark.min(stamp.watermark);
+            }
+            Err(place) => {
+                if let Some(((), key, (input, stamp))) =
+                    place.replace(((), key, (self.aggregate.start(value), stamp)))
+                {
+                    self.sent.push(Keyed { key, input, stamp });
+                }
+            }
         }
     }
 }

@@ -174,7 +174,7 @@ mod tests {
         let expected = "\
 0 source \"collection\" (source-0)
 1 window \"a \"count\"\" (counts, keeps state)
-    from 0: map, key_by, map_values, combine by pane, exchanged by key
+    from 0: map, together, map_values, combine by pane, exchanged by key
 2 sink \"discard\" (sink-2)
     from 1
 3 exchange \"exchange\" (exchange-3)

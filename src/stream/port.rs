@@ -201,9 +201,9 @@ pub(crate) struct Frontiers(Vec<MutableAntichain<Time>>);
 impl Frontiers {
     /// How far all inputs together have come.
     pub(crate) fn progress(&self) -> Progress {
-        let elements =
-            self.0.iter().flat_map(|frontier| frontier.frontier().iter().copied().collect::<Vec<_>>());
-        elements.fold(Progress::END, |least, time| least.and(&time))
+        self.0.iter().fold(Progress::END, |least, frontier| {
+            frontier.frontier().iter().fold(least, |least, time| least.and(time))
+        })
     }
 }
 

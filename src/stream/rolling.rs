@@ -85,7 +85,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             return;
         };
         let entry = &mut self.table.get_mut(slot).1;
-        if entry.expires.is_some_and(|end| stamp.is_late_for(end)) {
+        if entry.expires.is_some_and(|end| stamp.timestamp < end && stamp.is_late_for(end)) {
             self.late.0 += 1;
             return;
         }

@@ -104,10 +104,13 @@ impl<K: Key, T: Data, A: Aggregate<T>> Collector<(K, T)> for Assigned<K, T, A> {
         };
         let aggregate = &self.assign.aggregate;
         if A::COMBINES {
-            let start = |value| aggregate.start(value);
-            let replaced = self.places.add((pane, key), value, start, |acc, value| aggregate.add(acc, value));
-            if let Some((pane, key, acc)) = replaced {
-                self.sent.push(Paned { pane: self.panes[pane as usize], key, acc });
+            match self.places.find(&pane, &key) {
+                Ok(acc) => aggregate.add(acc, value),
+                Err(place) => {
+                    if let Some((pane, key, acc)) = place.replace((pane, key, aggregate.start(value))) {
+                        self.sent.push(Paned { pane: self.panes[pane as usize], key, acc });
+                    }
+                }
             }
         } else {
             self.sent.push(Paned { pane: self.panes[pane as usize], key, acc: aggregate.start(value) });

@@ -35,4 +35,4 @@ mod windowed;
 
 pub(crate) use assigner::Pane;
 pub use assigner::{Aligned, Sliding, Tumbling, Window};
-pub use windowed::{LateOnly, Windowed, WindowedStream};
+pub use windowed::{LateOnly, Together, Windowed, WindowedStream};

@@ -12,7 +12,7 @@ use crate::data::{Data, Exchange, Key, Stamp, hash64, worker_of};
 use crate::error::Result;
 use crate::metric::Metric;
 use crate::stream::{
-    Aggregate, Average, Chain, Collector, Count, Edge, Fold, KeyBy, KeyedStream, Lowering, MapValues, Node,
+    Aggregate, Average, Chain, Collector, Count, Edge, Fold, KeyedStream, Lowering, MapValues, Node,
     NodeInfo, Operator, Reduce, Routing, Step, Stream, Sum, Taps, Then, ordered,
 };
 
@@ -65,9 +65,22 @@ impl<K: Key, T: Data, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
 
 impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     /// Cuts the whole stream into windows, without keys. Each worker combines what it reads; one worker merges that and emits the results.
-    pub fn window_all(self, windows: Aligned) -> WindowedStream<(), T, Then<C, KeyBy<fn(&T)>>> {
-        let unkeyed: fn(&T) = |_| ();
-        self.key_by(unkeyed).window(windows)
+    pub fn window_all(self, windows: Aligned) -> WindowedStream<(), T, Then<C, Together>> {
+        WindowedStream { pairs: Stream::new(Then::new(self.chain, Together)), windows }
+    }
+}
+
+/// See [`Stream::window_all`].
+#[derive(Clone, Copy)]
+pub struct Together;
+
+impl<T: Data> Step<T> for Together {
+    type Out = ((), T);
+    const NAME: &'static str = "together";
+
+    #[inline(always)]
+    fn apply<N: Collector<((), T)>>(&mut self, value: T, stamp: Stamp, next: &mut N) {
+        next.push(((), value), stamp);
     }
 }
 

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::Event;
 use super::super::rows::Q7;
+use super::super::{Bid, Event};
 use super::bids;
 use crate::stream::{Aggregate, Chain, Stream};
+use crate::time::EventTime;
 use crate::window::{Sliding, Windowed};
 
 const SLIDE: Duration = Duration::from_secs(10);
@@ -20,14 +21,7 @@ const SIZE: Duration = Duration::from_millis(10_001);
 /// `SELECT auction, bidder, price, dateTime, extra FROM bid JOIN (SELECT MAX(price) AS maxprice, window_end FROM
 /// TUMBLE(bid, 10 s) GROUP BY window) ON price = maxprice WHERE dateTime BETWEEN window_end - 10 s AND window_end`
 pub fn q7<C: Chain<Out = Event>>(events: Stream<Event, C>) -> Stream<Q7, impl Chain<Out = Q7>> {
-    let candidates = bids(events).map(|bid| Q7 {
-        auction: bid.auction,
-        bidder: bid.bidder,
-        price: bid.price,
-        date_time: bid.date_time,
-        extra: bid.extra,
-    });
-    let windows = candidates.window_all(Sliding::of(SIZE, SLIDE)).aggregate(Highest);
+    let windows = bids(events).window_all(Sliding::of(SIZE, SLIDE)).aggregate(Highest);
     windows.flat_map(|Windowed { window, value: Candidates { inside, border, .. }, .. }| {
         let first = border.iter().filter(|bid| bid.date_time == window.start);
         let highest = inside.iter().chain(first).map(|bid| bid.price).max();
@@ -50,8 +44,8 @@ struct Candidates {
 impl Candidates {
     /// True if a bid cannot be the highest: nearly all can be told to be so at a glance.
     #[inline(always)]
-    fn outbid(&self, bid: &Q7) -> bool {
-        bid.price < self.price && bid.date_time % SLIDE.as_millis() as i64 != 0
+    fn outbids(&self, price: u64, date_time: EventTime) -> bool {
+        price < self.price && date_time % SLIDE.as_millis() as i64 != 0
     }
 
     #[cold]
@@ -68,28 +62,37 @@ impl Candidates {
     }
 }
 
-impl Aggregate<Q7> for Highest {
+impl Aggregate<Bid> for Highest {
     type Acc = Candidates;
     type Out = Candidates;
 
-    fn start(&self, bid: Q7) -> Candidates {
+    fn start(&self, bid: Bid) -> Candidates {
         let mut candidates = Candidates::default();
-        candidates.insert(bid);
+        candidates.insert(row(bid));
         candidates
     }
 
     #[inline(always)]
-    fn add(&self, candidates: &mut Candidates, bid: Q7) {
-        if !candidates.outbid(&bid) {
-            candidates.insert(bid);
+    fn add(&self, candidates: &mut Candidates, bid: Bid) {
+        if !candidates.outbids(bid.price, bid.date_time) {
+            candidates.insert(row(bid));
         }
     }
 
     fn merge(&self, candidates: &mut Candidates, other: Candidates) {
-        other.inside.into_iter().chain(other.border).for_each(|bid| self.add(candidates, bid));
+        for bid in other.inside.into_iter().chain(other.border) {
+            if !candidates.outbids(bid.price, bid.date_time) {
+                candidates.insert(bid);
+            }
+        }
     }
 
     fn result(&self, candidates: &Candidates) -> Candidates {
         candidates.clone()
     }
+}
+
+fn row(bid: Bid) -> Q7 {
+    let Bid { auction, bidder, price, date_time, extra, .. } = bid;
+    Q7 { auction, bidder, price, date_time, extra }
 }

@@ -143,8 +143,10 @@ impl Aggregate<Lot> for Winning {
         Some(Sale { category, seller, best })
     }
 
-    /// Once event time has passed the last moment of an auction, no bid can count.
+    /// Once event time has passed the last moment of an auction, no bid can count. And a bid whose auction is unknown
+    /// waits for it only as long as an auction that opened before the bid may come.
     fn expires(&self, known: &Known) -> Option<EventTime> {
-        known.terms.map(|terms| terms.expires + 1)
+        let early = || known.early.iter().map(|offer| offer.time).max();
+        known.terms.map(|terms| terms.expires).or_else(early).map(|last| last + 1)
     }
 }
