@@ -37,6 +37,11 @@ impl Clock {
         }
     }
 
+    /// True if the clock moves by hand.
+    pub(crate) fn is_manual(&self) -> bool {
+        matches!(self.0, Kind::Manual(_))
+    }
+
     /// Moves a manual clock forward. Does nothing to the system clock.
     pub fn advance(&self, by: Duration) {
         if let Kind::Manual(nanos) = &self.0 {

@@ -41,6 +41,12 @@ const QUOTA: usize = 1 << 16;
 const PIECE: usize = 1024;
 const SMALL_PIECE: usize = 256;
 
+/// The least time until a reader is asked again that had nothing.
+const MIN_WAIT: Duration = Duration::from_micros(1);
+
+/// How often to look at a clock that is moved by hand, and announces nothing.
+const MANUAL_POLL: Duration = Duration::from_millis(1);
+
 /// How soon to look again whether a split that others are behind may be read.
 const BEHIND_POLL: Duration = Duration::from_micros(20);
 
@@ -293,6 +299,10 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
 
     /// Follows the epoch clock, unless too many epochs are in flight.
     fn keep_epoch(&mut self, open: u64) {
+        if self.in_flight.is_empty() && self.is_full() {
+            // All that is in flight belongs to this epoch, and it can only be completed once the epoch has ended.
+            self.worker.shared.epochs.end(self.epoch);
+        }
         let epoch = self.worker.shared.epochs.poll(open);
         if epoch > self.epoch && self.in_flight.len() < self.worker.shared.limits.epochs {
             self.leave_epoch();
@@ -320,8 +330,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         let mut quota = self.worker.shared.epochs.quantum(QUOTA);
         let mut total = 0;
         while quota > 0 {
-            let in_flight: usize = self.in_flight.iter().map(|(_, bytes)| bytes).sum();
-            if in_flight + self.emitted >= self.worker.shared.limits.bytes {
+            if self.is_full() {
                 break;
             }
             let Some(number) = self.furthest_behind(now) else { break };
@@ -337,7 +346,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             match status {
                 Status::More if self.worker.shared.clock.now() >= now + QUANTUM => break,
                 Status::More => {}
-                Status::Wait(wait) => self.splits[number].due = now.saturating_add(wait),
+                Status::Wait(wait) => self.splits[number].due = now.saturating_add(wait.max(MIN_WAIT)),
                 Status::Done => {
                     let split = self.splits.swap_remove(number);
                     if split.read {
@@ -429,23 +438,30 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
     /// Runs again at once if there is more to read, and otherwise when something may be due. If it is a limit that
     /// keeps the source from reading, it runs when the probe moves.
     fn reschedule(&mut self, now: Duration, more: bool) {
-        let limits = self.worker.shared.limits;
-        let in_flight: usize = self.in_flight.iter().map(|(_, bytes)| bytes).sum();
-        if more && in_flight + self.emitted < limits.bytes {
+        let full = self.is_full();
+        if (more && !full) || (full && self.in_flight.is_empty()) {
             self.activator.activate();
             return;
         }
         // A split that is due and was not read is ahead of others, whose progress nothing announces.
-        let reads =
-            self.splits.iter().map(|split| if split.due > now { split.due } else { now + BEHIND_POLL });
+        let reads = self.splits.iter().filter(|_| !full);
+        let reads = reads.map(|split| if split.due > now { split.due } else { now + BEHIND_POLL });
         let silence = self.timed.watermarks.idle_after;
         let idles =
             self.splits.iter().filter(|split| !split.idle).filter_map(|split| Some(split.heard + silence?));
         let tick = self.worker.shared.epochs.until_tick().map(|until| now + until);
         let Some(next) = reads.chain(idles).chain(tick).chain(self.look_at).min() else { return };
-        if self.alarm.is_none_or(|alarm| alarm <= now || next < alarm) {
+        if self.worker.shared.clock.is_manual() {
+            self.activator.activate_after(next.saturating_sub(now).min(MANUAL_POLL));
+        } else if self.alarm.is_none_or(|alarm| alarm <= now || next < alarm) {
             self.alarm = Some(next);
             self.activator.activate_after(next.saturating_sub(now));
         }
+    }
+
+    /// True if no more bytes may be in flight.
+    fn is_full(&self) -> bool {
+        let in_flight: usize = self.in_flight.iter().map(|(_, bytes)| bytes).sum();
+        in_flight + self.emitted >= self.worker.shared.limits.bytes
     }
 }

@@ -156,7 +156,7 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         let mut count = 0;
         while let Some((time, batch)) = self.input.next() {
             count += batch.len();
-            if W::IN_ORDER && time.epoch > progress.epoch {
+            if W::IN_ORDER {
                 self.waiting.entry(time.epoch).or_default().push((time, std::mem::take(batch)));
             } else {
                 self.open.entry(time.epoch).or_insert(time);
@@ -176,22 +176,24 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         Ok(())
     }
 
-    /// Commits the epochs below `upper`, in order, and writes what waited for them.
+    /// Commits the epochs below `upper` in order. What waits is written once all epochs before it are committed.
     fn close(&mut self, upper: u64) -> Result<()> {
         loop {
-            while let Some(entry) = self.open.first_entry().filter(|entry| *entry.key() < upper) {
-                let epoch = *entry.key();
-                entry.remove();
-                let prepared = self.writer.prepare(epoch)?;
-                self.writer.commit(epoch, prepared)?;
-            }
-            let Some(entry) = self.waiting.first_entry().filter(|entry| *entry.key() <= upper) else {
-                return Ok(());
-            };
-            let epoch = *entry.key();
-            for (time, mut batch) in entry.remove() {
-                self.open.entry(epoch).or_insert(time);
-                self.writer.write(epoch, &mut batch)?;
+            let waiting = self.waiting.keys().next().copied().filter(|epoch| *epoch <= upper);
+            let open = self.open.keys().next().copied().filter(|epoch| *epoch < upper);
+            match (waiting, open) {
+                (Some(epoch), open) if open.is_none_or(|open| epoch <= open) => {
+                    for (time, mut batch) in self.waiting.remove(&epoch).unwrap_or_default() {
+                        self.open.entry(epoch).or_insert(time);
+                        self.writer.write(epoch, &mut batch)?;
+                    }
+                }
+                (_, Some(epoch)) => {
+                    self.open.remove(&epoch);
+                    let prepared = self.writer.prepare(epoch)?;
+                    self.writer.commit(epoch, prepared)?;
+                }
+                _ => return Ok(()),
             }
         }
     }

@@ -159,12 +159,12 @@ fn work(job: &Job, allocator: Allocator, shared: &Arc<Shared>) {
         awaiting: Rc::new(RefCell::new(Vec::new())),
     };
     worker.dataflow::<Time, _, _>(|scope| job.graph.lower(scope, context.clone()));
-    let mut open = 0;
+    let (mut open, mut stopping) = (0, false);
     while worker.has_dataflows() && !shared.has_failed() {
         worker.step_or_park(Some(NAP));
-        let now_open = context.open_epoch();
-        if now_open != open {
-            open = now_open;
+        let now = (context.open_epoch(), shared.is_stopping());
+        if now != (open, stopping) {
+            (open, stopping) = now;
             shared.open_epoch.fetch_max(open, Ordering::Relaxed);
             for source in context.awaiting.borrow().iter() {
                 source.activate();

@@ -29,7 +29,8 @@ pub(crate) enum Policy {
 }
 
 impl Epochs {
-    /// An epoch ends each time this much wall-clock time has passed. At least 1 millisecond.
+    /// An epoch ends each time this much wall-clock time has passed, at least 1 millisecond. It ends sooner if a source has as many bytes in
+    /// flight as it may, all of that epoch.
     pub fn every(interval: Duration) -> Epochs {
         Epochs(Policy::Every(interval))
     }
@@ -60,6 +61,8 @@ pub(crate) struct EpochClock {
     clock: Clock,
     current: AtomicU64,
     records: AtomicU64,
+    /// Epochs that were ended early, between two ticks; for [`Policy::Every`].
+    early: AtomicU64,
     /// The number of records when the current epoch began; for [`Policy::WhenDone`].
     began_at: AtomicU64,
 }
@@ -67,14 +70,24 @@ pub(crate) struct EpochClock {
 impl EpochClock {
     pub(crate) fn new(epochs: Epochs, clock: Clock) -> EpochClock {
         let zero = || AtomicU64::new(0);
-        EpochClock { policy: epochs.0, clock, current: zero(), records: zero(), began_at: zero() }
+        EpochClock {
+            policy: epochs.0,
+            clock,
+            current: zero(),
+            records: zero(),
+            early: zero(),
+            began_at: zero(),
+        }
     }
 
     /// The current epoch. `open` is the first epoch that the dataflow has not completed.
     pub(crate) fn poll(&self, open: u64) -> u64 {
         let current = self.current.load(Ordering::Acquire);
         let next = match self.policy {
-            Policy::Every(interval) => (self.clock.now().as_nanos() / interval.as_nanos()) as u64,
+            Policy::Every(interval) => {
+                let ticks = (self.clock.now().as_nanos() / interval.as_nanos()) as u64;
+                ticks + self.early.load(Ordering::Acquire)
+            }
             Policy::Records(count) => self.records.load(Ordering::Acquire) / count,
             Policy::WhenDone => {
                 let records = self.records.load(Ordering::Acquire);
@@ -92,6 +105,22 @@ impl EpochClock {
     pub(crate) fn count(&self, records: u64) {
         if !matches!(self.policy, Policy::Every(_)) {
             self.records.fetch_add(records, Ordering::AcqRel);
+        }
+    }
+
+    /// Ends an epoch early, because it has become larger than what a source may have in flight.
+    pub(crate) fn end(&self, epoch: u64) {
+        let ended = self.current.compare_exchange(epoch, epoch + 1, Ordering::AcqRel, Ordering::Acquire);
+        if ended.is_ok() {
+            match self.policy {
+                Policy::Every(_) => self.early.fetch_add(1, Ordering::AcqRel),
+                Policy::Records(count) => {
+                    self.records.fetch_max((epoch + 1).saturating_mul(count), Ordering::AcqRel)
+                }
+                Policy::WhenDone => {
+                    self.began_at.fetch_max(self.records.load(Ordering::Acquire), Ordering::AcqRel)
+                }
+            };
         }
     }
 
@@ -139,6 +168,20 @@ mod tests {
         assert_eq!((epochs.poll(0), epochs.quantum(64)), (0, 1));
         epochs.count(1);
         assert_eq!((epochs.poll(0), epochs.quantum(64)), (1, 64));
+    }
+
+    #[test]
+    fn an_epoch_can_end_early_and_the_clock_goes_on_from_there() {
+        let clock = Clock::manual();
+        let epochs = EpochClock::new(Epochs::every(Duration::from_millis(10)), clock.clone());
+        epochs.end(0);
+        epochs.end(0);
+        assert_eq!(epochs.poll(0), 1);
+        clock.advance(Duration::from_millis(10));
+        assert_eq!(epochs.poll(0), 2);
+        let epochs = EpochClock::new(Epochs::records(100), clock);
+        epochs.end(0);
+        assert_eq!((epochs.poll(0), epochs.quantum(1000)), (1, 100));
     }
 
     #[test]

@@ -120,7 +120,6 @@ fn within<T: Send + 'static>(limit: Duration, what: &str, run: impl FnOnce() -> 
 }
 
 #[test]
-#[ignore = "a source at its byte limit in an epoch that ends by records waits for ever"]
 fn an_epoch_that_is_larger_than_the_limit_ends_all_the_same() {
     let summary = within(Duration::from_secs(5), "a large epoch", || {
         let job = Job::new();
@@ -260,7 +259,6 @@ fn a_fast_split_waits_for_a_slow_one_of_another_worker() {
 }
 
 #[test]
-#[ignore = "a source that waits for a split of another worker is woken by the epoch clock only"]
 fn a_fast_split_goes_on_when_a_slow_one_of_another_worker_has_caught_up() {
     within(Duration::from_secs(5), "the fast split", || {
         a_fast_split_waits_for_a_slow_one(2, Epochs::records(1 << 40));
@@ -350,7 +348,6 @@ fn a_job_that_is_stopped_completes_what_it_has_read() {
 }
 
 #[test]
-#[ignore = "a source that waits is woken by the epoch clock only, not by stop()"]
 fn a_job_stops_though_its_source_waits() {
     for epochs in [Epochs::default(), Epochs::records(10), Epochs::when_done()] {
         within(Duration::from_secs(5), "stopping", move || {
@@ -369,7 +366,6 @@ fn a_job_stops_though_its_source_waits() {
 }
 
 #[test]
-#[ignore = "an alarm that rings before the clock was moved by hand is not set again"]
 fn a_job_follows_a_clock_that_is_moved_by_hand() {
     let given = within(Duration::from_secs(5), "the second record", || {
         let clock = Clock::manual();
@@ -411,7 +407,6 @@ fn a_job_ends_when_no_one_holds_it() {
 }
 
 #[test]
-#[ignore = "a reader that answers Wait(0) is asked again without end in one activation"]
 fn a_reader_that_asks_again_at_once_lets_others_run() {
     let records = within(Duration::from_secs(5), "the other split", || {
         let seen = Arc::new(AtomicBool::new(false));
