@@ -47,9 +47,6 @@ const MIN_WAIT: Duration = Duration::from_micros(1);
 /// How often to look at a clock that is moved by hand, and announces nothing.
 const MANUAL_POLL: Duration = Duration::from_millis(1);
 
-/// How soon to look again whether a split that others are behind may be read.
-const BEHIND_POLL: Duration = Duration::from_micros(20);
-
 impl Job {
     /// Reads a source. Input that is not a record ends the job.
     pub fn source<S, F>(
@@ -439,13 +436,13 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
     /// keeps the source from reading, it runs when the probe moves.
     fn reschedule(&mut self, now: Duration, more: bool) {
         let full = self.is_full();
-        if (more && !full) || (full && self.in_flight.is_empty()) {
+        // A split that is due and was not read is ahead of others, whose progress nothing announces: then it looks again at once.
+        let ahead = || !full && self.splits.iter().any(|split| split.due <= now);
+        if (more && !full) || (full && self.in_flight.is_empty()) || ahead() {
             self.activator.activate();
             return;
         }
-        // A split that is due and was not read is ahead of others, whose progress nothing announces.
-        let reads = self.splits.iter().filter(|_| !full);
-        let reads = reads.map(|split| if split.due > now { split.due } else { now + BEHIND_POLL });
+        let reads = self.splits.iter().map(|split| split.due).filter(|due| *due > now);
         let silence = self.timed.watermarks.idle_after;
         let idles =
             self.splits.iter().filter(|split| !split.idle).filter_map(|split| Some(split.heard + silence?));
