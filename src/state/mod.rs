@@ -74,8 +74,9 @@
 //! Rolling aggregates keep a table of current values. In epochs of a thousand records, as low latency needs them, that was the
 //! fastest of the ways that keep runs, for all four streams; in epochs of ten thousand it is about even with the best. It is
 //! not free: with a hundred thousand records in an epoch sorting was faster, with uniform keys nearly twice; the
-//! table costs its memory beside the arrangement; and with millions of keys the longest epoch is far longer than that of the other ways if
-//! epochs are short, which points at the growth of the table.
+//! table costs its memory beside the arrangement; and with millions of keys the longest epoch was far longer than that of the other ways
+//! if epochs are short. That was the growth of the table, whose index looked at every key for its hash; since these
+//! figures were taken it keeps half the hash itself.
 
 mod arrangement;
 mod merge;
