@@ -332,6 +332,9 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             }
             let Some(number) = self.furthest_behind(now) else { break };
             let (count, status) = self.read_piece(number, quota.min(PIECE))?;
+            if self.timed.watermarks.max_drift.is_some() {
+                self.announce();
+            }
             let malformed = self.take_malformed(number)?;
             quota -= (count + malformed).min(quota);
             if count > 0 {
@@ -405,6 +408,15 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         }
     }
 
+    /// The least watermark of the splits that count, which it shows to the other workers; a worker without such splits holds no one back.
+    fn announce(&self) -> Option<EventTime> {
+        let active =
+            self.splits.iter().filter(|split| !split.idle).map(|split| split.watermark.current()).min();
+        let shown = active.map_or(EventTime::MAX, |least| least.max(self.watermark));
+        self.board[self.worker.index].store(shown, Ordering::Relaxed);
+        active
+    }
+
     /// Moves the watermark to the least of the splits that count, and never back.
     fn keep_watermark(&mut self, now: Duration) {
         if let Some(silence) = self.timed.watermarks.idle_after {
@@ -412,20 +424,10 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
                 split.idle = now.saturating_sub(split.heard) >= silence;
             }
         }
-        let active =
-            self.splits.iter().filter(|split| !split.idle).map(|split| split.watermark.current()).min();
-        let slot = &self.board[self.worker.index];
-        let watermark = match active {
-            Some(least) => {
-                slot.store(least.max(self.watermark), Ordering::Relaxed);
-                least
-            }
-            None => {
-                slot.store(EventTime::MAX, Ordering::Relaxed);
-                let others = self.board.iter().map(|watermark| watermark.load(Ordering::Relaxed)).min();
-                others.filter(|least| *least < EventTime::MAX).unwrap_or(EventTime::MIN)
-            }
-        };
+        let watermark = self.announce().unwrap_or_else(|| {
+            let others = self.board.iter().map(|watermark| watermark.load(Ordering::Relaxed)).min();
+            others.filter(|least| *least < EventTime::MAX).unwrap_or(EventTime::MIN)
+        });
         if watermark > self.watermark {
             self.watermark = watermark;
             self.counts.watermark.set(watermark);
