@@ -207,8 +207,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         let now = self.worker.shared.clock.now();
         self.open_splits(now)?;
         self.keep_epoch(open);
-        let shared = Arc::clone(&self.worker.shared);
-        if shared.is_stopping() {
+        if self.worker.shared.is_stopping() {
             self.splits.clear();
             self.look_at = None;
         }

@@ -13,9 +13,7 @@ use timely::dataflow::operators::Probe;
 use crate::data::{Data, Exchange, Record};
 use crate::error::Result;
 use crate::metric::Metric;
-use crate::stream::{
-    Chain, Edge, Frontiers, Holds, Input, Lowering, NodeInfo, Operator, Routing, Stream, WorkerContext,
-};
+use crate::stream::{Chain, Edge, Frontiers, Holds, Input, Lowering, NodeInfo, Operator, Routing, Stream};
 use crate::time::Time;
 
 /// Where records go. Users implement it for systems of their own.
@@ -122,16 +120,12 @@ impl<T: Data, S: Sink<T>> Operator for SinkOperator<T, S> {
             if let Some(active) = &mut writing
                 && let Err(error) = active.activate(frontiers, holds)
             {
-                fail(&worker, error);
+                worker.shared.fail(error);
                 writing = None;
             }
             false
         });
     }
-}
-
-fn fail(worker: &WorkerContext, error: crate::Error) {
-    worker.shared.fail(error);
 }
 
 /// One worker's instance of a sink.

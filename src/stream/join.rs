@@ -21,7 +21,7 @@ use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::ordered::{self, Logic};
 use super::tap::{Emit, Node, Outlets, Taps};
 use super::{Edge, KeyedStream, Stream};
-use crate::data::{Change, Data, Diff, Exchange, Key, Record, Stamp, hash64, worker_of};
+use crate::data::{Change, Data, Diff, Exchange, Key, Record, Stamp};
 use crate::state::{Arrangement, Sums};
 use crate::time::{EventTime, Time};
 
@@ -100,10 +100,8 @@ where
     F: Fn(&K, &L, &R) -> O + Clone + Send + Sync + 'static,
 {
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
-        let workers = cx.worker.shared.workers;
         let mut builder = cx.operator(uid);
-        let route = move |record: &Input<K, L, R>| worker_of(hash64(&record.value.0), workers);
-        let inputs = self.edges.map(|edge| builder.exchange(edge, route)).into();
+        let inputs = self.edges.map(|edge| builder.by_key(edge, |record| &record.value.0)).into();
         let outlets = self.taps.open(&mut builder);
         let logic =
             Join { f: self.f.clone(), left: Half::new(builder.info()), right: Half::new(builder.info()) };

@@ -8,7 +8,7 @@ use super::ordered;
 use super::rolling::Rolling;
 use super::tap::{Node, Taps};
 use super::{Aggregate, Edge, Stream};
-use crate::data::{Change, Data, Exchange, Key, Stamp, hash64, worker_of};
+use crate::data::{Change, Data, Exchange, Key, Stamp};
 use std::sync::Arc;
 
 /// A stream whose records have keys: Flink's `KeyedStream`.
@@ -196,11 +196,9 @@ struct RollingOperator<K, I, A: Aggregate<I>> {
 
 impl<K: Key, I: Exchange, A: Aggregate<I, Out: PartialEq>> Operator for RollingOperator<K, I, A> {
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
-        let workers = cx.worker.shared.workers;
         let late = cx.worker.shared.metrics.metric(uid, "late_dropped");
         let mut builder = cx.operator(uid);
-        let route = move |keyed: &Keyed<K, I>| worker_of(hash64(&keyed.key), workers);
-        let input = builder.exchange(self.edge, route);
+        let input = builder.by_key(self.edge, |keyed| &keyed.key);
         let outlets = self.taps.open(&mut builder);
         let logic = Rolling::new(self.aggregate.clone(), builder.info(), late);
         ordered::build(builder, vec![input], outlets, logic);

@@ -22,6 +22,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::hash::Hash;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -38,7 +39,7 @@ use timely::progress::operate::FrontierInterest;
 use timely::progress::{Antichain, ChangeBatch, Source, Timestamp};
 use timely::scheduling::Activator;
 
-use crate::data;
+use crate::data::{self, hash64, worker_of};
 use crate::time::{Progress, Time};
 
 type Changes = Rc<RefCell<ChangeBatch<Time>>>;
@@ -119,6 +120,16 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         mut route: impl FnMut(&E) -> usize + 'static,
     ) -> Input<E> {
         self.input(edge, Exchange::new(move |element: &E| route(element) as u64))
+    }
+
+    /// An input port to which each element is sent to the owner of its key.
+    pub(crate) fn by_key<E, K>(&mut self, edge: Edge<E>, key: impl Fn(&E) -> &K + 'static) -> Input<E>
+    where
+        E: data::Exchange,
+        K: Hash,
+    {
+        let workers = self.scope.peers();
+        self.exchange(edge, move |element| worker_of(hash64(key(element)), workers))
     }
 
     fn input<E: 'static, P>(&mut self, edge: Edge<E>, pact: P) -> Input<E>

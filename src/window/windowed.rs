@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::assign::{Assign, Paned};
 use super::operator::Windows;
 use super::{Aligned, Window};
-use crate::data::{Data, Exchange, Key, Stamp, hash64, worker_of};
+use crate::data::{Data, Exchange, Key, Stamp};
 use crate::error::Result;
 use crate::metric::Metric;
 use crate::stream::{
@@ -223,11 +223,9 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for WindowOperator<K, T, A> {
     }
 
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
-        let workers = cx.worker.shared.workers;
         cx.worker.shared.metrics.register(uid, "late_dropped", &self.late);
         let mut builder = cx.operator(uid);
-        let route = move |paned: &Paned<K, A::Acc>| worker_of(hash64(&paned.key), workers);
-        let input = builder.exchange(self.edge, route);
+        let input = builder.by_key(self.edge, |paned| &paned.key);
         let outlets = self.taps.open(&mut builder);
         let logic = Windows::<K, T, A>::new(self.windows, self.aggregate.clone(), builder.info());
         ordered::build(builder, vec![input], outlets, logic);
