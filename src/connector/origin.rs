@@ -12,8 +12,8 @@ use super::source::{Reader, Source, Status};
 use crate::data::{Record, Visit};
 use crate::error::Result;
 use crate::stream::{
-    Chain, ChainOutlet, ChainTap, Collector, Edge, Gather, Graph, NodeId, OperatorBuilder, Origin, Outlet,
-    Terminal, WeakGraph, lock,
+    Chain, ChainOutlet, ChainTap, Collector, Edge, Ends, Gather, Graph, NodeId, OperatorBuilder, Origin, Outlet,
+    Terminal, WeakGraph, batch_of, lock,
 };
 use crate::time::{EventTime, SplitWatermark, Stamps, Time, Watermarks};
 
@@ -153,22 +153,45 @@ where
     fn read(&mut self, time: Time, from: Reads<'_, S, F>, limit: usize) -> Result<(usize, Status)> {
         self.begin(time);
         let Reads { reader, watermark, timestamp } = from;
-        let collector = &mut self.collector;
-        let (status, count) = match watermark.behind() {
+        match watermark.behind() {
             Some(mut behind) => {
-                let mut stamping = Stamping { count: 0, timestamp, stamps: &mut behind, collector };
-                let status = reader.read(limit, &mut stamping)?;
-                let count = stamping.count;
+                let read = self.read_pieces(reader, &mut behind, timestamp, limit);
                 watermark.raise(behind.current);
-                (status, count)
+                read
             }
-            None => {
-                let mut stamping = Stamping { count: 0, timestamp, stamps: watermark, collector };
-                (reader.read(limit, &mut stamping)?, stamping.count)
+            None => self.read_pieces(reader, watermark, timestamp, limit),
+        }
+    }
+}
+
+impl<C: Ends<End: Gather>> ChainOutlet<C> {
+    /// Reads no more at a time than what can be gathered before it should be sent.
+    #[inline]
+    fn read_pieces<R, W, F>(
+        &mut self,
+        reader: &mut R,
+        stamps: &mut W,
+        timestamp: &F,
+        limit: usize,
+    ) -> Result<(usize, Status)>
+    where
+        R: Reader,
+        W: Stamps<R::Item>,
+        F: Timestamps<R::Item>,
+        C: Collector<R::Item>,
+    {
+        let mut total = 0;
+        loop {
+            let most = batch_of::<<C::End as Gather>::Element>().min(limit - total);
+            let mut stamping = Stamping { count: 0, timestamp, stamps, collector: &mut self.collector };
+            let status = reader.read(most, &mut stamping)?;
+            let count = stamping.count;
+            total += count;
+            self.relieve();
+            if !matches!(status, Status::More) || count == 0 || total >= limit {
+                return Ok((total, status));
             }
-        };
-        self.relieve();
-        Ok((count, status))
+        }
     }
 }
 

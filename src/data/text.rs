@@ -53,13 +53,16 @@ impl Clone for Shared {
 
 impl Drop for Shared {
     #[inline(always)]
+    #[allow(unsafe_code, reason = "the only way to drop a field out of line; measured above")]
     fn drop(&mut self) {
-        release(&mut self.0);
+        // SAFETY: this is the drop of the struct that holds the field, which nothing uses afterwards.
+        release(unsafe { ManuallyDrop::take(&mut self.0) });
     }
 }
 
 /// Lets go of a shared allocation.
 ///
+/// It takes the pointer, not a reference to where that lies: a text whose address someone wants must lie in memory.
 /// The ABI says that it does not unwind; so there is nothing to clean up after it, and dropping three texts is three tests and calls.
 #[cold]
 #[inline(never)]
@@ -67,10 +70,8 @@ impl Drop for Shared {
     improper_ctypes_definitions,
     reason = "the ABI is for what it says of unwinding; nothing foreign calls this"
 )]
-#[allow(unsafe_code, reason = "the only way to drop a field out of line; measured above")]
-extern "C" fn release(bytes: &mut ManuallyDrop<Arc<[u8]>>) {
-    // SAFETY: called only from the drop of the struct that holds the field, which nothing uses afterwards.
-    unsafe { ManuallyDrop::drop(bytes) }
+extern "C" fn release(bytes: Arc<[u8]>) {
+    drop(bytes);
 }
 
 impl Text {

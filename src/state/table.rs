@@ -127,6 +127,12 @@ impl<K: Hash + Eq, V> Table<K, V> {
         }
     }
 
+    /// The entry in a slot, if it was not removed.
+    #[inline]
+    pub(crate) fn try_get_mut(&mut self, slot: Slot) -> Option<&mut (K, V)> {
+        self.entries[slot.0 as usize].as_mut()
+    }
+
     /// Removes the entry in a slot.
     pub(crate) fn remove(&mut self, slot: Slot) -> Option<(K, V)> {
         let entry = self.entries[slot.0 as usize].take()?;

@@ -61,6 +61,13 @@ pub trait Aggregate<T>: Clone + Send + Sync + 'static {
     /// Adds what another accumulator holds. Associative and commutative.
     fn merge(&self, acc: &mut Self::Acc, other: Self::Acc);
 
+    /// True if [`subtract`](Aggregate::subtract) undoes a merge, exactly. Overlapping windows then keep one accumulator for each
+    /// key and take out what leaves; without, they keep two for each key and pane, and merge for each result.
+    const SUBTRACTS: bool = false;
+
+    /// Takes back what merging `other` has added. Called only if the aggregate [subtracts](Aggregate::SUBTRACTS).
+    fn subtract(&self, _acc: &mut Self::Acc, _other: &Self::Acc) {}
+
     /// Reads the result.
     fn result(&self, acc: &Self::Acc) -> Self::Out;
 
@@ -129,6 +136,7 @@ pub struct Count;
 impl Aggregate<()> for Count {
     type Acc = u64;
     type Out = u64;
+    const SUBTRACTS: bool = true;
 
     fn start(&self, (): ()) -> u64 {
         1
@@ -140,6 +148,10 @@ impl Aggregate<()> for Count {
 
     fn merge(&self, acc: &mut u64, other: u64) {
         *acc += other;
+    }
+
+    fn subtract(&self, acc: &mut u64, other: &u64) {
+        *acc -= other;
     }
 
     fn result(&self, acc: &u64) -> u64 {
@@ -240,6 +252,7 @@ pub struct Average;
 impl<T: Into<i128> + Data> Aggregate<T> for Average {
     type Acc = (i128, i64);
     type Out = i64;
+    const SUBTRACTS: bool = true;
 
     fn start(&self, value: T) -> (i128, i64) {
         (value.into(), 1)
@@ -253,6 +266,11 @@ impl<T: Into<i128> + Data> Aggregate<T> for Average {
     fn merge(&self, acc: &mut (i128, i64), other: (i128, i64)) {
         acc.0 += other.0;
         acc.1 += other.1;
+    }
+
+    fn subtract(&self, acc: &mut (i128, i64), other: &(i128, i64)) {
+        acc.0 -= other.0;
+        acc.1 -= other.1;
     }
 
     fn result(&self, acc: &(i128, i64)) -> i64 {
@@ -269,6 +287,7 @@ pub struct CountChanges;
 impl<T: Data> Aggregate<Change<T>> for CountChanges {
     type Acc = i64;
     type Out = i64;
+    const SUBTRACTS: bool = true;
 
     fn start(&self, change: Change<T>) -> i64 {
         change.diff
@@ -280,6 +299,10 @@ impl<T: Data> Aggregate<Change<T>> for CountChanges {
 
     fn merge(&self, acc: &mut i64, other: i64) {
         *acc += other;
+    }
+
+    fn subtract(&self, acc: &mut i64, other: &i64) {
+        *acc -= other;
     }
 
     fn result(&self, acc: &i64) -> i64 {
@@ -304,6 +327,7 @@ macro_rules! over_changes {
         impl<T: Into<i128> + Data> Aggregate<Change<T>> for $Aggregate {
             type Acc = (i128, i64);
             type Out = $Out;
+            const SUBTRACTS: bool = true;
 
             fn start(&self, change: Change<T>) -> (i128, i64) {
                 (change.record.into() * i128::from(change.diff), change.diff)
@@ -317,6 +341,11 @@ macro_rules! over_changes {
             fn merge(&self, acc: &mut (i128, i64), other: (i128, i64)) {
                 acc.0 += other.0;
                 acc.1 += other.1;
+            }
+
+            fn subtract(&self, acc: &mut (i128, i64), other: &(i128, i64)) {
+                acc.0 -= other.0;
+                acc.1 -= other.1;
             }
 
             fn result(&self, $acc: &(i128, i64)) -> $Out {

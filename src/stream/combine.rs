@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Aggregate;
 use super::chain::{Collector, Ends};
-use super::tap::{BATCH, Gather, Terminal};
+use super::tap::{Gather, Terminal, batch_of};
 use crate::data::{Data, Key, Stamp, hash64};
 
 /// An input to a keyed operator.
@@ -59,7 +59,7 @@ impl<K: Data, T: Data> Gather for Sent<K, T> {
 
     #[inline]
     fn is_full(&self) -> bool {
-        self.0.len() >= BATCH
+        self.0.len() >= batch_of::<Keyed<K, T>>()
     }
 
     fn drain(&mut self, _: bool, send: &mut dyn FnMut(&mut Vec<Keyed<K, T>>)) {
@@ -74,8 +74,8 @@ pub(crate) struct Places<G, K, V> {
     filled: Vec<u32>,
 }
 
-/// The bytes that a table's places may take: it should leave room in a core's first cache.
-const TABLE_BYTES: usize = 32 << 10;
+/// The bytes that a table's places may take. What is used often stays in a core's first cache, all of it in the second.
+const TABLE_BYTES: usize = 128 << 10;
 
 impl<G: PartialEq, K: Key, V> Places<G, K, V> {
     pub(crate) fn new() -> Places<G, K, V> {
@@ -90,10 +90,11 @@ impl<G: PartialEq, K: Key, V> Places<G, K, V> {
     #[inline(always)]
     pub(crate) fn find(&mut self, group: &G, key: &K) -> Result<&mut V, &mut Option<(G, K, V)>> {
         let index = if size_of::<K>() == 0 { 0 } else { hash64(key) as usize & (self.places.len() - 1) };
-        let place = &mut self.places[index];
+        // There always is such a place. A panic would want to drop the caller's value, and so want it in memory; see above.
+        let Some(place) = self.places.get_mut(index) else { std::process::abort() };
         if !matches!(place, Some((g, k, _)) if g == group && k == key) {
             if place.is_none() {
-                self.filled.push(index as u32);
+                note(&mut self.filled, index);
             }
             return Err(place);
         }
@@ -108,6 +109,13 @@ impl<G: PartialEq, K: Key, V> Places<G, K, V> {
         let places = &mut self.places;
         self.filled.drain(..).filter_map(|index| places[index as usize].take())
     }
+}
+
+/// Takes note of a filled place. What cannot unwind need not be cleaned up after; see [`Places::find`].
+#[allow(improper_ctypes_definitions, reason = "the ABI is for what it says of unwinding")]
+#[inline(never)]
+extern "C" fn note(filled: &mut Vec<u32>, index: usize) {
+    filled.push(index as u32);
 }
 
 /// The terminal that combines values by key.
@@ -166,7 +174,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Gather for Combined<K, T, A> {
 
     #[inline]
     fn is_full(&self) -> bool {
-        self.sent.len() >= BATCH
+        self.sent.len() >= batch_of::<Keyed<K, A::Acc>>()
     }
 
     fn drain(&mut self, all: bool, send: &mut dyn FnMut(&mut Vec<Keyed<K, A::Acc>>)) {

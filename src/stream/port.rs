@@ -274,12 +274,15 @@ impl<E: 'static> Output<E>
 where
     Vec<E>: timely::Container,
 {
-    /// Sends a batch and leaves an empty one, with whatever memory the channel gives back.
+    /// Sends a batch and leaves an empty one, with the memory that the channel gives back or as much anew.
     pub(crate) fn send(&mut self, time: Time, batch: &mut Vec<E>) {
-        if !batch.is_empty() {
-            self.sent += batch.len() * size_of::<E>();
+        let len = batch.len();
+        if len > 0 {
+            self.sent += len * size_of::<E>();
             Message::push_at(batch, time, &mut self.pusher);
             batch.clear();
+            // Growing to the same size again would copy everything about once more.
+            batch.reserve(len);
             self.dirty = true;
         }
     }

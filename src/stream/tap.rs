@@ -15,8 +15,20 @@ use super::{Edge, Graph, NodeId};
 use crate::data::{Data, Record, Stamp};
 use crate::time::Time;
 
-/// Elements gathered before they are sent.
-pub(crate) const BATCH: usize = 1024;
+/// How many elements are gathered before they are sent: what leaves room for other things in a core's first cache, but no more than
+/// is needed to make sending cheap.
+pub(crate) const fn batch_of<E>() -> usize {
+    let fit = BATCH_BYTES / if size_of::<E>() == 0 { 1 } else { size_of::<E>() };
+    if fit < 64 {
+        64
+    } else if fit > 1024 {
+        1024
+    } else {
+        fit
+    }
+}
+
+const BATCH_BYTES: usize = 16 << 10;
 
 /// What a chain ends in: makes the [`Gather`] of each worker.
 pub trait Terminal<T>: Clone + Send + Sync + 'static {
@@ -78,7 +90,7 @@ impl<T: Data> Gather for Emitted<T> {
 
     #[inline]
     fn is_full(&self) -> bool {
-        self.0.len() >= BATCH
+        self.0.len() >= batch_of::<Record<T>>()
     }
 
     fn drain(&mut self, _: bool, send: &mut dyn FnMut(&mut Vec<Record<T>>)) {
@@ -235,7 +247,7 @@ pub(crate) struct Outlets<T> {
 impl<T: Data> Outlets<T> {
     /// Emits a record that may be sent from `time` on.
     pub(crate) fn give(&mut self, time: Time, record: Record<T>) {
-        if self.batch.len() >= BATCH || (time != self.time && !self.batch.is_empty()) {
+        if self.batch.len() >= batch_of::<Record<T>>() || (time != self.time && !self.batch.is_empty()) {
             self.walk();
         }
         self.time = time;

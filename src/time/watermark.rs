@@ -184,7 +184,7 @@ impl<T> SplitWatermark<T> {
     /// The same rule, if it looks at nothing but event times.
     pub(crate) fn behind(&self) -> Option<Behind> {
         match self.rule {
-            Rule::Behind(distance) => Some(Behind { distance, current: self.current }),
+            Rule::Behind(distance) => Some(Behind::new(distance, self.current)),
             _ => None,
         }
     }
@@ -210,14 +210,24 @@ impl<T> Stamps<T> for SplitWatermark<T> {
 #[derive(Clone, Copy)]
 pub(crate) struct Behind {
     distance: u64,
+    /// The least event time that the distance can be taken from.
+    least: EventTime,
     pub(crate) current: EventTime,
+}
+
+impl Behind {
+    fn new(distance: u64, current: EventTime) -> Behind {
+        Behind { distance, least: EventTime::MIN.saturating_add_unsigned(distance), current }
+    }
 }
 
 impl<T> Stamps<T> for Behind {
     #[inline(always)]
     fn stamp(&mut self, _: &T, timestamp: EventTime) -> Stamp {
         let stamp = Stamp { timestamp, watermark: self.current };
-        self.current = self.current.max(timestamp.saturating_sub_unsigned(self.distance));
+        // A saturating subtraction, in half of the instructions.
+        let promised = timestamp.max(self.least).wrapping_sub(self.distance as i64);
+        self.current = self.current.max(promised);
         stamp
     }
 }
@@ -238,6 +248,17 @@ mod tests {
         assert_eq!(stamps(&monotone, &[5, 9, 7]), [(5, i64::MIN), (9, 5), (7, 9)]);
         let bounded = Watermarks::bounded(Duration::from_millis(3), |t: &i64| *t).strategy;
         assert_eq!(stamps(&bounded, &[5, 9, 7]), [(5, i64::MIN), (9, 2), (7, 6)]);
+    }
+
+    #[test]
+    fn a_distance_saturates() {
+        for distance in [0, 1, 1 << 40, i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX] {
+            for time in [EventTime::MIN, EventTime::MIN + 1, -1, 0, 1, 1 << 41, EventTime::MAX] {
+                let mut behind = Behind::new(distance, EventTime::MIN);
+                behind.stamp(&(), time);
+                assert_eq!(behind.current, time.saturating_sub_unsigned(distance), "{time} - {distance}");
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The sending side of a window: assigns panes, decides lateness, and combines by pane and key.
 
 use std::marker::PhantomData;
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,7 @@ use super::assigner::Slice;
 use super::{Aligned, Pane};
 use crate::data::{Data, Key, Stamp};
 use crate::metric::Metric;
-use crate::stream::{Aggregate, BATCH, Collector, Ends, Gather, Places, Terminal};
+use crate::stream::{Aggregate, Collector, Ends, Gather, Places, Terminal, batch_of};
 
 /// An accumulator on its way to the owner of its key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,7 +36,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Terminal<(K, T)> for Assign<A> {
             assign: self.clone(),
             slice: Slice::EMPTY,
             panes: Vec::new(),
-            current: 0,
+            current: PaneNumber::MIN,
             places: Places::new(),
             sent: Vec::new(),
             value: PhantomData,
@@ -43,25 +44,41 @@ impl<K: Key, T: Data, A: Aggregate<T>> Terminal<(K, T)> for Assign<A> {
     }
 }
 
+/// The number of a pane among those of what is gathered, from one: it takes less room in a place than a pane, and zero tells
+/// that a place is vacant.
+type PaneNumber = NonZeroU32;
+
+fn number_of(index: usize) -> PaneNumber {
+    PaneNumber::MIN.saturating_add(index as u32)
+}
+
 /// Accumulators by pane and key.
 pub(crate) struct Assigned<K, T, A: Aggregate<T>> {
     assign: Assign<A>,
     /// The slice of the last record that was on time: most often also the next one's.
     slice: Slice,
-    /// The panes of what is gathered, by number: a number takes less room in a place than a pane.
+    /// The panes of what is gathered, by number.
     panes: Vec<Pane>,
     /// The number of `slice`'s pane.
-    current: u32,
-    places: Places<u32, K, A::Acc>,
+    current: PaneNumber,
+    places: Places<PaneNumber, K, A::Acc>,
     sent: Vec<Paned<K, A::Acc>>,
     value: PhantomData<fn(T)>,
 }
 
 impl<K: Key, T: Data, A: Aggregate<T>> Assigned<K, T, A> {
+    fn pane(&self, number: PaneNumber) -> Pane {
+        self.panes[number.get() as usize - 1]
+    }
+
     /// Finds the pane of a record when it is not that of the last record.
+    ///
+    /// The ABI says that it does not unwind. So there is no path on which the caller's value, a record fresh from the reader,
+    /// has to be dropped, and it need not be put into memory for that.
     #[cold]
     #[inline(never)]
-    fn turn(&mut self, stamp: &Stamp) -> Option<u32> {
+    #[allow(improper_ctypes_definitions, reason = "the ABI is for what it says of unwinding")]
+    extern "C" fn turn(&mut self, stamp: &Stamp) -> Option<PaneNumber> {
         let windows = &self.assign.windows;
         let slice = windows.slice(stamp.timestamp);
         let Some(pane) = slice.pane(stamp, windows) else {
@@ -71,10 +88,10 @@ impl<K: Key, T: Data, A: Aggregate<T>> Assigned<K, T, A> {
             return None;
         };
         let known = self.panes.iter().position(|p| *p == pane);
-        let number = known.unwrap_or_else(|| {
+        let number = number_of(known.unwrap_or_else(|| {
             self.panes.push(pane);
             self.panes.len() - 1
-        }) as u32;
+        }));
         if slice.takes(stamp) {
             self.slice = slice;
             self.current = number;
@@ -109,12 +126,13 @@ impl<K: Key, T: Data, A: Aggregate<T>> Collector<(K, T)> for Assigned<K, T, A> {
                 Ok(acc) => aggregate.add(acc, value),
                 Err(place) => {
                     if let Some((pane, key, acc)) = place.replace((pane, key, aggregate.start(value))) {
-                        self.sent.push(Paned { pane: self.panes[pane as usize], key, acc });
+                        self.sent.push(Paned { pane: self.pane(pane), key, acc });
                     }
                 }
             }
         } else {
-            self.sent.push(Paned { pane: self.panes[pane as usize], key, acc: aggregate.start(value) });
+            let acc = aggregate.start(value);
+            self.sent.push(Paned { pane: self.pane(pane), key, acc });
         }
     }
 }
@@ -124,14 +142,14 @@ impl<K: Key, T: Data, A: Aggregate<T>> Gather for Assigned<K, T, A> {
 
     #[inline]
     fn is_full(&self) -> bool {
-        self.sent.len() >= BATCH
+        self.sent.len() >= batch_of::<Paned<K, A::Acc>>()
     }
 
     fn drain(&mut self, all: bool, send: &mut dyn FnMut(&mut Vec<Paned<K, A::Acc>>)) {
         if all {
             let panes = &self.panes;
             let rest = self.places.drain();
-            self.sent.extend(rest.map(|(pane, key, acc)| Paned { pane: panes[pane as usize], key, acc }));
+            self.sent.extend(rest.map(|(pane, key, acc)| Paned { pane: panes[pane.get() as usize - 1], key, acc }));
             // Numbers begin anew, and the next record has to ask for its own.
             self.panes.clear();
             self.slice = Slice::EMPTY;

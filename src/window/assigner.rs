@@ -124,11 +124,6 @@ impl Aligned {
         end.saturating_add(self.slide)
     }
 
-    /// The longest that a pane's windows can lie apart.
-    pub(crate) fn reach(&self) -> i64 {
-        self.size
-    }
-
     /// The slice around a moment.
     pub(crate) fn slice(&self, timestamp: EventTime) -> Slice {
         let time = clamp(timestamp);
@@ -139,7 +134,7 @@ impl Aligned {
         let first = self.end_from(end);
         // The last window that still contains the slice begins at or before its start.
         let last = begins + self.size;
-        Slice { start, end, pane: Pane { last, first } }
+        Slice { start, length: (end - start) as u64, pane: Pane { last, first } }
     }
 }
 
@@ -164,18 +159,19 @@ fn clamp(time: EventTime) -> EventTime {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slice {
     start: EventTime,
-    end: EventTime,
+    length: u64,
     pane: Pane,
 }
 
 impl Slice {
     /// A slice that contains nothing.
-    pub(crate) const EMPTY: Slice = Slice { start: 0, end: 0, pane: Pane { last: 0, first: 1 } };
+    pub(crate) const EMPTY: Slice = Slice { start: 0, length: 0, pane: Pane { last: 0, first: 1 } };
 
     /// True if a record belongs to the slice and is late for none of its windows.
     #[inline(always)]
     pub(crate) fn takes(&self, stamp: &Stamp) -> bool {
-        self.start <= stamp.timestamp && stamp.timestamp < self.end && !stamp.is_late_for(self.pane.first)
+        let into = stamp.timestamp.wrapping_sub(self.start) as u64;
+        into < self.length && !stamp.is_late_for(self.pane.first)
     }
 
     /// The pane of a record in the slice, or none if it counts for no window: it lies in a gap, or is late for all.

@@ -8,7 +8,7 @@
 //! Windows of one size that begin at regular distances, tumbling and sliding ones, all begin and end at a few cuts in each
 //! slide. Between two cuts lies a *slice*, and every window is a whole number of slices (the "paired windows" of
 //! Krishnamurthy, Wu and Franklin, SIGMOD 2006). A record is added to its slice, once, however many windows
-//! overlap there; a window's result merges its slices.
+//! overlap there; a window's result adds up its slices.
 //!
 //! A record can be late for some of the windows it falls into and not for others. So what is kept is not quite
 //! the slice but the `Pane`: the first and the last of the windows that a record counts for. All records of a slice that are on
@@ -25,11 +25,13 @@
 //! Values meet their key's accumulator where they are read, in one small table for each pane; what is sent to the key's
 //! owner is one accumulator for each key and round. The owner merges these into its own tables, one for each pane,
 //! and when an epoch closes what is in them is sealed into an arrangement, in the order of panes, then keys. Windows that open and
-//! close within an epoch never reach it. When a window ends, its panes are read from the tables and, by a range scan,
-//! from the arrangement. Rows of panes whose last window has ended are dropped when batches merge.
+//! close within an epoch never reach it. When the first of its windows ends, a pane is read once, from its table and, by a range
+//! scan, from the arrangement, and added to what the window before it left (`running`): so the cost of a window follows the panes
+//! that enter and leave, not all that it has. Rows of panes whose last window has ended are dropped when batches merge.
 
 mod assign;
 mod assigner;
+mod running;
 mod operator;
 mod windowed;
 

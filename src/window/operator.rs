@@ -9,6 +9,7 @@ use std::rc::Rc;
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::assign::Paned;
+use super::running::Running;
 use super::{Aligned, Pane, Windowed};
 use crate::data::{Data, Key, Record, Stamp};
 use crate::state::{Arrangement, Rows, Table};
@@ -19,13 +20,13 @@ use crate::time::{EventTime, Time};
 pub(super) struct Windows<K: Key, T: Data, A: Aggregate<T>> {
     windows: Aligned,
     aggregate: A,
-    /// What the open epoch has added, and what is known of each pane that a window still needs.
-    panes: BTreeMap<Pane, Content<K, A::Acc>>,
+    /// Panes that no window has asked for yet, by the ends of their first and last windows.
+    waiting: BTreeMap<(EventTime, EventTime), Content<K, A::Acc>>,
+    /// Panes that some window has asked for and another one will.
+    running: Running<K, T, A>,
     arrangement: Arrangement<PaneRows<K, T, A>>,
     /// The end of the last window that has fired; shared with the rows, which expire by it.
     fired: Rc<Cell<EventTime>>,
-    /// Merges the panes of one window.
-    merged: Table<K, A::Acc>,
     /// Tables of panes that are through, to be used again.
     spare: Vec<Table<K, A::Acc>>,
 }
@@ -43,29 +44,22 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         let rows = PaneRows { aggregate: aggregate.clone(), fired: Rc::clone(&fired), row: PhantomData };
         Windows {
             windows,
+            waiting: BTreeMap::new(),
+            running: Running::new(aggregate.clone()),
             aggregate,
-            panes: BTreeMap::new(),
             arrangement: Arrangement::new(rows, operator),
             fired,
-            merged: Table::default(),
             spare: Vec::new(),
         }
     }
 
     /// The end of the next window to fire that has something in it.
     fn next_end(&self) -> Option<EventTime> {
-        let fired = self.fired.get();
-        let after = (fired > EventTime::MIN).then(|| self.windows.next_end(fired));
-        // In the order of their last windows, panes cannot reach back further than the windows' size.
-        let mut next = None;
-        for pane in self.panes.keys() {
-            if next.is_some_and(|end: EventTime| pane.last.saturating_sub(self.windows.reach()) >= end) {
-                break;
-            }
-            let end = after.map_or(pane.first, |after| pane.first.max(after));
-            next = Some(next.map_or(end, |next: EventTime| next.min(end)));
+        match self.running.is_empty() {
+            true => self.waiting.first_key_value().map(|((first, _), _)| *first),
+            // What is left there is left for the next window.
+            false => Some(self.windows.next_end(self.fired.get())),
         }
-        next
     }
 
     /// Emits the results of the window that ends at `end`.
@@ -73,73 +67,66 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         let time = Time::new(epoch, end - 1);
         let window = self.windows.ending_at(end);
         let stamp = Stamp { timestamp: end - 1, watermark: end - 1 };
-        let aggregate = self.aggregate.clone();
-        let result = |key, acc: &A::Acc| {
-            let value = aggregate.result(acc);
-            Record::new(Windowed { key, window, value }, stamp)
+        let mut emit = |key: &K, value| {
+            out.give(time, Record::new(Windowed { key: key.clone(), window, value }, stamp));
         };
-        let reach = end.saturating_add(self.windows.reach());
-        let span = Pane { last: end, first: EventTime::MIN }..Pane { last: reach, first: EventTime::MAX };
-        let mut covering = self.panes.range(span).filter(|(pane, _)| pane.first <= end);
-        match (covering.next(), covering.next()) {
-            (Some((_, content)), None) if !content.sealed => {
-                for (key, acc) in content.open.iter() {
-                    out.give(time, result(key.clone(), acc));
-                }
-            }
-            _ => {
-                self.merge(end, reach);
-                for (key, acc) in self.merged.drain() {
-                    out.give(time, result(key, &acc));
-                }
-            }
+        if let Some(table) = self.only_pane(end) {
+            let there = table.iter().filter(|(_, acc)| !self.aggregate.is_empty(acc));
+            there.for_each(|(key, acc)| emit(key, self.aggregate.result(acc)));
+            self.fired.set(end);
+            self.reuse(table);
+            return;
         }
+        self.enter(end);
+        self.running.results(emit);
         self.fired.set(end);
-        self.retire();
+        let spare = &mut self.spare;
+        self.running.leave(end, |table| keep(spare, table));
     }
 
-    /// Merges all panes of the window that ends at `end` into one table.
-    fn merge(&mut self, end: EventTime, reach: EventTime) {
-        let (merged, aggregate) = (&mut self.merged, &self.aggregate);
-        let mut add = |key: &K, acc: &A::Acc| {
-            merged.upsert(key.clone(), acc, A::Acc::clone, |sum, acc| aggregate.merge(sum, acc.clone()));
-        };
-        let mut sealed = false;
-        for (pane, content) in self.panes.range(Pane { last: end, first: EventTime::MIN }..) {
-            if pane.last > reach {
-                break;
-            }
-            if pane.first <= end {
-                sealed |= content.sealed;
-                content.open.iter().for_each(|(key, acc)| add(key, acc));
-            }
-        }
-        if sealed {
-            self.arrangement.scan(
-                |(pane, _)| pane.last < end,
-                |(pane, key), acc| {
-                    if pane.last > reach {
-                        return ControlFlow::Break(());
-                    }
-                    if pane.first <= end {
-                        add(key, acc);
-                    }
-                    ControlFlow::Continue(())
-                },
-            );
+    /// The table of the pane that is all there is of a window, if there is one and it lies in the open epoch alone: most
+    /// windows are like that where event time is fast, and need not be added up.
+    fn only_pane(&mut self, end: EventTime) -> Option<Table<K, A::Acc>> {
+        let mut entering = self.waiting.range(..=(end, EventTime::MAX));
+        let ((_, last), content) = entering.next()?;
+        let alone =
+            entering.next().is_none() && self.running.is_empty() && *last == end && !content.sealed;
+        if alone { self.waiting.pop_first().map(|(_, content)| content.open) } else { None }
+    }
+
+    /// Lets panes into the window that ends at `end`.
+    fn enter(&mut self, end: EventTime) {
+        while let Some(entry) = self.waiting.first_entry().filter(|entry| entry.key().0 <= end) {
+            let ((first, last), Content { open, sealed }) = entry.remove_entry();
+            let pane = Pane { last, first };
+            let arrangement = &self.arrangement;
+            self.running.enter(pane, open, |add| {
+                if sealed {
+                    arrangement.scan(
+                        |(other, _)| *other < pane,
+                        |(other, key), acc| {
+                            if *other != pane {
+                                return ControlFlow::Break(());
+                            }
+                            add(key, acc);
+                            ControlFlow::Continue(())
+                        },
+                    );
+                }
+            });
         }
     }
 
-    /// Lets go of panes whose last window has fired.
-    fn retire(&mut self) {
-        while let Some(entry) = self.panes.first_entry().filter(|entry| entry.key().last <= self.fired.get())
-        {
-            let mut table = entry.remove().open;
-            drop(table.drain());
-            if self.spare.len() < SPARE {
-                self.spare.push(table);
-            }
-        }
+    fn reuse(&mut self, table: Table<K, A::Acc>) {
+        keep(&mut self.spare, table);
+    }
+}
+
+/// Empties a table and keeps it for a pane to come.
+fn keep<K: Key, Acc>(spare: &mut Vec<Table<K, Acc>>, mut table: Table<K, Acc>) {
+    drop(table.drain());
+    if spare.len() < SPARE {
+        spare.push(table);
     }
 }
 
@@ -156,8 +143,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
             debug_assert!(pane.first > self.fired.get(), "{pane:?} came after its window had fired");
             let spare = &mut self.spare;
             let content = self
-                .panes
-                .entry(pane)
+                .waiting
+                .entry((pane.first, pane.last))
                 .or_insert_with(|| Content { open: spare.pop().unwrap_or_default(), sealed: false });
             let mut next = Some(first);
             while let Some(Paned { key, acc, .. }) = next {
@@ -175,14 +162,19 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
     }
 
     fn close(&mut self, epoch: u64, _: Option<Time>, _: &mut Outlets<Self::Out>) {
+        let waiting = self.waiting.iter_mut().filter(|(_, content)| !content.open.is_empty());
+        let waiting = waiting.map(|((first, last), content)| {
+            content.sealed = true;
+            (Pane { last: *last, first: *first }, &mut content.open)
+        });
+        let entered = self.running.panes_mut().map(|(pane, entered)| (*pane, &mut entered.open));
+        let mut panes: Vec<_> = waiting.chain(entered.filter(|(_, open)| !open.is_empty())).collect();
+        panes.sort_unstable_by_key(|(pane, _)| *pane);
         let mut rows = Vec::new();
-        for (pane, content) in &mut self.panes {
-            if !content.open.is_empty() {
-                content.sealed = true;
-                let start = rows.len();
-                rows.extend(content.open.drain().map(|(key, acc)| ((*pane, key), acc)));
-                rows[start..].sort_unstable_by(|a, b| a.0.1.cmp(&b.0.1));
-            }
+        for (pane, open) in panes {
+            let start = rows.len();
+            rows.extend(open.drain().map(|(key, acc)| ((pane, key), acc)));
+            rows[start..].sort_unstable_by(|a, b| a.0.1.cmp(&b.0.1));
         }
         self.arrangement.seal(epoch, rows);
     }

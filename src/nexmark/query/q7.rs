@@ -68,12 +68,15 @@ impl Aggregate<Bid> for Highest {
     type Acc = Candidates;
     type Out = Candidates;
 
+    // What `row` leaves of a bid can be in registers where it is inlined; called, it would want all bids in memory.
+    #[inline(always)]
     fn start(&self, bid: Bid) -> Candidates {
         let mut candidates = Candidates::default();
         candidates.insert(row(bid));
         candidates
     }
 
+    #[inline(always)]
     fn add(&self, candidates: &mut Candidates, bid: Bid) {
         candidates.insert(row(bid));
     }
@@ -92,6 +95,7 @@ impl Aggregate<Bid> for Highest {
     }
 }
 
+#[inline(always)]
 fn row(bid: Bid) -> Q7 {
     let Bid { auction, bidder, price, date_time, extra, .. } = bid;
     Q7 { auction, bidder, price, date_time, extra }
