@@ -34,8 +34,9 @@ where
     A: Aggregate<I>,
 {
     aggregate: A,
-    table: Table<K, Entry<A::Acc, A::Out>>,
-    touched: Vec<Slot>,
+    table: Table<K, Entry<A::Acc>>,
+    /// The keys that the open epoch has touched, with their results at the end of the last.
+    touched: Vec<(Slot, Option<A::Out>)>,
     arrangement: Arrangement<Latest<K, A::Acc>>,
     /// Keys by the watermark that forgets them.
     expiry: BTreeMap<EventTime, Vec<K>>,
@@ -44,20 +45,20 @@ where
     late: (i64, Metric),
 }
 
-struct Entry<Acc, Out> {
+/// The watermark that forgets keys which do not expire.
+const NEVER: EventTime = EventTime::MAX;
+
+struct Entry<Acc> {
     acc: Acc,
-    /// Set while the open epoch has touched the entry.
-    touch: Option<Touch<Out>>,
+    /// When the key is forgotten.
+    expires: EventTime,
+    /// When it is due to be looked at for that.
+    due: EventTime,
+    /// The greatest event time among the open epoch's values, if it has touched the entry.
+    timestamp: EventTime,
+    touched: bool,
     /// True if the last sealed epoch knows the key.
     sealed: bool,
-    expires: Option<EventTime>,
-}
-
-struct Touch<Out> {
-    /// The result at the end of the last epoch.
-    before: Option<Out>,
-    /// The greatest event time among the epoch's values.
-    timestamp: EventTime,
 }
 
 impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
@@ -77,46 +78,44 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
     fn add(&mut self, Keyed { key, input, stamp }: Keyed<K, I>) {
         let hash = hash64(&key);
         let Some(slot) = self.table.find(hash, &key) else {
-            let touch = Some(Touch { before: None, timestamp: stamp.timestamp });
             let acc = self.aggregate.start(input);
-            let expires = self.aggregate.expires(&acc);
-            let entry = Entry { acc, touch, sealed: false, expires };
-            self.touched.push(self.table.insert(hash, key, entry));
+            let expires = self.aggregate.expires(&acc).unwrap_or(NEVER);
+            let timestamp = stamp.timestamp;
+            let entry = Entry { acc, expires, due: NEVER, timestamp, touched: true, sealed: false };
+            self.touched.push((self.table.insert(hash, key, entry), None));
             return;
         };
         let entry = &mut self.table.get_mut(slot).1;
-        if entry.expires.is_some_and(|end| stamp.timestamp < end && stamp.is_late_for(end)) {
+        if stamp.timestamp < entry.expires && stamp.is_late_for(entry.expires) && entry.expires < NEVER {
             self.late.0 += 1;
             return;
         }
         if self.aggregate.ignores(&entry.acc, &input) {
             return;
         }
-        match &mut entry.touch {
-            Some(touch) => touch.timestamp = touch.timestamp.max(stamp.timestamp),
-            None => {
-                let before = Some(self.aggregate.result(&entry.acc));
-                entry.touch = Some(Touch { before, timestamp: stamp.timestamp });
-                self.touched.push(slot);
-            }
+        if entry.touched {
+            entry.timestamp = entry.timestamp.max(stamp.timestamp);
+        } else {
+            (entry.touched, entry.timestamp) = (true, stamp.timestamp);
+            self.touched.push((slot, Some(self.aggregate.result(&entry.acc))));
         }
         self.aggregate.add(&mut entry.acc, input);
-        entry.expires = self.aggregate.expires(&entry.acc);
+        entry.expires = self.aggregate.expires(&entry.acc).unwrap_or(NEVER);
     }
 
     /// Emits what changed for the key in `slot`, and returns its row.
     fn settle(
         &mut self,
-        slot: Slot,
+        (slot, before): (Slot, Option<A::Out>),
         since: Time,
         out: &mut Outlets<Change<(K, A::Out)>>,
     ) -> Option<(K, Option<A::Acc>)> {
         let (key, entry) = self.table.get_mut(slot);
-        let Touch { before, timestamp } = entry.touch.take()?;
+        entry.touched = false;
         let empty = self.aggregate.is_empty(&entry.acc);
         let after = (!empty).then(|| self.aggregate.result(&entry.acc));
         if before != after {
-            let stamp = Stamp { timestamp: timestamp.max(since.event), watermark: since.event };
+            let stamp = Stamp { timestamp: entry.timestamp.max(since.event), watermark: since.event };
             if let Some(before) = before {
                 out.give(since, Record::new(Change::retract((key.clone(), before)), stamp));
             }
@@ -124,13 +123,14 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
                 out.give(since, Record::new(Change::insert((key.clone(), after)), stamp));
             }
         }
-        let expired = entry.expires.is_some_and(|end| end <= self.watermark);
+        let expired = entry.expires <= self.watermark;
         if empty || expired {
             let (key, entry) = self.table.remove(slot)?;
             return entry.sealed.then_some((key, None));
         }
-        if let Some(end) = entry.expires {
-            self.expiry.entry(end).or_default().push(key.clone());
+        if entry.expires != entry.due {
+            entry.due = entry.expires;
+            self.expiry.entry(entry.expires).or_default().push(key.clone());
         }
         entry.sealed = true;
         Some((key.clone(), Some(entry.acc.clone())))
@@ -142,7 +142,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             for key in due.remove() {
                 let Some(slot) = self.table.find(hash64(&key), &key) else { continue };
                 let entry = &self.table.get(slot).1;
-                if entry.expires.is_some_and(|end| end <= self.watermark) {
+                if entry.expires <= self.watermark {
                     if entry.sealed {
                         rows.push((key, None));
                     }
@@ -167,9 +167,9 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
     fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outlets<Self::Out>) {
         let mut rows = Vec::with_capacity(self.touched.len());
         if let Some(since) = since {
-            for slot in std::mem::take(&mut self.touched) {
-                rows.extend(self.settle(slot, since, out));
-            }
+            let mut touched = std::mem::take(&mut self.touched);
+            rows.extend(touched.drain(..).filter_map(|touched| self.settle(touched, since, out)));
+            self.touched = touched;
         }
         self.forget(&mut rows);
         // A key that was both touched and forgotten has two rows, and the later one counts.

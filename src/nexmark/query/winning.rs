@@ -87,7 +87,7 @@ struct Winning;
 struct Known {
     terms: Option<Terms>,
     best: Option<Offer>,
-    /// Bids from before the auction was listed.
+    /// Bids from before the auction was listed; none is later than the last of them.
     early: Vec<Offer>,
 }
 
@@ -101,7 +101,13 @@ impl Known {
 
     fn offer(&mut self, offer: Offer) {
         match self.terms {
-            None => self.early.push(offer),
+            None => {
+                let place = match self.early.last() {
+                    Some(last) if offer.time < last.time => self.early.len() - 1,
+                    _ => self.early.len(),
+                };
+                self.early.insert(place, offer);
+            }
             Some(_) if self.loses(&offer) => {}
             Some(_) => self.best = Some(offer),
         }
@@ -155,7 +161,7 @@ impl Aggregate<Lot> for Winning {
     /// Once event time has passed the last moment of an auction, no bid can count. And a bid whose auction is unknown
     /// waits for it only as long as an auction that opened before the bid may come.
     fn expires(&self, known: &Known) -> Option<EventTime> {
-        let early = || known.early.iter().map(|offer| offer.time).max();
+        let early = || known.early.last().map(|offer| offer.time);
         known.terms.map(|terms| terms.expires).or_else(early).map(|last| last + 1)
     }
 }
