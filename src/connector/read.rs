@@ -32,7 +32,7 @@ use crate::stream::{Holds, Job, Lowering, NodeInfo, Operator, Stream, WorkerCont
 use crate::time::{EventTime, SplitWatermark, Time, Watermarks};
 
 /// How long the operator reads before it lets others run. What it gathers meanwhile is combined and sent as one.
-const QUANTUM: Duration = Duration::from_micros(500);
+const QUANTUM: Duration = Duration::from_micros(100);
 
 /// The most records that it reads in that time.
 const QUOTA: usize = 1 << 16;

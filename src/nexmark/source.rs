@@ -85,13 +85,13 @@ impl Nexmark {
 
 /// The event times of Nexmark events: ordered, unless the configuration shuffles them.
 ///
-/// No split runs further ahead than 24,000 events. A worker that does meets bids long before their auctions, and has windows open that
+/// No split runs further ahead than 16,000 events. A worker that does meets bids long before their auctions, and has windows open that
 /// others are far from.
 pub fn watermarks(config: &Config) -> Watermarks<Event, impl Timestamps<Event> + use<>> {
     let group = config.out_of_order_group_size;
     let disorder = if group > 1 { group * 1000 / config.rate.max(1) + 1 } else { 0 };
     let watermarks = Watermarks::bounded(Duration::from_millis(disorder), |event: &Event| event.timestamp());
-    watermarks.align(Duration::from_millis(24_000_000 / config.rate.max(1)))
+    watermarks.align(Duration::from_millis(16_000_000 / config.rate.max(1)))
 }
 
 /// A share of the events.
