@@ -27,11 +27,34 @@ pub struct Pace {
 }
 
 struct Log {
-    /// The next event of each share, by its index.
-    next: BTreeMap<u64, u64>,
-    /// The events read by a worker in an epoch that is not complete: the first, the one after the last, and the step.
-    pending: BTreeMap<(usize, u64), Vec<(u64, u64, u64)>>,
+    /// How many events have been read of each share, by its index.
+    read: BTreeMap<u64, u64>,
+    /// What a worker read in an epoch that is not complete: of a share, from one event to before another.
+    pending: BTreeMap<(usize, u64), Vec<(Deal, u64, u64)>>,
     latency: Histogram<u64>,
+}
+
+/// How events are dealt to shares: in turn, some at a time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deal {
+    /// Which share this is.
+    pub(super) index: u64,
+    /// The number of shares.
+    pub(super) shares: u64,
+    /// The events of one turn.
+    pub(super) turn: u64,
+}
+
+impl Deal {
+    /// How many of the share's events come before event number `position`, which is the share's too.
+    fn before(&self, position: u64) -> u64 {
+        position / (self.turn * self.shares) * self.turn + position % self.turn
+    }
+
+    /// The number of the share's event before which come so many.
+    fn number(&self, before: u64) -> u64 {
+        (before / self.turn * self.shares + self.index) * self.turn + before % self.turn
+    }
 }
 
 /// Points on a stretch of events for which latency is computed; between them it is linear.
@@ -40,7 +63,7 @@ const POINTS: u64 = 16;
 impl Pace {
     /// A pace of so many events per second.
     pub fn new(rate: f64, clock: Clock) -> Pace {
-        let log = Log { next: BTreeMap::new(), pending: BTreeMap::new(), latency: latencies() };
+        let log = Log { read: BTreeMap::new(), pending: BTreeMap::new(), latency: latencies() };
         Pace { rate, clock, start: OnceLock::new(), log: Mutex::new(log) }
     }
 
@@ -72,11 +95,12 @@ impl Pace {
         1 + (now.saturating_sub(start).as_secs_f64() * self.rate) as u64
     }
 
-    /// A worker has left an epoch, and the next event of a share (its index and the number of shares) is `next`.
-    pub(super) fn left(&self, worker: usize, epoch: u64, (index, shares): (u64, u64), next: u64) {
+    /// A worker has left an epoch, and the next event of a share is `next`.
+    pub(super) fn left(&self, worker: usize, epoch: u64, deal: Deal, next: u64) {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = log.next.insert(index, next).unwrap_or(index);
-        log.pending.entry((worker, epoch)).or_default().push((first, next, shares));
+        let read = deal.before(next);
+        let first = log.read.insert(deal.index, read).unwrap_or(0);
+        log.pending.entry((worker, epoch)).or_default().push((deal, first, read));
     }
 
     /// A worker has learned that all epochs below `open` are complete.
@@ -86,19 +110,19 @@ impl Pace {
         let Log { pending, latency, .. } = &mut *log;
         while let Some(entry) = pending.range((worker, 0)..(worker, open)).next() {
             let key = *entry.0;
-            for (first, end, step) in pending.remove(&key).unwrap_or_default() {
-                self.record(latency, now, (first, end, step));
+            for (deal, first, end) in pending.remove(&key).unwrap_or_default() {
+                self.record(latency, now, deal, (first, end));
             }
         }
     }
 
     /// Records the latency of each event of a stretch, at some points and with their weights.
-    fn record(&self, latency: &mut Histogram<u64>, now: Duration, (first, end, step): (u64, u64, u64)) {
-        let count = end.saturating_sub(first).div_ceil(step);
+    fn record(&self, latency: &mut Histogram<u64>, now: Duration, deal: Deal, (first, end): (u64, u64)) {
+        let count = end.saturating_sub(first);
         let points = count.min(POINTS);
         for point in 0..points {
             let (from, to) = (point * count / points, (point + 1) * count / points);
-            let middle = first + (from + to) / 2 * step;
+            let middle = deal.number(first + (from + to) / 2);
             if let Some(due) = self.due(middle) {
                 latency.saturating_record_n(now.saturating_sub(due).as_nanos() as u64, to - from);
             }
@@ -132,7 +156,7 @@ mod tests {
         clock.advance(Duration::from_millis(100));
         assert_eq!(pace.count(), 101);
         // The worker stalled: it reads 100 events at 100 ms, and they are complete at 150 ms.
-        pace.left(0, 3, (0, 1), 100);
+        pace.left(0, 3, Deal { index: 0, shares: 1, turn: 1 }, 100);
         pace.completed(0, 3);
         assert_eq!(pace.completion().len(), 0, "epoch 3 is not complete");
         clock.advance(Duration::from_millis(50));
@@ -142,5 +166,19 @@ mod tests {
         assert_eq!(latency.len(), 100);
         assert!((140_000_000..=150_200_000).contains(&latency.max()), "{}", latency.max());
         assert!((50_000_000..=60_000_000).contains(&latency.min()), "{}", latency.min());
+    }
+
+    #[test]
+    fn a_share_knows_its_events() {
+        for (shares, turn) in [(1, 1), (3, 1), (1, 4), (2, 4), (3, 5)] {
+            let mut dealt = vec![Vec::new(); shares as usize];
+            (0..60).for_each(|n| dealt[(n / turn % shares) as usize].push(n));
+            for (index, numbers) in (0..).zip(dealt) {
+                let deal = Deal { index, shares, turn };
+                for (before, number) in (0..).zip(numbers) {
+                    assert_eq!((deal.before(number), deal.number(before)), (before, number), "{deal:?}");
+                }
+            }
+        }
     }
 }

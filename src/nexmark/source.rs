@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::pace::Deal;
 use super::{BLOCK, Config, Cursor, Event, File, Generator, Pace};
 use crate::connector::{Position, Reader, Source, Split, Status, Timestamps};
 use crate::data::Visit;
@@ -51,9 +52,10 @@ impl Nexmark {
         self
     }
 
-    /// Gives each event when it is due. Events are dealt singly then, so that no split waits for its turn.
+    /// Gives each event when it is due. Events are dealt singly then, so that no split waits for its turn, unless turns
+    /// are over before that matters.
     pub fn paced(mut self, pace: Arc<Pace>) -> Nexmark {
-        self.turn = 1;
+        self.turn = if pace.rate() * SHORT_TURN.as_secs_f64() < BLOCK as f64 { 1 } else { BLOCK };
         self.pace = Some(pace);
         self
     }
@@ -125,9 +127,10 @@ impl Source for Nexmark {
 
     fn epoch_left(&self, worker: usize, epoch: u64, positions: &[(Share, Position<Self>)]) {
         if let Some(pace) = &self.pace {
-            positions
-                .iter()
-                .for_each(|(share, next)| pace.left(worker, epoch, (share.index, share.of), *next));
+            for (share, next) in positions {
+                let deal = Deal { index: share.index, shares: share.of, turn: self.turn };
+                pace.left(worker, epoch, deal, *next);
+            }
         }
     }
 
@@ -235,6 +238,9 @@ impl Reader for ShareReader {
         self.next
     }
 }
+
+/// A turn that takes no longer than this is no reason to wait.
+const SHORT_TURN: Duration = Duration::from_micros(250);
 
 /// Waking up more often than this costs more than it gives.
 const MIN_WAIT: Duration = Duration::from_micros(50);
