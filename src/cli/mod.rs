@@ -56,9 +56,13 @@ fn warn(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-/// Writes to the standard output.
+/// Writes to the standard output. A reader who has seen enough, as `head` has, is no error.
 fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    written.map_err(|error| Error::io("cannot write to the standard output", error))
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::io("cannot write to the standard output", error))
+        }
+        _ => Ok(()),
+    }
 }

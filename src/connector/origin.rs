@@ -12,8 +12,8 @@ use super::source::{Reader, Source, Status};
 use crate::data::{Record, Visit};
 use crate::error::Result;
 use crate::stream::{
-    Chain, ChainOutlet, ChainTap, Collector, Edge, Ends, Gather, Graph, NodeId, OperatorBuilder, Origin, Outlet,
-    Terminal, WeakGraph, batch_of, lock,
+    Chain, ChainOutlet, ChainTap, Collector, Edge, Ends, Gather, Graph, NodeId, OperatorBuilder, Origin,
+    Outlet, Terminal, WeakGraph, batch_of, lock,
 };
 use crate::time::{EventTime, SplitWatermark, Stamps, Time, Watermarks};
 

@@ -50,4 +50,4 @@ pub(crate) use context::{Shared, WorkerContext};
 pub(crate) use graph::{Lowering, NodeInfo, Operator, Routing, WeakGraph};
 pub(crate) use ordered::Logic;
 pub(crate) use port::{Frontiers, Holds, Input, OperatorBuilder};
-pub(crate) use tap::{batch_of, ChainOutlet, ChainTap, Outlet, Outlets, Taps, lock};
+pub(crate) use tap::{ChainOutlet, ChainTap, Outlet, Outlets, Taps, batch_of, lock};

@@ -149,7 +149,11 @@ impl<K: Key, T: Data, A: Aggregate<T>> Gather for Assigned<K, T, A> {
         if all {
             let panes = &self.panes;
             let rest = self.places.drain();
-            self.sent.extend(rest.map(|(pane, key, acc)| Paned { pane: panes[pane.get() as usize - 1], key, acc }));
+            self.sent.extend(rest.map(|(pane, key, acc)| Paned {
+                pane: panes[pane.get() as usize - 1],
+                key,
+                acc,
+            }));
             // Numbers begin anew, and the next record has to ask for its own.
             self.panes.clear();
             self.slice = Slice::EMPTY;

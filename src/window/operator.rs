@@ -89,8 +89,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
     fn only_pane(&mut self, end: EventTime) -> Option<Table<K, A::Acc>> {
         let mut entering = self.waiting.range(..=(end, EventTime::MAX));
         let ((_, last), content) = entering.next()?;
-        let alone =
-            entering.next().is_none() && self.running.is_empty() && *last == end && !content.sealed;
+        let alone = entering.next().is_none() && self.running.is_empty() && *last == end && !content.sealed;
         if alone { self.waiting.pop_first().map(|(_, content)| content.open) } else { None }
     }
 

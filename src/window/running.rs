@@ -179,7 +179,7 @@ impl<Acc: Clone> Stacks<Acc> {
         if self.front.first().is_some_and(|(latest, _)| last <= *latest) {
             // Records that were late for some of their windows: their pane leaves with others that came long before it.
             for (_, sum) in self.front.iter_mut().rev().take_while(|(leaves, _)| *leaves <= last) {
-                                aggregate.merge(sum, part.clone());
+                aggregate.merge(sum, part.clone());
             }
             if !self.front.iter().any(|(leaves, _)| *leaves == last) {
                 self.insert_in_front(aggregate, part, last);

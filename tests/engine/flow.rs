@@ -63,7 +63,8 @@ fn resident() -> Option<usize> {
     Some(statm.split(' ').nth(1)?.parse::<usize>().ok()? * 4096)
 }
 
-/// A fifth of a gigabyte goes through a sink that is some twenty times slower than the source.
+/// A fifth of a gigabyte goes through a sink that is some hundred times slower than the source: it takes a millisecond for a batch,
+/// which holds 64 of these records, and reading that many takes some ten microseconds.
 fn a_slow_sink_holds_the_source_back(workers: usize, epochs: Epochs) {
     const RECORDS: usize = 200_000;
     const LIMIT: usize = 256 << 10;
@@ -82,7 +83,7 @@ fn a_slow_sink_holds_the_source_back(workers: usize, epochs: Epochs) {
         let emitted = before.fetch_add(1, SeqCst) + 1;
         far.fetch_max(emitted.saturating_sub(done.load(SeqCst)), SeqCst);
     });
-    counted.sink(Slow { written: Arc::clone(&written), per_batch: Duration::from_micros(2_000) });
+    counted.sink(Slow { written: Arc::clone(&written), per_batch: MILLI });
     let options = Options::default().workers(workers).epochs(epochs);
     let at_first = resident();
     let running = job.start(options.max_epochs_in_flight(2).max_bytes_in_flight(LIMIT)).unwrap();
