@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Reads the time that has passed since the clock was made. Cloning shares the clock.
 #[derive(Clone, Debug)]
@@ -13,14 +13,17 @@ pub struct Clock(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
-    System(Instant),
+    /// Where it began: on the monotonic clock, and as time since 1970.
+    System(Instant, Duration),
     Manual(Arc<AtomicU64>),
 }
 
 impl Clock {
     /// The machine's monotonic clock, counting from now.
+    #[allow(clippy::disallowed_methods)]
     pub fn system() -> Clock {
-        Clock(Kind::System(instant()))
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Clock(Kind::System(instant(), unix))
     }
 
     /// A clock that stands still until [`advance`](Clock::advance) moves it.
@@ -32,9 +35,19 @@ impl Clock {
     #[inline]
     pub fn now(&self) -> Duration {
         match &self.0 {
-            Kind::System(start) => start.elapsed(),
+            Kind::System(start, _) => start.elapsed(),
             Kind::Manual(nanos) => Duration::from_nanos(nanos.load(Ordering::SeqCst)),
         }
+    }
+
+    /// Milliseconds since 1970-01-01 UTC: what processing time is. It does not follow corrections of the machine's clock, and so never goes
+    /// back. A manual clock begins at zero.
+    pub fn millis(&self) -> i64 {
+        let since = match &self.0 {
+            Kind::System(_, unix) => *unix,
+            Kind::Manual(_) => Duration::ZERO,
+        };
+        (since + self.now()).as_millis() as i64
     }
 
     /// True if the clock moves by hand.

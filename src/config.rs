@@ -21,7 +21,22 @@ pub struct Options {
     pub(crate) workers: usize,
     pub(crate) epochs: Epochs,
     pub(crate) limits: Limits,
+    pub(crate) seals: Seals,
     pub(crate) clock: Clock,
+}
+
+/// When operators seal what an epoch has changed into their arrangements.
+///
+/// Between two seals state lies in tables, where a change costs no more than in any hash map. A seal sorts what has changed since the last one
+/// and writes it as immutable pages: the state as of that epoch, for whoever asked for it. State that is never asked for is never sealed.
+/// Joins without windows keep no table; they seal in every epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Seals {
+    /// When someone wants the state as of an epoch.
+    #[default]
+    OnDemand,
+    /// At the end of each epoch.
+    EachEpoch,
 }
 
 /// How far a source may run ahead of the sinks.
@@ -40,7 +55,13 @@ impl Default for Options {
     /// One worker, epochs of 10 milliseconds, at most 4 epochs and 64 MiB for each source and worker in flight.
     fn default() -> Options {
         let limits = Limits { epochs: 4, bytes: 64 << 20 };
-        Options { workers: 1, epochs: Epochs::default(), limits, clock: Clock::system() }
+        Options {
+            workers: 1,
+            epochs: Epochs::default(),
+            limits,
+            seals: Seals::default(),
+            clock: Clock::system(),
+        }
     }
 }
 
@@ -67,6 +88,12 @@ impl Options {
     /// points to.
     pub fn max_bytes_in_flight(mut self, bytes: usize) -> Options {
         self.limits.bytes = bytes;
+        self
+    }
+
+    /// When state is sealed.
+    pub fn seals(mut self, seals: Seals) -> Options {
+        self.seals = seals;
         self
     }
 

@@ -38,6 +38,7 @@
 //! | [`config`] | how a job runs |
 //! | `state` | keyed state: tables of the open epoch, in front of arrangements of sealed ones |
 //! | [`stream`] | what a user builds, and how it is lowered to timely's operators |
+//! | [`process`] | process functions: a user's logic with keyed state, timers and side outputs |
 //! | [`window`] | windows of event time, over streams and state |
 //! | [`connector`] | sources and sinks; the traits, and those that come along |
 //! | [`runtime`] | workers: how they start, step, fail together and end |
@@ -76,6 +77,7 @@
 //! | watermark, `WatermarkStrategy` | the event time of a frontier, [`Watermarks`](time::Watermarks) |
 //! | checkpoint barrier | epoch |
 //! | keyed state, state backend | state, arrangement |
+//! | `ProcessFunction`, `ValueState`, `OutputTag` | [`Process`](process::Process), [`Value`](process::Value), [`Side`](process::Side) |
 //! | `AggregateFunction` | [`Aggregate`](stream::Aggregate) |
 //! | window assigner | [`Tumbling`](window::Tumbling), [`Sliding`](window::Sliding) |
 //! | side output of late data | [`late`](window::WindowedStream::late) |
@@ -94,6 +96,7 @@ pub mod time;
 pub mod config;
 mod state;
 pub mod stream;
+pub mod process;
 pub mod window;
 pub mod connector;
 pub mod runtime;

@@ -43,6 +43,19 @@ impl<R: Rows> Arrangement<R> {
         self.upper = upper;
     }
 
+    /// Adds what changed up to and including `epoch`: rows in any order, of which the later of two for a key counts.
+    pub(crate) fn seal_unsorted(&mut self, epoch: u64, mut rows: Vec<(R::Key, R::Value)>) {
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        rows.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                std::mem::swap(later, earlier);
+            }
+            same
+        });
+        self.seal(epoch, rows);
+    }
+
     /// The runs, oldest first. Together they are the state as of the last sealed epoch, and remain so: they never change.
     pub(crate) fn runs(&self) -> Vec<Rc<Run<R>>> {
         let mut runs = Vec::new();

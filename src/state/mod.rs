@@ -1,8 +1,8 @@
 //! Keyed state: arrangements, and the tables in front of them.
 //!
-//! All state that an operator keeps lies in an [`Arrangement`]: a differential trace, a
-//! `Spine` of immutable sorted batches, with the epoch as its time. When an epoch closes, what it changed is
-//! sorted by key and sealed into one batch; the spine merges batches of similar size in the background, a bounded piece
+//! All state that an operator keeps can be had as an [`Arrangement`]: a differential trace, a
+//! `Spine` of immutable sorted batches, with the epoch as its time. When the state as of an epoch is asked for, what has changed since the
+//! last time is sorted by key and sealed into one batch; the spine merges batches of similar size in the background, a bounded piece
 //! of work at each seal. So the state *as of* an epoch is a list of shared, immutable pages, and holding on to it
 //! costs a few pointers.
 //!
@@ -19,13 +19,21 @@
 //!
 //! # The front
 //!
-//! Sealing once per epoch needs the epoch's changes combined by key. That is a hash [`Table`]: records of the open epoch meet
+//! Sealing needs what has changed combined by key. That is a hash [`Table`]: records meet
 //! their key there, and only distinct keys are sorted. There are two ways to use one:
 //!
-//! * *per epoch*: the table holds what the open epoch added and is emptied at the seal; reading the
-//!   state means reading the arrangement. Windows do this: they are read once, by a range scan, when they close.
-//! * *current values*: the table holds the value of every key and a list of those that the epoch touched; reading is a
-//!   look-up, and the arrangement is only written. Rolling aggregates do this, since they read at each touch.
+//! * *what was added*: the table holds what came since the last seal and is emptied by it; reading the
+//!   state means reading the arrangement too. Windows do this: they are read once, by a range scan, when they close.
+//! * *current values*: the table holds the value of every key and a list of those that have changed; reading is a
+//!   look-up, and the arrangement is only written. Rolling aggregates and process functions do this, since they read at each touch. A
+//!   [`Store`] is such a table with a column for each of several states.
+//!
+//! # Sealing on demand
+//!
+//! Sealing in every epoch costs a sort and merges for each key that an epoch touches, and most epochs' states are never asked for. So
+//! operators seal when someone asks (a snapshot, a reader from outside), and in between a change costs a look-up. With a key's changes since
+//! the last seal combined, hot keys cost one row for each seal. Measured below: the column *engine* seals in each epoch, *on
+//! demand* never.
 //!
 //! # Measured
 //!
@@ -76,13 +84,22 @@
 //! combining by hash and keeping no table is three times as fast; the table costs its memory beside the arrangement; and while it
 //! grows to millions of keys an epoch can take 75 ms, where a sorted pass takes 3.
 
-mod arrangement;
-mod merge;
 mod rows;
 mod run;
+mod merge;
+mod arrangement;
 mod table;
+mod agenda;
+mod items;
+mod store;
+mod column;
 
+pub(crate) use agenda::Agenda;
 pub(crate) use arrangement::Arrangement;
+pub use column::LivesBy;
+pub(crate) use column::{Cells, NEVER, Now, Shape};
+pub(crate) use items::{Many, Mapped, One};
 pub(crate) use rows::{Latest, Rows, Sums};
 pub(crate) use run::Run;
+pub(crate) use store::Store;
 pub(crate) use table::{Slot, Table};

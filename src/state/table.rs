@@ -45,7 +45,6 @@ impl<K, V> Default for Table<K, V> {
 
 impl<K: Hash + Eq, V> Table<K, V> {
     /// The number of entries.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.index.len()
     }
@@ -128,9 +127,14 @@ impl<K: Hash + Eq, V> Table<K, V> {
     }
 
     /// The entry in a slot, if it was not removed.
+    pub(crate) fn try_get(&self, slot: Slot) -> Option<&(K, V)> {
+        self.entries.get(slot.0 as usize)?.as_ref()
+    }
+
+    /// The entry in a slot, to be changed, if it was not removed.
     #[inline]
     pub(crate) fn try_get_mut(&mut self, slot: Slot) -> Option<&mut (K, V)> {
-        self.entries[slot.0 as usize].as_mut()
+        self.entries.get_mut(slot.0 as usize)?.as_mut()
     }
 
     /// Removes the entry in a slot.
@@ -167,8 +171,19 @@ fn put<E>(entries: &mut Vec<Option<E>>, slot: u32, entry: E) {
 }
 
 /// The place of an entry in a [`Table`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Slot(u32);
+
+impl Slot {
+    /// No slot: nothing is there.
+    pub(crate) const NONE: Slot = Slot(u32::MAX);
+
+    /// The slot as a place in a column.
+    #[inline]
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use timely::scheduling::Activator;
 
 use super::tap::lock;
 use crate::clock::Clock;
-use crate::config::{Limits, Options};
+use crate::config::{Limits, Options, Seals};
 use crate::error::Error;
 use crate::metric::Metrics;
 use crate::time::{EpochClock, Time};
@@ -21,6 +21,9 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) epochs: EpochClock,
     pub(crate) limits: Limits,
+    seals: Seals,
+    /// The number of times that someone has asked for state.
+    asked: AtomicU64,
     pub(crate) metrics: Metrics,
     /// The first epoch that is not complete on all workers, as far as any worker knows.
     pub(crate) open_epoch: AtomicU64,
@@ -38,6 +41,8 @@ impl Shared {
             clock: options.clock.clone(),
             epochs: EpochClock::new(options.epochs, options.clock.clone()),
             limits: options.limits,
+            seals: options.seals,
+            asked: AtomicU64::new(0),
             metrics,
             open_epoch: AtomicU64::new(0),
             finished: AtomicUsize::new(0),
@@ -50,6 +55,17 @@ impl Shared {
     /// True if the job was asked to end: sources stop, and what they have emitted is completed.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Asks all operators to seal their state when they close their next epoch.
+    pub(crate) fn ask(&self) {
+        self.asked.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// True if state is to be sealed now. `heard` is what the operator knew of the askers, and is brought up to date.
+    pub(crate) fn wants_seal(&self, heard: &mut u64) -> bool {
+        let asked = self.asked.load(Ordering::Acquire);
+        std::mem::replace(heard, asked) < asked || self.seals == Seals::EachEpoch
     }
 
     /// Ends the job with an error. The first one counts; workers leave at their next step.

@@ -100,12 +100,13 @@ where
     F: Fn(&K, &L, &R) -> O + Clone + Send + Sync + 'static,
 {
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
+        let worker = cx.worker.clone();
         let mut builder = cx.operator(uid);
         let inputs = self.edges.map(|edge| builder.by_key(edge, |record| &record.value.0)).into();
         let outlets = self.taps.open(&mut builder);
         let logic =
             Join { f: self.f.clone(), left: Half::new(builder.info()), right: Half::new(builder.info()) };
-        ordered::build(builder, inputs, outlets, logic);
+        ordered::build(builder, worker, inputs, outlets, logic);
     }
 }
 
@@ -178,7 +179,7 @@ where
         }
     }
 
-    fn advance(&mut self, _: Time, _: &mut Outlets<Change<O>>) {}
+    fn advance(&mut self, _: EventTime, _: Time, _: &mut Outlets<Change<O>>) {}
 
     fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outlets<Change<O>>) {
         let Some(since) = since else { return };

@@ -50,6 +50,10 @@ impl<K: Key, T: Data, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
         KeyedStream { pairs }
     }
 
+    pub(crate) fn graph(&self) -> super::Graph {
+        self.pairs.graph()
+    }
+
     /// Replaces the value of each record and keeps its key. What is not needed any more need not travel to the key's owner.
     pub fn map_values<U, F>(self, f: F) -> KeyedStream<K, U, Then<C, MapValues<F>>>
     where
@@ -197,10 +201,11 @@ struct RollingOperator<K, I, A: Aggregate<I>> {
 impl<K: Key, I: Exchange, A: Aggregate<I, Out: PartialEq>> Operator for RollingOperator<K, I, A> {
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let late = cx.worker.shared.metrics.metric(uid, "late_dropped");
+        let worker = cx.worker.clone();
         let mut builder = cx.operator(uid);
         let input = builder.by_key(self.edge, |keyed| &keyed.key);
         let outlets = self.taps.open(&mut builder);
         let logic = Rolling::new(self.aggregate.clone(), builder.info(), late);
-        ordered::build(builder, vec![input], outlets, logic);
+        ordered::build(builder, worker, vec![input], outlets, logic);
     }
 }

@@ -45,9 +45,9 @@ pub use port::Edge;
 pub use stateless::{Filter, FilterMap, FlatMap, Inspect, KeyBy, Map, Stream};
 pub use tap::{Gather, Node, Terminal};
 
-pub(crate) use combine::Places;
+pub(crate) use combine::{Keyed, Places, Send};
 pub(crate) use context::{Shared, WorkerContext};
 pub(crate) use graph::{Lowering, NodeInfo, Operator, Routing, WeakGraph};
 pub(crate) use ordered::Logic;
 pub(crate) use port::{Frontiers, Holds, Input, OperatorBuilder};
-pub(crate) use tap::{ChainOutlet, ChainTap, Outlet, Outlets, Taps, batch_of, lock};
+pub(crate) use tap::{ChainOutlet, ChainTap, Outlet, Outlets, SideOutlets, Taps, batch_of, lock};

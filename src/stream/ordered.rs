@@ -17,9 +17,15 @@
 //!
 //! An open window is output that will be due at the window's end. It is held for at the current epoch, and the
 //! epoch of the hold moves on with the frontier, so that a window that stays open for an hour never keeps an epoch from closing.
+//!
+//! What is due by the wall clock is held for at the watermark, which keeps nothing back. When the input ends, it is due at once.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use timely::scheduling::Activator;
+
+use super::context::WorkerContext;
 use super::port::{Frontiers, Holds, Input, OperatorBuilder};
 use super::tap::Outlets;
 use crate::data::Data;
@@ -33,21 +39,36 @@ pub(crate) trait Logic<E>: 'static {
     /// A batch of the open epoch.
     fn batch(&mut self, time: Time, batch: &mut Vec<E>, out: &mut Outlets<Self::Out>);
 
-    /// Nothing older than `now.event` can come any more.
-    fn advance(&mut self, now: Time, out: &mut Outlets<Self::Out>);
+    /// Nothing older than `watermark` can come any more. `from` is a time that output may have.
+    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<Self::Out>);
 
     /// The epoch is complete. `since` is the time that output for it may have; there is none if no batch came.
     fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outlets<Self::Out>);
+
+    /// Writes what has changed since the last call into arrangements: someone wants the state as of this epoch, which has just closed.
+    fn seal(&mut self, _epoch: u64) {}
 
     /// The least event time of the output that is owed when the watermark passes it.
     fn owes(&self) -> Option<EventTime> {
         None
     }
+
+    /// The processing time, in milliseconds, at which something is due by the wall clock.
+    fn due(&self) -> Option<i64> {
+        None
+    }
+
+    /// The wall clock has reached `millis`. `from` is a time that output may have.
+    fn tick(&mut self, _millis: i64, _from: Time, _out: &mut Outlets<Self::Out>) {}
+
+    /// Sends what it has given to other outlets than the frame's.
+    fn flush(&mut self) {}
 }
 
 /// Builds an operator around its logic.
 pub(crate) fn build<E, L>(
     builder: OperatorBuilder<'_, '_>,
+    worker: WorkerContext,
     inputs: Vec<Input<E>>,
     mut outlets: Outlets<L::Out>,
     mut logic: L,
@@ -61,13 +82,21 @@ pub(crate) fn build<E, L>(
         epoch: 0,
         since: None,
         watermark: EventTime::MIN,
+        base: None,
         ended: false,
+        heard: 0,
+        activator: builder.activator(),
+        alarm: None,
+        worker,
     };
     builder.build(move |frontiers, holds| {
         frame.activate(frontiers, holds, &mut logic, &mut outlets);
         false
     });
 }
+
+/// How often to look at a clock that is moved by hand, and announces nothing.
+const MANUAL_POLL: Duration = Duration::from_millis(1);
 
 struct Frame<E> {
     inputs: Vec<Input<E>>,
@@ -79,7 +108,15 @@ struct Frame<E> {
     since: Option<Time>,
     /// What the logic was last told.
     watermark: EventTime,
+    /// The least event time that output in the open epoch may have, by what was held when the activation began and what has been read in it.
+    base: Option<EventTime>,
     ended: bool,
+    /// What is known of those who ask for state.
+    heard: u64,
+    worker: WorkerContext,
+    activator: Activator,
+    /// The processing time that the activator is set to.
+    alarm: Option<i64>,
 }
 
 impl<E: Data> Frame<E> {
@@ -94,6 +131,7 @@ impl<E: Data> Frame<E> {
             return;
         }
         let progress = frontiers.progress();
+        self.base = holds.least(self.epoch);
         while self.epoch < progress.epoch {
             let waiting = self.waiting.keys().next().copied();
             let next = match waiting {
@@ -101,26 +139,60 @@ impl<E: Data> Frame<E> {
                 None if progress.is_end() => break,
                 None => progress.epoch,
             };
-            logic.close(self.epoch, self.since.take(), out);
+            self.close(logic, out);
             self.epoch = next;
+            self.base = self.base.into_iter().chain(holds.least(next)).min();
             for (time, mut batch) in self.waiting.remove(&next).unwrap_or_default() {
                 self.take(time, &mut batch, logic, out);
             }
         }
         self.read(logic, out);
         self.advance(progress, logic, out);
+        self.tick(progress, logic, out);
         if progress.is_end() {
-            logic.close(self.epoch, self.since.take(), out);
+            self.close(logic, out);
             self.ended = true;
         }
         out.flush();
+        logic.flush();
         let waiting = self.waiting.values().flatten().map(|(time, _)| *time);
-        let owed = logic.owes().map(|event| Time::new(self.epoch, event));
+        let owed = logic.owes().map(|event| Time::new(self.epoch, event.max(self.from().event)));
+        let due = logic.due().map(|_| Time::new(self.epoch, self.watermark.max(self.from().event)));
         debug_assert!(
             !self.ended || (self.since.is_none() && owed.is_none()),
             "output is owed after the end"
         );
-        holds.set(waiting.chain(self.since).chain(owed));
+        holds.set(waiting.chain(self.since).chain(owed).chain(due));
+    }
+
+    /// The least time that output in the open epoch may have. If nothing is held and nothing was read there is none, nor any output.
+    fn from(&self) -> Time {
+        Time::new(self.epoch, self.base.unwrap_or(self.watermark))
+    }
+
+    fn close<L: Logic<E>>(&mut self, logic: &mut L, out: &mut Outlets<L::Out>) {
+        logic.close(self.epoch, self.since.take(), out);
+        if self.worker.shared.wants_seal(&mut self.heard) {
+            logic.seal(self.epoch);
+        }
+    }
+
+    /// Does what is due by the wall clock, and sees to it that what will be due is done then.
+    fn tick<L: Logic<E>>(&mut self, progress: Progress, logic: &mut L, out: &mut Outlets<L::Out>) {
+        let Some(due) = logic.due() else { return };
+        let clock = &self.worker.shared.clock;
+        let millis = if progress.is_end() { i64::MAX } else { clock.millis() };
+        if due <= millis {
+            logic.tick(millis, self.from(), out);
+        }
+        let Some(next) = logic.due().filter(|_| !progress.is_end()) else { return };
+        let wait = Duration::from_millis(next.saturating_sub(millis).max(1) as u64);
+        if clock.is_manual() {
+            self.activator.activate_after(wait.min(MANUAL_POLL));
+        } else if self.alarm.is_none_or(|alarm| alarm <= millis || next < alarm) {
+            self.alarm = Some(next);
+            self.activator.activate_after(wait);
+        }
     }
 
     fn take<L: Logic<E>>(
@@ -132,6 +204,7 @@ impl<E: Data> Frame<E> {
     ) {
         let event = self.since.map_or(time.event, |since| since.event.min(time.event));
         self.since = Some(Time::new(self.epoch, event));
+        self.base = Some(self.base.map_or(time.event, |base| base.min(time.event)));
         logic.batch(time, batch, out);
         batch.clear();
     }
@@ -160,7 +233,7 @@ impl<E: Data> Frame<E> {
         let watermark = batches.fold(progress, |least, (time, _)| least.and(time)).watermark;
         if watermark > self.watermark {
             self.watermark = watermark;
-            logic.advance(Time::new(self.epoch, watermark), out);
+            logic.advance(watermark, self.from(), out);
         }
     }
 }

@@ -40,7 +40,7 @@ use timely::progress::{Antichain, ChangeBatch, Source, Timestamp};
 use timely::scheduling::Activator;
 
 use crate::data::{self, hash64, worker_of};
-use crate::time::{Progress, Time};
+use crate::time::{EventTime, Progress, Time};
 
 type Changes = Rc<RefCell<ChangeBatch<Time>>>;
 
@@ -233,6 +233,11 @@ impl Holds {
         debug_assert!(
             self.next.iter().all(|time| time.event > Time::minimum().event || time.epoch < u64::MAX)
         );
+    }
+
+    /// The least event time held in an epoch up to this one.
+    pub(crate) fn least(&self, epoch: u64) -> Option<EventTime> {
+        self.next.iter().filter(|time| time.epoch <= epoch).map(|time| time.event).min()
     }
 
     /// True if nothing is held.

@@ -6,12 +6,12 @@
 //!
 //! # State
 //!
-//! A table holds the accumulator of every key and remembers which ones the open epoch touched; the arrangement receives their
-//! latest accumulators when the epoch closes. The table is a cache of what the arrangement says.
+//! A table holds the accumulator of every key. It remembers which ones the open epoch touched, for the changes, and which ones have changed
+//! since the last seal, for the arrangement, which receives their accumulators when the state as of an epoch is asked for.
 //!
 //! # Cost
 //!
-//! A record costs one look-up; the first touch of a key in an epoch also reads its old result. Closing costs a sort of the touched
+//! A record costs one look-up; the first touch of a key in an epoch also reads its old result. A seal costs a sort of the changed
 //! keys, their clones, and the merges they pay for. Keys that [expire](Aggregate::expires) leave both.
 
 use std::collections::BTreeMap;
@@ -38,6 +38,9 @@ where
     /// The keys that the open epoch has touched, with their results at the end of the last.
     touched: Vec<(Slot, Option<A::Out>)>,
     arrangement: Arrangement<Latest<K, A::Acc>>,
+    /// The keys that have changed since the last seal, and those that the last seal knew and that are no more.
+    changed: Vec<Slot>,
+    gone: Vec<K>,
     /// Keys by the watermark that forgets them.
     expiry: BTreeMap<EventTime, Vec<K>>,
     watermark: EventTime,
@@ -57,7 +60,9 @@ struct Entry<Acc> {
     /// The greatest event time among the open epoch's values, if it has touched the entry.
     timestamp: EventTime,
     touched: bool,
-    /// True if the last sealed epoch knows the key.
+    /// True if it is among those that have changed since the last seal.
+    changed: bool,
+    /// True if the arrangement knows the key.
     sealed: bool,
 }
 
@@ -68,6 +73,8 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             table: Table::default(),
             touched: Vec::new(),
             arrangement: Arrangement::new(Latest::new(), operator),
+            changed: Vec::new(),
+            gone: Vec::new(),
             expiry: BTreeMap::new(),
             watermark: EventTime::MIN,
             late: (0, late),
@@ -81,7 +88,8 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             let acc = self.aggregate.start(input);
             let expires = self.aggregate.expires(&acc).unwrap_or(NEVER);
             let timestamp = stamp.timestamp;
-            let entry = Entry { acc, expires, due: NEVER, timestamp, touched: true, sealed: false };
+            let entry =
+                Entry { acc, expires, due: NEVER, timestamp, touched: true, changed: false, sealed: false };
             self.touched.push((self.table.insert(hash, key, entry), None));
             return;
         };
@@ -103,13 +111,13 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         entry.expires = self.aggregate.expires(&entry.acc).unwrap_or(NEVER);
     }
 
-    /// Emits what changed for the key in `slot`, and returns its row.
+    /// Emits what changed for the key in `slot`.
     fn settle(
         &mut self,
         (slot, before): (Slot, Option<A::Out>),
         since: Time,
         out: &mut Outlets<Change<(K, A::Out)>>,
-    ) -> Option<(K, Option<A::Acc>)> {
+    ) {
         let (key, entry) = self.table.get_mut(slot);
         entry.touched = false;
         let empty = self.aggregate.is_empty(&entry.acc);
@@ -125,28 +133,45 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         }
         let expired = entry.expires <= self.watermark;
         if empty || expired {
-            let (key, entry) = self.table.remove(slot)?;
-            return entry.sealed.then_some((key, None));
+            return self.remove(slot);
         }
         if entry.expires != entry.due {
             entry.due = entry.expires;
             self.expiry.entry(entry.expires).or_default().push(key.clone());
         }
-        entry.sealed = true;
-        Some((key.clone(), Some(entry.acc.clone())))
+        if !entry.changed {
+            entry.changed = true;
+            self.changed.push(slot);
+            self.trim();
+        }
     }
 
-    /// Forgets the keys whose time has come, and adds rows that say so.
-    fn forget(&mut self, rows: &mut Vec<(K, Option<A::Acc>)>) {
+    /// Drops slots of keys that are no more from the list of changed ones, when they may be most of it.
+    fn trim(&mut self) {
+        if self.changed.len() > 1024 + 2 * self.table.len() {
+            let table = &self.table;
+            self.changed.retain(|slot| table.try_get(*slot).is_some_and(|(_, entry)| entry.changed));
+            self.changed.sort_unstable();
+            self.changed.dedup();
+        }
+    }
+
+    fn remove(&mut self, slot: Slot) {
+        if let Some((key, entry)) = self.table.remove(slot)
+            && entry.sealed
+        {
+            self.gone.push(key);
+        }
+    }
+
+    /// Forgets the keys whose time has come.
+    fn forget(&mut self) {
         while let Some(due) = self.expiry.first_entry().filter(|due| *due.key() <= self.watermark) {
             for key in due.remove() {
                 let Some(slot) = self.table.find(hash64(&key), &key) else { continue };
                 let entry = &self.table.get(slot).1;
                 if entry.expires <= self.watermark {
-                    if entry.sealed {
-                        rows.push((key, None));
-                    }
-                    self.table.remove(slot);
+                    self.remove(slot);
                 }
             }
         }
@@ -160,28 +185,29 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
         batch.drain(..).for_each(|input| self.add(input));
     }
 
-    fn advance(&mut self, now: Time, _: &mut Outlets<Self::Out>) {
-        self.watermark = now.event;
+    fn advance(&mut self, watermark: EventTime, _: Time, _: &mut Outlets<Self::Out>) {
+        self.watermark = watermark;
     }
 
-    fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outlets<Self::Out>) {
-        let mut rows = Vec::with_capacity(self.touched.len());
+    fn close(&mut self, _: u64, since: Option<Time>, out: &mut Outlets<Self::Out>) {
         if let Some(since) = since {
             let mut touched = std::mem::take(&mut self.touched);
-            rows.extend(touched.drain(..).filter_map(|touched| self.settle(touched, since, out)));
+            touched.drain(..).for_each(|touched| self.settle(touched, since, out));
             self.touched = touched;
         }
-        self.forget(&mut rows);
-        // A key that was both touched and forgotten has two rows, and the later one counts.
-        rows.sort_by(|a, b| a.0.cmp(&b.0));
-        rows.dedup_by(|later, earlier| {
-            let same = later.0 == earlier.0;
-            if same {
-                earlier.1 = later.1.take();
-            }
-            same
-        });
-        self.arrangement.seal(epoch, rows);
+        self.forget();
         self.late.1.add(std::mem::take(&mut self.late.0));
+    }
+
+    fn seal(&mut self, epoch: u64) {
+        let mut rows: Vec<_> = self.gone.drain(..).map(|key| (key, None)).collect();
+        for slot in self.changed.drain(..) {
+            // The slot of a key that is no more may be vacant or another's.
+            if let Some((key, entry)) = self.table.try_get_mut(slot).filter(|(_, entry)| entry.changed) {
+                (entry.changed, entry.sealed) = (false, true);
+                rows.push((key.clone(), Some(entry.acc.clone())));
+            }
+        }
+        self.arrangement.seal_unsorted(epoch, rows);
     }
 }

@@ -5,13 +5,14 @@
 //! produces once for each tap, while the batch is in the cache. So an output is never copied for a second reader; only what a
 //! chain lets through is sent, and each tap is an output port with one consumer.
 
+use std::any::Any;
 use std::mem;
 use std::sync::{Arc, Mutex, Weak};
 
 use super::chain::{Chain, Collector, Ends, Origin};
 use super::graph::WeakGraph;
 use super::port::{OperatorBuilder, Output};
-use super::{Edge, Graph, NodeId};
+use super::{Edge, Graph, NodeId, Stream};
 use crate::data::{Data, Record, Stamp};
 use crate::time::Time;
 
@@ -214,21 +215,68 @@ impl<T: Data, C: Collector<T, End: Gather>> Outlet<T> for ChainOutlet<C> {
 }
 
 /// The taps on one output of an operator, while the job is put together.
-pub(crate) struct Taps<T>(Mutex<Vec<Arc<dyn Tap<T>>>>);
+pub(crate) struct Taps<T> {
+    taps: Mutex<Vec<Arc<dyn Tap<T>>>>,
+    /// Further outputs of the operator, by what it knows them by.
+    sides: Mutex<Vec<(u64, Arc<dyn SideTaps>)>>,
+}
 
 impl<T: Data> Taps<T> {
     pub(crate) fn new() -> Arc<Taps<T>> {
-        Arc::new(Taps(Mutex::new(Vec::new())))
+        Arc::new(Taps { taps: Mutex::default(), sides: Mutex::default() })
     }
 
     pub(crate) fn add(&self, tap: Arc<dyn Tap<T>>) {
-        lock(&self.0).push(tap);
+        lock(&self.taps).push(tap);
+    }
+
+    /// Adds a further output.
+    pub(crate) fn add_side<S: Data>(&self, id: u64, taps: &Arc<Taps<S>>) {
+        lock(&self.sides).push((id, Arc::clone(taps) as Arc<dyn SideTaps>));
+    }
+
+    /// Gives the operator an output port for each tap on its further outputs.
+    pub(crate) fn open_sides(
+        &self,
+        builder: &mut OperatorBuilder<'_, '_>,
+    ) -> Vec<(u64, Box<dyn SideOutlets>)> {
+        lock(&self.sides).iter().map(|(id, taps)| (*id, taps.open_side(builder))).collect()
     }
 
     /// Gives the operator an output port for each tap.
     pub(crate) fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Outlets<T> {
-        let outlets = lock(&self.0).iter().map(|tap| tap.open(builder)).collect();
+        let outlets = lock(&self.taps).iter().map(|tap| tap.open(builder)).collect();
         Outlets { outlets, batch: Vec::new(), time: Time::new(0, 0) }
+    }
+}
+
+/// The taps on a further output, of whatever type.
+pub(crate) trait SideTaps: Send + Sync {
+    fn open_side(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn SideOutlets>;
+}
+
+impl<T: Data> SideTaps for Taps<T> {
+    fn open_side(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn SideOutlets> {
+        Box::new(self.open(builder))
+    }
+}
+
+/// The taps on a further output of a running operator.
+pub(crate) trait SideOutlets: Any {
+    /// Sends everything. To be called at the end of an activation.
+    fn flush(&mut self);
+
+    /// The outlets as what they are.
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+}
+
+impl<T: Data> SideOutlets for Outlets<T> {
+    fn flush(&mut self) {
+        Outlets::flush(self);
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
     }
 }
 
@@ -306,6 +354,18 @@ impl<T: Data> Node<T> {
     /// The output of an operator.
     pub(crate) fn new(graph: &Graph, id: NodeId, taps: &Arc<Taps<T>>) -> Node<T> {
         Node { graph: graph.downgrade(), id, taps: Arc::downgrade(taps) }
+    }
+}
+
+impl<T: Data> Stream<T, Node<T>> {
+    /// A further output of the operator that this stream comes from.
+    pub(crate) fn further<S: Data>(&self, id: u64) -> Stream<S> {
+        let Node { graph, id: node, taps } = &self.chain;
+        let further = Taps::new();
+        if let Some(taps) = taps.upgrade() {
+            taps.add_side(id, &further);
+        }
+        Stream::new(Node::new(&graph.upgrade(), *node, &further))
     }
 }
 

@@ -23,9 +23,9 @@
 //! # State
 //!
 //! Values meet their key's accumulator where they are read, in one small table for each pane; what is sent to the key's
-//! owner is one accumulator for each key and round. The owner merges these into its own tables, one for each pane,
-//! and when an epoch closes what is in them is sealed into an arrangement, in the order of panes, then keys. Windows that open and
-//! close within an epoch never reach it. When the first of its windows ends, a pane is read once, from its table and, by a range
+//! owner is one accumulator for each key and round. The owner merges these into its own tables, one for each pane.
+//! When the state as of an epoch is asked for, what is in them is sealed into an arrangement, in the order of panes, then keys. Windows that open and
+//! close between two seals never reach it. When the first of its windows ends, a pane is read once, from its table and, by a range
 //! scan, from the arrangement, and added to what the window before it left (`running`): so the cost of a window follows the panes
 //! that enter and leave, not all that it has. Rows of panes whose last window has ended are dropped when batches merge.
 

@@ -32,7 +32,7 @@ pub(super) struct Windows<K: Key, T: Data, A: Aggregate<T>> {
 }
 
 struct Content<K, Acc> {
-    /// What the open epoch has added.
+    /// What has been added since the last seal.
     open: Table<K, Acc>,
     /// True if the arrangement has rows of the pane.
     sealed: bool,
@@ -154,13 +154,15 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
         }
     }
 
-    fn advance(&mut self, now: Time, out: &mut Outlets<Self::Out>) {
-        while let Some(end) = self.next_end().filter(|end| *end <= now.event) {
-            self.fire(now.epoch, end, out);
+    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<Self::Out>) {
+        while let Some(end) = self.next_end().filter(|end| *end <= watermark) {
+            self.fire(from.epoch, end, out);
         }
     }
 
-    fn close(&mut self, epoch: u64, _: Option<Time>, _: &mut Outlets<Self::Out>) {
+    fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outlets<Self::Out>) {}
+
+    fn seal(&mut self, epoch: u64) {
         let waiting = self.waiting.iter_mut().filter(|(_, content)| !content.open.is_empty());
         let waiting = waiting.map(|((first, last), content)| {
             content.sealed = true;

@@ -29,7 +29,7 @@ pub(super) struct Running<K: Key, T, A: Aggregate<T>> {
 
 /// A pane within the window.
 pub(super) struct Entered<K, Acc> {
-    /// What the open epoch added to it, until that is sealed.
+    /// What was added to it since the last seal, until the next.
     pub(super) open: Table<K, Acc>,
     /// The keys that it added to.
     slots: Vec<Slot>,
@@ -69,7 +69,7 @@ impl<K: Key, T: 'static, A: Aggregate<T>> Running<K, T, A> {
         self.panes.iter_mut()
     }
 
-    /// Lets a pane enter. `open` is what the open epoch added to it, `sealed` shows what earlier ones did.
+    /// Lets a pane enter. `open` is what was added to it since the last seal, `sealed` shows what was before.
     pub(super) fn enter(
         &mut self,
         pane: Pane,

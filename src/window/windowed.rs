@@ -224,10 +224,11 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for WindowOperator<K, T, A> {
 
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         cx.worker.shared.metrics.register(uid, "late_dropped", &self.late);
+        let worker = cx.worker.clone();
         let mut builder = cx.operator(uid);
         let input = builder.by_key(self.edge, |paned| &paned.key);
         let outlets = self.taps.open(&mut builder);
         let logic = Windows::<K, T, A>::new(self.windows, self.aggregate.clone(), builder.info());
-        ordered::build(builder, vec![input], outlets, logic);
+        ordered::build(builder, worker, vec![input], outlets, logic);
     }
 }

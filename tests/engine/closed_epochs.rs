@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use highwater::config::Options;
+use highwater::config::{Options, Seals};
 use highwater::data::{Change, consolidate};
 use highwater::stream::{CountChanges, Job};
 use highwater::time::{Epochs, Watermarks};
@@ -48,7 +48,9 @@ proptest! {
         pause in 1..200usize,
         workers in 1..5usize,
         epochs in epochs(),
+        sealing in proptest::bool::ANY,
     ) {
+        let seals = if sealing { Seals::EachEpoch } else { Seals::OnDemand };
         let job = Job::new();
         let source = Scripted::with_pauses(splits.clone(), pause);
         let keyed = job.source(source.clone(), Watermarks::none()).key_by(|row: &Row| row.0);
@@ -57,7 +59,7 @@ proptest! {
         // How many keys have each count: an aggregate of changes.
         let histogram = counts.clone().key_by(|change| change.record.1).aggregate(CountChanges);
         let (sums, counts, histogram) = (Log::of(sums), Log::of(counts), Log::of(histogram));
-        job.run_with(Options::default().workers(workers).epochs(epochs)).unwrap();
+        job.run_with(Options::default().workers(workers).epochs(epochs).seals(seals)).unwrap();
 
         let mut all: BTreeSet<u64> = source.epochs().into_iter().collect();
         all.extend(sums.epochs());

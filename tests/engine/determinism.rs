@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use highwater::config::Options;
+use highwater::config::{Options, Seals};
 use highwater::connector::Collection;
 use highwater::stream::Job;
 use highwater::time::{Epochs, EventTime, WatermarkGenerator, Watermarks};
@@ -90,6 +90,7 @@ fn oracle(splits: &[Vec<Event>], windows: Aligned, rule: Rule) -> Results {
 struct Way {
     workers: usize,
     epochs: Epochs,
+    seals: Seals,
     /// Before which split each split is put, and how many empty ones come first: that decides who reads what.
     order: Vec<usize>,
     padding: usize,
@@ -117,7 +118,7 @@ fn run(splits: &[Vec<Event>], windows: Aligned, rule: Rule, way: &Way) -> Result
     let windowed = events.key_by(|event| event.0).window(windows);
     let late = windowed.late().map(|(_, event)| event).collect();
     let sums = windowed.sum(|event| event.1).collect();
-    job.run_with(Options::default().workers(way.workers).epochs(way.epochs)).unwrap();
+    job.run_with(Options::default().workers(way.workers).epochs(way.epochs).seals(way.seals)).unwrap();
     let mut results = BTreeMap::new();
     for result in sums.values() {
         let again = results.insert((result.window.end, result.key), result.value);
@@ -133,9 +134,16 @@ fn ways() -> impl Strategy<Value = Vec<Way>> {
         Just(Epochs::when_done()),
         (1..4u64).prop_map(|ms| Epochs::every(Duration::from_millis(ms))),
     ];
-    let way = (1..5usize, epochs, vec(0..8usize, 5), 0..4usize, (20..200u64, 20..400u64));
-    let way =
-        way.prop_map(|(workers, epochs, order, padding, nap)| Way { workers, epochs, order, padding, nap });
+    let seals = prop_oneof![Just(Seals::EachEpoch), Just(Seals::OnDemand)];
+    let way = (1..5usize, epochs, seals, vec(0..8usize, 5), 0..4usize, (20..200u64, 20..400u64));
+    let way = way.prop_map(|(workers, epochs, seals, order, padding, nap)| Way {
+        workers,
+        epochs,
+        seals,
+        order,
+        padding,
+        nap,
+    });
     vec(way, 3)
 }
 

@@ -1,0 +1,254 @@
+//! What all contexts of a process function share: its state, its timers, and the time.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
+use timely::dataflow::operators::generic::OperatorInfo;
+
+use crate::clock::Clock;
+use crate::data::Key;
+use crate::error::Error;
+use crate::state::{Agenda, Cells, LivesBy, Now, Shape, Slot, Store};
+
+use super::Ttl;
+
+/// What gives access to the state of a key: the contexts of process functions and windows.
+pub trait Stateful {
+    /// The key's type.
+    type Key: Key;
+
+    #[doc(hidden)]
+    fn core(&self) -> &Core<Self::Key>;
+
+    #[doc(hidden)]
+    fn core_mut(&mut self) -> &mut Core<Self::Key>;
+}
+
+/// An entry in the agenda of timers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Register,
+    Delete,
+}
+
+/// The state, the timers and the time of one worker's instance.
+pub struct Core<K: Key> {
+    pub(crate) store: Store<K>,
+    /// The slot of the key at hand.
+    pub(crate) slot: Slot,
+    pub(crate) event_timers: Agenda<(Slot, Call), (K, bool)>,
+    pub(crate) wall_timers: Agenda<(Slot, Call), (K, bool)>,
+    pub(crate) now: Now,
+    pub(crate) epoch: u64,
+    pub(crate) clock: Clock,
+    /// What the function has done wrong.
+    pub(crate) mistake: OnceCell<Error>,
+    /// The timers that are being fired.
+    pass: Option<Pass>,
+}
+
+/// Firing all timers of before a time, in order, while they register and delete others.
+struct Pass {
+    by: LivesBy,
+    until: i64,
+    /// The time of the timer that fires.
+    at: i64,
+    /// What is left to fire, the first one last.
+    due: Vec<(i64, Slot)>,
+    /// What timers have registered and deleted that is to fire, or would have, before the pass ends. A timer for a time that has been is not
+    /// among them: it waits for the next pass, so that a pass always ends.
+    calls: BTreeMap<(i64, Slot), Call>,
+}
+
+/// Where a state lies, and how long it lives.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    column: usize,
+    ttl: Option<Ttl>,
+}
+
+impl Place {
+    /// Nowhere: a handle that was not registered.
+    pub(super) const NONE: Place = Place { column: usize::MAX, ttl: None };
+
+    pub(super) fn new(column: usize, ttl: Option<Ttl>) -> Place {
+        Place { column, ttl }
+    }
+
+    pub(super) fn ttl(self) -> Option<Ttl> {
+        self.ttl
+    }
+}
+
+impl<K: Key> Core<K> {
+    pub(super) fn new(clock: Clock, operator: &OperatorInfo) -> Core<K> {
+        Core {
+            store: Store::new(),
+            slot: Slot::NONE,
+            event_timers: Agenda::sealable(operator.clone()),
+            wall_timers: Agenda::sealable(operator.clone()),
+            now: Now { watermark: i64::MIN, millis: i64::MIN },
+            epoch: 0,
+            clock,
+            mistake: OnceCell::new(),
+            pass: None,
+        }
+    }
+
+    /// The cells of a state.
+    #[inline]
+    pub(super) fn cells<S: Shape>(&self, place: Place) -> Option<&Cells<K, S>> {
+        let cells = self.store.column(place.column);
+        if cells.is_none() {
+            self.complain();
+        }
+        cells
+    }
+
+    /// The cells of a state, and the slot of the key at hand.
+    #[inline]
+    pub(super) fn cells_mut<S: Shape>(&mut self, place: Place) -> Option<(&mut Cells<K, S>, Slot)> {
+        if self.store.column::<Cells<K, S>>(place.column).is_none() {
+            self.complain();
+        }
+        let slot = self.slot;
+        self.store.column_mut(place.column).map(|cells| (cells, slot))
+    }
+
+    #[cold]
+    fn complain(&self) {
+        let message = "a state was used that is not registered: register each handle in `open`, by the function that uses it";
+        let _ = self.mistake.set(Error::config(message));
+    }
+
+    /// When an item expires that is written now.
+    #[inline]
+    pub(super) fn expiry(&self, place: Place) -> i64 {
+        place.ttl.map_or(crate::state::NEVER, |ttl| ttl.expiry(self.now))
+    }
+
+    /// True if something that expires at `expires` is over.
+    #[inline]
+    pub(super) fn is_over(&self, place: Place, expires: i64) -> bool {
+        place.ttl.is_some_and(|ttl| expires <= self.now.by(ttl.clock))
+    }
+
+    /// Takes the items of a state of the key at hand out.
+    pub(super) fn clear<S: Shape>(&mut self, place: Place) {
+        let slot = self.slot;
+        let key = self.store.key(slot).clone();
+        if let Some((cells, slot)) = self.cells_mut::<S>(place) {
+            cells.clear(slot, &key);
+        }
+        self.store.lost(slot);
+    }
+
+    /// Takes an item out.
+    pub(super) fn take<S: Shape>(&mut self, place: Place, sub: &S::Sub) -> Option<S::Value> {
+        let slot = self.slot;
+        let key = self.store.key(slot).clone();
+        let taken = self.cells_mut::<S>(place).and_then(|(cells, slot)| cells.take(slot, &key, sub));
+        self.store.lost(slot);
+        taken
+    }
+
+    /// Registers or deletes a timer.
+    pub(super) fn time(&mut self, by: LivesBy, time: i64, call: Call) {
+        if let Some(pass) =
+            self.pass.as_mut().filter(|pass| pass.by == by && pass.at < time && time < pass.until)
+        {
+            pass.calls.insert((time, self.slot), call);
+            return;
+        }
+        let slot = self.slot;
+        self.store.pin(slot);
+        self.agenda(by).add(time, (slot, call));
+    }
+
+    fn agenda(&mut self, by: LivesBy) -> &mut Agenda<(Slot, Call), (K, bool)> {
+        match by {
+            LivesBy::EventTime => &mut self.event_timers,
+            LivesBy::ProcessingTime => &mut self.wall_timers,
+        }
+    }
+
+    /// Begins to fire the timers of before a time.
+    pub(super) fn begin(&mut self, by: LivesBy, until: i64) {
+        let mut calls = self.agenda(by).due(until);
+        // Of several calls for one key and time the last one counts, and they are in order of arrival.
+        calls.sort_by_key(|(time, (slot, _))| (*time, *slot));
+        let mut due = Vec::with_capacity(calls.len());
+        for group in calls.chunk_by(|a, b| a.0 == b.0 && a.1.0 == b.1.0) {
+            let (time, (slot, last)) = group[group.len() - 1];
+            group.iter().for_each(|_| self.store.unpin(slot));
+            if last == Call::Register {
+                due.push((time, slot));
+            }
+        }
+        due.reverse();
+        self.pass = Some(Pass { by, until, at: i64::MIN, due, calls: BTreeMap::new() });
+    }
+
+    /// Makes the key of the next timer to fire the one at hand, and gives the timer's time. `None` ends what was begun.
+    pub(super) fn fire(&mut self) -> Option<i64> {
+        let pass = self.pass.as_mut()?;
+        loop {
+            let due = pass.due.last().copied();
+            let called = pass.calls.first_key_value().map(|(timer, call)| (*timer, *call));
+            let (timer, fires) = match (due, called) {
+                (Some(due), Some((timer, call))) if timer <= due => {
+                    pass.calls.pop_first();
+                    if timer == due {
+                        pass.due.pop();
+                    }
+                    (timer, call == Call::Register)
+                }
+                (None, Some((timer, call))) => {
+                    pass.calls.pop_first();
+                    (timer, call == Call::Register)
+                }
+                (Some(due), _) => {
+                    pass.due.pop();
+                    (due, true)
+                }
+                (None, None) => {
+                    self.pass = None;
+                    return None;
+                }
+            };
+            if fires {
+                pass.at = timer.0;
+                self.slot = timer.1;
+                return Some(timer.0);
+            }
+        }
+    }
+
+    /// The number of timers that were due when firing began.
+    pub(super) fn due_now(&self) -> usize {
+        self.pass.as_ref().map_or(0, |pass| pass.due.len())
+    }
+
+    /// Drops all timers and says how many.
+    pub(super) fn drop_timers(&mut self) -> usize {
+        self.pass = None;
+        let calls = [LivesBy::EventTime, LivesBy::ProcessingTime].map(|by| self.agenda(by).take());
+        let dropped = calls.iter().flatten().filter(|(_, (_, call))| *call == Call::Register).count();
+        calls.into_iter().flatten().for_each(|(_, (slot, _))| self.store.unpin(slot));
+        dropped
+    }
+
+    /// Drops what has expired, and keys without state.
+    pub(crate) fn tidy(&mut self) {
+        self.store.tidy(self.now);
+    }
+
+    /// Writes what has changed into the arrangements.
+    pub(crate) fn seal(&mut self, epoch: u64) {
+        self.store.seal(epoch);
+        let store = &self.store;
+        for agenda in [&mut self.event_timers, &mut self.wall_timers] {
+            agenda.seal(epoch, |(slot, call)| (store.key(*slot).clone(), *call == Call::Register));
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! A list for each key.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use super::core::{Place, Stateful};
+use crate::data::Exchange;
+use crate::state::Many;
+
+/// A list for each key: Flink's `ListState`. Made by [`States::list`](super::States::list).
+///
+/// Adding costs the same however long the list is, and a snapshot of a list that was added to writes what was added.
+pub struct List<V> {
+    place: Place,
+    value: PhantomData<fn() -> V>,
+}
+
+impl<V> Clone for List<V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Copy for List<V> {}
+
+impl<V> fmt::Debug for List<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.place.fmt(f)
+    }
+}
+
+/// A handle that leads nowhere, until [`open`](super::Process::open) puts a registered one in its place.
+impl<V> Default for List<V> {
+    fn default() -> List<V> {
+        List::at(Place::NONE)
+    }
+}
+
+impl<V> List<V> {
+    pub(super) fn at(place: Place) -> List<V> {
+        List { place, value: PhantomData }
+    }
+}
+
+impl<V: Exchange> List<V> {
+    /// Adds a value at the end.
+    pub fn push<C: Stateful>(&self, cx: &mut C, value: V) {
+        let core = cx.core_mut();
+        let expires = core.expiry(self.place);
+        if let Some((cells, slot)) = core.cells_mut::<Many<V>>(self.place) {
+            let last = cells.cell(slot).and_then(|list| list.back()).map(|(number, _)| *number);
+            cells.put(slot, last.map_or(0, |last| last + 1), value, expires);
+        }
+    }
+
+    /// The values that have not expired, in order.
+    pub fn iter<'c, C: Stateful>(&self, cx: &'c C) -> impl Iterator<Item = &'c V> + use<'c, C, V> {
+        let (core, place) = (cx.core(), self.place);
+        let list = core.cells::<Many<V>>(place).and_then(|cells| cells.cell(core.slot));
+        let items = list.into_iter().flatten().map(|(_, item)| item);
+        items.filter(move |item| !core.is_over(place, item.expires)).map(|item| &item.value)
+    }
+
+    /// The number of values that have not expired.
+    pub fn len<C: Stateful>(&self, cx: &C) -> usize {
+        match self.place.ttl() {
+            Some(_) => self.iter(cx).count(),
+            None => {
+                let core = cx.core();
+                let cells = core.cells::<Many<V>>(self.place);
+                cells.and_then(|cells| cells.cell(core.slot)).map_or(0, |list| list.len())
+            }
+        }
+    }
+
+    /// True if there is no value.
+    pub fn is_empty<C: Stateful>(&self, cx: &C) -> bool {
+        self.len(cx) == 0
+    }
+
+    /// Keeps the values for which `keep` holds.
+    pub fn retain<C: Stateful>(&self, cx: &mut C, mut keep: impl FnMut(&V) -> bool) {
+        let core = cx.core_mut();
+        let list = core.cells::<Many<V>>(self.place).and_then(|cells| cells.cell(core.slot));
+        let unwanted = list.into_iter().flatten().filter(|(_, item)| !keep(&item.value));
+        let unwanted: Vec<u64> = unwanted.map(|(number, _)| *number).collect();
+        for number in unwanted {
+            core.take::<Many<V>>(self.place, &number);
+        }
+    }
+
+    /// Puts other values in the place of all.
+    pub fn replace<C: Stateful>(&self, cx: &mut C, values: impl IntoIterator<Item = V>) {
+        self.clear(cx);
+        for value in values {
+            self.push(cx, value);
+        }
+    }
+
+    /// Takes all values out, in order.
+    pub fn take<C: Stateful>(&self, cx: &mut C) -> Vec<V> {
+        let values = self.iter(cx).cloned().collect();
+        self.clear(cx);
+        values
+    }
+
+    /// Takes all values out.
+    pub fn clear<C: Stateful>(&self, cx: &mut C) {
+        cx.core_mut().clear::<Many<V>>(self.place);
+    }
+}

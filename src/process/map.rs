@@ -1,0 +1,120 @@
+//! A map for each key.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use super::core::{Place, Stateful};
+use crate::data::{Exchange, Key};
+use crate::state::Mapped;
+
+/// A map for each key: Flink's `MapState`. Made by [`States::map`](super::States::map).
+///
+/// Its entries are in order of their keys, so that no chance enters what is read from it. A snapshot of a map of which little has changed
+/// writes little.
+pub struct Map<S, V> {
+    place: Place,
+    entry: PhantomData<fn() -> (S, V)>,
+}
+
+impl<S, V> Clone for Map<S, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S, V> Copy for Map<S, V> {}
+
+impl<S, V> fmt::Debug for Map<S, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.place.fmt(f)
+    }
+}
+
+/// A handle that leads nowhere, until [`open`](super::Process::open) puts a registered one in its place.
+impl<S, V> Default for Map<S, V> {
+    fn default() -> Map<S, V> {
+        Map::at(Place::NONE)
+    }
+}
+
+impl<S, V> Map<S, V> {
+    pub(super) fn at(place: Place) -> Map<S, V> {
+        Map { place, entry: PhantomData }
+    }
+}
+
+impl<S: Key, V: Exchange> Map<S, V> {
+    /// The value under a key of the map.
+    pub fn get<'c, C: Stateful>(&self, cx: &'c C, key: &S) -> Option<&'c V> {
+        let core = cx.core();
+        let item = core.cells::<Mapped<S, V>>(self.place)?.cell(core.slot)?.get(key)?;
+        (!core.is_over(self.place, item.expires)).then_some(&item.value)
+    }
+
+    /// True if there is a value under a key of the map.
+    pub fn contains<C: Stateful>(&self, cx: &C, key: &S) -> bool {
+        self.get(cx, key).is_some()
+    }
+
+    /// Puts a value under a key of the map.
+    pub fn insert<C: Stateful>(&self, cx: &mut C, key: S, value: V) {
+        let core = cx.core_mut();
+        let expires = core.expiry(self.place);
+        if let Some((cells, slot)) = core.cells_mut::<Mapped<S, V>>(self.place) {
+            cells.put(slot, key, value, expires);
+        }
+    }
+
+    /// Changes the value under a key of the map where it lies, or puts one there first.
+    pub fn update<C: Stateful, R>(
+        &self,
+        cx: &mut C,
+        key: S,
+        default: impl FnOnce() -> V,
+        change: impl FnOnce(&mut V) -> R,
+    ) -> Option<R> {
+        let there = self.contains(cx, &key);
+        let core = cx.core_mut();
+        let expires = core.expiry(self.place);
+        let (cells, slot) = core.cells_mut::<Mapped<S, V>>(self.place)?;
+        if there {
+            return cells.update(slot, &key, |item| {
+                item.expires = expires;
+                change(&mut item.value)
+            });
+        }
+        let mut value = default();
+        let result = change(&mut value);
+        cells.put(slot, key, value, expires);
+        Some(result)
+    }
+
+    /// Takes the value under a key of the map out.
+    pub fn remove<C: Stateful>(&self, cx: &mut C, key: &S) -> Option<V> {
+        let there = self.contains(cx, key);
+        cx.core_mut().take::<Mapped<S, V>>(self.place, key).filter(|_| there)
+    }
+
+    /// The entries that have not expired, in order of their keys.
+    pub fn iter<'c, C: Stateful>(
+        &self,
+        cx: &'c C,
+    ) -> impl Iterator<Item = (&'c S, &'c V)> + use<'c, C, S, V> {
+        let (core, place) = (cx.core(), self.place);
+        let map = core.cells::<Mapped<S, V>>(place).and_then(|cells| cells.cell(core.slot));
+        let items = map.into_iter().flatten();
+        items
+            .filter(move |(_, item)| !core.is_over(place, item.expires))
+            .map(|(key, item)| (key, &item.value))
+    }
+
+    /// True if there is no entry.
+    pub fn is_empty<C: Stateful>(&self, cx: &C) -> bool {
+        self.iter(cx).next().is_none()
+    }
+
+    /// Takes all entries out.
+    pub fn clear<C: Stateful>(&self, cx: &mut C) {
+        cx.core_mut().clear::<Mapped<S, V>>(self.place);
+    }
+}

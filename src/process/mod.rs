@@ -1,0 +1,63 @@
+//! Process functions: user logic with keyed state, timers and side outputs.
+//!
+//! Everything else that keeps state could be written with these three. A [`Process`] sees the records of a key one by one, may keep
+//! [`Value`]s, [`List`]s and [`Map`]s for it, may ask to be called at a time, and emits records of its own. It is Flink's
+//! `KeyedProcessFunction`; a [`CoProcess`] over two connected streams is its `KeyedCoProcessFunction`.
+//!
+//! # In which order
+//!
+//! *In order of arrival*, as Flink has it, a record is seen at once, and a timer when the watermark has passed it. Records of one key
+//! that come from one split are seen in the order of the split; those of several splits interleave by chance, so results are the
+//! same in each run only as far as the function does not mind.
+//!
+//! *In order of event time* ([`process_in_order`](crate::stream::KeyedStream::process_in_order)) a record waits until the watermark has passed
+//! it, and then records and timers come in the order of their times; records of one time come in their own order. Then what a function
+//! sees is decided by the input alone, whatever the number of workers, the epochs and the disorder; a record that is late by its
+//! own [stamp](crate::data::Stamp) is dropped and counted, the same ones in each run.
+//!
+//! # State
+//!
+//! States are registered by name in [`Process::open`], which hands out typed handles. The states of a worker's keys lie in columns
+//! behind one hash table; see `state`. A read costs a look-up for each record and an access for each state, a write also a mark of what has changed.
+//! A key is forgotten when it has neither state nor timers. With a [`Ttl`] an item expires by one of the two clocks: an expired item is
+//! never read, and its memory is given back when an epoch closes.
+//!
+//! # Timers
+//!
+//! A timer is a key and a time, by the watermark or by the wall clock; registering it twice is registering it once. Timers lie in
+//! buckets of 64 ms, each sorted when its time has come: registering costs some 20 ns whatever the order of the times. They fire in order of time.
+//! What has defined outcomes:
+//!
+//! * a timer in the past fires once the records that have arrived with it are through, at the latest when the epoch closes;
+//! * when the input ends, event time ends: all timers fire, those of the wall clock too. Timers that timers register then fire in turn, for at most
+//!   1000 rounds; what is left is dropped and counted as `timers_dropped`;
+//! * a handle that `open` has not registered, or that belongs to another function, ends the job with an error that says so; so does a panic.
+//!
+//! # Who sees what
+//!
+//! State is part of the operator's arrangements as of each epoch that someone asks for.
+
+mod ttl;
+mod core;
+mod value;
+mod list;
+mod map;
+mod states;
+mod side;
+mod context;
+mod function;
+mod operator;
+mod connect;
+
+pub use connect::{CoProcess, Connected};
+pub use context::{Context, Timer, TimerKind};
+pub use function::Process;
+pub use list::List;
+pub use map::Map;
+pub use side::Side;
+pub use states::States;
+pub use ttl::{Refresh, Ttl};
+pub use value::{Aggregating, Reducing, Value};
+
+pub use self::core::Stateful;
+pub use crate::state::LivesBy;

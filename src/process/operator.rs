@@ -1,0 +1,253 @@
+//! The operator around a process function.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::context::Counters;
+use super::core::Core;
+use super::side::Sides;
+use super::{Context, Process, States, Timer};
+use crate::data::{Data, Exchange, Key, Stamp};
+use crate::state::{Agenda, LivesBy};
+use crate::stream::{
+    Chain, Collector, Edge, Keyed, KeyedStream, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing,
+    Send, Step, Stream, Taps, Then, WorkerContext, ordered,
+};
+use crate::time::{EventTime, Time};
+
+/// A record that waits for its time.
+type Waiting<K, T> = (EventTime, (K, T, Stamp));
+
+/// Puts records of one time in an order of their own.
+type Sort<K, T> = fn(&mut Vec<Waiting<K, T>>);
+
+impl<K: Key, T: Exchange, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
+    /// Gives each record to a process function, in order of arrival.
+    ///
+    /// See [`process`](crate::process) for what is promised of orders, and [`Process`] for an example.
+    pub fn process<P: Process<K, T>>(self, function: P) -> Stream<P::Out> {
+        let graph = self.graph();
+        let edge = self.pairs.attach(Send);
+        build(&graph, vec![edge], function, None, "process")
+    }
+
+    /// Gives each record to a process function when the watermark has passed it, in order of event time, then of key and value. Records that
+    /// are behind the watermark of their split are dropped and counted as `late_dropped`; see [`late`](KeyedStream::late).
+    pub fn process_in_order<P: Process<K, T>>(self, function: P) -> Stream<P::Out>
+    where
+        T: Ord,
+    {
+        let graph = self.graph();
+        let edge = self.pairs.attach(Send);
+        build(&graph, vec![edge], function, Some(|records| records.sort()), "process in order")
+    }
+
+    /// The records that are behind the watermark that their split had reached: those that come too late to be taken in order.
+    pub fn late(&self) -> Stream<(K, T), Then<C, Behind>> {
+        Stream::new(Then::new(self.pairs.chain.clone(), Behind))
+    }
+}
+
+/// See [`KeyedStream::late`].
+#[derive(Clone, Copy)]
+pub struct Behind;
+
+impl<T: Data> Step<T> for Behind {
+    type Out = T;
+    const NAME: &'static str = "late";
+
+    #[inline]
+    fn apply<N: Collector<T>>(&mut self, value: T, stamp: Stamp, next: &mut N) {
+        if is_late(&stamp) {
+            next.push(value, stamp);
+        }
+    }
+}
+
+fn is_late(stamp: &Stamp) -> bool {
+    stamp.timestamp < stamp.watermark
+}
+
+/// Adds the operator of a process function to a graph.
+pub(super) fn build<K: Key, T: Exchange, P: Process<K, T>>(
+    graph: &crate::stream::Graph,
+    edges: Vec<Edge<Keyed<K, T>>>,
+    function: P,
+    sort: Option<Sort<K, T>>,
+    name: &'static str,
+) -> Stream<P::Out> {
+    let info = NodeInfo::new("process", name).stateful();
+    let info = edges.iter().fold(info, |info, edge| info.input(*edge, Routing::ByKey));
+    let taps = Taps::new();
+    let operator = ProcessOperator { edges, function, sort, taps: Arc::clone(&taps), key: PhantomData };
+    let id = graph.add(info, operator);
+    Stream::new(Node::new(graph, id, &taps))
+}
+
+struct ProcessOperator<K: Key, T, P: Process<K, T>> {
+    edges: Vec<Edge<Keyed<K, T>>>,
+    function: P,
+    sort: Option<Sort<K, T>>,
+    taps: Arc<Taps<P::Out>>,
+    key: PhantomData<fn(K)>,
+}
+
+impl<K: Key, T: Exchange, P: Process<K, T>> Operator for ProcessOperator<K, T, P> {
+    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
+        let worker = cx.worker.clone();
+        let mut builder = cx.operator(uid);
+        let inputs = self.edges.iter().map(|edge| builder.by_key(*edge, |keyed| &keyed.key)).collect();
+        let outlets = self.taps.open(&mut builder);
+        let sides = Sides(self.taps.open_sides(&mut builder));
+        let info = builder.info();
+        let mut core = Core::new(worker.shared.clock.clone(), &info);
+        let mut function = self.function.clone();
+        function.open(&mut States::new(&mut core, &info));
+        let waiting = self.sort.map(|sort| (sort, Agenda::sealable(info)));
+        let counters = Counters::new(worker.shared.metrics.clone(), uid);
+        let logic = Processing { function, core, sides, counters, waiting, worker: worker.clone() };
+        ordered::build(builder, worker, inputs, outlets, logic);
+    }
+}
+
+/// A process function at work on one worker.
+struct Processing<K: Key, T: Exchange, P> {
+    function: P,
+    core: Core<K>,
+    sides: Sides,
+    counters: Counters,
+    /// Records that wait for the watermark, if they are to be taken in order.
+    waiting: Option<(Sort<K, T>, Agenda<(K, T, Stamp)>)>,
+    worker: WorkerContext,
+}
+
+/// When the input has ended, timers may register so many timers that still fire.
+const LAST_TIMERS: usize = 100_000;
+
+impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
+    /// Shows a record to the function.
+    #[inline]
+    fn process(&mut self, key: &K, value: T, stamp: Stamp, from: Time, out: &mut Outlets<P::Out>) {
+        let Processing { function, core, sides, counters, .. } = self;
+        core.slot = core.store.slot(key);
+        function.process(value, &mut Context { core, out, sides, counters, from, stamp });
+    }
+
+    /// Fires the timers of before a time.
+    fn fire(&mut self, by: LivesBy, until: i64, from: Time, out: &mut Outlets<P::Out>) {
+        let Processing { function, core, sides, counters, waiting, .. } = self;
+        let mut left = if until == i64::MAX { LAST_TIMERS } else { usize::MAX };
+        core.begin(by, until);
+        left = left.saturating_add(core.due_now());
+        while let Some(time) = core.fire() {
+            if left == 0 {
+                counters.add("timers_dropped", 1);
+                continue;
+            }
+            left -= 1;
+            let wall = by == LivesBy::ProcessingTime;
+            if waiting.is_some() && !wall {
+                core.now.watermark = time;
+            }
+            // What the wall clock causes happens now, by event time.
+            let at = if wall { core.now.watermark } else { time };
+            let stamp = Stamp { timestamp: at, watermark: at };
+            function.timer(Timer { time, wall }, &mut Context { core, out, sides, counters, from, stamp });
+        }
+    }
+
+    /// Takes the records that the watermark has passed, and the timers between them, in order.
+    fn take_in_order(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<P::Out>) {
+        let Some((sort, agenda)) = &mut self.waiting else { return };
+        let mut records = agenda.due(watermark);
+        sort(&mut records);
+        let mut reached = EventTime::MIN;
+        for (time, (key, value, stamp)) in records {
+            if time > reached && self.core.event_timers.next().is_some_and(|next| next < time) {
+                self.fire(LivesBy::EventTime, time, from, out);
+            }
+            reached = time;
+            self.core.now.watermark = time;
+            self.process(&key, value, stamp, from, out);
+        }
+    }
+
+    /// Ends the job if the function has done something wrong.
+    fn report(&mut self) {
+        if let Some(mistake) = self.core.mistake.take() {
+            self.worker.shared.fail(mistake);
+        }
+    }
+}
+
+impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K, T, P> {
+    type Out = P::Out;
+
+    fn batch(&mut self, time: Time, batch: &mut Vec<Keyed<K, T>>, out: &mut Outlets<P::Out>) {
+        self.core.epoch = time.epoch;
+        for Keyed { key, input, stamp } in batch.drain(..) {
+            match &mut self.waiting {
+                None => self.process(&key, input, stamp, time, out),
+                Some(_) if is_late(&stamp) => self.counters.add("late_dropped", 1),
+                Some((_, agenda)) => agenda.add(stamp.timestamp, (key, input, stamp)),
+            }
+        }
+        self.report();
+    }
+
+    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<P::Out>) {
+        self.core.epoch = from.epoch;
+        self.take_in_order(watermark, from, out);
+        if self.waiting.is_none() {
+            self.core.now.watermark = watermark;
+        }
+        self.fire(LivesBy::EventTime, watermark, from, out);
+        self.core.now.watermark = watermark;
+        if watermark == EventTime::MAX {
+            // No watermark is later, and what is due by the wall clock comes at the end too.
+            self.fire(LivesBy::ProcessingTime, i64::MAX, from, out);
+            let dropped = self.core.drop_timers();
+            self.counters.add("timers_dropped", dropped as i64);
+        }
+        self.report();
+    }
+
+    fn close(&mut self, _: u64, since: Option<Time>, out: &mut Outlets<P::Out>) {
+        if let Some(since) = since {
+            // Timers that were registered for a time that had been.
+            self.fire(LivesBy::EventTime, self.core.now.watermark, since, out);
+        }
+        self.core.tidy();
+        self.counters.flush();
+        self.report();
+    }
+
+    fn seal(&mut self, epoch: u64) {
+        self.core.seal(epoch);
+        if let Some((_, agenda)) = &mut self.waiting {
+            agenda.seal(epoch, Clone::clone);
+        }
+    }
+
+    fn owes(&self) -> Option<EventTime> {
+        let waiting = self.waiting.as_ref().and_then(|(_, agenda)| agenda.next());
+        let owed = waiting.into_iter().chain(self.core.event_timers.next()).min()?;
+        // Buckets begin before what is in them.
+        Some(owed.max(self.core.now.watermark))
+    }
+
+    fn due(&self) -> Option<i64> {
+        self.core.wall_timers.first()
+    }
+
+    fn tick(&mut self, millis: i64, from: Time, out: &mut Outlets<P::Out>) {
+        self.core.epoch = from.epoch;
+        self.core.now.millis = millis;
+        self.fire(LivesBy::ProcessingTime, millis.saturating_add(1), from, out);
+        self.report();
+    }
+
+    fn flush(&mut self) {
+        self.sides.flush();
+    }
+}

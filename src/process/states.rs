@@ -1,0 +1,86 @@
+//! Registering states.
+
+use std::collections::BTreeSet;
+
+use timely::dataflow::operators::generic::OperatorInfo;
+
+use super::core::{Core, Place};
+use super::{Aggregating, List, Map, Reducing, Ttl, Value};
+use crate::data::{Data, Exchange, Key};
+use crate::error::Error;
+use crate::state::{Cells, LivesBy, Many, Mapped, One, Shape};
+use crate::stream::Aggregate;
+
+/// Where a function registers its states, by name, and gets handles for them.
+///
+/// The name is what a state is known by in snapshots. Two states of one function must have two names.
+pub struct States<'a, K: Key> {
+    core: &'a mut Core<K>,
+    names: BTreeSet<&'static str>,
+    operator: &'a OperatorInfo,
+}
+
+impl<'a, K: Key> States<'a, K> {
+    pub(super) fn new(core: &'a mut Core<K>, operator: &'a OperatorInfo) -> States<'a, K> {
+        States { core, names: BTreeSet::new(), operator }
+    }
+
+    /// A value for each key.
+    pub fn value<V: Exchange>(&mut self, name: &'static str) -> Value<V> {
+        Value::at(self.register::<One<V>>(name, None))
+    }
+
+    /// A value for each key that expires.
+    pub fn value_with_ttl<V: Exchange>(&mut self, name: &'static str, ttl: Ttl) -> Value<V> {
+        Value::at(self.register::<One<V>>(name, Some(ttl)))
+    }
+
+    /// A list for each key.
+    pub fn list<V: Exchange>(&mut self, name: &'static str) -> List<V> {
+        List::at(self.register::<Many<V>>(name, None))
+    }
+
+    /// A list for each key whose items expire, each for itself.
+    pub fn list_with_ttl<V: Exchange>(&mut self, name: &'static str, ttl: Ttl) -> List<V> {
+        List::at(self.register::<Many<V>>(name, Some(ttl)))
+    }
+
+    /// A map for each key.
+    pub fn map<S: Key, V: Exchange>(&mut self, name: &'static str) -> Map<S, V> {
+        Map::at(self.register::<Mapped<S, V>>(name, None))
+    }
+
+    /// A map for each key whose entries expire, each for itself.
+    pub fn map_with_ttl<S: Key, V: Exchange>(&mut self, name: &'static str, ttl: Ttl) -> Map<S, V> {
+        Map::at(self.register::<Mapped<S, V>>(name, Some(ttl)))
+    }
+
+    /// A value for each key that what is added is joined to.
+    pub fn reducing<V: Exchange, F: Fn(&V, V) -> V>(
+        &mut self,
+        name: &'static str,
+        reduce: F,
+    ) -> Reducing<V, F> {
+        Reducing::new(self.value(name), reduce)
+    }
+
+    /// An accumulator for each key.
+    pub fn aggregating<T: Data, A: Aggregate<T>>(
+        &mut self,
+        name: &'static str,
+        aggregate: A,
+    ) -> Aggregating<T, A> {
+        Aggregating::new(self.value(name), aggregate)
+    }
+
+    fn register<S: Shape>(&mut self, name: &'static str, ttl: Option<Ttl>) -> Place {
+        if !self.names.insert(name) {
+            let message =
+                format!("two states of one function are called {name:?}: give each a name of its own");
+            let _ = self.core.mistake.set(Error::config(message));
+        }
+        let lives_by = ttl.map_or(LivesBy::EventTime, |ttl| ttl.clock);
+        let column = self.core.store.add(Cells::<K, S>::new(lives_by, self.operator.clone()));
+        Place::new(column, ttl)
+    }
+}

@@ -1,0 +1,229 @@
+//! A state of all keys: a value for each, or a list, or a map.
+//!
+//! All three are one thing: items under a key and a sub-key, which is nothing for a value, the position for a list, and the user's for a
+//! map. So all three have the same rows, and a map or list of which little changes writes little.
+//!
+//! # Time to live
+//!
+//! An item can have an expiry, in milliseconds of one of the two clocks. It is checked at each read, so an expired item is never
+//! seen; and the column keeps an agenda of expiries, by which items leave memory when an epoch closes.
+
+use std::any::Any;
+
+use timely::dataflow::operators::generic::OperatorInfo;
+
+use super::items::Items;
+use super::store::{Column, Pins};
+use super::{Agenda, Arrangement, Latest, Slot, Table};
+use crate::data::{Exchange, Key};
+
+/// What can be under one key.
+pub(crate) trait Shape: Items<Sub: Key, Value: Exchange> {}
+impl<I: Items<Sub: Key, Value: Exchange>> Shape for I {}
+
+/// An item of a state.
+pub(crate) struct Item<V> {
+    pub(crate) value: V,
+    /// When it expires.
+    pub(crate) expires: i64,
+    /// True if it has changed since the last seal.
+    changed: bool,
+    /// True if the arrangement has it, or an older version.
+    sealed: bool,
+}
+
+/// When an item expires that does not.
+pub(crate) const NEVER: i64 = i64::MAX;
+
+/// The clock that items expire by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LivesBy {
+    /// The watermark.
+    #[default]
+    EventTime,
+    /// The wall clock.
+    ProcessingTime,
+}
+
+/// The time by both clocks, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    pub(crate) watermark: i64,
+    pub(crate) millis: i64,
+}
+
+impl Now {
+    /// The time by one of them.
+    #[inline]
+    pub(crate) fn by(self, clock: LivesBy) -> i64 {
+        match clock {
+            LivesBy::EventTime => self.watermark,
+            LivesBy::ProcessingTime => self.millis,
+        }
+    }
+}
+
+/// One state of all keys of a worker.
+pub(crate) struct Cells<K: Key, S: Shape> {
+    lives_by: LivesBy,
+    cells: Vec<S::Of<Item<S::Value>>>,
+    arrangement: Arrangement<Latest<(K, S::Sub), S::Value>>,
+    /// Items that have changed since the last seal.
+    changed: Vec<(Slot, S::Sub)>,
+    /// The length at which that list is looked through for items that are no more.
+    trim_at: usize,
+    /// Items that the arrangement has and that are no more.
+    gone: Vec<(K, S::Sub)>,
+    expiries: Agenda<(Slot, S::Sub)>,
+}
+
+impl<K: Key, S: Shape> Cells<K, S> {
+    pub(crate) fn new(lives_by: LivesBy, operator: OperatorInfo) -> Cells<K, S> {
+        Cells {
+            lives_by,
+            cells: Vec::new(),
+            arrangement: Arrangement::new(Latest::new(), operator),
+            changed: Vec::new(),
+            trim_at: 1024,
+            gone: Vec::new(),
+            expiries: Agenda::default(),
+        }
+    }
+
+    /// What is under a key.
+    #[inline]
+    pub(crate) fn cell(&self, slot: Slot) -> Option<&S::Of<Item<S::Value>>> {
+        self.cells.get(slot.index())
+    }
+
+    /// Puts an item, which expires at `expires`, in the place of another or none.
+    #[inline]
+    pub(crate) fn put(&mut self, slot: Slot, sub: S::Sub, value: S::Value, expires: i64) {
+        if self.cells.len() <= slot.index() {
+            self.cells.resize_with(slot.index() + 1, S::empty);
+        }
+        if expires != NEVER {
+            self.expiries.add(expires, (slot, sub.clone()));
+        }
+        let cell = &mut self.cells[slot.index()];
+        match S::get_mut(cell, &sub) {
+            Some(item) => {
+                (item.value, item.expires) = (value, expires);
+                if !item.changed {
+                    item.changed = true;
+                    self.changed.push((slot, sub));
+                }
+            }
+            None => {
+                self.changed.push((slot, sub.clone()));
+                S::insert(cell, sub, Item { value, expires, changed: true, sealed: false });
+            }
+        }
+        self.trim();
+    }
+
+    /// Changes an item in its place. `None` if there is none.
+    #[inline]
+    pub(crate) fn update<R>(
+        &mut self,
+        slot: Slot,
+        sub: &S::Sub,
+        update: impl FnOnce(&mut Item<S::Value>) -> R,
+    ) -> Option<R> {
+        let item = S::get_mut(self.cells.get_mut(slot.index())?, sub)?;
+        if !item.changed {
+            item.changed = true;
+            self.changed.push((slot, sub.clone()));
+        }
+        let before = item.expires;
+        let result = update(item);
+        if item.expires != before && item.expires != NEVER {
+            self.expiries.add(item.expires, (slot, sub.clone()));
+        }
+        Some(result)
+    }
+
+    /// Takes an item out.
+    pub(crate) fn take(&mut self, slot: Slot, key: &K, sub: &S::Sub) -> Option<S::Value> {
+        let item = S::remove(self.cells.get_mut(slot.index())?, sub)?;
+        if item.sealed {
+            self.gone.push((key.clone(), sub.clone()));
+        }
+        Some(item.value)
+    }
+
+    /// Takes all items of a key out.
+    pub(crate) fn clear(&mut self, slot: Slot, key: &K) {
+        if let Some(cell) = self.cells.get_mut(slot.index()) {
+            let gone = &mut self.gone;
+            S::drain(cell, |sub, item| {
+                if item.sealed {
+                    gone.push((key.clone(), sub));
+                }
+            });
+        }
+    }
+
+    /// Drops items that are no more from the list of changed ones, when they may be most of it.
+    fn trim(&mut self) {
+        if self.changed.len() < self.trim_at {
+            return;
+        }
+        let cells = &self.cells;
+        self.changed.sort_unstable();
+        self.changed.dedup();
+        self.changed.retain(|(slot, sub)| {
+            cells.get(slot.index()).and_then(|cell| S::get(cell, sub)).is_some_and(|item| item.changed)
+        });
+        self.trim_at = 1024 + 2 * self.changed.len();
+    }
+}
+
+impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
+    fn is_vacant(&self, slot: Slot) -> bool {
+        self.cells.get(slot.index()).is_none_or(|cell| S::is_empty(cell))
+    }
+
+    fn forget(&mut self, slot: Slot, key: &K) {
+        self.clear(slot, key);
+    }
+
+    fn expire(&mut self, now: Now, keys: &Table<K, Pins>, bare: &mut Vec<Slot>) {
+        if self.expiries.is_empty() {
+            return;
+        }
+        let now = now.by(self.lives_by);
+        for (_, (slot, sub)) in self.expiries.due(now.saturating_add(1)) {
+            // The item may have been given more time since, or be that of another key.
+            let item = self.cells.get(slot.index()).and_then(|cell| S::get(cell, &sub));
+            if let Some((key, _)) = keys.try_get(slot)
+                && item.is_some_and(|item| item.expires <= now)
+            {
+                self.take(slot, key, &sub);
+                bare.push(slot);
+            }
+        }
+    }
+
+    fn seal(&mut self, epoch: u64, keys: &Table<K, Pins>) {
+        let mut rows: Vec<_> = self.gone.drain(..).map(|row| (row, None)).collect();
+        for (slot, sub) in self.changed.drain(..) {
+            let Some(item) = self.cells.get_mut(slot.index()).and_then(|cell| S::get_mut(cell, &sub)) else {
+                continue;
+            };
+            if let Some((key, _)) = keys.try_get(slot).filter(|_| item.changed) {
+                (item.changed, item.sealed) = (false, true);
+                rows.push(((key.clone(), sub), Some(item.value.clone())));
+            }
+        }
+        self.arrangement.seal_unsorted(epoch, rows);
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}

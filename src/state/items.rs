@@ -1,0 +1,143 @@
+//! What can be under one key: one item, a list of items, or a map.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::marker::PhantomData;
+
+/// How items lie under a key, and what they are known by there.
+pub(crate) trait Items: 'static {
+    /// What an item is known by.
+    type Sub;
+    /// What the user keeps in an item.
+    type Value;
+    /// The items of one key.
+    type Of<X>;
+
+    fn empty<X>() -> Self::Of<X>;
+    fn get<'a, X>(of: &'a Self::Of<X>, sub: &Self::Sub) -> Option<&'a X>;
+    fn get_mut<'a, X>(of: &'a mut Self::Of<X>, sub: &Self::Sub) -> Option<&'a mut X>;
+    /// Adds an item that is not there.
+    fn insert<X>(of: &mut Self::Of<X>, sub: Self::Sub, item: X);
+    fn remove<X>(of: &mut Self::Of<X>, sub: &Self::Sub) -> Option<X>;
+    fn drain<X>(of: &mut Self::Of<X>, each: impl FnMut(Self::Sub, X));
+    fn is_empty<X>(of: &Self::Of<X>) -> bool;
+}
+
+/// One value.
+pub(crate) struct One<V>(PhantomData<fn() -> V>);
+
+/// Values in the order in which they came, each with its number.
+pub(crate) struct Many<V>(PhantomData<fn() -> V>);
+
+/// Values by keys of their own, in order.
+pub(crate) struct Mapped<S, V>(PhantomData<fn() -> (S, V)>);
+
+impl<V: 'static> Items for One<V> {
+    type Sub = ();
+    type Value = V;
+    type Of<X> = Option<X>;
+
+    fn empty<X>() -> Option<X> {
+        None
+    }
+
+    #[inline]
+    fn get<'a, X>(of: &'a Option<X>, (): &()) -> Option<&'a X> {
+        of.as_ref()
+    }
+
+    #[inline]
+    fn get_mut<'a, X>(of: &'a mut Option<X>, (): &()) -> Option<&'a mut X> {
+        of.as_mut()
+    }
+
+    #[inline]
+    fn insert<X>(of: &mut Option<X>, (): (), item: X) {
+        *of = Some(item);
+    }
+
+    fn remove<X>(of: &mut Option<X>, (): &()) -> Option<X> {
+        of.take()
+    }
+
+    fn drain<X>(of: &mut Option<X>, mut each: impl FnMut((), X)) {
+        of.take().into_iter().for_each(|item| each((), item));
+    }
+
+    #[inline]
+    fn is_empty<X>(of: &Option<X>) -> bool {
+        of.is_none()
+    }
+}
+
+impl<V: 'static> Items for Many<V> {
+    type Sub = u64;
+    type Value = V;
+    type Of<X> = VecDeque<(u64, X)>;
+
+    fn empty<X>() -> VecDeque<(u64, X)> {
+        VecDeque::new()
+    }
+
+    fn get<'a, X>(of: &'a VecDeque<(u64, X)>, number: &u64) -> Option<&'a X> {
+        let place = of.binary_search_by_key(number, |(number, _)| *number).ok()?;
+        of.get(place).map(|(_, item)| item)
+    }
+
+    fn get_mut<'a, X>(of: &'a mut VecDeque<(u64, X)>, number: &u64) -> Option<&'a mut X> {
+        let place = of.binary_search_by_key(number, |(number, _)| *number).ok()?;
+        of.get_mut(place).map(|(_, item)| item)
+    }
+
+    fn insert<X>(of: &mut VecDeque<(u64, X)>, number: u64, item: X) {
+        of.push_back((number, item));
+    }
+
+    fn remove<X>(of: &mut VecDeque<(u64, X)>, number: &u64) -> Option<X> {
+        let place = of.binary_search_by_key(number, |(number, _)| *number).ok()?;
+        of.remove(place).map(|(_, item)| item)
+    }
+
+    fn drain<X>(of: &mut VecDeque<(u64, X)>, mut each: impl FnMut(u64, X)) {
+        of.drain(..).for_each(|(number, item)| each(number, item));
+    }
+
+    fn is_empty<X>(of: &VecDeque<(u64, X)>) -> bool {
+        of.is_empty()
+    }
+}
+
+impl<S: Ord + 'static, V: 'static> Items for Mapped<S, V> {
+    type Sub = S;
+    type Value = V;
+    type Of<X> = BTreeMap<S, X>;
+
+    fn empty<X>() -> BTreeMap<S, X> {
+        BTreeMap::new()
+    }
+
+    fn get<'a, X>(of: &'a BTreeMap<S, X>, sub: &S) -> Option<&'a X> {
+        of.get(sub)
+    }
+
+    fn get_mut<'a, X>(of: &'a mut BTreeMap<S, X>, sub: &S) -> Option<&'a mut X> {
+        of.get_mut(sub)
+    }
+
+    fn insert<X>(of: &mut BTreeMap<S, X>, sub: S, item: X) {
+        of.insert(sub, item);
+    }
+
+    fn remove<X>(of: &mut BTreeMap<S, X>, sub: &S) -> Option<X> {
+        of.remove(sub)
+    }
+
+    fn drain<X>(of: &mut BTreeMap<S, X>, mut each: impl FnMut(S, X)) {
+        while let Some((sub, item)) = of.pop_first() {
+            each(sub, item);
+        }
+    }
+
+    fn is_empty<X>(of: &BTreeMap<S, X>) -> bool {
+        of.is_empty()
+    }
+}
