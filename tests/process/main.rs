@@ -1,0 +1,9 @@
+//! Process functions against an independent simulation, and what happens when users err.
+
+// The helpers of tests are tests too.
+#![allow(clippy::unwrap_used)]
+
+mod machine;
+mod mistakes;
+mod ordered;
+mod timers;
