@@ -40,6 +40,7 @@
 //! | [`stream`] | what a user builds, and how it is lowered to timely's operators |
 //! | [`process`] | process functions: a user's logic with keyed state, timers and side outputs |
 //! | [`window`] | windows of event time, over streams and state |
+//! | [`join`] | joins in event time: interval, window, temporal |
 //! | [`connector`] | sources and sinks; the traits, and those that come along |
 //! | [`runtime`] | workers: how they start, step, fail together and end |
 //! | `nexmark` | the Nexmark events and queries, written with the above as a user would; feature `nexmark` |
@@ -98,6 +99,7 @@ mod state;
 pub mod stream;
 pub mod process;
 pub mod window;
+pub mod join;
 pub mod connector;
 pub mod runtime;
 #[cfg(feature = "nexmark")]

@@ -1,5 +1,7 @@
 //! What a process function has at hand.
 
+use std::collections::btree_map::Entry;
+
 use super::Side;
 use super::core::{Call, Core, Stateful};
 use super::side::Sides;
@@ -87,6 +89,26 @@ impl<K: Key, O: Data> Context<'_, K, O> {
     /// Emits a record at another event time. If that is behind the watermark of the record at hand, it is a late one.
     pub fn emit_at(&mut self, value: O, timestamp: EventTime) {
         self.out.give(self.from, Record::new(value, Stamp { timestamp, ..self.stamp }));
+    }
+
+    /// Emits a record at an event time that [`hold`](Context::hold) has kept the watermark at: it is not late for anyone.
+    pub(crate) fn emit_on_time(&mut self, value: O, timestamp: EventTime) {
+        self.out.give(self.from, Record::new(value, Stamp { timestamp, watermark: timestamp }));
+    }
+
+    /// Keeps the watermark of the output at or below a time, until it is released as often: for records that are to be emitted later at that time.
+    pub(crate) fn hold(&mut self, time: EventTime) {
+        *self.core.held.entry(time).or_insert(0) += 1;
+    }
+
+    /// Undoes a hold.
+    pub(crate) fn release(&mut self, time: EventTime) {
+        if let Entry::Occupied(mut held) = self.core.held.entry(time) {
+            *held.get_mut() -= 1;
+            if *held.get() == 0 {
+                held.remove();
+            }
+        }
     }
 
     /// Gives a record to a side output, at the time of the one at hand.

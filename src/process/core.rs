@@ -38,6 +38,8 @@ pub struct Core<K: Key> {
     pub(crate) slot: Slot,
     pub(crate) event_timers: Agenda<(Slot, Call), (K, bool)>,
     pub(crate) wall_timers: Agenda<(Slot, Call), (K, bool)>,
+    /// Times at which the watermark of the output is held.
+    pub(crate) held: BTreeMap<i64, u32>,
     pub(crate) now: Now,
     pub(crate) epoch: u64,
     pub(crate) clock: Clock,
@@ -87,6 +89,7 @@ impl<K: Key> Core<K> {
             slot: Slot::NONE,
             event_timers: Agenda::sealable(operator.clone()),
             wall_timers: Agenda::sealable(operator.clone()),
+            held: BTreeMap::new(),
             now: Now { watermark: i64::MIN, millis: i64::MIN },
             epoch: 0,
             clock,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::RangeBounds;
 
 use super::core::{Place, Stateful};
 use crate::data::{Exchange, Key};
@@ -103,6 +104,24 @@ impl<S: Key, V: Exchange> Map<S, V> {
         let (core, place) = (cx.core(), self.place);
         let map = core.cells::<Mapped<S, V>>(place).and_then(|cells| cells.cell(core.slot));
         let items = map.into_iter().flatten();
+        items
+            .filter(move |(_, item)| !core.is_over(place, item.expires))
+            .map(|(key, item)| (key, &item.value))
+    }
+
+    /// The entries of a range of keys that have not expired, in order.
+    ///
+    /// # Panics
+    ///
+    /// As [`BTreeMap::range`](std::collections::BTreeMap::range) does: if the range begins after its end.
+    pub fn range<'c, C: Stateful, B: RangeBounds<S>>(
+        &self,
+        cx: &'c C,
+        keys: B,
+    ) -> impl DoubleEndedIterator<Item = (&'c S, &'c V)> + use<'c, C, B, S, V> {
+        let (core, place) = (cx.core(), self.place);
+        let map = core.cells::<Mapped<S, V>>(place).and_then(|cells| cells.cell(core.slot));
+        let items = map.map(|map| map.range(keys)).into_iter().flatten();
         items
             .filter(move |(_, item)| !core.is_over(place, item.expires))
             .map(|(key, item)| (key, &item.value))

@@ -35,13 +35,15 @@
 //!
 //! # Who sees what
 //!
-//! State is part of the operator's arrangements as of each epoch that someone asks for.
+//! State can be read from outside while the job runs, as of the end of an epoch: a [`StateReader`], made before the job starts, asks all workers to
+//! seal the state when they close the next epoch, and gets their pages. Nothing stops for it; it costs the seal of what has changed since the last.
 
 mod ttl;
 mod core;
 mod value;
 mod list;
 mod map;
+mod reader;
 mod states;
 mod side;
 mod context;
@@ -54,10 +56,11 @@ pub use context::{Context, Timer, TimerKind};
 pub use function::Process;
 pub use list::List;
 pub use map::Map;
+pub use reader::StateReader;
 pub use side::Side;
 pub use states::States;
 pub use ttl::{Refresh, Ttl};
 pub use value::{Aggregating, Reducing, Value};
 
 pub use self::core::Stateful;
-pub use crate::state::LivesBy;
+pub use crate::state::{LivesBy, StateView};

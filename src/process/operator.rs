@@ -94,7 +94,7 @@ struct ProcessOperator<K: Key, T, P: Process<K, T>> {
 
 impl<K: Key, T: Exchange, P: Process<K, T>> Operator for ProcessOperator<K, T, P> {
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
-        let worker = cx.worker.clone();
+        let (worker, readers) = (cx.worker.clone(), cx.readers());
         let mut builder = cx.operator(uid);
         let inputs = self.edges.iter().map(|edge| builder.by_key(*edge, |keyed| &keyed.key)).collect();
         let outlets = self.taps.open(&mut builder);
@@ -102,10 +102,13 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Operator for ProcessOperator<K, T, P
         let info = builder.info();
         let mut core = Core::new(worker.shared.clock.clone(), &info);
         let mut function = self.function.clone();
-        function.open(&mut States::new(&mut core, &info));
+        let mut states = States::new(&mut core, &info, &worker, readers);
+        function.open(&mut states);
+        states.check();
         let waiting = self.sort.map(|sort| (sort, Agenda::sealable(info)));
         let counters = Counters::new(worker.shared.metrics.clone(), uid);
-        let logic = Processing { function, core, sides, counters, waiting, worker: worker.clone() };
+        let mut logic = Processing { function, core, sides, counters, waiting, worker: worker.clone() };
+        logic.report();
         ordered::build(builder, worker, inputs, outlets, logic);
     }
 }
@@ -231,9 +234,10 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K,
 
     fn owes(&self) -> Option<EventTime> {
         let waiting = self.waiting.as_ref().and_then(|(_, agenda)| agenda.next());
-        let owed = waiting.into_iter().chain(self.core.event_timers.next()).min()?;
+        let owed = waiting.into_iter().chain(self.core.event_timers.next()).min();
         // Buckets begin before what is in them.
-        Some(owed.max(self.core.now.watermark))
+        let owed = owed.map(|owed| owed.max(self.core.now.watermark));
+        owed.into_iter().chain(self.core.held.first_key_value().map(|(held, _)| *held)).min()
     }
 
     fn due(&self) -> Option<i64> {

@@ -1,15 +1,18 @@
 //! Registering states.
 
+use std::any::Any;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::core::{Core, Place};
+use super::reader::Reading;
 use super::{Aggregating, List, Map, Reducing, Ttl, Value};
 use crate::data::{Data, Exchange, Key};
 use crate::error::Error;
-use crate::state::{Cells, LivesBy, Many, Mapped, One, Shape};
-use crate::stream::Aggregate;
+use crate::state::{Cells, LivesBy, Many, Mapped, One, Publish, Shape};
+use crate::stream::{Aggregate, WorkerContext};
 
 /// Where a function registers its states, by name, and gets handles for them.
 ///
@@ -18,11 +21,18 @@ pub struct States<'a, K: Key> {
     core: &'a mut Core<K>,
     names: BTreeSet<&'static str>,
     operator: &'a OperatorInfo,
+    worker: &'a WorkerContext,
+    readers: Vec<(&'static str, Arc<dyn Any + Send + Sync>)>,
 }
 
 impl<'a, K: Key> States<'a, K> {
-    pub(super) fn new(core: &'a mut Core<K>, operator: &'a OperatorInfo) -> States<'a, K> {
-        States { core, names: BTreeSet::new(), operator }
+    pub(super) fn new(
+        core: &'a mut Core<K>,
+        operator: &'a OperatorInfo,
+        worker: &'a WorkerContext,
+        readers: Vec<(&'static str, Arc<dyn Any + Send + Sync>)>,
+    ) -> States<'a, K> {
+        States { core, names: BTreeSet::new(), operator, worker, readers }
     }
 
     /// A value for each key.
@@ -80,7 +90,40 @@ impl<'a, K: Key> States<'a, K> {
             let _ = self.core.mistake.set(Error::config(message));
         }
         let lives_by = ttl.map_or(LivesBy::EventTime, |ttl| ttl.clock);
-        let column = self.core.store.add(Cells::<K, S>::new(lives_by, self.operator.clone()));
+        let publish = self.publish::<S>(name);
+        let column = self.core.store.add(Cells::<K, S>::new(lives_by, publish, self.operator.clone()));
         Place::new(column, ttl)
+    }
+
+    /// What shows the state of this name to its readers, if there are any.
+    fn publish<S: Shape>(&mut self, name: &'static str) -> Option<Publish<K, S>> {
+        let mut readings = Vec::new();
+        for (_, reader) in self.readers.iter().filter(|(read, _)| *read == name) {
+            match Arc::clone(reader).downcast::<Reading<K, S::Sub, S::Value>>() {
+                Ok(reading) => {
+                    reading.attach(&self.worker.shared);
+                    readings.push(reading);
+                }
+                Err(_) => {
+                    let message =
+                        format!("the state {name:?} is read as another type than it is registered as");
+                    let _ = self.core.mistake.set(Error::config(message));
+                }
+            }
+        }
+        let worker = self.worker.index;
+        (!readings.is_empty()).then(|| -> Publish<K, S> {
+            Box::new(move |epoch, runs| {
+                readings.iter().for_each(|r| r.board.publish(worker, epoch, runs.clone()))
+            })
+        })
+    }
+
+    /// Complains of readers of states that there are not.
+    pub(super) fn check(self) {
+        if let Some((name, _)) = self.readers.iter().find(|(name, _)| !self.names.contains(name)) {
+            let message = format!("the state {name:?} is read, but the function registers none of that name");
+            let _ = self.core.mistake.set(Error::config(message));
+        }
     }
 }

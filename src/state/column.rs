@@ -13,6 +13,7 @@ use std::any::Any;
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::items::Items;
+use super::run::Page;
 use super::store::{Column, Pins};
 use super::{Agenda, Arrangement, Latest, Slot, Table};
 use crate::data::{Exchange, Key};
@@ -75,10 +76,22 @@ pub(crate) struct Cells<K: Key, S: Shape> {
     /// Items that the arrangement has and that are no more.
     gone: Vec<(K, S::Sub)>,
     expiries: Agenda<(Slot, S::Sub)>,
+    /// Who is to be shown what is sealed.
+    publish: Option<Publish<K, S>>,
 }
 
+/// Shows the pages as of an epoch to readers.
+pub(crate) type Publish<K, S> = Box<dyn Fn(u64, Vec<Vec<Page<ItemRows<K, S>>>>)>;
+
+/// The rows of a column.
+pub(crate) type ItemRows<K, S> = Latest<(K, <S as Items>::Sub), <S as Items>::Value>;
+
 impl<K: Key, S: Shape> Cells<K, S> {
-    pub(crate) fn new(lives_by: LivesBy, operator: OperatorInfo) -> Cells<K, S> {
+    pub(crate) fn new(
+        lives_by: LivesBy,
+        publish: Option<Publish<K, S>>,
+        operator: OperatorInfo,
+    ) -> Cells<K, S> {
         Cells {
             lives_by,
             cells: Vec::new(),
@@ -87,6 +100,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
             trim_at: 1024,
             gone: Vec::new(),
             expiries: Agenda::default(),
+            publish,
         }
     }
 
@@ -217,6 +231,9 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
             }
         }
         self.arrangement.seal_unsorted(epoch, rows);
+        if let Some(publish) = &self.publish {
+            publish(epoch, self.arrangement.runs().iter().map(|run| run.pages().to_vec()).collect());
+        }
     }
 
     fn as_any_mut(&mut self) -> &mut dyn Any {

@@ -46,6 +46,11 @@ impl<R: Rows> Run<R> {
         Run { rows, pages, len, description }
     }
 
+    /// The pages, in order.
+    pub(crate) fn pages(&self) -> &[Page<R>] {
+        &self.pages
+    }
+
     /// The row at or after `position` whose key is the first that is not below what `below` tells.
     ///
     /// Gallops from `position`, so a pass in key order costs no more than a merge, and a jump its logarithm.

@@ -22,8 +22,10 @@ pub(crate) struct Shared {
     pub(crate) epochs: EpochClock,
     pub(crate) limits: Limits,
     seals: Seals,
-    /// The number of times that someone has asked for state.
-    asked: AtomicU64,
+    /// The last epoch as of whose end someone wants state; zero if no one has asked.
+    wanted: AtomicU64,
+    /// True if someone may want the last state.
+    read: AtomicBool,
     pub(crate) metrics: Metrics,
     /// The first epoch that is not complete on all workers, as far as any worker knows.
     pub(crate) open_epoch: AtomicU64,
@@ -42,7 +44,8 @@ impl Shared {
             epochs: EpochClock::new(options.epochs, options.clock.clone()),
             limits: options.limits,
             seals: options.seals,
-            asked: AtomicU64::new(0),
+            wanted: AtomicU64::new(0),
+            read: AtomicBool::new(false),
             metrics,
             open_epoch: AtomicU64::new(0),
             finished: AtomicUsize::new(0),
@@ -57,15 +60,30 @@ impl Shared {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Asks all operators to seal their state when they close their next epoch.
-    pub(crate) fn ask(&self) {
-        self.asked.fetch_add(1, Ordering::AcqRel);
+    /// Asks all operators to seal their state as of the end of an epoch that none has closed, and says which one.
+    pub(crate) fn ask(&self) -> u64 {
+        let epoch = self.epochs.current() + 1;
+        self.wanted.fetch_max(epoch, Ordering::AcqRel).max(epoch)
     }
 
-    /// True if state is to be sealed now. `heard` is what the operator knew of the askers, and is brought up to date.
-    pub(crate) fn wants_seal(&self, heard: &mut u64) -> bool {
-        let asked = self.asked.load(Ordering::Acquire);
-        std::mem::replace(heard, asked) < asked || self.seals == Seals::EachEpoch
+    /// Takes note that state is read from outside: then the last state is sealed too.
+    pub(crate) fn is_read(&self) {
+        self.read.store(true, Ordering::Release);
+    }
+
+    /// True if all workers are through, or will be soon because one has failed.
+    pub(crate) fn is_over(&self) -> bool {
+        self.has_failed() || self.finished.load(Ordering::Acquire) == self.workers
+    }
+
+    /// The epoch that state is to be sealed as of, when `epoch` has closed and the next to come is `next`.
+    pub(crate) fn seal_now(&self, epoch: u64, next: u64) -> Option<u64> {
+        let wanted = self.wanted.load(Ordering::Acquire);
+        if (epoch.max(1)..next).contains(&wanted) {
+            return Some(wanted);
+        }
+        let last = next == u64::MAX && self.read.load(Ordering::Acquire);
+        (last || self.seals == Seals::EachEpoch).then_some(epoch)
     }
 
     /// Ends the job with an error. The first one counts; workers leave at their next step.

@@ -5,6 +5,7 @@
 //! build its own instance. An operator is always defined after those it reads, so the order of definition is an order in which to
 //! lower.
 
+use std::any::Any;
 use std::sync::{Arc, Mutex, Weak};
 
 use serde::Serialize;
@@ -41,9 +42,14 @@ impl WeakGraph {
 struct Inner {
     nodes: Vec<Entry>,
     edges: Vec<EdgeInfo>,
+    /// Who wants to read states from outside: the operator, the state's name, and what the reader and the workers share.
+    readers: Vec<(NodeId, &'static str, Reader)>,
     /// What is wrong with the job, to be told when it is started.
-    complaint: Option<&'static str>,
+    complaint: Option<String>,
 }
+
+/// What a reader of a state shares with the workers.
+type Reader = Arc<dyn Any + Send + Sync>;
 
 struct Entry {
     info: NodeInfo,
@@ -164,13 +170,22 @@ impl Graph {
         change(&mut lock(&self.0).nodes[id].info);
     }
 
+    pub(crate) fn add_reader(&self, id: NodeId, state: &'static str, reader: Reader) {
+        lock(&self.0).readers.push((id, state, reader));
+    }
+
     pub(crate) fn is_same(&self, other: &Graph) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Takes note of a mistake that makes the job impossible to run.
     pub(crate) fn complain(&self, complaint: &'static str) {
-        lock(&self.0).complaint.get_or_insert(complaint);
+        self.refuse(Error::config(complaint));
+    }
+
+    /// Takes note of a mistake that makes the job impossible to run.
+    pub(crate) fn refuse(&self, mistake: Error) {
+        lock(&self.0).complaint.get_or_insert_with(|| mistake.to_string());
     }
 
     pub(crate) fn nodes(&self) -> Vec<NodeInfo> {
@@ -184,8 +199,8 @@ impl Graph {
     /// Gets all operators ready to run on so many workers.
     pub(crate) fn prepare(&self, workers: usize) -> Result<()> {
         let inner = lock(&self.0);
-        if let Some(complaint) = inner.complaint {
-            return Err(Error::config(complaint));
+        if let Some(complaint) = &inner.complaint {
+            return Err(Error::config(complaint.as_str()));
         }
         inner.nodes.iter().try_for_each(|entry| entry.operator.prepare(workers))
     }
@@ -197,8 +212,10 @@ impl Graph {
             let entries = inner.nodes.iter().enumerate();
             entries.map(|(id, entry)| (entry.info.uid(id), Arc::clone(&entry.operator))).collect()
         };
-        let mut cx = Lowering { scope, edges: Edges::default(), worker };
-        for (uid, operator) in operators {
+        let readers = lock(&self.0).readers.clone();
+        let mut cx = Lowering { scope, edges: Edges::default(), worker, node: 0, readers };
+        for (node, (uid, operator)) in operators.into_iter().enumerate() {
+            cx.node = node;
             operator.lower(&uid, &mut cx);
         }
     }
@@ -209,9 +226,18 @@ pub(crate) struct Lowering<'s> {
     pub(crate) scope: Scope<'s, Time>,
     pub(crate) edges: Edges,
     pub(crate) worker: WorkerContext,
+    /// The operator being built.
+    node: NodeId,
+    readers: Vec<(NodeId, &'static str, Reader)>,
 }
 
 impl<'s> Lowering<'s> {
+    /// The readers of the states of the operator being built.
+    pub(crate) fn readers(&self) -> Vec<(&'static str, Reader)> {
+        let readers = self.readers.iter().filter(|(node, ..)| *node == self.node);
+        readers.map(|(_, state, reader)| (*state, Arc::clone(reader))).collect()
+    }
+
     pub(crate) fn operator(&mut self, name: &str) -> OperatorBuilder<'_, 's> {
         OperatorBuilder::new(name, self.scope, &mut self.edges)
     }

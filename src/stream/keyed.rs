@@ -50,6 +50,11 @@ impl<K: Key, T: Data, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
         KeyedStream { pairs }
     }
 
+    /// Takes note of a mistake in the job.
+    pub(crate) fn complain(&self, mistake: crate::Error) {
+        self.graph().refuse(mistake);
+    }
+
     pub(crate) fn graph(&self) -> super::Graph {
         self.pairs.graph()
     }

@@ -84,7 +84,6 @@ pub(crate) fn build<E, L>(
         watermark: EventTime::MIN,
         base: None,
         ended: false,
-        heard: 0,
         activator: builder.activator(),
         alarm: None,
         worker,
@@ -111,8 +110,6 @@ struct Frame<E> {
     /// The least event time that output in the open epoch may have, by what was held when the activation began and what has been read in it.
     base: Option<EventTime>,
     ended: bool,
-    /// What is known of those who ask for state.
-    heard: u64,
     worker: WorkerContext,
     activator: Activator,
     /// The processing time that the activator is set to.
@@ -139,7 +136,7 @@ impl<E: Data> Frame<E> {
                 None if progress.is_end() => break,
                 None => progress.epoch,
             };
-            self.close(logic, out);
+            self.close(next, logic, out);
             self.epoch = next;
             self.base = self.base.into_iter().chain(holds.least(next)).min();
             for (time, mut batch) in self.waiting.remove(&next).unwrap_or_default() {
@@ -150,7 +147,7 @@ impl<E: Data> Frame<E> {
         self.advance(progress, logic, out);
         self.tick(progress, logic, out);
         if progress.is_end() {
-            self.close(logic, out);
+            self.close(u64::MAX, logic, out);
             self.ended = true;
         }
         out.flush();
@@ -170,10 +167,11 @@ impl<E: Data> Frame<E> {
         Time::new(self.epoch, self.base.unwrap_or(self.watermark))
     }
 
-    fn close<L: Logic<E>>(&mut self, logic: &mut L, out: &mut Outlets<L::Out>) {
+    /// Closes the open epoch; the one after it will be `next`.
+    fn close<L: Logic<E>>(&mut self, next: u64, logic: &mut L, out: &mut Outlets<L::Out>) {
         logic.close(self.epoch, self.since.take(), out);
-        if self.worker.shared.wants_seal(&mut self.heard) {
-            logic.seal(self.epoch);
+        if let Some(epoch) = self.worker.shared.seal_now(self.epoch, next) {
+            logic.seal(epoch);
         }
     }
 

@@ -358,6 +358,11 @@ impl<T: Data> Node<T> {
 }
 
 impl<T: Data> Stream<T, Node<T>> {
+    /// Makes a state of the operator that this stream comes from known to a reader.
+    pub(crate) fn read_by(&self, state: &'static str, reader: Arc<dyn Any + Send + Sync>) {
+        self.chain.graph.upgrade().add_reader(self.chain.id, state, reader);
+    }
+
     /// A further output of the operator that this stream comes from.
     pub(crate) fn further<S: Data>(&self, id: u64) -> Stream<S> {
         let Node { graph, id: node, taps } = &self.chain;

@@ -101,6 +101,11 @@ impl EpochClock {
         self.current.fetch_max(next, Ordering::AcqRel).max(next)
     }
 
+    /// The current epoch, as far as any source has seen.
+    pub(crate) fn current(&self) -> u64 {
+        self.current.load(Ordering::Acquire)
+    }
+
     /// Takes note that a source has emitted `records`.
     pub(crate) fn count(&self, records: u64) {
         if !matches!(self.policy, Policy::Every(_)) {

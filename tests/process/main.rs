@@ -6,4 +6,5 @@
 mod machine;
 mod mistakes;
 mod ordered;
+mod readers;
 mod timers;
