@@ -50,12 +50,16 @@ mod context;
 mod function;
 mod operator;
 mod connect;
+mod broadcast;
+mod plain;
 
+pub use broadcast::{BroadcastProcess, Ruled};
 pub use connect::{CoProcess, Connected};
 pub use context::{Context, Timer, TimerKind};
 pub use function::Process;
 pub use list::List;
 pub use map::Map;
+pub use plain::PlainContext;
 pub use reader::StateReader;
 pub use side::Side;
 pub use states::States;

@@ -1,7 +1,10 @@
 //! The operator around a process function.
 
+use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
+
+use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::context::Counters;
 use super::core::Core;
@@ -11,15 +14,18 @@ use crate::data::{Data, Exchange, Key, Stamp};
 use crate::state::{Agenda, LivesBy};
 use crate::stream::{
     Chain, Collector, Edge, Keyed, KeyedStream, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing,
-    Send, Step, Stream, Taps, Then, WorkerContext, ordered,
+    Send, SideOutlets, Step, Stream, Taps, Then, WorkerContext, ordered,
 };
 use crate::time::{EventTime, Time};
+
+/// A state that is read from outside, by its name, and what its reader and the workers share.
+type Reader = (&'static str, Arc<dyn Any + std::marker::Send + Sync>);
 
 /// A record that waits for its time.
 type Waiting<K, T> = (EventTime, (K, T, Stamp));
 
 /// Puts records of one time in an order of their own.
-type Sort<K, T> = fn(&mut Vec<Waiting<K, T>>);
+pub(super) type Sort<K, T> = fn(&mut Vec<Waiting<K, T>>);
 
 impl<K: Key, T: Exchange, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
     /// Gives each record to a process function, in order of arrival.
@@ -98,24 +104,16 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Operator for ProcessOperator<K, T, P
         let mut builder = cx.operator(uid);
         let inputs = self.edges.iter().map(|edge| builder.by_key(*edge, |keyed| &keyed.key)).collect();
         let outlets = self.taps.open(&mut builder);
-        let sides = Sides(self.taps.open_sides(&mut builder));
+        let sides = self.taps.open_sides(&mut builder);
         let info = builder.info();
-        let mut core = Core::new(worker.shared.clock.clone(), &info);
-        let mut function = self.function.clone();
-        let mut states = States::new(&mut core, &info, &worker, readers);
-        function.open(&mut states);
-        states.check();
-        let waiting = self.sort.map(|sort| (sort, Agenda::sealable(info)));
-        let counters = Counters::new(worker.shared.metrics.clone(), uid);
-        let mut logic = Processing { function, core, sides, counters, waiting, worker: worker.clone() };
-        logic.report();
+        let logic = Processing::open(self.function.clone(), self.sort, sides, readers, &info, (uid, &worker));
         ordered::build(builder, worker, inputs, outlets, logic);
     }
 }
 
 /// A process function at work on one worker.
-struct Processing<K: Key, T: Exchange, P> {
-    function: P,
+pub(super) struct Processing<K: Key, T: Exchange, P> {
+    pub(super) function: P,
     core: Core<K>,
     sides: Sides,
     counters: Counters,
@@ -128,6 +126,39 @@ struct Processing<K: Key, T: Exchange, P> {
 const LAST_TIMERS: usize = 100_000;
 
 impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
+    /// Opens a function on a worker.
+    pub(super) fn open(
+        mut function: P,
+        sort: Option<Sort<K, T>>,
+        sides: Vec<(u64, Box<dyn SideOutlets>)>,
+        readers: Vec<Reader>,
+        info: &OperatorInfo,
+        (uid, worker): (&str, &WorkerContext),
+    ) -> Processing<K, T, P> {
+        let mut core = Core::new(worker.shared.clock.clone(), info);
+        let mut states = States::new(&mut core, info, worker, readers);
+        function.open(&mut states);
+        states.check();
+        let waiting = sort.map(|sort| (sort, Agenda::sealable(info.clone())));
+        let counters = Counters::new(worker.shared.metrics.clone(), uid);
+        let sides = Sides(sides);
+        let mut opened = Processing { function, core, sides, counters, waiting, worker: worker.clone() };
+        // What is wrong with its states is wrong from the start.
+        opened.report();
+        opened
+    }
+
+    /// Takes a record in.
+    #[inline]
+    pub(super) fn take(&mut self, time: Time, key: K, value: T, stamp: Stamp, out: &mut Outlets<P::Out>) {
+        self.core.epoch = time.epoch;
+        match &mut self.waiting {
+            None => self.process(&key, value, stamp, time, out),
+            Some(_) if is_late(&stamp) => self.counters.add("late_dropped", 1),
+            Some((_, agenda)) => agenda.add(stamp.timestamp, (key, value, stamp)),
+        }
+    }
+
     /// Shows a record to the function.
     #[inline]
     fn process(&mut self, key: &K, value: T, stamp: Stamp, from: Time, out: &mut Outlets<P::Out>) {
@@ -176,7 +207,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
     }
 
     /// Ends the job if the function has done something wrong.
-    fn report(&mut self) {
+    pub(super) fn report(&mut self) {
         if let Some(mistake) = self.core.mistake.take() {
             self.worker.shared.fail(mistake);
         }
@@ -187,13 +218,8 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K,
     type Out = P::Out;
 
     fn batch(&mut self, time: Time, batch: &mut Vec<Keyed<K, T>>, out: &mut Outlets<P::Out>) {
-        self.core.epoch = time.epoch;
         for Keyed { key, input, stamp } in batch.drain(..) {
-            match &mut self.waiting {
-                None => self.process(&key, input, stamp, time, out),
-                Some(_) if is_late(&stamp) => self.counters.add("late_dropped", 1),
-                Some((_, agenda)) => agenda.add(stamp.timestamp, (key, input, stamp)),
-            }
+            self.take(time, key, input, stamp, out);
         }
         self.report();
     }

@@ -50,4 +50,4 @@ pub(crate) use context::{Shared, WorkerContext};
 pub(crate) use graph::{Lowering, NodeInfo, Operator, Routing, WeakGraph};
 pub(crate) use ordered::Logic;
 pub(crate) use port::{Frontiers, Holds, Input, OperatorBuilder};
-pub(crate) use tap::{ChainOutlet, ChainTap, Outlet, Outlets, SideOutlets, Taps, batch_of, lock};
+pub(crate) use tap::{ChainOutlet, ChainTap, Emit, Outlet, Outlets, SideOutlets, Taps, batch_of, lock};

@@ -132,6 +132,20 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         self.exchange(edge, move |element| worker_of(hash64(key(element)), workers))
     }
 
+    /// An input port to which each element that has a key is sent to the key's owner; others stay.
+    pub(crate) fn exchange_by<E, K>(
+        &mut self,
+        edge: Edge<E>,
+        key: impl Fn(&E) -> Option<&K> + 'static,
+    ) -> Input<E>
+    where
+        E: data::Exchange,
+        K: Hash + 'static,
+    {
+        let (workers, here) = (self.scope.peers(), self.scope.index());
+        self.exchange(edge, move |element| key(element).map_or(here, |key| worker_of(hash64(key), workers)))
+    }
+
     fn input<E: 'static, P>(&mut self, edge: Edge<E>, pact: P) -> Input<E>
     where
         P: ParallelizationContract<Time, Vec<E>>,

@@ -7,4 +7,5 @@ mod machine;
 mod mistakes;
 mod ordered;
 mod readers;
+mod rules;
 mod timers;

@@ -1,0 +1,256 @@
+//! Rules for all: a stream that every worker hears, beside a keyed stream that is processed by what it says.
+//!
+//! Each worker keeps what the rules have come to, and all workers hear the same rules. Records and rules are taken in order of arrival: how they interleave, and how
+//! the rules of several splits do, is a matter of chance, so rules should mean the same in any order (as versions with numbers do) wherever
+//! that matters.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use timely::dataflow::operators::generic::OperatorInfo;
+
+use super::operator::Processing;
+use super::{Context, Process, States, Timer};
+use crate::data::{Data, Exchange, Key, Record};
+use crate::state::{Arrangement, Latest};
+use crate::stream::{
+    Chain, Edge, Emit, KeyedStream, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing, Stream,
+    Taps, ordered,
+};
+use crate::time::{EventTime, Time};
+
+/// A function of the records of a key, by rules that all keys share: Flink's `KeyedBroadcastProcessFunction`.
+///
+/// ```
+/// use highwater::process::{BroadcastProcess, Context};
+/// use highwater::stream::Job;
+/// use std::collections::BTreeSet;
+///
+/// /// Lets nothing through that is forbidden.
+/// #[derive(Clone)]
+/// struct Censor;
+///
+/// impl BroadcastProcess<char, String, String> for Censor {
+///     type Out = String;
+///     type Rules = BTreeSet<String>;
+///
+///     fn process(&mut self, word: String, forbidden: &BTreeSet<String>, cx: &mut Context<'_, char, String>) {
+///         if !forbidden.contains(&word) {
+///             cx.emit(word);
+///         }
+///     }
+///
+///     fn rule(&mut self, word: String, forbidden: &mut BTreeSet<String>) {
+///         forbidden.insert(word);
+///     }
+/// }
+///
+/// let job = Job::new();
+/// let words = job.collection(["to", "be"].map(String::from)).key_by(|word| word.chars().next().unwrap_or(' '));
+/// let forbidden = job.collection(Vec::<String>::new());
+/// let allowed = words.connect_broadcast(forbidden).process(Censor).collect();
+/// job.run()?;
+/// assert_eq!(allowed.sorted(), ["be", "to"]);
+/// # Ok::<(), highwater::Error>(())
+/// ```
+pub trait BroadcastProcess<K: Key, T, R>: Clone + Send + Sync + 'static {
+    /// What it emits.
+    type Out: Data;
+    /// What the rules come to. Every worker has one.
+    type Rules: Exchange + Default;
+
+    /// Registers states. Called once on each worker, before anything else.
+    fn open(&mut self, _states: &mut States<'_, K>) {}
+
+    /// A record, by the rules that have arrived.
+    fn process(&mut self, value: T, rules: &Self::Rules, cx: &mut Context<'_, K, Self::Out>);
+
+    /// A rule. Every worker hears it.
+    fn rule(&mut self, rule: R, rules: &mut Self::Rules);
+
+    /// A timer that was registered for the key at hand.
+    fn timer(&mut self, _timer: Timer, _rules: &Self::Rules, _cx: &mut Context<'_, K, Self::Out>) {}
+}
+
+/// A keyed stream and one that every worker hears: Flink's `BroadcastConnectedStream`.
+#[must_use = "a stream does nothing until it leads to a sink"]
+pub struct Ruled<K, T, R, C, D> {
+    keyed: KeyedStream<K, T, C>,
+    rules: Stream<R, D>,
+}
+
+impl<K: Key, T: Exchange, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
+    /// Puts a stream of rules beside this one, each of which goes to all workers.
+    pub fn connect_broadcast<R: Exchange, D: Chain<Out = R>>(
+        self,
+        rules: Stream<R, D>,
+    ) -> Ruled<K, T, R, C, D> {
+        if !self.graph().is_same(&rules.graph()) {
+            self.graph().complain("streams of different jobs cannot be connected: build both from one Job");
+        }
+        Ruled { keyed: self, rules }
+    }
+}
+
+/// A record, or a rule.
+#[derive(Clone, Serialize, Deserialize)]
+enum Heard<K, T, R> {
+    Record(K, T),
+    Rule(R),
+}
+
+impl<K, T, R, C, D> Ruled<K, T, R, C, D>
+where
+    K: Key,
+    T: Exchange,
+    R: Exchange,
+    C: Chain<Out = (K, T)>,
+    D: Chain<Out = R>,
+{
+    /// Gives records and rules to a function, in order of arrival.
+    pub fn process<P: BroadcastProcess<K, T, R>>(self, function: P) -> Stream<P::Out> {
+        let graph = self.keyed.graph();
+        let records = self.keyed.pairs.map(|(key, value)| Heard::<K, T, R>::Record(key, value)).attach(Emit);
+        let rules = self.rules.broadcast().map(Heard::<K, T, R>::Rule).attach(Emit);
+        let info = NodeInfo::new("process", "process with rules").stateful();
+        let info = info.input(records, Routing::ByKey).input(rules, Routing::Forward);
+        let taps = Taps::new();
+        let operator = RuledOperator { records, rules, function, taps: Arc::clone(&taps) };
+        let id = graph.add(info, operator);
+        Stream::new(Node::new(&graph, id, &taps))
+    }
+}
+
+struct RuledOperator<K: Key, T, R, P: BroadcastProcess<K, T, R>> {
+    records: Edge<Record<Heard<K, T, R>>>,
+    rules: Edge<Record<Heard<K, T, R>>>,
+    function: P,
+    taps: Arc<Taps<P::Out>>,
+}
+
+impl<K, T, R, P> Operator for RuledOperator<K, T, R, P>
+where
+    K: Key,
+    T: Exchange,
+    R: Exchange,
+    P: BroadcastProcess<K, T, R>,
+{
+    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
+        let (worker, readers) = (cx.worker.clone(), cx.readers());
+        let mut builder = cx.operator(uid);
+        let records = builder.exchange_by(self.records, |record| match &record.value {
+            Heard::Record(key, _) => Some(key),
+            Heard::Rule(_) => None,
+        });
+        let inputs = vec![records, builder.pipeline(self.rules)];
+        let outlets = self.taps.open(&mut builder);
+        let sides = self.taps.open_sides(&mut builder);
+        let info = builder.info();
+        let function =
+            ByRules { function: self.function.clone(), rules: P::Rules::default(), rule: PhantomData };
+        let records = Processing::open(function, None, sides, readers, &info, (uid, &worker));
+        let logic = ProcessingByRules { records, changed: false, arrangement: arrangement(info) };
+        ordered::build(builder, worker, inputs, outlets, logic);
+    }
+}
+
+fn arrangement<V: Exchange>(operator: OperatorInfo) -> Arrangement<Latest<(), V>> {
+    Arrangement::new(Latest::new(), operator)
+}
+
+/// A function with its rules as a function of records.
+struct ByRules<P, U, R> {
+    function: P,
+    rules: U,
+    rule: PhantomData<fn(R)>,
+}
+
+impl<P: Clone, U: Clone, R> Clone for ByRules<P, U, R> {
+    fn clone(&self) -> Self {
+        ByRules { function: self.function.clone(), rules: self.rules.clone(), rule: PhantomData }
+    }
+}
+
+impl<K, T, R, P> Process<K, T> for ByRules<P, P::Rules, R>
+where
+    K: Key,
+    R: 'static,
+    P: BroadcastProcess<K, T, R>,
+{
+    type Out = P::Out;
+
+    fn open(&mut self, states: &mut States<'_, K>) {
+        self.function.open(states);
+    }
+
+    fn process(&mut self, value: T, cx: &mut Context<'_, K, P::Out>) {
+        self.function.process(value, &self.rules, cx);
+    }
+
+    fn timer(&mut self, timer: Timer, cx: &mut Context<'_, K, P::Out>) {
+        self.function.timer(timer, &self.rules, cx);
+    }
+}
+
+struct ProcessingByRules<K: Key, T: Exchange, R, P: BroadcastProcess<K, T, R>> {
+    records: Processing<K, T, ByRules<P, P::Rules, R>>,
+    /// True if the rules have changed since the last seal.
+    changed: bool,
+    arrangement: Arrangement<Latest<(), P::Rules>>,
+}
+
+impl<K, T, R, P> Logic<Record<Heard<K, T, R>>> for ProcessingByRules<K, T, R, P>
+where
+    K: Key,
+    T: Exchange,
+    R: Exchange,
+    P: BroadcastProcess<K, T, R>,
+{
+    type Out = P::Out;
+
+    fn batch(&mut self, time: Time, batch: &mut Vec<Record<Heard<K, T, R>>>, out: &mut Outlets<P::Out>) {
+        for Record { value, stamp } in batch.drain(..) {
+            match value {
+                Heard::Record(key, value) => self.records.take(time, key, value, stamp, out),
+                Heard::Rule(rule) => {
+                    let ByRules { function, rules, .. } = &mut self.records.function;
+                    function.rule(rule, rules);
+                    self.changed = true;
+                }
+            }
+        }
+        self.records.report();
+    }
+
+    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<P::Out>) {
+        self.records.advance(watermark, from, out);
+    }
+
+    fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outlets<P::Out>) {
+        self.records.close(epoch, since, out);
+    }
+
+    fn seal(&mut self, epoch: u64) {
+        self.records.seal(epoch);
+        if std::mem::take(&mut self.changed) {
+            self.arrangement.seal(epoch, vec![((), Some(self.records.function.rules.clone()))]);
+        }
+    }
+
+    fn owes(&self) -> Option<EventTime> {
+        self.records.owes()
+    }
+
+    fn due(&self) -> Option<i64> {
+        self.records.due()
+    }
+
+    fn tick(&mut self, millis: i64, from: Time, out: &mut Outlets<P::Out>) {
+        self.records.tick(millis, from, out);
+    }
+
+    fn flush(&mut self) {
+        self.records.flush();
+    }
+}
