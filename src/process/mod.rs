@@ -38,13 +38,13 @@
 //! State is part of the operator's arrangements as of each epoch that someone asks for.
 
 mod ttl;
-mod core;
+pub(crate) mod core;
 mod value;
 mod list;
 mod map;
 mod states;
-mod side;
-mod context;
+pub(crate) mod side;
+pub(crate) mod context;
 mod function;
 mod operator;
 mod connect;

@@ -21,7 +21,7 @@ pub struct States<'a, K: Key> {
 }
 
 impl<'a, K: Key> States<'a, K> {
-    pub(super) fn new(core: &'a mut Core<K>, operator: &'a OperatorInfo) -> States<'a, K> {
+    pub(crate) fn new(core: &'a mut Core<K>, operator: &'a OperatorInfo) -> States<'a, K> {
         States { core, names: BTreeSet::new(), operator }
     }
 
