@@ -86,6 +86,8 @@ struct Running<K: Key, T: Data, A: Aggregate<T>> {
     changed: Vec<Slot>,
     /// Keys that the arrangement knows and that have no session any more.
     gone: Vec<K>,
+    /// Sessions that are over and on their way out.
+    results: Vec<Record<Windowed<K, A::Out>>>,
     late: Metric,
     value: PhantomData<fn(T)>,
 }
@@ -101,6 +103,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
             arrangement: Arrangement::new(Latest::new(), operator),
             changed: Vec::new(),
             gone: Vec::new(),
+            results: Vec::new(),
             late,
             value: PhantomData,
         }
@@ -149,32 +152,27 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
         while self.alarms.next().is_some_and(|next| next < watermark) {
             let due = self.alarms.due(watermark);
             if due.is_empty() {
-                return;
+                break;
             }
-            for (time, slot) in due {
-                self.ring(time, slot, watermark, from, out);
-            }
+            due.into_iter().for_each(|(time, slot)| self.ring(time, slot, watermark));
         }
+        // Nearly sorted already, since alarms ring in order.
+        self.results.sort_by_key(|record| record.stamp.timestamp);
+        self.results.drain(..).for_each(|record| out.give(from, record));
     }
 
-    fn ring(
-        &mut self,
-        time: EventTime,
-        slot: Slot,
-        watermark: EventTime,
-        from: Time,
-        out: &mut Outlets<Windowed<K, A::Out>>,
-    ) {
+    /// Takes the results of a key's sessions that are over.
+    fn ring(&mut self, time: EventTime, slot: Slot, watermark: EventTime) {
         // The key may have had an earlier alarm since, or be another.
         let Some((key, entry)) = self.table.try_get_mut(slot).filter(|(_, entry)| entry.alarm == time) else {
             return;
         };
-        let aggregate = &self.aggregate;
+        let (aggregate, results) = (&self.aggregate, &mut self.results);
         let mut emit = |(window, acc): &Session<A::Acc>| {
             if !aggregate.is_empty(acc) {
                 let stamp = Stamp { timestamp: window.last(), watermark: window.last() };
                 let result = Windowed { key: key.clone(), window: *window, value: aggregate.result(acc) };
-                out.give(from, Record::new(result, stamp));
+                results.push(Record::new(result, stamp));
             }
         };
         let is_over = |session: &Session<A::Acc>| session.0.end <= watermark;
