@@ -39,10 +39,11 @@
 //! | `state` | keyed state: tables of the open epoch, in front of arrangements of sealed ones |
 //! | [`stream`] | what a user builds, and how it is lowered to timely's operators |
 //! | [`process`] | process functions: a user's logic with keyed state, timers and side outputs |
-//! | [`window`] | windows of event time, over streams and state |
+//! | [`window`] | windows: aligned, sessions, and any other kind, over streams and state |
 //! | [`join`] | joins in event time: interval, window, temporal |
 //! | [`connector`] | sources and sinks; the traits, and those that come along |
 //! | [`runtime`] | workers: how they start, step, fail together and end |
+//! | [`harness`] | operators driven by hand, for tests |
 //! | `nexmark` | the Nexmark events and queries, written with the above as a user would; feature `nexmark` |
 //!
 //! The `highwater` program is a crate of its own over the public interface. Streams know nothing of connectors, and neither
@@ -80,8 +81,10 @@
 //! | keyed state, state backend | state, arrangement |
 //! | `ProcessFunction`, `ValueState`, `OutputTag` | [`Process`](process::Process), [`Value`](process::Value), [`Side`](process::Side) |
 //! | `AggregateFunction` | [`Aggregate`](stream::Aggregate) |
-//! | window assigner | [`Tumbling`](window::Tumbling), [`Sliding`](window::Sliding) |
-//! | side output of late data | [`late`](window::WindowedStream::late) |
+//! | window assigner | [`Tumbling`](window::Tumbling), [`Sliding`](window::Sliding), [`Sessions`](window::Sessions), [`Assigner`](window::Assigner) |
+//! | `Trigger`, `Evictor`, `ProcessWindowFunction` | [`Trigger`](window::Trigger), [`Evictor`](window::Evictor), [`WindowProcess`](window::WindowProcess) |
+//! | side output of late data | [`late`](window::WindowedStream::late), [`LatePolicy`](window::LatePolicy) |
+//! | operator test harness | [`Driver`](harness::Driver) |
 //! | source, split, reader | [`Source`](connector::Source), [`Split`](connector::Split), [`Reader`](connector::Reader) |
 //! | sink, committer | [`Sink`](connector::Sink), [`Writer`](connector::Writer) |
 //! | job | [`Job`](stream::Job) |
@@ -102,6 +105,7 @@ pub mod window;
 pub mod join;
 pub mod connector;
 pub mod runtime;
+pub mod harness;
 #[cfg(feature = "nexmark")]
 pub mod nexmark;
 

@@ -25,13 +25,13 @@ pub struct Timer {
 
 /// What a process function has at hand: the key with its state, the time, timers, and outputs.
 pub struct Context<'a, K: Key, O: Data> {
-    pub(super) core: &'a mut Core<K>,
-    pub(super) out: &'a mut Outlets<O>,
-    pub(super) sides: &'a mut Sides,
-    pub(super) counters: &'a mut Counters,
+    pub(crate) core: &'a mut Core<K>,
+    pub(crate) out: &'a mut Outlets<O>,
+    pub(crate) sides: &'a mut Sides,
+    pub(crate) counters: &'a mut Counters,
     /// A time that output may have.
-    pub(super) from: Time,
-    pub(super) stamp: Stamp,
+    pub(crate) from: Time,
+    pub(crate) stamp: Stamp,
 }
 
 impl<K: Key, O: Data> Stateful for Context<'_, K, O> {
@@ -143,25 +143,25 @@ impl<K: Key, O: Data> Context<'_, K, O> {
 }
 
 /// The user's counters of one instance.
-pub(super) struct Counters {
+pub(crate) struct Counters {
     metrics: Metrics,
     uid: String,
     counts: Vec<(&'static str, i64, Metric)>,
 }
 
 impl Counters {
-    pub(super) fn new(metrics: Metrics, uid: &str) -> Counters {
+    pub(crate) fn new(metrics: Metrics, uid: &str) -> Counters {
         Counters { metrics, uid: uid.to_owned(), counts: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, name: &'static str, by: i64) {
+    pub(crate) fn add(&mut self, name: &'static str, by: i64) {
         match self.counts.iter_mut().find(|(known, ..)| *known == name) {
             Some((_, count, _)) => *count += by,
             None => self.counts.push((name, by, self.metrics.metric(&self.uid, name))),
         }
     }
 
-    pub(super) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         for (_, count, metric) in self.counts.iter_mut().filter(|(_, count, _)| *count != 0) {
             metric.add(std::mem::take(count));
         }

@@ -24,6 +24,20 @@ pub trait Stateful {
     fn core_mut(&mut self) -> &mut Core<Self::Key>;
 }
 
+impl<K: Key> Stateful for Core<K> {
+    type Key = K;
+
+    #[inline]
+    fn core(&self) -> &Core<K> {
+        self
+    }
+
+    #[inline]
+    fn core_mut(&mut self) -> &mut Core<K> {
+        self
+    }
+}
+
 /// An entry in the agenda of timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
@@ -64,26 +78,26 @@ struct Pass {
 
 /// Where a state lies, and how long it lives.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     column: usize,
     ttl: Option<Ttl>,
 }
 
 impl Place {
     /// Nowhere: a handle that was not registered.
-    pub(super) const NONE: Place = Place { column: usize::MAX, ttl: None };
+    pub(crate) const NONE: Place = Place { column: usize::MAX, ttl: None };
 
-    pub(super) fn new(column: usize, ttl: Option<Ttl>) -> Place {
+    pub(crate) fn new(column: usize, ttl: Option<Ttl>) -> Place {
         Place { column, ttl }
     }
 
-    pub(super) fn ttl(self) -> Option<Ttl> {
+    pub(crate) fn ttl(self) -> Option<Ttl> {
         self.ttl
     }
 }
 
 impl<K: Key> Core<K> {
-    pub(super) fn new(clock: Clock, operator: &OperatorInfo) -> Core<K> {
+    pub(crate) fn new(clock: Clock, operator: &OperatorInfo) -> Core<K> {
         Core {
             store: Store::new(),
             slot: Slot::NONE,
@@ -100,7 +114,7 @@ impl<K: Key> Core<K> {
 
     /// The cells of a state.
     #[inline]
-    pub(super) fn cells<S: Shape>(&self, place: Place) -> Option<&Cells<K, S>> {
+    pub(crate) fn cells<S: Shape>(&self, place: Place) -> Option<&Cells<K, S>> {
         let cells = self.store.column(place.column);
         if cells.is_none() {
             self.complain();
@@ -110,7 +124,7 @@ impl<K: Key> Core<K> {
 
     /// The cells of a state, and the slot of the key at hand.
     #[inline]
-    pub(super) fn cells_mut<S: Shape>(&mut self, place: Place) -> Option<(&mut Cells<K, S>, Slot)> {
+    pub(crate) fn cells_mut<S: Shape>(&mut self, place: Place) -> Option<(&mut Cells<K, S>, Slot)> {
         if self.store.column::<Cells<K, S>>(place.column).is_none() {
             self.complain();
         }
@@ -126,18 +140,18 @@ impl<K: Key> Core<K> {
 
     /// When an item expires that is written now.
     #[inline]
-    pub(super) fn expiry(&self, place: Place) -> i64 {
+    pub(crate) fn expiry(&self, place: Place) -> i64 {
         place.ttl.map_or(crate::state::NEVER, |ttl| ttl.expiry(self.now))
     }
 
     /// True if something that expires at `expires` is over.
     #[inline]
-    pub(super) fn is_over(&self, place: Place, expires: i64) -> bool {
+    pub(crate) fn is_over(&self, place: Place, expires: i64) -> bool {
         place.ttl.is_some_and(|ttl| expires <= self.now.by(ttl.clock))
     }
 
     /// Takes the items of a state of the key at hand out.
-    pub(super) fn clear<S: Shape>(&mut self, place: Place) {
+    pub(crate) fn clear<S: Shape>(&mut self, place: Place) {
         let slot = self.slot;
         let key = self.store.key(slot).clone();
         if let Some((cells, slot)) = self.cells_mut::<S>(place) {
@@ -147,7 +161,7 @@ impl<K: Key> Core<K> {
     }
 
     /// Takes an item out.
-    pub(super) fn take<S: Shape>(&mut self, place: Place, sub: &S::Sub) -> Option<S::Value> {
+    pub(crate) fn take<S: Shape>(&mut self, place: Place, sub: &S::Sub) -> Option<S::Value> {
         let slot = self.slot;
         let key = self.store.key(slot).clone();
         let taken = self.cells_mut::<S>(place).and_then(|(cells, slot)| cells.take(slot, &key, sub));
@@ -156,7 +170,7 @@ impl<K: Key> Core<K> {
     }
 
     /// Registers or deletes a timer.
-    pub(super) fn time(&mut self, by: LivesBy, time: i64, call: Call) {
+    pub(crate) fn time(&mut self, by: LivesBy, time: i64, call: Call) {
         if let Some(pass) =
             self.pass.as_mut().filter(|pass| pass.by == by && pass.at < time && time < pass.until)
         {
@@ -176,7 +190,7 @@ impl<K: Key> Core<K> {
     }
 
     /// Begins to fire the timers of before a time.
-    pub(super) fn begin(&mut self, by: LivesBy, until: i64) {
+    pub(crate) fn begin(&mut self, by: LivesBy, until: i64) {
         let mut calls = self.agenda(by).due(until);
         // Of several calls for one key and time the last one counts, and they are in order of arrival.
         calls.sort_by_key(|(time, (slot, _))| (*time, *slot));
@@ -193,7 +207,7 @@ impl<K: Key> Core<K> {
     }
 
     /// Makes the key of the next timer to fire the one at hand, and gives the timer's time. `None` ends what was begun.
-    pub(super) fn fire(&mut self) -> Option<i64> {
+    pub(crate) fn fire(&mut self) -> Option<i64> {
         let pass = self.pass.as_mut()?;
         loop {
             let due = pass.due.last().copied();
@@ -228,12 +242,12 @@ impl<K: Key> Core<K> {
     }
 
     /// The number of timers that were due when firing began.
-    pub(super) fn due_now(&self) -> usize {
+    pub(crate) fn due_now(&self) -> usize {
         self.pass.as_ref().map_or(0, |pass| pass.due.len())
     }
 
     /// Drops all timers and says how many.
-    pub(super) fn drop_timers(&mut self) -> usize {
+    pub(crate) fn drop_timers(&mut self) -> usize {
         self.pass = None;
         let calls = [LivesBy::EventTime, LivesBy::ProcessingTime].map(|by| self.agenda(by).take());
         let dropped = calls.iter().flatten().filter(|(_, (_, call))| *call == Call::Register).count();

@@ -39,14 +39,14 @@
 //! seal the state when they close the next epoch, and gets their pages. Nothing stops for it; it costs the seal of what has changed since the last.
 
 mod ttl;
-mod core;
+pub(crate) mod core;
 mod value;
 mod list;
 mod map;
 mod reader;
 mod states;
-mod side;
-mod context;
+pub(crate) mod side;
+pub(crate) mod context;
 mod function;
 mod operator;
 mod connect;

@@ -12,7 +12,7 @@ use crate::time::Time;
 /// A function keeps one for each side output and gives records to it by [`Context::side`](super::Context::side); the stream of these is
 /// [`Stream::side`] of the function's output. What goes to a side that no one reads is dropped.
 pub struct Side<T> {
-    pub(super) id: u64,
+    pub(crate) id: u64,
     record: PhantomData<fn() -> T>,
 }
 
@@ -42,10 +42,10 @@ impl<O: Data> Stream<O, Node<O>> {
 }
 
 /// The sides of a running function that someone reads.
-pub(super) struct Sides(pub(super) Vec<(u64, Box<dyn SideOutlets>)>);
+pub(crate) struct Sides(pub(crate) Vec<(u64, Box<dyn SideOutlets>)>);
 
 impl Sides {
-    pub(super) fn give<T: Data>(&mut self, side: &Side<T>, from: Time, record: Record<T>) {
+    pub(crate) fn give<T: Data>(&mut self, side: &Side<T>, from: Time, record: Record<T>) {
         let wanted = self.0.iter_mut().filter(|(id, _)| *id == side.id);
         let mut outlets = wanted.filter_map(|(_, outlets)| outlets.as_any_mut().downcast_mut::<Outlets<T>>());
         if let Some(first) = outlets.next() {
@@ -54,7 +54,7 @@ impl Sides {
         }
     }
 
-    pub(super) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         self.0.iter_mut().for_each(|(_, outlets)| outlets.flush());
     }
 }

@@ -26,7 +26,7 @@ pub struct States<'a, K: Key> {
 }
 
 impl<'a, K: Key> States<'a, K> {
-    pub(super) fn new(
+    pub(crate) fn new(
         core: &'a mut Core<K>,
         operator: &'a OperatorInfo,
         worker: &'a WorkerContext,
@@ -120,7 +120,7 @@ impl<'a, K: Key> States<'a, K> {
     }
 
     /// Complains of readers of states that there are not.
-    pub(super) fn check(self) {
+    pub(crate) fn check(self) {
         if let Some((name, _)) = self.readers.iter().find(|(name, _)| !self.names.contains(name)) {
             let message = format!("the state {name:?} is read, but the function registers none of that name");
             let _ = self.core.mistake.set(Error::config(message));

@@ -88,6 +88,13 @@ impl<V: Exchange> Value<V> {
         })
     }
 
+    /// Changes the key's value where it lies, if it has one. Not for values that expire.
+    #[inline]
+    pub(crate) fn change<C: Stateful, R>(&self, cx: &mut C, change: impl FnOnce(&mut V) -> R) -> Option<R> {
+        let (cells, slot) = cx.core_mut().cells_mut::<One<V>>(self.place)?;
+        cells.update(slot, &(), |item| change(&mut item.value))
+    }
+
     fn has_expired<K: crate::data::Key>(&self, core: &super::core::Core<K>) -> bool {
         let item = core.cells::<One<V>>(self.place).and_then(|cells| cells.cell(core.slot)?.as_ref());
         item.is_some_and(|item| core.is_over(self.place, item.expires))

@@ -55,6 +55,11 @@ impl<K: Key> Store<K> {
         self.columns.len() - 1
     }
 
+    /// True if there is any state to be had.
+    pub(crate) fn has_columns(&self) -> bool {
+        !self.columns.is_empty()
+    }
+
     /// The slot of a key, which has one from now on.
     #[inline]
     pub(crate) fn slot(&mut self, key: &K) -> Slot {

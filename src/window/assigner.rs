@@ -18,6 +18,26 @@ pub struct Window {
     pub end: EventTime,
 }
 
+impl Window {
+    /// The last moment that belongs to it: the event time of its results.
+    #[inline]
+    pub fn last(&self) -> EventTime {
+        self.end.saturating_sub(1)
+    }
+
+    /// True if a moment belongs to both.
+    #[inline]
+    pub fn overlaps(&self, other: Window) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+
+    /// The least window that contains both.
+    #[inline]
+    pub fn span(&self, other: Window) -> Window {
+        Window { start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+}
+
 /// Windows that follow each other without overlap.
 pub struct Tumbling;
 
@@ -91,6 +111,18 @@ impl Aligned {
             end = e.checked_add(self.slide);
         }
         windows
+    }
+
+    /// The same windows for any time at all, at the price of wider arithmetic; they end at the end of time.
+    pub(crate) fn push_windows(&self, time: EventTime, windows: &mut Vec<Window>) {
+        let (size, slide) = (i128::from(self.size.max(1)), i128::from(self.slide.max(1)));
+        let time = i128::from(time);
+        let last = time - (time - i128::from(self.offset)).rem_euclid(slide);
+        let limit =
+            |time: i128| time.clamp(i128::from(EventTime::MIN), i128::from(EventTime::MAX)) as EventTime;
+        let reaching = (last - time + size + slide - 1).div_euclid(slide).max(0);
+        let starts = (0..reaching).rev().map(|back| last - back * slide);
+        windows.extend(starts.map(|start| Window { start: limit(start), end: limit(start + size) }));
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -217,6 +249,9 @@ mod tests {
                 .filter(|window| window.start <= time && time < window.end)
                 .collect();
             prop_assert_eq!(aligned.of_timestamp(time), containing.clone());
+            let mut pushed = Vec::new();
+            aligned.push_windows(time, &mut pushed);
+            prop_assert_eq!(pushed, containing.clone());
 
             let stamp = Stamp { timestamp: time, watermark };
             let counts: Vec<_> = containing.iter().filter(|window| window.end > watermark).collect();

@@ -1,7 +1,11 @@
-//! Windows over event time.
+//! Windows: what belongs together in time.
 //!
-//! A window is a stretch of event time, `[start, end)`. What falls into it is aggregated for each key, and its result is
-//! emitted once, when the watermark has reached its end.
+//! A window is a stretch of time, `[start, end)`. What falls into it is aggregated for each key, and its result is emitted when the
+//! watermark has reached its end, or when a [`Trigger`] says so.
+//!
+//! There are three operators. The one for [aligned](Aligned) windows that are aggregated is told of below. [`Sessions`] that are
+//! aggregated have one that joins stretches as they come (`session`). All else, windows with triggers, evictors, allowed lateness, corrections, functions
+//! of all records, has the general one (`general`): [`Triggered`] is what a user says to it.
 //!
 //! # Panes
 //!
@@ -34,7 +38,17 @@ mod assigner;
 mod running;
 mod operator;
 mod windowed;
+mod session;
+mod general;
 
 pub(crate) use assigner::Pane;
 pub use assigner::{Aligned, Sliding, Tumbling, Window};
+pub use general::{
+    Absorbed, Apply, AsIs, Assigner, Corrected, CountTrigger, CountWindows, Counting, DeltaTrigger, Either,
+    Element, EveryEventTime, EveryProcessingTime, Evict, Evictor, Fire, Fired, Firing, Global, GlobalState,
+    Keep, KeepCount, KeepDelta, KeepTime, LatePolicy, Never, OnEventTime, OnProcessingTime, Purging, Reading,
+    Scope, SlidingCountWindows, Trigger, TriggerContext, Triggered, WallClock, WindowContext, WindowProcess,
+    WindowState, WindowStates, Windowing, WithFiring,
+};
+pub use session::{Fixed, Gap, PerRecord, Sessions};
 pub use windowed::{LateOnly, Together, Windowed, WindowedStream};

@@ -2,12 +2,13 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::assign::{Assign, Paned};
 use super::operator::Windows;
-use super::{Aligned, Window};
+use super::{Aligned, Corrected, Evictor, OnEventTime, Triggered, Window, WindowProcess, Windowing};
 use crate::data::{Data, Exchange, Key, Stamp};
 use crate::error::Result;
 use crate::metric::Metric;
@@ -34,8 +35,57 @@ pub struct WindowedStream<K, T, C> {
     windows: Aligned,
 }
 
+impl<K, T, C> WindowedStream<K, T, C> {
+    pub(super) fn new(pairs: Stream<(K, T), C>, windows: Aligned) -> WindowedStream<K, T, C> {
+        WindowedStream { pairs, windows }
+    }
+
+    /// The same windows in the general form, which keeps each window for itself: at the price of that, it takes triggers, evictors, lateness
+    /// and functions with state.
+    pub fn general(self) -> Triggered<K, T, C, Aligned, OnEventTime> {
+        Triggered::new(self.pairs, self.windows, OnEventTime::default())
+    }
+
+    /// Fires windows by another trigger.
+    pub fn trigger<G>(self, trigger: G) -> Triggered<K, T, C, Aligned, G> {
+        self.general().trigger(trigger)
+    }
+
+    /// Drops records from a window when it fires. See [`Triggered::evictor`].
+    pub fn evictor(self, evictor: impl Evictor<T>) -> Triggered<K, T, C, Aligned, OnEventTime> {
+        self.general().evictor(evictor)
+    }
+
+    /// Keeps windows for so long after their end. See [`Triggered::allowed_lateness`].
+    pub fn allowed_lateness(self, lateness: Duration) -> Triggered<K, T, C, Aligned, OnEventTime> {
+        self.general().allowed_lateness(lateness)
+    }
+
+    /// Corrects results for late records. See [`Triggered::correct_until`].
+    pub fn correct_until(self, horizon: Duration) -> Corrected<K, T, C, Aligned, OnEventTime> {
+        self.general().correct_until(horizon)
+    }
+}
+
+impl<K: Key, T: Exchange, C: Chain<Out = (K, T)>> WindowedStream<K, T, C> {
+    /// Gives all values of each window to a function. See [`Triggered::apply`].
+    pub fn apply<R, F>(self, f: F) -> Stream<R::Item>
+    where
+        R: IntoIterator<Item: Data>,
+        F: FnMut(&K, Window, Vec<T>) -> R + Clone + Send + Sync + 'static,
+    {
+        self.general().apply(f)
+    }
+
+    /// Gives all values of each window to a function that knows window and state. See [`Triggered::process`].
+    pub fn process<P: WindowProcess<K, Vec<T>>>(self, function: P) -> Stream<P::Out> {
+        self.general().process(function)
+    }
+}
+
 impl<K: Key, T: Data, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
-    /// Cuts the stream into windows of event time.
+    /// Cuts the stream into windows: [`Tumbling`](super::Tumbling), [`Sliding`](super::Sliding), [`Sessions`](super::Sessions),
+    /// [`Global`](super::Global), [`CountWindows`](super::CountWindows), or, by [`WallClock`](super::WallClock), windows of processing time.
     ///
     /// ```
     /// use highwater::stream::Job;
@@ -58,8 +108,8 @@ impl<K: Key, T: Data, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
     /// ]);
     /// # Ok::<(), highwater::Error>(())
     /// ```
-    pub fn window(self, windows: Aligned) -> WindowedStream<K, T, C> {
-        WindowedStream { pairs: self.pairs, windows }
+    pub fn window<W: Windowing<K, T, C>>(self, windows: W) -> W::Windowed {
+        windows.cut(self.pairs)
     }
 }
 

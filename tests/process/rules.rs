@@ -59,8 +59,7 @@ fn sides_carry_what_they_are_given_however_many_read_them() {
     for workers in [1, 3] {
         let job = Job::new();
         let (even, unread) = (Side::<u64>::new(), Side::<u64>::new());
-        let numbers =
-            job.source(Collection::splits([(0..50).collect(), (50..90).collect()]), Watermarks::none());
+        let numbers = job.source(Collection::splits([0..50, 50..90]), Watermarks::none());
         let odd = numbers.process(move |n: u64, cx| match n % 2 {
             0 => cx.side(&even, n),
             _ => {

@@ -1,0 +1,241 @@
+//! Assigners: which windows a record falls into.
+
+use std::time::Duration;
+
+use super::{CountTrigger, Never, OnEventTime, OnProcessingTime, Purging};
+use crate::data::{Data, Key};
+use crate::error::{Error, Result};
+use crate::process::TimerKind;
+use crate::stream::{Aggregate, Chain, Stream};
+use crate::time::EventTime;
+use crate::window::session::{self, Gap, Sessions};
+use crate::window::{Aligned, Window, Windowed};
+
+/// Says which windows a record falls into: Flink's `WindowAssigner`.
+///
+/// ```
+/// use highwater::stream::Job;
+/// use highwater::time::{EventTime, Watermarks};
+/// use highwater::window::{Assigner, OnEventTime, Window};
+///
+/// /// A window from each record's time until the end of its ten milliseconds.
+/// #[derive(Clone)]
+/// struct Rest;
+///
+/// impl Assigner<i64> for Rest {
+///     type Trigger = OnEventTime;
+///     fn assign(&self, _: &i64, time: EventTime, windows: &mut Vec<Window>) {
+///         windows.push(Window { start: time, end: time - time.rem_euclid(10) + 10 });
+///     }
+/// }
+///
+/// let job = Job::new();
+/// let counts = job
+///     .timed_collection([3, 3, 7, 12], Watermarks::monotone(|t: &i64| *t))
+///     .key_by(|_| ())
+///     .window_with(Rest)
+///     .count()
+///     .map(|result| (result.window.start, result.window.end, result.value))
+///     .collect();
+/// job.run()?;
+/// assert_eq!(counts.sorted(), [(3, 10, 2), (7, 10, 1), (12, 20, 1)]);
+/// # Ok::<(), highwater::Error>(())
+/// ```
+pub trait Assigner<T>: Clone + Send + Sync + 'static {
+    /// What fires the windows if no other trigger is asked for.
+    type Trigger: Default;
+
+    /// True if windows of one key that overlap become one.
+    const MERGES: bool = false;
+
+    /// The clock that windows follow.
+    const CLOCK: TimerKind = TimerKind::EventTime;
+
+    /// False if windows never end: then no record is late, and none has to wait.
+    const ENDS: bool = true;
+
+    /// Adds the windows of a record that happened at `time`; if windows follow the wall clock, at that time of it. A window ends after it starts; one that
+    /// ends at the end of time never ends.
+    fn assign(&self, value: &T, time: EventTime, windows: &mut Vec<Window>);
+
+    /// Says if its settings make no sense, before the job starts.
+    ///
+    /// # Errors
+    ///
+    /// If they make none.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Aggregates by the default trigger, if there is a faster way than the general one; gives the stream back if not.
+    #[doc(hidden)]
+    fn shortcut<K, C, A>(
+        &self,
+        pairs: Stream<(K, T), C>,
+        _aggregate: &A,
+    ) -> std::result::Result<Stream<Windowed<K, A::Out>>, Stream<(K, T), C>>
+    where
+        K: Key,
+        T: Data,
+        C: Chain<Out = (K, T)>,
+        A: Aggregate<T>,
+    {
+        Err(pairs)
+    }
+}
+
+impl<T: Data> Assigner<T> for Aligned {
+    type Trigger = OnEventTime;
+
+    fn assign(&self, _: &T, time: EventTime, windows: &mut Vec<Window>) {
+        self.push_windows(time, windows);
+    }
+
+    fn check(&self) -> Result<()> {
+        Aligned::check(self)
+    }
+}
+
+impl<T: Data, G: Gap<T>> Assigner<T> for Sessions<G> {
+    type Trigger = OnEventTime;
+    const MERGES: bool = true;
+
+    fn assign(&self, value: &T, time: EventTime, windows: &mut Vec<Window>) {
+        windows.push(self.reach(value, time));
+    }
+
+    fn shortcut<K, C, A>(
+        &self,
+        pairs: Stream<(K, T), C>,
+        aggregate: &A,
+    ) -> std::result::Result<Stream<Windowed<K, A::Out>>, Stream<(K, T), C>>
+    where
+        K: Key,
+        C: Chain<Out = (K, T)>,
+        A: Aggregate<T>,
+    {
+        Ok(session::aggregate(self.clone(), pairs, aggregate.clone()))
+    }
+}
+
+/// Windows of processing time: what falls into them is decided by when it is processed.
+///
+/// ```
+/// use highwater::window::{Tumbling, WallClock};
+/// use std::time::Duration;
+/// let seconds = WallClock(Tumbling::of(Duration::from_secs(1)));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct WallClock<W>(pub W);
+
+impl<T: Data, W: Assigner<T>> Assigner<T> for WallClock<W> {
+    type Trigger = OnProcessingTime;
+    const MERGES: bool = W::MERGES;
+    const ENDS: bool = W::ENDS;
+    const CLOCK: TimerKind = TimerKind::ProcessingTime;
+
+    fn assign(&self, value: &T, time: EventTime, windows: &mut Vec<Window>) {
+        self.0.assign(value, time, windows);
+    }
+
+    fn check(&self) -> Result<()> {
+        self.0.check()
+    }
+}
+
+/// One window for each key, of all time: Flink's `GlobalWindows`. It never fires unless a trigger says so.
+#[derive(Clone, Copy, Debug)]
+pub struct Global;
+
+impl Window {
+    /// All time.
+    pub const GLOBAL: Window = Window { start: EventTime::MIN, end: EventTime::MAX };
+}
+
+impl<T: Data> Assigner<T> for Global {
+    type Trigger = Never;
+    const ENDS: bool = false;
+
+    fn assign(&self, _: &T, _: EventTime, windows: &mut Vec<Window>) {
+        windows.push(Window::GLOBAL);
+    }
+}
+
+/// Windows of a number of records of a key, in order of arrival: Flink's `countWindow`.
+///
+/// ```
+/// use highwater::stream::Job;
+/// use highwater::window::CountWindows;
+///
+/// let job = Job::new();
+/// let numbers = job.collection(1..=7).key_by(|_| ());
+/// let threes = numbers.clone().window(CountWindows::of(3)).sum(|n| n).map(|sum| sum.value).collect();
+/// let last = numbers.window(CountWindows::sliding(4, 2)).sum(|n| n).map(|sum| sum.value).collect();
+/// job.run()?;
+/// assert_eq!(threes.values(), [1 + 2 + 3, 4 + 5 + 6]);
+/// assert_eq!(last.values(), [1 + 2, 1 + 2 + 3 + 4, 3 + 4 + 5 + 6]);
+/// # Ok::<(), highwater::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct CountWindows(pub(super) u64);
+
+/// Windows of the last records of a key, again and again.
+#[derive(Clone, Copy, Debug)]
+pub struct SlidingCountWindows {
+    pub(super) size: u64,
+    pub(super) slide: u64,
+}
+
+impl CountWindows {
+    /// Windows of so many records; at least 1.
+    pub fn of(size: u64) -> CountWindows {
+        CountWindows(size)
+    }
+
+    /// The last `size` records, after each `slide` records; both at least 1.
+    pub fn sliding(size: u64, slide: u64) -> SlidingCountWindows {
+        SlidingCountWindows { size, slide }
+    }
+
+    pub(super) fn trigger(self) -> Purging<CountTrigger> {
+        Purging(CountTrigger::of(self.0))
+    }
+}
+
+fn check_count(count: u64) -> Result<()> {
+    match count {
+        0 => Err(Error::config("a window of no records is not possible: it needs at least 1")),
+        _ => Ok(()),
+    }
+}
+
+impl<T: Data> Assigner<T> for CountWindows {
+    type Trigger = Never;
+    const ENDS: bool = false;
+
+    fn assign(&self, _: &T, _: EventTime, windows: &mut Vec<Window>) {
+        windows.push(Window::GLOBAL);
+    }
+
+    fn check(&self) -> Result<()> {
+        check_count(self.0)
+    }
+}
+
+impl<T: Data> Assigner<T> for SlidingCountWindows {
+    type Trigger = Never;
+    const ENDS: bool = false;
+
+    fn assign(&self, _: &T, _: EventTime, windows: &mut Vec<Window>) {
+        windows.push(Window::GLOBAL);
+    }
+
+    fn check(&self) -> Result<()> {
+        check_count(self.size).and_then(|()| check_count(self.slide))
+    }
+}
+
+/// A duration in milliseconds.
+pub(super) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

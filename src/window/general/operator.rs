@@ -1,0 +1,522 @@
+//! The operator of all windows: keyed state, and a trigger.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::content::{Content, Other};
+use super::trigger::{Absorbed, TriggerContext};
+use super::{Assigner, Fire, Firing, Scope, Trigger, WindowContext, WindowStates};
+use crate::data::{Exchange, Key, Record, Stamp};
+use crate::error::Result;
+use crate::process::context::Counters;
+use crate::process::core::Core;
+use crate::process::side::Sides;
+use crate::process::{Side, States, TimerKind, Value};
+use crate::state::{Agenda, Slot};
+use crate::stream::{Edge, Keyed, Logic, Lowering, Operator, Outlets, Taps, WorkerContext, ordered};
+use crate::time::{EventTime, Time};
+use crate::window::Window;
+
+/// What is asked of windows.
+#[derive(Clone)]
+pub(super) struct Settings<K, T, W, G> {
+    pub(super) assigner: W,
+    pub(super) trigger: G,
+    /// For how long after its end a window takes late records, in milliseconds.
+    pub(super) lateness: i64,
+    /// Where records go that are late for all their windows.
+    pub(super) late: Option<Side<(K, T)>>,
+}
+
+/// The recipe.
+pub(super) struct WindowOperator<K, T, W, G, B: Content<K, T>>
+where
+    K: Key,
+{
+    pub(super) edge: Edge<Keyed<K, T>>,
+    pub(super) settings: Settings<K, T, W, G>,
+    pub(super) content: B,
+    pub(super) taps: Arc<Taps<B::Out>>,
+}
+
+impl<K, T, W, G, B> Operator for WindowOperator<K, T, W, G, B>
+where
+    K: Key,
+    T: Exchange,
+    W: Assigner<T>,
+    G: Trigger<K, T>,
+    B: Content<K, T>,
+{
+    fn prepare(&self, _: usize) -> Result<()> {
+        self.settings.assigner.check()
+    }
+
+    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
+        let (worker, readers) = (cx.worker.clone(), cx.readers());
+        let mut builder = cx.operator(uid);
+        let input = builder.by_key(self.edge, |keyed| &keyed.key);
+        let outlets = self.taps.open(&mut builder);
+        let sides = Sides(self.taps.open_sides(&mut builder));
+        let info = builder.info();
+        let clock = &worker.shared.clock;
+        let (mut windows, mut keys) = (Core::new(clock.clone(), &info), Core::new(clock.clone(), &info));
+        let (mut settings, mut content) = (self.settings.clone(), self.content.clone());
+        let none = Vec::new;
+        settings.trigger.open(&mut States::new(&mut windows, &info, &worker, none()));
+        let mut states = WindowStates {
+            window: States::new(&mut windows, &info, &worker, none()),
+            // What a function keeps for its keys can be read from outside.
+            global: States::new(&mut keys, &info, &worker, readers),
+        };
+        content.open(&mut states);
+        states.global.check();
+        let over_at = States::new(&mut windows, &info, &worker, none()).value("over at");
+        let merged = match W::MERGES {
+            true => States::new(&mut keys, &info, &worker, none()).value("merged"),
+            false => Value::default(),
+        };
+        let logic = Windows {
+            settings,
+            content,
+            has_keyed_state: keys.store.has_columns(),
+            windows,
+            keys,
+            merged,
+            over_at,
+            ends: Agenda::sealable(info.clone()),
+            waiting: Agenda::sealable(info),
+            assigned: Vec::new(),
+            sides,
+            counters: Counters::new(worker.shared.metrics.clone(), uid),
+            worker: worker.clone(),
+            value: PhantomData,
+        };
+        ordered::build(builder, worker, vec![input], outlets, logic);
+    }
+}
+
+/// A window that others have been merged into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Merged {
+    window: Window,
+    /// The window that its state is kept by.
+    state: Window,
+}
+
+/// Windows at work on one worker.
+struct Windows<K: Key, T: Exchange, W, G, B> {
+    settings: Settings<K, T, W, G>,
+    content: B,
+    windows: Core<Scope<K>>,
+    keys: Core<K>,
+    /// True if anything is kept for keys, not windows.
+    has_keyed_state: bool,
+    /// The windows of each key, if they merge.
+    merged: Value<Vec<Merged>>,
+    /// When the state of a window is to be dropped, if it has any, and the agenda for that.
+    over_at: Value<i64>,
+    ends: Agenda<Slot, Scope<K>>,
+    /// Records that are behind the watermark of their split, by that watermark.
+    waiting: Agenda<(K, T, Stamp)>,
+    /// The windows of the record at hand.
+    assigned: Vec<Window>,
+    sides: Sides,
+    counters: Counters,
+    worker: WorkerContext,
+    value: PhantomData<fn(T)>,
+}
+
+/// What makes a window fire.
+#[derive(Clone, Copy)]
+enum Cause {
+    Record(Stamp),
+    EventTimer(EventTime),
+    WallTimer(i64),
+}
+
+/// When the input has ended, timers may register so many timers that still fire.
+const LAST_TIMERS: usize = 100_000;
+
+impl<K, T, W, G, B> Windows<K, T, W, G, B>
+where
+    K: Key,
+    T: Exchange,
+    W: Assigner<T>,
+    G: Trigger<K, T>,
+    B: Content<K, T>,
+{
+    const BY_EVENT_TIME: bool = matches!(W::CLOCK, TimerKind::EventTime);
+
+    /// The last moment at which a window takes records.
+    fn last_call(&self, window: Window) -> i64 {
+        match Self::BY_EVENT_TIME {
+            true => window.end.saturating_add(self.settings.lateness).saturating_sub(1),
+            false => window.last(),
+        }
+    }
+
+    fn is_late(&self, window: Window, stamp: &Stamp) -> bool {
+        Self::BY_EVENT_TIME && W::ENDS && stamp.is_late_for(window.end.saturating_add(self.settings.lateness))
+    }
+
+    /// Adds a record to its windows.
+    fn take(&mut self, key: K, value: T, stamp: Stamp, from: Time, out: &mut Outlets<B::Out>) {
+        let mut assigned = std::mem::take(&mut self.assigned);
+        assigned.clear();
+        let time = if Self::BY_EVENT_TIME { stamp.timestamp } else { self.windows.now.millis };
+        self.settings.assigner.assign(&value, time, &mut assigned);
+        let mut scope = Scope { key, window: Window::GLOBAL };
+        if self.has_keyed_state {
+            self.keys.slot = self.keys.store.slot(&scope.key);
+        }
+        let mut late = !assigned.is_empty();
+        let mut value = Some(value);
+        for (left, window) in (0..assigned.len()).rev().zip(&assigned) {
+            let placed = match W::MERGES {
+                true => self.merge(&mut scope, *window, &stamp),
+                false => self.place(&mut scope, *window, &stamp),
+            };
+            let Some(window) = placed else { continue };
+            late = false;
+            let value = if left == 0 { value.take() } else { value.clone() };
+            let Some(value) = value else { continue };
+            let mut cx = TriggerContext { core: &mut self.windows, window, stamp, clock: W::CLOCK };
+            let fire = self.settings.trigger.on_element(&value, &mut cx);
+            self.content.add(&mut self.windows, value, stamp.timestamp);
+            self.react(fire, window, Cause::Record(stamp), from, out);
+        }
+        self.assigned = assigned;
+        if let (true, Some(value)) = (late, value) {
+            match &self.settings.late {
+                Some(side) => self.sides.give(side, from, Record::new((scope.key, value), stamp)),
+                None => self.counters.add("late_dropped", 1),
+            }
+        }
+    }
+
+    /// Makes a window the one at hand, unless the record is late for it.
+    fn place(&mut self, scope: &mut Scope<K>, window: Window, stamp: &Stamp) -> Option<Window> {
+        if self.is_late(window, stamp) {
+            return None;
+        }
+        scope.window = window;
+        self.windows.slot = self.windows.store.slot(scope);
+        self.see_to_end(window);
+        Some(window)
+    }
+
+    /// Joins a window to those of the key that it overlaps, and makes what comes of it the one at hand, unless the record is late for that.
+    fn merge(&mut self, scope: &mut Scope<K>, window: Window, stamp: &Stamp) -> Option<Window> {
+        let known = self.merged.get(&self.keys).map_or(&[][..], Vec::as_slice);
+        let mut touched = known.iter().filter(|known| known.window.overlaps(window));
+        let first = touched.next().copied();
+        let others: Vec<Merged> = touched.copied().collect();
+        let whole = first.iter().chain(&others).fold(window, |whole, known| whole.span(known.window));
+        if self.is_late(whole, stamp) {
+            return None;
+        }
+        let state = first.map_or(window, |first| first.state);
+        if first.is_none_or(|first| first.window != whole) || !others.is_empty() {
+            self.merged.update(&mut self.keys, Vec::new, |known| {
+                known.retain(|known| Some(*known) != first && !others.contains(known));
+                known.push(Merged { window: whole, state });
+            });
+        }
+        scope.window = state;
+        let target = self.windows.store.slot(scope);
+        for other in others {
+            scope.window = other.state;
+            let absorbed = self.windows.store.slot(scope);
+            self.absorb(target, whole, absorbed, other.window, *stamp);
+        }
+        self.windows.slot = target;
+        self.see_to_end(whole);
+        Some(whole)
+    }
+
+    fn absorb(&mut self, target: Slot, whole: Window, absorbed: Slot, other: Window, stamp: Stamp) {
+        let Windows { settings, content, windows, over_at, .. } = self;
+        windows.slot = target;
+        let mut cx = TriggerContext { core: windows, window: whole, stamp, clock: W::CLOCK };
+        settings.trigger.on_merge(Absorbed(absorbed, other), &mut cx);
+        content.absorb(windows, Other(absorbed));
+        windows.slot = absorbed;
+        let mut cx = TriggerContext { core: windows, window: other, stamp, clock: W::CLOCK };
+        settings.trigger.clear(&mut cx);
+        content.clear(windows);
+        over_at.clear(windows);
+    }
+
+    /// Sees to it that the state of the window at hand is dropped when no record can come to it any more.
+    fn see_to_end(&mut self, window: Window) {
+        if W::ENDS && self.over_at.get(&self.windows).is_none() {
+            self.call_last(self.last_call(window));
+        }
+    }
+
+    fn call_last(&mut self, time: i64) {
+        let slot = self.windows.slot;
+        self.over_at.set(&mut self.windows, time);
+        self.windows.store.pin(slot);
+        self.ends.add(time, slot);
+    }
+
+    /// Does what the trigger has decided for the window at hand.
+    fn react(&mut self, fire: Fire, window: Window, cause: Cause, from: Time, out: &mut Outlets<B::Out>) {
+        if fire.fires() {
+            let (stamp, firing) = (self.stamp(window, cause), self.firing(window, cause));
+            let Windows { content, windows, keys, sides, counters, .. } = self;
+            content.fire(&mut WindowContext {
+                windows,
+                keys,
+                out,
+                sides,
+                counters,
+                from,
+                stamp,
+                window,
+                firing,
+            });
+        }
+        if fire.purges() {
+            self.content.purge(&mut self.windows);
+        }
+    }
+
+    /// The stamp of a result. It says how far event time had come when the result was made, so that one that is late is so downstream.
+    fn stamp(&self, window: Window, cause: Cause) -> Stamp {
+        let now = self.windows.now.watermark;
+        let cause = match cause {
+            Cause::Record(stamp) => stamp,
+            Cause::EventTimer(time) => Stamp { timestamp: time, watermark: time },
+            Cause::WallTimer(_) => Stamp { timestamp: now, watermark: now },
+        };
+        match Self::BY_EVENT_TIME && window.end < EventTime::MAX {
+            true => Stamp { timestamp: window.last(), ..cause },
+            false => cause,
+        }
+    }
+
+    fn firing(&self, window: Window, cause: Cause) -> Firing {
+        let now = self.windows.now;
+        let (has_ended, is_end) = match cause {
+            Cause::Record(stamp) if Self::BY_EVENT_TIME => (stamp.is_late_for(window.end), false),
+            Cause::WallTimer(_) if Self::BY_EVENT_TIME => (window.end <= now.watermark, false),
+            Cause::EventTimer(time) if Self::BY_EVENT_TIME => (time >= window.last(), time == window.last()),
+            Cause::WallTimer(time) => (time >= window.last(), time == window.last()),
+            Cause::Record(_) | Cause::EventTimer(_) => (window.last() <= now.millis, false),
+        };
+        match (has_ended && W::ENDS, is_end) {
+            (false, _) => Firing::Early,
+            (true, true) => Firing::OnTime,
+            (true, false) => Firing::Late,
+        }
+    }
+
+    /// The window of a slot, if it is not over, and with it the key.
+    fn open(&mut self, slot: Slot) -> Option<Window> {
+        self.windows.slot = slot;
+        let scope = self.windows.store.key(slot);
+        if self.has_keyed_state {
+            self.keys.slot = self.keys.store.slot(&scope.key);
+        }
+        let window = match W::MERGES {
+            true => {
+                let known = self.merged.get(&self.keys)?;
+                known.iter().find(|known| known.state == scope.window)?.window
+            }
+            false => scope.window,
+        };
+        (!W::ENDS || self.over_at.get(&self.windows).is_some()).then_some(window)
+    }
+
+    /// Fires the timers of before a time.
+    fn fire(&mut self, by: TimerKind, until: i64, from: Time, out: &mut Outlets<B::Out>) {
+        let mut left = if until == i64::MAX { LAST_TIMERS } else { usize::MAX };
+        self.windows.begin(by, until);
+        left = left.saturating_add(self.windows.due_now());
+        while let Some(time) = self.windows.fire() {
+            if left == 0 {
+                self.counters.add("timers_dropped", 1);
+                continue;
+            }
+            left -= 1;
+            let Some(window) = self.open(self.windows.slot) else { continue };
+            if W::ENDS && by == W::CLOCK && time > self.last_call(window) {
+                continue;
+            }
+            let at = if by == TimerKind::EventTime { time } else { self.windows.now.watermark };
+            let stamp = Stamp { timestamp: at, watermark: at };
+            let mut cx = TriggerContext { core: &mut self.windows, window, stamp, clock: W::CLOCK };
+            let (fire, cause) = match by {
+                TimerKind::EventTime => {
+                    (self.settings.trigger.on_event_time(time, &mut cx), Cause::EventTimer(time))
+                }
+                TimerKind::ProcessingTime => {
+                    (self.settings.trigger.on_processing_time(time, &mut cx), Cause::WallTimer(time))
+                }
+            };
+            self.react(fire, window, cause, from, out);
+        }
+    }
+
+    /// Drops windows that take no records any more from `until` on.
+    fn end(&mut self, until: i64) {
+        while self.ends.next().is_some_and(|next| next < until) {
+            let due = if until == i64::MAX { self.ends.take() } else { self.ends.due(until) };
+            if due.is_empty() {
+                return;
+            }
+            for (time, slot) in due {
+                let window = self.open(slot);
+                if self.over_at.get(&self.windows) == Some(&time)
+                    && let Some(window) = window
+                {
+                    let last_call = self.last_call(window);
+                    match last_call > time && last_call < i64::MAX {
+                        true => self.call_last(last_call),
+                        false => self.drop_window(window),
+                    }
+                }
+                self.windows.store.unpin(slot);
+            }
+        }
+    }
+
+    /// Drops all state of the window at hand.
+    fn drop_window(&mut self, window: Window) {
+        let now = self.windows.now.watermark;
+        let stamp = Stamp { timestamp: now, watermark: now };
+        let Windows { settings, content, windows, keys, .. } = self;
+        settings.trigger.clear(&mut TriggerContext { core: windows, window, stamp, clock: W::CLOCK });
+        content.clear(windows);
+        self.over_at.clear(windows);
+        if W::MERGES {
+            self.merged.change(keys, |known| known.retain(|known| known.window != window));
+            if self.merged.get(keys).is_some_and(Vec::is_empty) {
+                self.merged.clear(keys);
+            }
+        }
+    }
+
+    /// Lets event time come this far.
+    fn pass(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<B::Out>) {
+        self.windows.now.watermark = watermark;
+        self.keys.now.watermark = watermark;
+        if self.windows.event_timers.next().is_some_and(|next| next < watermark) {
+            self.fire(TimerKind::EventTime, watermark, from, out);
+        }
+        if Self::BY_EVENT_TIME {
+            self.end(watermark);
+        }
+    }
+
+    fn set_millis(&mut self, millis: i64) {
+        self.windows.now.millis = millis;
+        self.keys.now.millis = millis;
+    }
+
+    /// Ends the job if a function has done something wrong.
+    fn report(&mut self) {
+        if let Some(mistake) = self.windows.mistake.take().or_else(|| self.keys.mistake.take()) {
+            self.worker.shared.fail(mistake);
+        }
+    }
+}
+
+impl<K, T, W, G, B> Logic<Keyed<K, T>> for Windows<K, T, W, G, B>
+where
+    K: Key,
+    T: Exchange,
+    W: Assigner<T>,
+    G: Trigger<K, T>,
+    B: Content<K, T>,
+{
+    type Out = B::Out;
+
+    fn batch(&mut self, time: Time, batch: &mut Vec<Keyed<K, T>>, out: &mut Outlets<B::Out>) {
+        self.windows.epoch = time.epoch;
+        self.keys.epoch = time.epoch;
+        if !Self::BY_EVENT_TIME {
+            self.set_millis(self.windows.clock.millis());
+        }
+        for Keyed { key, input, stamp } in batch.drain(..) {
+            if Self::BY_EVENT_TIME && W::ENDS && stamp.timestamp < stamp.watermark {
+                self.waiting.add(stamp.watermark, (key, input, stamp));
+            } else {
+                self.take(key, input, stamp, time, out);
+            }
+        }
+        self.report();
+    }
+
+    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<B::Out>) {
+        self.windows.epoch = from.epoch;
+        self.keys.epoch = from.epoch;
+        let is_end = watermark == EventTime::MAX;
+        let mut behind = if is_end { self.waiting.take() } else { self.waiting.due(watermark) };
+        behind.sort_by_key(|(at, (_, _, stamp))| (*at, stamp.timestamp));
+        for (at, (key, value, stamp)) in behind {
+            self.pass(at, from, out);
+            self.take(key, value, stamp, from, out);
+        }
+        self.pass(watermark, from, out);
+        if is_end {
+            // No watermark is later, and what is due by the wall clock comes at the end too.
+            self.fire(TimerKind::ProcessingTime, i64::MAX, from, out);
+            self.end(i64::MAX);
+            let dropped = self.windows.drop_timers();
+            self.counters.add("timers_dropped", dropped as i64);
+        }
+        self.report();
+    }
+
+    fn close(&mut self, _: u64, since: Option<Time>, out: &mut Outlets<B::Out>) {
+        if let Some(since) = since
+            && self.windows.event_timers.next().is_some_and(|next| next < self.windows.now.watermark)
+        {
+            // Timers that were registered for a time that had been.
+            self.fire(TimerKind::EventTime, self.windows.now.watermark, since, out);
+        }
+        self.windows.tidy();
+        self.keys.tidy();
+        self.counters.flush();
+        self.report();
+    }
+
+    fn seal(&mut self, epoch: u64) {
+        self.windows.seal(epoch);
+        self.keys.seal(epoch);
+        self.waiting.seal(epoch, Clone::clone);
+        let store = &self.windows.store;
+        self.ends.seal(epoch, |slot| store.key(*slot).clone());
+    }
+
+    fn owes(&self) -> Option<EventTime> {
+        let owed = self.waiting.next().into_iter().chain(self.windows.event_timers.next()).min()?;
+        // Buckets begin before what is in them.
+        Some(owed.max(self.windows.now.watermark))
+    }
+
+    fn due(&self) -> Option<i64> {
+        let ends = if Self::BY_EVENT_TIME { None } else { self.ends.first() };
+        self.windows.wall_timers.first().into_iter().chain(ends).min()
+    }
+
+    fn tick(&mut self, millis: i64, from: Time, out: &mut Outlets<B::Out>) {
+        self.windows.epoch = from.epoch;
+        self.keys.epoch = from.epoch;
+        self.set_millis(millis);
+        self.fire(TimerKind::ProcessingTime, millis.saturating_add(1), from, out);
+        if !Self::BY_EVENT_TIME {
+            self.end(millis.saturating_add(1));
+        }
+        self.report();
+    }
+
+    fn flush(&mut self) {
+        self.sides.flush();
+    }
+}

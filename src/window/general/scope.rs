@@ -1,0 +1,13 @@
+//! What state is kept by: a key and a window.
+
+use serde::{Deserialize, Serialize};
+
+use crate::window::Window;
+
+/// A key's window: what the state of triggers and of functions for each window is kept by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Scope<K> {
+    pub(super) key: K,
+    /// The window, or the first of those that were merged into it.
+    pub(super) window: Window,
+}

@@ -1,0 +1,110 @@
+//! The sending side of sessions: joins records of a key while they are near.
+
+use std::marker::PhantomData;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Gap, Sessions};
+use crate::data::{Data, Key, Stamp};
+use crate::stream::{Aggregate, Collector, Ends, Gather, Places, Terminal, batch_of};
+use crate::time::EventTime;
+use crate::window::Window;
+
+/// A piece of a session on its way to the owner of its key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Piece<K, Acc> {
+    pub(super) key: K,
+    pub(super) reach: Window,
+    pub(super) acc: Acc,
+    /// The watermark in the stamp, if the piece is one record that is behind it; the least time otherwise.
+    pub(super) watermark: EventTime,
+}
+
+/// The terminal of a chain that leads to sessions.
+#[derive(Clone)]
+pub(super) struct Gathering<G, A> {
+    pub(super) sessions: Sessions<G>,
+    pub(super) aggregate: A,
+}
+
+impl<K: Key, T: Data, G: Gap<T>, A: Aggregate<T>> Terminal<(K, T)> for Gathering<G, A> {
+    type Element = Piece<K, A::Acc>;
+    type Gather = Pieces<K, T, G, A>;
+
+    fn open(&self) -> Pieces<K, T, G, A> {
+        Pieces { how: self.clone(), places: Places::new(), sent: Vec::new(), value: PhantomData }
+    }
+}
+
+/// Pieces of sessions that are being gathered.
+pub(crate) struct Pieces<K, T, G, A: Aggregate<T>> {
+    how: Gathering<G, A>,
+    places: Places<(), K, (Window, A::Acc)>,
+    sent: Vec<Piece<K, A::Acc>>,
+    value: PhantomData<fn(T)>,
+}
+
+impl<K: Key, T: Data, G: Gap<T>, A: Aggregate<T>> Ends for Pieces<K, T, G, A> {
+    type End = Self;
+
+    #[inline]
+    fn end(&mut self) -> &mut Self {
+        self
+    }
+}
+
+impl<K: Key, T: Data, G: Gap<T>, A: Aggregate<T>> Collector<(K, T)> for Pieces<K, T, G, A> {
+    #[inline(always)]
+    fn push(&mut self, (key, value): (K, T), stamp: Stamp) {
+        let Gathering { sessions, aggregate } = &self.how;
+        let reach = sessions.reach(&value, stamp.timestamp);
+        let is_behind = stamp.timestamp < stamp.watermark;
+        if is_behind || !A::COMBINES {
+            let watermark = if is_behind { stamp.watermark } else { EventTime::MIN };
+            self.sent.push(Piece { key, reach, acc: aggregate.start(value), watermark });
+            return;
+        }
+        let place = match self.places.find(&(), &key) {
+            Ok((window, acc)) => {
+                if window.overlaps(reach) {
+                    *window = window.span(reach);
+                    if !aggregate.ignores(acc, &value) {
+                        aggregate.add(acc, value);
+                    }
+                } else {
+                    // The older piece goes on its way, and the place is the new one's.
+                    let reach = std::mem::replace(window, reach);
+                    let acc = std::mem::replace(acc, aggregate.start(value));
+                    self.sent.push(Piece { key, reach, acc, watermark: EventTime::MIN });
+                }
+                return;
+            }
+            Err(place) => place,
+        };
+        if let Some(((), key, (reach, acc))) = place.replace(((), key, (reach, aggregate.start(value)))) {
+            self.sent.push(Piece { key, reach, acc, watermark: EventTime::MIN });
+        }
+    }
+}
+
+impl<K: Key, T: Data, G: Gap<T>, A: Aggregate<T>> Gather for Pieces<K, T, G, A> {
+    type Element = Piece<K, A::Acc>;
+
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.sent.len() >= batch_of::<Piece<K, A::Acc>>()
+    }
+
+    fn drain(&mut self, all: bool, send: &mut dyn FnMut(&mut Vec<Piece<K, A::Acc>>)) {
+        if all {
+            let rest = self.places.drain();
+            self.sent.extend(rest.map(|((), key, (reach, acc))| Piece {
+                key,
+                reach,
+                acc,
+                watermark: EventTime::MIN,
+            }));
+        }
+        send(&mut self.sent);
+    }
+}

@@ -1,0 +1,283 @@
+//! The owner's side of sessions: joins pieces, ends sessions, and seals those that are open.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use timely::dataflow::operators::generic::OperatorInfo;
+
+use super::gather::{Gathering, Piece};
+use super::{Gap, Sessions};
+use crate::data::{Data, Key, Record, Stamp, hash64};
+use crate::metric::Metric;
+use crate::state::{Agenda, Arrangement, Latest, Slot, Table};
+use crate::stream::{
+    Aggregate, Chain, Edge, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing, Stream, Taps,
+    ordered,
+};
+use crate::time::{EventTime, Time};
+use crate::window::{Window, Windowed};
+
+/// Aggregates the values of each key and session.
+pub(in crate::window) fn aggregate<K, T, C, G, A>(
+    sessions: Sessions<G>,
+    pairs: Stream<(K, T), C>,
+    aggregate: A,
+) -> Stream<Windowed<K, A::Out>>
+where
+    K: Key,
+    T: Data,
+    C: Chain<Out = (K, T)>,
+    G: Gap<T>,
+    A: Aggregate<T>,
+{
+    let graph = pairs.graph();
+    let edge = pairs.attach(Gathering { sessions, aggregate: aggregate.clone() });
+    let info = NodeInfo::new("window", "sessions").input(edge, Routing::ByKey).stateful();
+    let info = if A::COMBINES { info.terminal("combine by session") } else { info };
+    let taps = Taps::new();
+    let operator = SessionOperator { edge, aggregate, taps: Arc::clone(&taps), value: PhantomData };
+    let id = graph.add(info, operator);
+    Stream::new(Node::new(&graph, id, &taps))
+}
+
+struct SessionOperator<K, T, A: Aggregate<T>> {
+    edge: Edge<Piece<K, A::Acc>>,
+    aggregate: A,
+    taps: Arc<Taps<Windowed<K, A::Out>>>,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<K: Key, T: Data, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
+    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
+        let late = cx.worker.shared.metrics.metric(uid, "late_dropped");
+        let worker = cx.worker.clone();
+        let mut builder = cx.operator(uid);
+        let input = builder.by_key(self.edge, |piece| &piece.key);
+        let outlets = self.taps.open(&mut builder);
+        let logic = Running::<K, T, A>::new(self.aggregate.clone(), builder.info(), late);
+        ordered::build(builder, worker, vec![input], outlets, logic);
+    }
+}
+
+type Session<Acc> = (Window, Acc);
+
+/// The sessions of a key.
+struct Entry<Acc> {
+    /// Most keys have one session at a time, which needs no list.
+    first: Session<Acc>,
+    others: Vec<Session<Acc>>,
+    /// The time of the key's timer: not later than the last moment of the session that ends first.
+    alarm: EventTime,
+    /// True if it has changed since the last seal.
+    changed: bool,
+    /// True if the arrangement knows the key.
+    sealed: bool,
+}
+
+/// The logic of sessions on one worker.
+struct Running<K: Key, T: Data, A: Aggregate<T>> {
+    aggregate: A,
+    table: Table<K, Entry<A::Acc>>,
+    alarms: Agenda<Slot>,
+    /// Pieces that are behind, by the watermarks in their stamps.
+    waiting: Agenda<Piece<K, A::Acc>>,
+    watermark: EventTime,
+    arrangement: Arrangement<Latest<K, Vec<Session<A::Acc>>>>,
+    changed: Vec<Slot>,
+    /// Keys that the arrangement knows and that have no session any more.
+    gone: Vec<K>,
+    /// Sessions that are over and on their way out.
+    results: Vec<Record<Windowed<K, A::Out>>>,
+    late: Metric,
+    value: PhantomData<fn(T)>,
+}
+
+impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
+    fn new(aggregate: A, operator: OperatorInfo, late: Metric) -> Running<K, T, A> {
+        Running {
+            aggregate,
+            table: Table::default(),
+            alarms: Agenda::default(),
+            waiting: Agenda::sealable(operator.clone()),
+            watermark: EventTime::MIN,
+            arrangement: Arrangement::new(Latest::new(), operator),
+            changed: Vec::new(),
+            gone: Vec::new(),
+            results: Vec::new(),
+            late,
+            value: PhantomData,
+        }
+    }
+
+    /// Joins a piece to the sessions that it overlaps. None of these is over.
+    #[inline]
+    fn add(&mut self, Piece { key, reach, acc, watermark }: Piece<K, A::Acc>) {
+        let hash = hash64(&key);
+        let is_late = reach.end <= watermark;
+        let Some(slot) = self.table.find(hash, &key) else {
+            if is_late {
+                self.late.add(1);
+                return;
+            }
+            let alarm = reach.last();
+            let entry =
+                Entry { first: (reach, acc), others: Vec::new(), alarm, changed: true, sealed: false };
+            let slot = self.table.insert(hash, key, entry);
+            self.changed.push(slot);
+            self.alarms.add(alarm, slot);
+            return;
+        };
+        let entry = &mut self.table.get_mut(slot).1;
+        if entry.others.is_empty() && entry.first.0.overlaps(reach) {
+            entry.first.0 = entry.first.0.span(reach);
+            self.aggregate.merge(&mut entry.first.1, acc);
+        } else if !entry.join(&self.aggregate, reach, acc, is_late) {
+            self.late.add(1);
+            return;
+        }
+        if !entry.changed {
+            entry.changed = true;
+            self.changed.push(slot);
+        }
+        // A session that has grown is looked at when its old end comes; only one that ends before all others needs to be looked at sooner.
+        if reach.last() < entry.alarm && entry.ends() <= reach.last() {
+            entry.alarm = reach.last();
+            self.alarms.add(entry.alarm, slot);
+        }
+    }
+
+    /// Emits the sessions that are over at `watermark`.
+    fn fire(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<Windowed<K, A::Out>>) {
+        // An alarm that is moved may be due again at once.
+        while self.alarms.next().is_some_and(|next| next < watermark) {
+            let due = self.alarms.due(watermark);
+            if due.is_empty() {
+                break;
+            }
+            due.into_iter().for_each(|(time, slot)| self.ring(time, slot, watermark));
+        }
+        // Nearly sorted already, since alarms ring in order.
+        self.results.sort_by_key(|record| record.stamp.timestamp);
+        self.results.drain(..).for_each(|record| out.give(from, record));
+    }
+
+    /// Takes the results of a key's sessions that are over.
+    fn ring(&mut self, time: EventTime, slot: Slot, watermark: EventTime) {
+        // The key may have had an earlier alarm since, or be another.
+        let Some((key, entry)) = self.table.try_get_mut(slot).filter(|(_, entry)| entry.alarm == time) else {
+            return;
+        };
+        let (aggregate, results) = (&self.aggregate, &mut self.results);
+        let mut emit = |(window, acc): &Session<A::Acc>| {
+            if !aggregate.is_empty(acc) {
+                let stamp = Stamp { timestamp: window.last(), watermark: window.last() };
+                let result = Windowed { key: key.clone(), window: *window, value: aggregate.result(acc) };
+                results.push(Record::new(result, stamp));
+            }
+        };
+        let is_over = |session: &Session<A::Acc>| session.0.end <= watermark;
+        let before = entry.others.len();
+        entry.others.extract_if(.., |session| is_over(session)).for_each(|session| emit(&session));
+        let mut changed = entry.others.len() < before;
+        if is_over(&entry.first) {
+            emit(&entry.first);
+            match entry.others.pop() {
+                Some(other) => (entry.first, changed) = (other, true),
+                None => {
+                    let removed = self.table.remove(slot);
+                    self.gone.extend(removed.filter(|(_, entry)| entry.sealed).map(|(key, _)| key));
+                    return;
+                }
+            }
+        }
+        if changed && !entry.changed {
+            entry.changed = true;
+            self.changed.push(slot);
+        }
+        entry.alarm = entry.ends();
+        self.alarms.add(entry.alarm, slot);
+    }
+}
+
+impl<Acc> Entry<Acc> {
+    /// The last moment of the session that ends first.
+    fn ends(&self) -> EventTime {
+        self.others.iter().fold(self.first.0.last(), |least, (window, _)| least.min(window.last()))
+    }
+
+    /// Joins a piece to all sessions that it overlaps, or makes it one of its own unless it is late.
+    fn join<T, A: Aggregate<T, Acc = Acc>>(
+        &mut self,
+        aggregate: &A,
+        mut reach: Window,
+        mut acc: Acc,
+        is_late: bool,
+    ) -> bool {
+        let piece = reach;
+        let touched = self.others.extract_if(.., |(window, _)| window.overlaps(piece));
+        let mut found = false;
+        for (window, other) in touched {
+            (reach, found) = (reach.span(window), true);
+            aggregate.merge(&mut acc, other);
+        }
+        if self.first.0.overlaps(piece) {
+            self.first.0 = self.first.0.span(reach);
+            aggregate.merge(&mut self.first.1, acc);
+        } else if found || !is_late {
+            self.others.push((reach, acc));
+        } else {
+            return false;
+        }
+        true
+    }
+}
+
+impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T, A> {
+    type Out = Windowed<K, A::Out>;
+
+    fn batch(&mut self, _: Time, batch: &mut Vec<Piece<K, A::Acc>>, _: &mut Outlets<Self::Out>) {
+        for piece in batch.drain(..) {
+            if piece.watermark == EventTime::MIN {
+                self.add(piece);
+            } else {
+                self.waiting.add(piece.watermark, piece);
+            }
+        }
+    }
+
+    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<Self::Out>) {
+        let is_end = watermark == EventTime::MAX;
+        let mut behind = if is_end { self.waiting.take() } else { self.waiting.due(watermark) };
+        // Those of one watermark in an order of their own.
+        behind.sort_by_key(|(at, piece)| (*at, piece.reach));
+        for (at, piece) in behind {
+            self.fire(at, from, out);
+            self.add(piece);
+        }
+        self.fire(watermark, from, out);
+        self.watermark = watermark;
+    }
+
+    fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outlets<Self::Out>) {}
+
+    fn seal(&mut self, epoch: u64) {
+        let mut rows: Vec<_> = self.gone.drain(..).map(|key| (key, None)).collect();
+        for slot in self.changed.drain(..) {
+            let Some((key, entry)) = self.table.try_get_mut(slot).filter(|(_, entry)| entry.changed) else {
+                continue;
+            };
+            (entry.changed, entry.sealed) = (false, true);
+            let mut sessions = vec![entry.first.clone()];
+            sessions.extend(entry.others.iter().cloned());
+            rows.push((key.clone(), Some(sessions)));
+        }
+        self.arrangement.seal_unsorted(epoch, rows);
+        self.waiting.seal(epoch, Clone::clone);
+    }
+
+    fn owes(&self) -> Option<EventTime> {
+        let owed = self.waiting.next().into_iter().chain(self.alarms.next()).min()?;
+        // Buckets begin before what is in them.
+        Some(owed.max(self.watermark))
+    }
+}

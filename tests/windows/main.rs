@@ -1,0 +1,9 @@
+//! Windows of every kind: published cases driven by hand, and random input against recomputations.
+
+// The helpers of tests are tests too.
+#![allow(clippy::unwrap_used)]
+
+mod cases;
+mod oracle;
+mod script;
+mod triggers;
