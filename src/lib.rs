@@ -106,6 +106,7 @@ pub mod join;
 pub mod connector;
 pub mod runtime;
 pub mod harness;
+pub mod lab;
 #[cfg(feature = "nexmark")]
 pub mod nexmark;
 

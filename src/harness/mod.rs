@@ -121,6 +121,15 @@ impl<T: Data, O: Data> Driver<T, O> {
         self.step(vec![Record::new(value, stamp)], true)
     }
 
+    /// Gives a record with a stamp of one's own, as that of a split that is ahead of others has.
+    ///
+    /// # Errors
+    ///
+    /// If the job fails.
+    pub fn push_record(&mut self, record: Record<T>) -> Result<()> {
+        self.step(vec![record], true)
+    }
+
     /// Says that nothing older than `time` will come. Flink's watermark `w` is `w + 1` here. Event time does not go back: an earlier time says nothing.
     ///
     /// # Errors

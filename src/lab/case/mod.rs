@@ -1,0 +1,162 @@
+//! Event-time cases: an operator, its configuration, what comes in, and what must come out.
+//!
+//! A case is a few lines of JSON, so that what an engine does with event time can be written down, tried and talked about without a program. The laboratory
+//! runs the operator that the case names, one step at a time, and keeps a [`Timeline`] of what came in and what came out at each step. If the
+//! case says what is expected, it says whether that is what came.
+//!
+//! ```
+//! use highwater::lab::case::{Case, Verdict};
+//!
+//! let case: Case = serde_json::from_str(r#"{
+//!     "id": "tumble", "operator": "window",
+//!     "config": {"assigner": {"type": "tumble", "size": 10}, "function": "sum"},
+//!     "input": [["k", 1, 3], ["k", 2, 9], {"watermark": 9}, ["k", 5, 4], {"watermark": 30}],
+//!     "expected": [{"out": ["k", 3, 0, 10]}, {"watermark": 9}, {"late": ["k", 5, 4]}, {"watermark": 30}]
+//! }"#)?;
+//! let run = case.run()?;
+//! assert_eq!(run.verdict, Verdict::AsExpected);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The format
+//!
+//! A file is a list of cases, or an object with a list called `cases`. Times are milliseconds. A case's watermark `t` says, as Flink's does, that nothing at or before `t`
+//! comes any more; in the engine that is the watermark `t + 1`.
+//!
+//! | operator | configuration | input | expected |
+//! |---|---|---|---|
+//! | `window` | `assigner`: `tumble`, `hop`, `session`, `global`; `trigger`; `evictor`; `allowed_lateness`; `function` | `[key, value, time]` | `expected`: `out`, `late`, `watermark` in their order |
+//! | `interval_join` | `lower`, `upper`, each with `_inclusive`; `join` | `["L" or "R", key, value, time]` | `expected_unordered`, `expected_padded` |
+//! | `window_join` | `assigner` | the same | `expected_unordered` |
+//! | `temporal_join` | `join` | `rates`, `orders` | `expected_unordered` |
+//! | `cep` | `pattern`, `within`, `after_match` | `[id, type, time]` | `expected_unordered` |
+//! | `bounded_out_of_orderness` | `bound` | a time, or `"emit"` | `expected` |
+//! | `watermark_merge` | `channels` | `{"channel", "watermark"}`, `{"channel", "idle"}` | `expected` |
+//!
+//! Between two watermarks the order of outputs is free. A checkpoint with a restore changes nothing by definition; it is noted, and not yet performed.
+
+mod channels;
+mod joins;
+//mod pattern;
+mod text;
+mod timeline;
+mod window;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+
+pub use timeline::{Event, Timeline};
+
+/// A case.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Case {
+    /// What it is called.
+    pub id: String,
+    /// What it is about.
+    #[serde(default)]
+    pub category: String,
+    /// The operator.
+    pub operator: String,
+    /// How it is configured.
+    #[serde(default)]
+    pub config: Map<String, Value>,
+    /// What comes in.
+    pub input: Value,
+    /// What must come out, in order.
+    pub expected: Option<Vec<Value>>,
+    /// The rows that must come out.
+    pub expected_unordered: Option<Vec<Value>>,
+    /// The rows that must come out for records without a partner.
+    pub expected_padded: Option<Vec<Value>>,
+    /// Why.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// A case that was run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// What happened.
+    pub timeline: Timeline,
+    /// Whether it should have.
+    pub verdict: Verdict,
+}
+
+/// What a run says about its case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The case says nothing of what is expected.
+    NothingExpected,
+    /// What came is what is expected.
+    AsExpected,
+    /// Something else came.
+    Different {
+        /// What was expected and did not come.
+        missing: Vec<String>,
+        /// What came and was not expected.
+        unexpected: Vec<String>,
+    },
+}
+
+impl Case {
+    /// Reads the cases in a text.
+    ///
+    /// # Errors
+    ///
+    /// If it is not JSON, or not cases.
+    pub fn parse(text: &str) -> Result<Vec<Case>> {
+        let told = |error: serde_json::Error| Error::data(format!("these are no cases: {error}"));
+        let value: Value = serde_json::from_str(text).map_err(told)?;
+        let cases = match value {
+            Value::Object(mut object) => match object.remove("cases") {
+                Some(cases) => cases,
+                None => Value::Array(vec![Value::Object(object)]),
+            },
+            other => other,
+        };
+        serde_json::from_value(cases).map_err(told)
+    }
+
+    /// Runs the case.
+    ///
+    /// # Errors
+    ///
+    /// If its operator is unknown, or its configuration or input makes no sense.
+    pub fn run(&self) -> Result<Run> {
+        let timeline = match self.operator.as_str() {
+            "window" => window::run(self)?,
+            "interval_join" => joins::interval(self)?,
+            "window_join" => joins::window(self)?,
+            "temporal_join" => joins::temporal(self)?,
+            //cep
+            "bounded_out_of_orderness" | "monotonous_timestamps" => channels::generate(self)?,
+            "watermark_merge" => channels::merge(self)?,
+            other => return Err(self.wrong(format!("there is no operator {other:?} to run it with"))),
+        };
+        let verdict = timeline.judge(self);
+        Ok(Run { timeline, verdict })
+    }
+
+    /// An error that names the case.
+    fn wrong(&self, what: impl std::fmt::Display) -> Error {
+        Error::data(format!("case {}: {what}", self.id))
+    }
+
+    /// A part of the configuration.
+    fn setting(&self, name: &str) -> &Value {
+        self.config.get(name).unwrap_or(&Value::Null)
+    }
+
+    /// A number in the configuration.
+    fn number(&self, name: &str) -> Result<i64> {
+        let number = self.setting(name).as_i64();
+        number.ok_or_else(|| self.wrong(format!("{name:?} must be a number, and is {}", self.setting(name))))
+    }
+
+    /// The steps of the input.
+    fn steps(&self) -> Result<&Vec<Value>> {
+        self.input.as_array().ok_or_else(|| self.wrong("its input is not a list"))
+    }
+}

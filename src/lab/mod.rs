@@ -1,0 +1,3 @@
+//! The event-time laboratory.
+
+pub mod case;
