@@ -64,7 +64,7 @@ fn sessions(
     lateness: i64,
 ) -> (Vec<Row>, usize) {
     let mut all = stamped(splits, disorder);
-    all.sort_by_key(|(watermark, event)| (*watermark, event.2));
+    all.sort_by_key(|(watermark, event)| (*watermark, event.2, gap(event.1)));
     let (mut open, mut over, mut late) = (Vec::<Row>::new(), Vec::<Row>::new(), 0);
     for (watermark, (key, value, time)) in all {
         over.extend(open.extract_if(.., |session| session.2 + lateness <= watermark));

@@ -14,7 +14,8 @@
 //! matter of chance. So records are taken *as if they came in the order of the watermarks in their stamps*. Only those that are behind the
 //! watermark of their split have to wait for that; the others cannot be late for anything, find no window that has ended, and are taken as they come
 //! ([`session`](super::session) has the argument). A record that is behind is taken when the watermark of the operator has passed its own: late results come one
-//! watermark later than in Flink, and are the same in each run. Records with equal watermarks are taken in order of event time, and only what is
+//! watermark later than in Flink, and are the same in each run. Windows of processing time fire when the wall clock has reached their end, not a
+//! millisecond before as in Flink. Records with equal watermarks are taken in order of event time, and only what is
 //! equal in both in order of arrival.
 //!
 //! What depends on the order of arrival is as random as that: triggers and evictors that count, contents without event time. In windows that never end and

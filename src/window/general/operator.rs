@@ -149,11 +149,11 @@ where
 {
     const BY_EVENT_TIME: bool = matches!(W::CLOCK, TimerKind::EventTime);
 
-    /// The last moment at which a window takes records.
+    /// The time whose passing ends all that is left of a window: no record comes to it any more.
     fn last_call(&self, window: Window) -> i64 {
         match Self::BY_EVENT_TIME {
             true => window.end.saturating_add(self.settings.lateness).saturating_sub(1),
-            false => window.last(),
+            false => window.end,
         }
     }
 
@@ -305,8 +305,8 @@ where
             Cause::Record(stamp) if Self::BY_EVENT_TIME => (stamp.is_late_for(window.end), false),
             Cause::WallTimer(_) if Self::BY_EVENT_TIME => (window.end <= now.watermark, false),
             Cause::EventTimer(time) if Self::BY_EVENT_TIME => (time >= window.last(), time == window.last()),
-            Cause::WallTimer(time) => (time >= window.last(), time == window.last()),
-            Cause::Record(_) | Cause::EventTimer(_) => (window.last() <= now.millis, false),
+            Cause::WallTimer(time) => (time >= window.end, time == window.end),
+            Cause::Record(_) | Cause::EventTimer(_) => (window.end <= now.millis, false),
         };
         match (has_ended && W::ENDS, is_end) {
             (false, _) => Firing::Early,
@@ -375,7 +375,7 @@ where
                     && let Some(window) = window
                 {
                     let last_call = self.last_call(window);
-                    match last_call > time && last_call < i64::MAX {
+                    match last_call > time {
                         true => self.call_last(last_call),
                         false => self.drop_window(window),
                     }

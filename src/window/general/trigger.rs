@@ -154,7 +154,7 @@ impl<K: Key> TriggerContext<'_, K> {
     pub fn has_ended(&self) -> bool {
         match self.clock {
             TimerKind::EventTime => self.window.end <= self.core.now.watermark,
-            TimerKind::ProcessingTime => self.window.last() <= self.core.now.millis,
+            TimerKind::ProcessingTime => self.window.end <= self.core.now.millis,
         }
     }
 

@@ -73,10 +73,10 @@ pub struct OnProcessingTime {
 
 impl OnProcessingTime {
     fn arm<K: Key>(&self, cx: &mut TriggerContext<'_, K>) {
-        let last = cx.window().last();
-        if self.alarm.get(cx).is_none_or(|alarm| *alarm > last) {
-            self.alarm.set(cx, last);
-            cx.register_wall_timer(last);
+        let end = cx.window().end;
+        if self.alarm.get(cx).is_none_or(|alarm| *alarm > end) {
+            self.alarm.set(cx, end);
+            cx.register_wall_timer(end);
         }
     }
 }
@@ -96,7 +96,7 @@ impl<K: Key, T> Trigger<K, T> for OnProcessingTime {
             return Fire::Continue;
         }
         self.alarm.clear(cx);
-        if time == cx.window().last() {
+        if time == cx.window().end {
             return Fire::Fire;
         }
         self.arm(cx);
@@ -262,7 +262,7 @@ impl<K: Key, T> Trigger<K, T> for EveryProcessingTime {
         if self.next.get(cx).is_none() {
             let mut next = next_multiple(cx.processing_time(), self.interval);
             if cx.clock == TimerKind::ProcessingTime {
-                next = next.min(cx.window().last());
+                next = next.min(cx.window().end);
             }
             self.next.set(cx, next);
             cx.register_wall_timer(next);

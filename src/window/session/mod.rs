@@ -7,7 +7,7 @@
 //!
 //! When the watermark has reached a session's end, the session is over, and what comes then is not joined to it. How far the watermark has come
 //! is different on each run; so "then" is decided by records' own [stamps](crate::data::Stamp): *sessions are those that come about if the
-//! records of a key are taken in order of the watermarks in their stamps*. Among records of one split that is the order of arrival.
+//! records of a key are taken in order of the watermarks in their stamps*, those of one watermark in order of their own times, then of their ends. Among records of one split that is the order of arrival.
 //! A record that is over before it comes counts if it reaches into a session that is not over, and is late otherwise.
 //!
 //! To take all records in that order they would have to wait for the watermark, all of them. Only a few need to: those that are *behind*, with an
