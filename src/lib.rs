@@ -79,6 +79,7 @@
 //! | `AggregateFunction` | [`Aggregate`](stream::Aggregate) |
 //! | window assigner | [`Tumbling`](window::Tumbling), [`Sliding`](window::Sliding) |
 //! | side output of late data | [`late`](window::WindowedStream::late) |
+//! | async I/O, `AsyncFunction` | [`call`](stream::Stream::call), [`call_async`](stream::Stream::call_async) |
 //! | source, split, reader | [`Source`](connector::Source), [`Split`](connector::Split), [`Reader`](connector::Reader) |
 //! | sink, committer | [`Sink`](connector::Sink), [`Writer`](connector::Writer) |
 //! | job | [`Job`](stream::Job) |

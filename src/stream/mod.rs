@@ -20,6 +20,7 @@
 //! their key. Results that can be corrected are changes, emitted when an epoch closes.
 
 mod aggregate;
+mod call;
 mod chain;
 mod combine;
 mod context;
@@ -36,6 +37,7 @@ mod stateless;
 mod tap;
 
 pub use aggregate::{Aggregate, Average, AverageChanges, Count, CountChanges, Fold, Reduce, Sum, SumChanges};
+pub use call::{CallError, CallOptions, Calls, Failed, Retry};
 pub use chain::{Chain, Collector, Ends, Origin, Step, Then};
 pub use explain::Explained;
 pub use graph::{Graph, NodeId};

@@ -37,7 +37,7 @@ use timely::dataflow::{Scope, Stream as TimelyStream};
 use timely::progress::frontier::MutableAntichain;
 use timely::progress::operate::FrontierInterest;
 use timely::progress::{Antichain, ChangeBatch, Source, Timestamp};
-use timely::scheduling::Activator;
+use timely::scheduling::{Activator, SyncActivator};
 
 use crate::data::{self, hash64, worker_of};
 use crate::time::{Progress, Time};
@@ -174,6 +174,11 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
     /// What runs the operator again.
     pub(crate) fn activator(&self) -> Activator {
         self.scope.activator_for(Rc::clone(&self.raw.operator_info().address))
+    }
+
+    /// What runs the operator again from any thread.
+    pub(crate) fn sync_activator(&self) -> SyncActivator {
+        self.scope.worker().sync_activator_for(self.raw.operator_info().address.to_vec())
     }
 
     /// Says that the operator need not run when its input frontier moves and nothing else happens.
