@@ -103,6 +103,9 @@ pub mod nexmark;
 
 pub use error::{Error, ErrorKind, Result};
 
+/// Differential dataflow, which computations that streams go [`through`](stream::Stream::through) are written with.
+pub use differential_dataflow as differential;
+
 /// The programs in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
