@@ -1,5 +1,6 @@
 //! What can go wrong, told by what to do next.
 
+use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -47,6 +48,14 @@ impl Error {
     /// An unreadable record.
     pub fn data(message: impl Into<String>) -> Error {
         Error::new(ErrorKind::Data, message)
+    }
+
+    /// A panic of `who`, with the message that it left.
+    pub(crate) fn panic(who: impl fmt::Display, panic: &(dyn Any + Send)) -> Error {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or("a panic without a message");
+        Error::new(ErrorKind::Panic, format!("{who} panicked: {text}"))
     }
 
     /// The same error with the error that caused it.

@@ -85,6 +85,7 @@
 //! | `Trigger`, `Evictor`, `ProcessWindowFunction` | [`Trigger`](window::Trigger), [`Evictor`](window::Evictor), [`WindowProcess`](window::WindowProcess) |
 //! | side output of late data | [`late`](window::WindowedStream::late), [`LatePolicy`](window::LatePolicy) |
 //! | operator test harness | [`Driver`](harness::Driver) |
+//! | async I/O, `AsyncFunction` | [`call`](stream::Stream::call), [`call_async`](stream::Stream::call_async) |
 //! | source, split, reader | [`Source`](connector::Source), [`Split`](connector::Split), [`Reader`](connector::Reader) |
 //! | sink, committer | [`Sink`](connector::Sink), [`Writer`](connector::Writer) |
 //! | job | [`Job`](stream::Job) |
@@ -111,6 +112,9 @@ pub mod lab;
 pub mod nexmark;
 
 pub use error::{Error, ErrorKind, Result};
+
+/// Differential dataflow, which computations that streams go [`through`](stream::Stream::through) are written with.
+pub use differential_dataflow as differential;
 
 /// The programs in the README.
 #[cfg(doctest)]

@@ -17,7 +17,7 @@ use timely::worker::Worker;
 
 use crate::clock;
 use crate::config::Options;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::metric::Metrics;
 use crate::stream::{Job, Shared, WorkerContext};
 use crate::time::Time;
@@ -141,10 +141,7 @@ fn work_or_fail(job: &Job, allocator: Allocator, shared: &Arc<Shared>) {
     let index = allocator.index();
     let work = || work(job, allocator, shared);
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        let text = text.unwrap_or_else(|| "a panic without a message".to_owned());
-        shared.fail(Error::new(ErrorKind::Panic, format!("worker {index} panicked: {text}")));
+        shared.fail(Error::panic(format_args!("worker {index}"), &*panic));
     }
     shared.finished.fetch_add(1, Ordering::AcqRel);
 }

@@ -37,7 +37,10 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     pub fn union<D: Chain<Out = T>>(self, other: Stream<T, D>) -> Stream<T> {
         let graph = self.graph();
         if !graph.is_same(&other.graph()) {
-            graph.complain("a union of streams of different jobs is not possible: build both from one Job");
+            graph.complain(
+                "a union of streams of different jobs or loops is not possible: build both from one Job, and let \
+                 streams enter a loop",
+            );
         }
         let edges = vec![self.emit(), other.emit()];
         let info = NodeInfo::new("union", "union")

@@ -3,7 +3,7 @@
 //! The graph is built once, in the main thread, from handles. It holds what can be told about the job without running it
 //! (names, edges, what is fused into them), and for each operator a recipe that every worker follows to
 //! build its own instance. An operator is always defined after those it reads, so the order of definition is an order in which to
-//! lower.
+//! lower; the head of a loop reads one more, and is finished [at the end](Lowering::later).
 
 use std::any::Any;
 use std::sync::{Arc, Mutex, Weak};
@@ -23,20 +23,32 @@ use crate::time::Time;
 /// The number of an operator in its job.
 pub type NodeId = usize;
 
-/// A shared handle to a job's graph.
+/// A shared handle to a job's graph, or to what is in one of its loops.
 #[derive(Clone)]
-pub struct Graph(Arc<Mutex<Inner>>);
+pub struct Graph {
+    shared: Arc<Mutex<Inner>>,
+    /// The loop, counted from 1; 0 outside.
+    scope: usize,
+}
 
 /// A handle that does not keep the graph.
 #[derive(Clone)]
-pub(crate) struct WeakGraph(Weak<Mutex<Inner>>);
+pub(crate) struct WeakGraph {
+    shared: Weak<Mutex<Inner>>,
+    scope: usize,
+}
 
 impl WeakGraph {
     /// The graph; if it is gone, one that is part of no job.
     pub(crate) fn upgrade(&self) -> Graph {
-        self.0.upgrade().map_or_else(Graph::new, Graph)
+        let scope = self.scope;
+        self.shared.upgrade().map_or_else(Graph::new, |shared| Graph { shared, scope })
     }
 }
+
+/// What can be in a loop: operators that act when records come or an epoch closes, and do not wait for event time.
+const IN_LOOPS: [&str; 8] =
+    ["aggregate", "call", "copy", "differential", "exchange", "join", "share", "union"];
 
 #[derive(Default)]
 struct Inner {
@@ -44,6 +56,7 @@ struct Inner {
     edges: Vec<EdgeInfo>,
     /// Who wants to read states from outside: the operator, the state's name, and what the reader and the workers share.
     readers: Vec<(NodeId, &'static str, Reader)>,
+    loops: usize,
     /// What is wrong with the job, to be told when it is started.
     complaint: Option<String>,
 }
@@ -124,8 +137,13 @@ impl NodeInfo {
     }
 
     pub(crate) fn input<E>(mut self, edge: Edge<E>, routing: Routing) -> NodeInfo {
-        self.inputs.push(InputInfo { edge: edge.id, routing, terminal: None });
+        self.read(edge, routing);
         self
+    }
+
+    /// Adds an input that becomes known later.
+    pub(crate) fn read<E>(&mut self, edge: Edge<E>, routing: Routing) {
+        self.inputs.push(InputInfo { edge: edge.id, routing, terminal: None });
     }
 
     /// Names what the last input's sending side does after the fused steps.
@@ -144,15 +162,28 @@ impl NodeInfo {
 
 impl Graph {
     pub(crate) fn new() -> Graph {
-        Graph(Arc::default())
+        Graph { shared: Arc::default(), scope: 0 }
+    }
+
+    /// What is in a new loop.
+    pub(crate) fn in_loop(&self) -> Graph {
+        let mut inner = lock(&self.shared);
+        inner.loops += 1;
+        Graph { shared: Arc::clone(&self.shared), scope: inner.loops }
     }
 
     pub(crate) fn downgrade(&self) -> WeakGraph {
-        WeakGraph(Arc::downgrade(&self.0))
+        WeakGraph { shared: Arc::downgrade(&self.shared), scope: self.scope }
     }
 
     pub(crate) fn add(&self, info: NodeInfo, operator: impl Operator + 'static) -> NodeId {
-        let mut inner = lock(&self.0);
+        if self.scope > 0 && !IN_LOOPS.contains(&info.kind) {
+            self.complain(
+                "a loop can have stateless steps, exchanges, aggregates, joins, calls and differential \
+                 computations in it, but no windows, sinks or other loops: let records leave it first",
+            );
+        }
+        let mut inner = lock(&self.shared);
         inner.nodes.push(Entry { info, operator: Arc::new(operator) });
         inner.nodes.len() - 1
     }
@@ -161,21 +192,22 @@ impl Graph {
     pub(crate) fn edge<E>(&self, chain: &impl Chain) -> Edge<E> {
         let mut steps = Vec::new();
         chain.steps(&mut steps);
-        let mut inner = lock(&self.0);
+        let mut inner = lock(&self.shared);
         inner.edges.push(EdgeInfo { from: chain.origin().id(), steps });
         Edge::new(inner.edges.len() - 1)
     }
 
     pub(crate) fn describe(&self, id: NodeId, change: impl FnOnce(&mut NodeInfo)) {
-        change(&mut lock(&self.0).nodes[id].info);
+        change(&mut lock(&self.shared).nodes[id].info);
     }
 
     pub(crate) fn add_reader(&self, id: NodeId, state: &'static str, reader: Reader) {
-        lock(&self.0).readers.push((id, state, reader));
+        lock(&self.shared).readers.push((id, state, reader));
     }
 
+    /// True if both are handles to the same job and, if they are in loops, to the same loop.
     pub(crate) fn is_same(&self, other: &Graph) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.shared, &other.shared) && self.scope == other.scope
     }
 
     /// Takes note of a mistake that makes the job impossible to run.
@@ -185,20 +217,20 @@ impl Graph {
 
     /// Takes note of a mistake that makes the job impossible to run.
     pub(crate) fn refuse(&self, mistake: Error) {
-        lock(&self.0).complaint.get_or_insert_with(|| mistake.to_string());
+        lock(&self.shared).complaint.get_or_insert_with(|| mistake.to_string());
     }
 
     pub(crate) fn nodes(&self) -> Vec<NodeInfo> {
-        lock(&self.0).nodes.iter().map(|entry| entry.info.clone()).collect()
+        lock(&self.shared).nodes.iter().map(|entry| entry.info.clone()).collect()
     }
 
     pub(crate) fn edges(&self) -> Vec<EdgeInfo> {
-        lock(&self.0).edges.clone()
+        lock(&self.shared).edges.clone()
     }
 
     /// Gets all operators ready to run on so many workers.
     pub(crate) fn prepare(&self, workers: usize) -> Result<()> {
-        let inner = lock(&self.0);
+        let inner = lock(&self.shared);
         if let Some(complaint) = &inner.complaint {
             return Err(Error::config(complaint.as_str()));
         }
@@ -208,15 +240,18 @@ impl Graph {
     /// Builds the whole dataflow on one worker.
     pub(crate) fn lower(&self, scope: Scope<'_, Time>, worker: WorkerContext) {
         let operators: Vec<(String, Arc<dyn Operator>)> = {
-            let inner = lock(&self.0);
+            let inner = lock(&self.shared);
             let entries = inner.nodes.iter().enumerate();
             entries.map(|(id, entry)| (entry.info.uid(id), Arc::clone(&entry.operator))).collect()
         };
-        let readers = lock(&self.0).readers.clone();
-        let mut cx = Lowering { scope, edges: Edges::default(), worker, node: 0, readers };
+        let readers = lock(&self.shared).readers.clone();
+        let mut cx = Lowering { scope, edges: Edges::default(), worker, node: 0, readers, unfinished: Vec::new() };
         for (node, (uid, operator)) in operators.into_iter().enumerate() {
             cx.node = node;
             operator.lower(&uid, &mut cx);
+        }
+        for finish in std::mem::take(&mut cx.unfinished) {
+            finish(&mut cx);
         }
     }
 }
@@ -229,13 +264,22 @@ pub(crate) struct Lowering<'s> {
     /// The operator being built.
     node: NodeId,
     readers: Vec<(NodeId, &'static str, Reader)>,
+    unfinished: Vec<Box<Finish<'s>>>,
 }
+
+/// The rest of an operator, to be built when all others are.
+type Finish<'s> = dyn FnOnce(&mut Lowering<'s>) + 's;
 
 impl<'s> Lowering<'s> {
     /// The readers of the states of the operator being built.
     pub(crate) fn readers(&self) -> Vec<(&'static str, Reader)> {
         let readers = self.readers.iter().filter(|(node, ..)| *node == self.node);
         readers.map(|(_, state, reader)| (*state, Arc::clone(reader))).collect()
+    }
+
+    /// Postpones the rest of an operator that reads one that is defined after it.
+    pub(crate) fn later(&mut self, finish: impl FnOnce(&mut Lowering<'s>) + 's) {
+        self.unfinished.push(Box::new(finish));
     }
 
     pub(crate) fn operator(&mut self, name: &str) -> OperatorBuilder<'_, 's> {

@@ -71,7 +71,10 @@ impl<K: Key, T: Exchange + Ord, C: Chain<Out = (K, Change<T>)>> KeyedStream<K, C
     {
         let graph = self.pairs.graph();
         if !graph.is_same(&other.pairs.graph()) {
-            graph.complain("a join of streams of different jobs is not possible: build both from one Job");
+            graph.complain(
+                "a join of streams of different jobs or loops is not possible: build both from one Job, and let \
+                 streams enter a loop",
+            );
         }
         let left: Edge<_> = self.pairs.map(|(key, change)| (key, Side::Left(change))).attach(Emit);
         let right: Edge<_> = other.pairs.map(|(key, change)| (key, Side::Right(change))).attach(Emit);

@@ -20,12 +20,14 @@
 //! their key. Results that can be corrected are changes, emitted when an epoch closes.
 
 mod aggregate;
+mod call;
 mod chain;
 mod combine;
 mod context;
 mod explain;
 mod forward;
 mod graph;
+mod iterate;
 mod job;
 mod join;
 mod keyed;
@@ -34,16 +36,20 @@ mod port;
 mod rolling;
 mod stateless;
 mod tap;
+mod through;
 
 pub use aggregate::{Aggregate, Average, AverageChanges, Count, CountChanges, Fold, Reduce, Sum, SumChanges};
+pub use call::{CallError, CallOptions, Calls, Failed, Retry};
 pub use chain::{Chain, Collector, Ends, Origin, Step, Then};
 pub use explain::Explained;
 pub use graph::{Graph, NodeId};
+pub use iterate::{Loop, Rounds};
 pub use job::Job;
 pub use keyed::{KeyedStream, MapValues};
 pub use port::Edge;
 pub use stateless::{Filter, FilterMap, FlatMap, Inspect, KeyBy, Map, Stream};
 pub use tap::{Gather, Node, Terminal};
+pub use through::{Computation, Round};
 
 pub(crate) use combine::{Keyed, Places, Send};
 pub(crate) use context::{Shared, WorkerContext};

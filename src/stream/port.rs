@@ -34,13 +34,13 @@ use timely::dataflow::channels::pushers::{Counter as PushCounter, Tee, TeeHelper
 use timely::dataflow::operators::generic::OperatorInfo;
 use timely::dataflow::operators::generic::builder_raw;
 use timely::dataflow::{Scope, Stream as TimelyStream};
-use timely::progress::frontier::MutableAntichain;
+use timely::progress::frontier::{AntichainRef, MutableAntichain};
 use timely::progress::operate::FrontierInterest;
 use timely::progress::{Antichain, ChangeBatch, Source, Timestamp};
-use timely::scheduling::Activator;
+use timely::scheduling::{Activator, SyncActivator};
 
 use crate::data::{self, hash64, worker_of};
-use crate::time::{EventTime, Progress, Time};
+use crate::time::{Advance, EventTime, Progress, Time};
 
 type Changes = Rc<RefCell<ChangeBatch<Time>>>;
 
@@ -146,12 +146,30 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         self.exchange(edge, move |element| key(element).map_or(here, |key| worker_of(hash64(key), workers)))
     }
 
+    /// An input port like [`pipeline`](Self::pipeline), of which timely is to think that what comes in at a time comes out on the
+    /// existing output ports so much later.
+    ///
+    /// With `None` it thinks that nothing comes out at all. Then the operator must hold a time for each port at or below whatever it
+    /// will send there, since no input stands for it.
+    pub(crate) fn delayed<E: 'static>(&mut self, edge: Edge<E>, delay: Option<Advance>) -> Input<E> {
+        let outputs = 0..self.produced.len();
+        let delays =
+            outputs.filter_map(|port| Some((port, Antichain::from_elem(delay?)))).collect::<Vec<_>>();
+        let stream = self.edges.take(edge, self.scope);
+        let puller = self.raw.new_input_connection(stream, Pipeline, delays);
+        self.counted(Box::new(puller))
+    }
+
     fn input<E: 'static, P>(&mut self, edge: Edge<E>, pact: P) -> Input<E>
     where
         P: ParallelizationContract<Time, Vec<E>>,
     {
         let stream = self.edges.take(edge, self.scope);
-        let puller: Box<dyn Pull<Message<Time, Vec<E>>>> = Box::new(self.raw.new_input(stream, pact));
+        let puller = self.raw.new_input(stream, pact);
+        self.counted(Box::new(puller))
+    }
+
+    fn counted<E>(&mut self, puller: Box<dyn Pull<Message<Time, Vec<E>>>>) -> Input<E> {
         let input = PullCounter::new(puller);
         self.consumed.push(Rc::clone(input.consumed()));
         Input(input)
@@ -167,10 +185,24 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         output
     }
 
+    /// An output port as a stream of timely's.
+    pub(crate) fn output_stream<E: 'static>(&mut self) -> (Output<E>, TimelyStream<'s, Time, Vec<E>>)
+    where
+        Vec<E>: timely::Container,
+    {
+        let (output, source, consumers) = self.raw_output();
+        (output, TimelyStream::new(source, consumers, self.scope))
+    }
+
+    /// An input port that reads a stream of timely's, on the same worker.
+    pub(crate) fn input_stream<E: 'static>(&mut self, stream: TimelyStream<'s, Time, Vec<E>>) -> Input<E> {
+        let puller = self.raw.new_input(stream, Pipeline);
+        self.counted(Box::new(puller))
+    }
+
     /// An output port that carries no data, for others to watch how far the operator has come.
     pub(crate) fn progress_output(&mut self) -> TimelyStream<'s, Time, Vec<()>> {
-        let (_, source, consumers) = self.raw_output();
-        TimelyStream::new(source, consumers, self.scope)
+        self.output_stream().1
     }
 
     fn raw_output<E: 'static>(&mut self) -> (Output<E>, Source, TeeHelper<Time, Vec<E>>)
@@ -190,11 +222,27 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         self.scope.activator_for(Rc::clone(&self.raw.operator_info().address))
     }
 
+    /// What runs the operator again from any thread.
+    pub(crate) fn sync_activator(&self) -> SyncActivator {
+        self.scope.worker().sync_activator_for(self.raw.operator_info().address.to_vec())
+    }
+
     /// Says that the operator need not run when its input frontier moves and nothing else happens.
     pub(crate) fn ignore_frontiers(&mut self) {
         for input in 0..self.consumed.len() {
-            self.raw.set_notify_for(input, FrontierInterest::Never);
+            self.ignore_frontier(input);
         }
+    }
+
+    /// Says it of one input, counted in the order in which they were made.
+    pub(crate) fn ignore_frontier(&mut self, input: usize) {
+        self.raw.set_notify_for(input, FrontierInterest::Never);
+    }
+
+    /// Puts the operator aside, unfinished, so that others can be built.
+    pub(crate) fn set_aside(self) -> Unfinished<'s> {
+        let OperatorBuilder { raw, scope, consumed, produced, .. } = self;
+        Unfinished { raw, scope, consumed, produced }
     }
 
     /// Completes the operator. `logic` runs at each activation; it answers whether there is work left that no input
@@ -220,6 +268,22 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
     }
 }
 
+/// An operator that was set aside.
+pub(crate) struct Unfinished<'s> {
+    raw: builder_raw::OperatorBuilder<'s, Time>,
+    scope: Scope<'s, Time>,
+    consumed: Vec<Changes>,
+    produced: Vec<Changes>,
+}
+
+impl<'s> Unfinished<'s> {
+    /// Goes on with it.
+    pub(crate) fn resume(self, edges: &mut Edges) -> OperatorBuilder<'_, 's> {
+        let Unfinished { raw, scope, consumed, produced } = self;
+        OperatorBuilder { raw, scope, edges, consumed, produced }
+    }
+}
+
 /// The input frontiers of an operator.
 pub(crate) struct Frontiers(Vec<MutableAntichain<Time>>);
 
@@ -229,6 +293,11 @@ impl Frontiers {
         self.0.iter().fold(Progress::END, |least, frontier| {
             frontier.frontier().iter().fold(least, |least, time| least.and(time))
         })
+    }
+
+    /// The frontier of an input, counted in the order in which they were made.
+    pub(crate) fn of(&self, input: usize) -> AntichainRef<'_, Time> {
+        self.0[input].frontier()
     }
 }
 

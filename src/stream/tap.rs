@@ -293,6 +293,11 @@ pub(crate) struct Outlets<T> {
 }
 
 impl<T: Data> Outlets<T> {
+    /// True if no one reads the output.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.outlets.is_empty()
+    }
+
     /// Emits a record that may be sent from `time` on.
     pub(crate) fn give(&mut self, time: Time, record: Record<T>) {
         if self.batch.len() >= batch_of::<Record<T>>() || (time != self.time && !self.batch.is_empty()) {

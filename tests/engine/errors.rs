@@ -17,7 +17,7 @@ use highwater::{Error, ErrorKind, Result};
 const SOON: Duration = Duration::from_secs(2);
 
 /// Runs what `build` builds on one to three workers, and expects an error with this message.
-fn fails(message: &str, kind: ErrorKind, build: fn(&Job)) {
+pub(crate) fn fails(message: &str, kind: ErrorKind, build: fn(&Job)) {
     for workers in 1..=3 {
         let (sender, receiver) = channel();
         thread::spawn(move || {

@@ -3,6 +3,9 @@
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
 
+mod call_faults;
+mod call_limits;
+mod calls;
 mod closed_epochs;
 mod determinism;
 mod errors;

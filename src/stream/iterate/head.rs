@@ -1,0 +1,85 @@
+//! The head of a loop: where records enter it, and where they come by again.
+//!
+//! For timely, what is in the loop has nothing to do with what is outside. The two meet in operators with a port in each: at the head,
+//! whose input is outside, and at the [exit](super::exit). The head holds, in the loop, the first round of whatever may still enter; the
+//! exit holds, outside, whatever may still leave. So an epoch is complete behind the loop when it is complete
+//! before it and nothing of it circulates, on any worker, and that is exactly what the frontier at the exit says.
+//!
+//! The head's second input is the way back. It is an ordinary edge of the loop that advances a time by one round, which is what
+//! lets timely have a cycle.
+
+use std::sync::{Arc, OnceLock};
+
+use super::rounds::{ONCE, Rounds};
+use crate::data::{Data, Record};
+use crate::error::Result;
+use crate::stream::graph::{Lowering, Operator};
+use crate::stream::tap::{Outlets, Taps};
+use crate::stream::{Edge, Frontiers, Holds, Input, OperatorBuilder, WorkerContext};
+
+/// Lets a stream into a loop.
+pub(super) struct HeadOperator<T> {
+    pub(super) edge: Edge<Record<T>>,
+    /// What the body sends around, once that is known; nothing if the stream just enters.
+    pub(super) back: Arc<OnceLock<Edge<Record<T>>>>,
+    pub(super) rounds: Rounds,
+    pub(super) taps: Arc<Taps<T>>,
+}
+
+impl<T: Data> Operator for HeadOperator<T> {
+    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
+        let (worker, rounds) = (cx.worker.clone(), self.rounds);
+        let mut builder = cx.operator(uid);
+        let outlets = self.taps.open(&mut builder);
+        let entry = builder.delayed(self.edge, None);
+        let Some(back) = self.back.get().copied() else {
+            return Head { worker, rounds, entry, back: None, outlets }.build(builder);
+        };
+        let unfinished = builder.set_aside();
+        cx.later(move |cx| {
+            let mut builder = unfinished.resume(&mut cx.edges);
+            let back = builder.delayed(back, Some(ONCE));
+            builder.ignore_frontier(BACK);
+            Head { worker, rounds, entry, back: Some(back), outlets }.build(builder);
+        });
+    }
+}
+
+/// The numbers of the inputs.
+const ENTRY: usize = 0;
+const BACK: usize = 1;
+
+/// One worker's instance.
+struct Head<T> {
+    worker: WorkerContext,
+    rounds: Rounds,
+    entry: Input<Record<T>>,
+    back: Option<Input<Record<T>>>,
+    outlets: Outlets<T>,
+}
+
+impl<T: Data> Head<T> {
+    fn build(mut self, builder: OperatorBuilder<'_, '_>) {
+        builder.build(move |frontiers, holds| {
+            if let Err(error) = self.activate(frontiers, holds) {
+                self.worker.shared.fail(error);
+            }
+            false
+        });
+    }
+
+    fn activate(&mut self, frontiers: &Frontiers, holds: &mut Holds) -> Result<()> {
+        while let Some((time, batch)) = self.entry.next() {
+            self.outlets.give_batch(Rounds::inside(time)?, batch);
+            batch.clear();
+        }
+        while let Some((time, batch)) = self.back.as_mut().and_then(Input::next) {
+            self.outlets.give_batch(self.rounds.next(time)?, batch);
+            batch.clear();
+        }
+        self.outlets.flush();
+        let entering = frontiers.of(ENTRY);
+        holds.set(entering.iter().map(|time| Rounds::inside(*time)).collect::<Result<Vec<_>>>()?);
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! Rounds: how time is told in a loop.
+//!
+//! What circulates in a loop needs one more coordinate than [`Time`] has: how often it has been around. In a loop the epoch of
+//! a [`Time`] stands for both, `epoch * 2^20 + round`. So rounds are to the operators of a loop what epochs are to others: what they keep is
+//! complete at the end of each round, and what they emit then is part of that round. The rounds of an
+//! epoch lie after all rounds of the epoch before, and that is the order in which operators with state want to see them.
+//!
+//! Event time is left as it is.
+//!
+//! # Why it is sound
+//!
+//! [`inside`](Rounds::inside) and [`outside`] are monotone in the order of times, and `outside(inside(t)) = t`. So whoever holds
+//! `inside` of what it may still let in, and `outside` of what may still come out, holds what justifies its messages,
+//! and gives up only what it may. Going around adds one to a number that is not the last of its epoch, which is monotone and strictly greater,
+//! so timely can tell when nothing circulates any more.
+
+use crate::error::{Error, Result};
+use crate::time::{Advance, Time};
+
+/// The bits of a number that are the round.
+const BITS: u32 = 20;
+
+/// How often a record may go around a loop.
+///
+/// A loop that does not end is a mistake in its body, and one that a job cannot get out of: the epoch never completes, and
+/// stopping a job completes its epochs. So there always is a bound. A record that would go around once more ends the job
+/// with an error.
+///
+/// ```
+/// use highwater::stream::Rounds;
+/// assert_eq!(Rounds::default(), Rounds::at_most(1_000_000));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rounds {
+    most: u32,
+}
+
+impl Default for Rounds {
+    /// A million.
+    fn default() -> Rounds {
+        Rounds { most: 1_000_000 }
+    }
+}
+
+impl Rounds {
+    /// At most so many, and no more than a million.
+    pub fn at_most(rounds: u32) -> Rounds {
+        Rounds { most: rounds.min(Rounds::default().most) }
+    }
+
+    /// How many.
+    pub(crate) fn most(self) -> u64 {
+        self.most.into()
+    }
+
+    /// The time of the first round.
+    ///
+    /// # Errors
+    ///
+    /// If there are no numbers left for epochs, after 200,000 days of milliseconds.
+    pub(super) fn inside(time: Time) -> Result<Time> {
+        match time.epoch >> (u64::BITS - BITS) {
+            0 => Ok(Time::new(time.epoch << BITS, time.event)),
+            _ => Err(Error::config("a loop has no numbers left for epochs: let epochs be longer")),
+        }
+    }
+
+    /// The time of the next round.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub(super) fn next(self, time: Time) -> Result<Time> {
+        let round = time.epoch & ((1 << BITS) - 1);
+        if round >= self.most() {
+            return Err(self.exceeded());
+        }
+        Ok(Time::new(time.epoch + 1, time.event))
+    }
+
+    /// What ends a job whose loop does not end.
+    pub(crate) fn exceeded(self) -> Error {
+        Error::data(format!(
+            "a loop has not ended after {} rounds: mend its body, or allow it more",
+            self.most
+        ))
+    }
+}
+
+/// The time of a round as others tell it.
+pub(super) fn outside(time: Time) -> Time {
+    Time::new(time.epoch >> BITS, time.event)
+}
+
+/// By how much the way around moves a time.
+pub(super) const ONCE: Advance = Advance { epochs: 1, event: 0 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use timely::PartialOrder;
+    use timely::progress::timestamp::PathSummary;
+
+    proptest! {
+        #[test]
+        fn rounds_are_told_without_loss_and_in_order(
+            (e, f) in (0..1u64 << 44, 0..1u64 << 44),
+            (t, u) in (any::<i64>(), any::<i64>()),
+            rounds in 0..100u32,
+        ) {
+            let (a, b) = (Time::new(e, t), Time::new(f, u));
+            let [mut inner, other] = [a, b].map(|time| Rounds::inside(time).unwrap());
+            prop_assert_eq!(a.less_equal(&b), inner.less_equal(&other));
+            for _ in 0..rounds {
+                let next = Rounds::default().next(inner).unwrap();
+                prop_assert_eq!(ONCE.results_in(&inner), Some(next));
+                prop_assert!(inner.less_than(&next));
+                inner = next;
+                prop_assert_eq!(outside(inner), a);
+                prop_assert!(!inner.less_equal(&other) || a.less_equal(&b));
+            }
+        }
+    }
+
+    #[test]
+    fn rounds_end() {
+        let rounds = Rounds::at_most(2);
+        let mut time = Rounds::inside(Time::new(7, 3)).unwrap();
+        for _ in 0..2 {
+            time = rounds.next(time).unwrap();
+        }
+        assert!(rounds.next(time).unwrap_err().to_string().contains("after 2 rounds"));
+        assert!(Rounds::at_most(u32::MAX).most() < 1 << BITS);
+        assert!(Rounds::inside(Time::new(1 << 44, 0)).is_err());
+        assert!(Rounds::at_most(0).next(Rounds::inside(Time::new(0, 0)).unwrap()).is_err());
+    }
+}

@@ -1,0 +1,63 @@
+//! From a differential collection to a stream of changes.
+//!
+//! Updates wait until their epoch is complete; then they are added up, so that the changes of an epoch say only what is different after it, and each
+//! thing once. An update holds its own time, which may be later than that of the message that brings it.
+//!
+//! Costs a sort of each epoch's updates.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use differential_dataflow::VecCollection;
+use differential_dataflow::consolidation::consolidate;
+
+use super::enter::Update;
+use crate::data::{Change, Data, Record, Stamp};
+use crate::stream::graph::Lowering;
+use crate::stream::tap::{Outlets, Taps};
+use crate::time::{EventTime, Time};
+
+/// What the updates of open epochs are.
+struct Epochs<T>(BTreeMap<u64, (EventTime, Vec<(T, isize)>)>);
+
+/// Makes a collection a stream.
+pub(super) fn leave<'s, T: Data + Ord>(
+    uid: &str,
+    cx: &mut Lowering<'s>,
+    collection: VecCollection<'s, Time, T>,
+    taps: &Arc<Taps<Change<T>>>,
+) {
+    let mut builder = cx.operator(uid);
+    let mut input = builder.input_stream::<Update<T>>(collection.inner);
+    let mut outlets = taps.open(&mut builder);
+    let mut epochs = Epochs(BTreeMap::new());
+    builder.build(move |frontiers, holds| {
+        while let Some((_, updates)) = input.next() {
+            updates.drain(..).for_each(|update| epochs.add(update));
+        }
+        epochs.close(frontiers.progress().epoch, &mut outlets);
+        outlets.flush();
+        holds.set(epochs.0.iter().map(|(epoch, (event, _))| Time::new(*epoch, *event)));
+        false
+    });
+}
+
+impl<T: Data + Ord> Epochs<T> {
+    fn add(&mut self, (record, time, diff): Update<T>) {
+        let (event, updates) = self.0.entry(time.epoch).or_insert((time.event, Vec::new()));
+        *event = time.event.min(*event);
+        updates.push((record, diff));
+    }
+
+    /// Emits the changes of all epochs below `upper`.
+    fn close(&mut self, upper: u64, out: &mut Outlets<Change<T>>) {
+        while let Some(entry) = self.0.first_entry().filter(|entry| *entry.key() < upper) {
+            let (epoch, (event, mut updates)) = entry.remove_entry();
+            consolidate(&mut updates);
+            let (time, stamp) = (Time::new(epoch, event), Stamp { timestamp: event, watermark: event });
+            for (record, diff) in updates {
+                out.give(time, Record::new(Change { record, diff: diff as i64 }, stamp));
+            }
+        }
+    }
+}
