@@ -50,6 +50,7 @@ fn either<W: Assigner<Row>>(case: &Case, assigner: W, by_wall: bool) -> Result<T
 fn drive<W: Assigner<Row>>(case: &Case, assigner: W) -> Result<Timeline> {
     let mut driver = open(case, assigner)?;
     let mut timeline = Timeline::default();
+    let mut reached = EventTime::MIN;
     for step in case.steps()? {
         if let Some([key, value, time]) = step.as_array().map(Vec::as_slice) {
             timeline.push(Event::Input(step.clone()));
@@ -57,7 +58,8 @@ fn drive<W: Assigner<Row>>(case: &Case, assigner: W) -> Result<Timeline> {
             driver.push((Text::of(key), (Text::of(value), time)), time.unwrap_or(EventTime::MIN))?;
             take(&mut driver, &mut timeline);
         } else if let Some(time) = step.get("watermark").and_then(Value::as_i64) {
-            driver.watermark(time.saturating_add(1))?;
+            reached = reached.max(time.saturating_add(1));
+            driver.watermark(reached)?;
             take(&mut driver, &mut timeline);
             timeline.push(Event::Watermark(time));
         } else if let Some(time) = step.get("processing_time").and_then(Value::as_i64) {
@@ -70,18 +72,28 @@ fn drive<W: Assigner<Row>>(case: &Case, assigner: W) -> Result<Timeline> {
             return Err(case.wrong(format!("{step} is no record, watermark, processing time or checkpoint")));
         }
     }
+    // Records behind the watermark are taken in the order of their stamps, which is known once event time moves on. So what the last
+    // ones cause comes with the end of the input; what that causes besides is no part of the case.
+    driver.finish()?;
+    let last = driver.take_output().into_iter().filter(|output| match output {
+        Output::Result(_, _, _, end) => *end <= reached,
+        Output::Late(..) => true,
+    });
+    last.for_each(|output| timeline.push(shown(output)));
     Ok(timeline)
 }
 
 fn take(driver: &mut Driver<(Text, Row), Output>, timeline: &mut Timeline) {
-    for output in driver.take_output() {
-        timeline.push(match output {
-            Output::Result(key, value, start, end) => {
-                let (start, end) = if end == EventTime::MAX { (None, None) } else { (Some(start), Some(end)) };
-                Event::Out(json!([key.value(), value, start, end]))
-            }
-            Output::Late(key, (value, time)) => Event::Late(json!([key.value(), value.value(), time])),
-        });
+    driver.take_output().into_iter().for_each(|output| timeline.push(shown(output)));
+}
+
+fn shown(output: Output) -> Event {
+    match output {
+        Output::Result(key, value, start, end) => {
+            let (start, end) = if end == EventTime::MAX { (None, None) } else { (Some(start), Some(end)) };
+            Event::Out(json!([key.value(), value, start, end]))
+        }
+        Output::Late(key, (value, time)) => Event::Late(json!([key.value(), value.value(), time])),
     }
 }
 
