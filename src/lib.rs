@@ -39,6 +39,7 @@
 //! | `state` | keyed state: tables of the open epoch, in front of arrangements of sealed ones |
 //! | [`stream`] | what a user builds, and how it is lowered to timely's operators |
 //! | [`window`] | windows of event time, over streams and state |
+//! | [`cep`] | patterns of events, over streams and state |
 //! | [`connector`] | sources and sinks; the traits, and those that come along |
 //! | [`runtime`] | workers: how they start, step, fail together and end |
 //! | `nexmark` | the Nexmark events and queries, written with the above as a user would; feature `nexmark` |
@@ -79,6 +80,7 @@
 //! | `AggregateFunction` | [`Aggregate`](stream::Aggregate) |
 //! | window assigner | [`Tumbling`](window::Tumbling), [`Sliding`](window::Sliding) |
 //! | side output of late data | [`late`](window::WindowedStream::late) |
+//! | CEP `Pattern`, `PatternStream` | [`Pattern`](cep::Pattern), [`PatternStream`](cep::PatternStream) |
 //! | source, split, reader | [`Source`](connector::Source), [`Split`](connector::Split), [`Reader`](connector::Reader) |
 //! | sink, committer | [`Sink`](connector::Sink), [`Writer`](connector::Writer) |
 //! | job | [`Job`](stream::Job) |
@@ -95,6 +97,7 @@ pub mod config;
 mod state;
 pub mod stream;
 pub mod window;
+pub mod cep;
 pub mod connector;
 pub mod runtime;
 #[cfg(feature = "nexmark")]

@@ -167,7 +167,7 @@ fn put<E>(entries: &mut Vec<Option<E>>, slot: u32, entry: E) {
 }
 
 /// The place of an entry in a [`Table`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Slot(u32);
 
 #[cfg(test)]

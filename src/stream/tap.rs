@@ -245,6 +245,17 @@ pub(crate) struct Outlets<T> {
 }
 
 impl<T: Data> Outlets<T> {
+    /// An output that goes there, for tests of an operator's logic alone.
+    #[cfg(test)]
+    pub(crate) fn to(outlets: Vec<Box<dyn Outlet<T>>>) -> Outlets<T> {
+        Outlets { outlets, batch: Vec::new(), time: Time::new(0, 0) }
+    }
+
+    /// True if no one reads the output.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.outlets.is_empty()
+    }
+
     /// Emits a record that may be sent from `time` on.
     pub(crate) fn give(&mut self, time: Time, record: Record<T>) {
         if self.batch.len() >= batch_of::<Record<T>>() || (time != self.time && !self.batch.is_empty()) {
