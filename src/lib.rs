@@ -41,6 +41,7 @@
 //! | [`process`] | process functions: a user's logic with keyed state, timers and side outputs |
 //! | [`window`] | windows: aligned, sessions, and any other kind, over streams and state |
 //! | [`join`] | joins in event time: interval, window, temporal |
+//! | [`cep`] | patterns of events, over streams and state |
 //! | [`connector`] | sources and sinks; the traits, and those that come along |
 //! | [`runtime`] | workers: how they start, step, fail together and end |
 //! | [`harness`] | operators driven by hand, for tests |
@@ -86,6 +87,7 @@
 //! | side output of late data | [`late`](window::WindowedStream::late), [`LatePolicy`](window::LatePolicy) |
 //! | operator test harness | [`Driver`](harness::Driver) |
 //! | async I/O, `AsyncFunction` | [`call`](stream::Stream::call), [`call_async`](stream::Stream::call_async) |
+//! | CEP `Pattern`, `PatternStream` | [`Pattern`](cep::Pattern), [`PatternStream`](cep::PatternStream) |
 //! | source, split, reader | [`Source`](connector::Source), [`Split`](connector::Split), [`Reader`](connector::Reader) |
 //! | sink, committer | [`Sink`](connector::Sink), [`Writer`](connector::Writer) |
 //! | job | [`Job`](stream::Job) |
@@ -104,6 +106,7 @@ pub mod stream;
 pub mod process;
 pub mod window;
 pub mod join;
+pub mod cep;
 pub mod connector;
 pub mod runtime;
 pub mod harness;

@@ -104,7 +104,7 @@ impl<R: Rows> Arrangement<R> {
 
     /// The number of rows kept, those included that a later merge will drop.
     #[cfg(test)]
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         let mut len = 0;
         self.spine.map_batches(|run| len += run.len());
         len

@@ -293,6 +293,12 @@ pub(crate) struct Outlets<T> {
 }
 
 impl<T: Data> Outlets<T> {
+    /// An output that goes there, for tests of an operator's logic alone.
+    #[cfg(test)]
+    pub(crate) fn to(outlets: Vec<Box<dyn Outlet<T>>>) -> Outlets<T> {
+        Outlets { outlets, batch: Vec::new(), time: Time::new(0, 0) }
+    }
+
     /// True if no one reads the output.
     pub(crate) fn is_unread(&self) -> bool {
         self.outlets.is_empty()

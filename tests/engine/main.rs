@@ -12,6 +12,7 @@ mod errors;
 mod files;
 mod flow;
 mod nexmark;
+mod patterns;
 mod rolling;
 mod scripted;
 mod socket;

@@ -37,7 +37,7 @@
 
 mod channels;
 mod joins;
-//mod pattern;
+mod pattern;
 mod text;
 mod timeline;
 mod window;
@@ -130,7 +130,7 @@ impl Case {
             "interval_join" => joins::interval(self)?,
             "window_join" => joins::window(self)?,
             "temporal_join" => joins::temporal(self)?,
-            //cep
+            "cep" => pattern::run(self)?,
             "bounded_out_of_orderness" | "monotonous_timestamps" => channels::generate(self)?,
             "watermark_merge" => channels::merge(self)?,
             other => return Err(self.wrong(format!("there is no operator {other:?} to run it with"))),

@@ -1,0 +1,91 @@
+//! Complex event processing: sequences of events of one key that match a pattern.
+//!
+//! A [`Pattern`] names stages, one after the other, and says of each which events it takes, how many, and what may lie between
+//! them and those before. [`detect`](crate::stream::KeyedStream::detect) looks for it among the records of each key, and gives each
+//! [`Match`]. The words and their meaning are those of Flink's CEP library.
+//!
+//! # What matches
+//!
+//! The records of a key are taken in the order of their event times, and of those with the same time in the order of
+//! the records themselves. A *partial match* is a list of takes: this event by that stage, in the order of both. It begins with
+//! any event that the first stage takes (or a later one, if those before it are optional), and each of its next takes is one of these:
+//!
+//! * the same stage takes again, while it has taken fewer than its most;
+//! * the next stage takes, once this one has its least; or one after that, if all between them are optional.
+//!
+//! The list is a whole match when all remaining stages are optional. Two lists are two matches if they differ in a take,
+//! so stages that may be left out, or that skip, give several matches that begin with the same event.
+//!
+//! Between two takes lie events that are *skipped*. Which may be depends on the stage that takes next:
+//!
+//! * [`next`](Pattern::next): none;
+//! * [`followed_by`](Pattern::followed_by): those that do not meet its condition;
+//! * [`followed_by_any`](Pattern::followed_by_any): all.
+//!
+//! Within a loop the second is the rule, [`consecutive`](Pattern::consecutive) makes it the first and
+//! [`allow_combinations`](Pattern::allow_combinations) the third. Further:
+//!
+//! * after a stage with [`not_followed_by`](Pattern::not_followed_by) no event may be skipped that meets the negated
+//!   condition, from the stage's first take until the next stage's;
+//! * after a stage with [`not_next`](Pattern::not_next) the event directly after a take must not meet it, if the stage has its
+//!   least;
+//! * after a [`greedy`](Pattern::greedy) stage no event may be skipped or taken that the stage would take, until the next
+//!   stage has taken;
+//! * an event that meets [`until`](Pattern::until) is neither taken nor skipped within the loop, and ends greed.
+//!
+//! A negation at the end holds back the match: `not_next` until the next event, `not_followed_by` until
+//! [`within`](Pattern::within) has passed.
+//!
+//! With `within` of `d`, a match that begins at `t` takes only events before `t + d`. A partial match that is still there at
+//! `t + d` has timed out; that is told [by itself](PatternStream::timed_out), with the events it has, even if it could only have
+//! become a longer match.
+//!
+//! # After a match
+//!
+//! By itself a match changes nothing for others. With one of the other strategies ([`Pattern::skip_past_last`] and its kin) a match
+//! discards partial and whole matches that begin before a certain event of it. Then matches are given in the order of their first
+//! events, and one waits while a partial match is there that has begun earlier: that could discard it. Without `within` it can wait
+//! for ever. Among matches that begin with the same event, the one comes first that took an event which the other skipped, or took
+//! it with an earlier stage.
+//!
+//! # Deterministic event time
+//!
+//! A record waits until the watermark has passed it; then it is taken in order. A record that comes when its own split has promised not to
+//! fall behind it is late, as [everywhere](crate::data::Stamp): it is dropped and counted in the metric `late_dropped`, and
+//! [`late`](PatternStream::late) gives it as a stream. So matches and time-outs are a function of the input: workers, splits, epochs
+//! and disorder play no part. Without event time all records wait until the input ends.
+//!
+//! # State
+//!
+//! A record that waits is a row of an arrangement, in the order of time, and is read by a range scan when the watermark
+//! passes it. The partial matches of a key are a list of small [runs](Automaton) over a buffer in which those with a common beginning
+//! share it. They are rows of a second arrangement, by key, and in a table in front of it. Both are sealed when an epoch closes;
+//! for that the partial matches of each key that the epoch touched are copied.
+//!
+//! A pattern without `within` keeps partial matches until they match or cannot any more, which may be for ever.
+//!
+//! # What Flink has and is not here
+//!
+//! Groups of stages, a bound on the time between two events, processing time, and an error when there is nothing to skip to.
+
+mod automaton;
+mod buffer;
+mod compile;
+mod operator;
+mod pattern;
+mod select;
+mod skip;
+
+pub use automaton::{Automaton, Outcome, Partials};
+pub use buffer::{Earlier, Taken};
+pub use pattern::Pattern;
+pub use select::{Late, Match, OnTime, PatternStream};
+
+#[cfg(test)]
+mod case_tests;
+#[cfg(test)]
+mod notation;
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod oracle_tests;
