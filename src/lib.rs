@@ -41,6 +41,7 @@
 //! | [`window`] | windows of event time, over streams and state |
 //! | [`connector`] | sources and sinks; the traits, and those that come along |
 //! | [`runtime`] | workers: how they start, step, fail together and end |
+//! | [`lab`] | the event-time laboratory: one stream under several watermark strategies and late policies; feature `lab` |
 //! | `nexmark` | the Nexmark events and queries, written with the above as a user would; feature `nexmark` |
 //!
 //! The `highwater` program is a crate of its own over the public interface. Streams know nothing of connectors, and neither
@@ -77,6 +78,7 @@
 //! | checkpoint barrier | epoch |
 //! | keyed state, state backend | state, arrangement |
 //! | `AggregateFunction` | [`Aggregate`](stream::Aggregate) |
+//! | `assignTimestampsAndWatermarks` | [`with_watermarks`](stream::Stream::with_watermarks) |
 //! | window assigner | [`Tumbling`](window::Tumbling), [`Sliding`](window::Sliding) |
 //! | side output of late data | [`late`](window::WindowedStream::late) |
 //! | source, split, reader | [`Source`](connector::Source), [`Split`](connector::Split), [`Reader`](connector::Reader) |
@@ -97,6 +99,8 @@ pub mod stream;
 pub mod window;
 pub mod connector;
 pub mod runtime;
+#[cfg(feature = "lab")]
+pub mod lab;
 #[cfg(feature = "nexmark")]
 pub mod nexmark;
 

@@ -31,6 +31,7 @@ mod join;
 mod keyed;
 pub(crate) mod ordered;
 mod port;
+mod retime;
 mod rolling;
 mod stateless;
 mod tap;
@@ -42,7 +43,7 @@ pub use graph::{Graph, NodeId};
 pub use job::Job;
 pub use keyed::{KeyedStream, MapValues};
 pub use port::Edge;
-pub use stateless::{Filter, FilterMap, FlatMap, Inspect, KeyBy, Map, Stream};
+pub use stateless::{Filter, FilterMap, FlatMap, Inspect, KeyBy, Map, Stamped, Stream};
 pub use tap::{Gather, Node, Terminal};
 
 pub(crate) use combine::Places;
@@ -50,4 +51,6 @@ pub(crate) use context::{Shared, WorkerContext};
 pub(crate) use graph::{Lowering, NodeInfo, Operator, Routing, WeakGraph};
 pub(crate) use ordered::Logic;
 pub(crate) use port::{Frontiers, Holds, Input, OperatorBuilder};
+#[cfg(feature = "lab")]
+pub(crate) use retime::Stamper;
 pub(crate) use tap::{ChainOutlet, ChainTap, Outlet, Outlets, Taps, batch_of, lock};

@@ -17,6 +17,12 @@
 //!
 //! An open window is output that will be due at the window's end. It is held for at the current epoch, and the
 //! epoch of the hold moves on with the frontier, so that a window that stays open for an hour never keeps an epoch from closing.
+//!
+//! # Operators with a watermark of their own
+//!
+//! One that [keeps time](Logic::KEEPS_TIME) owes output at its own watermark, in the open epoch and all later ones, and at no other time. So
+//! that one time is all it holds, and batches that wait are covered by it: they will be sent in their epochs, at the
+//! watermark that it has by then.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +35,9 @@ use crate::time::{EventTime, Progress, Time};
 pub(crate) trait Logic<E>: 'static {
     /// What it emits.
     type Out: Data;
+
+    /// True if it keeps a watermark of its own, which [`owes`](Logic::owes) tells. The operator's builder must have been told, too.
+    const KEEPS_TIME: bool = false;
 
     /// A batch of the open epoch.
     fn batch(&mut self, time: Time, batch: &mut Vec<E>, out: &mut Outlets<Self::Out>);
@@ -43,6 +52,9 @@ pub(crate) trait Logic<E>: 'static {
     fn owes(&self) -> Option<EventTime> {
         None
     }
+
+    /// Called at the end of each activation, whatever was the reason for it.
+    fn rest(&mut self) {}
 }
 
 /// Builds an operator around its logic.
@@ -114,6 +126,11 @@ impl<E: Data> Frame<E> {
             self.ended = true;
         }
         out.flush();
+        logic.rest();
+        if L::KEEPS_TIME {
+            holds.set(logic.owes().filter(|_| !self.ended).map(|event| Time::new(self.epoch, event)));
+            return;
+        }
         let waiting = self.waiting.values().flatten().map(|(time, _)| *time);
         let owed = logic.owes().map(|event| Time::new(self.epoch, event));
         debug_assert!(

@@ -9,6 +9,7 @@ mod errors;
 mod files;
 mod flow;
 mod nexmark;
+mod retime;
 mod rolling;
 mod scripted;
 mod socket;
