@@ -45,6 +45,7 @@
 //! | [`connector`] | sources and sinks; the traits, and those that come along |
 //! | [`runtime`] | workers: how they start, step, fail together and end |
 //! | [`harness`] | operators driven by hand, for tests |
+//! | [`lab`] | the event-time laboratory: one stream under several watermark strategies and late policies; feature `lab` |
 //! | `nexmark` | the Nexmark events and queries, written with the above as a user would; feature `nexmark` |
 //!
 //! The `highwater` program is a crate of its own over the public interface. Streams know nothing of connectors, and neither
@@ -82,6 +83,7 @@
 //! | keyed state, state backend | state, arrangement |
 //! | `ProcessFunction`, `ValueState`, `OutputTag` | [`Process`](process::Process), [`Value`](process::Value), [`Side`](process::Side) |
 //! | `AggregateFunction` | [`Aggregate`](stream::Aggregate) |
+//! | `assignTimestampsAndWatermarks` | [`with_watermarks`](stream::Stream::with_watermarks) |
 //! | window assigner | [`Tumbling`](window::Tumbling), [`Sliding`](window::Sliding), [`Sessions`](window::Sessions), [`Assigner`](window::Assigner) |
 //! | `Trigger`, `Evictor`, `ProcessWindowFunction` | [`Trigger`](window::Trigger), [`Evictor`](window::Evictor), [`WindowProcess`](window::WindowProcess) |
 //! | side output of late data | [`late`](window::WindowedStream::late), [`LatePolicy`](window::LatePolicy) |
@@ -110,6 +112,7 @@ pub mod cep;
 pub mod connector;
 pub mod runtime;
 pub mod harness;
+#[cfg(feature = "lab")]
 pub mod lab;
 #[cfg(feature = "nexmark")]
 pub mod nexmark;

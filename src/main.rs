@@ -1,4 +1,4 @@
-//! The `highwater` program: runs the Nexmark queries and tells how that went.
+//! The `highwater` program: runs the Nexmark queries and the event-time laboratory, and tells how that went.
 //!
 //! It uses the library as any user would, through what is public. `highwater --help` is its manual.
 

@@ -1,9 +1,11 @@
 //! The command line: what is asked for, done, and told.
 //!
-//! `usage` says what can be asked for, `nexmark` does it with the sink in `answer`, and `report` tells of it.
+//! `usage` says what can be asked for, `nexmark` does it with the sink in `answer`, and `report` tells of it. `lab` is the event-time
+//! laboratory.
 
 mod amount;
 mod answer;
+mod lab;
 mod measure;
 mod nexmark;
 mod output;
@@ -29,6 +31,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             Some(NexmarkCommand::Generate(generate)) => nexmark::generate(&generate),
             None => nexmark::run(&args.run),
         },
+        Command::Lab(args) => lab::run(&args),
     });
     match done {
         Ok(code) => code.into(),

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use highwater::time::Epochs;
 
 use super::amount;
+use super::lab::LabArgs;
 use super::query::QUERIES;
 
 /// Streams with event time and keyed state, on timely dataflow.
@@ -25,6 +26,8 @@ pub(crate) enum Command {
     /// order are those of the public Nexmark suite, at 10,000 events per second of event time.
     #[command(after_long_help = NEXMARK)]
     Nexmark(NexmarkArgs),
+    /// The event-time laboratory: what watermarks and late policies make of a disordered stream.
+    Lab(LabArgs),
 }
 
 #[derive(Debug, Args)]
@@ -111,6 +114,7 @@ Examples:
   highwater nexmark generate events.nex --events 10M
   highwater nexmark all --input events.nex --workers 2
   highwater nexmark --help
+  highwater lab compare --plot bargain.svg
 
 Exit codes: 0 done; 1 --verify found other rows; 2 or 64 a wrong argument; 65 a damaged file; 70 a fault in the program; \
 74 a file that cannot be read or written; 130 interrupted.";

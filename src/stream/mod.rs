@@ -33,6 +33,7 @@ mod join;
 mod keyed;
 pub(crate) mod ordered;
 mod port;
+mod retime;
 mod rolling;
 mod stateless;
 mod tap;
@@ -47,7 +48,7 @@ pub use iterate::{Loop, Rounds};
 pub use job::Job;
 pub use keyed::{KeyedStream, MapValues};
 pub use port::Edge;
-pub use stateless::{Filter, FilterMap, FlatMap, Inspect, KeyBy, Map, Stream};
+pub use stateless::{Filter, FilterMap, FlatMap, Inspect, KeyBy, Map, Stamped, Stream};
 pub use tap::{Gather, Node, Terminal};
 pub use through::{Computation, Round};
 
@@ -56,4 +57,6 @@ pub(crate) use context::{Shared, WorkerContext};
 pub(crate) use graph::{Lowering, NodeInfo, Operator, Routing, WeakGraph};
 pub(crate) use ordered::Logic;
 pub(crate) use port::{Frontiers, Holds, Input, OperatorBuilder};
+#[cfg(feature = "lab")]
+pub(crate) use retime::Stamper;
 pub(crate) use tap::{ChainOutlet, ChainTap, Emit, Outlet, Outlets, SideOutlets, Taps, batch_of, lock};

@@ -19,6 +19,12 @@
 //! epoch of the hold moves on with the frontier, so that a window that stays open for an hour never keeps an epoch from closing.
 //!
 //! What is due by the wall clock is held for at the watermark, which keeps nothing back. When the input ends, it is due at once.
+//!
+//! # Operators with a watermark of their own
+//!
+//! One that [keeps time](Logic::KEEPS_TIME) owes output at its own watermark, in the open epoch and all later ones, and at no other time. So
+//! that one time is all it holds, and batches that wait are covered by it: they will be sent in their epochs, at the
+//! watermark that it has by then.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -35,6 +41,9 @@ use crate::time::{EventTime, Progress, Time};
 pub(crate) trait Logic<E>: 'static {
     /// What it emits.
     type Out: Data;
+
+    /// True if it keeps a watermark of its own, which [`owes`](Logic::owes) tells. The operator's builder must have been told, too.
+    const KEEPS_TIME: bool = false;
 
     /// A batch of the open epoch.
     fn batch(&mut self, time: Time, batch: &mut Vec<E>, out: &mut Outlets<Self::Out>);
@@ -63,6 +72,9 @@ pub(crate) trait Logic<E>: 'static {
 
     /// Sends what it has given to other outlets than the frame's.
     fn flush(&mut self) {}
+
+    /// Called at the end of each activation, whatever was the reason for it.
+    fn rest(&mut self) {}
 }
 
 /// Builds an operator around its logic.
@@ -152,6 +164,11 @@ impl<E: Data> Frame<E> {
         }
         out.flush();
         logic.flush();
+        logic.rest();
+        if L::KEEPS_TIME {
+            holds.set(logic.owes().filter(|_| !self.ended).map(|event| Time::new(self.epoch, event)));
+            return;
+        }
         let waiting = self.waiting.values().flatten().map(|(time, _)| *time);
         let owed = logic.owes().map(|event| Time::new(self.epoch, event.max(self.from().event)));
         let due = logic.due().map(|_| Time::new(self.epoch, self.watermark.max(self.from().event)));

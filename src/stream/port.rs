@@ -95,12 +95,22 @@ pub(crate) struct OperatorBuilder<'a, 's> {
     edges: &'a mut Edges,
     consumed: Vec<Changes>,
     produced: Vec<Changes>,
+    keeps_time: bool,
 }
 
 impl<'a, 's> OperatorBuilder<'a, 's> {
     pub(crate) fn new(name: &str, scope: Scope<'s, Time>, edges: &'a mut Edges) -> OperatorBuilder<'a, 's> {
         let raw = builder_raw::OperatorBuilder::new(name.to_owned(), scope);
-        OperatorBuilder { raw, scope, edges, consumed: Vec::new(), produced: Vec::new() }
+        OperatorBuilder { raw, scope, edges, consumed: Vec::new(), produced: Vec::new(), keeps_time: false }
+    }
+
+    /// Says that the operator keeps a time of its own, as a source does: what it holds is all that its outputs may still have, and how
+    /// far its inputs have come says nothing about them. To be said before the first port is made.
+    ///
+    /// Messages that it sends and times that it holds are then justified by what it held at the beginning of the activation, and
+    /// by no message it has read.
+    pub(crate) fn keep_time(&mut self) {
+        self.keeps_time = true;
     }
 
     /// What timely knows the operator by.
@@ -165,8 +175,11 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         P: ParallelizationContract<Time, Vec<E>>,
     {
         let stream = self.edges.take(edge, self.scope);
-        let puller = self.raw.new_input(stream, pact);
-        self.counted(Box::new(puller))
+        let puller: Box<dyn Pull<Message<Time, Vec<E>>>> = match self.keeps_time {
+            true => Box::new(self.raw.new_input_connection(stream, pact, [])),
+            false => Box::new(self.raw.new_input(stream, pact)),
+        };
+        self.counted(puller)
     }
 
     fn counted<E>(&mut self, puller: Box<dyn Pull<Message<Time, Vec<E>>>>) -> Input<E> {
@@ -210,7 +223,10 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         Vec<E>: timely::Container,
     {
         // Timely made a list of consumers for the port; ours takes its place, since it can be kept.
-        let (_, port) = self.raw.new_output::<Vec<E>>();
+        let (_, port) = match self.keeps_time {
+            true => self.raw.new_output_connection::<Vec<E>, _>([]),
+            false => self.raw.new_output::<Vec<E>>(),
+        };
         let (tee, consumers) = Tee::new();
         let pusher = PushCounter::new(tee);
         self.produced.push(Rc::clone(pusher.produced()));
@@ -280,7 +296,7 @@ impl<'s> Unfinished<'s> {
     /// Goes on with it.
     pub(crate) fn resume(self, edges: &mut Edges) -> OperatorBuilder<'_, 's> {
         let Unfinished { raw, scope, consumed, produced } = self;
-        OperatorBuilder { raw, scope, edges, consumed, produced }
+        OperatorBuilder { raw, scope, edges, consumed, produced, keeps_time: false }
     }
 }
 

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use super::chain::{Chain, Collector, Origin, Step, Then};
 use super::tap::{Emit, Node, Terminal};
 use super::{Edge, Graph, KeyedStream};
-use crate::data::{Data, Key, Stamp};
+use crate::data::{Data, Key, Record, Stamp};
 
 /// A stream of records of type `T` with event times.
 ///
@@ -145,6 +145,21 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
         self.then(Inspect(f))
     }
 
+    /// Makes each record's stamp a part of its value: when it happened, and how far its split had come.
+    ///
+    /// ```
+    /// # use highwater::{stream::Job, time::{EventTime, Watermarks}};
+    /// let job = Job::new();
+    /// let times = job.timed_collection([5, 9, 7], Watermarks::monotone(|t: &i64| *t));
+    /// let lags = times.stamped().map(|record| (record.value, record.stamp.watermark)).collect();
+    /// job.run()?;
+    /// assert_eq!(lags.values(), [(5, EventTime::MIN), (9, 5), (7, 9)]);
+    /// # Ok::<(), highwater::Error>(())
+    /// ```
+    pub fn stamped(self) -> Stream<Record<T>, Then<C, Stamped>> {
+        self.then(Stamped)
+    }
+
     /// Gives the records keys: what follows happens for each key by itself, on the worker that owns it.
     ///
     /// ```
@@ -242,6 +257,20 @@ impl<T: Data, F: FnMut(&T, &Stamp) + Clone + Send + Sync + 'static> Step<T> for 
     fn apply<N: Collector<T>>(&mut self, value: T, stamp: Stamp, next: &mut N) {
         (self.0)(&value, &stamp);
         next.push(value, stamp);
+    }
+}
+
+/// See [`Stream::stamped`].
+#[derive(Clone, Copy)]
+pub struct Stamped;
+
+impl<T: Data> Step<T> for Stamped {
+    type Out = Record<T>;
+    const NAME: &'static str = "stamped";
+
+    #[inline(always)]
+    fn apply<N: Collector<Record<T>>>(&mut self, value: T, stamp: Stamp, next: &mut N) {
+        next.push(Record { value, stamp }, stamp);
     }
 }
 

@@ -26,11 +26,15 @@
 
 mod epoch;
 mod frontier;
+mod quantile;
+mod splits;
 mod watermark;
 
 pub use epoch::Epochs;
 pub(crate) use epoch::{EpochClock, Policy};
 pub(crate) use frontier::Progress;
+pub use quantile::LatenessQuantile;
+pub(crate) use splits::{SplitWatermarks, Ticks};
 pub(crate) use watermark::{SplitWatermark, Stamps};
 pub use watermark::{Strategy, WatermarkGenerator, Watermarks};
 

@@ -13,6 +13,7 @@ mod files;
 mod flow;
 mod nexmark;
 mod patterns;
+mod retime;
 mod rolling;
 mod scripted;
 mod socket;

@@ -1,0 +1,134 @@
+//! What can be asked for after `highwater lab`, with the manual.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use highwater::lab::{Disorder, Policy, Strategy, Windows};
+
+use crate::cli::amount;
+
+#[derive(Debug, Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct LabArgs {
+    #[command(subcommand)]
+    pub(crate) command: LabCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LabCommand {
+    /// Read one disordered stream under several watermark strategies and late policies at once, and compare what comes of it.
+    ///
+    /// A job reads the stream once. Each strategy stamps its records anew and counts and sums them up by window and key, and each
+    /// policy deals with what is late. The report is the same in every run, on any number of workers.
+    #[command(after_long_help = COMPARE)]
+    Compare(Box<CompareArgs>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// Read the stream from this file: CSV if its name ends in .csv, otherwise JSON lines. [default: make one from the seed]
+    #[arg(long, short, value_name = "FILE", conflicts_with_all = ["disorder", "events", "rate", "splits", "keys", "seed"])]
+    pub(crate) input: Option<PathBuf>,
+    /// Why the stream is out of order; several add up.
+    #[arg(long, value_name = "CAUSE", value_delimiter = ',', default_value = "lognormal:200ms:1", value_parser = spec::<Disorder>)]
+    pub(crate) disorder: Vec<Disorder>,
+    /// How many records; k and M stand for thousands and millions.
+    #[arg(long, value_name = "COUNT", default_value = "200k", value_parser = amount::count)]
+    pub(crate) events: u64,
+    /// How many of them happen in a second.
+    #[arg(long, value_name = "EVENTS/S", default_value = "1k", value_parser = amount::rate)]
+    pub(crate) rate: f64,
+    /// How many splits they are dealt to.
+    #[arg(long, value_name = "COUNT", default_value_t = 4)]
+    pub(crate) splits: u32,
+    /// How many keys they have.
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    pub(crate) keys: u32,
+    /// What all random numbers follow from.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// The windows: their length, and after a slash how often one begins if they overlap, as in 10s/2s.
+    #[arg(long, value_name = "SIZE", default_value = "10s", value_parser = spec::<Windows>)]
+    pub(crate) window: Windows,
+    /// The watermark strategies.
+    #[arg(
+        long, short, value_name = "STRATEGY", value_delimiter = ',', value_parser = spec::<Strategy>,
+        default_value = "monotone,bounded:500ms,bounded:2s,bounded:8s,punctuated:100,percentile:99,percentile:99.9,perfect"
+    )]
+    pub(crate) strategy: Vec<Strategy>,
+    /// What becomes of late records.
+    #[arg(
+        long, short, value_name = "POLICY", value_delimiter = ',', value_parser = spec::<Policy>,
+        default_value = "drop,correct:1m"
+    )]
+    pub(crate) policy: Vec<Policy>,
+    /// How many worker threads. The report does not depend on it.
+    #[arg(long, short, value_name = "COUNT", default_value_t = 1)]
+    pub(crate) workers: usize,
+    /// Write the stream to this file, to be read with --input: as CSV if its name ends in .csv, otherwise as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Write the rows of the report to this file, as CSV.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
+    /// Draw latency against completeness into this file, as SVG.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+    /// Print the report as one JSON object, and nothing else, to the standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show no progress line and no notes.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// Reads what the laboratory knows how to read.
+fn spec<T: std::str::FromStr<Err = highwater::Error>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: highwater::Error| error.to_string())
+}
+
+const COMPARE: &str = "\
+Examples:
+  See the bargain between waiting and losing for a stream with a heavy tail, and draw it:
+    highwater lab compare --disorder pareto:50ms:1.2 --plot bargain.svg
+  Let a split fall silent, with and without a timeout for that:
+    highwater lab compare --disorder uniform:1s,idle:60s:60s --strategy bounded:1s,bounded:1s+idle:5s
+  Read a stream of your own:
+    highwater lab compare --input arrivals.csv --window 1m --strategy bounded:5s,percentile:99.9 --csv report.csv
+
+The stream:
+  Each record has an arrival and an event time, both in milliseconds, a key, a split, and a value; in a file these are the columns arrival,
+  event, key, split and, if it is not 1 throughout, value. A stream from a seed is the same for ever.
+
+Causes of disorder:
+  none                     records arrive when they happen
+  uniform:MOST             a delay of up to so long
+  lognormal:MEDIAN:SIGMA   most delays near the median, some many times as long
+  pareto:LEAST:ALPHA       a heavy tail: one record in 10^ALPHA takes ten times the least delay, and so on
+  bursty:EVERY:LENGTH      each split has an outage in each such stretch of time; its records arrive at its end
+  idle:FROM:LENGTH         the first split is silent for a while
+  skew:MOST                the clocks of the splits are wrong by up to so much
+
+Strategies:
+  monotone                 a split's watermark is its greatest event time so far
+  bounded:DISORDER         so far behind that
+  punctuated:EVERY         every so many records, one promises the greatest event time so far
+  percentile:PERCENT       behind by as much as this share of the recent records keeps to
+  perfect                  each split promises what is still to come, as if it knew: nothing is late
+  ...+idle:TIME            splits that are silent for longer no longer hold the others back
+
+Policies:
+  drop                     late records are counted and gone
+  side                     they go to a side output
+  correct, correct:TIME    the result is restated with them; until so long after the window's end
+
+What is reported:
+  emitted     results, restatements included
+  p50 ...     from a window's end to its first result on the arrival clock: to the arrival of the record by which the watermark
+              reached the end. Results that only the end of the stream brought do not count.
+  settled     the same to the last statement of the result
+  late        records that came when their split had promised not to; each counts once for each window it is late for
+  wrong       windows with a wrong or missing result, and such results, compared with a recomputation over all records
+  complete    the share of records that are in the results
+
+Ctrl-C ends the comparison without a report.";

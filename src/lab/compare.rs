@@ -1,0 +1,273 @@
+//! A comparison as a job: one source, a watermark operator and windows for each strategy, corrections for each policy.
+//!
+//! The source promises nothing. Each strategy stamps the records anew on one worker, in the order of arrival, and notes at which
+//! arrival its watermark moved: that, and what its windows and its late records say, is all that the report is made from.
+
+use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
+
+use super::measure::{self, Oracle};
+use super::recording::{Event, Recording};
+use super::{Policy, Report, Strategy, Windows};
+use crate::config::Options;
+use crate::connector::{Collected, Collection, Current};
+use crate::data::{Record, Stamp};
+use crate::error::{Error, Result};
+use crate::stream::{Aggregate, Chain, Job, Stamper, Stream, lock};
+use crate::time::{EventTime, SplitWatermarks, Ticks, Watermarks};
+use crate::window::{Aligned, Windowed};
+
+/// What is compared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// The windows that records are counted and summed up in, by key.
+    pub windows: Windows,
+    /// The strategies, each with a watermark of its own over the same records.
+    pub strategies: Vec<Strategy>,
+    /// What becomes of late records; each under each strategy.
+    pub policies: Vec<Policy>,
+}
+
+/// The most heads of a comparison: strategies, and policies of each.
+const MOST_HEADS: usize = 100;
+
+/// The end of a window, and a key.
+pub(super) type Place = (EventTime, u32);
+
+/// The result of a window for a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Tally {
+    pub(super) count: u64,
+    /// Of a recording it can be anything, so it wraps around.
+    pub(super) sum: i64,
+}
+
+impl Tally {
+    pub(super) fn of(value: i64) -> Tally {
+        Tally { count: 1, sum: value }
+    }
+
+    pub(super) fn and(self, other: Tally) -> Tally {
+        Tally { count: self.count + other.count, sum: self.sum.wrapping_add(other.sum) }
+    }
+}
+
+/// A record that is late for a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Late {
+    /// The record's number.
+    pub(super) number: u64,
+    /// The window's end, and the record's key.
+    pub(super) place: Place,
+    pub(super) arrival: EventTime,
+    pub(super) value: i64,
+    pub(super) stamp: Stamp,
+}
+
+/// A move of a stream's watermark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// The number of the last record that had been read.
+    pub(super) number: i64,
+    /// When it was, on the arrival clock.
+    pub(super) moment: EventTime,
+    pub(super) watermark: EventTime,
+}
+
+/// What one strategy gives.
+pub(super) struct Head {
+    pub(super) strategy: Strategy,
+    /// The moves of its watermark, in order.
+    pub(super) marks: Arc<Mutex<Vec<Mark>>>,
+    /// What its windows say.
+    pub(super) results: Collected<Windowed<u32, Tally>>,
+    /// The records that are late for windows.
+    pub(super) late: Collected<Late>,
+    /// For each policy, the results after corrections, if it makes any.
+    pub(super) policies: Vec<(Policy, Option<Current<(Place, Tally)>>)>,
+}
+
+/// A comparison that is ready to run: once.
+pub struct Prepared {
+    job: Job,
+    heads: Vec<Head>,
+    windows: Windows,
+    recording: Recording,
+}
+
+impl Comparison {
+    /// Runs the comparison. The report does not depend on the options.
+    ///
+    /// # Errors
+    ///
+    /// If there is nothing to compare, the windows are not possible, or an option makes no sense.
+    pub fn run(&self, recording: &Recording, options: Options) -> Result<Report> {
+        let prepared = self.prepare(recording)?;
+        prepared.job().run_with(options)?;
+        Ok(prepared.report())
+    }
+
+    /// Makes the job, for those who want to start and watch it themselves.
+    ///
+    /// # Errors
+    ///
+    /// If there is nothing to compare, or the windows are not possible.
+    pub fn prepare(&self, recording: &Recording) -> Result<Prepared> {
+        self.windows.check()?;
+        let heads = self.strategies.len() * self.policies.len();
+        if heads == 0 || heads > MOST_HEADS {
+            return Err(Error::config(format!(
+                "{} strategies with {} policies each cannot be compared: choose 1 to {MOST_HEADS} in all",
+                self.strategies.len(),
+                self.policies.len()
+            )));
+        }
+        let job = Job::new();
+        let source = job.source(Collection::new(recording.events().iter().copied()), Watermarks::none());
+        let heads = self.strategies.iter().enumerate();
+        let heads =
+            heads.map(|(number, strategy)| self.head(source.clone(), number, *strategy, recording)).collect();
+        Ok(Prepared { job, heads, windows: self.windows, recording: recording.clone() })
+    }
+
+    fn head(
+        &self,
+        source: Stream<Event, impl Chain<Out = Event>>,
+        number: usize,
+        strategy: Strategy,
+        recording: &Recording,
+    ) -> Head {
+        let windows = self.windows.aligned();
+        let marks = Arc::default();
+        let stamped = retimed(source, number, strategy, recording, &marks);
+        let values = stamped.clone().key_by(|event| event.key).map_values(|event| event.value);
+        let results = values.window(windows).aggregate(Tallying);
+        let late = stamped.stamped().flat_map(move |record| late_for(&windows, &record));
+        let policies = self.policies.iter().map(|policy| {
+            let corrects = matches!(policy, Policy::Correct { .. });
+            (*policy, corrects.then(|| corrected(results.clone(), late.clone(), *policy)))
+        });
+        let policies = policies.collect();
+        Head { strategy, marks, results: results.collect(), late: late.collect(), policies }
+    }
+}
+
+impl Prepared {
+    /// The job. Its one source has a record for each of the recording.
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// What came out of it. Reads of a job that has not run to its end, it is the report of a shorter recording against the whole.
+    pub fn report(&self) -> Report {
+        let oracle = Oracle::of(&self.recording, &self.windows.aligned());
+        let rows = self.heads.iter().flat_map(|head| measure::rows(head, &oracle)).collect();
+        Report::new(&self.recording, &self.windows, &oracle, rows)
+    }
+}
+
+/// Stamps the records anew under a strategy. All of them go to one worker, in the order of arrival; strategies take turns.
+fn retimed(
+    source: Stream<Event, impl Chain<Out = Event>>,
+    number: usize,
+    strategy: Strategy,
+    recording: &Recording,
+    marks: &Arc<Mutex<Vec<Mark>>>,
+) -> Stream<Event> {
+    let (watermarks, splits, marks) =
+        (strategy.watermarks(recording), recording.splits().len(), Arc::clone(marks));
+    let begin = recording.events().first().map_or(0, |event| event.arrival);
+    let silence = strategy.idle_after.map(|silence| Ticks::try_from(silence).unwrap_or(Ticks::MAX));
+    let make = move |worker: usize, workers: usize, _: &_| {
+        (worker == number % workers).then(|| Following {
+            splits: SplitWatermarks::new(&watermarks.strategy, splits, silence, begin),
+            marks: Arc::clone(&marks),
+        })
+    };
+    source.restamp(strategy.to_string(), move |_, workers| number % workers, |_| (), make)
+}
+
+/// Follows the splits of a recording on its arrival clock.
+struct Following {
+    splits: SplitWatermarks<Event>,
+    marks: Arc<Mutex<Vec<Mark>>>,
+}
+
+impl Stamper<Event> for Following {
+    fn stamp(&mut self, event: &Event) -> Stamp {
+        let (number, marks) = (event.number.cast_signed(), &self.marks);
+        self.splits.pass(event.arrival, &mut |moment, watermark| {
+            lock(marks).push(Mark { number: number - 1, moment, watermark });
+        });
+        let before = self.splits.watermark();
+        let stamp = self.splits.stamp(event.split as usize, event, event.event, event.arrival);
+        let watermark = self.splits.watermark();
+        if watermark > before {
+            lock(marks).push(Mark { number, moment: event.arrival, watermark });
+        }
+        stamp
+    }
+
+    fn watermark(&self) -> EventTime {
+        self.splits.watermark()
+    }
+}
+
+/// The windows that a record falls into and is late for.
+fn late_for(windows: &Aligned, record: &Record<Event>) -> Vec<Late> {
+    let Record { value: event, stamp } = record;
+    if !stamp.is_late_for(windows.end_from(event.event.saturating_add(1))) {
+        return Vec::new();
+    }
+    let missed = windows.of_timestamp(event.event).into_iter().filter(|window| stamp.is_late_for(window.end));
+    let late = |end| {
+        let Event { number, key, arrival, value, .. } = *event;
+        Late { number, place: (end, key), arrival, value, stamp: *stamp }
+    };
+    missed.map(|window| late(window.end)).collect()
+}
+
+/// The results together with the late records that a policy accepts, restated as these come.
+fn corrected(
+    results: Stream<Windowed<u32, Tally>>,
+    late: Stream<Late, impl Chain<Out = Late>>,
+    policy: Policy,
+) -> Current<(Place, Tally)> {
+    let results = results.map(|result| ((result.window.end, result.key), result.value));
+    let late = late.filter(move |late| policy.corrects(&late.stamp, late.place.0));
+    let late = late.map(|late| (late.place, Tally::of(late.value)));
+    let contributions = results.union(late).key_by(|(place, _)| *place).map_values(|(_, tally)| tally);
+    contributions.reduce(|one, other| one.and(other)).current()
+}
+
+/// Counts and sums up.
+#[derive(Clone, Copy)]
+struct Tallying;
+
+impl Aggregate<i64> for Tallying {
+    type Acc = Tally;
+    type Out = Tally;
+    const SUBTRACTS: bool = true;
+
+    fn start(&self, value: i64) -> Tally {
+        Tally::of(value)
+    }
+
+    fn add(&self, acc: &mut Tally, value: i64) {
+        *acc = acc.and(Tally::of(value));
+    }
+
+    fn merge(&self, acc: &mut Tally, other: Tally) {
+        *acc = acc.and(other);
+    }
+
+    fn subtract(&self, acc: &mut Tally, other: &Tally) {
+        acc.count -= other.count;
+        acc.sum = acc.sum.wrapping_sub(other.sum);
+    }
+
+    fn result(&self, acc: &Tally) -> Tally {
+        *acc
+    }
+}

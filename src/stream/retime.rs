@@ -1,0 +1,311 @@
+//! A stream's event time, given anew on the way.
+//!
+//! [`with_watermarks`](Stream::with_watermarks) forgets the stamps that records came with, gives them new ones after a strategy of its
+//! own, and starts a new watermark. So one source can be read under several strategies at once, and what a source cannot
+//! know, such as times that a step has parsed, can still become event time.
+//!
+//! # Splits
+//!
+//! A strategy follows one split, whose records have an order. A stream on its way has lost its splits, so a function tells them apart, and
+//! their number is known from the beginning: a split that has not given anything yet holds the watermark back, whoever
+//! will read it. Each split is kept by one worker, to which its records are sent.
+//!
+//! # Why it is correct
+//!
+//! A watermark cannot be moved forward by passing records on: what a timely operator reads at a time, it sends at that time or later, and a
+//! source that promises little holds little. So this operator is a source to those after it. Its outputs are not
+//! connected to its input; it holds one time, the open epoch and the least watermark of its splits, from the beginning to
+//! the end of the input, and sends each record at it. A record's new stamp has the watermark of its own split, which is not below that. So
+//! what is not late by its stamp finds nothing closed, as behind a source.
+//!
+//! Epochs are taken one after the other, so the watermarks at the end of an epoch are a function of the input up to there.
+//!
+//! # Cost
+//!
+//! A move of each record to the keeper of its split, within a process a copy; a stamp; and batches of later epochs wait for the open one to
+//! complete, as before any operator that keeps state.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use timely::scheduling::Activator;
+
+use super::chain::Chain;
+use super::graph::{Lowering, NodeInfo, Operator, Routing};
+use super::ordered::{self, Logic};
+use super::tap::{Node, Outlets, Taps, lock};
+use super::{Edge, Stream};
+use crate::clock::Clock;
+use crate::data::{Data, Exchange, Record, Stamp};
+use crate::error::Result;
+use crate::metric::Metric;
+use crate::time::{EventTime, SplitWatermarks, Ticks, Time, Watermarks};
+
+impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
+    /// Gives the records new event times and starts a new watermark: Flink's `assignTimestampsAndWatermarks`.
+    ///
+    /// `split` tells which of `splits` splits a record belongs to, numbered from 0; of a greater number the remainder counts. Each split has a
+    /// watermark of its own under the strategy, and the stream has the least of them. A split that gives nothing, or nothing more, holds it
+    /// back until the whole input ends, unless the strategy has an [idle timeout](Watermarks::idle_after). Which records are late is the same in every run, on any number of
+    /// workers, if the records of each split come in an order of their own: if each is read from one split of a source, with
+    /// nothing but stateless steps on the way.
+    ///
+    /// # Errors
+    ///
+    /// The job does not start if there are no splits, or if the strategy wants splits [aligned](Watermarks::align), which only a source can do.
+    ///
+    /// ```
+    /// use highwater::stream::Job;
+    /// use highwater::time::Watermarks;
+    /// use highwater::window::Tumbling;
+    /// use std::time::Duration;
+    ///
+    /// let job = Job::new();
+    /// let lines = job.collection(["3 a", "12 a", "7 a", "25 a"]);
+    /// let parsed = lines.filter_map(|line| line.split_once(' ')?.0.parse::<i64>().ok());
+    /// // The same stream twice: strict, and with patience.
+    /// let count = |disorder| {
+    ///     let watermarks = Watermarks::bounded(Duration::from_millis(disorder), |time: &i64| *time);
+    ///     let timed = parsed.clone().with_watermarks(watermarks, 1, |_| 0);
+    ///     timed.window_all(Tumbling::of(Duration::from_millis(10))).count().map(|w| w.value).collect()
+    /// };
+    /// let (strict, patient) = (count(0), count(5));
+    /// job.run()?;
+    /// assert_eq!(strict.values(), [1, 1, 1]); // 7 comes when [0, 10) is over
+    /// assert_eq!(patient.values(), [2, 1, 1]);
+    /// # Ok::<(), highwater::Error>(())
+    /// ```
+    pub fn with_watermarks<F, S>(self, watermarks: Watermarks<T, F>, splits: usize, split: S) -> Stream<T>
+    where
+        F: Fn(&T) -> EventTime + Clone + Send + Sync + 'static,
+        S: Fn(&T) -> usize + Clone + Send + Sync + 'static,
+    {
+        let graph = self.graph();
+        if splits == 0 {
+            graph.complain("with_watermarks needs at least 1 split");
+        }
+        if watermarks.max_drift.is_some() {
+            graph.complain(
+                "only a source can align splits: remove align from the strategy of with_watermarks",
+            );
+        }
+        let splits = splits.max(1);
+        let name = format!("{:?}, {splits} splits", watermarks.strategy);
+        let board = Arc::new(Mutex::new(Board::new(0, 0)));
+        let prepared = Arc::clone(&board);
+        let prepare = move |workers| *lock(&prepared) = Board::new(workers, splits);
+        let keeper = split.clone();
+        let make = move |worker: usize, workers: usize, clock: &Clock| {
+            let mine = splits.saturating_sub(worker).div_ceil(workers);
+            let (now, silence) = (ticks(clock.now()), watermarks.idle_after.map(ticks));
+            let split = keeper.clone();
+            (mine > 0).then(|| Keeper {
+                splits: SplitWatermarks::new(&watermarks.strategy, mine, silence, now),
+                place: Box::new(move |value: &T| split(value) % splits / workers),
+                timestamp: watermarks.timestamp.clone(),
+                clock: clock.clone(),
+                now,
+                board: lock(&board).clone(),
+                worker,
+            })
+        };
+        self.restamp(name, move |value, workers| split(value) % splits % workers, prepare, make)
+    }
+
+    /// Gives the records new stamps by whatever `make` makes on each worker, or does not where no records are sent to.
+    pub(crate) fn restamp<S: Stamper<T>>(
+        self,
+        name: String,
+        route: impl Fn(&T, usize) -> usize + Clone + Send + Sync + 'static,
+        prepare: impl Fn(usize) + Send + Sync + 'static,
+        make: impl Fn(usize, usize, &Clock) -> Option<S> + Send + Sync + 'static,
+    ) -> Stream<T> {
+        let graph = self.graph();
+        let edge = self.emit();
+        let info = NodeInfo::new("watermarks", name).input(edge, Routing::Custom).stateful();
+        let taps = Taps::new();
+        let id = graph.add(info, RetimeOperator { edge, route, prepare, make, taps: Arc::clone(&taps) });
+        Stream::new(Node::new(&graph, id, &taps))
+    }
+}
+
+/// Gives records their stamps on one worker, in the order in which they come.
+pub(crate) trait Stamper<T>: 'static {
+    /// Stamps a record.
+    fn stamp(&mut self, value: &T) -> Stamp;
+
+    /// Nothing comes that is older than this and not late: not above the watermark of any stamp to come. It never falls.
+    fn watermark(&self) -> EventTime;
+
+    /// Called before the records of a batch: time may have passed.
+    fn wake(&mut self) {}
+
+    /// Called when the operator goes to rest. Answers how long until it should run even if nothing comes.
+    fn rest(&mut self) -> Option<Duration> {
+        None
+    }
+}
+
+struct RetimeOperator<T, R, P, M> {
+    edge: Edge<Record<T>>,
+    route: R,
+    prepare: P,
+    make: M,
+    taps: Arc<Taps<T>>,
+}
+
+impl<T, S, R, P, M> Operator for RetimeOperator<T, R, P, M>
+where
+    T: Exchange,
+    S: Stamper<T>,
+    R: Fn(&T, usize) -> usize + Clone + Send + Sync + 'static,
+    P: Fn(usize) + Send + Sync + 'static,
+    M: Fn(usize, usize, &Clock) -> Option<S> + Send + Sync + 'static,
+{
+    fn prepare(&self, workers: usize) -> Result<()> {
+        (self.prepare)(workers);
+        Ok(())
+    }
+
+    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
+        let worker = cx.worker.clone();
+        let workers = worker.shared.workers;
+        let stamper = (self.make)(worker.index, workers, &worker.shared.clock);
+        let watermark = worker.shared.metrics.metric(uid, "watermark");
+        let worker = cx.worker.clone();
+        let mut builder = cx.operator(uid);
+        builder.keep_time();
+        let route = self.route.clone();
+        let input = builder.exchange(self.edge, move |record| route(&record.value, workers));
+        let outlets = self.taps.open(&mut builder);
+        let logic = Retime { stamper, activator: builder.activator(), shown: EventTime::MIN, watermark };
+        ordered::build(builder, worker, vec![input], outlets, logic);
+    }
+}
+
+/// The logic on one worker.
+struct Retime<S> {
+    /// None where no records are sent to.
+    stamper: Option<S>,
+    activator: Activator,
+    /// What the metric was last set to.
+    shown: EventTime,
+    watermark: Metric,
+}
+
+impl<T: Data, S: Stamper<T>> Logic<Record<T>> for Retime<S> {
+    type Out = T;
+    const KEEPS_TIME: bool = true;
+
+    fn batch(&mut self, time: Time, batch: &mut Vec<Record<T>>, out: &mut Outlets<T>) {
+        let Some(stamper) = &mut self.stamper else {
+            unreachable!("records are sent to workers that keep watermarks, and to no others")
+        };
+        stamper.wake();
+        let at = Time::new(time.epoch, stamper.watermark());
+        for record in batch.iter_mut() {
+            record.stamp = stamper.stamp(&record.value);
+        }
+        out.give_batch(at, batch);
+    }
+
+    fn advance(&mut self, _: EventTime, _: Time, _: &mut Outlets<T>) {}
+
+    fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outlets<T>) {}
+
+    fn owes(&self) -> Option<EventTime> {
+        self.stamper.as_ref().map(Stamper::watermark)
+    }
+
+    fn rest(&mut self) {
+        let Some(stamper) = &mut self.stamper else { return };
+        if let Some(wait) = stamper.rest() {
+            self.activator.activate_after(wait);
+        }
+        let watermark = stamper.watermark();
+        if watermark > self.shown {
+            self.shown = watermark;
+            self.watermark.set(watermark);
+        }
+    }
+}
+
+/// Keeps the splits of one worker under a strategy of the user's, with silence measured on the wall clock.
+struct Keeper<T, F> {
+    splits: SplitWatermarks<T>,
+    /// The place of a record's split among those kept here.
+    place: Box<dyn Fn(&T) -> usize>,
+    timestamp: F,
+    clock: Clock,
+    now: Ticks,
+    board: Board,
+    worker: usize,
+}
+
+/// Nanoseconds, which reach for 292 years.
+fn ticks(time: Duration) -> Ticks {
+    Ticks::try_from(time.as_nanos()).unwrap_or(Ticks::MAX)
+}
+
+impl<T: Data, F: Fn(&T) -> EventTime + 'static> Stamper<T> for Keeper<T, F> {
+    fn stamp(&mut self, value: &T) -> Stamp {
+        self.splits.stamp((self.place)(value), value, (self.timestamp)(value), self.now)
+    }
+
+    fn watermark(&self) -> EventTime {
+        self.splits.watermark()
+    }
+
+    fn wake(&mut self) {
+        if self.splits.has_limit() {
+            self.now = ticks(self.clock.now());
+        }
+    }
+
+    fn rest(&mut self) -> Option<Duration> {
+        if !self.splits.has_limit() {
+            return None;
+        }
+        self.wake();
+        self.splits.pass(self.now, &mut |_, _| {});
+        if self.splits.is_silent() {
+            self.splits.raise(self.board.least_of_others(self.worker));
+            self.board.show(self.worker, EventTime::MAX);
+        } else {
+            self.board.show(self.worker, self.splits.watermark());
+        }
+        let due = self.splits.due()?;
+        // It is silent once the clock has passed that.
+        let wait = Duration::from_nanos(due.saturating_sub(self.now).unsigned_abs() + 1).max(MIN_WAIT);
+        Some(if self.clock.is_manual() { wait.min(MANUAL_POLL) } else { wait })
+    }
+}
+
+/// The least time until a worker looks again whether splits have fallen silent.
+const MIN_WAIT: Duration = Duration::from_micros(100);
+
+/// How often to look at a clock that is moved by hand, and announces nothing.
+const MANUAL_POLL: Duration = Duration::from_millis(1);
+
+/// The watermark of each worker, for those to follow whose splits are all silent. Who has nothing to say shows the end of time.
+#[derive(Clone)]
+struct Board(Arc<Vec<AtomicI64>>);
+
+impl Board {
+    fn new(workers: usize, splits: usize) -> Board {
+        let begin = |worker| if worker < splits { EventTime::MIN } else { EventTime::MAX };
+        Board(Arc::new((0..workers).map(|worker| AtomicI64::new(begin(worker))).collect()))
+    }
+
+    fn show(&self, worker: usize, watermark: EventTime) {
+        self.0[worker].store(watermark, Ordering::Relaxed);
+    }
+
+    /// The beginning of time if no other worker has anything to say.
+    fn least_of_others(&self, worker: usize) -> EventTime {
+        let others = self.0.iter().enumerate().filter(|(other, _)| *other != worker);
+        let others = others.map(|(_, watermark)| watermark.load(Ordering::Relaxed));
+        others.filter(|watermark| *watermark < EventTime::MAX).min().unwrap_or(EventTime::MIN)
+    }
+}

@@ -1,0 +1,221 @@
+//! The watermarks of several splits in one place: each by itself, and the least of those that count.
+//!
+//! A record is stamped with the watermark of its own split, so what is late follows from the split alone. How far all of them
+//! have come is the least of their watermarks, and it never falls. A split that has not given anything yet is at the beginning of time and
+//! holds the others back.
+//!
+//! # Silence
+//!
+//! If a limit is set, a split that has given nothing for longer than that, on whatever clock the caller reads, no longer counts. When it
+//! comes back it takes on the watermark that went on without it. If all are silent, the watermark stays, or goes where the
+//! caller [raises](SplitWatermarks::raise) it to.
+//!
+//! Costs a comparison for each record, and a look at all splits when the one that is furthest behind moves.
+
+use super::{EventTime, SplitWatermark, Stamps, Strategy};
+use crate::data::Stamp;
+
+/// A reading of some clock, and a length of time on it.
+pub(crate) type Ticks = i64;
+
+/// The watermarks of some splits, numbered from 0.
+pub(crate) struct SplitWatermarks<T> {
+    splits: Vec<Member<T>>,
+    /// How long a split may be silent and still counts.
+    silence: Option<Ticks>,
+    /// No split falls silent before the clock has passed this.
+    due: Ticks,
+    watermark: EventTime,
+}
+
+struct Member<T> {
+    watermark: SplitWatermark<T>,
+    /// When its last record came, or when it was opened.
+    heard: Ticks,
+    idle: bool,
+}
+
+impl<T> SplitWatermarks<T> {
+    /// `count` splits under a strategy, all of which begin `now`.
+    pub(crate) fn new(
+        strategy: &Strategy<T>,
+        count: usize,
+        silence: Option<Ticks>,
+        now: Ticks,
+    ) -> SplitWatermarks<T> {
+        let open = |_| Member { watermark: SplitWatermark::new(strategy), heard: now, idle: false };
+        let mut splits = SplitWatermarks {
+            splits: (0..count).map(open).collect(),
+            silence,
+            due: Ticks::MAX,
+            watermark: EventTime::MIN,
+        };
+        splits.due = splits.next_due();
+        splits
+    }
+
+    /// Nothing comes that is older than this and not late.
+    #[inline]
+    pub(crate) fn watermark(&self) -> EventTime {
+        self.watermark
+    }
+
+    /// When the next split falls silent if nothing comes from it: once the clock has passed this.
+    pub(crate) fn due(&self) -> Option<Ticks> {
+        (self.due < Ticks::MAX).then_some(self.due)
+    }
+
+    /// True if splits can fall silent.
+    pub(crate) fn has_limit(&self) -> bool {
+        self.silence.is_some()
+    }
+
+    /// True if no split counts.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.splits.iter().all(|split| split.idle)
+    }
+
+    /// Stamps a record of a split, and lets it move the watermarks.
+    pub(crate) fn stamp(&mut self, split: usize, value: &T, timestamp: EventTime, now: Ticks) -> Stamp {
+        let member = &mut self.splits[split];
+        member.heard = now;
+        let was_idle = std::mem::take(&mut member.idle);
+        if was_idle {
+            member.watermark.raise(self.watermark);
+            self.due = self.due.min(self.silence.map_or(Ticks::MAX, |silence| now.saturating_add(silence)));
+        }
+        // Of those that count none is behind the watermark, which is at the one furthest behind. One that comes back may be alone.
+        let may_move = was_idle || member.watermark.current() <= self.watermark;
+        let stamp = member.watermark.stamp(value, timestamp);
+        if may_move && member.watermark.current() > self.watermark {
+            self.settle();
+        }
+        stamp
+    }
+
+    /// Lets the clock pass to `now`. `moved` is told when on the way the watermark went on without a split.
+    pub(crate) fn pass(&mut self, now: Ticks, moved: &mut dyn FnMut(Ticks, EventTime)) {
+        while self.due < now {
+            let (due, before) = (self.due, self.watermark);
+            if let Some(silence) = self.silence {
+                for split in &mut self.splits {
+                    split.idle |= split.heard.saturating_add(silence) <= due;
+                }
+            }
+            self.due = self.next_due();
+            self.settle();
+            if self.watermark > before {
+                moved(due, self.watermark);
+            }
+        }
+    }
+
+    /// Raises the watermark of silent splits to one that others have.
+    pub(crate) fn raise(&mut self, to: EventTime) {
+        self.watermark = self.watermark.max(to);
+    }
+
+    fn settle(&mut self) {
+        let active = self.splits.iter().filter(|split| !split.idle);
+        let least = active.map(|split| split.watermark.current()).min();
+        self.watermark = self.watermark.max(least.unwrap_or(self.watermark));
+    }
+
+    fn next_due(&self) -> Ticks {
+        let Some(silence) = self.silence else { return Ticks::MAX };
+        let active = self.splits.iter().filter(|split| !split.idle);
+        active.map(|split| split.heard.saturating_add(silence)).min().unwrap_or(Ticks::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Watermarks;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn splits(count: usize, silence: Option<Ticks>) -> SplitWatermarks<i64> {
+        let monotone = Watermarks::monotone(|time: &i64| *time);
+        SplitWatermarks::new(&monotone.strategy, count, silence, 0)
+    }
+
+    fn record(splits: &mut SplitWatermarks<i64>, split: usize, time: i64, now: Ticks) -> Stamp {
+        splits.pass(now, &mut |_, _| {});
+        splits.stamp(split, &time, time, now)
+    }
+
+    #[test]
+    fn the_least_watermark_counts_and_lateness_is_a_split_s_own() {
+        let mut two = splits(2, None);
+        record(&mut two, 0, 50, 0);
+        assert_eq!(two.watermark(), EventTime::MIN, "the other split has said nothing");
+        assert_eq!(record(&mut two, 1, 20, 0).watermark, EventTime::MIN);
+        assert_eq!(two.watermark(), 20);
+        assert_eq!(record(&mut two, 0, 30, 0).watermark, 50, "late, though all together are at 20");
+    }
+
+    #[test]
+    fn silence_lets_the_others_go_on_and_a_return_finds_them_ahead() {
+        let mut two = splits(2, Some(10));
+        record(&mut two, 0, 100, 5);
+        record(&mut two, 1, 10, 6);
+        let mut moves = Vec::new();
+        two.pass(15, &mut |now, watermark| moves.push((now, watermark)));
+        record(&mut two, 0, 200, 15);
+        assert_eq!(moves, [], "at 15 and at 16 the second split still counts");
+        two.pass(17, &mut |now, watermark| moves.push((now, watermark)));
+        assert_eq!(moves, [(16, 200)]);
+        assert_eq!(record(&mut two, 1, 50, 17).watermark, 200, "it is judged by what went on without it");
+        two.pass(1_000, &mut |_, _| {});
+        assert!(two.is_silent() && two.due().is_none() && two.watermark() == 200);
+        two.raise(300);
+        assert_eq!((two.watermark(), record(&mut two, 0, 1, 1_000).watermark), (300, 300));
+    }
+
+    #[test]
+    fn who_comes_back_alone_leads() {
+        let mut two = splits(2, Some(1));
+        record(&mut two, 0, 50, 0);
+        record(&mut two, 0, 40, 14);
+        assert_eq!(two.watermark(), 50, "the other split has been silent");
+    }
+
+    /// One record: its split, its event time, and how much later than the last it came.
+    fn steps() -> impl proptest::strategy::Strategy<Value = Vec<(usize, i64, i64)>> {
+        vec((0..3usize, 0..100i64, 0..15i64), 0..120)
+    }
+
+    proptest! {
+        /// Against the definition, recomputed for every record from all before it.
+        #[test]
+        fn watermarks_are_those_of_the_definition(steps in steps(), silence in proptest::option::of(1..20i64)) {
+            let mut subject = splits(3, silence);
+            let (mut now, mut merged) = (0, EventTime::MIN);
+            let (mut own, mut heard, mut idle) = ([EventTime::MIN; 3], [0i64; 3], [false; 3]);
+            for (split, time, later) in steps {
+                now += later;
+                // Splits fall silent one after the other, before the record comes.
+                let mut due: Vec<(i64, usize)> = (0..3)
+                    .filter(|s| !idle[*s])
+                    .filter_map(|s| Some((heard[s] + silence?, s)))
+                    .filter(|(at, _)| *at < now)
+                    .collect();
+                due.sort_unstable();
+                while let Some((at, _)) = due.first().copied() {
+                    due.retain(|(other, s)| { idle[*s] |= *other == at; *other != at });
+                    merged = merged.max((0..3).filter(|s| !idle[*s]).map(|s| own[s]).min().unwrap_or(merged));
+                }
+                if std::mem::take(&mut idle[split]) {
+                    own[split] = own[split].max(merged);
+                }
+                heard[split] = now;
+                let stamp = record(&mut subject, split, time, now);
+                prop_assert_eq!(stamp, Stamp { timestamp: time, watermark: own[split] });
+                own[split] = own[split].max(time);
+                merged = merged.max((0..3).filter(|s| !idle[*s]).map(|s| own[s]).min().unwrap_or(merged));
+                prop_assert_eq!(subject.watermark(), merged);
+            }
+        }
+    }
+}
