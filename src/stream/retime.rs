@@ -173,7 +173,6 @@ where
         let workers = worker.shared.workers;
         let stamper = (self.make)(worker.index, workers, &worker.shared.clock);
         let watermark = worker.shared.metrics.metric(uid, "watermark");
-        let worker = cx.worker.clone();
         let mut builder = cx.operator(uid);
         builder.keep_time();
         let route = self.route.clone();

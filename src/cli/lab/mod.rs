@@ -1,7 +1,8 @@
 //! `highwater lab`: the event-time laboratory.
 //!
-//! `usage` says what can be asked for, `compare` does it, and `table` tells of it.
+//! `usage` says what can be asked for, `cases` and `compare` do it, and `table` tells of a comparison.
 
+mod cases;
 mod compare;
 mod table;
 mod usage;
@@ -14,6 +15,7 @@ use usage::LabCommand;
 /// Does what is asked for, and gives the exit code.
 pub(super) fn run(args: &LabArgs) -> Result<u8> {
     match &args.command {
-        LabCommand::Compare(args) => compare::run(args),
+        Some(LabCommand::Compare(args)) => compare::run(args),
+        None => cases::run(&args.cases),
     }
 }

@@ -8,10 +8,27 @@ use highwater::lab::{Disorder, Policy, Strategy, Windows};
 use crate::cli::amount;
 
 #[derive(Debug, Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 pub(crate) struct LabArgs {
     #[command(subcommand)]
-    pub(crate) command: LabCommand,
+    pub(crate) command: Option<LabCommand>,
+    #[command(flatten)]
+    pub(crate) cases: CasesArgs,
+}
+
+/// Runs event-time cases: what an operator makes of records and watermarks, against what is expected.
+#[derive(Debug, Args)]
+pub(crate) struct CasesArgs {
+    /// Files of cases in JSON: each case names an operator, its configuration, what comes in, and what must come out. The documentation of
+    /// the module `lab::case` tells the format. Ends with code 1 if something else comes out.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Run only the cases whose names contain this.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
+    /// Show what happened only where something else came out than expected.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
