@@ -4,7 +4,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use highwater::data::{Change, Data};
-use highwater::nexmark::{Event, Nexmark, oracle, query};
+use highwater::nexmark::query::{self, SideInput};
+use highwater::nexmark::{Event, Nexmark, oracle};
 use highwater::stream::{Chain, Job, Stream};
 use serde::Serialize;
 
@@ -24,7 +25,7 @@ pub(crate) struct Query {
 pub(crate) type Events = Box<dyn Iterator<Item = Event>>;
 
 /// All queries, in order.
-pub(crate) const QUERIES: [Query; 9] = [
+pub(crate) const QUERIES: [Query; 20] = [
     Query {
         name: "q0",
         about: "every bid",
@@ -78,6 +79,74 @@ pub(crate) const QUERIES: [Query; 9] = [
         about: "who registered and sold within ten seconds: a join of windows",
         is_windowed: true,
         add: |job, source, settings| rows(query::q8(source.read(job)), settings, oracle::q8),
+    },
+    Query {
+        name: "q9",
+        about: "each auction with the bid that wins it: a join and the first row of each group",
+        is_windowed: false,
+        add: |job, source, settings| changes(query::q9(source.read_numbered(job)), settings, oracle::q9),
+    },
+    Query {
+        name: "q13",
+        about: "every bid, with what a small table says of its auction: a join with a side input",
+        is_windowed: false,
+        add: |job, source, settings| {
+            rows(query::q13(source.read(job), SideInput::of_suite()), settings, oracle::q13)
+        },
+    },
+    Query {
+        name: "q14",
+        about: "the bids within some bounds, with what is computed from each",
+        is_windowed: false,
+        add: |job, source, settings| rows(query::q14(source.read(job)), settings, oracle::q14),
+    },
+    Query {
+        name: "q15",
+        about: "how many bids, bidders and auctions each day has, by price: distinct counts",
+        is_windowed: false,
+        add: |job, source, settings| changes(query::q15(source.read(job)), settings, oracle::q15),
+    },
+    Query {
+        name: "q16",
+        about: "the same for each channel and day",
+        is_windowed: false,
+        add: |job, source, settings| changes(query::q16(source.read(job)), settings, oracle::q16),
+    },
+    Query {
+        name: "q17",
+        about: "how many bids each auction has a day, and their prices: an aggregate for each group",
+        is_windowed: false,
+        add: |job, source, settings| changes(query::q17(source.read(job)), settings, oracle::q17),
+    },
+    Query {
+        name: "q18",
+        about: "the last bid of each person on each auction: the last row of each group",
+        is_windowed: false,
+        add: |job, source, settings| changes(query::q18(source.read_numbered(job)), settings, oracle::q18),
+    },
+    Query {
+        name: "q19",
+        about: "the ten highest bids on each auction: the first rows of each group",
+        is_windowed: false,
+        add: |job, source, settings| changes(query::q19(source.read_numbered(job)), settings, oracle::q19),
+    },
+    Query {
+        name: "q20",
+        about: "every bid on an item of category 10, with its auction: a join",
+        is_windowed: false,
+        add: |job, source, settings| rows(query::q20(source.read(job)), settings, oracle::q20),
+    },
+    Query {
+        name: "q21",
+        about: "every bid through a channel that has an id, which may be part of an address",
+        is_windowed: false,
+        add: |job, source, settings| rows(query::q21(source.read(job)), settings, oracle::q21),
+    },
+    Query {
+        name: "q22",
+        about: "every bid, with the directories of its page's address",
+        is_windowed: false,
+        add: |job, source, settings| rows(query::q22(source.read(job)), settings, oracle::q22),
     },
 ];
 

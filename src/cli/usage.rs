@@ -131,13 +131,16 @@ Examples:
   Measure latency at a million events per second, for other programs to read:
     highwater nexmark q5 --input events.nex --rate 1M --json
 
+What is not there: q10 writes files by the clock, q11 and q12 want windows by session and by the clock. What some queries remember grows with
+the number of events (q3, q6, q15 to q20), and most so with q20, a join that keeps every bid: about 200 bytes each.
+
 What is measured:
   events/s        events read, by wall-clock time from the start of the job to the last worker's knowing that all results are out.
   events/CPU-s    events read, by the processor time of all threads of the process in that time.
   memory          the most that the process had since the query began, without pages of files. Where the kernel does not let
                   the peak begin anew, it is the peak of the whole process, and a note says so.
-  rows, changes   rows of the result. The results of q4 and q6 are corrected as events come: then these are the rows that are
-                  there after all changes, and the number of changes.
+  rows, changes   rows of the result. Some results are corrected as events come (q4, q6, q9, q15 to q19): then these are the rows that
+                  are there after all changes, and the number of changes.
 
 Latency, with --rate:
   Event n is due n / rate seconds after the first. An event that is read late counts from when it was due, so a

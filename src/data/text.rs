@@ -13,6 +13,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::mem::ManuallyDrop;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -97,6 +98,22 @@ impl Text {
     /// The text; bytes that are not UTF-8 show as U+FFFD. Costs a pass over the bytes.
     pub fn as_str(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(self.as_bytes())
+    }
+
+    /// The part between two places, counted in bytes, or `None` if the text is shorter. Bytes that are never freed are not copied for
+    /// it; those of a shared allocation are, so that a small part does not keep a large whole.
+    ///
+    /// ```
+    /// use highwater::data::Text;
+    /// let text = Text::constant("item.htm");
+    /// assert_eq!(text.get(0..4), Some(Text::constant("item")));
+    /// assert_eq!(text.get(5..9), None);
+    /// ```
+    pub fn get(&self, range: Range<usize>) -> Option<Text> {
+        match &self.0 {
+            Bytes::Constant(bytes) => bytes.get(range).map(Text::from_static_bytes),
+            Bytes::Shared(bytes) => bytes.0.get(range).map(|part| Text::from(Arc::<[u8]>::from(part))),
+        }
     }
 
     /// The number of bytes.

@@ -4,6 +4,7 @@
 //! [`Generator`] makes the events, [`write()`] and [`File`] keep them in a file that is read without copying,
 //! and [`oracle`] answers the queries slowly and plainly, so that faster answers have something to agree with.
 
+mod calendar;
 mod event;
 mod file;
 mod generate;
@@ -12,8 +13,10 @@ pub mod oracle;
 pub mod rows;
 mod pace;
 mod source;
+mod numbered;
 pub mod query;
 
+pub use calendar::{Day, Minute};
 pub use event::{Auction, Bid, Event, Person};
 pub use file::{BLOCK, Cursor, File, write};
 pub use generate::{Config, Generator};

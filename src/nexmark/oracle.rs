@@ -13,9 +13,16 @@
 //!   comes first in the stream.
 //! * Windows are aligned to 1970. Those that reach beyond the ends of the stream count.
 //! * q6 is not accepted by Flink. [`q6`] says what we take it to mean.
+//! * Rows that are alike in what `ROW_NUMBER` orders them by: of two bids that win an auction alike (q9), or are alike in price (q19), the
+//!   first to come is the first; of two last bids of a person (q18) it is the last to come. That is what Flink does with one reader.
+//! * Days and hours are those of UTC.
+
+mod added;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+
+pub use added::{q9, q13, q14, q15, q16, q17, q18, q19, q20, q21, q22};
 
 use super::event::{Auction, Bid, Event, Person};
 use super::rows::{Q0, Q1, Q2, Q3, Q4, Q5, Q6, Q7, Q8};
@@ -93,7 +100,7 @@ pub fn q5(events: impl IntoIterator<Item = Event>) -> Vec<Q5> {
 ///
 /// The SQL asks for the rows between the tenth preceding and the current one, ordered by time, which is eleven.
 /// An auction has a winning bid if it was bid on between its opening and its close, both included: the highest
-/// bid, of those the earliest, of those the one of the bidder with the lowest id. The time of that bid orders the
+/// bid, of those the earliest. The time of that bid orders the
 /// auctions of a seller, and the auction's id those of the same time. There is one row for each auction, so that the last of a
 /// seller's rows is the current answer and the others are those it replaced.
 pub fn q6(events: impl IntoIterator<Item = Event>) -> Vec<Q6> {
@@ -153,7 +160,7 @@ pub fn q8(events: impl IntoIterator<Item = Event>) -> Vec<Q8> {
 }
 
 /// Each auction that had a bid between its opening and its close, both included, with the best one: the
-/// highest, of those the earliest, of those the one of the bidder with the lowest id.
+/// highest, of those the earliest, of those the first to come.
 fn winners(events: impl IntoIterator<Item = Event>) -> Vec<(Auction, Bid)> {
     let (_, auctions, bids) = split(events);
     let mut best: BTreeMap<u64, Bid> = BTreeMap::new();
@@ -162,7 +169,7 @@ fn winners(events: impl IntoIterator<Item = Event>) -> Vec<(Auction, Bid)> {
         if bid.date_time < auction.date_time || bid.date_time > auction.expires {
             continue;
         }
-        let rank = |bid: &Bid| (Reverse(bid.price), bid.date_time, bid.bidder);
+        let rank = |bid: &Bid| (Reverse(bid.price), bid.date_time);
         if best.get(&auction.id).is_none_or(|best| rank(&bid) < rank(best)) {
             best.insert(auction.id, bid);
         }

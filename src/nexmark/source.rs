@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::numbered::Numbered;
 use super::pace::Deal;
 use super::{BLOCK, Config, Cursor, Event, File, Generator, Pace};
 use crate::connector::{Position, Reader, Source, Split, Status, Timestamps};
@@ -76,6 +77,22 @@ impl Nexmark {
         job.source(self, watermarks)
     }
 
+    /// Reads the events in a job, each with its number: its place in the order of all events, counted from 0, whatever split it comes from.
+    ///
+    /// ```
+    /// # use highwater::{stream::Job, nexmark::{Config, Generator, Nexmark}};
+    /// let job = Job::new();
+    /// let events = Nexmark::generate(Config::default(), 10_000).splits(3).read_numbered(&job).collect();
+    /// job.run()?;
+    /// let generator = Generator::new(Config::default());
+    /// assert!(events.values().iter().all(|(number, event)| *event == generator.event(*number)));
+    /// # Ok::<(), highwater::Error>(())
+    /// ```
+    pub fn read_numbered(self, job: &Job) -> Stream<(u64, Event), impl Chain<Out = (u64, Event)> + use<>> {
+        let watermarks = watermarks_of(self.config(), |(_, event): &(u64, Event)| event.timestamp());
+        job.source(Numbered(self), watermarks)
+    }
+
     /// The configuration that the events were made with.
     pub fn config(&self) -> &Config {
         match &self.origin {
@@ -90,9 +107,13 @@ impl Nexmark {
 /// No split runs further ahead than 16,000 events. A worker that does meets bids long before their auctions, and has windows open that
 /// others are far from.
 pub fn watermarks(config: &Config) -> Watermarks<Event, impl Timestamps<Event> + use<>> {
+    watermarks_of(config, |event: &Event| event.timestamp())
+}
+
+fn watermarks_of<T, F: Timestamps<T>>(config: &Config, timestamp: F) -> Watermarks<T, F> {
     let group = config.out_of_order_group_size;
     let disorder = if group > 1 { group * 1000 / config.rate.max(1) + 1 } else { 0 };
-    let watermarks = Watermarks::bounded(Duration::from_millis(disorder), |event: &Event| event.timestamp());
+    let watermarks = Watermarks::bounded(Duration::from_millis(disorder), timestamp);
     watermarks.align(Duration::from_millis(16_000_000 / config.rate.max(1)))
 }
 
@@ -189,8 +210,13 @@ impl ShareReader {
         }
     }
 
-    /// Events of the current turn, from the next one on.
-    fn left_in_turn(&self) -> u64 {
+    /// The number of the next event.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Events of the current turn, from the next one on: these have consecutive numbers.
+    pub(super) fn left_in_turn(&self) -> u64 {
         (self.turn - self.next % self.turn).min(self.end.saturating_sub(self.next))
     }
 }

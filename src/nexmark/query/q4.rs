@@ -11,7 +11,7 @@ use crate::stream::{AverageChanges, Chain, Stream};
 pub fn q4<C: Chain<Out = Event>>(
     events: Stream<Event, C>,
 ) -> Stream<Change<Q4>, impl Chain<Out = Change<Q4>>> {
-    let finals = sales(events).map(|change| change.map(|(_, sale)| (sale.category, sale.best.price)));
+    let finals = sales(events).map(|change| change.map(|(_, sale)| (sale.of.category, sale.best.price)));
     let by_category =
         finals.key_by(|change| change.record.0).map_values(|change| change.map(|(_, price)| price));
     let averages = by_category.aggregate(AverageChanges);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::Event;
 use super::super::rows::Q6;
-use super::winning::{Sale, sales};
+use super::winning::{Listing, Sale, sales};
 use crate::data::{Change, Diff};
 use crate::stream::{Aggregate, Chain, Stream};
 use crate::time::EventTime;
@@ -20,11 +20,13 @@ use crate::time::EventTime;
 pub fn q6<C: Chain<Out = Event>>(
     events: Stream<Event, C>,
 ) -> Stream<Change<Q6>, impl Chain<Out = Change<Q6>>> {
-    let by_seller = sales(events).key_by(|change| change.record.1.seller);
+    let by_seller = sales(events).key_by(|change| change.record.1.of.seller);
     by_seller.aggregate(Recent).flat_map(|Change { record: (seller, averages), diff }| {
         averages.into_iter().map(move |average| Change { record: Q6 { seller, average }, diff })
     })
 }
+
+type Sold = Sale<Listing, ()>;
 
 /// The averages over each of a seller's auctions and the ten before it.
 #[derive(Clone)]
@@ -34,18 +36,18 @@ struct Recent;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Prices(BTreeMap<(EventTime, u64, u64), Diff>);
 
-impl Aggregate<Change<(u64, Sale)>> for Recent {
+impl Aggregate<Change<(u64, Sold)>> for Recent {
     type Acc = Prices;
     type Out = Vec<u64>;
     const COMBINES: bool = false;
 
-    fn start(&self, change: Change<(u64, Sale)>) -> Prices {
+    fn start(&self, change: Change<(u64, Sold)>) -> Prices {
         let mut prices = Prices::default();
         self.add(&mut prices, change);
         prices
     }
 
-    fn add(&self, prices: &mut Prices, Change { record: (auction, sale), diff }: Change<(u64, Sale)>) {
+    fn add(&self, prices: &mut Prices, Change { record: (auction, sale), diff }: Change<(u64, Sold)>) {
         let key = (sale.best.time, auction, sale.best.price);
         let count = prices.0.entry(key).or_default();
         *count += diff;
