@@ -73,9 +73,9 @@ fn told(case: &Case) -> (String, Option<Verdict>) {
         Verdict::AsExpected => writeln!(text, "  as expected\n"),
         Verdict::NothingExpected => writeln!(text, "  nothing is expected\n"),
         Verdict::Different { missing, unexpected } => {
-            missing.iter().for_each(|row| drop(writeln!(text, "  missing    {row}")));
-            unexpected.iter().for_each(|row| drop(writeln!(text, "  unexpected {row}")));
-            writeln!(text)
+            let missing = missing.iter().map(|row| format!("  missing    {row}\n"));
+            let unexpected = unexpected.iter().map(|row| format!("  unexpected {row}\n"));
+            writeln!(text, "{}", missing.chain(unexpected).collect::<String>())
         }
     };
     (text, Some(run.verdict))
