@@ -91,11 +91,23 @@ fn what_makes_no_sense_is_an_error_that_names_the_case() {
     let wrong = [
         (r#"{"id": "x", "operator": "sort", "input": []}"#, "no operator"),
         (r#"{"id": "x", "operator": "window", "input": []}"#, "no assigner"),
-        (r#"{"id": "x", "operator": "window", "config": {"assigner": {"type": "tumble"}}, "input": []}"#, "\"size\""),
-        (r#"{"id": "x", "operator": "window", "config": {"assigner": {"type": "tumble", "size": 0}, "function": "sum"}, "input": []}"#, "1 ms"),
-        (r#"{"id": "x", "operator": "window", "config": {"assigner": {"type": "tumble", "size": 5}, "function": "sum"}, "input": [7]}"#, "7 is no record"),
+        (
+            r#"{"id": "x", "operator": "window", "config": {"assigner": {"type": "tumble"}}, "input": []}"#,
+            "\"size\"",
+        ),
+        (
+            r#"{"id": "x", "operator": "window", "config": {"assigner": {"type": "tumble", "size": 0}, "function": "sum"}, "input": []}"#,
+            "1 ms",
+        ),
+        (
+            r#"{"id": "x", "operator": "window", "config": {"assigner": {"type": "tumble", "size": 5}, "function": "sum"}, "input": [7]}"#,
+            "7 is no record",
+        ),
         (r#"{"id": "x", "operator": "cep", "config": {"pattern": []}, "input": []}"#, "empty"),
-        (r#"{"id": "x", "operator": "watermark_merge", "config": {"channels": 1}, "input": [{"channel": 1, "idle": true}]}"#, "no channel"),
+        (
+            r#"{"id": "x", "operator": "watermark_merge", "config": {"channels": 1}, "input": [{"channel": 1, "idle": true}]}"#,
+            "no channel",
+        ),
     ];
     for (text, word) in wrong {
         let error = Case::parse(text).unwrap().swap_remove(0).run().unwrap_err();

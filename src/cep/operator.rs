@@ -130,7 +130,8 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
                 self.automaton.advance(&mut partials, value, at, &mut self.outcome);
                 // Most records begin nothing, and should leave no trace.
                 if !partials.is_empty() {
-                    let entry = Entry { partials, deadline: None, touched: false, changed: false, sealed: false };
+                    let entry =
+                        Entry { partials, deadline: None, touched: false, changed: false, sealed: false };
                     let slot = self.keys.insert(hash, key.clone(), entry);
                     self.touch(slot);
                 }

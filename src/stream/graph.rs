@@ -245,7 +245,8 @@ impl Graph {
             entries.map(|(id, entry)| (entry.info.uid(id), Arc::clone(&entry.operator))).collect()
         };
         let readers = lock(&self.shared).readers.clone();
-        let mut cx = Lowering { scope, edges: Edges::default(), worker, node: 0, readers, unfinished: Vec::new() };
+        let mut cx =
+            Lowering { scope, edges: Edges::default(), worker, node: 0, readers, unfinished: Vec::new() };
         for (node, (uid, operator)) in operators.into_iter().enumerate() {
             cx.node = node;
             operator.lower(&uid, &mut cx);

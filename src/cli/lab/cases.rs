@@ -50,7 +50,10 @@ pub(super) fn run(args: &CasesArgs) -> Result<u8> {
 fn read(file: &Path) -> Result<String> {
     let told = |error| Error::io(format!("cannot read {}", file.display()), error);
     if fs::metadata(file).map_err(told)?.len() > MAX_FILE {
-        return Err(Error::data(format!("{} is larger than 64 MiB, which no file of cases should be", file.display())));
+        return Err(Error::data(format!(
+            "{} is larger than 64 MiB, which no file of cases should be",
+            file.display()
+        )));
     }
     fs::read_to_string(file).map_err(told)
 }

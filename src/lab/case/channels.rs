@@ -48,11 +48,14 @@ impl Channel {
 
 /// The least watermark of the channels that are not idle. When all are idle nobody holds anything back: the greatest counts.
 pub(super) fn merge(case: &Case) -> Result<Timeline> {
-    let channels = usize::try_from(case.number("channels")?).map_err(|_| case.wrong("the number of channels is negative"))?;
-    let mut channels: Vec<Channel> = (0..channels).map(|_| Channel { watermark: i64::MIN, idle: false, aligned: true }).collect();
+    let channels = usize::try_from(case.number("channels")?)
+        .map_err(|_| case.wrong("the number of channels is negative"))?;
+    let mut channels: Vec<Channel> =
+        (0..channels).map(|_| Channel { watermark: i64::MIN, idle: false, aligned: true }).collect();
     let (mut told, mut idle, mut timeline) = (i64::MIN, false, Timeline::default());
     for step in case.steps()? {
-        let number = step.get("channel").and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok());
+        let number =
+            step.get("channel").and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok());
         let Some(channel) = number.and_then(|number| channels.get_mut(number)) else {
             return Err(case.wrong(format!("{step} names no channel that there is")));
         };
@@ -70,7 +73,11 @@ pub(super) fn merge(case: &Case) -> Result<Timeline> {
         }
         let all_idle = channels.iter().all(|channel| channel.idle);
         let watermarks = channels.iter().map(|channel| channel.watermark);
-        let least = channels.iter().filter(|channel| !channel.idle && channel.aligned).map(|channel| channel.watermark).min();
+        let least = channels
+            .iter()
+            .filter(|channel| !channel.idle && channel.aligned)
+            .map(|channel| channel.watermark)
+            .min();
         let reached = if all_idle { watermarks.max() } else { least };
         if let Some(reached) = reached.filter(|reached| *reached > told) {
             told = reached;
@@ -78,7 +85,11 @@ pub(super) fn merge(case: &Case) -> Result<Timeline> {
         }
         if all_idle != idle {
             idle = all_idle;
-            timeline.push(Event::Told(if idle { json!({ "idle": true }) } else { json!({ "active": true }) }));
+            timeline.push(Event::Told(if idle {
+                json!({ "idle": true })
+            } else {
+                json!({ "active": true })
+            }));
         }
     }
     Ok(timeline)

@@ -20,7 +20,11 @@ type Row = (bool, Text, Text);
 type Joined = (Text, Option<Text>, Option<Text>);
 
 /// Feeds rows of two sides, each with its own watermark.
-fn drive(case: &Case, mut driver: Driver<Row, Joined>, told: impl Fn(&Record<Joined>) -> Event) -> Result<Timeline> {
+fn drive(
+    case: &Case,
+    mut driver: Driver<Row, Joined>,
+    told: impl Fn(&Record<Joined>) -> Event,
+) -> Result<Timeline> {
     let mut timeline = Timeline::default();
     // Each side is stamped by its own watermark; event time is as far as the one that is behind.
     let mut reached = [EventTime::MIN; 2];
@@ -79,7 +83,8 @@ fn condition(case: &Case) -> Result<impl Fn(&Text, &Text) -> bool + Clone + Send
         }
         _ => None,
     };
-    let (of_left, equal, literal) = parsed.ok_or_else(|| case.wrong(format!("the condition {text:?} is not understood")))?;
+    let (of_left, equal, literal) =
+        parsed.ok_or_else(|| case.wrong(format!("the condition {text:?} is not understood")))?;
     Ok(move |left: &Text, right: &Text| (*(if of_left { left } else { right }) == literal) == equal)
 }
 
@@ -95,12 +100,16 @@ pub(super) fn interval(case: &Case) -> Result<Timeline> {
     let (outer, fits) = (outer(case)?, condition(case)?);
     let driver = Driver::new(move |rows| {
         let keyed = rows.key_by(|row: &Row| row.1.clone());
-        let left = keyed.clone().values().filter(|row| row.0).key_by(|row| row.1.clone()).map_values(|row| row.2);
+        let left =
+            keyed.clone().values().filter(|row| row.0).key_by(|row| row.1.clone()).map_values(|row| row.2);
         let right = keyed.values().filter(|row| !row.0).key_by(|row| row.1.clone()).map_values(|row| row.2);
-        left.interval_join(right, interval).outer(outer, move |key: &Text, left: Option<&Text>, right: Option<&Text>| {
-            let fits = left.zip(right).is_none_or(|(left, right)| fits(left, right));
-            fits.then(|| (key.clone(), left.cloned(), right.cloned()))
-        })
+        left.interval_join(right, interval).outer(
+            outer,
+            move |key: &Text, left: Option<&Text>, right: Option<&Text>| {
+                let fits = left.zip(right).is_none_or(|(left, right)| fits(left, right));
+                fits.then(|| (key.clone(), left.cloned(), right.cloned()))
+            },
+        )
     })?;
     let shown = |side: &Option<Text>| side.as_ref().map(Text::value);
     drive(case, driver, |record| {
@@ -121,10 +130,14 @@ pub(super) fn window(case: &Case) -> Result<Timeline> {
             let alone = |side: &[Text], told: bool| if told { side.to_vec() } else { Vec::new() };
             let mut joined: Vec<Joined> = Vec::new();
             for left in &group.left {
-                joined.extend(group.right.iter().map(|r| (group.key.clone(), Some(left.clone()), Some(r.clone()))));
+                joined.extend(
+                    group.right.iter().map(|r| (group.key.clone(), Some(left.clone()), Some(r.clone()))),
+                );
             }
-            let lefts = alone(&group.left, group.right.is_empty() && matches!(outer, Outer::Left | Outer::Both));
-            let rights = alone(&group.right, group.left.is_empty() && matches!(outer, Outer::Right | Outer::Both));
+            let lefts =
+                alone(&group.left, group.right.is_empty() && matches!(outer, Outer::Left | Outer::Both));
+            let rights =
+                alone(&group.right, group.left.is_empty() && matches!(outer, Outer::Right | Outer::Both));
             joined.extend(lefts.into_iter().map(|left| (group.key.clone(), Some(left), None)));
             joined.extend(rights.into_iter().map(|right| (group.key.clone(), None, Some(right))));
             joined
@@ -163,7 +176,11 @@ pub(super) fn temporal(case: &Case) -> Result<Timeline> {
     })?;
     let mut timeline = Timeline::default();
     let rows = |name: &str| case.input.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
-    for (is_version, row) in rows("rates").into_iter().map(|row| (true, row)).chain(rows("orders").into_iter().map(|row| (false, row))) {
+    for (is_version, row) in rows("rates")
+        .into_iter()
+        .map(|row| (true, row))
+        .chain(rows("orders").into_iter().map(|row| (false, row)))
+    {
         let fields = row.as_array().map(Vec::as_slice);
         let Some(([first, key, value, time], at)) = fields.and_then(|fields| {
             let fields: &[Value; 4] = fields.try_into().ok()?;

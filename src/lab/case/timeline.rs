@@ -49,16 +49,22 @@ impl Timeline {
             difference.in_order(&self.as_expected(), expected);
         }
         if let Some(expected) = &case.expected_unordered {
-            difference.in_any_order(&self.of(|event| match event {
-                Event::Out(row) => Some(row.clone()),
-                _ => None,
-            }), expected);
+            difference.in_any_order(
+                &self.of(|event| match event {
+                    Event::Out(row) => Some(row.clone()),
+                    _ => None,
+                }),
+                expected,
+            );
         }
         if let Some(expected) = &case.expected_padded {
-            difference.in_any_order(&self.of(|event| match event {
-                Event::Padded(row) => Some(row.clone()),
-                _ => None,
-            }), expected);
+            difference.in_any_order(
+                &self.of(|event| match event {
+                    Event::Padded(row) => Some(row.clone()),
+                    _ => None,
+                }),
+                expected,
+            );
         }
         match difference {
             Difference { compared: false, .. } => Verdict::NothingExpected,
@@ -125,9 +131,12 @@ fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
         (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| equal(value, other)))
+            a.len() == b.len()
+                && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| equal(value, other)))
         }
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64() && !(a.is_i64() && b.is_i64()),
+        (Value::Number(a), Value::Number(b)) => {
+            a == b || a.as_f64() == b.as_f64() && !(a.is_i64() && b.is_i64())
+        }
         _ => a == b,
     }
 }

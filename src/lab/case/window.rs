@@ -11,9 +11,9 @@ use crate::harness::Driver;
 use crate::process::{Side, States};
 use crate::time::EventTime;
 use crate::window::{
-    Absorbed, Assigner, CountTrigger, DeltaTrigger, Evict, EveryEventTime, EveryProcessingTime, Fire, Global,
-    LatePolicy, Never, OnEventTime, OnProcessingTime, Scope, Sessions, Sliding, Trigger, TriggerContext, Tumbling,
-    WallClock,
+    Absorbed, Assigner, CountTrigger, DeltaTrigger, EveryEventTime, EveryProcessingTime, Evict, Fire, Global,
+    LatePolicy, Never, OnEventTime, OnProcessingTime, Scope, Sessions, Sliding, Trigger, TriggerContext,
+    Tumbling, WallClock,
 };
 
 /// What comes out: a result with its window, or a late record with its time.
@@ -30,7 +30,9 @@ pub(super) fn run(case: &Case) -> Result<Timeline> {
     let assigner = case.setting("assigner");
     let size = |name: &str| -> Result<Duration> {
         let millis = assigner.get(name).and_then(Value::as_u64);
-        millis.map(Duration::from_millis).ok_or_else(|| case.wrong(format!("the assigner {assigner} needs {name:?}")))
+        millis
+            .map(Duration::from_millis)
+            .ok_or_else(|| case.wrong(format!("the assigner {assigner} needs {name:?}")))
     };
     let offset = || size("offset").unwrap_or_default();
     let by_wall = assigner.get("time").and_then(Value::as_str) == Some("processing");
@@ -111,7 +113,9 @@ fn open<W: Assigner<Row>>(case: &Case, assigner: W) -> Result<Driver<(Text, Row)
             None => windows,
             Some(Eviction::Count(n, after)) => windows.evictor(after_if(Evict::count(n), after)),
             Some(Eviction::Time(size, after)) => windows.evictor(after_if(Evict::time(size), after)),
-            Some(Eviction::Delta(threshold, after)) => windows.evictor(after_if(Evict::delta(threshold, apart), after)),
+            Some(Eviction::Delta(threshold, after)) => {
+                windows.evictor(after_if(Evict::delta(threshold, apart), after))
+            }
         };
         let results = windows.apply(move |key: &Text, window, rows: Vec<Row>| {
             let values = rows.iter().map(|row| row.0.value()).collect();
@@ -145,7 +149,9 @@ impl Eviction {
         let eviction = match (evictor.get("type").and_then(Value::as_str), evictor) {
             (_, Value::Null) => return Ok(None),
             (Some("count"), _) => number("n").map(|n| Eviction::Count(n, after)),
-            (Some("time"), _) => number("size").map(|size| Eviction::Time(Duration::from_millis(size), after)),
+            (Some("time"), _) => {
+                number("size").map(|size| Eviction::Time(Duration::from_millis(size), after))
+            }
             (Some("delta"), _) => {
                 evictor.get("threshold").and_then(Value::as_f64).map(|least| Eviction::Delta(least, after))
             }
@@ -225,7 +231,9 @@ fn trigger<W: Assigner<Row>>(case: &Case) -> Result<Named> {
     let setting = case.setting("trigger");
     let interval = || -> Result<Duration> {
         let millis = setting.get("interval").and_then(Value::as_u64);
-        millis.map(Duration::from_millis).ok_or_else(|| case.wrong(format!("the trigger {setting} needs \"interval\"")))
+        millis
+            .map(Duration::from_millis)
+            .ok_or_else(|| case.wrong(format!("the trigger {setting} needs \"interval\"")))
     };
     let default = match W::CLOCK == crate::process::TimerKind::ProcessingTime {
         true => "processing_time",
