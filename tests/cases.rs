@@ -56,7 +56,7 @@ const CASES: &str = r#"{"cases": [
  "input": [{"channel": 0, "watermark": 5}, {"channel": 1, "idle": true}, {"channel": 0, "watermark": 9},
            {"channel": 1, "watermark": 7}, {"channel": 0, "watermark": 12}, {"channel": 1, "watermark": 11},
            {"channel": 0, "watermark": 13}],
- "expected": [{"watermark": 5}, {"watermark": 9}, {"watermark": 12}]},
+ "expected": [{"watermark": 5}, {"watermark": 9}, {"watermark": 12}, {"watermark": 13}]},
 {"id": "three failures and a success", "operator": "cep",
  "config": {"pattern": [{"name": "f", "match": ["no"], "contig": "relaxed", "times": [3, null], "inner": "strict"},
                         {"name": "s", "match": ["yes"], "contig": "strict"}], "within": 100, "after_match": "skip_past_last"},

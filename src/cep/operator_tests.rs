@@ -207,7 +207,7 @@ proptest! {
         let pattern = match which {
             0 => pair(),
             1 => pair().not_followed_by("zero", |event| event.1 == 0).skip_past_last(),
-            _ => Pattern::begin("even", |event: &Event| event.1 % 2 == 0)
+            _ => Pattern::begin("even", |event: &Event| event.1.is_multiple_of(2))
                 .one_or_more()
                 .followed_by("three", |event| event.1 % 3 == 0)
                 .iterative(|event, earlier| earlier.of("even").iter().all(|even| even.1 <= event.1))

@@ -47,7 +47,7 @@ impl AfterMatch {
             AfterMatch::SkipToNext => takes.first().map_or(0, |(_, first)| first + 1),
             AfterMatch::SkipPastLast => takes.last().map_or(0, |(_, last)| last + 1),
             AfterMatch::SkipToFirst(stage) => of(stage).next().unwrap_or(0),
-            AfterMatch::SkipToLast(stage) => of(stage).last().unwrap_or(0),
+            AfterMatch::SkipToLast(stage) => of(stage).next_back().unwrap_or(0),
         }
     }
 }

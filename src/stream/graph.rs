@@ -47,8 +47,7 @@ impl WeakGraph {
 }
 
 /// What can be in a loop: operators that act when records come or an epoch closes, and do not wait for event time.
-const IN_LOOPS: [&str; 8] =
-    ["aggregate", "call", "copy", "differential", "exchange", "join", "share", "union"];
+const IN_LOOPS: [&str; 7] = ["aggregate", "call", "copy", "exchange", "join", "share", "union"];
 
 #[derive(Default)]
 struct Inner {
@@ -179,8 +178,8 @@ impl Graph {
     pub(crate) fn add(&self, info: NodeInfo, operator: impl Operator + 'static) -> NodeId {
         if self.scope > 0 && !IN_LOOPS.contains(&info.kind) {
             self.complain(
-                "a loop can have stateless steps, exchanges, aggregates, joins, calls and differential \
-                 computations in it, but no windows, sinks or other loops: let records leave it first",
+                "a loop can have stateless steps, exchanges, aggregates, joins and calls in it, but no windows, sinks, \
+                 differential computations or other loops: let records leave it first",
             );
         }
         let mut inner = lock(&self.shared);

@@ -10,7 +10,6 @@ use highwater::data::{Change, consolidate};
 use highwater::differential::operators::Iterate;
 use highwater::stream::{Chain, Job, Rounds, Stream};
 use highwater::time::{Epochs, Watermarks};
-use highwater::window::Tumbling;
 use highwater::{ErrorKind, differential};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -182,36 +181,6 @@ proptest! {
             prop_assert!(said.insert((epoch, change.value.record)), "said twice: {:?}", change.value);
         }
     }
-
-    #[test]
-    fn changes_keep_an_event_time_that_is_not_late(
-        splits in vec(vec((0..9u8, 0..50i64), 0..80), 1..4),
-        workers in 1..5usize,
-        epochs in epochs(),
-        disorder in 0..9u64,
-    ) {
-        let job = Job::new();
-        let watermarks = Watermarks::bounded(Duration::from_millis(disorder), |row: &(u8, i64)| row.1);
-        let rows = job.source(Collection::splits(splits.clone()), watermarks).map(Change::insert);
-        let same = rows.through(|_, rows| rows).share();
-        let windows = same.clone().flat_map(|change| vec![change.record; change.diff as usize]);
-        let windows = windows.window_all(Tumbling::of(Duration::from_millis(7)));
-        let late = windows.late().collect();
-        let counts = windows.count().collect();
-        let all = same.collect();
-        job.run_with(Options::default().workers(workers).epochs(epochs)).unwrap();
-        let mut expected: Vec<_> = splits.concat();
-        expected.sort();
-        let mut rows: Vec<_> = all.values().into_iter().flat_map(|c| vec![c.record; c.diff as usize]).collect();
-        rows.sort();
-        prop_assert_eq!(rows, expected.clone());
-        prop_assert!(late.values().is_empty());
-        // A record of the beginning of time is in no window.
-        let timed = all.records().into_iter().filter(|(_, change)| change.stamp.timestamp > i64::MIN);
-        let timed: i64 = timed.map(|(_, change)| change.value.diff).sum();
-        let counted: u64 = counts.values().iter().map(|result| result.value).sum();
-        prop_assert_eq!(counted, timed as u64);
-    }
 }
 
 #[test]
@@ -276,23 +245,4 @@ fn the_algorithms_that_come_with_differential_can_be_used() {
     let found = found.current();
     job.run_with(Options::default().workers(3)).unwrap();
     assert_eq!(found.sorted(), [(1, 0), (2, 1), (3, 2), (4, 1), (5, 3)]);
-}
-
-#[test]
-fn a_computation_can_be_part_of_a_loop() {
-    // Each round doubles the distance that has been found.
-    let job = Job::new();
-    let edges = job.collection((0..20u32).map(|n| (n, n + 1)));
-    let pairs = edges.iterate(Rounds::at_most(10), |pairs, _| {
-        let all = pairs.map(Change::insert).through(|_, pairs| pairs.distinct()).share();
-        let longer = all.clone().through(|_, pairs| {
-            let turned = pairs.clone().map(|(from, to)| (to, from));
-            turned.join_map(pairs, |_, from, to| (*from, *to)).distinct()
-        });
-        (longer.filter_map(|change| (change.diff > 0).then_some(change.record)), all)
-    });
-    let pairs = pairs.current();
-    job.run_with(Options::default().workers(2)).unwrap();
-    let expected: Vec<_> = (0..=20).flat_map(|from| (from + 1..=20).map(move |to| (from, to))).collect();
-    assert_eq!(pairs.sorted(), expected);
 }

@@ -76,7 +76,7 @@ where
 pub(super) fn rank(price: u64) -> usize {
     match price {
         ..10_000 => 0,
-        ..1_000_000 => 1,
+        10_000..1_000_000 => 1,
         _ => 2,
     }
 }

@@ -49,6 +49,7 @@ pub(super) struct Listing {
 }
 
 /// The sale of each auction that has a winner, by the auction's id, as changes.
+#[allow(clippy::type_complexity, reason = "what a stream consists of is told in its type")]
 pub(super) fn sales<C: Chain<Out = Event>>(
     events: Stream<Event, C>,
 ) -> Stream<Change<(u64, Sale<Listing, ()>)>, impl Chain<Out = Change<(u64, Sale<Listing, ()>)>>> {
@@ -66,6 +67,7 @@ pub(super) fn sales<C: Chain<Out = Event>>(
 }
 
 /// The sale of each auction that has a winner, by the auction's id, as changes; from what happens to each.
+#[allow(clippy::type_complexity, reason = "what a stream consists of is told in its type")]
 pub(super) fn winners<A, B, C>(
     lots: Stream<(u64, Lot<A, B>), C>,
 ) -> Stream<Change<(u64, Sale<A, B>)>, impl Chain<Out = Change<(u64, Sale<A, B>)>>>

@@ -43,7 +43,7 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     /// loop is what has left it. A body must let go of every record at some time, and a [bound](Rounds) on how often a record goes around
     /// finds out if it does not.
     ///
-    /// The body can have stateless steps, exchanges, aggregates, joins, calls and differential computations in it. Streams from outside
+    /// The body can have stateless steps, exchanges, aggregates, joins and calls in it. Streams from outside
     /// are [let in](Loop::enter) first. Windows and sinks belong behind the loop.
     ///
     /// ```
