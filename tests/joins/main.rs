@@ -111,7 +111,7 @@ proptest! {
         // A condition of its own, and a window behind the join: nothing that it emits is late there.
         let join = read(&job, &left).interval_join(read(&job, &right), interval);
         let joined = join.outer(outer, |_, l, r| match (l, r) {
-            (Some(l), Some(r)) if (l.2 + r.2) % 5 == 0 => None,
+            (Some(l), Some(r)) if (l.2 + r.2).is_multiple_of(5) => None,
             (l, r) => Some((l.copied(), r.copied())),
         });
         let windows = joined.clone().window_all(Tumbling::of(Duration::from_millis(7))).count().map(|w| w.value).collect();
@@ -123,7 +123,7 @@ proptest! {
             let apart = r.0 - l.0;
             let above = if open & 1 == 1 { apart > lower } else { apart >= lower };
             let below = if open & 2 == 2 { apart < upper } else { apart <= upper };
-            l.1 == r.1 && above && below && (l.2 + r.2) % 5 != 0
+            l.1 == r.1 && above && below && !(l.2 + r.2).is_multiple_of(5)
         };
         let expected = pairs(&lefts, &rights, outer, fits);
         prop_assert_eq!(joined.sorted(), expected.clone());
@@ -176,7 +176,7 @@ proptest! {
         (rows, versions) in (splits(), splits()), options in ways(),
     ) {
         let job = Job::new();
-        let version = |row: Row| (row.2 % 4 != 0).then_some(row.2);
+        let version = |row: Row| (!row.2.is_multiple_of(4)).then_some(row.2);
         let seen = read(&job, &rows).temporal_join(
             read(&job, &versions).map_values(version),
             |_, row, version| Some((*row, version.copied())),
