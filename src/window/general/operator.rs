@@ -1,23 +1,25 @@
 //! The operator of all windows: keyed state, and a trigger.
 
+mod recipe;
+
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::content::{Content, Other};
 use super::trigger::{Absorbed, TriggerContext};
-use super::{Assigner, Fire, Firing, Scope, Trigger, WindowContext, WindowStates};
+use super::{Assigner, Fire, Firing, Scope, Trigger, WindowContext};
 use crate::data::{Exchange, Key, Record, Stamp};
-use crate::error::Result;
 use crate::process::context::Counters;
 use crate::process::core::Core;
 use crate::process::side::Sides;
-use crate::process::{Side, States, TimerKind, Value};
+use crate::process::{Side, TimerKind, Value};
 use crate::state::{Agenda, Slot};
-use crate::stream::{Edge, Keyed, Logic, Lowering, Operator, Outlets, Taps, WorkerContext, ordered};
+use crate::stream::{Keyed, Logic, Outlets, WorkerContext};
 use crate::time::{EventTime, Time};
 use crate::window::Window;
+
+pub(super) use recipe::WindowOperator;
 
 /// What is asked of windows.
 #[derive(Clone)]
@@ -28,73 +30,6 @@ pub(super) struct Settings<K, T, W, G> {
     pub(super) lateness: i64,
     /// Where records go that are late for all their windows.
     pub(super) late: Option<Side<(K, T)>>,
-}
-
-/// The recipe.
-pub(super) struct WindowOperator<K, T, W, G, B: Content<K, T>>
-where
-    K: Key,
-{
-    pub(super) edge: Edge<Keyed<K, T>>,
-    pub(super) settings: Settings<K, T, W, G>,
-    pub(super) content: B,
-    pub(super) taps: Arc<Taps<B::Out>>,
-}
-
-impl<K, T, W, G, B> Operator for WindowOperator<K, T, W, G, B>
-where
-    K: Key,
-    T: Exchange,
-    W: Assigner<T>,
-    G: Trigger<K, T>,
-    B: Content<K, T>,
-{
-    fn prepare(&self, _: usize) -> Result<()> {
-        self.settings.assigner.check()
-    }
-
-    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
-        let (worker, readers) = (cx.worker.clone(), cx.readers());
-        let mut builder = cx.operator(uid);
-        let input = builder.by_key(self.edge, |keyed| &keyed.key);
-        let outlets = self.taps.open(&mut builder);
-        let sides = Sides(self.taps.open_sides(&mut builder));
-        let info = builder.info();
-        let clock = &worker.shared.clock;
-        let (mut windows, mut keys) = (Core::new(clock.clone(), &info), Core::new(clock.clone(), &info));
-        let (mut settings, mut content) = (self.settings.clone(), self.content.clone());
-        let none = Vec::new;
-        settings.trigger.open(&mut States::new(&mut windows, &info, &worker, none()));
-        let mut states = WindowStates {
-            window: States::new(&mut windows, &info, &worker, none()),
-            // What a function keeps for its keys can be read from outside.
-            global: States::new(&mut keys, &info, &worker, readers),
-        };
-        content.open(&mut states);
-        states.global.check();
-        let over_at = States::new(&mut windows, &info, &worker, none()).value("over at");
-        let merged = match W::MERGES {
-            true => States::new(&mut keys, &info, &worker, none()).value("merged"),
-            false => Value::default(),
-        };
-        let logic = Windows {
-            settings,
-            content,
-            has_keyed_state: keys.store.has_columns(),
-            windows,
-            keys,
-            merged,
-            over_at,
-            ends: Agenda::sealable(info.clone()),
-            waiting: Agenda::sealable(info),
-            assigned: Vec::new(),
-            sides,
-            counters: Counters::new(worker.shared.metrics.clone(), uid),
-            worker: worker.clone(),
-            value: PhantomData,
-        };
-        ordered::build(builder, worker, vec![input], outlets, logic);
-    }
 }
 
 /// A window that others have been merged into.

@@ -1,0 +1,84 @@
+//! How the operator of windows is built on a worker.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::super::WindowStates;
+use super::super::content::Content;
+use super::super::{Assigner, Trigger};
+use super::{Settings, Windows};
+use crate::data::{Exchange, Key};
+use crate::error::Result;
+use crate::process::context::Counters;
+use crate::process::core::Core;
+use crate::process::side::Sides;
+use crate::process::{States, Value};
+use crate::state::Agenda;
+use crate::stream::{Edge, Keyed, Lowering, Operator, Taps, ordered};
+
+/// The recipe.
+pub(in crate::window::general) struct WindowOperator<K, T, W, G, B: Content<K, T>>
+where
+    K: Key,
+{
+    pub(in crate::window::general) edge: Edge<Keyed<K, T>>,
+    pub(in crate::window::general) settings: Settings<K, T, W, G>,
+    pub(in crate::window::general) content: B,
+    pub(in crate::window::general) taps: Arc<Taps<B::Out>>,
+}
+
+impl<K, T, W, G, B> Operator for WindowOperator<K, T, W, G, B>
+where
+    K: Key,
+    T: Exchange,
+    W: Assigner<T>,
+    G: Trigger<K, T>,
+    B: Content<K, T>,
+{
+    fn prepare(&self, _: usize) -> Result<()> {
+        self.settings.assigner.check()
+    }
+
+    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
+        let (worker, readers) = (cx.worker.clone(), cx.readers());
+        let mut builder = cx.operator(uid);
+        let input = builder.by_key(self.edge, |keyed| &keyed.key);
+        let outlets = self.taps.open(&mut builder);
+        let sides = Sides(self.taps.open_sides(&mut builder));
+        let info = builder.info();
+        let clock = &worker.shared.clock;
+        let (mut windows, mut keys) = (Core::new(clock.clone(), &info), Core::new(clock.clone(), &info));
+        let (mut settings, mut content) = (self.settings.clone(), self.content.clone());
+        let none = Vec::new;
+        settings.trigger.open(&mut States::new(&mut windows, &info, &worker, none()));
+        let mut states = WindowStates {
+            window: States::new(&mut windows, &info, &worker, none()),
+            // What a function keeps for its keys can be read from outside.
+            global: States::new(&mut keys, &info, &worker, readers),
+        };
+        content.open(&mut states);
+        states.global.check();
+        let over_at = States::new(&mut windows, &info, &worker, none()).value("over at");
+        let merged = match W::MERGES {
+            true => States::new(&mut keys, &info, &worker, none()).value("merged"),
+            false => Value::default(),
+        };
+        let logic = Windows {
+            settings,
+            content,
+            has_keyed_state: keys.store.has_columns(),
+            windows,
+            keys,
+            merged,
+            over_at,
+            ends: Agenda::sealable(info.clone()),
+            waiting: Agenda::sealable(info),
+            assigned: Vec::new(),
+            sides,
+            counters: Counters::new(worker.shared.metrics.clone(), uid),
+            worker: worker.clone(),
+            value: PhantomData,
+        };
+        ordered::build(builder, worker, vec![input], outlets, logic);
+    }
+}
