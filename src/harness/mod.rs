@@ -34,7 +34,7 @@ use crate::time::{EventTime, Time};
 /// use std::time::Duration;
 ///
 /// let mut driver = Driver::new(|clicks| {
-///     let keyed = clicks.key_by(|who: &&str| who.to_string());
+///     let keyed = clicks.key_by(|who: &&str| who.to_string()).map_values(|_| ());
 ///     keyed.window(Sessions::with_gap(Duration::from_millis(10))).count().map(|s| (s.key, s.window.end, s.value))
 /// })?;
 /// driver.push("ann", 1)?;

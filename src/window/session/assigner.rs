@@ -19,6 +19,7 @@ use crate::window::Window;
 /// let visits = job
 ///     .timed_collection(clicks, Watermarks::monotone(|click: &(&str, i64)| click.1))
 ///     .key_by(|click| click.0.to_string())
+///     .map_values(|click| click.1)
 ///     .window(Sessions::with_gap(Duration::from_millis(10)))
 ///     .count()
 ///     .map(|visit| (visit.key, visit.window.start, visit.window.end, visit.value))
