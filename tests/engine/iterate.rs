@@ -216,19 +216,19 @@ fn what_does_not_belong_in_a_loop_is_refused() {
         assert!(error.to_string().contains(message), "{error}");
     };
     let rounds = Rounds::default();
-    refused("no windows, sinks or other loops", &|_, numbers| {
+    refused("no windows, sinks, differential computations or other loops", &|_, numbers| {
         numbers.iterate(rounds, |numbers, _| {
             let windows = numbers.clone().window_all(Tumbling::of(Duration::from_secs(1)));
             (numbers, windows.count().map(|_| 1))
         })
     });
-    refused("no windows, sinks or other loops", &|_, numbers| {
+    refused("no windows, sinks, differential computations or other loops", &|_, numbers| {
         numbers.iterate(rounds, |numbers, _| {
             numbers.clone().discard();
             (numbers.clone(), numbers)
         })
     });
-    refused("no windows, sinks or other loops", &|_, numbers| {
+    refused("no windows, sinks, differential computations or other loops", &|_, numbers| {
         numbers.iterate(rounds, |numbers, _| {
             (numbers.clone().iterate(rounds, |numbers, _| (numbers.clone(), numbers)), numbers)
         })
@@ -247,7 +247,7 @@ fn what_does_not_belong_in_a_loop_is_refused() {
             (numbers.union(scope.enter(other)), scope.enter(Job::new().collection([1])))
         })
     });
-    refused("no windows, sinks or other loops", &|_, numbers| {
+    refused("no windows, sinks, differential computations or other loops", &|_, numbers| {
         let mut escaped = None;
         let left = numbers.iterate(rounds, |numbers, _| {
             escaped = Some(numbers.clone());
