@@ -1,5 +1,6 @@
 //! How a job runs: settings, each with its meaning and its limit.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -22,7 +23,15 @@ pub struct Options {
     pub(crate) epochs: Epochs,
     pub(crate) limits: Limits,
     pub(crate) seals: Seals,
+    pub(crate) memory: Option<StateMemory>,
     pub(crate) clock: Clock,
+}
+
+/// What state may take of memory, and where the rest goes.
+#[derive(Clone, Debug)]
+pub(crate) struct StateMemory {
+    pub(crate) bytes: usize,
+    pub(crate) directory: PathBuf,
 }
 
 /// When operators seal what an epoch has changed into their arrangements.
@@ -60,6 +69,7 @@ impl Default for Options {
             epochs: Epochs::default(),
             limits,
             seals: Seals::default(),
+            memory: None,
             clock: Clock::system(),
         }
     }
@@ -97,6 +107,23 @@ impl Options {
         self
     }
 
+    /// The bytes of memory that the state of process functions, of windows with triggers, and of interval, window and temporal joins may take, on all
+    /// workers together; at least 1 MiB. Without it all state is in memory.
+    ///
+    /// What is more lies in files in `directory`, which should be on a local disk that is fast. The files have no names, and go away with the process,
+    /// however it ends. The limit is held when an epoch ends: what one epoch touches is in memory until then, so the limits of what is in
+    /// flight count here too. It is for state alone: records
+    /// in flight, and timers, come on top. A key that is not in memory costs a read or a few when it is touched; one that is, nothing.
+    ///
+    /// ```
+    /// use highwater::config::Options;
+    /// let options = Options::default().state_memory(256 << 20, std::env::temp_dir());
+    /// ```
+    pub fn state_memory(mut self, bytes: usize, directory: impl AsRef<Path>) -> Options {
+        self.memory = Some(StateMemory { bytes, directory: directory.as_ref().to_owned() });
+        self
+    }
+
     /// The clock that epochs and waiting follow.
     pub fn clock(mut self, clock: Clock) -> Options {
         self.clock = clock;
@@ -112,6 +139,17 @@ impl Options {
         }
         if self.limits.epochs == 0 || self.limits.bytes == 0 {
             return Err(Error::config("a source must be allowed at least 1 epoch and 1 byte in flight"));
+        }
+        if let Some(StateMemory { bytes, directory }) = &self.memory {
+            if *bytes < 1 << 20 {
+                return Err(Error::config("state needs at least 1 MiB of memory"));
+            }
+            if !directory.is_dir() {
+                let directory = directory.display();
+                return Err(Error::config(format!(
+                    "{directory} is no directory, so state cannot be written there: make it, or name another"
+                )));
+            }
         }
         match self.epochs.0 {
             crate::time::Policy::Every(interval) if interval < Duration::from_millis(1) => Err(

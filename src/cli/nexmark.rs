@@ -150,6 +150,11 @@ fn run_query(query: &Query, args: &RunArgs, input: &Input) -> Result<Outcome> {
         .epochs(args.epoch)
         .max_epochs_in_flight(args.max_epochs_in_flight)
         .clock(clock.clone());
+    let directory = args.state_directory.clone().unwrap_or_else(std::env::temp_dir);
+    let options = match args.state_memory {
+        Some(bytes) => options.state_memory(usize::try_from(bytes).unwrap_or(usize::MAX), directory),
+        None => options,
+    };
 
     let is_peak_of_query = measure::reset_peak();
     let (cpu, start) = (measure::cpu(), clock.now());

@@ -77,6 +77,14 @@ pub(crate) struct RunArgs {
     /// complete (done).
     #[arg(long, value_name = "WHEN", default_value = "10ms", value_parser = amount::epochs)]
     pub(crate) epoch: Epochs,
+    /// How much memory state may take; k, M and G stand for thousands, millions and billions of bytes. What is more lies in files. Holds for
+    /// rolling aggregates and joins, not for windows. [default: all state is in memory]
+    #[arg(long, value_name = "BYTES", value_parser = amount::count)]
+    pub(crate) state_memory: Option<u64>,
+    /// Where those files are: a directory on a fast local disk. They have no names, and are gone when the program is. [default: that for
+    /// temporary files]
+    #[arg(long, value_name = "DIR", requires = "state_memory")]
+    pub(crate) state_directory: Option<PathBuf>,
     /// Give the events at so many per second, whether or not the job keeps up, and measure latency. [default: as fast as possible]
     #[arg(long, value_name = "EVENTS/S", value_parser = amount::rate)]
     pub(crate) rate: Option<f64>,

@@ -4,7 +4,6 @@
 //! is an epoch of its own and returns when all that it causes is there. So a test of a function with windows, timers or state can say exactly
 //! what happens in which order. It is Flink's `KeyedOneInputStreamOperatorTestHarness`, but over whole streams.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -98,12 +97,7 @@ impl<T: Data, O: Data> Driver<T, O> {
         job.graph.prepare(1)?;
         let metrics = job.metrics.clone();
         let shared = Shared::new(&options, metrics.clone(), Arc::new(AtomicBool::new(false)));
-        let context = WorkerContext {
-            index: 0,
-            shared: Arc::new(shared),
-            probe: Default::default(),
-            awaiting: Rc::new(RefCell::new(Vec::new())),
-        };
+        let context = WorkerContext::new(0, Arc::new(shared));
         let allocator = Allocator::Thread(Thread::default());
         let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(clock::instant()));
         worker.dataflow::<Time, _, _>(|scope| job.graph.lower(scope, context.clone()));

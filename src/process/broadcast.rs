@@ -238,6 +238,10 @@ where
         }
     }
 
+    fn shed(&mut self, epoch: u64) {
+        self.records.shed(epoch);
+    }
+
     fn owes(&self) -> Option<EventTime> {
         self.records.owes()
     }

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::data::Key;
 use crate::error::Error;
 use crate::state::{Agenda, Cells, LivesBy, Now, Shape, Slot, Store};
+use crate::stream::WorkerContext;
 
 use super::Ttl;
 
@@ -97,16 +98,18 @@ impl Place {
 }
 
 impl<K: Key> Core<K> {
-    pub(crate) fn new(clock: Clock, operator: &OperatorInfo) -> Core<K> {
+    pub(crate) fn new(uid: &str, worker: &WorkerContext, operator: &OperatorInfo) -> Core<K> {
+        let mut store = Store::new();
+        worker.limit(uid).into_iter().for_each(|limit| store.limit(limit));
         Core {
-            store: Store::new(),
+            store,
             slot: Slot::NONE,
             event_timers: Agenda::sealable(operator.clone()),
             wall_timers: Agenda::sealable(operator.clone()),
             held: BTreeMap::new(),
             now: Now { watermark: i64::MIN, millis: i64::MIN },
             epoch: 0,
-            clock,
+            clock: worker.shared.clock.clone(),
             mistake: OnceCell::new(),
             pass: None,
         }
@@ -236,6 +239,7 @@ impl<K: Key> Core<K> {
             if fires {
                 pass.at = timer.0;
                 self.slot = timer.1;
+                self.store.touch(self.slot);
                 return Some(timer.0);
             }
         }
@@ -258,6 +262,11 @@ impl<K: Key> Core<K> {
     /// Drops what has expired, and keys without state.
     pub(crate) fn tidy(&mut self) {
         self.store.tidy(self.now);
+    }
+
+    /// Lets keys leave memory, if state takes more than it may.
+    pub(crate) fn shed(&mut self, epoch: u64) {
+        self.store.shed(epoch);
     }
 
     /// Writes what has changed into the arrangements.

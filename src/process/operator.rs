@@ -135,7 +135,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         info: &OperatorInfo,
         (uid, worker): (&str, &WorkerContext),
     ) -> Processing<K, T, P> {
-        let mut core = Core::new(worker.shared.clock.clone(), info);
+        let mut core = Core::new(uid, worker, info);
         let mut states = States::new(&mut core, info, worker, readers);
         function.open(&mut states);
         states.check();
@@ -256,6 +256,10 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K,
         if let Some((_, agenda)) = &mut self.waiting {
             agenda.seal(epoch, Clone::clone);
         }
+    }
+
+    fn shed(&mut self, epoch: u64) {
+        self.core.shed(epoch);
     }
 
     fn owes(&self) -> Option<EventTime> {

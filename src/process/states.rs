@@ -91,7 +91,9 @@ impl<'a, K: Key> States<'a, K> {
         }
         let lives_by = ttl.map_or(LivesBy::EventTime, |ttl| ttl.clock);
         let publish = self.publish::<S>(name);
-        let column = self.core.store.add(Cells::<K, S>::new(lives_by, publish, self.operator.clone()));
+        let memory = self.worker.memory.clone();
+        let cells = Cells::<K, S>::new(lives_by, publish, memory, self.operator.clone());
+        let column = self.core.store.add(cells);
         Place::new(column, ttl)
     }
 
@@ -113,8 +115,8 @@ impl<'a, K: Key> States<'a, K> {
         }
         let worker = self.worker.index;
         (!readings.is_empty()).then(|| -> Publish<K, S> {
-            Box::new(move |epoch, runs| {
-                readings.iter().for_each(|r| r.board.publish(worker, epoch, runs.clone()))
+            Box::new(move |state| {
+                readings.iter().for_each(|reading| reading.board.publish(worker, state.clone()))
             })
         })
     }

@@ -4,9 +4,7 @@
 //! all others read between two steps, so one fault ends the job within milliseconds; timely alone would let the
 //! survivors wait for ever. Nothing catches a panic and steps on: what a dataflow says after one cannot be trusted.
 
-use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -149,12 +147,7 @@ fn work_or_fail(job: &Job, allocator: Allocator, shared: &Arc<Shared>) {
 fn work(job: &Job, allocator: Allocator, shared: &Arc<Shared>) {
     let index = allocator.index();
     let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(clock::instant()));
-    let context = WorkerContext {
-        index,
-        shared: Arc::clone(shared),
-        probe: Default::default(),
-        awaiting: Rc::new(RefCell::new(Vec::new())),
-    };
+    let context = WorkerContext::new(index, Arc::clone(shared));
     worker.dataflow::<Time, _, _>(|scope| job.graph.lower(scope, context.clone()));
     let (mut open, mut stopping) = (0, false);
     while worker.has_dataflows() && !shared.has_failed() {

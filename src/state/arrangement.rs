@@ -1,5 +1,6 @@
 //! A spine of runs, sealed epoch by epoch.
 
+use std::cmp::Ordering;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
@@ -8,8 +9,8 @@ use differential_dataflow::trace::{BatchReader, Description, Trace, TraceReader}
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::merge::at;
-use super::run::Position;
-use super::{Rows, Run};
+use super::run::Cursor;
+use super::{Rows, Run, page};
 
 /// The state of one operator on one worker: what each epoch up to the last sealed one has changed.
 ///
@@ -31,10 +32,10 @@ impl<R: Rows> Arrangement<R> {
     ///
     /// Epochs in which nothing changed need no call: the next run covers them.
     pub(crate) fn seal(&mut self, epoch: u64, sorted: Vec<(R::Key, R::Value)>) {
-        debug_assert!(epoch >= self.upper, "epoch {epoch} is sealed already");
         if sorted.is_empty() {
             return;
         }
+        debug_assert!(epoch >= self.upper, "epoch {epoch} is sealed already");
         let upper = epoch + 1;
         let description = Description::new(at(self.upper), at(upper), at(0));
         self.spine.insert(Rc::new(Run::of(self.rows.clone(), sorted, description)));
@@ -74,13 +75,26 @@ impl<R: Rows> Arrangement<R> {
         mut visit: impl FnMut(&R::Key, &R::Value) -> ControlFlow<()>,
     ) {
         self.spine.map_batches(|run| {
-            let start = run.seek(Position::default(), &below);
-            for (key, value) in run.from(start) {
+            let mut cursor = Cursor::default();
+            cursor.seek(run, &below);
+            while let Some((key, value)) = cursor.row(run) {
                 if visit(key, value).is_break() {
                     break;
                 }
+                cursor.next(run);
             }
         });
+    }
+
+    /// Calls `visit` for copies of the rows of a range of keys, older runs first: of the keys that `place` finds
+    /// [`Equal`](Ordering::Equal), which are all part of the key with this hash. Reads no page that has none of them, but for one in a hundred.
+    pub(crate) fn range(
+        &self,
+        hash: u64,
+        place: &dyn Fn(&R::Key) -> Ordering,
+        visit: &mut dyn FnMut(R::Key, R::Value),
+    ) {
+        self.spine.map_batches(|run| page::range(run.pages(), hash, place, visit));
     }
 
     /// The value of `key`, if it has one.
@@ -200,6 +214,7 @@ mod tests {
         }
         assert!(arrangement.len() < 400, "{} rows are kept for 20 keys", arrangement.len());
         let (rows, runs) = kept.unwrap();
-        assert_eq!(runs.iter().map(|run| run.from(Position::default()).count() as u64).sum::<u64>(), rows);
+        let read = |run: &Rc<Run<_>>| run.pages().iter().map(|page| page.read().len() as u64).sum::<u64>();
+        assert_eq!(runs.iter().map(read).sum::<u64>(), rows);
     }
 }

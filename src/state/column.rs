@@ -6,17 +6,31 @@
 //! # Time to live
 //!
 //! An item can have an expiry, in milliseconds of one of the two clocks. It is checked at each read, so an expired item is never
-//! seen; and the column keeps an agenda of expiries, by which items leave memory when an epoch closes.
+//! seen; and the column keeps an agenda of expiries, by which items leave memory when an epoch closes. Items that have left memory before are
+//! dropped when their pages are merged.
+//!
+//! # What leaves memory
+//!
+//! When state takes more than it may, a key's cell is emptied: what the arrangement does not have yet is written to it, with what other keys
+//! leave behind, as a run. When the key is touched again, its rows are read from all runs, and the latest of each item counts. So the
+//! arrangement and the cells together are the state, at all times.
 
 use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem::size_of;
+use std::rc::Rc;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
+use super::filed::Filed;
+use super::files::Memory;
+use super::footprint::Footprint;
 use super::items::Items;
-use super::run::Page;
+use super::kept::{ItemRows, Kept, NEVER, is_over};
 use super::store::{Column, Pins};
-use super::{Agenda, Arrangement, Latest, Slot, Table};
-use crate::data::{Exchange, Key};
+use super::view::Published;
+use super::{Agenda, Arrangement, Slot, Table};
+use crate::data::{Exchange, Key, hash64};
 
 /// What can be under one key.
 pub(crate) trait Shape: Items<Sub: Key, Value: Exchange> {}
@@ -32,9 +46,6 @@ pub(crate) struct Item<V> {
     /// True if the arrangement has it, or an older version.
     sealed: bool,
 }
-
-/// When an item expires that does not.
-pub(crate) const NEVER: i64 = i64::MAX;
 
 /// The clock that items expire by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,37 +79,48 @@ impl Now {
 pub(crate) struct Cells<K: Key, S: Shape> {
     lives_by: LivesBy,
     cells: Vec<S::Of<Item<S::Value>>>,
-    arrangement: Arrangement<Latest<(K, S::Sub), S::Value>>,
+    /// The number of items in the cells.
+    items: usize,
+    footprint: Footprint,
+    rows: ItemRows<K, S::Sub, S::Value>,
+    arrangement: Arrangement<Filed<ItemRows<K, S::Sub, S::Value>>>,
     /// Items that have changed since the last seal.
     changed: Vec<(Slot, S::Sub)>,
     /// The length at which that list is looked through for items that are no more.
     trim_at: usize,
     /// Items that the arrangement has and that are no more.
-    gone: Vec<(K, S::Sub)>,
+    gone: BTreeSet<(K, S::Sub)>,
+    /// Items that have left memory and are not in the arrangement yet.
+    left: Vec<((K, S::Sub), Kept<S::Value>)>,
     expiries: Agenda<(Slot, S::Sub)>,
     /// Who is to be shown what is sealed.
     publish: Option<Publish<K, S>>,
 }
 
 /// Shows the pages as of an epoch to readers.
-pub(crate) type Publish<K, S> = Box<dyn Fn(u64, Vec<Vec<Page<ItemRows<K, S>>>>)>;
-
-/// The rows of a column.
-pub(crate) type ItemRows<K, S> = Latest<(K, <S as Items>::Sub), <S as Items>::Value>;
+pub(crate) type Publish<K, S> = Box<dyn Fn(Published<K, <S as Items>::Sub, <S as Items>::Value>)>;
 
 impl<K: Key, S: Shape> Cells<K, S> {
     pub(crate) fn new(
         lives_by: LivesBy,
         publish: Option<Publish<K, S>>,
+        memory: Option<Rc<Memory>>,
         operator: OperatorInfo,
     ) -> Cells<K, S> {
+        let footprint = Footprint::new(memory.is_some());
+        let rows = ItemRows::new();
+        let filed = Filed::new(rows.clone(), memory.as_ref(), |(key, _)| hash64(key));
         Cells {
             lives_by,
             cells: Vec::new(),
-            arrangement: Arrangement::new(Latest::new(), operator),
+            items: 0,
+            footprint,
+            arrangement: Arrangement::new(filed, operator),
+            rows,
             changed: Vec::new(),
             trim_at: 1024,
-            gone: Vec::new(),
+            gone: BTreeSet::new(),
+            left: Vec::new(),
             expiries: Agenda::default(),
             publish,
         }
@@ -113,9 +135,8 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Puts an item, which expires at `expires`, in the place of another or none.
     #[inline]
     pub(crate) fn put(&mut self, slot: Slot, sub: S::Sub, value: S::Value, expires: i64) {
-        if self.cells.len() <= slot.index() {
-            self.cells.resize_with(slot.index() + 1, S::empty);
-        }
+        self.make_room(slot);
+        self.footprint.see(&value);
         if expires != NEVER {
             self.expiries.add(expires, (slot, sub.clone()));
         }
@@ -130,10 +151,22 @@ impl<K: Key, S: Shape> Cells<K, S> {
             }
             None => {
                 self.changed.push((slot, sub.clone()));
+                self.items += 1;
                 S::insert(cell, sub, Item { value, expires, changed: true, sealed: false });
             }
         }
         self.trim();
+    }
+
+    #[inline]
+    fn make_room(&mut self, slot: Slot) {
+        if self.cells.len() <= slot.index() {
+            if self.footprint.wanted {
+                // What is limited is not doubled.
+                self.cells.reserve_exact((slot.index() + 1 - self.cells.len()).max(self.cells.len() / 8));
+            }
+            self.cells.resize_with(slot.index() + 1, S::empty);
+        }
     }
 
     /// Changes an item in its place. `None` if there is none.
@@ -151,6 +184,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
         }
         let before = item.expires;
         let result = update(item);
+        self.footprint.see(&item.value);
         if item.expires != before && item.expires != NEVER {
             self.expiries.add(item.expires, (slot, sub.clone()));
         }
@@ -160,8 +194,9 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Takes an item out.
     pub(crate) fn take(&mut self, slot: Slot, key: &K, sub: &S::Sub) -> Option<S::Value> {
         let item = S::remove(self.cells.get_mut(slot.index())?, sub)?;
+        self.items -= 1;
         if item.sealed {
-            self.gone.push((key.clone(), sub.clone()));
+            self.gone.insert((key.clone(), sub.clone()));
         }
         Some(item.value)
     }
@@ -169,10 +204,11 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Takes all items of a key out.
     pub(crate) fn clear(&mut self, slot: Slot, key: &K) {
         if let Some(cell) = self.cells.get_mut(slot.index()) {
-            let gone = &mut self.gone;
+            let Cells { gone, items, .. } = self;
             S::drain(cell, |sub, item| {
+                *items -= 1;
                 if item.sealed {
-                    gone.push((key.clone(), sub));
+                    gone.insert((key.clone(), sub));
                 }
             });
         }
@@ -203,10 +239,11 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn expire(&mut self, now: Now, keys: &Table<K, Pins>, bare: &mut Vec<Slot>) {
+        let now = now.by(self.lives_by);
+        self.rows.reach(now);
         if self.expiries.is_empty() {
             return;
         }
-        let now = now.by(self.lives_by);
         for (_, (slot, sub)) in self.expiries.due(now.saturating_add(1)) {
             // The item may have been given more time since, or be that of another key.
             let item = self.cells.get(slot.index()).and_then(|cell| S::get(cell, &sub));
@@ -220,20 +257,71 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn seal(&mut self, epoch: u64, keys: &Table<K, Pins>) {
-        let mut rows: Vec<_> = self.gone.drain(..).map(|row| (row, None)).collect();
         for (slot, sub) in self.changed.drain(..) {
             let Some(item) = self.cells.get_mut(slot.index()).and_then(|cell| S::get_mut(cell, &sub)) else {
                 continue;
             };
             if let Some((key, _)) = keys.try_get(slot).filter(|_| item.changed) {
                 (item.changed, item.sealed) = (false, true);
-                rows.push(((key.clone(), sub), Some(item.value.clone())));
+                self.left.push(((key.clone(), sub), Some((item.value.clone(), item.expires))));
             }
         }
-        self.arrangement.seal_unsorted(epoch, rows);
+        self.write(epoch);
         if let Some(publish) = &self.publish {
-            publish(epoch, self.arrangement.runs().iter().map(|run| run.pages().to_vec()).collect());
+            let runs = self.arrangement.runs().iter().map(|run| run.pages().to_vec()).collect();
+            publish(Published { epoch, reached: self.rows.reached(), runs });
         }
+    }
+
+    fn leave(&mut self, slot: Slot, key: &K) {
+        let Some(cell) = self.cells.get_mut(slot.index()) else { return };
+        let Cells { items, left, .. } = self;
+        S::drain(cell, |sub, item| {
+            *items -= 1;
+            if item.changed || !item.sealed {
+                left.push(((key.clone(), sub), Some((item.value, item.expires))));
+            }
+        });
+        *cell = S::empty();
+    }
+
+    fn write(&mut self, epoch: u64) {
+        let mut rows: Vec<_> = std::mem::take(&mut self.gone).into_iter().map(|row| (row, None)).collect();
+        rows.append(&mut self.left);
+        self.left = Vec::new();
+        self.arrangement.seal_unsorted(epoch, rows);
+    }
+
+    fn enter(&mut self, slot: Slot, key: &K, hash: u64) -> bool {
+        let before = self.items;
+        let mut items = BTreeMap::new();
+        self.arrangement.range(hash, &|(k, _)| k.cmp(key), &mut |(_, sub), kept| {
+            items.insert(sub, kept);
+        });
+        for (sub, kept) in items {
+            let Some((value, expires)) = kept else { continue };
+            let row = (key.clone(), sub);
+            if is_over(expires, self.rows.reached()) {
+                self.gone.insert(row);
+            } else if !self.gone.contains(&row) {
+                let sub = row.1;
+                self.make_room(slot);
+                if expires != NEVER {
+                    self.expiries.add(expires, (slot, sub.clone()));
+                }
+                self.items += 1;
+                let item = Item { value, expires, changed: false, sealed: true };
+                S::insert(&mut self.cells[slot.index()], sub, item);
+            }
+        }
+        self.items > before
+    }
+
+    fn bytes(&self, keys: usize) -> usize {
+        let inside = keys * size_of::<S::Of<Item<S::Value>>>();
+        inside
+            + S::outside::<Item<S::Value>>(keys.min(self.items), self.items)
+            + self.items * self.footprint.heap()
     }
 
     fn as_any_mut(&mut self) -> &mut dyn Any {

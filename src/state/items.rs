@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::marker::PhantomData;
+use std::mem::size_of;
 
 /// How items lie under a key, and what they are known by there.
 pub(crate) trait Items: 'static {
@@ -11,6 +12,10 @@ pub(crate) trait Items: 'static {
     type Value;
     /// The items of one key.
     type Of<X>;
+    /// The bytes that items of so many keys take outside of the cells, about.
+    fn outside<X>(_keys: usize, _items: usize) -> usize {
+        0
+    }
 
     fn empty<X>() -> Self::Of<X>;
     fn get<'a, X>(of: &'a Self::Of<X>, sub: &Self::Sub) -> Option<&'a X>;
@@ -74,6 +79,11 @@ impl<V: 'static> Items for Many<V> {
     type Value = V;
     type Of<X> = VecDeque<(u64, X)>;
 
+    fn outside<X>(keys: usize, items: usize) -> usize {
+        // Buffers have room for four, and double.
+        (4 * keys).max(items + items / 2) * size_of::<(u64, X)>()
+    }
+
     fn empty<X>() -> VecDeque<(u64, X)> {
         VecDeque::new()
     }
@@ -110,6 +120,11 @@ impl<S: Ord + 'static, V: 'static> Items for Mapped<S, V> {
     type Sub = S;
     type Value = V;
     type Of<X> = BTreeMap<S, X>;
+
+    fn outside<X>(keys: usize, items: usize) -> usize {
+        // Nodes have room for eleven, and are three quarters full.
+        (11 * keys).max(items + items / 2) * size_of::<(S, X)>() + 16 * keys
+    }
 
     fn empty<X>() -> BTreeMap<S, X> {
         BTreeMap::new()

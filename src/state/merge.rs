@@ -2,7 +2,7 @@
 //!
 //! The spine grants fuel, one unit for each row read, and the merger stops when it is used up: so no
 //! seal pays for a whole merge. Pages that lie between the other run's rows are shared, not copied: windows are arranged by
-//! their end, so most of what an older run holds is untouched by what follows.
+//! their end, so most of what an older run holds is untouched by what follows. Of pages in files it has one of each run in memory.
 
 use std::mem;
 use std::sync::Arc;
@@ -12,18 +12,25 @@ use timely::progress::frontier::AntichainRef;
 use timely::progress::{Antichain, Timestamp};
 
 use super::Rows;
-use super::run::{PAGE_ROWS, Page, Position, Run};
+use super::run::{Cursor, PageOf, Run};
 
 /// The fuel that sharing a page costs.
 const SHARE_COST: isize = 8;
 
 /// A merge in progress.
 pub(crate) struct RunMerger<R: Rows> {
-    rows: Option<R>,
     description: Description<u64>,
-    older: Position,
-    newer: Position,
-    pages: Vec<Page<R>>,
+    older: Cursor<R::Key, R::Value>,
+    newer: Cursor<R::Key, R::Value>,
+    /// What is merged. There is none if both runs are empty.
+    merged: Option<Merged<R>>,
+    begun: bool,
+}
+
+/// What has been merged.
+struct Merged<R: Rows> {
+    rows: R,
+    pages: Vec<PageOf<R>>,
     open: Vec<(R::Key, R::Value)>,
     /// No earlier run lies below: rows that only undo something can go.
     oldest: bool,
@@ -32,97 +39,101 @@ pub(crate) struct RunMerger<R: Rows> {
 impl<R: Rows> Merger<Run<R>> for RunMerger<R> {
     fn new(older: &Run<R>, newer: &Run<R>, compaction: AntichainRef<'_, u64>) -> RunMerger<R> {
         let bounds = (older.lower().clone(), newer.upper().clone());
+        let rows = older.rows.clone().or_else(|| newer.rows.clone());
+        let oldest = older.lower().less_equal(&u64::minimum());
         RunMerger {
-            oldest: older.lower().less_equal(&u64::minimum()),
-            rows: older.rows.clone().or_else(|| newer.rows.clone()),
             description: Description::new(bounds.0, bounds.1, compaction.to_owned()),
-            older: Position::default(),
-            newer: Position::default(),
-            pages: Vec::new(),
-            open: Vec::new(),
+            older: Cursor::default(),
+            newer: Cursor::default(),
+            merged: rows.map(|rows| Merged { rows, pages: Vec::new(), open: Vec::new(), oldest }),
+            begun: false,
         }
     }
 
     fn work(&mut self, older: &Run<R>, newer: &Run<R>, fuel: &mut isize) {
-        let Some(rows) = self.rows.clone() else { return };
-        if self.older == Position::default() && self.newer == Position::default() {
-            self.older = older.seek(self.older, |key| rows.is_expired(key));
-            self.newer = newer.seek(self.newer, |key| rows.is_expired(key));
+        let RunMerger { older: a, newer: b, merged: Some(merged), begun, .. } = self else { return };
+        if !mem::replace(begun, true) {
+            a.seek(older, |key| merged.rows.is_expired(key));
+            b.seek(newer, |key| merged.rows.is_expired(key));
         }
         while *fuel > 0 {
-            match (older.row(self.older), newer.row(self.newer)) {
+            match (a.row(older), b.row(newer)) {
                 (None, None) => return,
-                (Some(a), Some(b)) if a.0 == b.0 => {
-                    let mut value = a.1.clone();
-                    rows.absorb(&mut value, &b.1);
-                    self.push(&rows, a.0.clone(), value);
-                    self.older = older.next(self.older);
-                    self.newer = newer.next(self.newer);
+                (Some(first), Some(second)) if first.0 == second.0 => {
+                    let (key, mut value) = first.clone();
+                    merged.rows.absorb(&mut value, &second.1);
+                    merged.push(key, value);
+                    a.next(older);
+                    b.next(newer);
                     *fuel -= 2;
                 }
-                (Some(a), b) if b.is_none_or(|b| a.0 < b.0) => {
-                    self.older = self.take(&rows, older, self.older, b, fuel);
+                (Some(first), second) if second.is_none_or(|second| first.0 < second.0) => {
+                    merged.take(older, a, second, fuel);
                 }
-                (a, Some(_)) => {
-                    self.newer = self.take(&rows, newer, self.newer, a, fuel);
-                }
-                (Some(_), None) => unreachable!("a row without an opponent is taken above"),
+                (first, _) => merged.take(newer, b, first, fuel),
             }
         }
     }
 
-    fn done(mut self) -> Run<R> {
-        self.close_page();
-        Run::from_pages(self.rows, self.pages, self.description)
+    fn done(self) -> Run<R> {
+        match self.merged {
+            Some(mut merged) => {
+                merged.close_page();
+                Run::from_pages(Some(merged.rows), merged.pages, self.description)
+            }
+            None => Run::from_pages(None, Vec::new(), self.description),
+        }
     }
 }
 
-impl<R: Rows> RunMerger<R> {
-    /// Takes the row at `position`, which precedes the other run's next row, or the whole page if it does.
+impl<R: Rows> Merged<R> {
+    /// Takes the row here, which precedes the other run's next row, or the whole page if it does.
     fn take(
         &mut self,
-        rows: &R,
         from: &Run<R>,
-        position: Position,
+        cursor: &mut Cursor<R::Key, R::Value>,
         other: Option<&(R::Key, R::Value)>,
         fuel: &mut isize,
-    ) -> Position {
-        let page = &from.pages[position.page];
-        let fits = self.open.is_empty() || self.open.len() >= PAGE_ROWS / 2;
-        let precedes = |page: &Page<R>| match (page.last(), other) {
-            (Some(last), Some(other)) => last.0 < other.0,
-            _ => true,
-        };
-        if position.row == 0 && fits && page.len() >= PAGE_ROWS / 2 && precedes(page) {
+    ) {
+        let half = self.rows.page_rows() / 2;
+        let fits = self.open.is_empty() || self.open.len() >= half;
+        let precedes = |page: &PageOf<R>| other.is_none_or(|other| page.is_below(|key| *key < other.0));
+        if fits
+            && let Some((page, rows)) = cursor.page(from)
+            && page.len() >= half
+            && precedes(page)
+        {
             *fuel -= SHARE_COST;
-            if !self.oldest || !page.iter().any(|row| rows.is_vacant(&row.1, true)) {
+            if !self.oldest || !rows.iter().any(|row| self.rows.is_vacant(&row.1, true)) {
+                let page = Arc::clone(page);
                 self.close_page();
-                self.pages.push(Arc::clone(page));
-                return Position { page: position.page + 1, row: 0 };
+                self.pages.push(page);
+                return cursor.next_page(from);
             }
         }
         *fuel -= 1;
-        let (key, value) = &page[position.row];
-        self.push(rows, key.clone(), value.clone());
-        from.next(position)
+        if let Some((key, value)) = cursor.row(from) {
+            self.push(key.clone(), value.clone());
+        }
+        cursor.next(from);
     }
 
-    fn push(&mut self, rows: &R, key: R::Key, value: R::Value) {
-        if rows.is_vacant(&value, self.oldest) {
+    fn push(&mut self, key: R::Key, value: R::Value) {
+        if self.rows.is_vacant(&value, self.oldest) {
             return;
         }
         if self.open.capacity() == 0 {
-            self.open.reserve_exact(PAGE_ROWS);
+            self.open.reserve_exact(self.rows.page_rows());
         }
         self.open.push((key, value));
-        if self.open.len() == PAGE_ROWS {
+        if self.open.len() >= self.rows.page_rows() {
             self.close_page();
         }
     }
 
     fn close_page(&mut self) {
         if !self.open.is_empty() {
-            self.pages.push(Arc::new(mem::take(&mut self.open)));
+            self.pages.push(Arc::new(self.rows.page(mem::take(&mut self.open))));
         }
     }
 }

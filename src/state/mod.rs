@@ -35,6 +35,15 @@
 //! the last seal combined, hot keys cost one row for each seal. Measured below: the column *engine* seals in each epoch, *on
 //! demand* never.
 //!
+//! # State larger than memory
+//!
+//! With a [limit](crate::config::Options::state_memory), pages of more than some kilobytes are written to local files as they are made, and
+//! keys that have not been touched for a while leave the tables. The arrangement is the truth then and the table a cache. To look a key
+//! up that is not in the table, the pages that may hold it are found by their last keys and a filter, which are in memory; of those
+//! pages the keys are read and searched, and the one value that is wanted. This holds for what process functions keep, and so for windows with
+//! triggers and for joins in event time; for rolling aggregates; and for joins without windows. The panes of aligned windows, sessions and
+//! patterns, and all timers, are in memory whatever the limit: they are few, or soon over.
+//!
 //! # Measured
 //!
 //! `ROUNDS=1 cargo bench --bench state`, on 2 cores of a Xeon at 2.5 GHz; one thread, one round. Sums for a thousand keys (few) and for three
@@ -84,25 +93,40 @@
 //! combining by hash and keeping no table is three times as fast; the table costs its memory beside the arrangement; and while it
 //! grows to millions of keys an epoch can take 75 ms, where a sorted pass takes 3.
 
+mod page;
 mod rows;
 mod run;
 mod merge;
 mod arrangement;
 mod table;
 mod agenda;
+mod files;
+mod stored;
+mod filed;
+mod kept;
+mod footprint;
+mod limit;
 mod items;
 mod view;
 mod store;
 mod column;
+#[cfg(test)]
+mod shed_tests;
 
 pub(crate) use agenda::Agenda;
 pub(crate) use arrangement::Arrangement;
 pub use column::LivesBy;
-pub(crate) use column::{Cells, NEVER, Now, Publish, Shape};
+pub(crate) use column::{Cells, Now, Publish, Shape};
+pub(crate) use filed::Filed;
+pub(crate) use files::Memory;
+pub(crate) use footprint::Footprint;
 pub(crate) use items::{Items, Many, Mapped, One};
+pub(crate) use kept::{ItemRows, Kept, NEVER, is_over};
+pub(crate) use limit::{Limit, Sheds};
+pub(crate) use page::Page;
 pub(crate) use rows::{Latest, Rows, Sums};
-pub(crate) use run::Run;
-pub(crate) use store::Store;
+pub(crate) use run::{Cursor, Run};
+pub(crate) use store::{INDEXED, Store};
 pub(crate) use table::{Slot, Table};
 pub(crate) use view::Board;
 pub use view::StateView;

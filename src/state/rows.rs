@@ -4,6 +4,8 @@ use std::marker::PhantomData;
 
 use differential_dataflow::difference::Semigroup;
 
+use super::page::{PAGE_ROWS, Page};
+
 /// The meaning of an arrangement's rows.
 ///
 /// `absorb` must be associative: batches are merged in whatever grouping the spine chooses, though
@@ -21,6 +23,16 @@ pub(crate) trait Rows: Clone + 'static {
     /// True if no one will ask for the key again. Expired keys must come before all others in key order.
     fn is_expired(&self, _key: &Self::Key) -> bool {
         false
+    }
+
+    /// Makes a page of rows, at least one.
+    fn page(&self, rows: Vec<(Self::Key, Self::Value)>) -> Page<Self::Key, Self::Value> {
+        Page::resident(rows)
+    }
+
+    /// The number of rows that a full page has.
+    fn page_rows(&self) -> usize {
+        PAGE_ROWS
     }
 }
 

@@ -5,21 +5,17 @@ use std::sync::Arc;
 use differential_dataflow::trace::{Batch, BatchReader, Description};
 use timely::progress::{Antichain, Timestamp};
 
-use super::Rows;
 use super::merge::RunMerger;
+use super::{Page, Rows};
 
-/// Rows in a full page. Large enough that its costs vanish in the rows', small enough to be written, read or skipped in
-/// well under a millisecond.
-pub(crate) const PAGE_ROWS: usize = 1024;
-
-/// Sorted rows that never change: what runs share, and what a snapshot writes once.
-pub(crate) type Page<R> = Arc<Vec<(<R as Rows>::Key, <R as Rows>::Value)>>;
+/// A page that runs share.
+pub(crate) type PageOf<R> = Arc<Page<<R as Rows>::Key, <R as Rows>::Value>>;
 
 /// A batch of a spine: pages whose rows are sorted, each key once, with the epochs they cover.
 pub(crate) struct Run<R: Rows> {
     /// `None` only for the empty run that a spine makes of itself.
     pub(super) rows: Option<R>,
-    pub(super) pages: Vec<Page<R>>,
+    pub(super) pages: Vec<PageOf<R>>,
     pub(super) len: usize,
     description: Description<u64>,
 }
@@ -29,80 +25,115 @@ impl<R: Rows> Run<R> {
     pub(super) fn of(rows: R, mut sorted: Vec<(R::Key, R::Value)>, description: Description<u64>) -> Run<R> {
         debug_assert!(sorted.is_sorted_by(|a, b| a.0 < b.0), "rows must be sorted, each key once");
         let len = sorted.len();
-        let mut pages = Vec::with_capacity(len.div_ceil(PAGE_ROWS));
-        if len <= PAGE_ROWS {
-            pages.extend((len > 0).then(|| Arc::new(sorted)));
+        let mut pages = Vec::with_capacity(len.div_ceil(rows.page_rows()));
+        if len <= rows.page_rows() {
+            pages.extend((len > 0).then(|| Arc::new(rows.page(sorted))));
         } else {
             let mut rest = sorted.drain(..).peekable();
             while rest.peek().is_some() {
-                pages.push(Arc::new(rest.by_ref().take(PAGE_ROWS).collect()));
+                let page = rest.by_ref().take(rows.page_rows()).collect();
+                pages.push(Arc::new(rows.page(page)));
             }
         }
         Run { rows: Some(rows), pages, len, description }
     }
 
-    pub(super) fn from_pages(rows: Option<R>, pages: Vec<Page<R>>, description: Description<u64>) -> Run<R> {
+    pub(super) fn from_pages(
+        rows: Option<R>,
+        pages: Vec<PageOf<R>>,
+        description: Description<u64>,
+    ) -> Run<R> {
         let len = pages.iter().map(|page| page.len()).sum();
         Run { rows, pages, len, description }
     }
 
     /// The pages, in order.
-    pub(crate) fn pages(&self) -> &[Page<R>] {
+    pub(crate) fn pages(&self) -> &[PageOf<R>] {
         &self.pages
-    }
-
-    /// The row at or after `position` whose key is the first that is not below what `below` tells.
-    ///
-    /// Gallops from `position`, so a pass in key order costs no more than a merge, and a jump its logarithm.
-    pub(crate) fn seek(&self, position: Position, below: impl Fn(&R::Key) -> bool) -> Position {
-        let mut page = position.page;
-        let ends_below = |page: usize| self.pages[page].last().is_some_and(|(key, _)| below(key));
-        if page < self.pages.len() && ends_below(page) {
-            page += gallop(self.pages.len() - page, |step| ends_below(page + step));
-            return self.within(page, 0, below);
-        }
-        self.within(page, position.row, below)
-    }
-
-    fn within(&self, page: usize, row: usize, below: impl Fn(&R::Key) -> bool) -> Position {
-        match self.pages.get(page) {
-            Some(rows) => {
-                let rows = &rows[row..];
-                Position { page, row: row + gallop(rows.len(), |step| below(&rows[step].0)) }
-            }
-            None => Position { page, row: 0 },
-        }
-    }
-
-    /// The row at `position`, if there is one.
-    #[inline]
-    pub(crate) fn row(&self, position: Position) -> Option<&(R::Key, R::Value)> {
-        self.pages.get(position.page)?.get(position.row)
-    }
-
-    /// The position after `position`.
-    #[inline]
-    pub(crate) fn next(&self, position: Position) -> Position {
-        let Position { page, row } = position;
-        match self.pages.get(page) {
-            Some(rows) if row + 1 < rows.len() => Position { page, row: row + 1 },
-            _ => Position { page: page + 1, row: 0 },
-        }
-    }
-
-    /// The rows from `position` on.
-    pub(crate) fn from(&self, position: Position) -> impl Iterator<Item = &(R::Key, R::Value)> {
-        let first = self.pages.get(position.page).map_or(&[][..], |page| &page[position.row..]);
-        let rest = self.pages.iter().skip(position.page + 1).flat_map(|page| page.iter());
-        first.iter().chain(rest)
     }
 }
 
-/// Where a row lies in a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Position {
-    pub(super) page: usize,
-    pub(super) row: usize,
+/// A place in a run, and the rows of the page there if they had to be read.
+pub(crate) struct Cursor<K, V> {
+    page: usize,
+    row: usize,
+    read: Option<(usize, Vec<(K, V)>)>,
+}
+
+impl<K, V> Default for Cursor<K, V> {
+    fn default() -> Cursor<K, V> {
+        Cursor { page: 0, row: 0, read: None }
+    }
+}
+
+impl<K: Ord + Clone + 'static, V: Clone + 'static> Cursor<K, V> {
+    /// Moves to the first row from here on whose key is not below what `below` tells.
+    ///
+    /// Gallops, so a pass in key order costs no more than a merge, and a jump its logarithm.
+    pub(crate) fn seek<R: Rows<Key = K, Value = V>>(&mut self, run: &Run<R>, below: impl Fn(&K) -> bool) {
+        let pages = &run.pages;
+        if pages.get(self.page).is_some_and(|page| page.is_below(&below)) {
+            self.page += gallop(pages.len() - self.page, |step| pages[self.page + step].is_below(&below));
+            self.row = 0;
+        }
+        self.load(run);
+        if let Some(rows) = self.rows(run).and_then(|rows| rows.get(self.row..)) {
+            self.row += gallop(rows.len(), |step| below(&rows[step].0));
+        }
+        self.load(run);
+    }
+
+    /// Reads the page here, if it must be read, and goes on to the next if this one has no more rows. To be called before [`row`](Cursor::row).
+    #[inline]
+    pub(crate) fn load<R: Rows<Key = K, Value = V>>(&mut self, run: &Run<R>) {
+        while let Some(page) = run.pages.get(self.page) {
+            if page.rows().is_none() && self.read.as_ref().is_none_or(|(number, _)| *number != self.page) {
+                self.read = Some((self.page, page.read()));
+            }
+            if self.rows(run).is_some_and(|rows| self.row < rows.len()) {
+                break;
+            }
+            (self.page, self.row) = (self.page + 1, 0);
+        }
+    }
+
+    #[inline]
+    fn rows<'a, R: Rows<Key = K, Value = V>>(&'a self, run: &'a Run<R>) -> Option<&'a [(K, V)]> {
+        let page = run.pages.get(self.page)?;
+        page.rows().or_else(|| self.read.as_ref().map(|(_, rows)| rows.as_slice()))
+    }
+
+    /// The row here, if there is one.
+    #[inline]
+    pub(crate) fn row<'a, R: Rows<Key = K, Value = V>>(&'a self, run: &'a Run<R>) -> Option<&'a (K, V)> {
+        self.rows(run)?.get(self.row)
+    }
+
+    /// The page, if its first row is here.
+    #[inline]
+    pub(super) fn page<'a, R: Rows<Key = K, Value = V>>(
+        &'a self,
+        run: &'a Run<R>,
+    ) -> Option<(&'a PageOf<R>, &'a [(K, V)])> {
+        if self.row > 0 {
+            return None;
+        }
+        Some((run.pages.get(self.page)?, self.rows(run)?))
+    }
+
+    /// Moves on by one row.
+    #[inline]
+    pub(crate) fn next<R: Rows<Key = K, Value = V>>(&mut self, run: &Run<R>) {
+        self.row += 1;
+        self.load(run);
+    }
+
+    /// Moves on to the next page.
+    #[inline]
+    pub(super) fn next_page<R: Rows<Key = K, Value = V>>(&mut self, run: &Run<R>) {
+        (self.page, self.row) = (self.page + 1, 0);
+        self.load(run);
+    }
 }
 
 /// The first of `0..len` for which `below` no longer holds, by exponential and then binary search.
@@ -161,13 +192,15 @@ mod tests {
         let description = Description::new(bounds(0), bounds(1), bounds(0));
         let run = Run::of(Sums::new(), rows, description);
         assert_eq!(run.pages.len(), 3);
-        let mut position = Position::default();
+        let mut cursor = Cursor::default();
         for key in [0, 1, 2, 2047, 2048, 4095, 5997, 5998] {
-            position = run.seek(position, |k| *k < key);
-            assert_eq!(run.row(position).map(|row| row.0), Some(key.next_multiple_of(2)));
+            cursor.seek(&run, |k| *k < key);
+            assert_eq!(cursor.row(&run).map(|row| row.0), Some(key.next_multiple_of(2)));
         }
-        assert_eq!(run.row(run.seek(position, |k| *k < 5999)), None);
-        assert_eq!(run.from(Position { page: 2, row: 950 }).count(), 2);
-        assert_eq!(run.row(run.next(Position { page: 0, row: 1023 })), Some(&(2048, 1)));
+        cursor.seek(&run, |k| *k < 5999);
+        assert_eq!(cursor.row(&run), None);
+        let mut cursor = Cursor { page: 0, row: 1023, read: None };
+        cursor.next(&run);
+        assert_eq!(cursor.row(&run), Some(&(2048, 1)));
     }
 }

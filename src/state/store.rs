@@ -5,9 +5,21 @@
 //! epoch closes.
 //!
 //! The columns are the current values. What has changed is written to their arrangements when the state as of an epoch is asked for.
+//!
+//! # State larger than memory
+//!
+//! If memory is limited, keys that have not been touched for a while leave it when an epoch closes, until there is room: their items go to the
+//! arrangements, whose pages lie in files, and the key is forgotten, unless a timer speaks of its slot; then an empty slot stays. A key that is touched without being known is looked for in
+//! the arrangements, so from the first time that keys leave, each new key costs a look at the filters of some pages, and each returning one a
+//! read of one page or a few.
+//!
+//! What counts as taken is the slots, the items in them, and what values point to, by samples. Buffers of files are the operating system's, and
+//! not counted; nor are some two bytes for each row in a file, for the filters.
 
 use std::any::Any;
+use std::mem::size_of;
 
+use super::limit::{Limit, Sheds};
 use super::{Now, Slot, Table};
 use crate::data::{Key, hash64};
 
@@ -17,11 +29,19 @@ pub(crate) struct Store<K: Key> {
     columns: Vec<Box<dyn Column<K>>>,
     /// Slots of keys that may have no state.
     bare: Vec<Slot>,
+    limit: Option<Limit>,
 }
 
-/// What keeps a key without state: the number of timers that speak of its slot.
+/// What a key's slot is known by beside the key.
 #[derive(Default)]
-pub(crate) struct Pins(u32);
+pub(crate) struct Pins {
+    /// What keeps a key without state: the number of timers that speak of its slot.
+    count: u32,
+    /// True if the key was touched since the hand came by.
+    touched: bool,
+    /// True if the arrangements may have items of the key that the cells have not.
+    away: bool,
+}
 
 /// One state of all keys.
 pub(crate) trait Column<K: Key>: Any {
@@ -34,8 +54,20 @@ pub(crate) trait Column<K: Key>: Any {
     /// Drops what has expired by now.
     fn expire(&mut self, now: Now, keys: &Table<K, Pins>, bare: &mut Vec<Slot>);
 
-    /// Writes what has changed since the last seal into the arrangement.
+    /// Writes what has changed since the last seal into the arrangement, and shows it to readers.
     fn seal(&mut self, epoch: u64, keys: &Table<K, Pins>);
+
+    /// Empties the cell of a key. What the arrangement does not have waits to be written.
+    fn leave(&mut self, slot: Slot, key: &K);
+
+    /// Writes what has left into the arrangement.
+    fn write(&mut self, epoch: u64);
+
+    /// Fills the empty cell of a key with what the arrangement has. True if there was anything.
+    fn enter(&mut self, slot: Slot, key: &K, hash: u64) -> bool;
+
+    /// The bytes of memory that it takes for so many keys, about.
+    fn bytes(&self, keys: usize) -> usize;
 
     /// The column as what it is.
     fn as_any_mut(&mut self) -> &mut dyn Any;
@@ -46,7 +78,12 @@ pub(crate) trait Column<K: Key>: Any {
 
 impl<K: Key> Store<K> {
     pub(crate) fn new() -> Store<K> {
-        Store { keys: Table::default(), columns: Vec::new(), bare: Vec::new() }
+        Store { keys: Table::default(), columns: Vec::new(), bare: Vec::new(), limit: None }
+    }
+
+    /// Limits the memory that it takes.
+    pub(crate) fn limit(&mut self, limit: Limit) {
+        self.limit = Some(limit);
     }
 
     /// Adds a column and says which one it is.
@@ -60,17 +97,40 @@ impl<K: Key> Store<K> {
         !self.columns.is_empty()
     }
 
-    /// The slot of a key, which has one from now on.
+    /// The slot of a key, which has one from now on. Its cells are filled.
     #[inline]
     pub(crate) fn slot(&mut self, key: &K) -> Slot {
         let hash = hash64(key);
-        match self.keys.find(hash, key) {
+        let slot = match self.keys.find(hash, key) {
             Some(slot) => slot,
             None => {
-                let slot = self.keys.insert(hash, key.clone(), Pins::default());
+                let away = self.limit.as_ref().is_some_and(|limit| limit.has_shed);
+                let slot = self.keys.insert(hash, key.clone(), Pins { away, ..Pins::default() });
                 self.bare.push(slot);
                 slot
             }
+        };
+        self.touch(slot);
+        slot
+    }
+
+    /// Sees to it that the cells of a slot are filled.
+    #[inline]
+    pub(crate) fn touch(&mut self, slot: Slot) {
+        if self.limit.is_some() {
+            self.enter(slot);
+        }
+    }
+
+    #[cold]
+    fn enter(&mut self, slot: Slot) {
+        let Store { keys, columns, limit, .. } = self;
+        let (key, pins) = keys.get_mut(slot);
+        pins.touched = true;
+        if std::mem::take(&mut pins.away) {
+            let hash = hash64(key);
+            let found = columns.iter_mut().fold(false, |found, column| column.enter(slot, key, hash) | found);
+            limit.iter_mut().filter(|_| found).for_each(Limit::entered);
         }
     }
 
@@ -98,12 +158,12 @@ impl<K: Key> Store<K> {
 
     /// Keeps a key until it is let go as often.
     pub(crate) fn pin(&mut self, slot: Slot) {
-        self.keys.get_mut(slot).1.0 += 1;
+        self.keys.get_mut(slot).1.count += 1;
     }
 
     /// Undoes a pin.
     pub(crate) fn unpin(&mut self, slot: Slot) {
-        let pins = &mut self.keys.get_mut(slot).1.0;
+        let pins = &mut self.keys.get_mut(slot).1.count;
         *pins -= 1;
         if *pins == 0 {
             self.bare.push(slot);
@@ -112,11 +172,11 @@ impl<K: Key> Store<K> {
 
     /// Drops what has expired by `now`, and forgets the keys that have no state.
     pub(crate) fn tidy(&mut self, now: Now) {
-        let Store { keys, columns, bare } = self;
+        let Store { keys, columns, bare, .. } = self;
         columns.iter_mut().for_each(|column| column.expire(now, keys, bare));
         for slot in bare.drain(..) {
             let Some((key, pins)) = keys.try_get(slot) else { continue };
-            if pins.0 == 0 && columns.iter().all(|column| column.is_vacant(slot)) {
+            if pins.count == 0 && columns.iter().all(|column| column.is_vacant(slot)) {
                 columns.iter_mut().for_each(|column| column.forget(slot, key));
                 keys.remove(slot);
             }
@@ -127,5 +187,55 @@ impl<K: Key> Store<K> {
     pub(crate) fn seal(&mut self, epoch: u64) {
         let Store { keys, columns, .. } = self;
         columns.iter_mut().for_each(|column| column.seal(epoch, keys));
+    }
+
+    /// The number of keys in memory.
+    #[cfg(test)]
+    pub(super) fn resident(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Lets keys leave memory, if state takes more than it may, now that an epoch has closed and, if anyone wanted that, was sealed.
+    pub(crate) fn shed(&mut self, epoch: u64) {
+        if let Some(mut limit) = self.limit.take() {
+            limit.shed(self, epoch);
+            self.limit = Some(limit);
+        }
+    }
+}
+
+/// The bytes that a key takes in the index, about.
+pub(crate) const INDEXED: usize = 12;
+
+impl<K: Key> Sheds for Store<K> {
+    fn bytes(&self) -> usize {
+        let (keys, key) = (self.keys.len(), size_of::<Option<(K, Pins)>>() + INDEXED);
+        keys * key + self.columns.iter().map(|column| column.bytes(keys)).sum::<usize>()
+    }
+
+    fn slots(&self) -> usize {
+        self.keys.slots()
+    }
+
+    fn after(&self, slot: Slot) -> Slot {
+        self.keys.after(slot)
+    }
+
+    fn leave(&mut self, slot: Slot) -> bool {
+        let Store { keys, columns, .. } = self;
+        let Some((key, pins)) = keys.try_get_mut(slot) else { return false };
+        if std::mem::take(&mut pins.touched) || pins.away {
+            return false;
+        }
+        pins.away = true;
+        columns.iter_mut().for_each(|column| column.leave(slot, key));
+        if pins.count == 0 {
+            keys.remove(slot);
+        }
+        true
+    }
+
+    fn write(&mut self, epoch: u64) {
+        self.columns.iter_mut().for_each(|column| column.write(epoch));
     }
 }

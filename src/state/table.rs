@@ -137,6 +137,16 @@ impl<K: Hash + Eq, V> Table<K, V> {
         self.entries.get_mut(slot.0 as usize)?.as_mut()
     }
 
+    /// The number of slots, vacant ones included.
+    pub(crate) fn slots(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The slot after another; after the last one comes the first.
+    pub(crate) fn after(&self, slot: Slot) -> Slot {
+        if slot.index() + 1 < self.entries.len() { Slot(slot.0 + 1) } else { Slot(0) }
+    }
+
     /// Removes the entry in a slot.
     pub(crate) fn remove(&mut self, slot: Slot) -> Option<(K, V)> {
         let entry = self.entries[slot.0 as usize].take()?;
@@ -171,7 +181,7 @@ fn put<E>(entries: &mut Vec<Option<E>>, slot: u32, entry: E) {
 }
 
 /// The place of an entry in a [`Table`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Slot(u32);
 
 impl Slot {

@@ -6,17 +6,31 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::kept::{Kept, is_over};
+use super::page::{self, Page};
 use crate::data::{Key, hash64, worker_of};
 
-/// Sorted rows of one run: an item of a key, or that it is gone.
-type Pages<K, S, V> = Vec<Arc<Vec<((K, S), Option<V>)>>>;
+/// The pages of one run.
+type Pages<K, S, V> = Vec<Arc<Page<(K, S), Kept<V>>>>;
 
-/// What one worker has published: for some epochs, its runs, oldest first.
-type Published<K, S, V> = VecDeque<(u64, Vec<Pages<K, S, V>>)>;
+/// What one worker has published as of the end of an epoch.
+pub(crate) struct Published<K, S, V> {
+    pub(super) epoch: u64,
+    /// The time that items expire by.
+    pub(super) reached: i64,
+    /// The runs, oldest first.
+    pub(super) runs: Vec<Pages<K, S, V>>,
+}
+
+impl<K, S, V> Clone for Published<K, S, V> {
+    fn clone(&self) -> Self {
+        Published { epoch: self.epoch, reached: self.reached, runs: self.runs.clone() }
+    }
+}
 
 /// Where the workers publish what they seal of one state.
 pub(crate) struct Board<K, S, V> {
-    workers: Mutex<Vec<Published<K, S, V>>>,
+    workers: Mutex<Vec<VecDeque<Published<K, S, V>>>>,
     changed: Condvar,
 }
 
@@ -28,7 +42,7 @@ impl<K, S, V> Board<K, S, V> {
         Board { workers: Mutex::default(), changed: Condvar::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Published<K, S, V>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<VecDeque<Published<K, S, V>>>> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -37,9 +51,9 @@ impl<K, S, V> Board<K, S, V> {
         *self.lock() = (0..workers).map(|_| VecDeque::new()).collect();
     }
 
-    pub(crate) fn publish(&self, worker: usize, epoch: u64, runs: Vec<Pages<K, S, V>>) {
+    pub(crate) fn publish(&self, worker: usize, state: Published<K, S, V>) {
         if let Some(published) = self.lock().get_mut(worker) {
-            published.push_back((epoch, runs));
+            published.push_back(state);
             if published.len() > KEPT {
                 published.pop_front();
             }
@@ -53,28 +67,24 @@ impl<K, S, V> Board<K, S, V> {
             self.changed.wait_timeout_while(self.lock(), wait, |workers| common(workers, epoch).is_none());
         let workers = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(workers, _)| workers);
         let epoch = common(&workers, epoch)?;
-        let of = |published: &Published<K, S, V>| {
-            published.iter().find(|(e, _)| *e == epoch).map(|(_, runs)| runs.clone())
-        };
-        Some(StateView {
-            epoch,
-            workers: workers.iter().map(|published| of(published).unwrap_or_default()).collect(),
-        })
+        let of =
+            |published: &VecDeque<Published<K, S, V>>| published.iter().find(|p| p.epoch == epoch).cloned();
+        Some(StateView { epoch, workers: workers.iter().filter_map(of).collect() })
     }
 }
 
 /// The last epoch from `least` on that all workers have published.
-fn common<K, S, V>(workers: &[Published<K, S, V>], least: u64) -> Option<u64> {
+fn common<K, S, V>(workers: &[VecDeque<Published<K, S, V>>], least: u64) -> Option<u64> {
     let (first, others) = workers.split_first()?;
-    let has = |published: &Published<K, S, V>, epoch| published.iter().any(|(e, _)| *e == epoch);
-    let epochs = first.iter().map(|(epoch, _)| *epoch).filter(|epoch| *epoch >= least);
+    let has = |published: &VecDeque<Published<K, S, V>>, epoch| published.iter().any(|p| p.epoch == epoch);
+    let epochs = first.iter().map(|published| published.epoch).filter(|epoch| *epoch >= least);
     epochs.filter(|epoch| others.iter().all(|published| has(published, *epoch))).max()
 }
 
 /// One state of all keys as of the end of an epoch. It does not change any more.
 pub struct StateView<K, S, V> {
     epoch: u64,
-    workers: Vec<Vec<Pages<K, S, V>>>,
+    workers: Vec<Published<K, S, V>>,
 }
 
 impl<K: Key, S: Key, V: Clone> StateView<K, S, V> {
@@ -84,17 +94,17 @@ impl<K: Key, S: Key, V: Clone> StateView<K, S, V> {
     }
 
     /// The items of a key by their sub-keys. Costs a search in each run of the worker that owns the key.
+    ///
+    /// If a page lies in a file and cannot be read, its items are missing, and the job ends with an error that says so.
     pub fn items(&self, key: &K) -> BTreeMap<S, V> {
         let mut items = BTreeMap::new();
-        let owner = worker_of(hash64(key), self.workers.len().max(1));
-        for run in self.workers.get(owner).into_iter().flatten() {
-            let page = run.partition_point(|page| page.last().is_some_and(|row| row.0.0 < *key));
-            let rows = run[page..].iter().flat_map(|page| page.iter());
-            for ((_, sub), value) in rows.skip_while(|row| row.0.0 < *key).take_while(|row| row.0.0 == *key) {
-                match value {
-                    Some(value) => drop(items.insert(sub.clone(), value.clone())),
-                    None => drop(items.remove(sub)),
-                }
+        let hash = hash64(key);
+        let owner = self.workers.get(worker_of(hash, self.workers.len().max(1)));
+        if let Some(Published { runs, reached, .. }) = owner {
+            for run in runs {
+                page::range(run, hash, &|(k, _)| k.cmp(key), &mut |(_, sub), kept| {
+                    take(&mut items, sub, kept, *reached);
+                });
             }
         }
         items
@@ -103,15 +113,20 @@ impl<K: Key, S: Key, V: Clone> StateView<K, S, V> {
     /// All items, in order. Costs a copy of all of them.
     pub fn all(&self) -> BTreeMap<(K, S), V> {
         let mut all = BTreeMap::new();
-        for page in self.workers.iter().flatten().flatten() {
-            for (key, value) in page.iter() {
-                match value {
-                    Some(value) => drop(all.insert(key.clone(), value.clone())),
-                    None => drop(all.remove(key)),
-                }
+        for Published { runs, reached, .. } in &self.workers {
+            for (key, kept) in runs.iter().flatten().flat_map(|page| page.read()) {
+                take(&mut all, key, kept, *reached);
             }
         }
         all
+    }
+}
+
+/// Lets a later row count.
+fn take<K: Ord, V>(items: &mut BTreeMap<K, V>, key: K, kept: Kept<V>, reached: i64) {
+    match kept.filter(|(_, expires)| !is_over(*expires, reached)) {
+        Some((value, _)) => drop(items.insert(key, value)),
+        None => drop(items.remove(&key)),
     }
 }
 

@@ -10,9 +10,10 @@ use timely::scheduling::Activator;
 
 use super::tap::lock;
 use crate::clock::Clock;
-use crate::config::{Limits, Options, Seals};
+use crate::config::{Limits, Options, Seals, StateMemory};
 use crate::error::Error;
 use crate::metric::Metrics;
+use crate::state::{Limit, Memory};
 use crate::time::{EpochClock, Time};
 
 /// What all workers of a running job share.
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) epochs: EpochClock,
     pub(crate) limits: Limits,
     seals: Seals,
+    memory: Option<StateMemory>,
     /// The last epoch as of whose end someone wants state; zero if no one has asked.
     wanted: AtomicU64,
     /// True if someone may want the last state.
@@ -44,6 +46,7 @@ impl Shared {
             epochs: EpochClock::new(options.epochs, options.clock.clone()),
             limits: options.limits,
             seals: options.seals,
+            memory: options.memory.clone(),
             wanted: AtomicU64::new(0),
             read: AtomicBool::new(false),
             metrics,
@@ -110,9 +113,29 @@ pub(crate) struct WorkerContext {
     pub(crate) probe: probe::Handle<Time>,
     /// Operators to run when the probe has moved: the sources, which may wait for that.
     pub(crate) awaiting: Rc<RefCell<Vec<Activator>>>,
+    /// What state may take of memory, if that is limited.
+    pub(crate) memory: Option<Rc<Memory>>,
 }
 
 impl WorkerContext {
+    pub(crate) fn new(index: usize, shared: Arc<Shared>) -> WorkerContext {
+        let memory = shared.memory.as_ref().map(|limit| {
+            let share = limit.bytes / shared.workers.max(1);
+            let failing = Arc::downgrade(&shared);
+            let fail = move |error| match failing.upgrade() {
+                Some(shared) => shared.fail(error),
+                None => drop(error),
+            };
+            Memory::new(share, limit.directory.clone(), Arc::new(fail))
+        });
+        WorkerContext { index, shared, probe: Default::default(), awaiting: Rc::default(), memory }
+    }
+
+    /// The limit of an operator's state, if there is one.
+    pub(crate) fn limit(&self, operator: &str) -> Option<Limit> {
+        self.memory.as_ref().map(|memory| Limit::new(memory, operator, &self.shared.metrics))
+    }
+
     /// The first epoch that the job has not completed.
     pub(crate) fn open_epoch(&self) -> u64 {
         self.probe.with_frontier(|frontier| crate::time::Progress::of(frontier).epoch)

@@ -9,7 +9,8 @@
 //!
 //! There is no hash table and no cache: the arrangement is the state, read by galloping cursors. An epoch with `n` new rows
 //! costs their sort, `n` seeks in each of the other side's `O(log N)` runs, and the pairs. Nothing is ever forgotten: a join
-//! without a bound in time must keep all its input.
+//! without a bound in time must keep all its input. If memory is limited, its pages lie in files; then each key with new rows costs a look into the
+//! pages that may hold it, and a read of those that do.
 
 use std::sync::Arc;
 
@@ -17,12 +18,13 @@ use serde::{Deserialize, Serialize};
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::chain::Chain;
+use super::context::WorkerContext;
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::ordered::{self, Logic};
 use super::tap::{Emit, Node, Outlets, Taps};
 use super::{Edge, KeyedStream, Stream};
-use crate::data::{Change, Data, Diff, Exchange, Key, Record, Stamp};
-use crate::state::{Arrangement, Sums};
+use crate::data::{Change, Data, Diff, Exchange, Key, Record, Stamp, hash64};
+use crate::state::{Arrangement, Cursor, Filed, Sums};
 use crate::time::{EventTime, Time};
 
 /// A change on one of two sides.
@@ -107,8 +109,11 @@ where
         let mut builder = cx.operator(uid);
         let inputs = self.edges.map(|edge| builder.by_key(edge, |record| &record.value.0)).into();
         let outlets = self.taps.open(&mut builder);
-        let logic =
-            Join { f: self.f.clone(), left: Half::new(builder.info()), right: Half::new(builder.info()) };
+        let logic = Join {
+            f: self.f.clone(),
+            left: Half::new(&worker, builder.info()),
+            right: Half::new(&worker, builder.info()),
+        };
         ordered::build(builder, worker, inputs, outlets, logic);
     }
 }
@@ -118,14 +123,18 @@ type Row<K, V> = (K, V, EventTime);
 
 /// One side of a join.
 struct Half<K: Key, V: Exchange + Ord> {
-    arrangement: Arrangement<Sums<Row<K, V>, Diff>>,
+    arrangement: Arrangement<Filed<Sums<Row<K, V>, Diff>>>,
+    /// True if rows may lie in files.
+    is_filed: bool,
     /// What the open epoch changed.
     new: Vec<(Row<K, V>, Diff)>,
 }
 
 impl<K: Key, V: Exchange + Ord> Half<K, V> {
-    fn new(operator: OperatorInfo) -> Half<K, V> {
-        Half { arrangement: Arrangement::new(Sums::new(), operator), new: Vec::new() }
+    fn new(worker: &WorkerContext, operator: OperatorInfo) -> Half<K, V> {
+        let rows = Filed::new(Sums::new(), worker.memory.as_ref(), |(key, ..): &Row<K, V>| hash64(key));
+        let is_filed = worker.memory.is_some();
+        Half { arrangement: Arrangement::new(rows, operator), is_filed, new: Vec::new() }
     }
 
     /// Seals what the epoch changed.
@@ -139,14 +148,24 @@ impl<K: Key, V: Exchange + Ord> Half<K, V> {
         others: &[(Row<K, W>, Diff)],
         mut pair: impl FnMut(&(Row<K, V>, Diff), &(Row<K, W>, Diff)),
     ) {
-        for run in self.arrangement.runs() {
-            let mut position = Default::default();
+        if self.is_filed {
             for group in others.chunk_by(|a, b| a.0.0 == b.0.0) {
                 let key = &group[0].0.0;
-                position = run.seek(position, |row: &Row<K, V>| row.0 < *key);
-                while let Some(row) = run.row(position).filter(|row| row.0.0 == *key) {
+                self.arrangement.range(hash64(key), &|row| row.0.cmp(key), &mut |row, diff| {
+                    let row = (row, diff);
+                    group.iter().for_each(|other| pair(&row, other));
+                });
+            }
+            return;
+        }
+        for run in self.arrangement.runs() {
+            let mut cursor = Cursor::default();
+            for group in others.chunk_by(|a, b| a.0.0 == b.0.0) {
+                let key = &group[0].0.0;
+                cursor.seek(&run, |row: &Row<K, V>| row.0 < *key);
+                while let Some(row) = cursor.row(&run).filter(|row| row.0.0 == *key) {
                     group.iter().for_each(|other| pair(row, other));
-                    position = run.next(position);
+                    cursor.next(&run);
                 }
             }
         }

@@ -205,12 +205,11 @@ struct RollingOperator<K, I, A: Aggregate<I>> {
 
 impl<K: Key, I: Exchange, A: Aggregate<I, Out: PartialEq>> Operator for RollingOperator<K, I, A> {
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
-        let late = cx.worker.shared.metrics.metric(uid, "late_dropped");
         let worker = cx.worker.clone();
         let mut builder = cx.operator(uid);
         let input = builder.by_key(self.edge, |keyed| &keyed.key);
         let outlets = self.taps.open(&mut builder);
-        let logic = Rolling::new(self.aggregate.clone(), builder.info(), late);
+        let logic = Rolling::new(self.aggregate.clone(), uid, &worker, builder.info());
         ordered::build(builder, worker, vec![input], outlets, logic);
     }
 }

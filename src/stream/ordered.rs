@@ -57,6 +57,9 @@ pub(crate) trait Logic<E>: 'static {
     /// Writes what has changed since the last call into arrangements: someone wants the state as of this epoch, which has just closed.
     fn seal(&mut self, _epoch: u64) {}
 
+    /// Lets state leave memory if it takes more than it may. The epoch has just closed, and is sealed if it was to be.
+    fn shed(&mut self, _epoch: u64) {}
+
     /// The least event time of the output that is owed when the watermark passes it.
     fn owes(&self) -> Option<EventTime> {
         None
@@ -190,6 +193,7 @@ impl<E: Data> Frame<E> {
         if let Some(epoch) = self.worker.shared.seal_now(self.epoch, next) {
             logic.seal(epoch);
         }
+        logic.shed(self.epoch);
     }
 
     /// Does what is due by the wall clock, and sees to it that what will be due is done then.

@@ -12,19 +12,24 @@
 //! # Cost
 //!
 //! A record costs one look-up; the first touch of a key in an epoch also reads its old result. A seal costs a sort of the changed
-//! keys, their clones, and the merges they pay for. Keys that [expire](Aggregate::expires) leave both.
+//! keys, their clones, and the merges they pay for. Keys that [expire](Aggregate::expires) leave both. If memory is limited, keys that have not
+//! been touched for a while leave the table for the arrangement, whose pages then lie in files, and are read back when they are touched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem::size_of;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::Aggregate;
 use super::combine::Keyed;
+use super::context::WorkerContext;
 use super::ordered::Logic;
 use super::tap::Outlets;
 use crate::data::{Change, Data, Key, Record, Stamp, hash64};
 use crate::metric::Metric;
-use crate::state::{Arrangement, Latest, Slot, Table};
+use crate::state::{
+    Arrangement, Filed, Footprint, INDEXED, ItemRows, Kept, Limit, NEVER, Sheds, Slot, Table, is_over,
+};
 use crate::time::{EventTime, Time};
 
 /// The logic of a rolling aggregate over inputs `I`.
@@ -37,19 +42,21 @@ where
     table: Table<K, Entry<A::Acc>>,
     /// The keys that the open epoch has touched, with their results at the end of the last.
     touched: Vec<(Slot, Option<A::Out>)>,
-    arrangement: Arrangement<Latest<K, A::Acc>>,
+    arrangement: Arrangement<Filed<ItemRows<K, (), A::Acc>>>,
+    rows: ItemRows<K, (), A::Acc>,
     /// The keys that have changed since the last seal, and those that the last seal knew and that are no more.
     changed: Vec<Slot>,
-    gone: Vec<K>,
+    gone: BTreeSet<K>,
+    /// What has left memory and is not in the arrangement yet.
+    left: Vec<((K, ()), Kept<A::Acc>)>,
+    limit: Option<Limit>,
+    footprint: Footprint,
     /// Keys by the watermark that forgets them.
     expiry: BTreeMap<EventTime, Vec<K>>,
     watermark: EventTime,
     /// Values dropped as late in the open epoch, and in all.
     late: (i64, Metric),
 }
-
-/// The watermark that forgets keys which do not expire.
-const NEVER: EventTime = EventTime::MAX;
 
 struct Entry<Acc> {
     acc: Acc,
@@ -64,32 +71,44 @@ struct Entry<Acc> {
     changed: bool,
     /// True if the arrangement knows the key.
     sealed: bool,
+    /// True if it was touched since the hand came by that lets keys leave memory.
+    recent: bool,
 }
 
 impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
-    pub(crate) fn new(aggregate: A, operator: OperatorInfo, late: Metric) -> Rolling<K, I, A> {
+    pub(crate) fn new(
+        aggregate: A,
+        uid: &str,
+        worker: &WorkerContext,
+        operator: OperatorInfo,
+    ) -> Rolling<K, I, A> {
+        let rows = ItemRows::new();
+        let filed = Filed::new(rows.clone(), worker.memory.as_ref(), |(key, ())| hash64(key));
         Rolling {
             aggregate,
             table: Table::default(),
             touched: Vec::new(),
-            arrangement: Arrangement::new(Latest::new(), operator),
+            arrangement: Arrangement::new(filed, operator),
+            rows,
             changed: Vec::new(),
-            gone: Vec::new(),
+            gone: BTreeSet::new(),
+            left: Vec::new(),
+            limit: worker.limit(uid),
+            footprint: Footprint::new(worker.memory.is_some()),
             expiry: BTreeMap::new(),
             watermark: EventTime::MIN,
-            late: (0, late),
+            late: (0, worker.shared.metrics.metric(uid, "late_dropped")),
         }
     }
 
     #[inline]
     fn add(&mut self, Keyed { key, input, stamp }: Keyed<K, I>) {
         let hash = hash64(&key);
-        let Some(slot) = self.table.find(hash, &key) else {
+        let Some(slot) = self.find(hash, &key) else {
             let acc = self.aggregate.start(input);
             let expires = self.aggregate.expires(&acc).unwrap_or(NEVER);
             let timestamp = stamp.timestamp;
-            let entry =
-                Entry { acc, expires, due: NEVER, timestamp, touched: true, changed: false, sealed: false };
+            let entry = Entry { timestamp, touched: true, ..Entry::new(acc, expires) };
             self.touched.push((self.table.insert(hash, key, entry), None));
             return;
         };
@@ -101,6 +120,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         if self.aggregate.ignores(&entry.acc, &input) {
             return;
         }
+        entry.recent = true;
         if entry.touched {
             entry.timestamp = entry.timestamp.max(stamp.timestamp);
         } else {
@@ -109,6 +129,32 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         }
         self.aggregate.add(&mut entry.acc, input);
         entry.expires = self.aggregate.expires(&entry.acc).unwrap_or(NEVER);
+    }
+
+    /// The slot of a key, if there is such a key.
+    #[inline]
+    fn find(&mut self, hash: u64, key: &K) -> Option<Slot> {
+        let slot = self.table.find(hash, key);
+        if slot.is_none() && self.limit.as_ref().is_some_and(|limit| limit.has_shed) {
+            return self.enter(hash, key);
+        }
+        slot
+    }
+
+    /// Brings a key that has left back into memory.
+    #[cold]
+    fn enter(&mut self, hash: u64, key: &K) -> Option<Slot> {
+        let mut latest = None;
+        let visit = &mut |_, kept: Kept<A::Acc>| latest = kept;
+        self.arrangement.range(hash, &|(k, ())| k.cmp(key), visit);
+        let (acc, expires) = latest.filter(|_| !self.gone.contains(key))?;
+        if is_over(expires, self.watermark) {
+            self.gone.insert(key.clone());
+            return None;
+        }
+        self.limit.iter_mut().for_each(Limit::entered);
+        let entry = Entry { sealed: true, ..Entry::new(acc, expires) };
+        Some(self.table.insert(hash, key.clone(), entry))
     }
 
     /// Emits what changed for the key in `slot`.
@@ -135,6 +181,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         if empty || expired {
             return self.remove(slot);
         }
+        self.footprint.see(&entry.acc);
         if entry.expires != entry.due {
             entry.due = entry.expires;
             self.expiry.entry(entry.expires).or_default().push(key.clone());
@@ -160,7 +207,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         if let Some((key, entry)) = self.table.remove(slot)
             && entry.sealed
         {
-            self.gone.push(key);
+            self.gone.insert(key);
         }
     }
 
@@ -187,6 +234,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
 
     fn advance(&mut self, watermark: EventTime, _: Time, _: &mut Outlets<Self::Out>) {
         self.watermark = watermark;
+        self.rows.reach(watermark);
     }
 
     fn close(&mut self, _: u64, since: Option<Time>, out: &mut Outlets<Self::Out>) {
@@ -200,14 +248,69 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
     }
 
     fn seal(&mut self, epoch: u64) {
-        let mut rows: Vec<_> = self.gone.drain(..).map(|key| (key, None)).collect();
         for slot in self.changed.drain(..) {
             // The slot of a key that is no more may be vacant or another's.
             if let Some((key, entry)) = self.table.try_get_mut(slot).filter(|(_, entry)| entry.changed) {
                 (entry.changed, entry.sealed) = (false, true);
-                rows.push((key.clone(), Some(entry.acc.clone())));
+                self.left.push(((key.clone(), ()), Some((entry.acc.clone(), entry.expires))));
             }
         }
+        self.write(epoch);
+    }
+
+    fn shed(&mut self, epoch: u64) {
+        if let Some(mut limit) = self.limit.take() {
+            limit.shed(self, epoch);
+            self.limit = Some(limit);
+        }
+    }
+}
+
+impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Sheds for Rolling<K, I, A> {
+    fn bytes(&self) -> usize {
+        let entry = size_of::<Option<(K, Entry<A::Acc>)>>() + INDEXED + self.footprint.heap();
+        self.table.len() * entry
+    }
+
+    fn slots(&self) -> usize {
+        self.table.slots()
+    }
+
+    fn after(&self, slot: Slot) -> Slot {
+        self.table.after(slot)
+    }
+
+    fn leave(&mut self, slot: Slot) -> bool {
+        let Some((_, entry)) = self.table.try_get_mut(slot) else { return false };
+        if std::mem::take(&mut entry.recent) {
+            return false;
+        }
+        let Some((key, entry)) = self.table.remove(slot) else { return false };
+        if entry.changed || !entry.sealed {
+            self.left.push(((key, ()), Some((entry.acc, entry.expires))));
+        }
+        true
+    }
+
+    fn write(&mut self, epoch: u64) {
+        let gone = std::mem::take(&mut self.gone);
+        let mut rows: Vec<_> = gone.into_iter().map(|key| ((key, ()), None)).collect();
+        rows.append(&mut self.left);
         self.arrangement.seal_unsorted(epoch, rows);
+    }
+}
+
+impl<Acc> Entry<Acc> {
+    fn new(acc: Acc, expires: EventTime) -> Entry<Acc> {
+        Entry {
+            acc,
+            expires,
+            due: NEVER,
+            timestamp: EventTime::MIN,
+            touched: false,
+            changed: false,
+            sealed: false,
+            recent: true,
+        }
     }
 }

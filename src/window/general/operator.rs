@@ -253,6 +253,7 @@ where
     /// The window of a slot, if it is not over, and with it the key.
     fn open(&mut self, slot: Slot) -> Option<Window> {
         self.windows.slot = slot;
+        self.windows.store.touch(slot);
         let scope = self.windows.store.key(slot);
         if self.has_keyed_state {
             self.keys.slot = self.keys.store.slot(&scope.key);
@@ -427,6 +428,11 @@ where
         self.waiting.seal(epoch, Clone::clone);
         let store = &self.windows.store;
         self.ends.seal(epoch, |slot| store.key(*slot).clone());
+    }
+
+    fn shed(&mut self, epoch: u64) {
+        self.windows.shed(epoch);
+        self.keys.shed(epoch);
     }
 
     fn owes(&self) -> Option<EventTime> {

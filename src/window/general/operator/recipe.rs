@@ -46,8 +46,7 @@ where
         let outlets = self.taps.open(&mut builder);
         let sides = Sides(self.taps.open_sides(&mut builder));
         let info = builder.info();
-        let clock = &worker.shared.clock;
-        let (mut windows, mut keys) = (Core::new(clock.clone(), &info), Core::new(clock.clone(), &info));
+        let (mut windows, mut keys) = (Core::new(uid, &worker, &info), Core::new(uid, &worker, &info));
         let (mut settings, mut content) = (self.settings.clone(), self.content.clone());
         let none = Vec::new;
         settings.trigger.open(&mut States::new(&mut windows, &info, &worker, none()));

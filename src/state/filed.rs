@@ -1,0 +1,65 @@
+//! Rows whose pages lie in files, if memory is limited.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::files::Files;
+use super::page::{PAGE_ROWS, Page};
+use super::{Memory, Rows, stored};
+
+/// Rows of another kind, with pages in files.
+#[derive(Clone)]
+pub(crate) struct Filed<R: Rows> {
+    rows: R,
+    /// The hash that a row's page is asked for by: that of the part of the key that is looked for.
+    hash: fn(&R::Key) -> u64,
+    files: Option<Rc<Files>>,
+    /// The rows of a page, by how long rows have been.
+    page_rows: Rc<Cell<usize>>,
+}
+
+/// About how long a page in a file is to be, in bytes: what a look-up has to read of it is less.
+const PAGE_BYTES: usize = 64 << 10;
+
+impl<R: Rows> Filed<R> {
+    /// Rows in files, if `memory` is limited.
+    pub(crate) fn new(rows: R, memory: Option<&Rc<Memory>>, hash: fn(&R::Key) -> u64) -> Filed<R> {
+        let files = memory.map(|memory| Rc::new(Files::new(Rc::clone(memory))));
+        Filed { rows, hash, files, page_rows: Rc::new(Cell::new(PAGE_ROWS)) }
+    }
+}
+
+impl<R> Rows for Filed<R>
+where
+    R: Rows<Key: Serialize + DeserializeOwned, Value: Serialize + DeserializeOwned>,
+{
+    type Key = R::Key;
+    type Value = R::Value;
+
+    fn absorb(&self, older: &mut R::Value, newer: &R::Value) {
+        self.rows.absorb(older, newer);
+    }
+
+    fn is_vacant(&self, value: &R::Value, oldest: bool) -> bool {
+        self.rows.is_vacant(value, oldest)
+    }
+
+    fn is_expired(&self, key: &R::Key) -> bool {
+        self.rows.is_expired(key)
+    }
+
+    fn page(&self, rows: Vec<(R::Key, R::Value)>) -> Page<R::Key, R::Value> {
+        let Some(files) = &self.files else { return Page::resident(rows) };
+        let count = rows.len();
+        let (page, len) = stored::store(files, rows, self.hash);
+        self.page_rows.set((PAGE_BYTES * count / len.max(1)).clamp(16, PAGE_ROWS));
+        page
+    }
+
+    fn page_rows(&self) -> usize {
+        self.page_rows.get()
+    }
+}

@@ -1,0 +1,61 @@
+//! The rows that the items of a state are kept as: what a key has under a sub-key and until when, or that it is gone.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use super::Rows;
+use crate::data::{Exchange, Key};
+
+/// When an item expires that does not.
+pub(crate) const NEVER: i64 = i64::MAX;
+
+/// An item and when it expires; `None` if there is none any more.
+pub(crate) type Kept<V> = Option<(V, i64)>;
+
+/// The rows of a state. The latest counts, until it expires.
+pub(crate) struct ItemRows<K, S, V> {
+    /// The time that has been reached by the clock that items expire by.
+    reached: Rc<Cell<i64>>,
+    row: PhantomData<fn() -> (K, S, V)>,
+}
+
+impl<K, S, V> ItemRows<K, S, V> {
+    pub(crate) fn new() -> ItemRows<K, S, V> {
+        ItemRows { reached: Rc::new(Cell::new(i64::MIN)), row: PhantomData }
+    }
+
+    /// Lets the clock come this far that items expire by.
+    pub(crate) fn reach(&self, time: i64) {
+        self.reached.set(time);
+    }
+
+    /// How far it has come.
+    pub(crate) fn reached(&self) -> i64 {
+        self.reached.get()
+    }
+}
+
+/// True if an item that expires then is over.
+pub(crate) fn is_over(expires: i64, reached: i64) -> bool {
+    expires <= reached && expires != NEVER
+}
+
+impl<K, S, V> Clone for ItemRows<K, S, V> {
+    fn clone(&self) -> Self {
+        ItemRows { reached: Rc::clone(&self.reached), row: PhantomData }
+    }
+}
+
+impl<K: Key, S: Key, V: Exchange> Rows for ItemRows<K, S, V> {
+    type Key = (K, S);
+    type Value = Kept<V>;
+
+    fn absorb(&self, older: &mut Kept<V>, newer: &Kept<V>) {
+        older.clone_from(newer);
+    }
+
+    fn is_vacant(&self, value: &Kept<V>, oldest: bool) -> bool {
+        oldest && value.as_ref().is_none_or(|(_, expires)| is_over(*expires, self.reached.get()))
+    }
+}

@@ -1,0 +1,110 @@
+//! What a limit of memory asks of an operator: when an epoch closes, keys leave until there is room.
+//!
+//! A hand goes round the slots. A key that was touched since the hand last came by is passed over once; the others leave. What is written at
+//! once is little more than the epoch has brought, so no epoch pays for the size of the state. If keys cannot leave, as those with timers cannot
+//! wholly, it is not tried again before much has come.
+
+use std::rc::Rc;
+
+use super::Slot;
+use super::files::Memory;
+use crate::metric::{Metric, Metrics};
+
+/// State of which keys can leave memory.
+pub(crate) trait Sheds {
+    /// The bytes of memory that it takes, about.
+    fn bytes(&self) -> usize;
+
+    /// The number of slots, vacant ones included.
+    fn slots(&self) -> usize;
+
+    /// The slot after another; after the last one comes the first.
+    fn after(&self, slot: Slot) -> Slot;
+
+    /// Lets the key of a slot leave memory, unless it was touched since the last call. False if it was, or is not there.
+    fn leave(&mut self, slot: Slot) -> bool;
+
+    /// Writes what has left.
+    fn write(&mut self, epoch: u64);
+}
+
+/// What a limit of memory asks of one operator.
+pub(crate) struct Limit {
+    memory: Rc<Memory>,
+    /// The bytes that the memory was told of.
+    bytes: usize,
+    /// Below this it is no use trying: what is left cannot leave.
+    least: usize,
+    /// True if keys have left memory.
+    pub(crate) has_shed: bool,
+    hand: Slot,
+    /// Keys that have left since an epoch closed, and that have entered.
+    moved: (i64, i64),
+    left: Metric,
+    entered: Metric,
+}
+
+/// So many keys are let go between two looks at the whole.
+const BATCH: usize = 256;
+
+impl Limit {
+    /// The limit of an operator, which counts the keys that leave and enter as `keys_left_memory` and `keys_entered_memory`.
+    pub(crate) fn new(memory: &Rc<Memory>, operator: &str, metrics: &Metrics) -> Limit {
+        Limit {
+            memory: Rc::clone(memory),
+            bytes: 0,
+            least: 0,
+            has_shed: false,
+            hand: Slot::default(),
+            moved: (0, 0),
+            left: metrics.metric(operator, "keys_left_memory"),
+            entered: metrics.metric(operator, "keys_entered_memory"),
+        }
+    }
+
+    /// Takes note that a key has come back.
+    pub(crate) fn entered(&mut self) {
+        self.moved.1 += 1;
+    }
+
+    /// Lets keys leave, if state takes more than it may, now that an epoch has closed and, if anyone wanted that, was sealed.
+    pub(crate) fn shed(&mut self, state: &mut impl Sheds, epoch: u64) {
+        let now = state.bytes();
+        self.account(now);
+        if let Some(allowance) = self.memory.allowance(now).filter(|_| now > self.least) {
+            self.shed_to(allowance, state, epoch);
+        }
+        let (left, entered) = std::mem::take(&mut self.moved);
+        if left + entered > 0 {
+            self.left.add(left);
+            self.entered.add(entered);
+        }
+    }
+
+    fn account(&mut self, now: usize) {
+        self.memory.account(self.bytes, now);
+        self.bytes = now;
+    }
+
+    #[cold]
+    fn shed_to(&mut self, allowance: usize, state: &mut impl Sheds, epoch: u64) {
+        // The slots may all have been touched, so the hand may have to go round twice.
+        let mut steps = 2 * state.slots();
+        while steps > 0 && state.bytes() > allowance {
+            let mut batch = BATCH.min(state.slots() / 16 + 1);
+            while steps > 0 && batch > 0 {
+                steps -= 1;
+                self.hand = state.after(self.hand);
+                if state.leave(self.hand) {
+                    batch -= 1;
+                    self.moved.0 += 1;
+                }
+            }
+        }
+        self.has_shed = true;
+        state.write(epoch);
+        let now = state.bytes();
+        self.account(now);
+        self.least = if now > allowance { now + now / 16 } else { 0 };
+    }
+}

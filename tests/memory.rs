@@ -1,0 +1,264 @@
+//! Jobs whose state is larger than the memory that it may take.
+
+// The helpers of tests are tests too.
+#![allow(clippy::unwrap_used)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use highwater::ErrorKind;
+use highwater::config::Options;
+use highwater::connector::Generator;
+use highwater::process::{Context, Map, Process, States, Timer, Ttl, Value};
+use highwater::stream::Job;
+use highwater::time::{Epochs, Watermarks};
+
+/// Counts the bytes that are allocated.
+struct Counting;
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: the system's allocator does the work.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(live, Ordering::Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Tests that look at memory run one after the other.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// What `run` returns, and by how many bytes memory rose meanwhile.
+fn peak<R>(run: impl FnOnce() -> R) -> (R, usize) {
+    let before = LIVE.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    let result = run();
+    (result, PEAK.load(Ordering::Relaxed) - before)
+}
+
+fn mix(n: u64) -> u64 {
+    let n = (n ^ (n >> 31)).wrapping_mul(0x7fb5_d329_728e_a185);
+    (n ^ (n >> 27)).wrapping_mul(0x81da_def4_bc2d_d44d) ^ (n >> 33)
+}
+
+const KEYS: u64 = 60_000;
+
+/// Keeps a long text for each key, and says how long it is and how often the key was seen.
+#[derive(Clone, Default)]
+struct Hoarding {
+    text: Value<String>,
+    seen: Map<u8, u64>,
+}
+
+impl Process<u64, u64> for Hoarding {
+    type Out = (u64, usize, u64);
+
+    fn open(&mut self, states: &mut States<'_, u64>) {
+        self.text = states.value("text");
+        self.seen = states.map("seen");
+    }
+
+    fn process(&mut self, n: u64, cx: &mut Context<'_, u64, Self::Out>) {
+        let key = *cx.key();
+        let len = self.text.get(cx).map_or(300, String::len) + 1;
+        self.text.set(cx, format!("{key:>len$}"));
+        self.seen.update(cx, (n % 3) as u8, || 0, |seen| *seen += 1);
+        let seen = self.seen.iter(cx).map(|(_, seen)| seen).sum();
+        cx.emit((key, len, seen));
+    }
+}
+
+/// For each key, how long its text was in the end, and how often it was seen. Gives the number of keys that left memory, too.
+fn hoard(records: u64, options: Options, last: &Arc<Vec<[AtomicU64; 2]>>) -> i64 {
+    let job = Job::new();
+    let numbers = Generator::new(2, move |n| (n < records).then_some(n));
+    let numbers = job.source(numbers, Watermarks::none());
+    let seen = numbers.key_by(|n| mix(*n) % KEYS).process(Hoarding::default());
+    let last = Arc::clone(last);
+    seen.for_each(move |_, record| {
+        let (key, len, seen) = record.value;
+        last[key as usize][0].fetch_max(len as u64, Ordering::Relaxed);
+        last[key as usize][1].fetch_max(seen, Ordering::Relaxed);
+    });
+    job.run_with(options).unwrap().metrics.sum("keys_left_memory")
+}
+
+#[test]
+fn state_five_times_its_memory_is_exact_and_memory_is_held() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let records = 2 * KEYS;
+    let mut expected = vec![[300, 0]; KEYS as usize];
+    for n in 0..records {
+        let [len, seen] = &mut expected[(mix(n) % KEYS) as usize];
+        (*len, *seen) = (*len + 1, *seen + 1);
+    }
+    // Some 20 MB of texts, and as much for what they lie in and the maps.
+    let limit = 8 << 20;
+    for workers in 1..=2 {
+        let options = || {
+            let options = Options::default().workers(workers).epochs(Epochs::records(500));
+            // Epochs grow while others are in flight, up to this.
+            options.max_bytes_in_flight(32 << 10)
+        };
+        let run = |options: Options| {
+            let last: Arc<Vec<_>> = Arc::new((0..KEYS).map(|_| Default::default()).collect());
+            let (left, peak) = peak(|| hoard(records, options, &last));
+            for (key, (expected, last)) in expected.iter().zip(last.iter()).enumerate() {
+                let [len, seen] = [0, 1].map(|i| last[i].load(Ordering::Relaxed));
+                assert!(*expected == [len, seen] || seen == 0, "{key}: {expected:?}, {len}, {seen}");
+            }
+            (left, peak)
+        };
+        let ((none_left, without), (left, with)) =
+            (run(options()), run(options().state_memory(limit, std::env::temp_dir())));
+        assert_eq!(none_left, 0);
+        assert!(left > KEYS as i64, "{left} keys left memory");
+        assert!(without > 5 * limit, "{without} bytes are not five times the limit");
+        // One epoch's keys, what is in flight, and pages in the making come on top.
+        assert!(with < 2 * limit, "{with} of {without} bytes with {workers} workers");
+    }
+}
+
+/// Says once how often a key was seen in a while, by a timer for each.
+#[derive(Clone, Default)]
+struct Closing {
+    seen: Value<Vec<u64>>,
+}
+
+impl Process<u64, u64> for Closing {
+    type Out = (u64, u64);
+
+    fn open(&mut self, states: &mut States<'_, u64>) {
+        self.seen = states.value("seen");
+    }
+
+    fn process(&mut self, n: u64, cx: &mut Context<'_, u64, Self::Out>) {
+        if self.seen.get(cx).is_none() {
+            cx.register_timer(cx.timestamp() + 4_000);
+        }
+        self.seen.update(cx, Vec::new, |seen| seen.extend([n; 20]));
+    }
+
+    fn timer(&mut self, _: Timer, cx: &mut Context<'_, u64, Self::Out>) {
+        let key = *cx.key();
+        let seen = self.seen.take(cx).unwrap_or_default();
+        cx.emit((key, seen.len() as u64 / 20));
+    }
+}
+
+#[test]
+fn timers_find_the_state_of_keys_that_have_left_memory() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let run = |options: Options| {
+        let job = Job::new();
+        let numbers = Generator::new(1, move |n| (n < 60_000).then_some(n));
+        let numbers = job.source(numbers, Watermarks::monotone(|n: &u64| (*n / 5) as i64));
+        let closed = numbers.key_by(|n| mix(*n) % 10_000).process_in_order(Closing::default()).collect();
+        let summary = job.run_with(options.epochs(Epochs::records(1_000))).unwrap();
+        (closed.sorted(), summary.metrics.sum("keys_left_memory"))
+    };
+    let (expected, _) = run(Options::default());
+    assert_eq!(expected.iter().map(|(_, seen)| seen).sum::<u64>(), 60_000);
+    for workers in 1..=2 {
+        let limited = Options::default().workers(workers).state_memory(1 << 20, std::env::temp_dir());
+        let (closed, left) = run(limited);
+        assert!(closed == expected, "{} and {} records", closed.len(), expected.len());
+        assert!(left > 5_000, "{left} keys left memory");
+    }
+}
+
+/// Remembers what it has seen lately.
+#[derive(Clone, Default)]
+struct Repeats(Value<[u64; 16]>);
+
+impl Process<u64, u64> for Repeats {
+    type Out = u64;
+
+    fn open(&mut self, states: &mut States<'_, u64>) {
+        self.0 = states.value_with_ttl("seen", Ttl::of(Duration::from_millis(2_000)));
+    }
+
+    fn process(&mut self, n: u64, cx: &mut Context<'_, u64, u64>) {
+        if self.0.get(cx).is_some() {
+            cx.emit(n);
+        }
+        self.0.set(cx, [n; 16]);
+    }
+}
+
+#[test]
+fn what_has_expired_does_not_come_back() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let run = |options: Options| {
+        let job = Job::new();
+        let numbers = Generator::new(1, move |n| (n < 100_000).then_some(n));
+        let numbers = job.source(numbers, Watermarks::monotone(|n: &u64| (*n / 10) as i64));
+        let repeats = numbers.key_by(|n| mix(*n) % 30_000).process(Repeats::default()).collect();
+        let summary = job.run_with(options.epochs(Epochs::records(2_000))).unwrap();
+        (repeats.sorted(), summary.metrics.sum("keys_left_memory"))
+    };
+    let (expected, _) = run(Options::default());
+    assert!(expected.len() > 30_000 && expected.len() < 70_000);
+    let (repeats, left) = run(Options::default().state_memory(1 << 20, std::env::temp_dir()));
+    assert!(repeats == expected, "{} and {} repeats", repeats.len(), expected.len());
+    assert!(left > 10_000, "{left} keys left memory");
+}
+
+#[test]
+fn aggregates_and_joins_are_those_of_all_that_came() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let run = |options: Options| {
+        let job = Job::new();
+        let numbers = |splits, many: u64| {
+            let numbers = Generator::new(splits, move |n| (n < many).then_some(n));
+            job.source(numbers, Watermarks::none())
+        };
+        let texts = numbers(2, 60_000).key_by(|n| mix(*n) % 15_000).map_values(|n| format!("{n:>50}"));
+        let longest = texts.max_by(|text| text.trim().parse::<u64>().unwrap_or(0)).current();
+        let left = numbers(1, 8_000).key_by(|n| mix(*n) % 3_000).map_values(|n| format!("left {n:>90}"));
+        let right = numbers(2, 8_000).key_by(|n| mix(n + 1) % 3_000).map_values(|n| format!("right {n:>90}"));
+        let pairs = left.join(right, |_, left, right| left.len() as u64 * mix(right.len() as u64)).collect();
+        let options = options.epochs(Epochs::records(2_000)).max_bytes_in_flight(64 << 10);
+        let summary = job.run_with(options).unwrap();
+        (longest.sorted(), pairs.sorted(), summary.metrics.sum("keys_left_memory"))
+    };
+    let (longest, pairs, _) = run(Options::default());
+    assert!(longest.len() > 14_000 && pairs.len() > 20_000, "{} {}", longest.len(), pairs.len());
+    for workers in 1..=2 {
+        let limited = Options::default().workers(workers).state_memory(1 << 20, std::env::temp_dir());
+        let (longest_then, pairs_then, left) = run(limited);
+        assert!(longest_then == longest && pairs_then == pairs, "with {workers} workers");
+        assert!(left > 10_000, "{left} keys left memory");
+    }
+}
+
+#[test]
+fn a_limit_that_cannot_be_held_is_refused() {
+    let job = Job::new();
+    job.collection([1]).discard();
+    for (bytes, directory, expected) in [
+        (1000, std::env::temp_dir(), "at least 1 MiB"),
+        (1 << 30, Path::new("/nowhere/at/all").to_owned(), "/nowhere/at/all is no directory"),
+    ] {
+        let error = job.run_with(Options::default().state_memory(bytes, directory)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
