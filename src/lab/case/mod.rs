@@ -36,10 +36,13 @@
 //! Between two watermarks the order of outputs is free. A checkpoint with a restore changes nothing by definition; it is noted, and not yet performed.
 
 mod channels;
+mod condition;
+mod function;
 mod joins;
 mod pattern;
 mod text;
 mod timeline;
+mod trigger;
 mod window;
 
 use serde::Deserialize;
@@ -70,6 +73,8 @@ pub struct Case {
     pub expected_unordered: Option<Vec<Value>>,
     /// The rows that must come out for records without a partner.
     pub expected_padded: Option<Vec<Value>>,
+    /// The partial matches that must time out: their events, and when.
+    pub expected_timeouts: Option<Vec<Value>>,
     /// Why.
     #[serde(default)]
     pub note: String,
@@ -129,9 +134,12 @@ impl Case {
             "window" => window::run(self)?,
             "interval_join" => joins::interval(self)?,
             "window_join" => joins::window(self)?,
+            "co_group" => joins::co_group(self)?,
             "temporal_join" => joins::temporal(self)?,
             "cep" => pattern::run(self)?,
-            "bounded_out_of_orderness" | "monotonous_timestamps" => channels::generate(self)?,
+            "bounded_out_of_orderness" | "monotonous_timestamps" | "ascending_timestamps" => {
+                channels::generate(self)?
+            }
             "watermark_merge" => channels::merge(self)?,
             other => return Err(self.wrong(format!("there is no operator {other:?} to run it with"))),
         };
@@ -159,4 +167,9 @@ impl Case {
     fn steps(&self) -> Result<&Vec<Value>> {
         self.input.as_array().ok_or_else(|| self.wrong("its input is not a list"))
     }
+}
+
+/// What kind of thing a setting is: a name by itself, or an object with a `type`.
+fn kind_of(setting: &Value) -> Option<&str> {
+    setting.as_str().or_else(|| setting.get("type")?.as_str())
 }
