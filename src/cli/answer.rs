@@ -178,6 +178,8 @@ fn lock<I>(total: &Total<I>) -> MutexGuard<'_, Part<I>> {
 pub(crate) struct Checked<I, F: Form<I>> {
     pub(crate) answers: Arc<Answers<I, F>>,
     pub(crate) oracle: fn(Events) -> Vec<F::Row>,
+    /// What of the rows is compared, and how often each is there.
+    pub(crate) view: fn(Vec<(F::Row, Diff)>) -> Vec<(F::Row, Diff)>,
 }
 
 impl<I: Data, F: Form<I>> Answered for Checked<I, F> {
@@ -189,8 +191,8 @@ impl<I: Data, F: Form<I>> Answered for Checked<I, F> {
 
     fn verify(&self, events: Events) -> Result<(), String> {
         let kept = std::mem::take(&mut lock(&self.answers.total).kept);
-        let ours = consolidate(kept.into_iter().map(F::change));
-        let expected = consolidate((self.oracle)(events).into_iter().map(Change::insert));
+        let ours = (self.view)(consolidate(kept.into_iter().map(F::change)));
+        let expected = (self.view)(consolidate((self.oracle)(events).into_iter().map(Change::insert)));
         let differs = ours.iter().zip(&expected).position(|(one, other)| one != other);
         let shorter = ours.len().min(expected.len());
         let Some(at) = differs.or((ours.len() != expected.len()).then_some(shorter)) else { return Ok(()) };
