@@ -105,9 +105,11 @@ impl<K: Key, T> Trigger<K, T> for EveryEventTime {
             return at_end;
         }
         self.next.clear(cx);
-        let is_over = time >= cx.window().last()
-            || cx.watermark() == EventTime::MAX && cx.window().end == EventTime::MAX;
-        if !is_over {
+        if cx.watermark() == EventTime::MAX && cx.window().end == EventTime::MAX {
+            // There would be no end of multiples.
+            return at_end;
+        }
+        if time < cx.window().last() {
             self.arm(time.saturating_add(self.interval), cx);
         }
         match self.news.take(cx) {
