@@ -10,7 +10,7 @@ use highwater::stream::{Chain, Job, KeyedStream};
 use highwater::time::{EventTime, Watermarks};
 use highwater::window::{Assigner, Fire, OnEventTime, Trigger, TriggerContext, Tumbling, Window};
 
-use super::ends_in;
+use super::{ends_in, outcome};
 
 fn keyed(job: &Job) -> KeyedStream<u8, i64, impl Chain<Out = (u8, i64)> + use<>> {
     let numbers = job.timed_collection(0..20i64, Watermarks::monotone(|n: &i64| *n));
@@ -75,7 +75,10 @@ fn in_steps_and_keys() {
     panics("timestamp", |job| {
         job.timed_collection(0..20, Watermarks::monotone(|n: &i64| depth(*n))).discard()
     });
-    panics("partition", |job| job.collection(0..20).partition_with(|n, _| depth(*n) as usize).discard());
+    // One worker has nothing to choose from, and the function is not asked.
+    let partition = |job: &Job| job.collection(0..20).partition_with(|n, _| depth(*n) as usize).discard();
+    let error = outcome("partition", 3, partition).unwrap_err();
+    assert!(error.kind() == ErrorKind::Panic && error.to_string().contains("out of my depth"), "{error}");
 }
 
 #[test]
@@ -88,8 +91,6 @@ fn in_process_functions() {
 
 #[test]
 fn in_windows_and_patterns() {
-    let windows = || Tumbling::of(Duration::from_millis(5));
-    assert_eq!(windows().of_timestamp(0).len(), 1);
     panics("trigger", |job| {
         keyed(job).window(Tumbling::of(Duration::from_millis(5))).trigger(Hopeless).count().discard();
     });
