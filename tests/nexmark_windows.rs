@@ -98,7 +98,7 @@ proptest! {
     /// With a clock that is moved by hand between the bids.
     #[test]
     fn windows_of_the_wall_clock_are_those_of_the_recomputation(bids in vec((0..4u64, 0..9_000i64), 0..60)) {
-        let mut driver = Driver::new(|events| query::q12(events)).unwrap();
+        let mut driver = Driver::new(query::q12).unwrap();
         let (mut now, mut processed) = (0, Vec::new());
         for (bidder, later) in bids {
             now += later;

@@ -174,12 +174,15 @@ fn lock<I>(total: &Total<I>) -> MutexGuard<'_, Part<I>> {
     total.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Makes of rows, each with how often it is there, what of them is compared.
+pub(crate) type View<R> = fn(Vec<(R, Diff)>) -> Vec<(R, Diff)>;
+
 /// An answer, with the recomputation that it can be compared with.
 pub(crate) struct Checked<I, F: Form<I>> {
     pub(crate) answers: Arc<Answers<I, F>>,
     pub(crate) oracle: fn(Events) -> Vec<F::Row>,
-    /// What of the rows is compared, and how often each is there.
-    pub(crate) view: fn(Vec<(F::Row, Diff)>) -> Vec<(F::Row, Diff)>,
+    /// What of both is compared.
+    pub(crate) view: View<F::Row>,
 }
 
 impl<I: Data, F: Form<I>> Answered for Checked<I, F> {

@@ -11,7 +11,7 @@ use highwater::nexmark::{Event, Nexmark, oracle};
 use highwater::stream::{Chain, Job, Stream};
 use serde::Serialize;
 
-use super::answer::{Answered, Answers, Changing, Checked, Form, Plain, Settings};
+use super::answer::{Answered, Answers, Changing, Checked, Form, Plain, Settings, View};
 
 /// A query.
 pub(crate) struct Query {
@@ -198,7 +198,7 @@ fn answered_by<I: Data + Serialize, F: Form<I>>(
     answers: Stream<I, impl Chain<Out = I>>,
     settings: Settings,
     oracle: fn(Events) -> Vec<F::Row>,
-    view: fn(Vec<(F::Row, Diff)>) -> Vec<(F::Row, Diff)>,
+    view: View<F::Row>,
 ) -> Box<dyn Answered> {
     let sink = Arc::new(Answers::<I, F>::new(settings));
     answers.sink(Arc::clone(&sink));
