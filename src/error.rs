@@ -1,4 +1,33 @@
 //! What can go wrong, told by what to do next.
+//!
+//! # What goes wrong, and what then
+//!
+//! Nothing that a program says or its input contains makes a job hang or end the process. What makes no sense is refused when the job starts, if it can be
+//! seen by then; what user code does wrong ends the job, on all workers, with an error from [`join`](crate::runtime::Running::join); and what
+//! is merely odd has an outcome:
+//!
+//! | what | then |
+//! |---|---|
+//! | windows, slides, gaps, counts, bounds of patterns or times to live of zero; more than two million years | [`Config`](ErrorKind::Config) |
+//! | a pattern that cannot be meant | [`Config`](ErrorKind::Config), with the pattern |
+//! | streams of different jobs put together, two operators of one `uid`, a job without a sink | [`Config`](ErrorKind::Config) |
+//! | options out of their range | [`Config`](ErrorKind::Config), with the range |
+//! | two states of one name, a handle that is not registered, another function's handle, a reader of another type or of no state | [`Config`](ErrorKind::Config), once the job runs |
+//! | a loop that does not come to rest | [`Data`](ErrorKind::Data), after so many rounds |
+//! | a panic in any function of the user's, wherever the engine calls it; an overflow of `Sum` where the build checks for it | [`Panic`](ErrorKind::Panic), with the message |
+//! | a source, sink or call that fails | its own error |
+//! | a negative time, or one at the end of time | it is a time like others; windows are computed without overflow |
+//! | a lateness, a disorder or a time to live beyond all bounds | for ever |
+//! | a gap of zero that a record says | one millisecond |
+//! | an interval join whose lower bound is above the upper one | no pairs; an outer side's records are all alone |
+//! | a timer in the past | it fires at the latest when the epoch closes |
+//! | timers that register timers when the input has ended | so many rounds, the rest is counted as `timers_dropped` |
+//! | a record emitted at a time that has passed | it is late downstream, and what is late there is dropped and counted, or told |
+//! | a side that no one reads, or that no one gives anything to | what is given is dropped; the stream is empty |
+//! | a worker number out of range in `partition_with` | it is taken modulo the number of workers |
+//! | a job that is run again | it reads its sources again; what was gathered before stays |
+//!
+//! A function that never returns, though, keeps its worker, and with it the job: the engine does not interrupt user code.
 
 use std::any::Any;
 use std::error::Error as StdError;

@@ -120,15 +120,17 @@ fn a_query_ends_in_a_table() {
 fn all_queries_give_the_rows_of_the_recomputation() {
     let objects = json(
         &["nexmark", "all", "--events", "60k", "--workers", "2", "--splits", "3", "--json", "--verify"],
-        20,
+        22,
     );
-    for (object, number) in objects.iter().zip((0..=9).chain(13..=22)) {
+    for (object, number) in objects.iter().zip((0..=9).chain(11..=22)) {
         assert_eq!(object["query"], format!("q{number}"));
         assert_eq!((object["verified"].as_bool(), object["events"].as_u64()), (Some(true), Some(60_000)));
         assert_eq!(object["interrupted"].as_bool(), Some(false));
         assert!(object["wall_s"].as_f64().unwrap() > 0.0 && object["cpu_s"].as_f64().unwrap() > 0.0);
     }
-    let rows: Vec<u64> = objects.iter().map(|object| object["rows"].as_u64().unwrap()).collect();
+    // How many rows q12 has depends on when it ran.
+    let objects = objects.iter().filter(|object| object["query"] != "q12");
+    let rows: Vec<u64> = objects.map(|object| object["rows"].as_u64().unwrap()).collect();
     let all = || events(60_000);
     let expected = [
         oracle::q0(all()).len(),
@@ -141,6 +143,7 @@ fn all_queries_give_the_rows_of_the_recomputation() {
         oracle::q7(all()).len(),
         oracle::q8(all()).len(),
         oracle::q9(all()).len(),
+        oracle::q11(all()).len(),
         oracle::q13(all()).len(),
         oracle::q14(all()).len(),
         oracle::q15(all()).len(),
@@ -215,7 +218,7 @@ fn an_open_loop_takes_its_time_and_tells_latencies() {
 
 #[test]
 fn mistakes_are_told_soon_with_what_to_do() {
-    refuses(&["nexmark", "q11"], 2, &["q11", "q0", "q22", "all"]);
+    refuses(&["nexmark", "q10"], 2, &["q10", "q0", "q22", "all"]);
     refuses(&["nexmark", "q0", "--frobnicate"], 2, &["--frobnicate", "--help"]);
     refuses(&["nexmark", "q0", "--epoch", "soon"], 2, &["soon", "10ms", "100000records", "done"]);
     refuses(&["nexmark", "q0", "--events", "many"], 2, &["many", "10M"]);

@@ -174,10 +174,15 @@ fn lock<I>(total: &Total<I>) -> MutexGuard<'_, Part<I>> {
     total.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Makes of rows, each with how often it is there, what of them is compared.
+pub(crate) type View<R> = fn(Vec<(R, Diff)>) -> Vec<(R, Diff)>;
+
 /// An answer, with the recomputation that it can be compared with.
 pub(crate) struct Checked<I, F: Form<I>> {
     pub(crate) answers: Arc<Answers<I, F>>,
     pub(crate) oracle: fn(Events) -> Vec<F::Row>,
+    /// What of both is compared.
+    pub(crate) view: View<F::Row>,
 }
 
 impl<I: Data, F: Form<I>> Answered for Checked<I, F> {
@@ -189,8 +194,8 @@ impl<I: Data, F: Form<I>> Answered for Checked<I, F> {
 
     fn verify(&self, events: Events) -> Result<(), String> {
         let kept = std::mem::take(&mut lock(&self.answers.total).kept);
-        let ours = consolidate(kept.into_iter().map(F::change));
-        let expected = consolidate((self.oracle)(events).into_iter().map(Change::insert));
+        let ours = (self.view)(consolidate(kept.into_iter().map(F::change)));
+        let expected = (self.view)(consolidate((self.oracle)(events).into_iter().map(Change::insert)));
         let differs = ours.iter().zip(&expected).position(|(one, other)| one != other);
         let shorter = ours.len().min(expected.len());
         let Some(at) = differs.or((ours.len() != expected.len()).then_some(shorter)) else { return Ok(()) };

@@ -1,15 +1,17 @@
 //! The queries by name, each with the job that answers it and the recomputation that it can be compared with.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use highwater::data::{Change, Data};
+use highwater::data::{Change, Data, Diff};
 use highwater::nexmark::query::{self, SideInput};
+use highwater::nexmark::rows::Q12;
 use highwater::nexmark::{Event, Nexmark, oracle};
 use highwater::stream::{Chain, Job, Stream};
 use serde::Serialize;
 
-use super::answer::{Answered, Answers, Changing, Checked, Form, Plain, Settings};
+use super::answer::{Answered, Answers, Changing, Checked, Form, Plain, Settings, View};
 
 /// A query.
 pub(crate) struct Query {
@@ -25,7 +27,7 @@ pub(crate) struct Query {
 pub(crate) type Events = Box<dyn Iterator<Item = Event>>;
 
 /// All queries, in order.
-pub(crate) const QUERIES: [Query; 20] = [
+pub(crate) const QUERIES: [Query; 22] = [
     Query {
         name: "q0",
         about: "every bid",
@@ -85,6 +87,21 @@ pub(crate) const QUERIES: [Query; 20] = [
         about: "each auction with the bid that wins it: a join and the first row of each group",
         is_windowed: false,
         add: |job, source, settings| changes(query::q9(source.read_numbered(job)), settings, oracle::q9),
+    },
+    Query {
+        name: "q11",
+        about: "how many bids each person places in a session: sessions of ten seconds",
+        is_windowed: true,
+        add: |job, source, settings| rows(query::q11(source.read(job)), settings, oracle::q11),
+    },
+    Query {
+        name: "q12",
+        about: "how many bids of each person are processed in ten seconds: windows of the wall clock",
+        is_windowed: false,
+        add: |job, source, settings| {
+            let all_at_once = |events: Events| oracle::q12(events.map(|event| (0, event)));
+            answered_by::<_, Plain>(query::q12(source.read(job)), settings, all_at_once, totals)
+        },
     },
     Query {
         name: "q13",
@@ -173,7 +190,26 @@ fn answered<I: Data + Serialize, F: Form<I>>(
     settings: Settings,
     oracle: fn(Events) -> Vec<F::Row>,
 ) -> Box<dyn Answered> {
+    answered_by::<I, F>(answers, settings, oracle, |rows| rows)
+}
+
+/// The answer is right if what `view` makes of it is what `view` makes of the recomputation.
+fn answered_by<I: Data + Serialize, F: Form<I>>(
+    answers: Stream<I, impl Chain<Out = I>>,
+    settings: Settings,
+    oracle: fn(Events) -> Vec<F::Row>,
+    view: View<F::Row>,
+) -> Box<dyn Answered> {
     let sink = Arc::new(Answers::<I, F>::new(settings));
     answers.sink(Arc::clone(&sink));
-    Box::new(Checked { answers: sink, oracle })
+    Box::new(Checked { answers: sink, oracle, view })
+}
+
+/// The bids of each person, whenever they were processed: all that two runs of q12 have in common.
+fn totals(rows: Vec<(Q12, Diff)>) -> Vec<(Q12, Diff)> {
+    let mut totals: BTreeMap<u64, u64> = BTreeMap::new();
+    for (row, diff) in rows {
+        *totals.entry(row.bidder).or_default() += row.bid_count * diff.unsigned_abs();
+    }
+    totals.into_iter().map(|(bidder, bid_count)| (Q12 { bidder, bid_count, start: 0, end: 0 }, 1)).collect()
 }

@@ -139,8 +139,8 @@ Examples:
   Measure latency at a million events per second, for other programs to read:
     highwater nexmark q5 --input events.nex --rate 1M --json
 
-What is not there: q10 writes files by the clock, q11 and q12 want windows by session and by the clock. What some queries remember grows with
-the number of events (q3, q6, q15 to q20), and most so with q20, a join that keeps every bid: about 200 bytes each.
+What is not there: q10 writes files by the clock. The windows of q12 are those of the wall clock, so its rows differ from run to run, and
+--verify compares how many bids each person has over all windows. What some queries remember grows with the number of events (q3, q6, q15 to q20), and most so with q20, a join that keeps every bid: about 200 bytes each.
 
 What is measured:
   events/s        events read, by wall-clock time from the start of the job to the last worker's knowing that all results are out.
@@ -154,7 +154,7 @@ Latency, with --rate:
   Event n is due n / rate seconds after the first. An event that is read late counts from when it was due, so a
   stall is not excused for the events that came in it.
   result          from when an event was due to the arrival of its result at the sink, once for each row. The event is found by the
-                  time t of the row: it is the first event at or after t, or, where rows are of windows (q5, q7, q8), the first one
+                  time t of the row: it is the first event at or after t, or, where rows are of windows (q5, q7, q8, q11), the first one
                   after the window's last moment, which completes it. The last windows, which end with the stream and not by an
                   event, do not count.
   epoch           from when each event was due to when the epoch it was read in is known to be complete.

@@ -15,6 +15,7 @@
 //! * q6 is not accepted by Flink. [`q6`] says what we take it to mean.
 //! * Rows that are alike in what `ROW_NUMBER` orders them by: of two bids that win an auction alike (q9), or are alike in price (q19), the
 //!   first to come is the first; of two last bids of a person (q18) it is the last to come. That is what Flink does with one reader.
+//! * A bid that comes exactly ten seconds after another begins a new session (q11).
 //! * Days and hours are those of UTC.
 
 mod added;
@@ -22,12 +23,12 @@ mod added;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use added::{q9, q13, q14, q15, q16, q17, q18, q19, q20, q21, q22};
+pub use added::{q9, q11, q12, q13, q14, q15, q16, q17, q18, q19, q20, q21, q22};
 
 use super::event::{Auction, Bid, Event, Person};
 use super::rows::{Q0, Q1, Q2, Q3, Q4, Q5, Q6, Q7, Q8};
 
-/// The size of the windows of q5, q7 and q8, in milliseconds, and how often those of q5 begin.
+/// The size of the windows of q5, q7, q8 and q12 and the gap of q11, in milliseconds, and how often those of q5 begin.
 const WINDOW: i64 = 10_000;
 const HOP: i64 = 2_000;
 

@@ -155,6 +155,32 @@ pub struct Q9 {
     pub bid_extra: Text,
 }
 
+/// A row of q11: a session of a person.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Q11 {
+    /// The person who bids.
+    pub bidder: u64,
+    /// Bids in the session.
+    pub bid_count: u64,
+    /// When the first of them was placed.
+    pub start: i64,
+    /// Ten seconds after the last.
+    pub end: i64,
+}
+
+/// A row of q12: the bids of a person in ten seconds of the wall clock.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Q12 {
+    /// The person who bids.
+    pub bidder: u64,
+    /// Bids that were processed.
+    pub bid_count: u64,
+    /// Where the ten seconds begin.
+    pub start: i64,
+    /// Where they end.
+    pub end: i64,
+}
+
 /// A row of q13: a bid, with what a side input says of its auction.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Q13 {

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
@@ -48,6 +49,8 @@ pub(crate) enum Call {
 
 /// The state, the timers and the time of one worker's instance.
 pub struct Core<K: Key> {
+    /// What tells it from all others in the process: handles know whose they are.
+    id: u32,
     pub(crate) store: Store<K>,
     /// The slot of the key at hand.
     pub(crate) slot: Slot,
@@ -80,17 +83,20 @@ struct Pass {
 /// Where a state lies, and how long it lives.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
-    column: usize,
+    owner: u32,
+    column: u32,
     ttl: Option<Ttl>,
 }
 
+/// The owner of handles that lead nowhere.
+const NOBODY: u32 = 0;
+
+/// The next owner of handles. Which number it gets decides nothing but whether a handle is its own.
+static NEXT: AtomicU32 = AtomicU32::new(NOBODY + 1);
+
 impl Place {
     /// Nowhere: a handle that was not registered.
-    pub(crate) const NONE: Place = Place { column: usize::MAX, ttl: None };
-
-    pub(crate) fn new(column: usize, ttl: Option<Ttl>) -> Place {
-        Place { column, ttl }
-    }
+    pub(crate) const NONE: Place = Place { owner: NOBODY, column: 0, ttl: None };
 
     pub(crate) fn ttl(self) -> Option<Ttl> {
         self.ttl
@@ -102,6 +108,7 @@ impl<K: Key> Core<K> {
         let mut store = Store::new();
         worker.limit(uid).into_iter().for_each(|limit| store.limit(limit));
         Core {
+            id: NEXT.fetch_add(1, Ordering::Relaxed).max(NOBODY + 1),
             store,
             slot: Slot::NONE,
             event_timers: Agenda::sealable(operator.clone()),
@@ -115,10 +122,22 @@ impl<K: Key> Core<K> {
         }
     }
 
+    /// The place of a column in the store.
+    pub(crate) fn place(&self, column: usize, ttl: Option<Ttl>) -> Place {
+        let Ok(column) = u32::try_from(column) else { return Place::NONE };
+        Place { owner: self.id, column, ttl }
+    }
+
+    /// The number of a state's column, or of none if the handle is another's.
+    #[inline]
+    fn column(&self, place: Place) -> usize {
+        if place.owner == self.id { place.column as usize } else { usize::MAX }
+    }
+
     /// The cells of a state.
     #[inline]
     pub(crate) fn cells<S: Shape>(&self, place: Place) -> Option<&Cells<K, S>> {
-        let cells = self.store.column(place.column);
+        let cells = self.store.column(self.column(place));
         if cells.is_none() {
             self.complain();
         }
@@ -128,11 +147,12 @@ impl<K: Key> Core<K> {
     /// The cells of a state, and the slot of the key at hand.
     #[inline]
     pub(crate) fn cells_mut<S: Shape>(&mut self, place: Place) -> Option<(&mut Cells<K, S>, Slot)> {
-        if self.store.column::<Cells<K, S>>(place.column).is_none() {
+        let column = self.column(place);
+        if self.store.column::<Cells<K, S>>(column).is_none() {
             self.complain();
         }
         let slot = self.slot;
-        self.store.column_mut(place.column).map(|cells| (cells, slot))
+        self.store.column_mut(column).map(|cells| (cells, slot))
     }
 
     #[cold]

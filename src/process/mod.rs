@@ -31,7 +31,8 @@
 //! * a timer in the past fires once the records that have arrived with it are through, at the latest when the epoch closes;
 //! * when the input ends, event time ends: all timers fire, those of the wall clock too. Timers that timers register then fire in turn, for at most
 //!   1000 rounds; what is left is dropped and counted as `timers_dropped`;
-//! * a handle that `open` has not registered, or that belongs to another function, ends the job with an error that says so; so does a panic.
+//! * a handle that `open` has not registered, or that belongs to another function, ends the job with an error that says so; so does a panic. What else
+//!   can go wrong, and what then, is told in [`error`](crate::error).
 //!
 //! # Who sees what
 //!

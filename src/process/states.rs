@@ -89,12 +89,16 @@ impl<'a, K: Key> States<'a, K> {
                 format!("two states of one function are called {name:?}: give each a name of its own");
             let _ = self.core.mistake.set(Error::config(message));
         }
+        if ttl.is_some_and(Ttl::is_nothing) {
+            let message = format!("the state {name:?} has a time to live of 0 ms: it must be at least 1 ms");
+            let _ = self.core.mistake.set(Error::config(message));
+        }
         let lives_by = ttl.map_or(LivesBy::EventTime, |ttl| ttl.clock);
         let publish = self.publish::<S>(name);
         let memory = self.worker.memory.clone();
         let cells = Cells::<K, S>::new(lives_by, publish, memory, self.operator.clone());
         let column = self.core.store.add(cells);
-        Place::new(column, ttl)
+        self.core.place(column, ttl)
     }
 
     /// What shows the state of this name to its readers, if there are any.

@@ -29,7 +29,7 @@ pub enum Refresh {
 }
 
 impl Ttl {
-    /// Items live this long, by the watermark, from when they were last written.
+    /// Items live this long, by the watermark, from when they were last written; at least 1 millisecond, or the job ends with an error.
     pub fn of(duration: Duration) -> Ttl {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(NEVER);
         Ttl { millis, clock: LivesBy::EventTime, refresh: Refresh::OnWrite }
@@ -45,6 +45,11 @@ impl Ttl {
     pub fn refresh(mut self, refresh: Refresh) -> Ttl {
         self.refresh = refresh;
         self
+    }
+
+    /// True if nothing would live at all.
+    pub(super) fn is_nothing(self) -> bool {
+        self.millis == 0
     }
 
     /// When an item expires that is written now. Before the first watermark event time has not begun, and the item waits for it.

@@ -61,7 +61,8 @@ impl<T: Data> Stream<T, Node<T>> {
 
     /// Gives the operator that the stream comes from an identity that outlives changes of the job: state will be matched by it.
     ///
-    /// Without one, an operator is known by its number, which changes when operators are added before it.
+    /// Without one, an operator is known by its number, which changes when operators are added before it. Two operators of a job cannot have the
+    /// same.
     pub fn uid(self, uid: impl Into<String>) -> Stream<T, Node<T>> {
         self.describe(|info| info.uid = Some(uid.into()))
     }

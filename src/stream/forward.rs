@@ -108,7 +108,8 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
         })
     }
 
-    /// Sends each record to the worker that `f` names: given the record and the number of workers, it answers a number, of which the remainder counts.
+    /// Sends each record to the worker that `f` names: given the record and the number of workers, it answers a number, of which the remainder counts. One
+    /// worker has nothing to choose from: there it is not asked.
     ///
     /// ```
     /// # use highwater::{stream::Job, config::Options};

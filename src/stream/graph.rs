@@ -6,6 +6,7 @@
 //! lower; the head of a loop reads one more, and is finished [at the end](Lowering::later).
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, Weak};
 
 use serde::Serialize;
@@ -232,6 +233,16 @@ impl Graph {
         let inner = lock(&self.shared);
         if let Some(complaint) = &inner.complaint {
             return Err(Error::config(complaint.as_str()));
+        }
+        let mut uids = BTreeSet::new();
+        for (id, entry) in inner.nodes.iter().enumerate() {
+            let uid = entry.info.uid(id);
+            if uids.contains(&uid) {
+                return Err(Error::config(format!(
+                    "two operators have the uid {uid:?}, which their state is known by: give each one of its own"
+                )));
+            }
+            uids.insert(uid);
         }
         inner.nodes.iter().try_for_each(|entry| entry.operator.prepare(workers))
     }

@@ -83,6 +83,11 @@ pub trait WatermarkGenerator<T>: Send {
     fn on_record(&mut self, value: &T, timestamp: EventTime) -> Option<EventTime>;
 }
 
+/// A duration in milliseconds; one that does not fit is as good as the longest that does.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl<T> Watermarks<T> {
     /// Records without event times: each has [`Stamp::UNTIMED`], and windows close when the input ends.
     pub fn none() -> Watermarks<T> {
@@ -102,7 +107,7 @@ impl<T, F: Fn(&T) -> EventTime> Watermarks<T, F> {
 
     /// A record is at most `disorder` older than the newest before it in its split.
     pub fn bounded(disorder: Duration, timestamp: F) -> Watermarks<T, F> {
-        Watermarks::new(Strategy::Behind(disorder.as_millis() as u64), timestamp)
+        Watermarks::new(Strategy::Behind(millis(disorder)), timestamp)
     }
 
     /// Some records carry the watermark: `rule` sees each record with its event time and returns the time that the split
@@ -135,7 +140,7 @@ impl<T, F: Fn(&T) -> EventTime> Watermarks<T, F> {
     ///
     /// It bounds what windows must keep when splits run at different speeds.
     pub fn align(mut self, drift: Duration) -> Watermarks<T, F> {
-        self.max_drift = Some(drift.as_millis() as u64);
+        self.max_drift = Some(millis(drift));
         self
     }
 }

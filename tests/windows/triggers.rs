@@ -21,23 +21,56 @@ fn told(fired: Fired<u8, i64>) -> (i64, Firing) {
 }
 
 #[test]
-fn early_results_come_at_multiples_of_an_interval_of_event_time_if_there_is_news() {
+fn early_results_come_at_each_multiple_of_an_interval_of_event_time() {
+    let mut driver = Driver::new(|values| {
+        let windows = values.key_by(|_: &i64| 1u8).window(Tumbling::of(millis(50)));
+        windows.trigger(EveryEventTime::of(millis(20))).aggregate_firings(Sum).map(told)
+    })
+    .unwrap();
+    driver.push(1, 3).unwrap();
+    driver.watermark(20).unwrap();
+    assert!(driver.take_output().is_empty());
+    driver.watermark(21).unwrap();
+    assert_eq!(driver.take_output(), [(1, Firing::Early)]);
+    driver.push(2, 45).unwrap();
+    driver.watermark(70).unwrap();
+    assert_eq!(driver.take_output(), [(3, Firing::Early), (3, Firing::OnTime)]);
+    driver.finish().unwrap();
+    assert!(driver.take_output().is_empty());
+}
+
+#[test]
+fn windows_that_never_end_fire_once_more_when_the_input_ends() {
+    let mut driver = Driver::new(|values| {
+        let windows = values.key_by(|_: &i64| 1u8).window(Global);
+        windows.trigger(EveryEventTime::of(millis(20))).aggregate_firings(Sum).map(told)
+    })
+    .unwrap();
+    driver.push(1, 3).unwrap();
+    driver.watermark(50).unwrap();
+    assert_eq!(driver.take_output(), [(1, Firing::Early); 2]);
+    driver.finish().unwrap();
+    assert_eq!(driver.take_output(), [(1, Firing::Early)]);
+}
+
+#[test]
+fn early_results_may_wait_for_news() {
     let mut driver = Driver::new(|values| {
         let windows = values.key_by(|_: &i64| 1u8).window(Tumbling::of(millis(100)));
-        windows.trigger(EveryEventTime::of(millis(10))).aggregate_firings(Sum).map(told)
+        windows.trigger(EveryEventTime::of(millis(10)).only_news()).aggregate_firings(Sum).map(told)
     })
     .unwrap();
     driver.push(1, 3).unwrap();
     driver.push(2, 5).unwrap();
-    driver.watermark(9).unwrap();
-    assert!(driver.take_output().is_empty());
     driver.watermark(10).unwrap();
+    assert!(driver.take_output().is_empty());
+    driver.watermark(11).unwrap();
     assert_eq!(driver.take_output(), [(3, Firing::Early)]);
-    driver.watermark(40).unwrap();
+    driver.watermark(41).unwrap();
     assert!(driver.take_output().is_empty());
     driver.push(4, 44).unwrap();
     driver.push(8, 95).unwrap();
-    driver.watermark(50).unwrap();
+    driver.watermark(51).unwrap();
     assert_eq!(driver.take_output(), [(15, Firing::Early)]);
     driver.watermark(100).unwrap();
     assert_eq!(driver.take_output(), [(15, Firing::OnTime)]);
@@ -59,11 +92,53 @@ fn early_results_come_at_multiples_of_an_interval_of_the_wall_clock() {
     assert!(driver.take_output().is_empty());
     driver.processing_time(1_010).unwrap();
     assert_eq!(driver.take_output(), [(1, Firing::Early)]);
-    driver.processing_time(1_060).unwrap();
+    driver.processing_time(1_020).unwrap();
+    assert_eq!(driver.take_output(), [(1, Firing::Early)]);
     driver.push(2, 4).unwrap();
     driver.watermark(100).unwrap();
     driver.processing_time(2_000).unwrap();
     assert_eq!(driver.take_output(), [(3, Firing::OnTime)]);
+}
+
+#[test]
+fn early_results_by_the_wall_clock_end_with_the_window_and_may_wait_for_news() {
+    for (only_news, expected) in [(false, [(0, 12, 3); 3].as_slice()), (true, &[(0, 12, 3)])] {
+        let mut driver = Driver::new(|values| {
+            let windows = values.key_by(|_: &i64| 1u8).window(WallClock(Sessions::with_gap(millis(10))));
+            let trigger = EveryProcessingTime::of(millis(5));
+            let trigger = if only_news { trigger.only_news() } else { trigger };
+            windows
+                .trigger(trigger)
+                .sum(|value| value)
+                .map(|sum| (sum.window.start, sum.window.end, sum.value))
+        })
+        .unwrap();
+        driver.push(1, 0).unwrap();
+        driver.processing_time(2).unwrap();
+        driver.push(2, 0).unwrap();
+        driver.processing_time(100).unwrap();
+        assert_eq!(driver.take_output(), expected);
+        driver.finish().unwrap();
+        assert!(driver.take_output().is_empty());
+    }
+}
+
+#[test]
+fn sessions_may_touch_if_the_first_is_not_over() {
+    let mut driver = Driver::new(|values| {
+        let sessions = Sessions::with_gap(millis(10)).touching();
+        let windows = values.key_by(|_: &i64| 1u8).window(sessions);
+        windows.sum(|value| value).map(|sum| (sum.window.start, sum.window.end, sum.value))
+    })
+    .unwrap();
+    for (value, time) in [(1, 0), (2, 10), (4, 31), (8, 21)] {
+        driver.push(value, time).unwrap();
+    }
+    driver.watermark(41).unwrap();
+    assert_eq!(driver.take_output(), [(0, 20, 3), (21, 41, 12)]);
+    driver.push(16, 41).unwrap();
+    driver.finish().unwrap();
+    assert_eq!(driver.take_output(), [(41, 51, 16)], "what was over is not joined");
 }
 
 #[test]

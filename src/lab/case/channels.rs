@@ -7,7 +7,7 @@ use crate::error::Result;
 
 /// A watermark behind the greatest event time by a bound.
 pub(super) fn generate(case: &Case) -> Result<Timeline> {
-    let bound = if case.operator == "monotonous_timestamps" { 0 } else { case.number("bound")? };
+    let bound = if case.operator == "bounded_out_of_orderness" { case.number("bound")? } else { 0 };
     if bound < 0 {
         return Err(case.wrong("the bound is negative"));
     }
@@ -46,13 +46,38 @@ impl Channel {
     }
 }
 
+/// What a channel says.
+enum Word {
+    Watermark(i64),
+    Idle(bool),
+}
+
+fn word(step: &Value) -> Option<Word> {
+    if let Some(watermark) = step.get("watermark").and_then(Value::as_i64) {
+        return Some(Word::Watermark(watermark));
+    }
+    if let Some(status) = step.get("status").and_then(Value::as_str) {
+        return match status.to_ascii_lowercase().as_str() {
+            "idle" => Some(Word::Idle(true)),
+            "active" => Some(Word::Idle(false)),
+            _ => None,
+        };
+    }
+    let idle = step.get("idle").and_then(Value::as_bool);
+    idle.or_else(|| step.get("active")?.as_bool().map(|active| !active)).map(Word::Idle)
+}
+
 /// The least watermark of the channels that are not idle. When all are idle nobody holds anything back: the greatest counts.
+///
+/// A channel that is idle and speaks is active again. But if the case says when channels come back, as those between operators do, then they
+/// do not come back by themselves, and what they say meanwhile is not heard.
 pub(super) fn merge(case: &Case) -> Result<Timeline> {
     let channels = usize::try_from(case.number("channels")?)
         .map_err(|_| case.wrong("the number of channels is negative"))?;
     let mut channels: Vec<Channel> =
         (0..channels).map(|_| Channel { watermark: i64::MIN, idle: false, aligned: true }).collect();
     let (mut told, mut idle, mut timeline) = (i64::MIN, false, Timeline::default());
+    let says_when_back = case.steps()?.iter().any(|step| matches!(word(step), Some(Word::Idle(false))));
     for step in case.steps()? {
         let number =
             step.get("channel").and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok());
@@ -60,37 +85,34 @@ pub(super) fn merge(case: &Case) -> Result<Timeline> {
             return Err(case.wrong(format!("{step} names no channel that there is")));
         };
         timeline.push(Event::Input(step.clone()));
-        match (step.get("watermark").and_then(Value::as_i64), step.get("idle"), step.get("active")) {
-            // A channel that speaks is active again.
-            (Some(watermark), ..) => {
+        match word(step) {
+            Some(Word::Watermark(_)) if channel.idle && says_when_back => continue,
+            Some(Word::Watermark(watermark)) => {
                 channel.watermark = channel.watermark.max(watermark);
                 channel.idle = false;
                 channel.aligned |= channel.watermark >= told;
             }
-            (None, Some(Value::Bool(is_idle)), _) => channel.turn(*is_idle, told),
-            (None, _, Some(Value::Bool(is_active))) => channel.turn(!is_active, told),
-            _ => return Err(case.wrong(format!("{step} says nothing of a watermark or of being idle"))),
+            Some(Word::Idle(is_idle)) if is_idle == channel.idle => continue,
+            Some(Word::Idle(is_idle)) => channel.turn(is_idle, told),
+            None => return Err(case.wrong(format!("{step} says nothing of a watermark or of being idle"))),
         }
         let all_idle = channels.iter().all(|channel| channel.idle);
-        let watermarks = channels.iter().map(|channel| channel.watermark);
-        let least = channels
-            .iter()
-            .filter(|channel| !channel.idle && channel.aligned)
-            .map(|channel| channel.watermark)
-            .min();
-        let reached = if all_idle { watermarks.max() } else { least };
+        if idle && !all_idle {
+            timeline.push(Event::Told(json!({ "active": true })));
+        }
+        let active = channels.iter().filter(|channel| !channel.idle && channel.aligned);
+        let reached = match all_idle {
+            true => channels.iter().map(|channel| channel.watermark).max(),
+            false => active.map(|channel| channel.watermark).min(),
+        };
         if let Some(reached) = reached.filter(|reached| *reached > told) {
             told = reached;
             timeline.push(Event::Told(json!({ "watermark": told })));
         }
-        if all_idle != idle {
-            idle = all_idle;
-            timeline.push(Event::Told(if idle {
-                json!({ "idle": true })
-            } else {
-                json!({ "active": true })
-            }));
+        if all_idle && !idle {
+            timeline.push(Event::Told(json!({ "idle": true })));
         }
+        idle = all_idle;
     }
     Ok(timeline)
 }

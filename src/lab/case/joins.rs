@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::condition::Condition;
 use super::text::Text;
-use super::{Case, Event, Timeline};
-use crate::data::{Record, Stamp};
+use super::window::offset;
+use super::{Case, Event, Timeline, kind_of};
+use crate::data::{Data, Record, Stamp};
 use crate::error::Result;
 use crate::harness::Driver;
-use crate::join::{Interval, Outer};
+use crate::join::{Group, Interval, Outer};
 use crate::time::EventTime;
 use crate::window::{Aligned, Sliding, Tumbling};
 
@@ -19,15 +21,16 @@ type Row = (bool, Text, Text);
 /// A row of the result: the key, and what each side has.
 type Joined = (Text, Option<Text>, Option<Text>);
 
-/// Feeds rows of two sides, each with its own watermark.
-fn drive(
+/// Feeds rows of two sides, each with its own watermark, and judges them by the one that is behind, as Flink does. A row is late that is more
+/// than `slack` behind it.
+fn drive<O: Clone + Send + Sync + 'static>(
     case: &Case,
-    mut driver: Driver<Row, Joined>,
-    told: impl Fn(&Record<Joined>) -> Event,
+    mut driver: Driver<Row, O>,
+    slack: i64,
+    told: impl Fn(&Record<O>) -> Event,
 ) -> Result<Timeline> {
     let mut timeline = Timeline::default();
-    // Each side is stamped by its own watermark; event time is as far as the one that is behind.
-    let mut reached = [EventTime::MIN; 2];
+    let (mut reached, mut has_watermarks) = ([EventTime::MIN; 2], false);
     for step in case.steps()? {
         match step.as_array().map(Vec::as_slice) {
             Some([side, key, value, time]) => {
@@ -37,7 +40,8 @@ fn drive(
                     _ => return Err(case.wrong(format!("{step} is no record of a side"))),
                 };
                 timeline.push(Event::Input(step.clone()));
-                let stamp = Stamp { timestamp: time, watermark: reached[usize::from(left)] };
+                let watermark = reached[0].min(reached[1]).saturating_sub(slack);
+                let stamp = Stamp { timestamp: time, watermark };
                 driver.push_record(Record::new((left, Text::of(key), Text::of(value)), stamp))?;
             }
             _ => {
@@ -49,6 +53,7 @@ fn drive(
                     Some("R") => 0..1,
                     _ => 0..2,
                 };
+                has_watermarks = true;
                 reached[sides].iter_mut().for_each(|side| *side = (*side).max(time.saturating_add(1)));
                 driver.watermark(reached[0].min(reached[1]))?;
                 timeline.push(Event::Watermark(time));
@@ -56,8 +61,11 @@ fn drive(
         }
         driver.take_records().iter().for_each(|record| timeline.push(told(record)));
     }
-    driver.finish()?;
-    driver.take_records().iter().for_each(|record| timeline.push(told(record)));
+    // Where watermarks are told, what only the end of the input brings is no part of the case.
+    if !has_watermarks || reached == [EventTime::MAX; 2] {
+        driver.finish()?;
+        driver.take_records().iter().for_each(|record| timeline.push(told(record)));
+    }
     Ok(timeline)
 }
 
@@ -71,23 +79,6 @@ fn outer(case: &Case) -> Result<Outer> {
     }
 }
 
-/// A condition on one side's value: `left value <> 'L-5'`.
-fn condition(case: &Case) -> Result<impl Fn(&Text, &Text) -> bool + Clone + Send + Sync + use<>> {
-    let text = case.setting("extra_condition").as_str().unwrap_or("left value <> ''");
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let parsed = match words[..] {
-        [side @ ("left" | "right"), "value", operator @ ("<>" | "="), literal] => {
-            let literal = literal.trim_matches('\'');
-            let literal = literal.parse::<i64>().map_or_else(|_| json!(literal), |number| json!(number));
-            Some((side == "left", operator == "=", Text::of(&literal)))
-        }
-        _ => None,
-    };
-    let (of_left, equal, literal) =
-        parsed.ok_or_else(|| case.wrong(format!("the condition {text:?} is not understood")))?;
-    Ok(move |left: &Text, right: &Text| (*(if of_left { left } else { right }) == literal) == equal)
-}
-
 pub(super) fn interval(case: &Case) -> Result<Timeline> {
     let includes = |name: &str| case.setting(name).as_bool().unwrap_or(true);
     let mut interval = Interval::millis(case.number("lower")?, case.number("upper")?);
@@ -97,7 +88,7 @@ pub(super) fn interval(case: &Case) -> Result<Timeline> {
     if !includes("upper_inclusive") {
         interval = interval.excluding_upper();
     }
-    let (outer, fits) = (outer(case)?, condition(case)?);
+    let (outer, condition) = (outer(case)?, Condition::of(case)?);
     let driver = Driver::new(move |rows| {
         let keyed = rows.key_by(|row: &Row| row.1.clone());
         let left =
@@ -106,13 +97,14 @@ pub(super) fn interval(case: &Case) -> Result<Timeline> {
         left.interval_join(right, interval).outer(
             outer,
             move |key: &Text, left: Option<&Text>, right: Option<&Text>| {
-                let fits = left.zip(right).is_none_or(|(left, right)| fits(left, right));
+                let fits = left.zip(right).is_none_or(|(left, right)| condition.holds(key, left, right));
                 fits.then(|| (key.clone(), left.cloned(), right.cloned()))
             },
         )
     })?;
     let shown = |side: &Option<Text>| side.as_ref().map(Text::value);
-    drive(case, driver, |record| {
+    // A record of the watermark's own time can still meet others.
+    drive(case, driver, 1, |record| {
         let (key, left, right) = &record.value;
         match left.is_some() && right.is_some() {
             true => Event::Out(json!([key.value(), shown(left), shown(right), record.stamp.timestamp])),
@@ -121,45 +113,95 @@ pub(super) fn interval(case: &Case) -> Result<Timeline> {
     })
 }
 
+/// What becomes of the two sides of a window.
+#[derive(Clone, Copy)]
+enum Meeting {
+    Pairs(Outer),
+    /// The rows of the first side that meet someone, or that meet no one.
+    Semi(bool),
+}
+
+/// The rows that a window gives: a key, and what each side has; nothing for a side that is not asked for.
+fn meet(how: Meeting, condition: &Condition, group: &Group<Text, Text, Text>) -> Vec<Joined> {
+    let Group { key, left, right, .. } = group;
+    let fits = |left: &Text, right: &Text| condition.holds(key, left, right);
+    let outer = match how {
+        Meeting::Semi(meets) => {
+            let rows = left.iter().filter(|left| right.iter().any(|right| fits(left, right)) == meets);
+            return rows.map(|left| (key.clone(), Some(left.clone()), None)).collect();
+        }
+        Meeting::Pairs(outer) => outer,
+    };
+    let mut joined: Vec<Joined> = Vec::new();
+    for left in left {
+        let partners = right.iter().filter(|right| fits(left, right));
+        joined.extend(partners.map(|right| (key.clone(), Some(left.clone()), Some(right.clone()))));
+    }
+    if matches!(outer, Outer::Left | Outer::Both) {
+        let alone = left.iter().filter(|left| !right.iter().any(|right| fits(left, right)));
+        joined.extend(alone.map(|left| (key.clone(), Some(left.clone()), None)));
+    }
+    if matches!(outer, Outer::Right | Outer::Both) {
+        let alone = right.iter().filter(|right| !left.iter().any(|left| fits(left, right)));
+        joined.extend(alone.map(|right| (key.clone(), None, Some(right.clone()))));
+    }
+    joined
+}
+
 pub(super) fn window(case: &Case) -> Result<Timeline> {
-    let (windows, outer) = (aligned(case)?, outer(case)?);
-    let driver = Driver::new(move |rows| {
-        let left = rows.clone().filter(|row: &Row| row.0).key_by(|row| row.1.clone()).map_values(|row| row.2);
-        let right = rows.filter(|row: &Row| !row.0).key_by(|row| row.1.clone()).map_values(|row| row.2);
-        left.co_group(right, windows, move |group| {
-            let alone = |side: &[Text], told: bool| if told { side.to_vec() } else { Vec::new() };
-            let mut joined: Vec<Joined> = Vec::new();
-            for left in &group.left {
-                joined.extend(
-                    group.right.iter().map(|r| (group.key.clone(), Some(left.clone()), Some(r.clone()))),
-                );
-            }
-            let lefts =
-                alone(&group.left, group.right.is_empty() && matches!(outer, Outer::Left | Outer::Both));
-            let rights =
-                alone(&group.right, group.left.is_empty() && matches!(outer, Outer::Right | Outer::Both));
-            joined.extend(lefts.into_iter().map(|left| (group.key.clone(), Some(left), None)));
-            joined.extend(rights.into_iter().map(|right| (group.key.clone(), None, Some(right))));
-            joined
-        })
-    })?;
+    let how = match case.setting("join").as_str() {
+        Some("semi") => Meeting::Semi(true),
+        Some("anti") => Meeting::Semi(false),
+        _ => Meeting::Pairs(outer(case)?),
+    };
+    let condition = Condition::of(case)?;
+    let driver = grouped(case, move |group| meet(how, &condition, &group))?;
     let shown = |side: &Option<Text>| side.as_ref().map(Text::value);
-    drive(case, driver, |record| {
+    drive(case, driver, 0, |record| {
         let (key, left, right) = &record.value;
         let row = json!([key.value(), shown(left), shown(right)]);
-        if left.is_some() && right.is_some() { Event::Out(row) } else { Event::Padded(row) }
+        match how {
+            Meeting::Semi(_) => Event::Out(json!([key.value(), shown(left)])),
+            Meeting::Pairs(_) if left.is_some() && right.is_some() => Event::Out(row),
+            Meeting::Pairs(_) => Event::Padded(row),
+        }
+    })
+}
+
+/// All that each side has in a window.
+pub(super) fn co_group(case: &Case) -> Result<Timeline> {
+    let driver = grouped(case, |group| {
+        let all = |side: &[Text]| side.iter().map(Text::value).collect::<Vec<_>>();
+        vec![json!([group.key.value(), all(&group.left), all(&group.right)]).to_string()]
+    })?;
+    drive(case, driver, 0, |record| Event::Out(serde_json::from_str(&record.value).unwrap_or_default()))
+}
+
+fn grouped<O, F>(case: &Case, f: F) -> Result<Driver<Row, O>>
+where
+    O: Data,
+    F: Fn(Group<Text, Text, Text>) -> Vec<O> + Clone + Send + Sync + 'static,
+{
+    if case.setting("allowed_lateness").as_i64().unwrap_or(0) != 0 {
+        return Err(case.wrong("joins in windows have no allowed lateness"));
+    }
+    let windows = aligned(case)?;
+    Driver::new(move |rows| {
+        let left = rows.clone().filter(|row: &Row| row.0).key_by(|row| row.1.clone()).map_values(|row| row.2);
+        let right = rows.filter(|row: &Row| !row.0).key_by(|row| row.1.clone()).map_values(|row| row.2);
+        left.co_group(right, windows, f)
     })
 }
 
 fn aligned(case: &Case) -> Result<Aligned> {
     let assigner = case.setting("assigner");
     let size = |name: &str| assigner.get(name).and_then(Value::as_u64).map(Duration::from_millis);
-    let windows = match (assigner.get("type").and_then(Value::as_str), size("size"), size("slide")) {
-        (Some("tumble"), Some(size), _) => Tumbling::of(size),
-        (Some("hop"), Some(size), Some(slide)) => Sliding::of(size, slide),
+    let (windows, slide) = match (kind_of(assigner), size("size"), size("slide")) {
+        (Some("tumble"), Some(size), _) => (Tumbling::of(size), size),
+        (Some("hop" | "slide"), Some(size), Some(slide)) => (Sliding::of(size, slide), slide),
         _ => return Err(case.wrong(format!("a join cannot have the windows {assigner}"))),
     };
-    Ok(windows.offset(size("offset").unwrap_or_default()))
+    Ok(windows.offset(offset(assigner, slide)))
 }
 
 /// Rates are versions and orders are rows: `["+" or "-", key, rate, time]` and `[id, key, amount, time]`.
@@ -176,26 +218,25 @@ pub(super) fn temporal(case: &Case) -> Result<Timeline> {
     })?;
     let mut timeline = Timeline::default();
     let rows = |name: &str| case.input.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
-    for (is_version, row) in rows("rates")
-        .into_iter()
-        .map(|row| (true, row))
-        .chain(rows("orders").into_iter().map(|row| (false, row)))
-    {
-        let fields = row.as_array().map(Vec::as_slice);
-        let Some(([first, key, value, time], at)) = fields.and_then(|fields| {
-            let fields: &[Value; 4] = fields.try_into().ok()?;
-            Some((fields, moment(&fields[3])?))
-        }) else {
-            return Err(case.wrong(format!("{row} is no row with a time")));
+    let versions = rows("rates").into_iter().map(|row| (true, row));
+    for (is_version, row) in versions.chain(rows("orders").into_iter().map(|row| (false, row))) {
+        let fields = row.as_array().map_or(&[][..], Vec::as_slice);
+        let Some((fields @ [sign, key, value @ ..], time)) =
+            fields.split_last().map(|(time, rest)| (rest, time))
+        else {
+            return Err(case.wrong(format!("{row} is no row with a key")));
         };
-        let value = match (is_version, first.as_str()) {
-            (true, Some("+")) => value.clone(),
-            (true, _) => Value::Null,
-            (false, _) => json!([first, key, value]),
-        };
-        let _ = time;
+        let time = moment(time).ok_or_else(|| case.wrong(format!("{row} ends in no time")))?;
         timeline.push(Event::Input(row.clone()));
-        driver.push((is_version, Text::of(key), Text::of(&value)), at)?;
+        let value = match (is_version, sign.as_str().unwrap_or_default()) {
+            // Nothing is equal to null, and what is taken back to be replaced is replaced.
+            (true, _) if key.is_null() => continue,
+            (true, "-U") => continue,
+            (true, sign) if sign.starts_with('+') => value.first().cloned().unwrap_or_default(),
+            (true, _) => Value::Null,
+            (false, _) => json!(fields),
+        };
+        driver.push((is_version, Text::of(key), Text::of(&value)), time)?;
     }
     driver.finish()?;
     for (_, order, version) in driver.take_output() {

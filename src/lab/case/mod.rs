@@ -25,21 +25,34 @@
 //!
 //! | operator | configuration | input | expected |
 //! |---|---|---|---|
-//! | `window` | `assigner`: `tumble`, `hop`, `session`, `global`; `trigger`; `evictor`; `allowed_lateness`; `function` | `[key, value, time]` | `expected`: `out`, `late`, `watermark` in their order |
-//! | `interval_join` | `lower`, `upper`, each with `_inclusive`; `join` | `["L" or "R", key, value, time]` | `expected_unordered`, `expected_padded` |
-//! | `window_join` | `assigner` | the same | `expected_unordered` |
+//! | `window` | `assigner`: `tumble`, `hop`, `cumulate`, `session`, `count`, `global`; `trigger`; `evictor`; `allowed_lateness`; `function` | `[key, value, time]` | `expected`: `out`, `late`, `watermark` in their order |
+//! | `interval_join` | `lower`, `upper`, each with `_inclusive`; `join`; `extra_condition` | `["L" or "R", key, value, time]` | `expected_unordered`, `expected_padded` |
+//! | `window_join` | `assigner`; `join`, which may also be `semi` or `anti`; `extra_condition` | the same | the same |
+//! | `co_group` | `assigner` | the same | `expected_unordered`: `[key, [left ...], [right ...]]` |
 //! | `temporal_join` | `join` | `rates`, `orders` | `expected_unordered` |
-//! | `cep` | `pattern`, `within`, `after_match` | `[id, type, time]` | `expected_unordered` |
+//! | `cep` | `pattern`, `within`, `after_match` | `[id, type, time]` | `expected_unordered`, `expected_timeouts` |
 //! | `bounded_out_of_orderness` | `bound` | a time, or `"emit"` | `expected` |
-//! | `watermark_merge` | `channels` | `{"channel", "watermark"}`, `{"channel", "idle"}` | `expected` |
+//! | `watermark_merge` | `channels` | `{"channel", "watermark"}`, `{"channel", "idle"}`, `{"channel", "active"}` | `expected` |
+//!
+//! * Sizes and offsets are those of the assigner; an `offset` may be negative, and with `"time": "processing"` windows follow the wall clock. The `gap` of
+//!   sessions is a number, `"value"`, or a map from keys, and then perhaps values, to numbers, with a `default`. Sessions that touch are one, as in Flink.
+//! * Triggers are `event_time`, `processing_time`, `count`, `continuous_event_time`, `continuous_processing_time`, `delta`, `end_of_stream` and
+//!   `never`, each by its name or as an object with a `type`; with `"purging": true` they drop what has fired. Evictors are `count`, `time` and
+//!   `delta`, which may come `after` the function.
+//! * A window of the wall clock fires when its last millisecond has come; in the engine, when that is over.
+//! * What a join finds only when its input ends counts if the case tells no watermark, or the last of all.
+//! * A partial match times out at its limit. A case may also expect it with the time of the event by which that was noticed.
 //!
 //! Between two watermarks the order of outputs is free. A checkpoint with a restore changes nothing by definition; it is noted, and not yet performed.
 
 mod channels;
+mod condition;
+mod function;
 mod joins;
 mod pattern;
 mod text;
 mod timeline;
+mod trigger;
 mod window;
 
 use serde::Deserialize;
@@ -70,6 +83,8 @@ pub struct Case {
     pub expected_unordered: Option<Vec<Value>>,
     /// The rows that must come out for records without a partner.
     pub expected_padded: Option<Vec<Value>>,
+    /// The partial matches that must time out: their events, and when.
+    pub expected_timeouts: Option<Vec<Value>>,
     /// Why.
     #[serde(default)]
     pub note: String,
@@ -129,9 +144,12 @@ impl Case {
             "window" => window::run(self)?,
             "interval_join" => joins::interval(self)?,
             "window_join" => joins::window(self)?,
+            "co_group" => joins::co_group(self)?,
             "temporal_join" => joins::temporal(self)?,
             "cep" => pattern::run(self)?,
-            "bounded_out_of_orderness" | "monotonous_timestamps" => channels::generate(self)?,
+            "bounded_out_of_orderness" | "monotonous_timestamps" | "ascending_timestamps" => {
+                channels::generate(self)?
+            }
             "watermark_merge" => channels::merge(self)?,
             other => return Err(self.wrong(format!("there is no operator {other:?} to run it with"))),
         };
@@ -159,4 +177,9 @@ impl Case {
     fn steps(&self) -> Result<&Vec<Value>> {
         self.input.as_array().ok_or_else(|| self.wrong("its input is not a list"))
     }
+}
+
+/// What kind of thing a setting is: a name by itself, or an object with a `type`.
+fn kind_of(setting: &Value) -> Option<&str> {
+    setting.as_str().or_else(|| setting.get("type")?.as_str())
 }

@@ -7,24 +7,33 @@ use serde_json::{Value, json};
 
 use super::text::Text;
 use super::{Case, Event, Timeline};
-use crate::cep::Pattern;
+use crate::cep::{Match, Pattern};
 use crate::error::Result;
 use crate::harness::Driver;
+use crate::time::EventTime;
 
 /// An event: its time, its place in the input, its name, and its type.
 type Happened = (i64, u64, Text, String);
+
+/// The names of a match's events in their order, when it was decided, and whether it is one that has timed out.
+type Found = (Vec<Text>, EventTime, bool);
+
+fn told(found: Match<(), Happened>, timed_out: bool) -> Found {
+    let mut events: Vec<Happened> = found.events.iter().cloned().collect();
+    events.sort();
+    (events.into_iter().map(|event| event.2).collect(), found.timestamp, timed_out)
+}
 
 pub(super) fn run(case: &Case) -> Result<Timeline> {
     let pattern = pattern(case)?;
     let mut driver = Driver::new(move |events| {
         let found = events.key_by(|_: &Happened| ()).detect(pattern);
-        found.select(|found| {
-            let mut events: Vec<Happened> = found.events.iter().cloned().collect();
-            events.sort();
-            events.into_iter().map(|event| event.2).collect::<Vec<Text>>()
-        })
+        let timed_out = found.timed_out().map(|partial| told(partial, true));
+        found.select(|found| told(found, false)).union(timed_out)
     })?;
     let mut timeline = Timeline::default();
+    // How far event time has come by the events themselves and by watermarks.
+    let (mut times, mut found): (Vec<EventTime>, Vec<Found>) = (Vec::new(), Vec::new());
     for (place, step) in (0..).zip(case.steps()?) {
         match step.as_array().map(Vec::as_slice) {
             Some([name, kind, time]) => {
@@ -33,6 +42,7 @@ pub(super) fn run(case: &Case) -> Result<Timeline> {
                 };
                 timeline.push(Event::Input(step.clone()));
                 driver.push((time, place, Text::of(name), kind.to_owned()), time)?;
+                times.push(time);
             }
             _ => {
                 let Some(time) = step.get("watermark").and_then(Value::as_i64) else {
@@ -40,18 +50,31 @@ pub(super) fn run(case: &Case) -> Result<Timeline> {
                 };
                 driver.watermark(time.saturating_add(1))?;
                 timeline.push(Event::Watermark(time));
+                times.push(time);
             }
         }
-        take(&mut driver, &mut timeline);
+        found.extend(driver.take_output());
+        take(&mut found, &times, &mut timeline);
     }
     driver.finish()?;
-    take(&mut driver, &mut timeline);
+    found.extend(driver.take_output());
+    take(&mut found, &times, &mut timeline);
     Ok(timeline)
 }
 
-fn take(driver: &mut Driver<Happened, Vec<Text>>, timeline: &mut Timeline) {
-    for names in driver.take_output() {
-        timeline.push(Event::Out(json!(names.iter().map(Text::value).collect::<Vec<_>>())));
+/// Takes note of what was found. What times out only when the input ends is no part of the case.
+fn take(found: &mut Vec<Found>, times: &[EventTime], timeline: &mut Timeline) {
+    for (names, at, timed_out) in found.drain(..) {
+        let names = json!(names.iter().map(Text::value).collect::<Vec<_>>());
+        match timed_out {
+            false => timeline.push(Event::Out(names)),
+            true => {
+                let noticed = times.iter().copied().filter(|time| *time >= at).min();
+                noticed
+                    .into_iter()
+                    .for_each(|noticed| timeline.push(Event::TimedOut(names.clone(), at, noticed)));
+            }
+        }
     }
 }
 
@@ -63,8 +86,7 @@ fn pattern(case: &Case) -> Result<Pattern<Happened>> {
         let text = |name: &str| part.get(name).and_then(Value::as_str);
         let flag = |name: &str| part.get(name).and_then(Value::as_bool).unwrap_or(false);
         let name = text("name").ok_or_else(|| case.wrong(format!("{part} has no name")))?;
-        let types = part.get("match").and_then(Value::as_array).into_iter().flatten();
-        let types: BTreeSet<String> = types.filter_map(Value::as_str).map(str::to_owned).collect();
+        let types = types_of(part, "match").unwrap_or_default();
         let meets = move |event: &Happened| types.contains(&event.3);
         let contiguity = text("contig").unwrap_or("relaxed");
         let mut longer = match (pattern, contiguity, flag("neg")) {
@@ -88,6 +110,9 @@ fn pattern(case: &Case) -> Result<Pattern<Happened>> {
         if flag("greedy") {
             longer = longer.greedy();
         }
+        if let Some(ends) = types_of(part, "until") {
+            longer = longer.until(move |event: &Happened, _| ends.contains(&event.3));
+        }
         pattern = Some(longer);
     }
     let mut pattern = pattern.ok_or_else(|| case.wrong("its pattern is empty"))?;
@@ -105,9 +130,22 @@ fn pattern(case: &Case) -> Result<Pattern<Happened>> {
     }
 }
 
+/// The types of events that a part names: a list, or one.
+fn types_of(part: &Value, name: &str) -> Option<BTreeSet<String>> {
+    match part.get(name)? {
+        Value::String(one) => Some(BTreeSet::from([one.clone()])),
+        Value::Array(types) => Some(types.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
+        _ => None,
+    }
+}
+
 /// How often a part takes.
 fn times(case: &Case, pattern: Pattern<Happened>, part: &Value) -> Result<Pattern<Happened>> {
-    let Some(times) = part.get("times") else { return Ok(pattern) };
+    let times = match part.get("times") {
+        None | Some(Value::Null) => return Ok(pattern),
+        Some(Value::Number(number)) => json!([number, number]),
+        Some(times) => times.clone(),
+    };
     let bound = |place: usize| times.get(place).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
     Ok(match (bound(0), bound(1)) {
         // Taking nothing is what being left out means.

@@ -2,29 +2,45 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::function::Function;
 use super::text::Text;
-use super::{Case, Event, Timeline};
+use super::trigger::Named;
+use super::{Case, Event, Timeline, kind_of};
 use crate::error::Result;
 use crate::harness::Driver;
-use crate::process::{Side, States};
+use crate::process::Side;
 use crate::time::EventTime;
 use crate::window::{
-    Absorbed, Assigner, CountTrigger, DeltaTrigger, EveryEventTime, EveryProcessingTime, Evict, Fire, Global,
-    LatePolicy, Never, OnEventTime, OnProcessingTime, Scope, Sessions, Sliding, Trigger, TriggerContext,
-    Tumbling, WallClock,
+    Assigner, Evict, Global, LatePolicy, OnEventTime, Sessions, Sliding, Tumbling, WallClock, Window,
 };
 
 /// What comes out: a result with its window, or a late record with its time.
 #[derive(Clone)]
 enum Output {
     Result(Text, Value, EventTime, EventTime),
-    Late(Text, (Text, Option<EventTime>)),
+    Late(Text, Row),
 }
 
-/// A value, and the record's time if it has one.
-type Row = (Text, Option<EventTime>);
+/// A record without its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Row {
+    value: Text,
+    /// When it happened, if that is known.
+    time: Option<EventTime>,
+    /// How long it makes its session last, if records say so.
+    gap: u64,
+}
+
+impl Row {
+    /// How far the numbers of two records are apart.
+    pub(super) fn apart(a: &Row, b: &Row) -> f64 {
+        let number = |row: &Row| row.value.value().as_f64().unwrap_or(f64::NAN);
+        number(b) - number(a)
+    }
+}
 
 pub(super) fn run(case: &Case) -> Result<Timeline> {
     let assigner = case.setting("assigner");
@@ -34,14 +50,98 @@ pub(super) fn run(case: &Case) -> Result<Timeline> {
             .map(Duration::from_millis)
             .ok_or_else(|| case.wrong(format!("the assigner {assigner} needs {name:?}")))
     };
-    let offset = || size("offset").unwrap_or_default();
-    let by_wall = assigner.get("time").and_then(Value::as_str) == Some("processing");
-    match assigner.get("type").and_then(Value::as_str) {
-        Some("tumble") => either(case, Tumbling::of(size("size")?).offset(offset()), by_wall),
-        Some("hop") => either(case, Sliding::of(size("size")?, size("slide")?).offset(offset()), by_wall),
-        Some("session") => either(case, Sessions::with_gap(size("gap")?), by_wall),
-        Some("global") => drive(case, Global),
+    let by_wall = ["time", "clock"].iter().any(|name| {
+        matches!(assigner.get(name).and_then(Value::as_str), Some("processing" | "processing_time"))
+    });
+    match kind_of(assigner) {
+        Some("tumble") => {
+            let (length, offset) = (size("size")?, offset(assigner, size("size")?));
+            either(case, Tumbling::of(length).offset(offset), by_wall)
+        }
+        Some("hop" | "slide") => {
+            let (length, slide) = (size("size")?, size("slide")?);
+            either(case, Sliding::of(length, slide).offset(offset(assigner, slide)), by_wall)
+        }
+        Some("cumulate") => {
+            let (length, step) = (size("size")?, size("step")?);
+            let offset = offset(assigner, length).as_millis() as i64;
+            either(
+                case,
+                Cumulating { size: length.as_millis() as i64, step: step.as_millis() as i64, offset },
+                by_wall,
+            )
+        }
+        Some("session") if gaps(case).is_number() => either(
+            case,
+            Sessions::with_gap(Duration::from_millis(gaps(case).as_u64().unwrap_or(0))).touching(),
+            by_wall,
+        ),
+        Some("session") => {
+            let gaps = Sessions::with_gaps(|row: &Row| Duration::from_millis(row.gap));
+            either(case, gaps.touching(), by_wall)
+        }
+        Some("global" | "count") => drive(case, Global),
         _ => Err(case.wrong(format!("there is no assigner {assigner}"))),
+    }
+}
+
+/// By how much windows are moved. To move them back is to move them on to where the next one would be.
+pub(super) fn offset(assigner: &Value, slide: Duration) -> Duration {
+    let slide = i64::try_from(slide.as_millis()).unwrap_or(i64::MAX).max(1);
+    let offset = assigner.get("offset").and_then(Value::as_i64).unwrap_or(0);
+    Duration::from_millis(offset.rem_euclid(slide).unsigned_abs())
+}
+
+/// The gap of sessions: a number, or something that says it for each record.
+fn gaps(case: &Case) -> &Value {
+    let assigner = case.setting("assigner");
+    let named = ["gap", "gaps", "dynamic_gap", "gap_by_key", "gap_by_value"].iter();
+    named.filter_map(|name| assigner.get(name)).next().unwrap_or(&Value::Null)
+}
+
+/// The gap of a record: `"value"` is its own number; a map is asked for the key and then, if there is another map, for the value, with `default` for
+/// what it does not name.
+fn gap_of(case: &Case, key: &Value, value: &Value) -> Result<u64> {
+    let mut gap = gaps(case);
+    for of in [key, value, &Value::Null] {
+        match gap {
+            Value::String(word) if word == "value" => return Ok(value.as_u64().unwrap_or(0)),
+            Value::Object(map) => {
+                let name = of.as_str().map_or_else(|| of.to_string(), str::to_owned);
+                let other = || ["default", "otherwise", "*"].iter().find_map(|name| map.get(*name));
+                gap = map.get(&name).or_else(other).unwrap_or(&Value::Null);
+            }
+            _ => break,
+        }
+    }
+    gap.as_u64().ok_or_else(|| case.wrong(format!("the assigner says no gap for {value} of {key}")))
+}
+
+/// Windows that grow by a step until they have their size, and then begin anew.
+#[derive(Clone, Copy)]
+struct Cumulating {
+    size: i64,
+    step: i64,
+    offset: i64,
+}
+
+impl Assigner<Row> for Cumulating {
+    type Trigger = OnEventTime;
+
+    fn assign(&self, _: &Row, time: EventTime, windows: &mut Vec<Window>) {
+        let start = time.saturating_sub(time.saturating_sub(self.offset).rem_euclid(self.size));
+        let first = (time.saturating_sub(start) / self.step + 1) * self.step;
+        let ends = (first..self.size).step_by(self.step as usize).chain([self.size]);
+        windows.extend(ends.map(|length| Window { start, end: start.saturating_add(length) }));
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.step > 0 && self.step <= self.size && self.size % self.step == 0 {
+            true => Ok(()),
+            false => {
+                Err(crate::Error::config("cumulating windows need a size that is a multiple of their step"))
+            }
+        }
     }
 }
 
@@ -49,44 +149,105 @@ fn either<W: Assigner<Row>>(case: &Case, assigner: W, by_wall: bool) -> Result<T
     if by_wall { drive(case, WallClock(assigner)) } else { drive(case, assigner) }
 }
 
-fn drive<W: Assigner<Row>>(case: &Case, assigner: W) -> Result<Timeline> {
-    let mut driver = open(case, assigner)?;
-    let mut timeline = Timeline::default();
-    let mut reached = EventTime::MIN;
-    for step in case.steps()? {
-        if let Some([key, value, time]) = step.as_array().map(Vec::as_slice) {
-            timeline.push(Event::Input(step.clone()));
-            let time = time.as_i64();
-            driver.push((Text::of(key), (Text::of(value), time)), time.unwrap_or(EventTime::MIN))?;
-            take(&mut driver, &mut timeline);
-        } else if let Some(time) = step.get("watermark").and_then(Value::as_i64) {
-            reached = reached.max(time.saturating_add(1));
-            driver.watermark(reached)?;
-            take(&mut driver, &mut timeline);
-            timeline.push(Event::Watermark(time));
-        } else if let Some(time) = step.get("processing_time").and_then(Value::as_i64) {
-            timeline.push(Event::ProcessingTime(time));
-            driver.processing_time(time)?;
-            take(&mut driver, &mut timeline);
-        } else if step.get("checkpoint_restore").is_some() {
-            timeline.push(Event::Remark("checkpoint and restore: noted, not performed"));
-        } else {
-            return Err(case.wrong(format!("{step} is no record, watermark, processing time or checkpoint")));
-        }
-    }
-    // Records behind the watermark are taken in the order of their stamps, which is known once event time moves on. So what the last
-    // ones cause comes with the end of the input; what that causes besides is no part of the case.
-    driver.finish()?;
-    let last = driver.take_output().into_iter().filter(|output| match output {
-        Output::Result(_, _, _, end) => *end <= reached,
-        Output::Late(..) => true,
-    });
-    last.for_each(|output| timeline.push(shown(output)));
-    Ok(timeline)
+/// How far a run has come.
+struct Run<'a> {
+    case: &'a Case,
+    driver: Driver<(Text, Row), Output>,
+    timeline: Timeline,
+    reached: EventTime,
+    /// What the wall clock says.
+    clock: i64,
+    trigger: Named,
 }
 
-fn take(driver: &mut Driver<(Text, Row), Output>, timeline: &mut Timeline) {
-    driver.take_output().into_iter().for_each(|output| timeline.push(shown(output)));
+fn drive<W: Assigner<Row>>(case: &Case, assigner: W) -> Result<Timeline> {
+    assigner.check()?;
+    let trigger = match (kind_of(case.setting("assigner")), counts(case)) {
+        (Some("count"), (Some(size), None)) => Named::count(size, true),
+        (Some("count"), (Some(_), Some(slide))) => Named::count(slide, false),
+        (Some("count"), _) => return Err(case.wrong("windows of a number of records need \"size\"")),
+        _ => Named::of::<W>(case)?,
+    };
+    let driver = open(case, assigner, trigger.clone())?;
+    let timeline = Timeline::default();
+    let mut run = Run { case, driver, timeline, reached: EventTime::MIN, clock: i64::MIN, trigger };
+    for step in case.steps()? {
+        run.step(step)?;
+    }
+    run.end()
+}
+
+impl Run<'_> {
+    fn step(&mut self, step: &Value) -> Result<()> {
+        if let Some([key, value, time @ ..]) = step.as_array().map(Vec::as_slice) {
+            self.timeline.push(Event::Input(step.clone()));
+            let time = time.first().and_then(Value::as_i64);
+            let gap = if gaps(self.case).is_number() || gaps(self.case).is_null() {
+                0
+            } else {
+                gap_of(self.case, key, value)?
+            };
+            let row = Row { value: Text::of(value), time, gap };
+            self.driver.push((Text::of(key), row), time.unwrap_or(EventTime::MIN))?;
+            self.take(|_| true);
+        } else if let Some(time) = step.get("watermark").and_then(Value::as_i64) {
+            self.reached = self.reached.max(time.saturating_add(1));
+            self.driver.watermark(self.reached)?;
+            self.take(|_| true);
+            if time == EventTime::MAX {
+                // There is no time after it, so it is the end of the input.
+                self.driver.finish()?;
+                self.take(|_| true);
+            }
+            self.timeline.push(Event::Watermark(time));
+        } else if let Some(time) = step.get("processing_time").and_then(Value::as_i64) {
+            if time > self.clock {
+                self.pass_millisecond()?;
+                self.clock = time;
+            }
+            self.timeline.push(Event::ProcessingTime(time));
+            self.driver.processing_time(time)?;
+            self.take(|_| true);
+        } else if step.get("checkpoint_restore").is_some() {
+            self.timeline.push(Event::Remark("checkpoint and restore: noted, not performed"));
+        } else {
+            return Err(self
+                .case
+                .wrong(format!("{step} is no record, watermark, processing time or checkpoint")));
+        }
+        Ok(())
+    }
+
+    /// Lets the wall clock's millisecond end: a case says that a window fires in its last one, and here it fires when that is over.
+    fn pass_millisecond(&mut self) -> Result<()> {
+        if self.clock > i64::MIN && self.trigger.is_by_wall_clock() {
+            self.driver.processing_time(self.clock.saturating_add(1))?;
+            self.take(|_| true);
+        }
+        Ok(())
+    }
+
+    /// Records behind the watermark are taken in the order of their stamps, which is known once event time moves on. So what the last ones cause
+    /// comes when it does; what that causes besides is no part of the case.
+    fn end(mut self) -> Result<Timeline> {
+        self.pass_millisecond()?;
+        if self.reached > EventTime::MIN && self.reached < EventTime::MAX {
+            let (next, fires) = (self.reached + 1, self.trigger.is_by_event_time());
+            self.driver.watermark(next)?;
+            self.take(|end| !fires || end != next);
+        }
+        Ok(self.timeline)
+    }
+
+    /// Takes note of what has come out, of results if their window's end is wanted.
+    fn take(&mut self, wanted: impl Fn(EventTime) -> bool) {
+        for output in self.driver.take_output() {
+            match output {
+                Output::Result(_, _, _, end) if !wanted(end) => {}
+                output => self.timeline.push(shown(output)),
+            }
+        }
+    }
 }
 
 fn shown(output: Output) -> Event {
@@ -95,15 +256,23 @@ fn shown(output: Output) -> Event {
             let (start, end) = if end == EventTime::MAX { (None, None) } else { (Some(start), Some(end)) };
             Event::Out(json!([key.value(), value, start, end]))
         }
-        Output::Late(key, (value, time)) => Event::Late(json!([key.value(), value.value(), time])),
+        Output::Late(key, row) => Event::Late(json!([key.value(), row.value.value(), row.time])),
     }
 }
 
-fn open<W: Assigner<Row>>(case: &Case, assigner: W) -> Result<Driver<(Text, Row), Output>> {
-    let (trigger, function) = (trigger::<W>(case)?, Function::of(case)?);
+/// The size and the slide of windows of a number of records.
+fn counts(case: &Case) -> (Option<u64>, Option<u64>) {
+    let number = |names: &[&str]| names.iter().find_map(|name| case.setting("assigner").get(name)?.as_u64());
+    (number(&["size", "n", "count"]), number(&["slide"]))
+}
+
+fn open<W: Assigner<Row>>(case: &Case, assigner: W, trigger: Named) -> Result<Driver<(Text, Row), Output>> {
+    let function = Function::of(case)?;
     let lateness = case.setting("allowed_lateness").as_u64().unwrap_or(0);
-    let evictor = case.setting("evictor");
-    let evict = Eviction::of(case, evictor)?;
+    let evict = match (kind_of(case.setting("assigner")), counts(case)) {
+        (Some("count"), (Some(size), Some(_))) => Some(Eviction::Count(size, false)),
+        _ => Eviction::of(case, case.setting("evictor"))?,
+    };
     let late = Side::new();
     Driver::new(move |rows| {
         let keyed = rows.key_by(|row: &(Text, Row)| row.0.clone()).map_values(|row| row.1);
@@ -114,11 +283,11 @@ fn open<W: Assigner<Row>>(case: &Case, assigner: W) -> Result<Driver<(Text, Row)
             Some(Eviction::Count(n, after)) => windows.evictor(after_if(Evict::count(n), after)),
             Some(Eviction::Time(size, after)) => windows.evictor(after_if(Evict::time(size), after)),
             Some(Eviction::Delta(threshold, after)) => {
-                windows.evictor(after_if(Evict::delta(threshold, apart), after))
+                windows.evictor(after_if(Evict::delta(threshold, Row::apart), after))
             }
         };
         let results = windows.apply(move |key: &Text, window, rows: Vec<Row>| {
-            let values = rows.iter().map(|row| row.0.value()).collect();
+            let values = rows.iter().map(|row| row.value.value()).collect();
             [Output::Result(key.clone(), function.of_values(values), window.start, window.end)]
         });
         let late = results.side(&late).map(|(key, row)| Output::Late(key, row));
@@ -128,12 +297,6 @@ fn open<W: Assigner<Row>>(case: &Case, assigner: W) -> Result<Driver<(Text, Row)
 
 fn after_if<R>(evict: Evict<R>, after: bool) -> Evict<R> {
     if after { evict.after() } else { evict }
-}
-
-/// How far the numbers of two records are apart.
-fn apart(a: &Row, b: &Row) -> f64 {
-    let number = |row: &Row| row.0.value().as_f64().unwrap_or(f64::NAN);
-    number(b) - number(a)
 }
 
 enum Eviction {
@@ -146,7 +309,7 @@ impl Eviction {
     fn of(case: &Case, evictor: &Value) -> Result<Option<Eviction>> {
         let after = evictor.get("after").and_then(Value::as_bool).unwrap_or(false);
         let number = |name: &str| evictor.get(name).and_then(Value::as_u64);
-        let eviction = match (evictor.get("type").and_then(Value::as_str), evictor) {
+        let eviction = match (kind_of(evictor), evictor) {
             (_, Value::Null) => return Ok(None),
             (Some("count"), _) => number("n").map(|n| Eviction::Count(n, after)),
             (Some("time"), _) => {
@@ -158,157 +321,5 @@ impl Eviction {
             _ => None,
         };
         eviction.map(Some).ok_or_else(|| case.wrong(format!("there is no evictor {evictor}")))
-    }
-}
-
-/// What is made of a window's values.
-#[derive(Clone, Copy)]
-enum Function {
-    Sum,
-    Count,
-    Min,
-    Max,
-    List,
-}
-
-impl Function {
-    fn of(case: &Case) -> Result<Function> {
-        match case.setting("function").as_str() {
-            Some("sum") => Ok(Function::Sum),
-            Some("count") => Ok(Function::Count),
-            Some("min") => Ok(Function::Min),
-            Some("max") => Ok(Function::Max),
-            Some("list" | "collect" | "apply") => Ok(Function::List),
-            _ => Err(case.wrong(format!("there is no function {}", case.setting("function")))),
-        }
-    }
-
-    fn of_values(self, values: Vec<Value>) -> Value {
-        let least = |a: &Value, b: &Value| number(a).total_cmp(&number(b));
-        match self {
-            Function::Sum => sum(&values),
-            Function::Count => json!(values.len()),
-            Function::Min => values.into_iter().min_by(least).unwrap_or(Value::Null),
-            Function::Max => values.into_iter().max_by(least).unwrap_or(Value::Null),
-            Function::List => Value::Array(values),
-        }
-    }
-}
-
-fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or(f64::NAN)
-}
-
-/// The sum, exact as long as all are integers.
-fn sum(values: &[Value]) -> Value {
-    let integers: Option<Vec<i64>> = values.iter().map(Value::as_i64).collect();
-    match integers {
-        Some(integers) => json!(integers.iter().fold(0_i64, |sum, n| sum.wrapping_add(*n))),
-        None => json!(values.iter().map(number).sum::<f64>()),
-    }
-}
-
-/// Any of the triggers that a case can name.
-#[derive(Clone)]
-enum Any {
-    EventTime(OnEventTime),
-    ProcessingTime(OnProcessingTime),
-    Count(CountTrigger),
-    EveryEventTime(EveryEventTime),
-    EveryProcessingTime(EveryProcessingTime),
-    Delta(DeltaTrigger<Row, fn(&Row, &Row) -> f64>),
-    Never(Never),
-}
-
-/// A trigger, and whether it purges.
-#[derive(Clone)]
-struct Named {
-    trigger: Any,
-    purging: bool,
-}
-
-fn trigger<W: Assigner<Row>>(case: &Case) -> Result<Named> {
-    let setting = case.setting("trigger");
-    let interval = || -> Result<Duration> {
-        let millis = setting.get("interval").and_then(Value::as_u64);
-        millis
-            .map(Duration::from_millis)
-            .ok_or_else(|| case.wrong(format!("the trigger {setting} needs \"interval\"")))
-    };
-    let default = match W::CLOCK == crate::process::TimerKind::ProcessingTime {
-        true => "processing_time",
-        false if W::ENDS => "event_time",
-        false => "never",
-    };
-    let trigger = match setting.get("type").and_then(Value::as_str).unwrap_or(default) {
-        "event_time" => Any::EventTime(OnEventTime::default()),
-        "processing_time" => Any::ProcessingTime(OnProcessingTime::default()),
-        "count" => {
-            let n = setting.get("n").and_then(Value::as_u64);
-            Any::Count(CountTrigger::of(n.ok_or_else(|| case.wrong("the count trigger needs \"n\""))?))
-        }
-        "continuous_event_time" => Any::EveryEventTime(EveryEventTime::of(interval()?)),
-        "continuous_processing_time" => Any::EveryProcessingTime(EveryProcessingTime::of(interval()?)),
-        "delta" => {
-            let threshold = setting.get("threshold").and_then(Value::as_f64);
-            let threshold = threshold.ok_or_else(|| case.wrong("the delta trigger needs \"threshold\""))?;
-            Any::Delta(DeltaTrigger::of(threshold, apart as fn(&Row, &Row) -> f64))
-        }
-        "never" => Any::Never(Never),
-        _ => return Err(case.wrong(format!("there is no trigger {setting}"))),
-    };
-    Ok(Named { trigger, purging: setting.get("purging").and_then(Value::as_bool).unwrap_or(false) })
-}
-
-/// Does the same with whichever trigger it is.
-macro_rules! with {
-    ($named:expr, $trigger:ident => $what:expr) => {
-        match &mut $named.trigger {
-            Any::EventTime($trigger) => $what,
-            Any::ProcessingTime($trigger) => $what,
-            Any::Count($trigger) => $what,
-            Any::EveryEventTime($trigger) => $what,
-            Any::EveryProcessingTime($trigger) => $what,
-            Any::Delta($trigger) => $what,
-            Any::Never($trigger) => $what,
-        }
-    };
-}
-
-impl Named {
-    fn purge(&self, fire: Fire) -> Fire {
-        match self.purging && fire.fires() {
-            true => Fire::FireAndPurge,
-            false => fire,
-        }
-    }
-}
-
-impl Trigger<Text, Row> for Named {
-    fn open(&mut self, states: &mut States<'_, Scope<Text>>) {
-        with!(self, trigger => Trigger::<Text, Row>::open(trigger, states));
-    }
-
-    fn on_element(&mut self, row: &Row, cx: &mut TriggerContext<'_, Text>) -> Fire {
-        let fire = with!(self, trigger => Trigger::<Text, Row>::on_element(trigger, row, cx));
-        self.purge(fire)
-    }
-
-    fn on_event_time(&mut self, time: EventTime, cx: &mut TriggerContext<'_, Text>) -> Fire {
-        let fire = with!(self, trigger => Trigger::<Text, Row>::on_event_time(trigger, time, cx));
-        self.purge(fire)
-    }
-
-    fn on_processing_time(&mut self, time: i64, cx: &mut TriggerContext<'_, Text>) -> Fire {
-        let fire = with!(self, trigger => Trigger::<Text, Row>::on_processing_time(trigger, time, cx));
-        self.purge(fire)
-    }
-
-    fn on_merge(&mut self, absorbed: Absorbed, cx: &mut TriggerContext<'_, Text>) {
-        with!(self, trigger => Trigger::<Text, Row>::on_merge(trigger, absorbed, cx));
-    }
-
-    fn clear(&mut self, cx: &mut TriggerContext<'_, Text>) {
-        with!(self, trigger => Trigger::<Text, Row>::clear(trigger, cx));
     }
 }

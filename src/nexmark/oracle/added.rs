@@ -1,12 +1,12 @@
-//! The answers to the queries that the public suite has added to the original ones: q9, and q13 to q22.
+//! The answers to the queries that the public suite has added to the original ones: q9, q11 to q22.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::calendar::{Day, Minute};
 use super::super::event::{Auction, Bid, Event};
-use super::super::rows::{Q9, Q13, Q14, Q15, Q16, Q17, Q18, Q19, Q20, Q21, Q22};
-use super::{average, bids, sorted, split, winners};
+use super::super::rows::{Q9, Q11, Q12, Q13, Q14, Q15, Q16, Q17, Q18, Q19, Q20, Q21, Q22};
+use super::{WINDOW, average, bids, sorted, split, start_of, winners};
 use crate::data::Text;
 
 /// Each auction that was bid on between its opening and its close, both included, with the best of these bids.
@@ -32,6 +32,40 @@ pub fn q9(events: impl IntoIterator<Item = Event>) -> Vec<Q9> {
             bid_date_time,
             bid_extra,
         }
+    }))
+}
+
+/// For each person, how many bids they placed in each session: a session ends when ten seconds have passed since its last bid.
+pub fn q11(events: impl IntoIterator<Item = Event>) -> Vec<Q11> {
+    let mut times: BTreeMap<u64, Vec<i64>> = BTreeMap::new();
+    for bid in bids(events) {
+        times.entry(bid.bidder).or_default().push(bid.date_time);
+    }
+    let mut rows = Vec::new();
+    for (bidder, mut times) in times {
+        times.sort_unstable();
+        for session in times.chunk_by(|time, next| next - time < WINDOW) {
+            let (start, end) = (session[0], session[session.len() - 1] + WINDOW);
+            rows.push(Q11 { bidder, bid_count: session.len() as u64, start, end });
+        }
+    }
+    sorted(rows)
+}
+
+/// For each person and each ten seconds of the wall clock, how many bids were processed in them: of events with the times, in milliseconds since 1970, at
+/// which they were.
+pub fn q12(events: impl IntoIterator<Item = (i64, Event)>) -> Vec<Q12> {
+    let mut counts: BTreeMap<(u64, i64), u64> = BTreeMap::new();
+    for (at, event) in events {
+        if let Event::Bid(bid) = event {
+            *counts.entry((bid.bidder, start_of(at, WINDOW))).or_default() += 1;
+        }
+    }
+    sorted(counts.into_iter().map(|((bidder, start), bid_count)| Q12 {
+        bidder,
+        bid_count,
+        start,
+        end: start + WINDOW,
     }))
 }
 

@@ -16,7 +16,7 @@
 //! |---|---|
 //! | q0, q1, q2, q14, q21, q22 | nothing |
 //! | q13 | its table, which all workers share |
-//! | q5, q7, q8 | the open windows |
+//! | q5, q7, q8, q11, q12 | the open windows |
 //! | q9; q4 and six numbers for its categories | auctions that are open, and bids that wait for theirs |
 //! | q3 | for ever: sellers in three states and auctions of a category |
 //! | q6 | for ever: the winning price of each auction |
@@ -38,6 +38,8 @@ mod q6;
 mod q7;
 mod q8;
 mod q9;
+mod q11;
+mod q12;
 mod q13;
 mod q14;
 mod q15;
@@ -61,6 +63,8 @@ pub use q6::q6;
 pub use q7::q7;
 pub use q8::q8;
 pub use q9::q9;
+pub use q11::q11;
+pub use q12::q12;
 pub use q13::{SideInput, q13};
 pub use q14::q14;
 pub use q15::q15;

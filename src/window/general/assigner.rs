@@ -58,6 +58,11 @@ pub trait Assigner<T>: Clone + Send + Sync + 'static {
     /// ends at the end of time never ends.
     fn assign(&self, value: &T, time: EventTime, windows: &mut Vec<Window>);
 
+    /// True if windows of one key that merge also do so if one begins where the other ends.
+    fn touches(&self) -> bool {
+        false
+    }
+
     /// Says if its settings make no sense, before the job starts.
     ///
     /// # Errors
@@ -104,6 +109,14 @@ impl<T: Data, G: Gap<T>> Assigner<T> for Sessions<G> {
         windows.push(self.reach(value, time));
     }
 
+    fn touches(&self) -> bool {
+        self.are_touching()
+    }
+
+    fn check(&self) -> Result<()> {
+        Sessions::check::<T>(self)
+    }
+
     fn shortcut<K, C, A>(
         &self,
         pairs: Stream<(K, T), C>,
@@ -114,7 +127,10 @@ impl<T: Data, G: Gap<T>> Assigner<T> for Sessions<G> {
         C: Chain<Out = (K, T)>,
         A: Aggregate<T>,
     {
-        Ok(session::aggregate(self.clone(), pairs, aggregate.clone()))
+        match self.are_touching() {
+            true => Err(pairs),
+            false => Ok(session::aggregate(self.clone(), pairs, aggregate.clone())),
+        }
     }
 }
 
@@ -136,6 +152,10 @@ impl<T: Data, W: Assigner<T>> Assigner<T> for WallClock<W> {
 
     fn assign(&self, value: &T, time: EventTime, windows: &mut Vec<Window>) {
         self.0.assign(value, time, windows);
+    }
+
+    fn touches(&self) -> bool {
+        self.0.touches()
     }
 
     fn check(&self) -> Result<()> {

@@ -35,6 +35,7 @@
 mod assigner;
 mod builder;
 mod content;
+mod continuous;
 mod corrected;
 mod evictor;
 mod function;
@@ -45,6 +46,7 @@ mod triggers;
 
 pub use assigner::{Assigner, CountWindows, Global, SlidingCountWindows, WallClock};
 pub use builder::{Counting, LatePolicy, Reading, Triggered, Windowing};
+pub use continuous::{EveryEventTime, EveryProcessingTime};
 pub use corrected::Corrected;
 pub use evictor::{Element, Evict, Evictor, Keep, KeepCount, KeepDelta, KeepTime};
 pub use function::{
@@ -53,7 +55,4 @@ pub use function::{
 };
 pub use scope::Scope;
 pub use trigger::{Absorbed, Fire, Trigger, TriggerContext};
-pub use triggers::{
-    CountTrigger, DeltaTrigger, Either, EveryEventTime, EveryProcessingTime, Never, OnEventTime,
-    OnProcessingTime, Purging,
-};
+pub use triggers::{CountTrigger, DeltaTrigger, Either, Never, OnEventTime, OnProcessingTime, Purging};

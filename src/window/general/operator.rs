@@ -145,7 +145,9 @@ where
     /// Joins a window to those of the key that it overlaps, and makes what comes of it the one at hand, unless the record is late for that.
     fn merge(&mut self, scope: &mut Scope<K>, window: Window, stamp: &Stamp) -> Option<Window> {
         let known = self.merged.get(&self.keys).map_or(&[][..], Vec::as_slice);
-        let mut touched = known.iter().filter(|known| known.window.overlaps(window));
+        let joins =
+            |known: &&Merged| known.window.overlaps(window) || self.touches(known.window, window, stamp);
+        let mut touched = known.iter().filter(joins);
         let first = touched.next().copied();
         let others: Vec<Merged> = touched.copied().collect();
         let whole = first.iter().chain(&others).fold(window, |whole, known| whole.span(known.window));
@@ -169,6 +171,17 @@ where
         self.windows.slot = target;
         self.see_to_end(whole);
         Some(whole)
+    }
+
+    /// True if a window begins where the other ends and they are to become one: if that is not over by the stamp of the record which would
+    /// join it, so that it does not matter whether event time has come there by now.
+    fn touches(&self, known: Window, window: Window, stamp: &Stamp) -> bool {
+        let meets = known.end == window.start || window.end == known.start;
+        let is_over = match Self::BY_EVENT_TIME {
+            true => self.is_late(known, stamp),
+            false => known.end <= self.windows.now.millis,
+        };
+        meets && !is_over && self.settings.assigner.touches()
     }
 
     fn absorb(&mut self, target: Slot, whole: Window, absorbed: Slot, other: Window, stamp: Stamp) {

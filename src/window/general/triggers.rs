@@ -1,11 +1,8 @@
 //! The triggers that come along.
 
-use std::time::Duration;
-
-use super::assigner::millis;
 use super::{Absorbed, Fire, Scope, Trigger, TriggerContext};
 use crate::data::{Data, Exchange, Key};
-use crate::process::{States, TimerKind, Value};
+use crate::process::{States, Value};
 use crate::time::EventTime;
 
 /// Fires when the watermark has reached the window's end, and then for each late record that comes within the allowed lateness. The default for
@@ -168,129 +165,6 @@ impl<K: Key, T> Trigger<K, T> for CountTrigger {
 
     fn clear(&mut self, cx: &mut TriggerContext<'_, K>) {
         self.count.clear(cx);
-    }
-}
-
-/// Fires each time the watermark has reached a multiple of an interval and something has come since it last fired, and at the window's end: early results.
-/// Flink's `ContinuousEventTimeTrigger`.
-#[derive(Clone, Debug)]
-pub struct EveryEventTime {
-    interval: i64,
-    next: Value<EventTime>,
-    end: OnEventTime,
-}
-
-impl EveryEventTime {
-    /// Fires each `interval`, at least 1 millisecond.
-    pub fn of(interval: Duration) -> EveryEventTime {
-        EveryEventTime {
-            interval: millis(interval).max(1),
-            next: Value::default(),
-            end: OnEventTime::default(),
-        }
-    }
-}
-
-/// The first multiple of an interval after a time.
-fn next_multiple(time: i64, interval: i64) -> i64 {
-    time.saturating_sub(time.rem_euclid(interval)).saturating_add(interval)
-}
-
-impl<K: Key, T> Trigger<K, T> for EveryEventTime {
-    fn open(&mut self, states: &mut States<'_, Scope<K>>) {
-        self.next = states.value("next");
-        Trigger::<K, T>::open(&mut self.end, states);
-    }
-
-    fn on_element(&mut self, value: &T, cx: &mut TriggerContext<'_, K>) -> Fire {
-        let next = next_multiple(cx.timestamp().max(cx.watermark()), self.interval).saturating_sub(1);
-        if self.next.get(cx).is_none_or(|known| *known > next) && next < cx.window().last() {
-            self.next.set(cx, next);
-            cx.register_timer(next);
-        }
-        self.end.on_element(value, cx)
-    }
-
-    fn on_event_time(&mut self, time: EventTime, cx: &mut TriggerContext<'_, K>) -> Fire {
-        let mut fire = Fire::Continue;
-        if self.next.get(cx) == Some(&time) {
-            self.next.clear(cx);
-            fire = Fire::Fire;
-        }
-        fire.and(Trigger::<K, T>::on_event_time(&mut self.end, time, cx))
-    }
-
-    fn on_merge(&mut self, absorbed: Absorbed, cx: &mut TriggerContext<'_, K>) {
-        if let Some(other) = cx.of(absorbed, |cx| self.next.get(cx).copied())
-            && self.next.get(cx).is_none_or(|next| *next > other)
-        {
-            self.next.set(cx, other);
-            cx.register_timer(other);
-        }
-        Trigger::<K, T>::on_merge(&mut self.end, absorbed, cx);
-    }
-
-    fn clear(&mut self, cx: &mut TriggerContext<'_, K>) {
-        if let Some(next) = self.next.take(cx) {
-            cx.delete_timer(next);
-        }
-        Trigger::<K, T>::clear(&mut self.end, cx);
-    }
-}
-
-/// Fires each time the wall clock has reached a multiple of an interval and something has come since it last fired; in windows of processing time also at
-/// the end. Flink's `ContinuousProcessingTimeTrigger`.
-#[derive(Clone, Debug)]
-pub struct EveryProcessingTime {
-    interval: i64,
-    next: Value<i64>,
-}
-
-impl EveryProcessingTime {
-    /// Fires each `interval`, at least 1 millisecond.
-    pub fn of(interval: Duration) -> EveryProcessingTime {
-        EveryProcessingTime { interval: millis(interval).max(1), next: Value::default() }
-    }
-}
-
-impl<K: Key, T> Trigger<K, T> for EveryProcessingTime {
-    fn open(&mut self, states: &mut States<'_, Scope<K>>) {
-        self.next = states.value("next wall");
-    }
-
-    fn on_element(&mut self, _: &T, cx: &mut TriggerContext<'_, K>) -> Fire {
-        if self.next.get(cx).is_none() {
-            let mut next = next_multiple(cx.processing_time(), self.interval);
-            if cx.clock == TimerKind::ProcessingTime {
-                next = next.min(cx.window().end);
-            }
-            self.next.set(cx, next);
-            cx.register_wall_timer(next);
-        }
-        Fire::Continue
-    }
-
-    fn on_processing_time(&mut self, time: i64, cx: &mut TriggerContext<'_, K>) -> Fire {
-        if self.next.get(cx) != Some(&time) {
-            return Fire::Continue;
-        }
-        self.next.clear(cx);
-        Fire::Fire
-    }
-
-    fn on_merge(&mut self, absorbed: Absorbed, cx: &mut TriggerContext<'_, K>) {
-        if let Some(other) = cx.of(absorbed, |cx| self.next.get(cx).copied())
-            && self.next.get(cx).is_none()
-        {
-            self.next.set(cx, other);
-            cx.register_wall_timer(other);
-        }
-    }
-
-    fn clear(&mut self, cx: &mut TriggerContext<'_, K>) {
-        if let Some(next) = self.next.take(cx) {
-            cx.delete_wall_timer(next);
-        }
     }
 }
 

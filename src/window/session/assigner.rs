@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::data::Data;
+use crate::error::{Error, Result};
 use crate::time::EventTime;
 use crate::window::Window;
 
@@ -29,7 +30,10 @@ use crate::window::Window;
 /// # Ok::<(), highwater::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Sessions<G = Fixed>(pub(crate) G);
+pub struct Sessions<G = Fixed> {
+    gap: G,
+    touching: bool,
+}
 
 /// One gap for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,28 +44,63 @@ pub struct Fixed(i64);
 pub struct PerRecord<F>(F);
 
 impl Sessions {
-    /// Sessions that end when nothing has happened for so long; at least 1 millisecond.
+    /// Sessions that end when nothing has happened for so long; at least 1 millisecond, or the job does not start.
     pub fn with_gap(gap: Duration) -> Sessions<Fixed> {
-        Sessions(Fixed(millis(gap)))
+        Sessions { gap: Fixed(millis(gap)), touching: false }
     }
 
-    /// Sessions whose records say how long they last: a session ends when the last of its records is over. At least 1 millisecond.
+    /// Sessions whose records say how long they last: a session ends when the last of its records is over. A record lasts
+    /// 1 millisecond at least.
     pub fn with_gaps<T, F>(gap: F) -> Sessions<PerRecord<F>>
     where
         F: Fn(&T) -> Duration + Clone + Send + Sync + 'static,
     {
-        Sessions(PerRecord(gap))
+        Sessions { gap: PerRecord(gap), touching: false }
     }
 }
 
 impl<G> Sessions<G> {
+    /// A record exactly a gap after another belongs to the same session, if that is not over by the record's own stamp. Flink has it so in its
+    /// `DataStream` windows. Costs more: such sessions are kept by the operator of all windows.
+    ///
+    /// ```
+    /// use highwater::harness::Driver;
+    /// use highwater::window::Sessions;
+    /// use std::time::Duration;
+    ///
+    /// let mut driver = Driver::new(|values| {
+    ///     let sessions = Sessions::with_gap(Duration::from_millis(10)).touching();
+    ///     values.key_by(|_: &i64| 0u8).window(sessions).sum(|value| value).map(|sum| (sum.window.end, sum.value))
+    /// })?;
+    /// driver.push(1, 5)?;
+    /// driver.push(2, 15)?;
+    /// driver.finish()?;
+    /// assert_eq!(driver.take_output(), [(25, 3)]);
+    /// # Ok::<(), highwater::Error>(())
+    /// ```
+    pub fn touching(mut self) -> Sessions<G> {
+        self.touching = true;
+        self
+    }
+
+    pub(crate) fn are_touching(&self) -> bool {
+        self.touching
+    }
+
+    pub(crate) fn check<T>(&self) -> Result<()>
+    where
+        G: Gap<T>,
+    {
+        self.gap.check()
+    }
+
     /// The stretch of time that a record covers.
     #[inline]
     pub(crate) fn reach<T>(&self, value: &T, time: EventTime) -> Window
     where
         G: Gap<T>,
     {
-        Window { start: time, end: time.saturating_add(self.0.gap(value)) }
+        Window { start: time, end: time.saturating_add(self.gap.gap(value)) }
     }
 }
 
@@ -69,6 +108,15 @@ impl<G> Sessions<G> {
 pub trait Gap<T>: Clone + Send + Sync + 'static {
     /// Milliseconds, at least 1.
     fn gap(&self, value: &T) -> i64;
+
+    /// Says if it makes no sense, before the job starts.
+    ///
+    /// # Errors
+    ///
+    /// If it makes none.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl<T: Data> Gap<T> for Fixed {
@@ -76,15 +124,24 @@ impl<T: Data> Gap<T> for Fixed {
     fn gap(&self, _: &T) -> i64 {
         self.0
     }
+
+    fn check(&self) -> Result<()> {
+        match self.0 {
+            0 => Err(Error::config(
+                "a session with a gap of 0 ms is not possible: the gap must be at least 1 ms",
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl<T: Data, F: Fn(&T) -> Duration + Clone + Send + Sync + 'static> Gap<T> for PerRecord<F> {
     #[inline]
     fn gap(&self, value: &T) -> i64 {
-        millis((self.0)(value))
+        millis((self.0)(value)).max(1)
     }
 }
 
 fn millis(gap: Duration) -> i64 {
-    i64::try_from(gap.as_millis()).unwrap_or(i64::MAX).max(1)
+    i64::try_from(gap.as_millis()).unwrap_or(i64::MAX)
 }

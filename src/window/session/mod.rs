@@ -1,7 +1,8 @@
 //! Session windows: stretches of activity of a key, ended by a gap without any.
 //!
 //! A record at `t` covers `[t, t + gap)`. Stretches that overlap are one session, so a session ends a gap after its last record. A
-//! record exactly a gap after another begins a new session (Flink would join the two; Beam and SQL would not).
+//! record exactly a gap after another begins a new session (Flink would join the two; Beam would not), unless they are to be
+//! [`touching`](Sessions::touching).
 //!
 //! # Which records count
 //!

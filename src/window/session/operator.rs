@@ -31,6 +31,9 @@ where
     A: Aggregate<T>,
 {
     let graph = pairs.graph();
+    if let Err(error) = sessions.check::<T>() {
+        graph.refuse(error);
+    }
     let edge = pairs.attach(Gathering { sessions, aggregate: aggregate.clone() });
     let info = NodeInfo::new("window", "sessions").input(edge, Routing::ByKey).stateful();
     let info = if A::COMBINES { info.terminal("combine by session") } else { info };

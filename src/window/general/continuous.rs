@@ -1,0 +1,228 @@
+//! Triggers that fire again and again: early results at multiples of an interval, by either clock.
+//!
+//! A window has one timer of this kind at a time. When it goes off the next one is set, so a window costs a firing for each interval that it is open, and
+//! nothing in between. When event time jumps, the windows fire at each multiple on the way: how often a window fires does not depend on how often
+//! the watermark is told.
+
+use std::time::Duration;
+
+use super::assigner::millis;
+use super::{Absorbed, Fire, OnEventTime, Scope, Trigger, TriggerContext};
+use crate::data::Key;
+use crate::process::{States, TimerKind, Value};
+use crate::time::EventTime;
+
+/// Fires each time the watermark has passed a multiple of an interval, and at the window's end: early results. Flink's
+/// `ContinuousEventTimeTrigger`.
+///
+/// The first multiple is the one after the time of the window's first record. A window fires at each one that follows, whether something has come
+/// since or not; [`only_news`](EveryEventTime::only_news) changes that. When the input ends, windows that never end fire once more.
+#[derive(Clone, Debug)]
+pub struct EveryEventTime {
+    interval: i64,
+    next: Value<EventTime>,
+    news: News,
+    end: OnEventTime,
+}
+
+impl EveryEventTime {
+    /// Fires each `interval`, at least 1 millisecond.
+    pub fn of(interval: Duration) -> EveryEventTime {
+        EveryEventTime {
+            interval: millis(interval).max(1),
+            next: Value::default(),
+            news: News::default(),
+            end: OnEventTime::default(),
+        }
+    }
+
+    /// Fires at a multiple only if something has come since the window last fired, or been merged into it.
+    pub fn only_news(mut self) -> EveryEventTime {
+        self.news.asked = true;
+        self
+    }
+
+    /// Sees to it that the window fires at `time`, or at its end if that comes sooner.
+    fn arm<K: Key>(&self, time: EventTime, cx: &mut TriggerContext<'_, K>) {
+        let next = time.min(cx.window().last());
+        self.next.set(cx, next);
+        cx.register_timer(next);
+    }
+}
+
+/// The first multiple of an interval after a time.
+fn next_multiple(time: i64, interval: i64) -> i64 {
+    time.saturating_sub(time.rem_euclid(interval)).saturating_add(interval)
+}
+
+/// Whether something has come since a window last fired, if that is asked for.
+#[derive(Clone, Debug, Default)]
+struct News {
+    asked: bool,
+    come: Value<bool>,
+}
+
+impl News {
+    fn open<K: Key>(&mut self, states: &mut States<'_, Scope<K>>) {
+        if self.asked {
+            self.come = states.value("news");
+        }
+    }
+
+    fn comes<K: Key>(&self, cx: &mut TriggerContext<'_, K>) {
+        if self.asked {
+            self.come.set(cx, true);
+        }
+    }
+
+    /// Whether there are any, or none are asked for. There are none afterwards.
+    fn take<K: Key>(&self, cx: &mut TriggerContext<'_, K>) -> bool {
+        !self.asked || self.come.take(cx).is_some()
+    }
+}
+
+impl<K: Key, T> Trigger<K, T> for EveryEventTime {
+    fn open(&mut self, states: &mut States<'_, Scope<K>>) {
+        self.next = states.value("next");
+        self.news.open(states);
+        Trigger::<K, T>::open(&mut self.end, states);
+    }
+
+    fn on_element(&mut self, value: &T, cx: &mut TriggerContext<'_, K>) -> Fire {
+        let fire = self.end.on_element(value, cx);
+        if !fire.fires() {
+            self.news.comes(cx);
+            if self.next.get(cx).is_none() {
+                self.arm(next_multiple(cx.timestamp(), self.interval), cx);
+            }
+        }
+        fire
+    }
+
+    fn on_event_time(&mut self, time: EventTime, cx: &mut TriggerContext<'_, K>) -> Fire {
+        let at_end = Trigger::<K, T>::on_event_time(&mut self.end, time, cx);
+        if self.next.get(cx) != Some(&time) {
+            return at_end;
+        }
+        self.next.clear(cx);
+        if cx.watermark() == EventTime::MAX && cx.window().end == EventTime::MAX {
+            // There would be no end of multiples.
+            return at_end;
+        }
+        if time < cx.window().last() {
+            self.arm(time.saturating_add(self.interval), cx);
+        }
+        match self.news.take(cx) {
+            true => Fire::Fire,
+            false => at_end,
+        }
+    }
+
+    fn on_merge(&mut self, absorbed: Absorbed, cx: &mut TriggerContext<'_, K>) {
+        if cx.of(absorbed, |cx| self.news.asked && self.news.take(cx)) {
+            self.news.comes(cx);
+        }
+        if let Some(other) = cx.of(absorbed, |cx| self.next.get(cx).copied())
+            && self.next.get(cx).is_none_or(|next| *next > other)
+        {
+            self.next.set(cx, other);
+            cx.register_timer(other);
+        }
+        Trigger::<K, T>::on_merge(&mut self.end, absorbed, cx);
+    }
+
+    fn clear(&mut self, cx: &mut TriggerContext<'_, K>) {
+        if let Some(next) = self.next.take(cx) {
+            cx.delete_timer(next);
+        }
+        self.news.take(cx);
+        Trigger::<K, T>::clear(&mut self.end, cx);
+    }
+}
+
+/// Fires each time the wall clock has reached a multiple of an interval, and in windows of processing time also at the end. Flink's
+/// `ContinuousProcessingTimeTrigger`.
+///
+/// A window fires at each multiple after its first record, whether something has come since or not;
+/// [`only_news`](EveryProcessingTime::only_news) changes that.
+#[derive(Clone, Debug)]
+pub struct EveryProcessingTime {
+    interval: i64,
+    next: Value<i64>,
+    news: News,
+}
+
+impl EveryProcessingTime {
+    /// Fires each `interval`, at least 1 millisecond.
+    pub fn of(interval: Duration) -> EveryProcessingTime {
+        EveryProcessingTime {
+            interval: millis(interval).max(1),
+            next: Value::default(),
+            news: News::default(),
+        }
+    }
+
+    /// Fires at a multiple only if something has come since the window last fired, or been merged into it.
+    pub fn only_news(mut self) -> EveryProcessingTime {
+        self.news.asked = true;
+        self
+    }
+
+    fn arm<K: Key>(&self, mut time: i64, cx: &mut TriggerContext<'_, K>) {
+        if cx.clock == TimerKind::ProcessingTime {
+            time = time.min(cx.window().end);
+        }
+        self.next.set(cx, time);
+        cx.register_wall_timer(time);
+    }
+}
+
+impl<K: Key, T> Trigger<K, T> for EveryProcessingTime {
+    fn open(&mut self, states: &mut States<'_, Scope<K>>) {
+        self.next = states.value("next wall");
+        self.news.open(states);
+    }
+
+    fn on_element(&mut self, _: &T, cx: &mut TriggerContext<'_, K>) -> Fire {
+        self.news.comes(cx);
+        if self.next.get(cx).is_none() {
+            self.arm(next_multiple(cx.processing_time(), self.interval), cx);
+        }
+        Fire::Continue
+    }
+
+    fn on_processing_time(&mut self, time: i64, cx: &mut TriggerContext<'_, K>) -> Fire {
+        if self.next.get(cx) != Some(&time) {
+            return Fire::Continue;
+        }
+        self.next.clear(cx);
+        let has_ended = cx.clock == TimerKind::ProcessingTime && time >= cx.window().end;
+        // When the input has ended the wall clock does not go on.
+        if !has_ended && cx.watermark() < EventTime::MAX {
+            self.arm(time.saturating_add(self.interval), cx);
+        }
+        match self.news.take(cx) {
+            true => Fire::Fire,
+            false => Fire::Continue,
+        }
+    }
+
+    fn on_merge(&mut self, absorbed: Absorbed, cx: &mut TriggerContext<'_, K>) {
+        if cx.of(absorbed, |cx| self.news.asked && self.news.take(cx)) {
+            self.news.comes(cx);
+        }
+        if let Some(other) = cx.of(absorbed, |cx| self.next.get(cx).copied())
+            && self.next.get(cx).is_none_or(|next| *next > other)
+        {
+            self.next.set(cx, other);
+            cx.register_wall_timer(other);
+        }
+    }
+
+    fn clear(&mut self, cx: &mut TriggerContext<'_, K>) {
+        if let Some(next) = self.next.take(cx) {
+            cx.delete_wall_timer(next);
+        }
+        self.news.take(cx);
+    }
+}
