@@ -50,6 +50,15 @@ impl Clock {
         (since + self.now()).as_millis() as i64
     }
 
+    /// What [`now`](Clock::now) is when [`millis`](Clock::millis) comes to this.
+    pub(crate) fn moment_of(&self, millis: i64) -> Duration {
+        let since = match &self.0 {
+            Kind::System(_, unix) => *unix,
+            Kind::Manual(_) => Duration::ZERO,
+        };
+        Duration::from_millis(u64::try_from(millis).unwrap_or(0)).saturating_sub(since)
+    }
+
     /// True if the clock moves by hand.
     pub(crate) fn is_manual(&self) -> bool {
         matches!(self.0, Kind::Manual(_))
