@@ -64,10 +64,11 @@ impl Clock {
         matches!(self.0, Kind::Manual(_))
     }
 
-    /// Moves a manual clock forward. Does nothing to the system clock.
+    /// Moves a manual clock forward, to 584 years and no further. Does nothing to the system clock.
     pub fn advance(&self, by: Duration) {
         if let Kind::Manual(nanos) = &self.0 {
-            nanos.fetch_add(by.as_nanos() as u64, Ordering::SeqCst);
+            let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+            nanos.update(Ordering::SeqCst, Ordering::SeqCst, |now| now.saturating_add(by));
         }
     }
 }
@@ -89,5 +90,7 @@ mod tests {
         assert_eq!(clock.now(), Duration::ZERO);
         same.advance(Duration::from_millis(3));
         assert_eq!(clock.now(), Duration::from_millis(3));
+        same.advance(Duration::MAX);
+        assert_eq!(clock.now(), Duration::from_nanos(u64::MAX));
     }
 }

@@ -166,9 +166,12 @@ impl Baton {
                 clock.advance(OUTSIDE);
                 table.waited += 1;
                 table.wake(None);
-            } else if let Some(alarm) = table.next_alarm() {
-                clock.advance(alarm.saturating_sub(now));
-            } else {
+                continue;
+            }
+            // What is to happen at the end of time never happens.
+            let next = table.next_alarm().unwrap_or(Duration::MAX);
+            clock.advance(next.saturating_sub(now));
+            if clock.now() < next {
                 self.shared.fail(self.stuck());
                 return table.first(|state| state != State::Gone);
             }
