@@ -144,7 +144,7 @@ impl Baton {
             return Some(worker);
         }
         let clock = &self.shared.clock;
-        while table.left > 0 {
+        while table.left > 0 && !table.is_left() {
             if table.until == Until::End {
                 clock.advance(table.schedule.tick());
             }
@@ -158,7 +158,7 @@ impl Baton {
                 table.schedule.note(now.as_nanos() as u64);
                 return Some(worker);
             }
-            if table.until == Until::Quiet || table.is_left() {
+            if table.until == Until::Quiet {
                 return None;
             }
             if self.has_outside && table.waited < PATIENCE {

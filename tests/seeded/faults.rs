@@ -90,7 +90,7 @@ fn a_panic_ends_the_job_wherever_the_baton_is() {
         let counted = Arc::clone(&seen);
         let numbers = job.source(Collection::splits(vec![0..50u64; 4]), Watermarks::none()).rebalance();
         numbers
-            .inspect(move |_| {
+            .inspect(move |_, _| {
                 assert!(counted.fetch_add(1, SeqCst) < 3 * seed, "that is enough");
             })
             .discard();
