@@ -74,7 +74,10 @@ impl Schedule {
     pub(crate) fn tick(&mut self) -> Duration {
         match self.below(2) {
             0 => Duration::ZERO,
-            _ => Duration::from_nanos(self.below(self.drawn.tick.as_nanos() as u64 + 1)),
+            _ => {
+                let most = u64::try_from(self.drawn.tick.as_nanos()).unwrap_or(u64::MAX);
+                Duration::from_nanos(self.below(most.saturating_add(1)))
+            }
         }
     }
 

@@ -68,3 +68,44 @@ impl Alarm {
         self.ring_at(now.saturating_add(wait), now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::instant;
+    use timely::scheduling::activate::Activations;
+
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn alarms_ring_when_they_are_due_and_once() {
+        let activations = Rc::new(RefCell::new(Activations::new(Some(instant()))));
+        let (clock, alarms) = (Clock::manual(), Alarms::default());
+        let alarm = |operator: usize| {
+            let activator = Activator::new(Rc::from([operator]), Rc::clone(&activations));
+            Alarm::new(clock.clone(), alarms.clone(), activator)
+        };
+        let rung = |now| {
+            alarms.ring(millis(now));
+            let mut activations = activations.borrow_mut();
+            activations.advance();
+            let mut rung = Vec::new();
+            activations.for_extensions(&[], |operator| rung.push(operator));
+            rung
+        };
+        let (mut first, mut second) = (alarm(1), alarm(2));
+        first.ring_at(millis(10), millis(0));
+        first.ring_at(millis(12), millis(1)); // it runs at 10, and can ask again
+        second.ring_at(millis(20), millis(2));
+        second.ring_at(millis(10), millis(3)); // sooner
+        assert_eq!(alarms.next(), Some(millis(10)));
+        assert_eq!((rung(9), rung(10), rung(11)), (vec![], vec![1, 2], vec![]));
+        first.ring_at(millis(12), millis(11));
+        clock.advance(millis(11));
+        second.ring_in(millis(2));
+        assert_eq!((rung(12), rung(19), rung(20)), (vec![1], vec![2], vec![2]));
+        assert_eq!(alarms.next(), None);
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use highwater::data::consolidate;
 use highwater::stream::Job;
 
 use super::world::{Event, Ran, sorted, under_seeds};
@@ -11,7 +12,9 @@ fn aggregates() {
     under_seeds("streams::aggregates", |world| {
         let splits = world.splits(20);
         let job = Job::new();
-        let keyed = world.read(&job, &splits).key_by(|event| event.0);
+        let events = world.read(&job, &splits).share();
+        let read = events.clone().collect();
+        let keyed = events.key_by(|event| event.0);
         let changes = keyed.clone().sum(|event| event.1).collect();
         let greatest = keyed.max(|event| event.1 % 10).current();
         let trace = world.run(&job);
@@ -22,16 +25,18 @@ fn aggregates() {
             let most = most.entry(*key).or_insert(i64::MIN);
             *most = (*most).max(value % 10);
         }
-        // The last result of each key, whatever came between.
-        let mut last = BTreeMap::new();
-        for change in changes.values() {
-            let (key, sum) = change.record;
-            match change.diff {
-                1 => assert_eq!(last.insert(key, sum), None),
-                _ => assert_eq!(last.remove(&key), Some(sum)),
+        // At the end of each epoch the results are those of all that was read up to then.
+        let (read, results) = (read.records(), changes.records());
+        for epoch in sorted(read.iter().map(|(epoch, _)| *epoch)) {
+            let changes = results.iter().filter(|(e, _)| *e <= epoch).map(|(_, change)| change.value.clone());
+            let mut then = BTreeMap::<u8, i64>::new();
+            for (_, event) in read.iter().filter(|(e, _)| *e <= epoch) {
+                *then.entry(event.value.0).or_default() += event.value.1;
             }
+            let expected: Vec<_> = then.into_iter().map(|row| (row, 1)).collect();
+            assert_eq!(consolidate(changes), expected, "at epoch {epoch}");
         }
-        assert_eq!(last, sums);
+        assert_eq!(consolidate(changes.values()), sorted(sums.into_iter().map(|row| (row, 1))));
         assert_eq!(greatest.sorted(), sorted(most));
         Ran::new(trace).and(&changes)
     });

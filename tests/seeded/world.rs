@@ -39,6 +39,7 @@ impl Ran {
 }
 
 /// Runs a case under many seeds, and under some of them twice.
+#[allow(clippy::print_stderr)]
 pub(crate) fn under_seeds(name: &str, case: impl Fn(&mut World) -> Ran) {
     let number = |name| std::env::var(name).ok().map(|n| n.parse::<u64>().unwrap());
     let seeds = match number("HIGHWATER_SEED") {
