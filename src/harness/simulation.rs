@@ -7,24 +7,6 @@
 //! interleaving of the workers, which comes about again in each run with that seed; and by trying seeds a test sees in a second more
 //! interleavings, and more unlikely ones, than the machine's scheduler shows in a day.
 //!
-//! # What it finds
-//!
-//! * Results that depend on the order in which workers step, on where epochs end, on when timers fire.
-//! * Wake-ups that were lost: a step runs only what is activated, and a worker with nothing activated takes none. A job that has not ended and in which nothing
-//!   will ever happen again is an [error](crate::ErrorKind::Stuck) at once, and no test that hangs.
-//! * Work without end: so is a job that takes [more steps](Simulation::max_steps) than it may.
-//!
-//! # What it cannot find
-//!
-//! A step is taken as a whole. What goes wrong only when two workers touch the same memory in the middle of a step is for tools that look at
-//! instructions. The threads wait for their turns and not in timely's park, so a message that is there but whose reader was not unparked is
-//! not missed here.
-//!
-//! What is outside of the job follows the world's clock, and takes no turns: the threads and futures of [calls](crate::stream::Stream::call), sockets and files
-//! that grow, the user's own threads. Jobs with calls run, with the simulated clock in step with the world's while they wait for an answer; but a
-//! seed does not repeat their interleaving. A generator with a rate needs the simulation's clock as [its own](crate::connector::Generator::clock). A
-//! [state reader](crate::process::StateReader) waits for an epoch to end, which none does while the simulation stands still.
-//!
 //! # Cost
 //!
 //! Tens of microseconds for each step that follows one of another worker, for the switch between threads; little for others. A job of a hundred records is done in
@@ -55,6 +37,24 @@ use crate::stream::Job;
 /// assert_ne!(run(42)?.0.fingerprint, run(43)?.0.fingerprint);
 /// # Ok::<(), highwater::Error>(())
 /// ```
+///
+/// # What it finds
+///
+/// * Results that depend on the order in which workers step, on where epochs end, on when timers fire.
+/// * Wake-ups that were lost: a step runs only what is activated, and a worker with nothing activated takes none. A job that has not ended and in which nothing
+///   will ever happen again is an [error](crate::ErrorKind::Stuck) at once, and no test that hangs.
+/// * Work without end: so is a job that takes [more steps](Simulation::max_steps) than it may.
+///
+/// # What it cannot find
+///
+/// A step is taken as a whole. What goes wrong only when two workers touch the same memory in the middle of a step is for tools that look at
+/// instructions. The threads wait for their turns and not in timely's park, so a message that is there but whose reader was not unparked is
+/// not missed here. Nor is a wake-up that was forgotten, if something else wakes the operator later and the result is the same.
+///
+/// What is outside of the job follows the world's clock, and takes no turns: the threads and futures of [calls](crate::stream::Stream::call), sockets and files
+/// that grow, the user's own threads. Jobs with calls run, with the simulated clock in step with the world's while they wait for an answer; but a
+/// seed does not repeat their interleaving. A generator with a rate needs the simulation's clock as [its own](crate::connector::Generator::clock). A
+/// [state reader](crate::process::StateReader) waits for an epoch to end, which none does while the simulation stands still.
 #[derive(Clone, Debug)]
 pub struct Simulation {
     options: Options,
@@ -186,7 +186,7 @@ impl Simulated {
         Ok(most - left)
     }
 
-    /// Takes steps until nothing is left to do at this time.
+    /// Takes steps until nothing is left to do at this time. It does not wait for the answers of calls.
     ///
     /// # Errors
     ///
