@@ -153,7 +153,7 @@ pub struct Trace {
 /// let (job, clicks) = (Job::new(), Feed::new(1));
 /// let windows = WallClock(Tumbling::of(Duration::from_secs(1)));
 /// let keyed = job.source(clicks.clone(), Watermarks::none()).key_by(|who: &&str| who.to_string());
-/// let counts = keyed.window(windows).count().map(|w| (w.window.end, w.key, w.value)).collect();
+/// let counts = keyed.map_values(|_| ()).window(windows).count().map(|w| (w.window.end, w.key, w.value)).collect();
 ///
 /// let mut run = Simulation::seeded(1).workers(2).start(&job)?;
 /// clicks.push(0, "ann");
