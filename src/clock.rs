@@ -50,15 +50,25 @@ impl Clock {
         (since + self.now()).as_millis() as i64
     }
 
+    /// What [`now`](Clock::now) is when [`millis`](Clock::millis) comes to this.
+    pub(crate) fn moment_of(&self, millis: i64) -> Duration {
+        let since = match &self.0 {
+            Kind::System(_, unix) => *unix,
+            Kind::Manual(_) => Duration::ZERO,
+        };
+        Duration::from_millis(u64::try_from(millis).unwrap_or(0)).saturating_sub(since)
+    }
+
     /// True if the clock moves by hand.
     pub(crate) fn is_manual(&self) -> bool {
         matches!(self.0, Kind::Manual(_))
     }
 
-    /// Moves a manual clock forward. Does nothing to the system clock.
+    /// Moves a manual clock forward, to 584 years and no further. Does nothing to the system clock.
     pub fn advance(&self, by: Duration) {
         if let Kind::Manual(nanos) = &self.0 {
-            nanos.fetch_add(by.as_nanos() as u64, Ordering::SeqCst);
+            let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+            nanos.update(Ordering::SeqCst, Ordering::SeqCst, |now| now.saturating_add(by));
         }
     }
 }
@@ -80,5 +90,7 @@ mod tests {
         assert_eq!(clock.now(), Duration::ZERO);
         same.advance(Duration::from_millis(3));
         assert_eq!(clock.now(), Duration::from_millis(3));
+        same.advance(Duration::MAX);
+        assert_eq!(clock.now(), Duration::from_nanos(u64::MAX));
     }
 }

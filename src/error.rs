@@ -54,6 +54,9 @@ pub enum ErrorKind {
     Io,
     /// A record could not be read and its source was told to fail: mend the input, or choose to skip.
     Data,
+    /// A [simulated](crate::harness::Simulation) job can make no step any more, or has made as many as it may, and has not ended: the message says
+    /// which.
+    Stuck,
     /// User code or the engine panicked: the message says where. The job's output is not complete.
     Panic,
 }
@@ -104,7 +107,7 @@ impl Error {
             ErrorKind::Config => 64,
             ErrorKind::Data => 65,
             ErrorKind::Io => 74,
-            ErrorKind::Panic => 70,
+            ErrorKind::Stuck | ErrorKind::Panic => 70,
         }
     }
 }

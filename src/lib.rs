@@ -44,7 +44,7 @@
 //! | [`cep`] | patterns of events, over streams and state |
 //! | [`connector`] | sources and sinks; the traits, and those that come along |
 //! | [`runtime`] | workers: how they start, step, fail together and end |
-//! | [`harness`] | operators driven by hand, for tests |
+//! | [`harness`] | for tests: operators driven by hand, whole jobs simulated |
 //! | [`lab`] | the event-time laboratory: one stream under several watermark strategies and late policies; feature `lab` |
 //! | `nexmark` | the Nexmark events and queries, written with the above as a user would; feature `nexmark` |
 //!
@@ -87,7 +87,7 @@
 //! | window assigner | [`Tumbling`](window::Tumbling), [`Sliding`](window::Sliding), [`Sessions`](window::Sessions), [`Assigner`](window::Assigner) |
 //! | `Trigger`, `Evictor`, `ProcessWindowFunction` | [`Trigger`](window::Trigger), [`Evictor`](window::Evictor), [`WindowProcess`](window::WindowProcess) |
 //! | side output of late data | [`late`](window::WindowedStream::late), [`LatePolicy`](window::LatePolicy) |
-//! | operator test harness | [`Driver`](harness::Driver) |
+//! | operator test harness, `MiniCluster` | [`Driver`](harness::Driver), [`Simulation`](harness::Simulation) |
 //! | async I/O, `AsyncFunction` | [`call`](stream::Stream::call), [`call_async`](stream::Stream::call_async) |
 //! | CEP `Pattern`, `PatternStream` | [`Pattern`](cep::Pattern), [`PatternStream`](cep::PatternStream) |
 //! | source, split, reader | [`Source`](connector::Source), [`Split`](connector::Split), [`Reader`](connector::Reader) |

@@ -85,15 +85,18 @@ pub(crate) fn run<H: Hand>(numbers: Numbers) -> (f64, u64) {
                 },
             );
             let mut sum = 0u64;
-            let summed =
-                said.unary_frontier::<CapacityContainerBuilder<Vec<u64>>, _, _, _>(Pipeline, "Sum", move |_, _| {
+            let summed = said.unary_frontier::<CapacityContainerBuilder<Vec<u64>>, _, _, _>(
+                Pipeline,
+                "Sum",
+                move |_, _| {
                     move |(input, frontier), _| {
                         input.for_each(|_, said| sum = said.drain(..).fold(sum, u64::wrapping_add));
                         if frontier.is_empty() {
                             total.fetch_add(std::mem::take(&mut sum), Ordering::Relaxed);
                         }
                     }
-                });
+                },
+            );
             summed.probe_with(&probe);
         });
         while worker.step_or_park(None) {}

@@ -91,7 +91,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         part => {
             let records = number(1, 20_000_000);
             let rounds = std::env::var("ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(5);
-            println!("{records} records, {workers} workers, median of {rounds} rounds, million records per second");
+            println!(
+                "{records} records, {workers} workers, median of {rounds} rounds, million records per second"
+            );
             println!("{:<26} {:>8} {:>8} {:>8}", "case", "by hand", "engine", "ratio");
             let asked = |case: &&Case| part == "cases" || case.name.contains(part);
             CASES.iter().filter(asked).try_for_each(|case| compare(case, records, workers, rounds))

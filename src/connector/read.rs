@@ -28,7 +28,7 @@ use super::source::{Position, Reader, Source, Split, Status};
 use crate::data::{Record, hash64, worker_of};
 use crate::error::{Error, Result};
 use crate::metric::Metric;
-use crate::stream::{Holds, Job, Lowering, NodeInfo, Operator, Stream, WorkerContext, lock};
+use crate::stream::{Alarm, Holds, Job, Lowering, NodeInfo, Operator, Stream, WorkerContext, lock};
 use crate::time::{EventTime, SplitWatermark, Time, Watermarks};
 
 /// How long the operator reads before it lets others run. What it gathers meanwhile is combined and sent as one.
@@ -43,9 +43,6 @@ const SMALL_PIECE: usize = 256;
 
 /// The least time until a reader is asked again that had nothing.
 const MIN_WAIT: Duration = Duration::from_micros(1);
-
-/// How often to look at a clock that is moved by hand, and announces nothing.
-const MANUAL_POLL: Duration = Duration::from_millis(1);
 
 impl Job {
     /// Reads a source. Input that is not a record ends the job.
@@ -145,8 +142,8 @@ struct Reading<S: Source, F> {
     awaited: Option<u64>,
     /// For more than one outlet: what was read and is walked by each.
     batch: Vec<Record<S::Item>>,
-    /// The earliest timer that is set.
-    alarm: Option<Duration>,
+    /// Goes off when something may be due.
+    alarm: Alarm,
 }
 
 impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
@@ -164,6 +161,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             malformed: metric("malformed"),
             watermark: metric("watermark"),
         };
+        let alarm = worker.alarm(activator.clone());
         Reading {
             timed,
             worker,
@@ -182,7 +180,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             ended: Vec::new(),
             awaited: None,
             batch: Vec::new(),
-            alarm: None,
+            alarm,
         }
     }
 
@@ -323,7 +321,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
 
     /// Reads a quantum from the splits that are behind; answers whether there is more at once.
     fn read(&mut self, now: Duration) -> Result<bool> {
-        let mut quota = self.worker.shared.epochs.quantum(QUOTA);
+        let mut quota = self.worker.shared.epochs.quantum(QUOTA.min(self.worker.shared.piece()));
         let mut total = 0;
         while quota > 0 {
             if self.is_full() {
@@ -449,12 +447,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             self.splits.iter().filter(|split| !split.idle).filter_map(|split| Some(split.heard + silence?));
         let tick = self.worker.shared.epochs.until_tick().map(|until| now + until);
         let Some(next) = reads.chain(idles).chain(tick).chain(self.look_at).min() else { return };
-        if self.worker.shared.clock.is_manual() {
-            self.activator.activate_after(next.saturating_sub(now).min(MANUAL_POLL));
-        } else if self.alarm.is_none_or(|alarm| alarm <= now || next < alarm) {
-            self.alarm = Some(next);
-            self.activator.activate_after(next.saturating_sub(now));
-        }
+        self.alarm.ring_at(next, now);
     }
 
     /// True if no more bytes may be in flight.

@@ -13,6 +13,8 @@ use timely::WorkerConfig;
 use timely::communication::{Allocator, WorkerGuards, initialize_from};
 use timely::worker::Worker;
 
+use super::baton::{Baton, Seat};
+use super::schedule::{Drawn, Schedule};
 use crate::clock;
 use crate::config::Options;
 use crate::error::{Error, Result};
@@ -22,6 +24,9 @@ use crate::time::Time;
 
 /// The longest that a worker sleeps before it looks whether another has failed.
 const NAP: Duration = Duration::from_millis(20);
+
+/// How often to look at a clock that is moved by hand, if something waits for it: it announces nothing.
+const LOOK: Duration = Duration::from_millis(1);
 
 impl Job {
     /// Runs the job on one worker with the default [`Options`], until all input is read and all results are out.
@@ -48,6 +53,20 @@ impl Job {
     ///
     /// If an option makes no sense, or a source or a sink is not there.
     pub fn start(&self, options: Options) -> Result<Running> {
+        let shared = self.prepare(&options)?;
+        self.launch(shared, None)
+    }
+
+    /// Starts the job with workers that take turns, of which none is taken before the baton is [driven](Baton::drive).
+    pub(crate) fn start_in_turns(&self, options: Options, drawn: Drawn) -> Result<(Running, Arc<Baton>)> {
+        let shared = self.prepare(&options)?;
+        let schedule = Schedule::new(drawn, options.workers);
+        let calls = self.graph.nodes().iter().any(|node| node.kind == "call");
+        let baton = Arc::new(Baton::new(Arc::clone(&shared), schedule, calls));
+        Ok((self.launch(shared, Some(Arc::clone(&baton)))?, baton))
+    }
+
+    fn prepare(&self, options: &Options) -> Result<Arc<Shared>> {
         options.check()?;
         if !self.graph.nodes().iter().any(|node| node.kind == "sink") {
             return Err(Error::config(
@@ -55,17 +74,21 @@ impl Job {
             ));
         }
         self.graph.prepare(options.workers)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let shared = Arc::new(Shared::new(&options, self.metrics.clone(), Arc::clone(&stop)));
-        let communication = match options.workers {
+        Ok(Arc::new(Shared::new(options, self.metrics.clone(), Arc::default())))
+    }
+
+    fn launch(&self, shared: Arc<Shared>, baton: Option<Arc<Baton>>) -> Result<Running> {
+        let communication = match shared.workers {
             1 => timely::CommunicationConfig::Thread,
             workers => timely::CommunicationConfig::Process(workers),
         };
         let (builders, others) = communication.try_build().map_err(Error::config)?;
         let (job, known) = (self.clone(), Arc::clone(&shared));
-        let workers =
-            initialize_from(builders, others, move |allocator| work_or_fail(&job, allocator, &known));
+        let workers = initialize_from(builders, others, move |allocator| {
+            work_or_fail(&job, allocator, &known, baton.as_ref())
+        });
         let workers = workers.map_err(Error::config)?;
+        let stop = shared.stopper();
         Ok(Running { workers: Some(workers), shared, stop, metrics: self.metrics.clone() })
     }
 }
@@ -103,6 +126,16 @@ impl Running {
         self.shared.finished.load(Ordering::Acquire) == self.shared.workers
     }
 
+    /// True if the job has ended with an error, or is about to.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.shared.has_failed()
+    }
+
+    /// Lets the workers leave where they are.
+    pub(crate) fn abandon(&self) {
+        self.shared.fail(Error::config("the job was abandoned"));
+    }
+
     /// The first epoch that is not complete.
     pub fn open_epoch(&self) -> u64 {
         self.shared.open_epoch.load(Ordering::Relaxed)
@@ -135,23 +168,27 @@ impl Drop for Running {
     }
 }
 
-fn work_or_fail(job: &Job, allocator: Allocator, shared: &Arc<Shared>) {
+fn work_or_fail(job: &Job, allocator: Allocator, shared: &Arc<Shared>, baton: Option<&Arc<Baton>>) {
     let index = allocator.index();
-    let work = || work(job, allocator, shared);
+    // Taken first and left last: all that a worker does is done in its turn, even its end.
+    let seat = baton.map(|baton| baton.seat(index));
+    let work = || work(job, allocator, shared, seat.as_ref());
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
         shared.fail(Error::panic(format_args!("worker {index}"), &*panic));
     }
     shared.finished.fetch_add(1, Ordering::AcqRel);
 }
 
-fn work(job: &Job, allocator: Allocator, shared: &Arc<Shared>) {
-    let index = allocator.index();
+fn work(job: &Job, allocator: Allocator, shared: &Arc<Shared>, seat: Option<&Seat>) {
+    let context = WorkerContext::new(allocator.index(), Arc::clone(shared));
+    if shared.has_failed() {
+        return;
+    }
     let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(clock::instant()));
-    let context = WorkerContext::new(index, Arc::clone(shared));
     worker.dataflow::<Time, _, _>(|scope| job.graph.lower(scope, context.clone()));
     let (mut open, mut stopping) = (0, false);
     while worker.has_dataflows() && !shared.has_failed() {
-        worker.step_or_park(Some(NAP));
+        step(&mut worker, &context, seat);
         let now = (context.open_epoch(), shared.is_stopping());
         if now != (open, stopping) {
             (open, stopping) = now;
@@ -159,6 +196,25 @@ fn work(job: &Job, allocator: Allocator, shared: &Arc<Shared>) {
             for source in context.awaiting.borrow().iter() {
                 source.activate();
             }
+        }
+    }
+}
+
+/// Runs what is activated, after waiting for something to do.
+fn step(worker: &mut Worker, context: &WorkerContext, seat: Option<&Seat>) {
+    let alarms = &context.alarms;
+    match seat {
+        Some(seat) => {
+            let is_active = worker.activations().borrow().empty_for() == Some(Duration::ZERO);
+            seat.pass(is_active, alarms.next());
+            if !context.shared.has_failed() {
+                alarms.ring(context.shared.clock.now());
+                worker.step();
+            }
+        }
+        None => {
+            alarms.ring(context.shared.clock.now());
+            worker.step_or_park(Some(alarms.next().map_or(NAP, |_| LOOK)));
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use timely::dataflow::operators::probe;
 use timely::scheduling::Activator;
 
+use super::alarm::{Alarm, Alarms};
 use super::tap::lock;
 use crate::clock::Clock;
 use crate::config::{Limits, Options, Seals, StateMemory};
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     wanted: AtomicU64,
     /// True if someone may want the last state.
     read: AtomicBool,
+    /// The most records that a source reads before it lets others run.
+    piece: AtomicUsize,
     pub(crate) metrics: Metrics,
     /// The first epoch that is not complete on all workers, as far as any worker knows.
     pub(crate) open_epoch: AtomicU64,
@@ -49,6 +52,7 @@ impl Shared {
             memory: options.memory.clone(),
             wanted: AtomicU64::new(0),
             read: AtomicBool::new(false),
+            piece: AtomicUsize::new(usize::MAX),
             metrics,
             open_epoch: AtomicU64::new(0),
             finished: AtomicUsize::new(0),
@@ -58,9 +62,24 @@ impl Shared {
         }
     }
 
+    /// What asks the job to end.
+    pub(crate) fn stopper(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
     /// True if the job was asked to end: sources stop, and what they have emitted is completed.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// The most records that a source may read before it lets others run, if it would read more.
+    pub(crate) fn piece(&self) -> usize {
+        self.piece.load(Ordering::Relaxed)
+    }
+
+    /// Lets sources read no more than so many records before they let others run.
+    pub(crate) fn set_piece(&self, records: usize) {
+        self.piece.store(records, Ordering::Relaxed);
     }
 
     /// Asks all operators to seal their state as of the end of an epoch that none has closed, and says which one.
@@ -115,6 +134,8 @@ pub(crate) struct WorkerContext {
     pub(crate) awaiting: Rc<RefCell<Vec<Activator>>>,
     /// What state may take of memory, if that is limited.
     pub(crate) memory: Option<Rc<Memory>>,
+    /// Operators to run when a clock that is moved by hand has come to a moment.
+    pub(crate) alarms: Alarms,
 }
 
 impl WorkerContext {
@@ -128,12 +149,18 @@ impl WorkerContext {
             };
             Memory::new(share, limit.directory.clone(), Arc::new(fail))
         });
-        WorkerContext { index, shared, probe: Default::default(), awaiting: Rc::default(), memory }
+        let (probe, awaiting) = (probe::Handle::default(), Rc::default());
+        WorkerContext { index, shared, probe, awaiting, memory, alarms: Alarms::default() }
     }
 
     /// The limit of an operator's state, if there is one.
     pub(crate) fn limit(&self, operator: &str) -> Option<Limit> {
         self.memory.as_ref().map(|memory| Limit::new(memory, operator, &self.shared.metrics))
+    }
+
+    /// The alarm of an operator.
+    pub(crate) fn alarm(&self, activator: Activator) -> Alarm {
+        Alarm::new(self.shared.clock.clone(), self.alarms.clone(), activator)
     }
 
     /// The first epoch that the job has not completed.

@@ -20,6 +20,7 @@
 //! their key. Results that can be corrected are changes, emitted when an epoch closes.
 
 mod aggregate;
+mod alarm;
 mod call;
 mod chain;
 mod combine;
@@ -52,6 +53,7 @@ pub use stateless::{Filter, FilterMap, FlatMap, Inspect, KeyBy, Map, Stamped, St
 pub use tap::{Gather, Node, Terminal};
 pub use through::{Computation, Round};
 
+pub(crate) use alarm::Alarm;
 pub(crate) use combine::{Keyed, Places, Send};
 pub(crate) use context::{Shared, WorkerContext};
 pub(crate) use graph::{Lowering, NodeInfo, Operator, Routing, WeakGraph};

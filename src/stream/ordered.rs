@@ -29,8 +29,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use timely::scheduling::Activator;
-
+use super::alarm::Alarm;
 use super::context::WorkerContext;
 use super::port::{Frontiers, Holds, Input, OperatorBuilder};
 use super::tap::Outlets;
@@ -99,8 +98,7 @@ pub(crate) fn build<E, L>(
         watermark: EventTime::MIN,
         base: None,
         ended: false,
-        activator: builder.activator(),
-        alarm: None,
+        alarm: worker.alarm(builder.activator()),
         worker,
     };
     builder.build(move |frontiers, holds| {
@@ -109,8 +107,8 @@ pub(crate) fn build<E, L>(
     });
 }
 
-/// How often to look at a clock that is moved by hand, and announces nothing.
-const MANUAL_POLL: Duration = Duration::from_millis(1);
+/// The least time until an operator does again what is due by the wall clock.
+const MIN_WAIT: Duration = Duration::from_millis(1);
 
 struct Frame<E> {
     inputs: Vec<Input<E>>,
@@ -126,9 +124,8 @@ struct Frame<E> {
     base: Option<EventTime>,
     ended: bool,
     worker: WorkerContext,
-    activator: Activator,
-    /// The processing time that the activator is set to.
-    alarm: Option<i64>,
+    /// Goes off when something is due by the wall clock.
+    alarm: Alarm,
 }
 
 impl<E: Data> Frame<E> {
@@ -205,13 +202,9 @@ impl<E: Data> Frame<E> {
             logic.tick(millis, self.from(), out);
         }
         let Some(next) = logic.due().filter(|_| !progress.is_end()) else { return };
-        let wait = Duration::from_millis(next.saturating_sub(millis).max(1) as u64);
-        if clock.is_manual() {
-            self.activator.activate_after(wait.min(MANUAL_POLL));
-        } else if self.alarm.is_none_or(|alarm| alarm <= millis || next < alarm) {
-            self.alarm = Some(next);
-            self.activator.activate_after(wait);
-        }
+        let (now, moment) = (clock.now(), clock.moment_of(next));
+        // What is still due although it was done waits a little, lest the worker does nothing else.
+        self.alarm.ring_at(if moment > now { moment } else { now + MIN_WAIT }, now);
     }
 
     fn take<L: Logic<E>>(

@@ -29,8 +29,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use timely::scheduling::Activator;
-
+use super::alarm::Alarm;
 use super::chain::Chain;
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::ordered::{self, Logic};
@@ -178,7 +177,8 @@ where
         let route = self.route.clone();
         let input = builder.exchange(self.edge, move |record| route(&record.value, workers));
         let outlets = self.taps.open(&mut builder);
-        let logic = Retime { stamper, activator: builder.activator(), shown: EventTime::MIN, watermark };
+        let alarm = worker.alarm(builder.activator());
+        let logic = Retime { stamper, alarm, shown: EventTime::MIN, watermark };
         ordered::build(builder, worker, vec![input], outlets, logic);
     }
 }
@@ -187,7 +187,7 @@ where
 struct Retime<S> {
     /// None where no records are sent to.
     stamper: Option<S>,
-    activator: Activator,
+    alarm: Alarm,
     /// What the metric was last set to.
     shown: EventTime,
     watermark: Metric,
@@ -220,7 +220,7 @@ impl<T: Data, S: Stamper<T>> Logic<Record<T>> for Retime<S> {
     fn rest(&mut self) {
         let Some(stamper) = &mut self.stamper else { return };
         if let Some(wait) = stamper.rest() {
-            self.activator.activate_after(wait);
+            self.alarm.ring_in(wait);
         }
         let watermark = stamper.watermark();
         if watermark > self.shown {
@@ -276,16 +276,12 @@ impl<T: Data, F: Fn(&T) -> EventTime + 'static> Stamper<T> for Keeper<T, F> {
         }
         let due = self.splits.due()?;
         // It is silent once the clock has passed that.
-        let wait = Duration::from_nanos(due.saturating_sub(self.now).unsigned_abs() + 1).max(MIN_WAIT);
-        Some(if self.clock.is_manual() { wait.min(MANUAL_POLL) } else { wait })
+        Some(Duration::from_nanos(due.saturating_sub(self.now).unsigned_abs() + 1).max(MIN_WAIT))
     }
 }
 
 /// The least time until a worker looks again whether splits have fallen silent.
 const MIN_WAIT: Duration = Duration::from_micros(100);
-
-/// How often to look at a clock that is moved by hand, and announces nothing.
-const MANUAL_POLL: Duration = Duration::from_millis(1);
 
 /// The watermark of each worker, for those to follow whose splits are all silent. Who has nothing to say shows the end of time.
 #[derive(Clone)]

@@ -12,7 +12,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-mod alarm;
 mod caller;
 mod futures;
 mod held;
@@ -26,7 +25,6 @@ mod threads;
 pub use options::CallOptions;
 pub use retry::Retry;
 
-use alarm::Alarm;
 use caller::Caller;
 use futures::Futures;
 use mailbox::Mailbox;
@@ -261,7 +259,7 @@ where
             options: self.options.clone(),
             input,
             outlets,
-            alarm: Alarm::new(worker.shared.clock.clone(), builder.activator()),
+            alarm: worker.alarm(builder.activator()),
             counts,
             queue: Queue::default(),
             release: Release::new(self.options.order),

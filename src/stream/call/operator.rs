@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::vec::IntoIter;
 
-use super::alarm::Alarm;
 use super::caller::Caller;
 use super::held::Held;
 use super::release::{Place, Release};
@@ -27,7 +26,7 @@ use super::{CallError, CallOptions, Failed};
 use crate::data::{Data, Record};
 use crate::error::{Error, ErrorKind, Result as Outcome};
 use crate::metric::Metric;
-use crate::stream::{Holds, Input, Outlets, WorkerContext};
+use crate::stream::{Alarm, Holds, Input, Outlets, WorkerContext};
 use crate::time::Time;
 
 /// One worker's instance of the operator.

@@ -1,0 +1,224 @@
+//! Drives one operator, or a few, by hand: what comes in, when event time passes, what the wall clock says.
+//!
+//! A [`Driver`] runs a piece of a job on the calling thread, without sources and without a clock that moves by itself. Each call
+//! is an epoch of its own and returns when all that it causes is there. So a test of a function with windows, timers or state can say exactly
+//! what happens in which order. It is Flink's `KeyedOneInputStreamOperatorTestHarness`, but over whole streams.
+
+use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use timely::WorkerConfig;
+use timely::communication::Allocator;
+use timely::communication::allocator::Thread;
+use timely::worker::Worker;
+
+use crate::clock::{self, Clock};
+use crate::config::Options;
+use crate::connector::Collected;
+use crate::data::{Data, Record, Stamp};
+use crate::error::{Error, Result};
+use crate::metric::Metrics;
+use crate::stream::{
+    Chain, Job, Lowering, Node, NodeInfo, Operator, Shared, Stream, Taps, WorkerContext, lock,
+};
+use crate::time::{EventTime, Time};
+
+/// Feeds a stream by hand and gathers what comes out.
+///
+/// ```
+/// use highwater::harness::Driver;
+/// use highwater::window::Sessions;
+/// use std::time::Duration;
+///
+/// let mut driver = Driver::new(|clicks| {
+///     let keyed = clicks.key_by(|who: &&str| who.to_string()).map_values(|_| ());
+///     keyed.window(Sessions::with_gap(Duration::from_millis(10))).count().map(|s| (s.key, s.window.end, s.value))
+/// })?;
+/// driver.push("ann", 1)?;
+/// driver.push("ann", 8)?;
+/// driver.watermark(17)?;
+/// assert!(driver.take_output().is_empty());
+/// driver.watermark(18)?; // nothing before 18 can come any more
+/// assert_eq!(driver.take_output(), [("ann".to_string(), 18, 2)]);
+/// # Ok::<(), highwater::Error>(())
+/// ```
+pub struct Driver<T, O> {
+    worker: Worker,
+    context: WorkerContext,
+    clock: Clock,
+    metrics: Metrics,
+    feed: Arc<Mutex<Feed<T>>>,
+    output: Collected<O>,
+    /// How much of the output was taken.
+    taken: usize,
+    epoch: u64,
+    watermark: EventTime,
+}
+
+/// What the input has to give.
+struct Feed<T> {
+    records: Vec<Record<T>>,
+    /// The time of these, and the time from which on there will be more.
+    at: Time,
+    next: Option<Time>,
+}
+
+impl<T: Data, O: Data> Driver<T, O> {
+    /// Builds a piece of a job.
+    ///
+    /// # Errors
+    ///
+    /// If it makes no sense.
+    pub fn new<C: Chain<Out = O>>(build: impl FnOnce(Stream<T>) -> Stream<O, C>) -> Result<Driver<T, O>> {
+        Driver::with(Options::default(), build)
+    }
+
+    /// Builds a piece of a job, to be run with options. Workers, epochs and the clock are the driver's.
+    ///
+    /// # Errors
+    ///
+    /// If an option or the job makes no sense.
+    pub fn with<C: Chain<Out = O>>(
+        options: Options,
+        build: impl FnOnce(Stream<T>) -> Stream<O, C>,
+    ) -> Result<Driver<T, O>> {
+        let clock = Clock::manual();
+        let options = options.workers(1).clock(clock.clone());
+        options.check()?;
+        let job = Job::new();
+        let start = Time::new(0, EventTime::MIN);
+        let feed = Arc::new(Mutex::new(Feed { records: Vec::new(), at: start, next: Some(start) }));
+        let taps = Taps::new();
+        let operator = Hand { feed: Arc::clone(&feed), taps: Arc::clone(&taps) };
+        let id = job.graph.add(NodeInfo::new("source", "by hand"), operator);
+        let output = build(Stream::new(Node::new(&job.graph, id, &taps))).collect();
+        job.graph.prepare(1)?;
+        let metrics = job.metrics.clone();
+        let shared = Shared::new(&options, metrics.clone(), Arc::new(AtomicBool::new(false)));
+        let context = WorkerContext::new(0, Arc::new(shared));
+        let allocator = Allocator::Thread(Thread::default());
+        let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(clock::instant()));
+        worker.dataflow::<Time, _, _>(|scope| job.graph.lower(scope, context.clone()));
+        let (taken, epoch, watermark) = (0, 0, EventTime::MIN);
+        Ok(Driver { worker, context, clock, metrics, feed, output, taken, epoch, watermark })
+    }
+
+    /// Gives a record that happened at `timestamp`. Its stamp has the watermark of now.
+    ///
+    /// # Errors
+    ///
+    /// If the job fails.
+    pub fn push(&mut self, value: T, timestamp: EventTime) -> Result<()> {
+        let stamp = Stamp { timestamp, watermark: self.watermark };
+        self.step(vec![Record::new(value, stamp)], true)
+    }
+
+    /// Gives a record with a stamp of one's own, as that of a split that is ahead of others has.
+    ///
+    /// # Errors
+    ///
+    /// If the job fails.
+    pub fn push_record(&mut self, record: Record<T>) -> Result<()> {
+        self.step(vec![record], true)
+    }
+
+    /// Says that nothing older than `time` will come. Flink's watermark `w` is `w + 1` here. Event time does not go back: an earlier time says nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the job fails.
+    pub fn watermark(&mut self, time: EventTime) -> Result<()> {
+        self.watermark = self.watermark.max(time);
+        self.step(Vec::new(), true)
+    }
+
+    /// Moves the wall clock, which begins at 0, to `millis`. It does not go back either.
+    ///
+    /// # Errors
+    ///
+    /// If the job fails.
+    pub fn processing_time(&mut self, millis: i64) -> Result<()> {
+        let ahead = u64::try_from(millis.saturating_sub(self.clock.millis())).unwrap_or(0);
+        self.clock.advance(Duration::from_millis(ahead));
+        self.step(Vec::new(), true)
+    }
+
+    /// Ends the input: event time ends, and all timers fire. What is pushed afterwards is not seen.
+    ///
+    /// # Errors
+    ///
+    /// If the job fails.
+    pub fn finish(&mut self) -> Result<()> {
+        self.step(Vec::new(), false)
+    }
+
+    /// What has come out since the last call, in order.
+    pub fn take_output(&mut self) -> Vec<O> {
+        self.take_records().into_iter().map(|record| record.value).collect()
+    }
+
+    /// What has come out since the last call, in order, with its stamps.
+    pub fn take_records(&mut self) -> Vec<Record<O>> {
+        let records: Vec<_> =
+            self.output.records().into_iter().skip(self.taken).map(|(_, record)| record).collect();
+        self.taken += records.len();
+        records
+    }
+
+    /// What the operators count.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Gives records in an epoch of their own and works until that is complete.
+    fn step(&mut self, records: Vec<Record<T>>, more: bool) -> Result<()> {
+        if lock(&self.feed).next.is_none() {
+            return Ok(());
+        }
+        let at = Time::new(self.epoch, lock(&self.feed).at.event);
+        self.epoch += 1;
+        let next = Time::new(self.epoch, self.watermark);
+        *lock(&self.feed) = Feed { records, at, next: more.then_some(next) };
+        self.context.awaiting.borrow().iter().for_each(|input| input.activate());
+        let is_done = |context: &WorkerContext| match more {
+            true => context.open_epoch() >= next.epoch,
+            false => context.open_epoch() == u64::MAX,
+        };
+        while !is_done(&self.context) {
+            self.context.alarms.ring(self.clock.now());
+            self.worker.step();
+            if self.context.shared.has_failed() {
+                let unknown = || Error::config("the job has failed before");
+                return Err(self.context.shared.take_failure().unwrap_or_else(unknown));
+            }
+        }
+        lock(&self.feed).at = next;
+        Ok(())
+    }
+}
+
+/// The operator that gives what it is handed.
+struct Hand<T> {
+    feed: Arc<Mutex<Feed<T>>>,
+    taps: Arc<Taps<T>>,
+}
+
+impl<T: Data> Operator for Hand<T> {
+    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
+        let awaiting = Rc::clone(&cx.worker.awaiting);
+        let mut builder = cx.operator(uid);
+        let mut outlets = self.taps.open(&mut builder);
+        awaiting.borrow_mut().push(builder.activator());
+        let feed = Arc::clone(&self.feed);
+        builder.build(move |_, holds| {
+            let mut feed = lock(&feed);
+            let at = feed.at;
+            feed.records.drain(..).for_each(|record| outlets.give(at, record));
+            outlets.flush();
+            holds.set(feed.next);
+            false
+        });
+    }
+}
