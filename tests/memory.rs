@@ -12,9 +12,11 @@ use std::time::Duration;
 use highwater::ErrorKind;
 use highwater::config::Options;
 use highwater::connector::Generator;
+use highwater::join::Interval;
 use highwater::process::{Context, Map, Process, States, Timer, Ttl, Value};
-use highwater::stream::Job;
+use highwater::stream::{Chain, Job, KeyedStream};
 use highwater::time::{Epochs, Watermarks};
+use highwater::window::{CountTrigger, Sessions, Tumbling};
 
 /// Counts the bytes that are allocated.
 struct Counting;
@@ -246,6 +248,47 @@ fn aggregates_and_joins_are_those_of_all_that_came() {
         let (longest_then, pairs_then, left) = run(limited);
         assert!(longest_then == longest && pairs_then == pairs, "with {workers} workers");
         assert!(left > 10_000, "{left} keys left memory");
+    }
+}
+
+/// Numbers whose keys pass: a hundred in each second, and then others.
+fn passing(job: &Job, records: u64) -> KeyedStream<u64, u64, impl Chain<Out = (u64, u64)> + use<>> {
+    let numbers = Generator::new(1, move |n| (n < records).then_some(n));
+    let numbers = job.source(numbers, Watermarks::monotone(|n: &u64| *n as i64));
+    numbers.key_by(|n| n / 1000 * 100 + mix(*n) % 100)
+}
+
+#[test]
+fn memory_does_not_grow_with_keys_that_are_no_more() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    type Build = fn(&Job, u64);
+    let jobs: [(&str, Build); 5] = [
+        ("sessions", |job, n| {
+            passing(job, n).window(Sessions::with_gap(Duration::from_millis(300))).count().discard();
+        }),
+        ("windows", |job, n| {
+            passing(job, n).window(Tumbling::of(Duration::from_secs(1))).count().discard();
+        }),
+        ("triggers", |job, n| {
+            let windows = passing(job, n).window(Tumbling::of(Duration::from_secs(1)));
+            windows.trigger(CountTrigger::of(3)).count().discard();
+        }),
+        ("values", |job, n| passing(job, n).process(Repeats::default()).discard()),
+        ("joins", |job, n| {
+            let numbers = passing(job, n);
+            let joined = numbers.clone().interval_join(numbers, Interval::millis(-20, 20));
+            joined.inner(|_, left, right| left + right).discard();
+        }),
+    ];
+    for (name, build) in jobs {
+        let run = |records| {
+            let job = Job::new();
+            build(&job, records);
+            let options = Options::default().epochs(Epochs::records(1_000)).max_bytes_in_flight(64 << 10);
+            peak(|| job.run_with(options).unwrap()).1
+        };
+        let (short, long) = (run(40_000), run(240_000));
+        assert!(long < short + short / 5 + (64 << 10), "{name}: {short} bytes, later {long}");
     }
 }
 

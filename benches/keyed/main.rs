@@ -87,7 +87,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let workers = number(2, 1);
     match what {
         "series" => series::flat(number(1, 100_000_000), workers as usize),
-        "memory" => series::weigh(number(1, 1_000_000)),
+        "memory" => series::weigh(number(1, 1_000_000), args.get(2).map(String::as_str)),
         part => {
             let records = number(1, 20_000_000);
             let rounds = std::env::var("ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(5);

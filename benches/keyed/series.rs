@@ -1,6 +1,7 @@
 //! Whether costs stay flat: a long run with keys that expire, tenth by tenth; and what a key takes of memory.
 
 use std::error::Error;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -102,43 +103,48 @@ impl Process<u64, u64> for Last {
     }
 }
 
-/// Prints the bytes that each of so many keys takes while its value, its window or its timer is there.
-pub(crate) fn weigh(keys: u64) -> Result<(), Box<dyn Error>> {
-    println!("bytes of memory for each of {keys} keys");
-    for what in ["value", "tumbling window", "session", "ten sliding windows"] {
-        let job = Job::new();
-        // The last number waits until the memory was looked at.
-        let (looked, wait) = std::sync::mpsc::sync_channel::<()>(0);
-        let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
-        let numbers = Generator::new(1, move |n| {
-            if n == keys {
-                let _ = wait.lock().map(|wait| wait.recv());
-            }
-            (n <= keys).then_some(n)
-        });
-        let numbers = job.source(numbers, Watermarks::monotone(|_: &u64| 1));
-        let keyed = numbers.key_by(|n| mix(*n));
-        let (second, ten) = (Duration::from_secs(1), Duration::from_secs(10));
-        match what {
-            "value" => keyed.process(Last::default()).discard(),
-            "tumbling window" => keyed.window(highwater::window::Tumbling::of(second)).count().discard(),
-            "session" => keyed.window(Sessions::with_gap(second)).count().discard(),
-            _ => keyed.window(highwater::window::Sliding::of(ten, second)).count().discard(),
+/// Prints the bytes that each of so many keys takes while its value or its windows are there, each in a process of its own.
+pub(crate) fn weigh(keys: u64, what: Option<&str>) -> Result<(), Box<dyn Error>> {
+    let Some(what) = what else {
+        println!("bytes of memory for each of {keys} keys");
+        for what in ["value", "tumbling window", "session", "ten sliding windows"] {
+            let mut cell = Command::new(std::env::current_exe()?);
+            cell.args(["memory", &keys.to_string(), what]).status()?;
         }
-        let before = resident();
-        let running = job.start(Options::default())?;
-        let mut weight = 0.0;
-        loop {
-            thread::sleep(Duration::from_millis(300));
-            let now = resident();
-            if now == weight {
-                break;
-            }
-            weight = now;
+        return Ok(());
+    };
+    let job = Job::new();
+    // The last number waits until the memory was looked at.
+    let (looked, wait) = std::sync::mpsc::sync_channel::<()>(0);
+    let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
+    let numbers = Generator::new(1, move |n| {
+        if n == keys {
+            let _ = wait.lock().map(|wait| wait.recv());
         }
-        println!("{what:<22} {:>6.0}", (weight - before) * 1e6 / keys as f64);
-        looked.send(())?;
-        running.join()?;
+        (n <= keys).then_some(n)
+    });
+    let numbers = job.source(numbers, Watermarks::monotone(|_: &u64| 1));
+    let keyed = numbers.key_by(|n| mix(*n));
+    let (second, ten) = (Duration::from_secs(1), Duration::from_secs(10));
+    match what {
+        "value" => keyed.process(Last::default()).discard(),
+        "tumbling window" => keyed.window(highwater::window::Tumbling::of(second)).count().discard(),
+        "session" => keyed.window(Sessions::with_gap(second)).count().discard(),
+        _ => keyed.window(highwater::window::Sliding::of(ten, second)).count().discard(),
     }
+    let before = resident();
+    let running = job.start(Options::default())?;
+    let mut weight = 0.0;
+    loop {
+        thread::sleep(Duration::from_millis(300));
+        let now = resident();
+        if now == weight {
+            break;
+        }
+        weight = now;
+    }
+    println!("{what:<22} {:>6.0}", (weight - before) * 1e6 / keys as f64);
+    looked.send(())?;
+    running.join()?;
     Ok(())
 }

@@ -224,13 +224,7 @@ impl<K: Key, T: Exchange + Ord> Logic<Record<(K, T)>> for Detector<K, T> {
                 self.gone.push(key);
             }
         }
-        if self.changed.len() > 1024 + 2 * self.keys.len() {
-            // Most are of keys that are no more.
-            let keys = &self.keys;
-            self.changed.retain(|slot| keys.try_get(*slot).is_some_and(|(_, entry)| entry.changed));
-            self.changed.sort_unstable();
-            self.changed.dedup();
-        }
+        self.keys.trim(&mut self.changed, |entry| entry.changed);
     }
 
     fn seal(&mut self, epoch: u64) {

@@ -101,6 +101,12 @@ impl Place {
     pub(crate) fn ttl(self) -> Option<Ttl> {
         self.ttl
     }
+
+    /// True if something that expires at `expires` is over.
+    #[inline]
+    pub(crate) fn is_over(self, expires: i64, now: Now) -> bool {
+        self.ttl.is_some_and(|ttl| expires <= now.by(ttl.clock))
+    }
 }
 
 impl<K: Key> Core<K> {
@@ -139,7 +145,7 @@ impl<K: Key> Core<K> {
     pub(crate) fn cells<S: Shape>(&self, place: Place) -> Option<&Cells<K, S>> {
         let cells = self.store.column(self.column(place));
         if cells.is_none() {
-            self.complain();
+            complain(&self.mistake);
         }
         cells
     }
@@ -147,18 +153,12 @@ impl<K: Key> Core<K> {
     /// The cells of a state, and the slot of the key at hand.
     #[inline]
     pub(crate) fn cells_mut<S: Shape>(&mut self, place: Place) -> Option<(&mut Cells<K, S>, Slot)> {
-        let column = self.column(place);
-        if self.store.column::<Cells<K, S>>(column).is_none() {
-            self.complain();
+        let (column, slot) = (self.column(place), self.slot);
+        let cells = self.store.column_mut(column);
+        if cells.is_none() {
+            complain(&self.mistake);
         }
-        let slot = self.slot;
-        self.store.column_mut(column).map(|cells| (cells, slot))
-    }
-
-    #[cold]
-    fn complain(&self) {
-        let message = "a state was used that is not registered: register each handle in `open`, by the function that uses it";
-        let _ = self.mistake.set(Error::config(message));
+        cells.map(|cells| (cells, slot))
     }
 
     /// When an item expires that is written now.
@@ -170,7 +170,7 @@ impl<K: Key> Core<K> {
     /// True if something that expires at `expires` is over.
     #[inline]
     pub(crate) fn is_over(&self, place: Place, expires: i64) -> bool {
-        place.ttl.is_some_and(|ttl| expires <= self.now.by(ttl.clock))
+        place.is_over(expires, self.now)
     }
 
     /// Takes the items of a state of the key at hand out.
@@ -216,7 +216,8 @@ impl<K: Key> Core<K> {
     pub(crate) fn begin(&mut self, by: LivesBy, until: i64) {
         let mut calls = self.agenda(by).due(until);
         // Of several calls for one key and time the last one counts, and they are in order of arrival.
-        calls.sort_by_key(|(time, (slot, _))| (*time, *slot));
+        calls.chunk_by_mut(|a, b| a.0 == b.0).for_each(|calls| calls.sort_by_key(|(_, (slot, _))| *slot));
+        self.store.warm(calls.iter().map(|(_, (slot, _))| *slot));
         let mut due = Vec::with_capacity(calls.len());
         for group in calls.chunk_by(|a, b| a.0 == b.0 && a.1.0 == b.1.0) {
             let (time, (slot, last)) = group[group.len() - 1];
@@ -297,4 +298,10 @@ impl<K: Key> Core<K> {
             agenda.seal(epoch, |(slot, call)| (store.key(*slot).clone(), *call == Call::Register));
         }
     }
+}
+
+#[cold]
+fn complain(mistake: &OnceCell<Error>) {
+    let message = "a state was used that is not registered: register each handle in `open`, by the function that uses it";
+    let _ = mistake.set(Error::config(message));
 }

@@ -74,20 +74,10 @@ impl<S: Key, V: Exchange> Map<S, V> {
         default: impl FnOnce() -> V,
         change: impl FnOnce(&mut V) -> R,
     ) -> Option<R> {
-        let there = self.contains(cx, &key);
         let core = cx.core_mut();
-        let expires = core.expiry(self.place);
-        let (cells, slot) = core.cells_mut::<Mapped<S, V>>(self.place)?;
-        if there {
-            return cells.update(slot, &key, |item| {
-                item.expires = expires;
-                change(&mut item.value)
-            });
-        }
-        let mut value = default();
-        let result = change(&mut value);
-        cells.put(slot, key, value, expires);
-        Some(result)
+        let (place, now, expires) = (self.place, core.now, core.expiry(self.place));
+        let (cells, slot) = core.cells_mut::<Mapped<S, V>>(place)?;
+        Some(cells.upsert(slot, key, expires, |expires| place.is_over(expires, now), default, change))
     }
 
     /// Takes the value under a key of the map out.

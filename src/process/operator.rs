@@ -11,7 +11,7 @@ use super::core::Core;
 use super::side::Sides;
 use super::{Context, Process, States, Timer};
 use crate::data::{Data, Exchange, Key, Stamp};
-use crate::state::{Agenda, LivesBy};
+use crate::state::{Agenda, Found, LivesBy};
 use crate::stream::{
     Chain, Collector, Edge, Keyed, KeyedStream, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing,
     Send, SideOutlets, Step, Stream, Taps, Then, WorkerContext, ordered,
@@ -120,6 +120,8 @@ pub(super) struct Processing<K: Key, T: Exchange, P> {
     /// Records that wait for the watermark, if they are to be taken in order.
     waiting: Option<(Sort<K, T>, Agenda<(K, T, Stamp)>)>,
     worker: WorkerContext,
+    /// The slots of a batch's keys.
+    found: Vec<Found>,
 }
 
 /// When the input has ended, timers may register so many timers that still fire.
@@ -142,7 +144,8 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         let waiting = sort.map(|sort| (sort, Agenda::sealable(info.clone())));
         let counters = Counters::new(worker.shared.metrics.clone(), uid);
         let sides = Sides(sides);
-        let mut opened = Processing { function, core, sides, counters, waiting, worker: worker.clone() };
+        let (worker, found) = (worker.clone(), Vec::new());
+        let mut opened = Processing { function, core, sides, counters, waiting, worker, found };
         // What is wrong with its states is wrong from the start.
         opened.report();
         opened
@@ -218,8 +221,18 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K,
     type Out = P::Out;
 
     fn batch(&mut self, time: Time, batch: &mut Vec<Keyed<K, T>>, out: &mut Outlets<P::Out>) {
-        for Keyed { key, input, stamp } in batch.drain(..) {
-            self.take(time, key, input, stamp, out);
+        if self.waiting.is_some() {
+            batch.drain(..).for_each(|Keyed { key, input, stamp }| self.take(time, key, input, stamp, out));
+        } else {
+            self.core.epoch = time.epoch;
+            let mut found = std::mem::take(&mut self.found);
+            self.core.store.slots(batch.iter().map(|keyed| &keyed.key), &mut found);
+            let Processing { function, core, sides, counters, .. } = self;
+            for (Keyed { input, stamp, .. }, found) in batch.drain(..).zip(found.drain(..)) {
+                core.slot = found.slot;
+                function.process(input, &mut Context { core, out, sides, counters, from: time, stamp });
+            }
+            self.found = found;
         }
         self.report();
     }

@@ -71,21 +71,9 @@ impl<V: Exchange> Value<V> {
     ) -> Option<R> {
         let core = cx.core_mut();
         let expires = core.expiry(self.place);
-        let over = match self.place.ttl() {
-            Some(_) => self.has_expired(core),
-            None => false,
-        };
-        let (cells, slot) = core.cells_mut::<One<V>>(self.place)?;
-        if over || cells.cell(slot).is_none_or(Option::is_none) {
-            let mut value = default();
-            let result = change(&mut value);
-            cells.put(slot, (), value, expires);
-            return Some(result);
-        }
-        cells.update(slot, &(), |item| {
-            item.expires = expires;
-            change(&mut item.value)
-        })
+        let (place, now) = (self.place, core.now);
+        let (cells, slot) = core.cells_mut::<One<V>>(place)?;
+        Some(cells.upsert(slot, (), expires, |expires| place.is_over(expires, now), default, change))
     }
 
     /// Changes the key's value where it lies, if it has one. Not for values that expire.

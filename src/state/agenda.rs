@@ -1,7 +1,8 @@
 //! What is to be done at a time: timers, and records that wait for theirs.
 //!
 //! Entries lie in buckets of 64 milliseconds, in order of arrival; a bucket is sorted when its time has come. So adding costs a look-up
-//! in a small tree and a push, whatever the order of the times, and each entry is sorted once, among few.
+//! in a small tree and a push, whatever the order of the times, and each entry is sorted once, among few; again, if others are added to its
+//! bucket while that is being worked off.
 
 use std::collections::BTreeMap;
 
@@ -17,28 +18,66 @@ pub(crate) struct Agenda<E, R: Clone + 'static = E> {
     arrangement: Option<Arrangement<Latest<i64, Vec<(EventTime, R)>>>>,
     /// Buckets that the arrangement has and that are no more.
     gone: Vec<i64>,
+    moments: Moments<E>,
+}
+
+/// The entries of a bucket by their milliseconds.
+struct Moments<E>(Vec<Vec<(u8, E)>>);
+
+/// From so many entries on, dealing them out by their milliseconds is faster than sorting.
+const MANY: usize = 128;
+
+impl<E> Moments<E> {
+    /// Sorts entries of one bucket by time, and leaves those of one time in their order.
+    fn sort(&mut self, entries: &mut Vec<(u8, E)>) {
+        if entries.len() < MANY {
+            return entries.sort_by_key(|(offset, _)| *offset);
+        }
+        self.0.resize_with(1 << SPAN, Vec::new);
+        for (offset, entry) in entries.drain(..) {
+            self.0[usize::from(offset)].push((offset, entry));
+        }
+        self.0.iter_mut().for_each(|moment| entries.append(moment));
+    }
 }
 
 struct Bucket<E> {
-    entries: Vec<(EventTime, E)>,
+    /// With their milliseconds in the bucket.
+    entries: Vec<(u8, E)>,
     /// True if it has changed since the last seal.
     changed: bool,
     /// True if the arrangement has it.
     sealed: bool,
+    /// True if the entries are in order.
+    sorted: bool,
 }
 
 impl<E> Default for Bucket<E> {
     fn default() -> Bucket<E> {
-        Bucket { entries: Vec::new(), changed: true, sealed: false }
+        Bucket { entries: Vec::new(), changed: true, sealed: false, sorted: false }
     }
 }
 
 /// The number of milliseconds in a bucket, as a power of two.
 const SPAN: u32 = 6;
 
+/// The last millisecond in a bucket.
+const LAST: EventTime = (1 << SPAN) - 1;
+
+/// A time by its bucket and the milliseconds there.
+fn at(bucket: i64, offset: u8) -> EventTime {
+    bucket << SPAN | EventTime::from(offset)
+}
+
 impl<E, R: Clone + 'static> Default for Agenda<E, R> {
     fn default() -> Agenda<E, R> {
-        Agenda { buckets: BTreeMap::new(), len: 0, arrangement: None, gone: Vec::new() }
+        Agenda {
+            buckets: BTreeMap::new(),
+            len: 0,
+            arrangement: None,
+            gone: Vec::new(),
+            moments: Moments(Vec::new()),
+        }
     }
 }
 
@@ -52,8 +91,8 @@ impl<E, R: Clone + 'static> Agenda<E, R> {
     #[inline]
     pub(crate) fn add(&mut self, time: EventTime, entry: E) {
         let bucket = self.buckets.entry(time >> SPAN).or_default();
-        bucket.entries.push((time, entry));
-        bucket.changed = true;
+        bucket.entries.push(((time & LAST) as u8, entry));
+        (bucket.changed, bucket.sorted) = (true, false);
         self.len += 1;
     }
 
@@ -75,22 +114,22 @@ impl<E, R: Clone + 'static> Agenda<E, R> {
 
     /// The time of the first entry. Costs a look at each entry of its bucket.
     pub(crate) fn first(&self) -> Option<EventTime> {
-        let (_, first) = self.buckets.first_key_value()?;
-        first.entries.iter().map(|(time, _)| *time).min()
+        let (bucket, first) = self.buckets.first_key_value()?;
+        let first = first.entries.iter().map(|(offset, _)| *offset).min()?;
+        Some(at(*bucket, first))
     }
 
     /// Takes the entries of before a time, in order of time, then of arrival.
     pub(crate) fn due(&mut self, before: EventTime) -> Vec<(EventTime, E)> {
         let mut due = Vec::new();
         while let Some(mut first) = self.buckets.first_entry().filter(|first| *first.key() << SPAN < before) {
-            let entries = &mut first.get_mut().entries;
-            let mut now = match entries.iter().all(|(time, _)| *time < before) {
-                true => std::mem::take(entries),
-                false => entries.extract_if(.., |(time, _)| *time < before).collect(),
-            };
-            first.get_mut().changed |= !now.is_empty();
-            now.sort_by_key(|(time, _)| *time);
-            due.append(&mut now);
+            let (number, bucket) = (*first.key(), first.get_mut());
+            if !std::mem::replace(&mut bucket.sorted, true) {
+                self.moments.sort(&mut bucket.entries);
+            }
+            let now = bucket.entries.partition_point(|(offset, _)| at(number, *offset) < before);
+            bucket.changed |= now > 0;
+            due.extend(bucket.entries.drain(..now).map(|(offset, entry)| (at(number, offset), entry)));
             if !first.get().entries.is_empty() {
                 break;
             }
@@ -108,7 +147,7 @@ impl<E, R: Clone + 'static> Agenda<E, R> {
         let mut all = self.due(EventTime::MAX);
         // What is left is at the very end of time.
         for (key, bucket) in std::mem::take(&mut self.buckets) {
-            all.extend(bucket.entries);
+            all.extend(bucket.entries.into_iter().map(|(offset, entry)| (at(key, offset), entry)));
             if bucket.sealed {
                 self.gone.push(key);
             }
@@ -123,7 +162,8 @@ impl<E, R: Clone + 'static> Agenda<E, R> {
         let mut rows: Vec<_> = self.gone.drain(..).map(|bucket| (bucket, None)).collect();
         for (key, bucket) in self.buckets.iter_mut().filter(|(_, bucket)| bucket.changed) {
             (bucket.changed, bucket.sealed) = (false, true);
-            rows.push((*key, Some(bucket.entries.iter().map(|(time, entry)| (*time, row(entry))).collect())));
+            let entries = bucket.entries.iter().map(|(offset, entry)| (at(*key, *offset), row(entry)));
+            rows.push((*key, Some(entries.collect())));
         }
         arrangement.seal_unsorted(epoch, rows);
     }
@@ -159,6 +199,16 @@ mod tests {
                 prop_assert!(agenda.next().is_none_or(|next| first.is_some_and(|first| next <= first && first < next + 64)));
             }
         }
+    }
+
+    #[test]
+    fn many_entries_of_a_bucket_are_in_order_too() {
+        let mut agenda = Agenda::<i64>::default();
+        let times: Vec<i64> = (0..1000).map(|n| (n * 37) % 90 - 45).collect();
+        times.iter().zip(0..).for_each(|(time, number)| agenda.add(*time, number));
+        let mut expected: Vec<(i64, i64)> = times.into_iter().zip(0..).collect();
+        expected.sort();
+        assert_eq!(agenda.due(100), expected);
     }
 
     #[test]

@@ -15,8 +15,8 @@
 //! leave behind, as a run. When the key is touched again, its rows are read from all runs, and the latest of each item counts. So the
 //! arrangement and the cells together are the state, at all times.
 
-use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hint::black_box;
 use std::mem::size_of;
 use std::rc::Rc;
 
@@ -28,6 +28,7 @@ use super::footprint::Footprint;
 use super::items::Items;
 use super::kept::{ItemRows, Kept, NEVER, is_over};
 use super::store::{Column, Pins};
+use super::table::Found;
 use super::view::Published;
 use super::{Agenda, Arrangement, Slot, Table};
 use crate::data::{Exchange, Key, hash64};
@@ -191,6 +192,57 @@ impl<K: Key, S: Shape> Cells<K, S> {
         Some(result)
     }
 
+    /// Changes an item where it lies, or puts one there first: if there is none, or one that `is_over` by when it expires.
+    #[inline]
+    pub(crate) fn upsert<R>(
+        &mut self,
+        slot: Slot,
+        sub: S::Sub,
+        expires: i64,
+        is_over: impl FnOnce(i64) -> bool,
+        default: impl FnOnce() -> S::Value,
+        change: impl FnOnce(&mut S::Value) -> R,
+    ) -> R {
+        if expires == NEVER
+            && let Some(item) = self.cells.get_mut(slot.index()).and_then(|cell| S::get_mut(cell, &sub))
+        {
+            if !item.changed {
+                item.changed = true;
+                self.changed.push((slot, sub));
+            }
+            let result = change(&mut item.value);
+            self.footprint.see(&item.value);
+            return result;
+        }
+        self.upsert_expiring(slot, sub, expires, is_over, default, change)
+    }
+
+    fn upsert_expiring<R>(
+        &mut self,
+        slot: Slot,
+        sub: S::Sub,
+        expires: i64,
+        is_over: impl FnOnce(i64) -> bool,
+        default: impl FnOnce() -> S::Value,
+        change: impl FnOnce(&mut S::Value) -> R,
+    ) -> R {
+        let item = self.cells.get(slot.index()).and_then(|cell| S::get(cell, &sub));
+        if item.is_none_or(|item| is_over(item.expires)) {
+            let mut value = default();
+            let result = change(&mut value);
+            self.put(slot, sub, value, expires);
+            return result;
+        }
+        let changed = self.update(slot, &sub, |item| {
+            item.expires = expires;
+            change(&mut item.value)
+        });
+        match changed {
+            Some(result) => result,
+            None => unreachable!("the item was there a moment ago"),
+        }
+    }
+
     /// Takes an item out.
     pub(crate) fn take(&mut self, slot: Slot, key: &K, sub: &S::Sub) -> Option<S::Value> {
         let item = S::remove(self.cells.get_mut(slot.index())?, sub)?;
@@ -324,11 +376,10 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
             + self.items * self.footprint.heap()
     }
 
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
+    fn warm(&self, slots: &[Found]) {
+        // The loads of a loop with nothing else in it do not wait for each other.
+        let filled =
+            |found: &&Found| self.cells.get(found.slot.index()).is_some_and(|cell| !S::is_empty(cell));
+        black_box(slots.iter().filter(filled).count());
     }
 }

@@ -127,6 +127,6 @@ pub(crate) use page::Page;
 pub(crate) use rows::{Latest, Rows, Sums};
 pub(crate) use run::{Cursor, Run};
 pub(crate) use store::{INDEXED, Store};
-pub(crate) use table::{Slot, Table};
+pub(crate) use table::{Found, Slot, Table};
 pub(crate) use view::Board;
 pub use view::StateView;

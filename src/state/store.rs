@@ -17,9 +17,11 @@
 //! not counted; nor are some two bytes for each row in a file, for the filters.
 
 use std::any::Any;
+use std::hint::black_box;
 use std::mem::size_of;
 
 use super::limit::{Limit, Sheds};
+use super::table::Found;
 use super::{Now, Slot, Table};
 use crate::data::{Key, hash64};
 
@@ -69,11 +71,8 @@ pub(crate) trait Column<K: Key>: Any {
     /// The bytes of memory that it takes for so many keys, about.
     fn bytes(&self, keys: usize) -> usize;
 
-    /// The column as what it is.
-    fn as_any_mut(&mut self) -> &mut dyn Any;
-
-    /// The column as what it is.
-    fn as_any(&self) -> &dyn Any;
+    /// Touches some cells, which will be wanted soon.
+    fn warm(&self, slots: &[Found]);
 }
 
 impl<K: Key> Store<K> {
@@ -100,8 +99,26 @@ impl<K: Key> Store<K> {
     /// The slot of a key, which has one from now on. Its cells are filled.
     #[inline]
     pub(crate) fn slot(&mut self, key: &K) -> Slot {
-        let hash = hash64(key);
-        let slot = match self.keys.find(hash, key) {
+        let slot = self.slot_of(hash64(key), key);
+        self.touch(slot);
+        slot
+    }
+
+    /// The slots of keys, as [`slot`](Store::slot) gives them one by one, at less cost: see [`Table::find_all`].
+    pub(crate) fn slots<'k>(&mut self, keys: impl Iterator<Item = &'k K> + Clone, found: &mut Vec<Found>) {
+        self.keys.find_all(keys.clone(), found);
+        for (found, key) in found.iter_mut().zip(keys) {
+            if found.slot == Slot::NONE {
+                found.slot = self.slot_of(found.hash, key);
+            }
+            self.touch(found.slot);
+        }
+        self.columns.iter().for_each(|column| column.warm(found));
+    }
+
+    #[inline]
+    fn slot_of(&mut self, hash: u64, key: &K) -> Slot {
+        match self.keys.find(hash, key) {
             Some(slot) => slot,
             None => {
                 let away = self.limit.as_ref().is_some_and(|limit| limit.has_shed);
@@ -109,9 +126,7 @@ impl<K: Key> Store<K> {
                 self.bare.push(slot);
                 slot
             }
-        };
-        self.touch(slot);
-        slot
+        }
     }
 
     /// Sees to it that the cells of a slot are filled.
@@ -142,13 +157,15 @@ impl<K: Key> Store<K> {
     /// The column of this number, if it is of type `C`.
     #[inline]
     pub(crate) fn column<C: Column<K>>(&self, number: usize) -> Option<&C> {
-        self.columns.get(number).and_then(|column| column.as_any().downcast_ref())
+        let column: &dyn Any = self.columns.get(number)?.as_ref();
+        column.downcast_ref()
     }
 
     /// The column of this number, if it is of type `C`.
     #[inline]
     pub(crate) fn column_mut<C: Column<K>>(&mut self, number: usize) -> Option<&mut C> {
-        self.columns.get_mut(number).and_then(|column| column.as_any_mut().downcast_mut())
+        let column: &mut dyn Any = self.columns.get_mut(number)?.as_mut();
+        column.downcast_mut()
     }
 
     /// Takes note that a key may have lost its last state.
@@ -159,6 +176,12 @@ impl<K: Key> Store<K> {
     /// Keeps a key until it is let go as often.
     pub(crate) fn pin(&mut self, slot: Slot) {
         self.keys.get_mut(slot).1.count += 1;
+    }
+
+    /// Touches the slots of some keys, which will be wanted soon: the loads of a loop with nothing else in it do not wait for each other.
+    pub(crate) fn warm(&self, slots: impl Iterator<Item = Slot>) {
+        let pinned = slots.filter(|slot| self.keys.try_get(*slot).is_some_and(|(_, pins)| pins.count > 0));
+        black_box(pinned.count());
     }
 
     /// Undoes a pin.

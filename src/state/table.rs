@@ -95,6 +95,29 @@ impl<K: Hash + Eq, V> Table<K, V> {
         self.index.find(sought.index_hash(), holds).map(|place| Slot(place.slot))
     }
 
+    /// Looks keys up, all together: adds the hash and the slot of each to `found`, in order, and [`Slot::NONE`] for those that are not there.
+    ///
+    /// In a large table each look-up waits for memory, at the index and at the entry. Here each of these is a pass over all keys with nothing
+    /// else in it, so the processor waits for several at once: with a million keys that takes less than half of the time.
+    pub(crate) fn find_all<'k>(&self, keys: impl Iterator<Item = &'k K> + Clone, found: &mut Vec<Found>)
+    where
+        K: 'k,
+    {
+        let first = found.len();
+        found.extend(keys.clone().map(|key| Found { hash: hash64(key), slot: Slot::NONE }));
+        for found in &mut found[first..] {
+            let sought = Place::new(found.hash, 0);
+            let place = self.index.find(sought.index_hash(), |place| place.hash == sought.hash);
+            found.slot = place.map_or(Slot::NONE, |place| Slot(place.slot));
+        }
+        for (found, key) in found[first..].iter_mut().zip(keys) {
+            // Two keys may have the same half of a hash.
+            if found.slot != Slot::NONE && self.get(found.slot).0 != *key {
+                found.slot = self.find(found.hash, key).unwrap_or(Slot::NONE);
+            }
+        }
+    }
+
     /// Adds an entry for a key that has none.
     pub(crate) fn insert(&mut self, hash: u64, key: K, value: V) -> Slot {
         let Table { index, entries, free } = self;
@@ -147,6 +170,18 @@ impl<K: Hash + Eq, V> Table<K, V> {
         if slot.index() + 1 < self.entries.len() { Slot(slot.0 + 1) } else { Slot(0) }
     }
 
+    /// Drops slots from a list of slots when they may be most of it: those that occur twice, and those without an entry for which `keep` holds.
+    ///
+    /// Whoever takes note of slots and lets go of keys needs this, lest the list grow for ever. Costs as much as what was added to the list since
+    /// the last time.
+    pub(crate) fn trim(&self, slots: &mut Vec<Slot>, keep: impl Fn(&V) -> bool) {
+        if slots.len() > 1024 + 2 * self.len() {
+            slots.retain(|slot| self.try_get(*slot).is_some_and(|(_, value)| keep(value)));
+            slots.sort_unstable();
+            slots.dedup();
+        }
+    }
+
     /// Removes the entry in a slot.
     pub(crate) fn remove(&mut self, slot: Slot) -> Option<(K, V)> {
         let entry = self.entries[slot.0 as usize].take()?;
@@ -178,6 +213,13 @@ fn put<E>(entries: &mut Vec<Option<E>>, slot: u32, entry: E) {
         Some(vacant) => *vacant = Some(entry),
         None => entries.push(Some(entry)),
     }
+}
+
+/// What was found of a key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) hash: u64,
+    pub(crate) slot: Slot,
 }
 
 /// The place of an entry in a [`Table`].
@@ -215,6 +257,12 @@ mod tests {
                     *oracle.entry(key).or_insert(0) += 1;
                 }
                 prop_assert_eq!(table.len(), oracle.len());
+            }
+            let (keys, mut found): (Vec<u32>, _) = ((0..50).collect(), Vec::new());
+            table.find_all(keys.iter(), &mut found);
+            for (key, found) in keys.iter().zip(found) {
+                let value = (found.slot != Slot::NONE).then(|| table.get(found.slot));
+                prop_assert_eq!(value.copied(), oracle.get(key).map(|value| (*key, *value)));
             }
             prop_assert_eq!(table.iter().copied().collect::<BTreeMap<_, _>>(), oracle.clone());
             prop_assert_eq!(table.drain().collect::<BTreeMap<_, _>>(), oracle);

@@ -28,7 +28,7 @@ use super::tap::Outlets;
 use crate::data::{Change, Data, Key, Record, Stamp, hash64};
 use crate::metric::Metric;
 use crate::state::{
-    Arrangement, Filed, Footprint, INDEXED, ItemRows, Kept, Limit, NEVER, Sheds, Slot, Table, is_over,
+    Arrangement, Filed, Footprint, Found, INDEXED, ItemRows, Kept, Limit, NEVER, Sheds, Slot, Table, is_over,
 };
 use crate::time::{EventTime, Time};
 
@@ -56,6 +56,8 @@ where
     watermark: EventTime,
     /// Values dropped as late in the open epoch, and in all.
     late: (i64, Metric),
+    /// The slots of a batch's keys.
+    found: Vec<Found>,
 }
 
 struct Entry<Acc> {
@@ -98,13 +100,15 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             expiry: BTreeMap::new(),
             watermark: EventTime::MIN,
             late: (0, worker.shared.metrics.metric(uid, "late_dropped")),
+            found: Vec::new(),
         }
     }
 
     #[inline]
-    fn add(&mut self, Keyed { key, input, stamp }: Keyed<K, I>) {
-        let hash = hash64(&key);
-        let Some(slot) = self.find(hash, &key) else {
+    fn add(&mut self, Found { hash, slot }: Found, Keyed { key, input, stamp }: Keyed<K, I>) {
+        // A key that was not found may have come meanwhile.
+        let slot = if slot == Slot::NONE { self.find(hash, &key) } else { Some(slot) };
+        let Some(slot) = slot else {
             let acc = self.aggregate.start(input);
             let expires = self.aggregate.expires(&acc).unwrap_or(NEVER);
             let timestamp = stamp.timestamp;
@@ -189,17 +193,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         if !entry.changed {
             entry.changed = true;
             self.changed.push(slot);
-            self.trim();
-        }
-    }
-
-    /// Drops slots of keys that are no more from the list of changed ones, when they may be most of it.
-    fn trim(&mut self) {
-        if self.changed.len() > 1024 + 2 * self.table.len() {
-            let table = &self.table;
-            self.changed.retain(|slot| table.try_get(*slot).is_some_and(|(_, entry)| entry.changed));
-            self.changed.sort_unstable();
-            self.changed.dedup();
+            self.table.trim(&mut self.changed, |entry| entry.changed);
         }
     }
 
@@ -229,7 +223,10 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
     type Out = Change<(K, A::Out)>;
 
     fn batch(&mut self, _: Time, batch: &mut Vec<Keyed<K, I>>, _: &mut Outlets<Self::Out>) {
-        batch.drain(..).for_each(|input| self.add(input));
+        let mut found = std::mem::take(&mut self.found);
+        self.table.find_all(batch.iter().map(|keyed| &keyed.key), &mut found);
+        batch.drain(..).zip(found.drain(..)).for_each(|(keyed, found)| self.add(found, keyed));
+        self.found = found;
     }
 
     fn advance(&mut self, watermark: EventTime, _: Time, _: &mut Outlets<Self::Out>) {

@@ -1,4 +1,6 @@
 //! The sending side of sessions: joins records of a key while they are near.
+//!
+//! Where keys seldom repeat within what is sent at once, that is tried now and then, and records are sent as they are meanwhile.
 
 use std::marker::PhantomData;
 
@@ -32,7 +34,13 @@ impl<K: Key, T: Data, G: Gap<T>, A: Aggregate<T>> Terminal<(K, T)> for Gathering
     type Gather = Pieces<K, T, G, A>;
 
     fn open(&self) -> Pieces<K, T, G, A> {
-        Pieces { how: self.clone(), places: Places::new(), sent: Vec::new(), value: PhantomData }
+        Pieces {
+            how: self.clone(),
+            places: Places::new(),
+            sent: Vec::new(),
+            trial: Trial::NEW,
+            value: PhantomData,
+        }
     }
 }
 
@@ -41,7 +49,37 @@ pub(crate) struct Pieces<K, T, G, A: Aggregate<T>> {
     how: Gathering<G, A>,
     places: Places<(), K, (Window, A::Acc)>,
     sent: Vec<Piece<K, A::Acc>>,
+    trial: Trial,
     value: PhantomData<fn(T)>,
+}
+
+/// Whether joining pays.
+struct Trial {
+    /// Records until it is looked at again.
+    left: u32,
+    /// Records of this trial that were joined to others. `None` while nothing is tried.
+    joined: Option<u32>,
+}
+
+/// The records of a trial, and those that are sent as they are after one in which less than a quarter were joined.
+const TRIED: u32 = 4096;
+const UNTRIED: u32 = 32 * TRIED;
+
+impl Trial {
+    const NEW: Trial = Trial { left: TRIED, joined: Some(0) };
+
+    /// True if the next record is to be joined to others.
+    #[inline(always)]
+    fn tries(&mut self) -> bool {
+        self.left -= 1;
+        if self.left == 0 {
+            *self = match self.joined {
+                Some(joined) if joined < TRIED / 4 => Trial { left: UNTRIED, joined: None },
+                _ => Trial::NEW,
+            };
+        }
+        self.joined.is_some()
+    }
 }
 
 impl<K: Key, T: Data, G: Gap<T>, A: Aggregate<T>> Ends for Pieces<K, T, G, A> {
@@ -59,7 +97,7 @@ impl<K: Key, T: Data, G: Gap<T>, A: Aggregate<T>> Collector<(K, T)> for Pieces<K
         let Gathering { sessions, aggregate } = &self.how;
         let reach = sessions.reach(&value, stamp.timestamp);
         let is_behind = stamp.timestamp < stamp.watermark;
-        if is_behind || !A::COMBINES {
+        if is_behind || !A::COMBINES || !self.trial.tries() {
             let watermark = if is_behind { stamp.watermark } else { EventTime::MIN };
             self.sent.push(Piece { key, reach, acc: aggregate.start(value), watermark });
             return;
@@ -67,6 +105,7 @@ impl<K: Key, T: Data, G: Gap<T>, A: Aggregate<T>> Collector<(K, T)> for Pieces<K
         let place = match self.places.find(&(), &key) {
             Ok((window, acc)) => {
                 if window.overlaps(reach) {
+                    self.trial.joined = self.trial.joined.map(|joined| joined + 1);
                     *window = window.span(reach);
                     if !aggregate.ignores(acc, &value) {
                         aggregate.add(acc, value);

@@ -1,5 +1,6 @@
 //! The owner's side of sessions: joins pieces, ends sessions, and seals those that are open.
 
+use std::hint::black_box;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use super::gather::{Gathering, Piece};
 use super::{Gap, Sessions};
 use crate::data::{Data, Key, Record, Stamp, hash64};
 use crate::metric::Metric;
-use crate::state::{Agenda, Arrangement, Latest, Slot, Table};
+use crate::state::{Agenda, Arrangement, Found, Latest, Slot, Table};
 use crate::stream::{
     Aggregate, Chain, Edge, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing, Stream, Taps,
     ordered,
@@ -91,6 +92,8 @@ struct Running<K: Key, T: Data, A: Aggregate<T>> {
     gone: Vec<K>,
     /// Sessions that are over and on their way out.
     results: Vec<Record<Windowed<K, A::Out>>>,
+    /// The slots of a batch's keys.
+    found: Vec<Found>,
     late: Metric,
     value: PhantomData<fn(T)>,
 }
@@ -107,6 +110,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
             changed: Vec::new(),
             gone: Vec::new(),
             results: Vec::new(),
+            found: Vec::new(),
             late,
             value: PhantomData,
         }
@@ -114,10 +118,11 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
 
     /// Joins a piece to the sessions that it overlaps. None of these is over.
     #[inline]
-    fn add(&mut self, Piece { key, reach, acc, watermark }: Piece<K, A::Acc>) {
-        let hash = hash64(&key);
+    fn add(&mut self, Found { hash, slot }: Found, Piece { key, reach, acc, watermark }: Piece<K, A::Acc>) {
         let is_late = reach.end <= watermark;
-        let Some(slot) = self.table.find(hash, &key) else {
+        // A key that was not found may have come meanwhile.
+        let slot = if slot == Slot::NONE { self.table.find(hash, &key) } else { Some(slot) };
+        let Some(slot) = slot else {
             if is_late {
                 self.late.add(1);
                 return;
@@ -157,6 +162,11 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
             if due.is_empty() {
                 break;
             }
+            let rings = |(time, slot): &&(EventTime, Slot)| {
+                self.table.try_get(*slot).is_some_and(|(_, entry)| entry.alarm == *time)
+            };
+            // The entries are all over memory; loads of a loop with nothing else in it do not wait for each other.
+            black_box(due.iter().filter(rings).count());
             due.into_iter().for_each(|(time, slot)| self.ring(time, slot, watermark));
         }
         // Nearly sorted already, since alarms ring in order.
@@ -239,13 +249,16 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
     type Out = Windowed<K, A::Out>;
 
     fn batch(&mut self, _: Time, batch: &mut Vec<Piece<K, A::Acc>>, _: &mut Outlets<Self::Out>) {
-        for piece in batch.drain(..) {
+        let mut found = std::mem::take(&mut self.found);
+        self.table.find_all(batch.iter().map(|piece| &piece.key), &mut found);
+        for (piece, found) in batch.drain(..).zip(found.drain(..)) {
             if piece.watermark == EventTime::MIN {
-                self.add(piece);
+                self.add(found, piece);
             } else {
                 self.waiting.add(piece.watermark, piece);
             }
         }
+        self.found = found;
     }
 
     fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<Self::Out>) {
@@ -255,13 +268,16 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
         behind.sort_by_key(|(at, piece)| (*at, piece.reach));
         for (at, piece) in behind {
             self.fire(at, from, out);
-            self.add(piece);
+            // The key is looked up when it is added.
+            self.add(Found { hash: hash64(&piece.key), slot: Slot::NONE }, piece);
         }
         self.fire(watermark, from, out);
         self.watermark = watermark;
     }
 
-    fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outlets<Self::Out>) {}
+    fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outlets<Self::Out>) {
+        self.table.trim(&mut self.changed, |entry| entry.changed);
+    }
 
     fn seal(&mut self, epoch: u64) {
         let mut rows: Vec<_> = self.gone.drain(..).map(|key| (key, None)).collect();
