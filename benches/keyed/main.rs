@@ -3,11 +3,12 @@
 //! `cases` (the default), or a part of a case's name, runs each case by the engine and by hand (plain timely with hash maps) in turn, on the same numbers:
 //! million records per second of both, as medians of some rounds, and the median of the rounds' ratios. What both say is compared.
 //! `series` runs RECORDS with keys that expire and prints rate, memory and longest epoch for each tenth. `memory` prints the bytes that a
-//! key takes. ROUNDS gives the number of rounds.
+//! key takes. `limit` gives state less memory than it needs. ROUNDS gives the number of rounds.
 #![allow(clippy::print_stdout)]
 
 mod by_hand;
 mod engine;
+mod limit;
 mod numbers;
 mod series;
 
@@ -42,9 +43,10 @@ const fn case<H: Hand>(name: &'static str, keys: u64, portion: f64, engine: fn(N
     Case { name, keys, portion, hand: by_hand::run::<H>, engine }
 }
 
-const CASES: [Case; 11] = [
+const CASES: [Case; 12] = [
     case::<Counts>("value, 1,000 keys", 1_000, 1.0, counts),
     case::<Counts>("value, 1 M keys", 1_000_000, 1.0, counts),
+    case::<Counts>("value, 10 M keys", 10_000_000, 1.0, counts),
     case::<Counts>("value, unique keys", u64::MAX, 0.25, counts),
     case::<Timers>("timers, 100,000 keys", 100_000, 0.5, timers),
     case::<Sessions>("sessions, 10,000 keys", 10_000, 1.0, engine::sessions),
@@ -87,6 +89,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let workers = number(2, 1);
     match what {
         "series" => series::flat(number(1, 100_000_000), workers as usize),
+        "limit" => limit::run(number(1, 5_000_000), workers as usize),
         "memory" => series::weigh(number(1, 1_000_000), args.get(2).map(String::as_str)),
         part => {
             let records = number(1, 20_000_000);

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use highwater::config::Options;
+use highwater::config::{Options, Seals};
 use highwater::connector::{Numbered, Reader, Source, Status};
 use highwater::data::Visit;
 use highwater::stream::{Aggregate, Job};
@@ -125,6 +125,7 @@ impl<L: Load> Reader for FeedReader<L> {
 pub(crate) fn rolling<L: Load>(
     records: Vec<(L::Key, L::Value)>,
     epoch: usize,
+    seals: Seals,
 ) -> Result<Measured, Box<dyn Error>> {
     let state = State { meter: Meter::new(), left: Vec::new(), complete: 0 };
     let feed = Feed::<L> { records: Arc::new(records), state: Arc::new(Mutex::new(state)) };
@@ -132,6 +133,6 @@ pub(crate) fn rolling<L: Load>(
     let pairs = job.source(feed.clone(), Watermarks::none());
     let keyed = pairs.key_by(|(key, _)| key.clone()).map_values(|(_, value)| value);
     keyed.aggregate(Join(L::default())).discard();
-    job.run_with(Options::default().epochs(Epochs::records(epoch as u64)))?;
+    job.run_with(Options::default().epochs(Epochs::records(epoch as u64)).seals(seals))?;
     Ok(feed.with(|state| state.meter.finish()))
 }

@@ -6,7 +6,8 @@
 //! * `stock`: differential as it is, `count_total` with values as differences;
 //! * `sorted`: the epoch's records sorted by key, and one pass over the runs of a stock `OrdKeySpine`, which gets one run;
 //! * `hashed`: the epoch's records combined in a hash table, then retracted and inserted as rows of a stock `OrdValSpine`;
-//! * `engine`: a rolling aggregate by the public interface, sources, channels and progress included;
+//! * `engine`: a rolling aggregate by the public interface, sources, channels and progress included, sealed in each epoch;
+//! * `demand`: the same, sealed when someone asks, and no one does;
 //! * `table`: a hash table alone, which tells nothing and could not be saved.
 //!
 //! Printed are million records per second, the longest epoch in milliseconds (for the engine: the longest time between two
@@ -22,6 +23,7 @@ mod ways;
 use std::error::Error;
 use std::process::Command;
 
+use highwater::config::Seals;
 use load::{Latest, Load, Sums};
 use meter::Measured;
 
@@ -30,7 +32,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const LOADS: [&str; 4] = ["few", "uniform", "zipf", "strings"];
 const EPOCHS: [usize; 3] = [1_000, 10_000, 100_000];
-const WAYS: [&str; 5] = ["stock", "sorted", "hashed", "engine", "table"];
+const WAYS: [&str; 6] = ["stock", "sorted", "hashed", "engine", "demand", "table"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
@@ -94,7 +96,8 @@ fn cell_of<L: Load>(
         "stock" => ways::stock::<L>(records, epoch),
         "sorted" => ways::sorted::<L>(&records, epoch),
         "hashed" => ways::hashed::<L>(&records, epoch),
-        "engine" => engine::rolling::<L>(records, epoch)?,
+        "engine" => engine::rolling::<L>(records, epoch, Seals::EachEpoch)?,
+        "demand" => engine::rolling::<L>(records, epoch, Seals::OnDemand)?,
         _ => ways::table::<L>(&records, epoch),
     })
 }
