@@ -96,6 +96,14 @@ impl<K: Key, O: Data> Context<'_, K, O> {
         self.out.give(self.from, Record::new(value, Stamp { timestamp, watermark: timestamp }));
     }
 
+    /// The state, to be read while records are emitted at times of their own.
+    #[inline]
+    pub(crate) fn read_and_emit(&mut self) -> (&Core<K>, impl FnMut(O, EventTime) + '_) {
+        let Context { core, out, from, stamp, .. } = self;
+        let emit = |value, timestamp| out.give(*from, Record::new(value, Stamp { timestamp, ..*stamp }));
+        (core, emit)
+    }
+
     /// Keeps the watermark of the output at or below a time, until it is released as often: for records that are to be emitted later at that time.
     pub(crate) fn hold(&mut self, time: EventTime) {
         *self.core.held.entry(time).or_insert(0) += 1;

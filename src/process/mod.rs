@@ -44,6 +44,7 @@ pub(crate) mod core;
 mod value;
 mod list;
 mod map;
+mod timed;
 mod reader;
 mod states;
 pub(crate) mod side;
@@ -64,6 +65,7 @@ pub use plain::PlainContext;
 pub use reader::StateReader;
 pub use side::Side;
 pub use states::States;
+pub(crate) use timed::Timed;
 pub use ttl::{Refresh, Ttl};
 pub use value::{Aggregating, Reducing, Value};
 

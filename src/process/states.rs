@@ -8,10 +8,10 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::core::{Core, Place};
 use super::reader::Reading;
-use super::{Aggregating, List, Map, Reducing, Ttl, Value};
+use super::{Aggregating, List, Map, Reducing, Timed, Ttl, Value};
 use crate::data::{Data, Exchange, Key};
 use crate::error::Error;
-use crate::state::{Cells, LivesBy, Many, Mapped, One, Publish, Shape};
+use crate::state::{self, Cells, LivesBy, Many, Mapped, One, Publish, Shape};
 use crate::stream::{Aggregate, WorkerContext};
 
 /// Where a function registers its states, by name, and gets handles for them.
@@ -63,6 +63,11 @@ impl<'a, K: Key> States<'a, K> {
     /// A map for each key whose entries expire, each for itself.
     pub fn map_with_ttl<S: Key, V: Exchange>(&mut self, name: &'static str, ttl: Ttl) -> Map<S, V> {
         Map::at(self.register::<Mapped<S, V>>(name, Some(ttl)))
+    }
+
+    /// Values by their times for each key, on two sides.
+    pub(crate) fn timed<V: Exchange>(&mut self, name: &'static str) -> Timed<V> {
+        Timed::at(self.register::<state::Timed<V>>(name, None))
     }
 
     /// A value for each key that what is added is joined to.

@@ -1,7 +1,8 @@
 //! A state of all keys: a value for each, or a list, or a map.
 //!
 //! All three are one thing: items under a key and a sub-key, which is nothing for a value, the position for a list, and the user's for a
-//! map. So all three have the same rows, and a map or list of which little changes writes little.
+//! map. So all three have the same rows, and a map or list of which little changes writes little. What joins keep is a fourth: items by
+//! their [times](super::timed).
 //!
 //! # Time to live
 //!
@@ -48,6 +49,13 @@ pub(crate) struct Item<V> {
     sealed: bool,
 }
 
+impl<V> Item<V> {
+    /// True if the arrangement has it, or an older version.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+}
+
 /// The clock that items expire by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LivesBy {
@@ -79,15 +87,15 @@ impl Now {
 /// One state of all keys of a worker.
 pub(crate) struct Cells<K: Key, S: Shape> {
     lives_by: LivesBy,
-    cells: Vec<S::Of<Item<S::Value>>>,
+    pub(super) cells: Vec<S::Of<Item<S::Value>>>,
     /// The number of items in the cells.
-    items: usize,
-    footprint: Footprint,
+    pub(super) items: usize,
+    pub(super) footprint: Footprint,
     rows: ItemRows<K, S::Sub, S::Value>,
     arrangement: Arrangement<Filed<ItemRows<K, S::Sub, S::Value>>>,
-    /// Items that have changed since the last seal.
-    changed: Vec<(Slot, S::Sub)>,
-    /// The length at which that list is looked through for items that are no more.
+    /// Where items are that have changed since the last seal.
+    changed: Vec<(Slot, S::Mark)>,
+    /// The length at which that list is looked through for what is no more.
     trim_at: usize,
     /// Items that the arrangement has and that are no more.
     gone: BTreeSet<(K, S::Sub)>,
@@ -133,6 +141,12 @@ impl<K: Key, S: Shape> Cells<K, S> {
         self.cells.get(slot.index())
     }
 
+    /// True if nothing is under a key.
+    #[inline]
+    pub(crate) fn is_bare(&self, slot: Slot) -> bool {
+        self.cells.get(slot.index()).is_none_or(|cell| S::is_empty(cell))
+    }
+
     /// Puts an item, which expires at `expires`, in the place of another or none.
     #[inline]
     pub(crate) fn put(&mut self, slot: Slot, sub: S::Sub, value: S::Value, expires: i64) {
@@ -147,20 +161,32 @@ impl<K: Key, S: Shape> Cells<K, S> {
                 (item.value, item.expires) = (value, expires);
                 if !item.changed {
                     item.changed = true;
-                    self.changed.push((slot, sub));
+                    self.changed.extend(S::note(cell, &sub).map(|mark| (slot, mark)));
                 }
+                self.trim();
             }
-            None => {
-                self.changed.push((slot, sub.clone()));
-                self.items += 1;
-                S::insert(cell, sub, Item { value, expires, changed: true, sealed: false });
-            }
+            None => self.insert(slot, sub, value, expires),
         }
+    }
+
+    /// Puts an item that is not there into a cell that is.
+    #[inline]
+    pub(super) fn insert(&mut self, slot: Slot, sub: S::Sub, value: S::Value, expires: i64) {
+        let cell = &mut self.cells[slot.index()];
+        self.changed.extend(S::note(cell, &sub).map(|mark| (slot, mark)));
+        self.items += 1;
+        S::insert(cell, sub, Item { value, expires, changed: true, sealed: false });
         self.trim();
     }
 
+    /// Takes note that the arrangement has an item that is no more.
+    pub(crate) fn bury(&mut self, key: K, sub: S::Sub) {
+        self.gone.insert((key, sub));
+    }
+
+    /// Makes sure that there is a cell.
     #[inline]
-    fn make_room(&mut self, slot: Slot) {
+    pub(super) fn make_room(&mut self, slot: Slot) {
         if self.cells.len() <= slot.index() {
             if self.footprint.wanted {
                 // What is limited is not doubled.
@@ -178,10 +204,12 @@ impl<K: Key, S: Shape> Cells<K, S> {
         sub: &S::Sub,
         update: impl FnOnce(&mut Item<S::Value>) -> R,
     ) -> Option<R> {
-        let item = S::get_mut(self.cells.get_mut(slot.index())?, sub)?;
+        let cell = self.cells.get_mut(slot.index())?;
+        let mut item = S::get_mut(cell, sub)?;
         if !item.changed {
             item.changed = true;
-            self.changed.push((slot, sub.clone()));
+            self.changed.extend(S::note(cell, sub).map(|mark| (slot, mark)));
+            item = S::get_mut(cell, sub)?;
         }
         let before = item.expires;
         let result = update(item);
@@ -205,11 +233,8 @@ impl<K: Key, S: Shape> Cells<K, S> {
     ) -> R {
         if expires == NEVER
             && let Some(item) = self.cells.get_mut(slot.index()).and_then(|cell| S::get_mut(cell, &sub))
+            && item.changed
         {
-            if !item.changed {
-                item.changed = true;
-                self.changed.push((slot, sub));
-            }
             let result = change(&mut item.value);
             self.footprint.see(&item.value);
             return result;
@@ -274,8 +299,8 @@ impl<K: Key, S: Shape> Cells<K, S> {
         let cells = &self.cells;
         self.changed.sort_unstable();
         self.changed.dedup();
-        self.changed.retain(|(slot, sub)| {
-            cells.get(slot.index()).and_then(|cell| S::get(cell, sub)).is_some_and(|item| item.changed)
+        self.changed.retain(|(slot, mark)| {
+            cells.get(slot.index()).is_some_and(|cell| S::is_noted(cell, mark, |item| item.changed))
         });
         self.trim_at = 1024 + 2 * self.changed.len();
     }
@@ -283,7 +308,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
 
 impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     fn is_vacant(&self, slot: Slot) -> bool {
-        self.cells.get(slot.index()).is_none_or(|cell| S::is_empty(cell))
+        self.is_bare(slot)
     }
 
     fn forget(&mut self, slot: Slot, key: &K) {
@@ -309,14 +334,16 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn seal(&mut self, epoch: u64, keys: &Table<K, Pins>) {
-        for (slot, sub) in self.changed.drain(..) {
-            let Some(item) = self.cells.get_mut(slot.index()).and_then(|cell| S::get_mut(cell, &sub)) else {
-                continue;
-            };
-            if let Some((key, _)) = keys.try_get(slot).filter(|_| item.changed) {
-                (item.changed, item.sealed) = (false, true);
-                self.left.push(((key.clone(), sub), Some((item.value.clone(), item.expires))));
-            }
+        let Cells { changed, cells, left, .. } = self;
+        for (slot, mark) in changed.drain(..) {
+            let Some(cell) = cells.get_mut(slot.index()) else { continue };
+            let key = keys.try_get(slot);
+            S::noted(cell, mark, |sub, item| {
+                if let Some((key, _)) = key.filter(|_| item.changed) {
+                    (item.changed, item.sealed) = (false, true);
+                    left.push(((key.clone(), sub), Some((item.value.clone(), item.expires))));
+                }
+            });
         }
         self.write(epoch);
         if let Some(publish) = &self.publish {

@@ -1,4 +1,4 @@
-//! What can be under one key: one item, a list of items, or a map.
+//! What can be under one key: one item, a list of items, or a map. Items by their times have a [file](super::timed) of their own.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::marker::PhantomData;
@@ -12,6 +12,8 @@ pub(crate) trait Items: 'static {
     type Value;
     /// The items of one key.
     type Of<X>;
+    /// What is noted of an item that has changed, beside its key.
+    type Mark: Ord;
     /// The bytes that items of so many keys take outside of the cells, about.
     fn outside<X>(_keys: usize, _items: usize) -> usize {
         0
@@ -25,6 +27,13 @@ pub(crate) trait Items: 'static {
     fn remove<X>(of: &mut Self::Of<X>, sub: &Self::Sub) -> Option<X>;
     fn drain<X>(of: &mut Self::Of<X>, each: impl FnMut(Self::Sub, X));
     fn is_empty<X>(of: &Self::Of<X>) -> bool;
+
+    /// What is to be noted of an item that has changed, unless what has been noted leads to it already.
+    fn note<X>(of: &mut Self::Of<X>, sub: &Self::Sub) -> Option<Self::Mark>;
+    /// True if a mark still leads to an item for which `changed` holds.
+    fn is_noted<X>(of: &Self::Of<X>, mark: &Self::Mark, changed: impl Fn(&X) -> bool) -> bool;
+    /// Shows the items that a mark leads to, those that have changed among them. Then it leads to them no more.
+    fn noted<X>(of: &mut Self::Of<X>, mark: Self::Mark, each: impl FnMut(Self::Sub, &mut X));
 }
 
 /// One value.
@@ -40,6 +49,7 @@ impl<V: 'static> Items for One<V> {
     type Sub = ();
     type Value = V;
     type Of<X> = Option<X>;
+    type Mark = ();
 
     fn empty<X>() -> Option<X> {
         None
@@ -72,12 +82,28 @@ impl<V: 'static> Items for One<V> {
     fn is_empty<X>(of: &Option<X>) -> bool {
         of.is_none()
     }
+
+    #[inline]
+    fn note<X>(_: &mut Option<X>, (): &()) -> Option<()> {
+        Some(())
+    }
+
+    fn is_noted<X>(of: &Option<X>, mark: &(), changed: impl Fn(&X) -> bool) -> bool {
+        Self::get(of, mark).is_some_and(changed)
+    }
+
+    fn noted<X>(of: &mut Option<X>, mark: (), mut each: impl FnMut((), &mut X)) {
+        if let Some(item) = Self::get_mut(of, &mark) {
+            each(mark, item);
+        }
+    }
 }
 
 impl<V: 'static> Items for Many<V> {
     type Sub = u64;
     type Value = V;
     type Of<X> = VecDeque<(u64, X)>;
+    type Mark = u64;
 
     fn outside<X>(keys: usize, items: usize) -> usize {
         // Buffers have room for four, and double.
@@ -114,12 +140,28 @@ impl<V: 'static> Items for Many<V> {
     fn is_empty<X>(of: &VecDeque<(u64, X)>) -> bool {
         of.is_empty()
     }
+
+    #[inline]
+    fn note<X>(_: &mut VecDeque<(u64, X)>, sub: &u64) -> Option<u64> {
+        Some(*sub)
+    }
+
+    fn is_noted<X>(of: &VecDeque<(u64, X)>, mark: &u64, changed: impl Fn(&X) -> bool) -> bool {
+        Self::get(of, mark).is_some_and(changed)
+    }
+
+    fn noted<X>(of: &mut VecDeque<(u64, X)>, mark: u64, mut each: impl FnMut(u64, &mut X)) {
+        if let Some(item) = Self::get_mut(of, &mark) {
+            each(mark, item);
+        }
+    }
 }
 
-impl<S: Ord + 'static, V: 'static> Items for Mapped<S, V> {
+impl<S: Ord + Clone + 'static, V: 'static> Items for Mapped<S, V> {
     type Sub = S;
     type Value = V;
     type Of<X> = BTreeMap<S, X>;
+    type Mark = S;
 
     fn outside<X>(keys: usize, items: usize) -> usize {
         // Nodes have room for eleven, and are three quarters full.
@@ -154,5 +196,20 @@ impl<S: Ord + 'static, V: 'static> Items for Mapped<S, V> {
 
     fn is_empty<X>(of: &BTreeMap<S, X>) -> bool {
         of.is_empty()
+    }
+
+    #[inline]
+    fn note<X>(_: &mut BTreeMap<S, X>, sub: &S) -> Option<S> {
+        Some(sub.clone())
+    }
+
+    fn is_noted<X>(of: &BTreeMap<S, X>, mark: &S, changed: impl Fn(&X) -> bool) -> bool {
+        Self::get(of, mark).is_some_and(changed)
+    }
+
+    fn noted<X>(of: &mut BTreeMap<S, X>, mark: S, mut each: impl FnMut(S, &mut X)) {
+        if let Some(item) = Self::get_mut(of, &mark) {
+            each(mark, item);
+        }
     }
 }

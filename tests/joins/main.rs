@@ -3,6 +3,8 @@
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
 
+mod kept;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -22,7 +24,9 @@ const DISORDER: i64 = 9;
 
 /// Splits with their values numbered, so that each record is like no other.
 fn splits() -> impl Strategy<Value = Vec<Vec<Row>>> {
-    let row = (0..4i64, -14..1i64, 0..4u8);
+    // Now and then no record comes for a while.
+    let step = prop_oneof![12 => 0..4i64, 1 => 50..700i64];
+    let row = (step, -14..1i64, 0..4u8);
     vec(vec(row, 0..40), 1..4).prop_map(|splits| {
         let mut number = 0;
         let split = |split: Vec<(i64, i64, u8)>| {
@@ -94,13 +98,18 @@ fn pairs(left: &[Row], right: &[Row], outer: Outer, fits: impl Fn(&Row, &Row) ->
     pairs
 }
 
+/// A bound of an interval: near, far, or none.
+fn bound() -> impl Strategy<Value = i64> {
+    prop_oneof![6 => -12..12i64, 4 => -700..700i64, 1 => Just(i64::MIN), 1 => Just(i64::MAX)]
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn interval_joins_are_all_pairs_of_records_on_time(
         (left, right) in (splits(), splits()),
-        (lower, upper, open) in (-12..12i64, -12..12i64, 0..4u8),
+        (lower, upper, open) in (bound(), bound(), 0..4u8),
         outer in prop_oneof![Just(Outer::None), Just(Outer::Left), Just(Outer::Right), Just(Outer::Both)],
         options in ways(),
     ) {
@@ -130,6 +139,7 @@ proptest! {
         prop_assert_eq!(windows.values().iter().sum::<u64>(), expected.len() as u64);
         let late = stamped(&left).len() + stamped(&right).len() - lefts.len() - rights.len();
         prop_assert_eq!(summary.metrics.sum("late_dropped"), late as i64);
+        prop_assert_eq!(summary.metrics.sum("timers_dropped"), 0);
     }
 
     #[test]

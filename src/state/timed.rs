@@ -1,0 +1,215 @@
+//! Items by their times, on two sides: what a join of two streams keeps under a key.
+//!
+//! An item is known by its side, its time, and its number among those of that time. Each side is a queue in order of time. Records come
+//! nearly in order and are let go in order, so an item is mostly added at the back and taken at the front; one that comes out of order is put in its
+//! place by a binary search, and moves those between it and the nearer end. Both sides lie in one cell: who looks at one mostly looks at the other.
+//!
+//! # What has changed
+//!
+//! A cell notes the least time of an item of its that has changed since the last seal, and a column notes the cell, once. So changes cost
+//! next to nothing until someone asks for the state, however often keys come and go; and then the items from that time on are looked
+//! at, which mostly are those that came since.
+//!
+//! # Memory
+//!
+//! A cell without items has no buffer. The first item of a side gets a buffer for one; it grows to four, and then doubles. It shrinks when seven
+//! eighths of it are free. One for less than eight stays.
+
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+use std::mem::size_of;
+
+use super::column::Item;
+use super::{Cells, Items, NEVER, Slot};
+use crate::data::{Exchange, Key};
+use crate::time::EventTime;
+
+/// Values by their times, on two sides.
+pub(crate) struct Timed<V>(PhantomData<fn() -> V>);
+
+/// What an item is known by: if it is on the second side, its time, and its number among those of its side and time.
+pub(crate) type At = (bool, EventTime, u64);
+
+/// The items of one side, in order.
+type Queue<X> = VecDeque<(EventTime, u64, X)>;
+
+/// The items of one key.
+pub(crate) struct Sides<X> {
+    sides: [Queue<X>; 2],
+    /// No item of before this time has changed since the last seal; none at all, if there is no such time.
+    changed: Option<EventTime>,
+}
+
+impl<X> Sides<X> {
+    #[inline]
+    fn side(&self, second: bool) -> &Queue<X> {
+        &self.sides[usize::from(second)]
+    }
+
+    #[inline]
+    fn side_mut(&mut self, second: bool) -> &mut Queue<X> {
+        &mut self.sides[usize::from(second)]
+    }
+
+    fn place(&self, (second, time, number): At) -> Result<usize, usize> {
+        self.side(second).binary_search_by_key(&(time, number), |(time, number, _)| (*time, *number))
+    }
+
+    /// The least number of an item that would come after all of its time.
+    #[inline]
+    fn next_number(&self, second: bool, time: EventTime) -> u64 {
+        let queue = self.side(second);
+        let last = match queue.back() {
+            Some(back) if back.0 > time => {
+                queue.partition_point(|row| row.0 <= time).checked_sub(1).and_then(|last| queue.get(last))
+            }
+            back => back,
+        };
+        last.filter(|last| last.0 == time).map_or(0, |last| last.1 + 1)
+    }
+
+    /// The first time of a side.
+    #[inline]
+    pub(crate) fn first(&self, second: bool) -> Option<EventTime> {
+        self.side(second).front().map(|(time, ..)| *time)
+    }
+
+    /// The items of a side from one time to another, both included.
+    #[inline]
+    pub(crate) fn between(
+        &self,
+        second: bool,
+        from: EventTime,
+        to: EventTime,
+    ) -> impl Iterator<Item = (At, &X)> + use<'_, X> {
+        let queue = self.side(second);
+        let start = match queue.front() {
+            Some(front) if front.0 < from => queue.partition_point(|row| row.0 < from),
+            _ => 0,
+        };
+        let rows = queue.range(start..).take_while(move |row| row.0 <= to);
+        rows.map(move |(time, number, item)| ((second, *time, *number), item))
+    }
+}
+
+/// Gives memory back that is not likely to be wanted soon.
+#[inline]
+fn slim<X>(queue: &mut Queue<X>) {
+    if queue.len() < queue.capacity() / 8 {
+        queue.shrink_to(2 * queue.len());
+    }
+}
+
+impl<V: 'static> Items for Timed<V> {
+    type Sub = At;
+    type Value = V;
+    type Of<X> = Sides<X>;
+    type Mark = ();
+
+    fn outside<X>(keys: usize, items: usize) -> usize {
+        // Buffers have room for one, then for four, and double.
+        let further = items.saturating_sub(keys);
+        (keys + 2 * further) * size_of::<(EventTime, u64, X)>() + 16 * keys
+    }
+
+    fn empty<X>() -> Sides<X> {
+        Sides { sides: [VecDeque::new(), VecDeque::new()], changed: None }
+    }
+
+    fn get<'a, X>(of: &'a Sides<X>, at: &At) -> Option<&'a X> {
+        let place = of.place(*at).ok()?;
+        of.side(at.0).get(place).map(|(.., item)| item)
+    }
+
+    fn get_mut<'a, X>(of: &'a mut Sides<X>, at: &At) -> Option<&'a mut X> {
+        let place = of.place(*at).ok()?;
+        of.side_mut(at.0).get_mut(place).map(|(.., item)| item)
+    }
+
+    #[inline]
+    fn insert<X>(of: &mut Sides<X>, (second, time, number): At, item: X) {
+        let queue = of.side_mut(second);
+        if queue.capacity() == 0 {
+            queue.reserve_exact(1);
+        }
+        if queue.back().is_none_or(|back| (back.0, back.1) < (time, number)) {
+            return queue.push_back((time, number, item));
+        }
+        let place = queue.partition_point(|row| (row.0, row.1) < (time, number));
+        queue.insert(place, (time, number, item));
+    }
+
+    fn remove<X>(of: &mut Sides<X>, at: &At) -> Option<X> {
+        let place = of.place(*at).ok()?;
+        let queue = of.side_mut(at.0);
+        let removed = queue.remove(place);
+        slim(queue);
+        removed.map(|(.., item)| item)
+    }
+
+    fn drain<X>(of: &mut Sides<X>, mut each: impl FnMut(At, X)) {
+        for (second, queue) in [false, true].into_iter().zip(&mut of.sides) {
+            queue.drain(..).for_each(|(time, number, item)| each((second, time, number), item));
+            slim(queue);
+        }
+    }
+
+    #[inline]
+    fn is_empty<X>(of: &Sides<X>) -> bool {
+        of.sides.iter().all(VecDeque::is_empty)
+    }
+
+    #[inline]
+    fn note<X>(of: &mut Sides<X>, (_, time, _): &At) -> Option<()> {
+        let before = of.changed;
+        of.changed = Some(before.map_or(*time, |before| before.min(*time)));
+        before.is_none().then_some(())
+    }
+
+    fn is_noted<X>(of: &Sides<X>, (): &(), _: impl Fn(&X) -> bool) -> bool {
+        // As long as the cell has noted something, its column must have noted the cell.
+        of.changed.is_some()
+    }
+
+    fn noted<X>(of: &mut Sides<X>, (): (), mut each: impl FnMut(At, &mut X)) {
+        let Some(from) = of.changed.take() else { return };
+        for (second, queue) in [false, true].into_iter().zip(&mut of.sides) {
+            let start = queue.partition_point(|row| row.0 < from);
+            for (time, number, item) in queue.range_mut(start..) {
+                each((second, *time, *number), item);
+            }
+        }
+    }
+}
+
+impl<K: Key, V: Exchange> Cells<K, Timed<V>> {
+    /// Adds a value behind those of its side and time. Gives the first time that was on the side before.
+    #[inline]
+    pub(crate) fn push(&mut self, slot: Slot, second: bool, time: EventTime, value: V) -> Option<EventTime> {
+        self.make_room(slot);
+        self.footprint.see(&value);
+        let cell = &self.cells[slot.index()];
+        let (first, number) = (cell.first(second), cell.next_number(second, time));
+        self.insert(slot, (second, time, number), value, NEVER);
+        first
+    }
+
+    /// Takes the first item of a side, if `goes` holds for its time. If the arrangement has it, it is to be [buried](Cells::bury).
+    #[inline]
+    pub(crate) fn pop(
+        &mut self,
+        slot: Slot,
+        second: bool,
+        goes: impl FnOnce(EventTime) -> bool,
+    ) -> Option<(At, Item<V>)> {
+        let queue = self.cells.get_mut(slot.index())?.side_mut(second);
+        let (time, number, item) = queue.pop_front_if(|(time, ..)| goes(*time))?;
+        slim(queue);
+        self.items -= 1;
+        Some(((second, time, number), item))
+    }
+}
+
+#[cfg(test)]
+#[path = "timed_tests.rs"]
+mod tests;
