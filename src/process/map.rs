@@ -77,7 +77,7 @@ impl<S: Key, V: Exchange> Map<S, V> {
         let core = cx.core_mut();
         let (place, now, expires) = (self.place, core.now, core.expiry(self.place));
         let (cells, slot) = core.cells_mut::<Mapped<S, V>>(place)?;
-        Some(cells.upsert(slot, key, expires, |expires| place.is_over(expires, now), default, change))
+        Some(cells.upsert((slot, key), expires, |expires| place.is_over(expires, now), default, change))
     }
 
     /// Takes the value under a key of the map out.

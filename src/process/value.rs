@@ -73,7 +73,7 @@ impl<V: Exchange> Value<V> {
         let expires = core.expiry(self.place);
         let (place, now) = (self.place, core.now);
         let (cells, slot) = core.cells_mut::<One<V>>(place)?;
-        Some(cells.upsert(slot, (), expires, |expires| place.is_over(expires, now), default, change))
+        Some(cells.upsert((slot, ()), expires, |expires| place.is_over(expires, now), default, change))
     }
 
     /// Changes the key's value where it lies, if it has one. Not for values that expire.

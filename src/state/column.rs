@@ -224,8 +224,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
     #[inline]
     pub(crate) fn upsert<R>(
         &mut self,
-        slot: Slot,
-        sub: S::Sub,
+        (slot, sub): (Slot, S::Sub),
         expires: i64,
         is_over: impl FnOnce(i64) -> bool,
         default: impl FnOnce() -> S::Value,
@@ -239,13 +238,12 @@ impl<K: Key, S: Shape> Cells<K, S> {
             self.footprint.see(&item.value);
             return result;
         }
-        self.upsert_expiring(slot, sub, expires, is_over, default, change)
+        self.upsert_expiring((slot, sub), expires, is_over, default, change)
     }
 
     fn upsert_expiring<R>(
         &mut self,
-        slot: Slot,
-        sub: S::Sub,
+        (slot, sub): (Slot, S::Sub),
         expires: i64,
         is_over: impl FnOnce(i64) -> bool,
         default: impl FnOnce() -> S::Value,
