@@ -32,8 +32,7 @@
 //!
 //! Sealing in every epoch costs a sort and merges for each key that an epoch touches, and most epochs' states are never asked for. So
 //! operators seal when someone asks (a snapshot, a reader from outside), and in between a change costs a look-up. With a key's changes since
-//! the last seal combined, hot keys cost one row for each seal. Measured below: the column *engine* seals in each epoch, *on
-//! demand* never.
+//! the last seal combined, hot keys cost one row for each seal. The column *engine* below seals in each epoch.
 //!
 //! # State larger than memory
 //!
@@ -43,6 +42,14 @@
 //! pages the keys are read and searched, and the one value that is wanted. This holds for what process functions keep, and so for windows with
 //! triggers and for joins in event time; for rolling aggregates; and for joins without windows. The panes of aligned windows, sessions and
 //! patterns, and all timers, are in memory whatever the limit: they are few, or soon over.
+//!
+//! # What it costs
+//!
+//! A read or a write of a key in memory is a look-up in the index, one in the entry and one in the cell: three places in memory. A batch's look-ups are
+//! done together, pass by pass, so that the processor waits for several at once; a million records of a million keys take some 0.2 s on
+//! one core, of a thousand keys 0.05 s, source and channels included. An expiry costs an entry in an [`Agenda`] when it is written and a look at
+//! the cell when it is due. A key takes its own size, 8 bytes in the index and as many in the entry, and what its cells take. A key
+//! that is read back from files costs some 15 microseconds, with what must leave for it, if its pages are in the system's cache.
 //!
 //! # Measured
 //!

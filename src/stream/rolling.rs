@@ -60,6 +60,9 @@ where
     found: Vec<Found>,
 }
 
+/// Keys from which on a look-up waits for memory, so that looking up a batch at a time pays.
+const LARGE: usize = 1 << 16;
+
 struct Entry<Acc> {
     acc: Acc,
     /// When the key is forgotten.
@@ -105,9 +108,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
     }
 
     #[inline]
-    fn add(&mut self, Found { hash, slot }: Found, Keyed { key, input, stamp }: Keyed<K, I>) {
-        // A key that was not found may have come meanwhile.
-        let slot = if slot == Slot::NONE { self.find(hash, &key) } else { Some(slot) };
+    fn add(&mut self, hash: u64, slot: Option<Slot>, Keyed { key, input, stamp }: Keyed<K, I>) {
         let Some(slot) = slot else {
             let acc = self.aggregate.start(input);
             let expires = self.aggregate.expires(&acc).unwrap_or(NEVER);
@@ -223,9 +224,21 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
     type Out = Change<(K, A::Out)>;
 
     fn batch(&mut self, _: Time, batch: &mut Vec<Keyed<K, I>>, _: &mut Outlets<Self::Out>) {
+        if self.table.len() < LARGE {
+            for keyed in batch.drain(..) {
+                let hash = hash64(&keyed.key);
+                let slot = self.find(hash, &keyed.key);
+                self.add(hash, slot, keyed);
+            }
+            return;
+        }
         let mut found = std::mem::take(&mut self.found);
         self.table.find_all(batch.iter().map(|keyed| &keyed.key), &mut found);
-        batch.drain(..).zip(found.drain(..)).for_each(|(keyed, found)| self.add(found, keyed));
+        for (keyed, Found { hash, slot }) in batch.drain(..).zip(found.drain(..)) {
+            // A key that was not found may have come meanwhile.
+            let slot = if slot == Slot::NONE { self.find(hash, &keyed.key) } else { Some(slot) };
+            self.add(hash, slot, keyed);
+        }
         self.found = found;
     }
 

@@ -160,6 +160,8 @@ fn a_silent_split_holds_the_watermark_back_unless_it_may_be_idle() {
             1 => Turn::Give((0, 5)),
             _ if seen.load(SeqCst) || moves.now() > millis(400) => Turn::Done,
             _ => {
+                // The other workers need real time to see what has become of the clock.
+                std::thread::sleep(millis(4));
                 moves.advance(millis(2));
                 Turn::GiveAndWait((0, 12))
             }
