@@ -234,21 +234,11 @@ impl<K: Key, S: Shape> Cells<K, S> {
             && let Some(item) = self.cells.get_mut(slot.index()).and_then(|cell| S::get_mut(cell, &sub))
             && item.changed
         {
+            // Nothing has to be noted: most values are changed more often than they are sealed.
             let result = change(&mut item.value);
             self.footprint.see(&item.value);
             return result;
         }
-        self.upsert_expiring((slot, sub), expires, is_over, default, change)
-    }
-
-    fn upsert_expiring<R>(
-        &mut self,
-        (slot, sub): (Slot, S::Sub),
-        expires: i64,
-        is_over: impl FnOnce(i64) -> bool,
-        default: impl FnOnce() -> S::Value,
-        change: impl FnOnce(&mut S::Value) -> R,
-    ) -> R {
         let item = self.cells.get(slot.index()).and_then(|cell| S::get(cell, &sub));
         if item.is_none_or(|item| is_over(item.expires)) {
             let mut value = default();
