@@ -8,8 +8,8 @@
 //! # Cost
 //!
 //! A record costs a look-up of its key, a look at each of its partners, and, if records come nearly in order of time, a push and a pop at the ends of
-//! a queue. An inner join lets go of records at steps of an eighth of the time that they are kept, 64 ms at most, and so a key has no more
-//! than one timer for each step. With an outer side it has one for each time at which that side's records are told.
+//! a queue. With an outer side, a key has a timer for each time at which records of that side are told. Records of other sides stay in memory for up to half
+//! the interval longer than they are wanted.
 
 use std::time::Duration;
 

@@ -5,24 +5,21 @@
 //!
 //! # Who lets go of it
 //!
-//! A time is given to each record until which it is kept, and earlier records are kept until earlier or equal times. At all times, if a side of
-//! a key has records, a timer is registered for exactly the time of its first one: by a record that becomes the first and is to go earlier
-//! than the one before it; and by a timer that lets go of some and leaves others. So it matters not if a timer finds nothing to do, as one
-//! may that both sides or several first ones have asked for; and no timer has to be remembered but by the agenda.
+//! A record is kept until no partner can come any more. One of an outer side is told then, if it has met no one, and so it is for a timer to take it: if
+//! a key has records of an outer side, a timer is registered for exactly the time until which the first one is kept, by a record that becomes
+//! the first, and by a timer that takes some and leaves others. It matters not if a timer finds nothing to do, so none has to be
+//! remembered but by the agenda. And a timer takes all that the watermark has passed, not only what it was registered for: when the watermark leaps, and it leaps far
+//! when the input ends, one timer is enough for a key.
 //!
-//! A timer lets go of all that the watermark has passed, not only of what it was registered for. So when the watermark leaps, and it leaps far when the
-//! input ends, one timer is enough for a key.
-//!
-//! Records of an outer side are kept exactly as long as a partner can come. Nobody is told of others, so they are kept a little longer, until
-//! the end of a step: those of a key in a step are let go by one timer. Partners that would meet them then do not come: they
-//! are late.
+//! Nobody is told of other records. They expire, and leave memory when the hand that looks for what has [expired](crate::process::Ttl) comes by. Partners that
+//! would meet them meanwhile do not come: they are late.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Interval, Outer};
 use crate::data::{Data, Exchange, Key};
 use crate::process::{CoProcess, Context, States, Timed, Timer};
-use crate::state::At;
+use crate::state::{At, NEVER};
 use crate::time::EventTime;
 
 /// The function of an interval join.
@@ -43,8 +40,6 @@ struct Side {
     is_outer: bool,
     /// Where its partners are.
     interval: Interval,
-    /// The step at whose end records are let go, in milliseconds: a power of two.
-    step: i64,
 }
 
 /// A record of one of the sides.
@@ -61,30 +56,21 @@ struct Kept<L, R> {
     has_met: bool,
 }
 
-/// The longest step: that of the agenda of timers.
-const STEP: i64 = 64;
-
 impl Side {
-    fn new(is_second: bool, is_outer: bool, interval: Interval) -> Side {
-        let step = match (is_outer, interval.last(0) / 8) {
-            (false, most @ 1..) => 1 << most.min(STEP).ilog2(),
-            _ => 1,
-        };
-        Side { is_second, is_outer, interval, step }
-    }
-
     /// Records of a time are kept until the watermark has passed this.
     #[inline]
     fn until(self, time: EventTime) -> EventTime {
         // The watermark passes all times but the last one.
-        (self.interval.last(time) | (self.step - 1)).min(EventTime::MAX - 1)
+        self.interval.last(time).min(EventTime::MAX - 1)
     }
 }
 
 impl<L, R, F> Joining<L, R, F> {
     pub(super) fn new(interval: Interval, outer: Outer, f: F) -> Joining<L, R, F> {
-        let left = Side::new(false, matches!(outer, Outer::Left | Outer::Both), interval);
-        let right = Side::new(true, matches!(outer, Outer::Right | Outer::Both), interval.turned());
+        let is_outer = matches!(outer, Outer::Left | Outer::Both);
+        let left = Side { is_second: false, is_outer, interval };
+        let is_outer = matches!(outer, Outer::Right | Outer::Both);
+        let right = Side { is_second: true, is_outer, interval: interval.turned() };
         Joining { sides: [left, right], f, kept: Timed::default(), met: Vec::new() }
     }
 }
@@ -106,7 +92,8 @@ where
     type Out = O;
 
     fn open(&mut self, states: &mut States<'_, K>) {
-        self.kept = states.timed("kept");
+        let lives = self.sides.iter().map(|side| side.until(0).saturating_add(1)).max();
+        self.kept = states.timed("kept", lives.unwrap_or_default());
     }
 
     fn left(&mut self, value: L, cx: &mut Context<'_, K, O>) {
@@ -120,7 +107,7 @@ where
     }
 
     fn timer(&mut self, _: Timer, cx: &mut Context<'_, K, O>) {
-        for side in self.sides {
+        for side in self.sides.into_iter().filter(|side| side.is_outer) {
             self.let_go(side, cx);
         }
     }
@@ -146,11 +133,13 @@ impl<L: Exchange, R: Exchange, F> Joining<L, R, F> {
         for at in self.met.drain(..) {
             self.kept.change(cx, at, |partner| partner.has_met = true);
         }
-        if own.is_outer {
-            cx.hold(time);
+        let (until, kept) = (own.until(time), Kept { record, has_met });
+        if !own.is_outer {
+            return self.kept.push(cx, (own.is_second, time), kept, until + 1);
         }
-        let until = own.until(time);
-        let first = self.kept.push(cx, own.is_second, time, Kept { record, has_met });
+        cx.hold(time);
+        let first = self.kept.first(cx, own.is_second);
+        self.kept.push(cx, (own.is_second, time), kept, NEVER);
         if first.is_none_or(|first| until < own.until(first)) {
             cx.register_timer(until);
         }
@@ -191,28 +180,24 @@ impl<L: Exchange, R: Exchange, F> Joining<L, R, F> {
         has_met
     }
 
-    /// Forgets the records of a side that no partner can come for any more, and tells of those that have met no one.
+    /// Takes the records of an outer side that no partner can come for any more, and tells of those that have met no one.
     fn let_go<K: Key, O: Data>(&mut self, side: Side, cx: &mut Context<'_, K, O>)
     where
         F: Fn(&K, Option<&L>, Option<&R>) -> Option<O>,
     {
         let watermark = cx.watermark();
-        let mut has_gone = false;
         while let Some((time, Kept { record, has_met })) =
             self.kept.pop(cx, side.is_second, |time| side.until(time) < watermark)
         {
-            has_gone = true;
-            if side.is_outer {
-                let told = match &record {
-                    _ if has_met => None,
-                    Either::Left(left) => (self.f)(cx.key(), Some(left), None),
-                    Either::Right(right) => (self.f)(cx.key(), None, Some(right)),
-                };
-                told.into_iter().for_each(|result| cx.emit_on_time(result, time));
-                cx.release(time);
-            }
+            let told = match &record {
+                _ if has_met => None,
+                Either::Left(left) => (self.f)(cx.key(), Some(left), None),
+                Either::Right(right) => (self.f)(cx.key(), None, Some(right)),
+            };
+            told.into_iter().for_each(|result| cx.emit_on_time(result, time));
+            cx.release(time);
         }
-        if has_gone && let Some(first) = self.kept.first(cx, side.is_second) {
+        if let Some(first) = self.kept.first(cx, side.is_second) {
             cx.register_timer(side.until(first));
         }
     }

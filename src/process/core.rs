@@ -9,7 +9,7 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use crate::clock::Clock;
 use crate::data::Key;
 use crate::error::Error;
-use crate::state::{Agenda, Cells, LivesBy, Now, Shape, Slot, Store};
+use crate::state::{Agenda, Cells, LivesBy, Now, Shape, Slot, Store, WARM};
 use crate::stream::WorkerContext;
 
 use super::Ttl;
@@ -227,12 +227,18 @@ impl<K: Key> Core<K> {
             }
         }
         due.reverse();
+        if !due.len().is_multiple_of(WARM) {
+            self.store.warm_cells(due.iter().rev().take(due.len() % WARM).map(|(_, slot)| *slot));
+        }
         self.pass = Some(Pass { by, until, at: i64::MIN, due, calls: BTreeMap::new() });
     }
 
     /// Makes the key of the next timer to fire the one at hand, and gives the timer's time. `None` ends what was begun.
     pub(crate) fn fire(&mut self) -> Option<i64> {
         let pass = self.pass.as_mut()?;
+        if pass.due.len().is_multiple_of(WARM) {
+            self.store.warm_cells(pass.due.iter().rev().take(WARM).map(|(_, slot)| *slot));
+        }
         loop {
             let due = pass.due.last().copied();
             let called = pass.calls.first_key_value().map(|(timer, call)| (*timer, *call));

@@ -11,7 +11,7 @@ use super::reader::Reading;
 use super::{Aggregating, List, Map, Reducing, Timed, Ttl, Value};
 use crate::data::{Data, Exchange, Key};
 use crate::error::Error;
-use crate::state::{self, Cells, LivesBy, Many, Mapped, One, Publish, Shape};
+use crate::state::{self, Cells, Many, Mapped, One, Publish, Shape};
 use crate::stream::{Aggregate, WorkerContext};
 
 /// Where a function registers its states, by name, and gets handles for them.
@@ -65,9 +65,9 @@ impl<'a, K: Key> States<'a, K> {
         Map::at(self.register::<Mapped<S, V>>(name, Some(ttl)))
     }
 
-    /// Values by their times for each key, on two sides.
-    pub(crate) fn timed<V: Exchange>(&mut self, name: &'static str) -> Timed<V> {
-        Timed::at(self.register::<state::Timed<V>>(name, None))
+    /// Values by their times for each key, on two sides. Those that expire live so many milliseconds at most.
+    pub(crate) fn timed<V: Exchange>(&mut self, name: &'static str, lives: i64) -> Timed<V> {
+        Timed::at(self.register::<state::Timed<V>>(name, Some(Ttl::millis(lives))))
     }
 
     /// A value for each key that what is added is joined to.
@@ -98,10 +98,14 @@ impl<'a, K: Key> States<'a, K> {
             let message = format!("the state {name:?} has a time to live of 0 ms: it must be at least 1 ms");
             let _ = self.core.mistake.set(Error::config(message));
         }
-        let lives_by = ttl.map_or(LivesBy::EventTime, |ttl| ttl.clock);
         let publish = self.publish::<S>(name);
         let memory = self.worker.memory.clone();
-        let cells = Cells::<K, S>::new(lives_by, publish, memory, self.operator.clone());
+        let cells = Cells::<K, S>::new(
+            ttl.map(|ttl| (ttl.clock, ttl.millis)),
+            publish,
+            memory,
+            self.operator.clone(),
+        );
         let column = self.core.store.add(cells);
         self.core.place(column, ttl)
     }

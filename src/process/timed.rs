@@ -8,7 +8,7 @@ use crate::data::{Exchange, Key};
 use crate::state::{self, At};
 use crate::time::EventTime;
 
-/// Values by their times for each key, on two sides. Made by [`States::timed`](super::States::timed). They do not expire by themselves.
+/// Values by their times for each key, on two sides. Made by [`States::timed`](super::States::timed).
 ///
 /// A value costs a few nanoseconds to add and to take, if values come nearly in order of time and are taken in that order.
 pub(crate) struct Timed<V> {
@@ -44,17 +44,18 @@ impl<V> Timed<V> {
 }
 
 impl<V: Exchange> Timed<V> {
-    /// Adds a value, behind those of its side and time. Gives the first time that was on the side before.
+    /// Adds a value behind those of its side and time, and says when it expires. Values of a side expire in order of time, or [never](state::NEVER).
     #[inline]
     pub(crate) fn push<C: Stateful>(
         &self,
         cx: &mut C,
-        second: bool,
-        time: EventTime,
+        (second, time): (bool, EventTime),
         value: V,
-    ) -> Option<EventTime> {
-        let (cells, slot) = cx.core_mut().cells_mut::<state::Timed<V>>(self.place)?;
-        cells.push(slot, second, time, value)
+        expires: i64,
+    ) {
+        if let Some((cells, slot)) = cx.core_mut().cells_mut::<state::Timed<V>>(self.place) {
+            cells.push(slot, second, time, value, expires);
+        }
     }
 
     /// The first time on a side.

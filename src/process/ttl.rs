@@ -31,7 +31,10 @@ pub enum Refresh {
 impl Ttl {
     /// Items live this long, by the watermark, from when they were last written; at least 1 millisecond, or the job ends with an error.
     pub fn of(duration: Duration) -> Ttl {
-        let millis = i64::try_from(duration.as_millis()).unwrap_or(NEVER);
+        Ttl::millis(i64::try_from(duration.as_millis()).unwrap_or(NEVER))
+    }
+
+    pub(super) fn millis(millis: i64) -> Ttl {
         Ttl { millis, clock: LivesBy::EventTime, refresh: Refresh::OnWrite }
     }
 

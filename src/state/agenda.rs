@@ -97,6 +97,7 @@ impl<E, R: Clone + 'static> Agenda<E, R> {
     }
 
     /// True if there is nothing to be done.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }

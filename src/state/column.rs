@@ -7,8 +7,8 @@
 //! # Time to live
 //!
 //! An item can have an expiry, in milliseconds of one of the two clocks. It is checked at each read, so an expired item is never
-//! seen; and the column keeps an agenda of expiries, by which items leave memory when an epoch closes. Items that have left memory before are
-//! dropped when their pages are merged.
+//! seen. A [hand](super::sweep) goes over the cells as epochs close and drops it, half as long after as it lived at most; what the arrangement has of it
+//! is dropped when pages are merged.
 //!
 //! # What leaves memory
 //!
@@ -29,9 +29,9 @@ use super::footprint::Footprint;
 use super::items::Items;
 use super::kept::{ItemRows, Kept, NEVER, is_over};
 use super::store::{Column, Pins};
-use super::table::Found;
+use super::sweep::Sweep;
 use super::view::Published;
-use super::{Agenda, Arrangement, Slot, Table};
+use super::{Arrangement, Slot, Table};
 use crate::data::{Exchange, Key, hash64};
 
 /// What can be under one key.
@@ -101,7 +101,7 @@ pub(crate) struct Cells<K: Key, S: Shape> {
     gone: BTreeSet<(K, S::Sub)>,
     /// Items that have left memory and are not in the arrangement yet.
     left: Vec<((K, S::Sub), Kept<S::Value>)>,
-    expiries: Agenda<(Slot, S::Sub)>,
+    sweep: Option<Sweep>,
     /// Who is to be shown what is sealed.
     publish: Option<Publish<K, S>>,
 }
@@ -110,8 +110,9 @@ pub(crate) struct Cells<K: Key, S: Shape> {
 pub(crate) type Publish<K, S> = Box<dyn Fn(Published<K, <S as Items>::Sub, <S as Items>::Value>)>;
 
 impl<K: Key, S: Shape> Cells<K, S> {
+    /// Cells whose items expire by a clock, and live so many milliseconds at most; or never, if nothing is said of that.
     pub(crate) fn new(
-        lives_by: LivesBy,
+        lives: Option<(LivesBy, i64)>,
         publish: Option<Publish<K, S>>,
         memory: Option<Rc<Memory>>,
         operator: OperatorInfo,
@@ -120,7 +121,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
         let rows = ItemRows::new();
         let filed = Filed::new(rows.clone(), memory.as_ref(), |(key, _)| hash64(key));
         Cells {
-            lives_by,
+            lives_by: lives.map_or(LivesBy::EventTime, |(clock, _)| clock),
             cells: Vec::new(),
             items: 0,
             footprint,
@@ -130,7 +131,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
             trim_at: 1024,
             gone: BTreeSet::new(),
             left: Vec::new(),
-            expiries: Agenda::default(),
+            sweep: lives.map(|(_, millis)| Sweep::new(millis)),
             publish,
         }
     }
@@ -152,9 +153,6 @@ impl<K: Key, S: Shape> Cells<K, S> {
     pub(crate) fn put(&mut self, slot: Slot, sub: S::Sub, value: S::Value, expires: i64) {
         self.make_room(slot);
         self.footprint.see(&value);
-        if expires != NEVER {
-            self.expiries.add(expires, (slot, sub.clone()));
-        }
         let cell = &mut self.cells[slot.index()];
         match S::get_mut(cell, &sub) {
             Some(item) => {
@@ -175,7 +173,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
         let cell = &mut self.cells[slot.index()];
         self.changed.extend(S::note(cell, &sub).map(|mark| (slot, mark)));
         self.items += 1;
-        S::insert(cell, sub, Item { value, expires, changed: true, sealed: false });
+        S::insert(cell, sub, Item { value, expires, changed: true, sealed: false }, expires);
         self.trim();
     }
 
@@ -211,12 +209,8 @@ impl<K: Key, S: Shape> Cells<K, S> {
             self.changed.extend(S::note(cell, sub).map(|mark| (slot, mark)));
             item = S::get_mut(cell, sub)?;
         }
-        let before = item.expires;
         let result = update(item);
         self.footprint.see(&item.value);
-        if item.expires != before && item.expires != NEVER {
-            self.expiries.add(item.expires, (slot, sub.clone()));
-        }
         Some(result)
     }
 
@@ -233,6 +227,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
         if expires == NEVER
             && let Some(item) = self.cells.get_mut(slot.index()).and_then(|cell| S::get_mut(cell, &sub))
             && item.changed
+            && item.expires == NEVER
         {
             // Nothing has to be noted: most values are changed more often than they are sealed.
             let result = change(&mut item.value);
@@ -304,18 +299,28 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn expire(&mut self, now: Now, keys: &Table<K, Pins>, bare: &mut Vec<Slot>) {
+        let Cells { sweep, cells, items, gone, rows, .. } = self;
         let now = now.by(self.lives_by);
-        self.rows.reach(now);
-        if self.expiries.is_empty() {
-            return;
-        }
-        for (_, (slot, sub)) in self.expiries.due(now.saturating_add(1)) {
-            // The item may have been given more time since, or be that of another key.
-            let item = self.cells.get(slot.index()).and_then(|cell| S::get(cell, &sub));
-            if let Some((key, _)) = keys.try_get(slot)
-                && item.is_some_and(|item| item.expires <= now)
-            {
-                self.take(slot, key, &sub);
+        rows.reach(now);
+        let Some(sweep) = sweep else { return };
+        for place in sweep.due(now, cells.len()) {
+            let (before, slot) = (*items, Slot::at(place));
+            S::expire(
+                &mut cells[place],
+                now,
+                |item| item.expires,
+                |sub, item| {
+                    *items -= 1;
+                    // What the arrangement has expires there as well, unless it was given another time.
+                    if item.sealed
+                        && item.changed
+                        && let Some((key, _)) = keys.try_get(slot)
+                    {
+                        gone.insert((key.clone(), sub.clone()));
+                    }
+                },
+            );
+            if *items < before && S::is_empty(&cells[place]) {
                 bare.push(slot);
             }
         }
@@ -373,12 +378,9 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
             } else if !self.gone.contains(&row) {
                 let sub = row.1;
                 self.make_room(slot);
-                if expires != NEVER {
-                    self.expiries.add(expires, (slot, sub.clone()));
-                }
                 self.items += 1;
                 let item = Item { value, expires, changed: false, sealed: true };
-                S::insert(&mut self.cells[slot.index()], sub, item);
+                S::insert(&mut self.cells[slot.index()], sub, item, expires);
             }
         }
         self.items > before
@@ -391,10 +393,9 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
             + self.items * self.footprint.heap()
     }
 
-    fn warm(&self, slots: &[Found]) {
+    fn warm(&self, slots: &[Slot]) {
         // The loads of a loop with nothing else in it do not wait for each other.
-        let filled =
-            |found: &&Found| self.cells.get(found.slot.index()).is_some_and(|cell| !S::is_empty(cell));
-        black_box(slots.iter().filter(filled).count());
+        let is_filled = |slot: &&Slot| self.cells.get(slot.index()).is_some_and(|cell| !S::peek(cell));
+        black_box(slots.iter().filter(is_filled).count());
     }
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::marker::PhantomData;
 use std::mem::size_of;
 
+use super::kept::is_over;
+
 /// How items lie under a key, and what they are known by there.
 pub(crate) trait Items: 'static {
     /// What an item is known by.
@@ -22,11 +24,23 @@ pub(crate) trait Items: 'static {
     fn empty<X>() -> Self::Of<X>;
     fn get<'a, X>(of: &'a Self::Of<X>, sub: &Self::Sub) -> Option<&'a X>;
     fn get_mut<'a, X>(of: &'a mut Self::Of<X>, sub: &Self::Sub) -> Option<&'a mut X>;
-    /// Adds an item that is not there.
-    fn insert<X>(of: &mut Self::Of<X>, sub: Self::Sub, item: X);
+    /// Adds an item that is not there, which expires at `expires`.
+    fn insert<X>(of: &mut Self::Of<X>, sub: Self::Sub, item: X, expires: i64);
     fn remove<X>(of: &mut Self::Of<X>, sub: &Self::Sub) -> Option<X>;
     fn drain<X>(of: &mut Self::Of<X>, each: impl FnMut(Self::Sub, X));
+    /// Drops what has expired by now, and shows it first.
+    fn expire<X>(
+        of: &mut Self::Of<X>,
+        now: i64,
+        expires: impl Fn(&X) -> i64,
+        each: impl FnMut(&Self::Sub, &X),
+    );
     fn is_empty<X>(of: &Self::Of<X>) -> bool;
+    /// As [`is_empty`](Items::is_empty), with a look at what will be wanted first if the cell is wanted.
+    #[inline]
+    fn peek<X>(of: &Self::Of<X>) -> bool {
+        Self::is_empty(of)
+    }
 
     /// What is to be noted of an item that has changed, unless what has been noted leads to it already.
     fn note<X>(of: &mut Self::Of<X>, sub: &Self::Sub) -> Option<Self::Mark>;
@@ -66,7 +80,7 @@ impl<V: 'static> Items for One<V> {
     }
 
     #[inline]
-    fn insert<X>(of: &mut Option<X>, (): (), item: X) {
+    fn insert<X>(of: &mut Option<X>, (): (), item: X, _: i64) {
         *of = Some(item);
     }
 
@@ -76,6 +90,13 @@ impl<V: 'static> Items for One<V> {
 
     fn drain<X>(of: &mut Option<X>, mut each: impl FnMut((), X)) {
         of.take().into_iter().for_each(|item| each((), item));
+    }
+
+    #[inline]
+    fn expire<X>(of: &mut Option<X>, now: i64, expires: impl Fn(&X) -> i64, mut each: impl FnMut(&(), &X)) {
+        if let Some(item) = of.take_if(|item| is_over(expires(item), now)) {
+            each(&(), &item);
+        }
     }
 
     #[inline]
@@ -124,7 +145,7 @@ impl<V: 'static> Items for Many<V> {
         of.get_mut(place).map(|(_, item)| item)
     }
 
-    fn insert<X>(of: &mut VecDeque<(u64, X)>, number: u64, item: X) {
+    fn insert<X>(of: &mut VecDeque<(u64, X)>, number: u64, item: X, _: i64) {
         of.push_back((number, item));
     }
 
@@ -135,6 +156,21 @@ impl<V: 'static> Items for Many<V> {
 
     fn drain<X>(of: &mut VecDeque<(u64, X)>, mut each: impl FnMut(u64, X)) {
         of.drain(..).for_each(|(number, item)| each(number, item));
+    }
+
+    fn expire<X>(
+        of: &mut VecDeque<(u64, X)>,
+        now: i64,
+        expires: impl Fn(&X) -> i64,
+        mut each: impl FnMut(&u64, &X),
+    ) {
+        of.retain(|(number, item)| {
+            let is_over = is_over(expires(item), now);
+            if is_over {
+                each(number, item);
+            }
+            !is_over
+        });
     }
 
     fn is_empty<X>(of: &VecDeque<(u64, X)>) -> bool {
@@ -180,7 +216,7 @@ impl<S: Ord + Clone + 'static, V: 'static> Items for Mapped<S, V> {
         of.get_mut(sub)
     }
 
-    fn insert<X>(of: &mut BTreeMap<S, X>, sub: S, item: X) {
+    fn insert<X>(of: &mut BTreeMap<S, X>, sub: S, item: X, _: i64) {
         of.insert(sub, item);
     }
 
@@ -192,6 +228,21 @@ impl<S: Ord + Clone + 'static, V: 'static> Items for Mapped<S, V> {
         while let Some((sub, item)) = of.pop_first() {
             each(sub, item);
         }
+    }
+
+    fn expire<X>(
+        of: &mut BTreeMap<S, X>,
+        now: i64,
+        expires: impl Fn(&X) -> i64,
+        mut each: impl FnMut(&S, &X),
+    ) {
+        of.retain(|sub, item| {
+            let is_over = is_over(expires(item), now);
+            if is_over {
+                each(sub, item);
+            }
+            !is_over
+        });
     }
 
     fn is_empty<X>(of: &BTreeMap<S, X>) -> bool {

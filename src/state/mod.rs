@@ -117,6 +117,7 @@ mod items;
 mod timed;
 mod view;
 mod store;
+mod sweep;
 mod column;
 #[cfg(test)]
 mod shed_tests;
@@ -134,7 +135,7 @@ pub(crate) use limit::{Limit, Sheds};
 pub(crate) use page::Page;
 pub(crate) use rows::{Latest, Rows, Sums};
 pub(crate) use run::{Cursor, Run};
-pub(crate) use store::{INDEXED, Store};
+pub(crate) use store::{INDEXED, Store, WARM};
 pub(crate) use table::{Found, Slot, Table};
 pub(crate) use timed::{At, Timed};
 pub(crate) use view::Board;

@@ -10,12 +10,15 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::files::Memory;
 use super::store::Store;
-use super::{Cells, Limit, LivesBy, Mapped, NEVER, Now, One};
+use super::{Cells, Limit, LivesBy, Mapped, NEVER, Now, One, is_over};
 use crate::error::Error;
 use crate::metric::Metrics;
 
 type Texts = One<String>;
 type Counts = Mapped<u8, u64>;
+
+/// Counts live shorter than this.
+const LIFE: i64 = 60;
 
 /// A store of a text and a map for each key, and what should be in it: for each key and sub-key a value and when it expires.
 struct Both {
@@ -39,8 +42,13 @@ impl Both {
         let mut store = Store::new();
         let metrics = Metrics::default();
         store.limit(Limit::new(&memory, "both", &metrics));
-        store.add(Cells::<u32, Texts>::new(LivesBy::EventTime, None, Some(Rc::clone(&memory)), operator()));
-        store.add(Cells::<u32, Counts>::new(LivesBy::EventTime, None, Some(memory), operator()));
+        store.add(Cells::<u32, Texts>::new(None, None, Some(Rc::clone(&memory)), operator()));
+        store.add(Cells::<u32, Counts>::new(
+            Some((LivesBy::EventTime, LIFE)),
+            None,
+            Some(memory),
+            operator(),
+        ));
         Both {
             store,
             texts: BTreeMap::new(),
@@ -76,14 +84,20 @@ impl Both {
             }
             Action::Count(key, sub, life) => {
                 let (slot, expires) = (self.store.slot(&key), life.map_or(NEVER, |life| self.now + life));
-                let count = self.counts.get(&(key, sub)).map_or(0, |(count, _)| count + 1);
-                let there = self.counts().update(slot, &sub, |item| {
-                    (item.value, item.expires) = (item.value + 1, expires);
-                });
-                assert_eq!(there.is_some(), count > 0, "{key} {sub}");
-                if there.is_none() {
-                    self.counts().put(slot, sub, 0, expires);
-                }
+                let count = self.counts.get(&(key, sub)).map_or(1, |(count, _)| count + 1);
+                let now = self.now;
+                let is_over = |expires| is_over(expires, now);
+                let counted = self.counts().upsert(
+                    (slot, sub),
+                    expires,
+                    is_over,
+                    || 0,
+                    |count| {
+                        *count += 1;
+                        *count
+                    },
+                );
+                assert_eq!(counted, count, "{key} {sub}");
                 self.counts.insert((key, sub), (count, expires));
             }
             Action::Clear(key) => {
@@ -124,9 +138,10 @@ impl Both {
             let slot = self.store.slot(&key);
             let text = self.texts().cell(slot).and_then(|cell| cell.as_ref().map(|item| item.value.clone()));
             assert_eq!(text.as_ref(), self.texts.get(&key), "text of {key}");
-            let counts: Vec<_> = self.counts().cell(slot).into_iter().flatten().collect();
-            let counts: Vec<_> =
-                counts.iter().map(|(sub, item)| (**sub, (item.value, item.expires))).collect();
+            let now = self.now;
+            let counts = self.counts().cell(slot).into_iter().flatten();
+            let counts = counts.map(|(sub, item)| (*sub, (item.value, item.expires)));
+            let counts: Vec<_> = counts.filter(|(_, (_, expires))| !is_over(*expires, now)).collect();
             let expected = self.counts.range((key, 0)..=(key, u8::MAX)).map(|((_, sub), kept)| (*sub, *kept));
             assert_eq!(counts, expected.collect::<Vec<_>>(), "counts of {key}");
         }
@@ -151,7 +166,7 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         8 => (0..KEYS, 0..600usize).prop_map(|(key, len)| Action::Say(key, len)),
         1 => (0..KEYS).prop_map(Action::Hush),
-        8 => (0..KEYS, 0..4u8, proptest::option::of(1..60i64)).prop_map(|(key, sub, life)| Action::Count(key, sub, life)),
+        8 => (0..KEYS, 0..4u8, proptest::option::of(1..LIFE)).prop_map(|(key, sub, life)| Action::Count(key, sub, life)),
         1 => (0..KEYS).prop_map(Action::Clear),
         1 => (0..KEYS).prop_map(Action::Pin),
         1 => Just(Action::Unpin),
@@ -203,7 +218,7 @@ fn a_directory_that_is_not_there_fails_the_job_and_loses_nothing() {
     let mut store = Store::new();
     store.limit(Limit::new(&memory, "texts", &Metrics::default()));
     let operator = OperatorInfo::new(0, 0, Rc::from([0]));
-    store.add(Cells::<u32, Texts>::new(LivesBy::EventTime, None, Some(memory), operator));
+    store.add(Cells::<u32, Texts>::new(None, None, Some(memory), operator));
     for key in 0..1000 {
         let slot = store.slot(&key);
         store.column_mut::<Cells<u32, Texts>>(0).unwrap().put(slot, (), "x".repeat(100), NEVER);

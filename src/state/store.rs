@@ -25,6 +25,9 @@ use super::table::Found;
 use super::{Now, Slot, Table};
 use crate::data::{Key, hash64};
 
+/// So many cells are touched in one loop: caches hold them until they are wanted.
+pub(crate) const WARM: usize = 64;
+
 /// Keys and their columns.
 pub(crate) struct Store<K: Key> {
     pub(super) keys: Table<K, Pins>,
@@ -72,7 +75,7 @@ pub(crate) trait Column<K: Key>: Any {
     fn bytes(&self, keys: usize) -> usize;
 
     /// Touches some cells, which will be wanted soon.
-    fn warm(&self, slots: &[Found]);
+    fn warm(&self, slots: &[Slot]);
 }
 
 impl<K: Key> Store<K> {
@@ -113,7 +116,7 @@ impl<K: Key> Store<K> {
             }
             self.touch(found.slot);
         }
-        self.columns.iter().for_each(|column| column.warm(found));
+        self.warm_cells(found.iter().map(|found| found.slot));
     }
 
     #[inline]
@@ -182,6 +185,18 @@ impl<K: Key> Store<K> {
     pub(crate) fn warm(&self, slots: impl Iterator<Item = Slot>) {
         let pinned = slots.filter(|slot| self.keys.try_get(*slot).is_some_and(|(_, pins)| pins.count > 0));
         black_box(pinned.count());
+    }
+
+    /// Touches the cells of some slots, which will be wanted soon.
+    pub(crate) fn warm_cells(&self, mut slots: impl Iterator<Item = Slot>) {
+        let mut some = [Slot::NONE; WARM];
+        loop {
+            let found = some.iter_mut().zip(&mut slots).map(|(place, slot)| *place = slot).count();
+            self.columns.iter().for_each(|column| column.warm(&some[..found]));
+            if found < WARM {
+                return;
+            }
+        }
     }
 
     /// Undoes a pin.

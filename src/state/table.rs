@@ -230,6 +230,11 @@ impl Slot {
     /// No slot: nothing is there.
     pub(crate) const NONE: Slot = Slot(u32::MAX);
 
+    /// The slot of a place in a column.
+    pub(super) fn at(place: usize) -> Slot {
+        Slot(place as u32)
+    }
+
     /// The slot as a place in a column.
     #[inline]
     pub(crate) fn index(self) -> usize {

@@ -12,15 +12,15 @@
 //!
 //! # Memory
 //!
-//! A cell without items has no buffer. The first item of a side gets a buffer for one; it grows to four, and then doubles. It shrinks when seven
-//! eighths of it are free. One for less than eight stays.
+//! A side without items has no buffer: it would be cold when it is wanted again, and one that is made anew is warm. The first item of a side gets a buffer for one;
+//! it grows to four, and then doubles, and shrinks when seven eighths of it are free.
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::mem::size_of;
 
 use super::column::Item;
-use super::{Cells, Items, NEVER, Slot};
+use super::{Cells, Items, NEVER, Slot, is_over};
 use crate::data::{Exchange, Key};
 use crate::time::EventTime;
 
@@ -38,6 +38,8 @@ pub(crate) struct Sides<X> {
     sides: [Queue<X>; 2],
     /// No item of before this time has changed since the last seal; none at all, if there is no such time.
     changed: Option<EventTime>,
+    /// No item expires before this.
+    expires: i64,
 }
 
 impl<X> Sides<X> {
@@ -95,7 +97,9 @@ impl<X> Sides<X> {
 /// Gives memory back that is not likely to be wanted soon.
 #[inline]
 fn slim<X>(queue: &mut Queue<X>) {
-    if queue.len() < queue.capacity() / 8 {
+    if queue.is_empty() {
+        *queue = VecDeque::new();
+    } else if queue.len() < queue.capacity() / 8 {
         queue.shrink_to(2 * queue.len());
     }
 }
@@ -113,7 +117,7 @@ impl<V: 'static> Items for Timed<V> {
     }
 
     fn empty<X>() -> Sides<X> {
-        Sides { sides: [VecDeque::new(), VecDeque::new()], changed: None }
+        Sides { sides: [VecDeque::new(), VecDeque::new()], changed: None, expires: NEVER }
     }
 
     fn get<'a, X>(of: &'a Sides<X>, at: &At) -> Option<&'a X> {
@@ -127,7 +131,8 @@ impl<V: 'static> Items for Timed<V> {
     }
 
     #[inline]
-    fn insert<X>(of: &mut Sides<X>, (second, time, number): At, item: X) {
+    fn insert<X>(of: &mut Sides<X>, (second, time, number): At, item: X, expires: i64) {
+        of.expires = of.expires.min(expires);
         let queue = of.side_mut(second);
         if queue.capacity() == 0 {
             queue.reserve_exact(1);
@@ -154,9 +159,30 @@ impl<V: 'static> Items for Timed<V> {
         }
     }
 
+    /// Of each side only the first items are looked at: on a side they expire in order of time, or not at all.
+    #[inline]
+    fn expire<X>(of: &mut Sides<X>, now: i64, expires: impl Fn(&X) -> i64, mut each: impl FnMut(&At, &X)) {
+        if !is_over(of.expires, now) {
+            return;
+        }
+        of.expires = NEVER;
+        for (second, queue) in [false, true].into_iter().zip(&mut of.sides) {
+            while let Some((time, number, item)) = queue.pop_front_if(|row| is_over(expires(&row.2), now)) {
+                each(&(second, time, number), &item);
+            }
+            slim(queue);
+            of.expires = queue.front().map_or(of.expires, |first| of.expires.min(expires(&first.2)));
+        }
+    }
+
     #[inline]
     fn is_empty<X>(of: &Sides<X>) -> bool {
         of.sides.iter().all(VecDeque::is_empty)
+    }
+
+    #[inline]
+    fn peek<X>(of: &Sides<X>) -> bool {
+        of.sides.iter().all(|queue| queue.front().is_none_or(|row| row.0 == EventTime::MAX))
     }
 
     #[inline]
@@ -183,15 +209,13 @@ impl<V: 'static> Items for Timed<V> {
 }
 
 impl<K: Key, V: Exchange> Cells<K, Timed<V>> {
-    /// Adds a value behind those of its side and time. Gives the first time that was on the side before.
+    /// Adds a value, which expires at `expires`, behind those of its side and time. Values of a side expire in order of time, or never.
     #[inline]
-    pub(crate) fn push(&mut self, slot: Slot, second: bool, time: EventTime, value: V) -> Option<EventTime> {
+    pub(crate) fn push(&mut self, slot: Slot, second: bool, time: EventTime, value: V, expires: i64) {
         self.make_room(slot);
         self.footprint.see(&value);
-        let cell = &self.cells[slot.index()];
-        let (first, number) = (cell.first(second), cell.next_number(second, time));
-        self.insert(slot, (second, time, number), value, NEVER);
-        first
+        let number = self.cells[slot.index()].next_number(second, time);
+        self.insert(slot, (second, time, number), value, expires);
     }
 
     /// Takes the first item of a side, if `goes` holds for its time. If the arrangement has it, it is to be [buried](Cells::bury).

@@ -66,7 +66,7 @@ proptest! {
                     let at = (second, time, number);
                     prop_assert_eq!(Numbers::note(&mut cell, &at).is_none(), is_noted);
                     is_noted = true;
-                    Numbers::insert(&mut cell, at, value);
+                    Numbers::insert(&mut cell, at, value, NEVER);
                     map.insert(at, value);
                     changed.insert(at, value);
                 }
@@ -121,13 +121,13 @@ fn only_what_comes_since_is_told_of_a_long_cell() {
     let mut cell = Numbers::empty();
     for time in 0..1000 {
         Numbers::note(&mut cell, &(true, time, 0));
-        Numbers::insert(&mut cell, (true, time, 0), time);
+        Numbers::insert(&mut cell, (true, time, 0), time, NEVER);
     }
     let mut told = 0;
     Numbers::noted(&mut cell, (), |_, _| told += 1);
     assert_eq!(std::mem::take(&mut told), 1000);
     Numbers::note(&mut cell, &(true, 1000, 0));
-    Numbers::insert(&mut cell, (true, 1000, 0), 1000);
+    Numbers::insert(&mut cell, (true, 1000, 0), 1000, NEVER);
     Numbers::noted(&mut cell, (), |_, _| told += 1);
     assert_eq!(told, 1);
     Numbers::noted(&mut cell, (), |_, _| told += 1);
@@ -139,9 +139,9 @@ fn an_empty_cell_takes_no_memory_and_one_item_room_for_one() {
     let mut cell = Numbers::empty();
     let capacity = |cell: &Sides<u64>| [false, true].map(|second| cell.side(second).capacity());
     assert_eq!(capacity(&cell), [0, 0]);
-    Numbers::insert(&mut cell, (true, 5, 0), 0);
+    Numbers::insert(&mut cell, (true, 5, 0), 0, NEVER);
     assert_eq!(capacity(&cell), [0, 1]);
-    (1..1000).for_each(|number| Numbers::insert(&mut cell, (true, 5, number), number));
+    (1..1000).for_each(|number| Numbers::insert(&mut cell, (true, 5, number), number, NEVER));
     (0..1000).for_each(|number| assert_eq!(Numbers::remove(&mut cell, &(true, 5, number)), Some(number)));
     assert!(capacity(&cell)[1] < 8);
 }
@@ -153,29 +153,34 @@ struct Model {
     board: Arc<Board<u32, At, u64>>,
     failed: Arc<Mutex<Vec<Error>>>,
     epoch: u64,
+    now: i64,
 }
 
 #[derive(Clone, Debug)]
 enum Act {
     Push(u32, bool, EventTime),
-    Pop(u32, bool, EventTime),
+    Pop(u32, EventTime),
     Change(u32, usize),
     Take(u32, usize),
     Clear(u32),
-    Close(bool),
+    /// The watermark comes so much further, and the epoch is sealed or not.
+    Close(i64, bool),
 }
 
 const KEYS: u32 = 60;
+
+/// How long items of the second side live. Those of the first do not expire.
+const LIFE: i64 = 20;
 
 fn act() -> impl Strategy<Value = Act> {
     let key = || 0..KEYS;
     prop_oneof![
         8 => (key(), any::<bool>(), times()).prop_map(|(key, second, time)| Act::Push(key, second, time)),
-        4 => (key(), any::<bool>(), times()).prop_map(|(key, second, time)| Act::Pop(key, second, time)),
+        4 => (key(), times()).prop_map(|(key, time)| Act::Pop(key, time)),
         2 => (key(), any::<usize>()).prop_map(|(key, number)| Act::Change(key, number)),
         1 => (key(), any::<usize>()).prop_map(|(key, number)| Act::Take(key, number)),
         1 => key().prop_map(Act::Clear),
-        1 => any::<bool>().prop_map(Act::Close),
+        1 => (0..LIFE, any::<bool>()).prop_map(|(passed, seal)| Act::Close(passed, seal)),
     ]
 }
 
@@ -193,8 +198,13 @@ impl Model {
         let operator = OperatorInfo::new(0, 0, Rc::from([0]));
         let mut store = Store::new();
         store.limit(Limit::new(&memory, "timed", &Metrics::default()));
-        store.add(Cells::<u32, Numbers>::new(LivesBy::EventTime, Some(publish), Some(memory), operator));
-        Model { store, items: BTreeMap::new(), board, failed, epoch: 0 }
+        store.add(Cells::<u32, Numbers>::new(
+            Some((LivesBy::EventTime, LIFE)),
+            Some(publish),
+            Some(memory),
+            operator,
+        ));
+        Model { store, items: BTreeMap::new(), board, failed, epoch: 0, now: 0 }
     }
 
     fn cells(&mut self) -> &mut Cells<u32, Numbers> {
@@ -215,20 +225,24 @@ impl Model {
             | Act::Change(key, _)
             | Act::Take(key, _)
             | Act::Clear(key) => self.store.slot(&key),
-            Act::Close(seal) => return self.close(seal),
+            Act::Close(passed, seal) => return self.close(passed, seal),
         };
         match act {
             Act::Push(key, second, time) => {
                 let of = self.of(key);
                 let side = || of.iter().map(|(at, _)| *at).filter(|at| at.0 == second);
                 let number = side().filter(|at| at.1 == time).map(|at| at.2 + 1).max().unwrap_or(0);
-                assert_eq!(self.cells().push(slot, second, time, value), side().map(|at| at.1).min());
+                let expires = if second { time.saturating_add(LIFE) } else { NEVER };
+                if is_over(expires, self.now) {
+                    return;
+                }
+                self.cells().push(slot, second, time, value, expires);
                 self.items.insert((key, (second, time, number)), value);
             }
-            Act::Pop(key, second, until) => {
-                let first = self.of(key).into_iter().find(|(at, _)| at.0 == second);
+            Act::Pop(key, until) => {
+                let first = self.of(key).into_iter().find(|(at, _)| !at.0);
                 let expected = first.filter(|(at, _)| at.1 <= until);
-                let popped = self.cells().pop(slot, second, |time| time <= until);
+                let popped = self.cells().pop(slot, false, |time| time <= until);
                 assert_eq!(popped.as_ref().map(|(at, item)| (*at, item.value)), expected);
                 if let Some((at, item)) = popped {
                     self.items.remove(&(key, at));
@@ -255,14 +269,17 @@ impl Model {
                 self.cells().clear(slot, &key);
                 self.items.retain(|(other, _), _| *other != key);
             }
-            Act::Close(_) => {}
+            Act::Close(..) => {}
         }
         self.store.lost(slot);
     }
 
     /// Closes an epoch. What is sealed is what there is.
-    fn close(&mut self, seal: bool) {
-        self.store.tidy(Now { watermark: 0, millis: 0 });
+    fn close(&mut self, passed: i64, seal: bool) {
+        self.now += passed;
+        let now = self.now;
+        self.items.retain(|(_, (second, time, _)), _| !second || !is_over(time.saturating_add(LIFE), now));
+        self.store.tidy(Now { watermark: now, millis: 0 });
         if seal {
             self.store.seal(self.epoch);
             let view = self.board.view(self.epoch, Duration::ZERO).unwrap();
@@ -274,11 +291,15 @@ impl Model {
 
     fn check(&mut self) {
         for key in 0..KEYS {
-            let slot = self.store.slot(&key);
+            let (slot, now) = (self.store.slot(&key), self.now);
             let cell = self.cells().cell(slot);
             let side = |second| {
                 let items = cell.map(|cell| cell.between(second, EventTime::MIN, EventTime::MAX));
-                items.into_iter().flatten().map(|(at, item)| (at, item.value))
+                items
+                    .into_iter()
+                    .flatten()
+                    .filter(|(_, item)| !is_over(item.expires, now))
+                    .map(|(at, item)| (at, item.value))
             };
             let items: Vec<_> = side(false).chain(side(true)).collect();
             assert_eq!(items, self.of(key), "items of {key}");
@@ -298,9 +319,9 @@ proptest! {
         let mut model = Model::new(bytes);
         acts.into_iter().zip(0..).for_each(|(act, value)| model.act(act, value));
         model.check();
-        model.close(false);
+        model.close(0, false);
         model.check();
-        model.close(true);
+        model.close(1, true);
         model.check();
     }
 }
@@ -312,7 +333,7 @@ fn keys_leave_memory_and_come_back() {
         (0..5).for_each(|time| model.act(Act::Push(key, time % 2 == 0, time), 0));
     }
     // What was touched is passed over once.
-    (0..3).for_each(|_| model.close(false));
+    (0..3).for_each(|_| model.close(0, false));
     assert!(model.store.resident() < 20, "{} keys are in memory", model.store.resident());
     model.check();
     assert_eq!(model.store.resident(), KEYS as usize);
