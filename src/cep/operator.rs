@@ -26,7 +26,7 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::{Automaton, Match, Outcome, Partials, Taken};
 use crate::data::{Exchange, Key, Record, Stamp, hash64};
-use crate::state::{Arrangement, Latest, Rows, Slot, Table};
+use crate::state::{Arrangement, Hashed, Latest, Rows, Slot, Table};
 use crate::stream::{Logic, Outlets};
 use crate::time::{EventTime, Time};
 
@@ -52,8 +52,8 @@ pub(super) struct Detector<K: Key, T: Exchange + Ord> {
     touched: Vec<Slot>,
     /// The keys that have changed since the last seal, and those that the last seal knew and that are no more.
     changed: Vec<Slot>,
-    gone: Vec<K>,
-    partials: Arrangement<Latest<K, Partials<T>>>,
+    gone: Vec<Hashed<K>>,
+    partials: Arrangement<Latest<Hashed<K>, Partials<T>>>,
     outcome: Outcome<T>,
     timed_out: Outlets<Match<K, T>>,
 }
@@ -110,7 +110,8 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
                         next = Some(next.map_or(row.0, |next| next.min(row.0)));
                         return ControlFlow::Break(());
                     }
-                    due.extend((0..*count).map(|_| row.clone()));
+                    let (at, key, value) = row;
+                    due.extend((0..*count).map(|_| (*at, key.key.clone(), value.clone())));
                     ControlFlow::Continue(())
                 },
             );
@@ -221,7 +222,7 @@ impl<K: Key, T: Exchange + Ord> Logic<Record<(K, T)>> for Detector<K, T> {
             } else if let Some((key, entry)) = self.keys.remove(slot)
                 && entry.sealed
             {
-                self.gone.push(key);
+                self.gone.push(Hashed::new(key));
             }
         }
         self.keys.trim(&mut self.changed, |entry| entry.changed);
@@ -230,9 +231,9 @@ impl<K: Key, T: Exchange + Ord> Logic<Record<(K, T)>> for Detector<K, T> {
     fn seal(&mut self, epoch: u64) {
         let open = std::mem::take(&mut self.open);
         self.next_sealed = self.next_sealed.into_iter().chain(open.keys().next().copied()).min();
-        let rows = open
-            .into_iter()
-            .flat_map(|(at, records)| records.into_iter().map(move |(key, value)| (at, key, value)));
+        let rows = open.into_iter().flat_map(|(at, records)| {
+            records.into_iter().map(move |(key, value)| (at, Hashed::new(key), value))
+        });
         let mut rows: Vec<_> = rows.map(|row| (row, 1)).collect();
         rows.sort_unstable();
         rows.dedup_by(|later, earlier| {
@@ -247,7 +248,7 @@ impl<K: Key, T: Exchange + Ord> Logic<Record<(K, T)>> for Detector<K, T> {
             // The slot of a key that is no more may be vacant or another's.
             if let Some((key, entry)) = self.keys.try_get_mut(slot).filter(|(_, entry)| entry.changed) {
                 (entry.changed, entry.sealed) = (false, true);
-                rows.push((key.clone(), Some(entry.partials.clone())));
+                rows.push((Hashed::new(key.clone()), Some(entry.partials.clone())));
             }
         }
         self.partials.seal_unsorted(epoch, rows);
@@ -277,7 +278,7 @@ impl<K, T> Clone for Waiting<K, T> {
 }
 
 impl<K: Key, T: Exchange + Ord> Rows for Waiting<K, T> {
-    type Key = (EventTime, K, T);
+    type Key = (EventTime, Hashed<K>, T);
     type Value = u64;
 
     fn absorb(&self, older: &mut u64, newer: &u64) {
@@ -288,8 +289,16 @@ impl<K: Key, T: Exchange + Ord> Rows for Waiting<K, T> {
         false
     }
 
-    fn is_expired(&self, (at, ..): &(EventTime, K, T)) -> bool {
-        *at < self.taken.get()
+    fn is_expired(&self, (at, ..): &(EventTime, Hashed<K>, T)) -> bool {
+        *at <= self.clock()
+    }
+
+    fn clock(&self) -> i64 {
+        self.taken.get().saturating_sub(1)
+    }
+
+    fn reach(&self, time: i64) {
+        self.taken.set(time.saturating_add(1));
     }
 }
 

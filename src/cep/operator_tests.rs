@@ -88,12 +88,12 @@ impl Driven {
             |(at, ..)| *at < taken,
             |(at, key, value), count| {
                 let records = restored.detector.open.entry(*at).or_default();
-                records.extend((0..*count).map(|_| (*key, *value)));
+                records.extend((0..*count).map(|_| (key.key, *value)));
                 ControlFlow::Continue(())
             },
         );
         for key in 0..=u8::MAX {
-            if let Some(Some(partials)) = self.detector.partials.get(&key) {
+            if let Some(Some(partials)) = self.detector.partials.get(&Hashed::new(key)) {
                 let entry = Entry { partials, deadline: None, touched: false, changed: false, sealed: false };
                 let slot = restored.detector.keys.insert(hash64(&key), key, entry);
                 restored.detector.touch(slot);

@@ -9,7 +9,7 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use crate::clock::Clock;
 use crate::data::Key;
 use crate::error::Error;
-use crate::state::{Agenda, Cells, LivesBy, Now, Shape, Slot, Store, WARM};
+use crate::state::{Agenda, Cells, LivesBy, Now, Owner, Shape, Slot, Store, WARM};
 use crate::stream::WorkerContext;
 
 use super::Ttl;
@@ -51,6 +51,7 @@ pub(crate) enum Call {
 pub struct Core<K: Key> {
     /// What tells it from all others in the process: handles know whose they are.
     id: u32,
+    owner: Owner<K>,
     pub(crate) store: Store<K>,
     /// The slot of the key at hand.
     pub(crate) slot: Slot,
@@ -110,10 +111,17 @@ impl Place {
 }
 
 impl<K: Key> Core<K> {
-    pub(crate) fn new(uid: &str, worker: &WorkerContext, operator: &OperatorInfo) -> Core<K> {
+    /// State of keys that are owned by what `owner` says.
+    pub(crate) fn new(
+        owner: Owner<K>,
+        uid: &str,
+        worker: &WorkerContext,
+        operator: &OperatorInfo,
+    ) -> Core<K> {
         let mut store = Store::new();
         worker.limit(uid).into_iter().for_each(|limit| store.limit(limit));
         Core {
+            owner,
             id: NEXT.fetch_add(1, Ordering::Relaxed).max(NOBODY + 1),
             store,
             slot: Slot::NONE,
@@ -126,6 +134,11 @@ impl<K: Key> Core<K> {
             mistake: OnceCell::new(),
             pass: None,
         }
+    }
+
+    /// What tells the hash that keys are owned by.
+    pub(crate) fn owner(&self) -> Owner<K> {
+        self.owner
     }
 
     /// The place of a column in the store.
@@ -299,9 +312,12 @@ impl<K: Key> Core<K> {
     /// Writes what has changed into the arrangements.
     pub(crate) fn seal(&mut self, epoch: u64) {
         self.store.seal(epoch);
-        let store = &self.store;
+        let (store, owner) = (&self.store, self.owner);
         for agenda in [&mut self.event_timers, &mut self.wall_timers] {
-            agenda.seal(epoch, |(slot, call)| (store.key(*slot).clone(), *call == Call::Register));
+            agenda.seal(epoch, |(slot, call)| {
+                let key = store.key(*slot).clone();
+                (owner(&key), (key, *call == Call::Register))
+            });
         }
     }
 }

@@ -10,7 +10,7 @@ use super::context::Counters;
 use super::core::Core;
 use super::side::Sides;
 use super::{Context, Process, States, Timer};
-use crate::data::{Data, Exchange, Key, Stamp};
+use crate::data::{Data, Exchange, Key, Stamp, hash64};
 use crate::state::{Agenda, Found, LivesBy};
 use crate::stream::{
     Chain, Collector, Edge, Keyed, KeyedStream, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing,
@@ -137,7 +137,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         info: &OperatorInfo,
         (uid, worker): (&str, &WorkerContext),
     ) -> Processing<K, T, P> {
-        let mut core = Core::new(uid, worker, info);
+        let mut core = Core::new(hash64, uid, worker, info);
         let mut states = States::new(&mut core, info, worker, readers);
         function.open(&mut states);
         states.check();
@@ -267,7 +267,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K,
     fn seal(&mut self, epoch: u64) {
         self.core.seal(epoch);
         if let Some((_, agenda)) = &mut self.waiting {
-            agenda.seal(epoch, Clone::clone);
+            agenda.seal(epoch, |waiting| (hash64(&waiting.0), waiting.clone()));
         }
     }
 

@@ -98,14 +98,10 @@ impl<'a, K: Key> States<'a, K> {
             let message = format!("the state {name:?} has a time to live of 0 ms: it must be at least 1 ms");
             let _ = self.core.mistake.set(Error::config(message));
         }
+        let lives = ttl.map(|ttl| (ttl.clock, ttl.millis));
         let publish = self.publish::<S>(name);
         let memory = self.worker.memory.clone();
-        let cells = Cells::<K, S>::new(
-            ttl.map(|ttl| (ttl.clock, ttl.millis)),
-            publish,
-            memory,
-            self.operator.clone(),
-        );
+        let cells = Cells::<K, S>::new(lives, self.core.owner(), (publish, memory), self.operator.clone());
         let column = self.core.store.add(cells);
         self.core.place(column, ttl)
     }

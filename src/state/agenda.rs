@@ -3,23 +3,41 @@
 //! Entries lie in buckets of 64 milliseconds, in order of arrival; a bucket is sorted when its time has come. So adding costs a look-up
 //! in a small tree and a push, whatever the order of the times, and each entry is sorted once, among few; again, if others are added to its
 //! bucket while that is being worked off.
+//!
+//! # As rows
+//!
+//! What is added becomes a row when the agenda is sealed, and is not touched again: rows lie in order of time, and all of before the time that
+//! has been reached are over. So a seal writes what was added since the last one, however much there is to be done. An entry that is added for
+//! a time that has been reached lies among the first that have not.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::rc::Rc;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
-use super::{Arrangement, Latest};
+use super::{Arrangement, Rows};
 use crate::time::EventTime;
 
 /// Entries by time. `R` is what is kept of an entry in an arrangement.
 pub(crate) struct Agenda<E, R: Clone + 'static = E> {
     buckets: BTreeMap<i64, Bucket<E>>,
     len: usize,
-    arrangement: Option<Arrangement<Latest<i64, Vec<(EventTime, R)>>>>,
-    /// Buckets that the arrangement has and that are no more.
-    gone: Vec<i64>,
+    sealed: Option<Sealed<R>>,
     moments: Moments<E>,
 }
+
+/// The entries as rows.
+struct Sealed<R: Clone + 'static> {
+    arrangement: Arrangement<Dated<R>>,
+    rows: Dated<R>,
+    /// The number of the next row.
+    next: u64,
+}
+
+/// A row of an entry: the time that it lies at, the hash that it is owned by, and a number of its own.
+pub(crate) type At = (EventTime, u64, u64);
 
 /// The entries of a bucket by their milliseconds.
 struct Moments<E>(Vec<Vec<(u8, E)>>);
@@ -31,32 +49,33 @@ impl<E> Moments<E> {
     /// Sorts entries of one bucket by time, and leaves those of one time in their order.
     fn sort(&mut self, entries: &mut Vec<(u8, E)>) {
         if entries.len() < MANY {
-            return entries.sort_by_key(|(offset, _)| *offset);
+            return entries.sort_by_key(|(mark, _)| offset(*mark));
         }
         self.0.resize_with(1 << SPAN, Vec::new);
-        for (offset, entry) in entries.drain(..) {
-            self.0[usize::from(offset)].push((offset, entry));
+        for (mark, entry) in entries.drain(..) {
+            self.0[usize::from(offset(mark))].push((mark, entry));
         }
         self.0.iter_mut().for_each(|moment| entries.append(moment));
     }
 }
 
 struct Bucket<E> {
-    /// With their milliseconds in the bucket.
+    /// With their milliseconds in the bucket, [marked](SEALED) if there is a row of them.
     entries: Vec<(u8, E)>,
-    /// True if it has changed since the last seal.
-    changed: bool,
-    /// True if the arrangement has it.
-    sealed: bool,
+    /// True if some have no row.
+    fresh: bool,
     /// True if the entries are in order.
     sorted: bool,
 }
 
 impl<E> Default for Bucket<E> {
     fn default() -> Bucket<E> {
-        Bucket { entries: Vec::new(), changed: true, sealed: false, sorted: false }
+        Bucket { entries: Vec::new(), fresh: true, sorted: false }
     }
 }
+
+/// Marks an entry that there is a row of.
+const SEALED: u8 = 1 << 7;
 
 /// The number of milliseconds in a bucket, as a power of two.
 const SPAN: u32 = 6;
@@ -64,27 +83,29 @@ const SPAN: u32 = 6;
 /// The last millisecond in a bucket.
 const LAST: EventTime = (1 << SPAN) - 1;
 
-/// A time by its bucket and the milliseconds there.
-fn at(bucket: i64, offset: u8) -> EventTime {
-    bucket << SPAN | EventTime::from(offset)
+/// The milliseconds of an entry in its bucket.
+#[inline]
+fn offset(mark: u8) -> u8 {
+    mark & !SEALED
+}
+
+/// The time of an entry by its bucket and what it is marked with there.
+fn at(bucket: i64, mark: u8) -> EventTime {
+    bucket << SPAN | EventTime::from(offset(mark))
 }
 
 impl<E, R: Clone + 'static> Default for Agenda<E, R> {
     fn default() -> Agenda<E, R> {
-        Agenda {
-            buckets: BTreeMap::new(),
-            len: 0,
-            arrangement: None,
-            gone: Vec::new(),
-            moments: Moments(Vec::new()),
-        }
+        Agenda { buckets: BTreeMap::new(), len: 0, sealed: None, moments: Moments(Vec::new()) }
     }
 }
 
 impl<E, R: Clone + 'static> Agenda<E, R> {
     /// An agenda that can be sealed.
     pub(crate) fn sealable(operator: OperatorInfo) -> Agenda<E, R> {
-        Agenda { arrangement: Some(Arrangement::new(Latest::new(), operator)), ..Agenda::default() }
+        let rows = Dated::new();
+        let sealed = Sealed { arrangement: Arrangement::new(rows.clone(), operator), rows, next: 0 };
+        Agenda { sealed: Some(sealed), ..Agenda::default() }
     }
 
     /// Adds an entry.
@@ -92,7 +113,7 @@ impl<E, R: Clone + 'static> Agenda<E, R> {
     pub(crate) fn add(&mut self, time: EventTime, entry: E) {
         let bucket = self.buckets.entry(time >> SPAN).or_default();
         bucket.entries.push(((time & LAST) as u8, entry));
-        (bucket.changed, bucket.sorted) = (true, false);
+        (bucket.fresh, bucket.sorted) = (true, false);
         self.len += 1;
     }
 
@@ -116,7 +137,7 @@ impl<E, R: Clone + 'static> Agenda<E, R> {
     /// The time of the first entry. Costs a look at each entry of its bucket.
     pub(crate) fn first(&self) -> Option<EventTime> {
         let (bucket, first) = self.buckets.first_key_value()?;
-        let first = first.entries.iter().map(|(offset, _)| *offset).min()?;
+        let first = first.entries.iter().map(|(mark, _)| offset(*mark)).min()?;
         Some(at(*bucket, first))
     }
 
@@ -128,18 +149,15 @@ impl<E, R: Clone + 'static> Agenda<E, R> {
             if !std::mem::replace(&mut bucket.sorted, true) {
                 self.moments.sort(&mut bucket.entries);
             }
-            let now = bucket.entries.partition_point(|(offset, _)| at(number, *offset) < before);
-            bucket.changed |= now > 0;
-            due.extend(bucket.entries.drain(..now).map(|(offset, entry)| (at(number, offset), entry)));
+            let now = bucket.entries.partition_point(|(mark, _)| at(number, *mark) < before);
+            due.extend(bucket.entries.drain(..now).map(|(mark, entry)| (at(number, mark), entry)));
             if !first.get().entries.is_empty() {
                 break;
             }
-            let (bucket, Bucket { sealed, .. }) = first.remove_entry();
-            if sealed {
-                self.gone.push(bucket);
-            }
+            first.remove();
         }
         self.len -= due.len();
+        self.reach(before.saturating_sub(1));
         due
     }
 
@@ -148,25 +166,80 @@ impl<E, R: Clone + 'static> Agenda<E, R> {
         let mut all = self.due(EventTime::MAX);
         // What is left is at the very end of time.
         for (key, bucket) in std::mem::take(&mut self.buckets) {
-            all.extend(bucket.entries.into_iter().map(|(offset, entry)| (at(key, offset), entry)));
-            if bucket.sealed {
-                self.gone.push(key);
-            }
+            all.extend(bucket.entries.into_iter().map(|(mark, entry)| (at(key, mark), entry)));
         }
         self.len = 0;
+        self.reach(EventTime::MAX);
         all
     }
 
-    /// Writes what has changed since the last seal into the arrangement, if there is one. `row` says what is kept of an entry.
-    pub(crate) fn seal(&mut self, epoch: u64, mut row: impl FnMut(&E) -> R) {
-        let Some(arrangement) = &mut self.arrangement else { return };
-        let mut rows: Vec<_> = self.gone.drain(..).map(|bucket| (bucket, None)).collect();
-        for (key, bucket) in self.buckets.iter_mut().filter(|(_, bucket)| bucket.changed) {
-            (bucket.changed, bucket.sealed) = (false, true);
-            let entries = bucket.entries.iter().map(|(offset, entry)| (at(*key, *offset), row(entry)));
-            rows.push((*key, Some(entries.collect())));
+    /// Takes note that all entries up to a time have been taken.
+    fn reach(&mut self, time: EventTime) {
+        if let Some(sealed) = &self.sealed {
+            sealed.rows.reach(time);
         }
-        arrangement.seal_unsorted(epoch, rows);
+    }
+
+    /// Writes what was added since the last seal into the arrangement, if there is one. `row` says what is kept of an entry, and the hash that
+    /// it is owned by.
+    pub(crate) fn seal(&mut self, epoch: u64, mut row: impl FnMut(&E) -> (u64, R)) {
+        let Some(Sealed { arrangement, rows: dated, next }) = &mut self.sealed else { return };
+        let first = dated.clock().saturating_add(1);
+        let mut rows = Vec::new();
+        for (key, bucket) in self.buckets.iter_mut().filter(|(_, bucket)| bucket.fresh) {
+            bucket.fresh = false;
+            for (mark, entry) in bucket.entries.iter_mut().filter(|(mark, _)| mark & SEALED == 0) {
+                let (time, (hash, kept)) = (at(*key, *mark), row(entry));
+                rows.push(((time.max(first), hash, *next), (time, kept)));
+                *mark |= SEALED;
+                *next += 1;
+            }
+        }
+        rows.sort_unstable_by_key(|(at, _)| *at);
+        arrangement.seal(epoch, rows);
+    }
+}
+
+/// Rows of an agenda: what is to be done, and its own time. They are over when the time has been reached that they lie at.
+pub(crate) struct Dated<R> {
+    reached: Rc<Cell<EventTime>>,
+    row: PhantomData<fn() -> R>,
+}
+
+impl<R> Dated<R> {
+    fn new() -> Dated<R> {
+        Dated { reached: Rc::new(Cell::new(EventTime::MIN)), row: PhantomData }
+    }
+}
+
+impl<R> Clone for Dated<R> {
+    fn clone(&self) -> Self {
+        Dated { reached: Rc::clone(&self.reached), row: PhantomData }
+    }
+}
+
+impl<R: Clone + 'static> Rows for Dated<R> {
+    type Key = At;
+    type Value = (EventTime, R);
+
+    fn absorb(&self, older: &mut (EventTime, R), newer: &(EventTime, R)) {
+        older.clone_from(newer);
+    }
+
+    fn is_vacant(&self, _: &(EventTime, R), _: bool) -> bool {
+        false
+    }
+
+    fn is_expired(&self, (at, ..): &At) -> bool {
+        *at <= self.clock()
+    }
+
+    fn clock(&self) -> i64 {
+        self.reached.get()
+    }
+
+    fn reach(&self, time: i64) {
+        self.reached.set(self.reached.get().max(time));
     }
 }
 

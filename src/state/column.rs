@@ -31,8 +31,8 @@ use super::kept::{ItemRows, Kept, NEVER, is_over};
 use super::store::{Column, Pins};
 use super::sweep::Sweep;
 use super::view::Published;
-use super::{Arrangement, Slot, Table};
-use crate::data::{Exchange, Key, hash64};
+use super::{Arrangement, Hashed, Owner, Rows, Slot, Table};
+use crate::data::{Exchange, Key};
 
 /// What can be under one key.
 pub(crate) trait Shape: Items<Sub: Key, Value: Exchange> {}
@@ -98,9 +98,9 @@ pub(crate) struct Cells<K: Key, S: Shape> {
     /// The length at which that list is looked through for what is no more.
     trim_at: usize,
     /// Items that the arrangement has and that are no more.
-    gone: BTreeSet<(K, S::Sub)>,
+    gone: BTreeSet<(Hashed<K>, S::Sub)>,
     /// Items that have left memory and are not in the arrangement yet.
-    left: Vec<((K, S::Sub), Kept<S::Value>)>,
+    left: Vec<((Hashed<K>, S::Sub), Kept<S::Value>)>,
     sweep: Option<Sweep>,
     /// Who is to be shown what is sealed.
     publish: Option<Publish<K, S>>,
@@ -113,13 +113,13 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Cells whose items expire by a clock, and live so many milliseconds at most; or never, if nothing is said of that.
     pub(crate) fn new(
         lives: Option<(LivesBy, i64)>,
-        publish: Option<Publish<K, S>>,
-        memory: Option<Rc<Memory>>,
+        owner: Owner<K>,
+        (publish, memory): (Option<Publish<K, S>>, Option<Rc<Memory>>),
         operator: OperatorInfo,
     ) -> Cells<K, S> {
         let footprint = Footprint::new(memory.is_some());
-        let rows = ItemRows::new();
-        let filed = Filed::new(rows.clone(), memory.as_ref(), |(key, _)| hash64(key));
+        let rows = ItemRows::new(owner);
+        let filed = Filed::new(rows.clone(), memory.as_ref(), |(key, _)| key.hash);
         Cells {
             lives_by: lives.map_or(LivesBy::EventTime, |(clock, _)| clock),
             cells: Vec::new(),
@@ -179,7 +179,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
 
     /// Takes note that the arrangement has an item that is no more.
     pub(crate) fn bury(&mut self, key: K, sub: S::Sub) {
-        self.gone.insert((key, sub));
+        self.gone.insert((self.rows.hashed(key), sub));
     }
 
     /// Makes sure that there is a cell.
@@ -256,7 +256,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
         let item = S::remove(self.cells.get_mut(slot.index())?, sub)?;
         self.items -= 1;
         if item.sealed {
-            self.gone.insert((key.clone(), sub.clone()));
+            self.gone.insert((self.rows.hashed(key.clone()), sub.clone()));
         }
         Some(item.value)
     }
@@ -264,11 +264,11 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Takes all items of a key out.
     pub(crate) fn clear(&mut self, slot: Slot, key: &K) {
         if let Some(cell) = self.cells.get_mut(slot.index()) {
-            let Cells { gone, items, .. } = self;
+            let Cells { gone, items, rows, .. } = self;
             S::drain(cell, |sub, item| {
                 *items -= 1;
                 if item.sealed {
-                    gone.insert((key.clone(), sub));
+                    gone.insert((rows.hashed(key.clone()), sub));
                 }
             });
         }
@@ -316,7 +316,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
                         && item.changed
                         && let Some((key, _)) = keys.try_get(slot)
                     {
-                        gone.insert((key.clone(), sub.clone()));
+                        gone.insert((rows.hashed(key.clone()), sub.clone()));
                     }
                 },
             );
@@ -327,31 +327,31 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn seal(&mut self, epoch: u64, keys: &Table<K, Pins>) {
-        let Cells { changed, cells, left, .. } = self;
+        let Cells { changed, cells, left, rows, .. } = self;
         for (slot, mark) in changed.drain(..) {
             let Some(cell) = cells.get_mut(slot.index()) else { continue };
             let key = keys.try_get(slot);
             S::noted(cell, mark, |sub, item| {
                 if let Some((key, _)) = key.filter(|_| item.changed) {
                     (item.changed, item.sealed) = (false, true);
-                    left.push(((key.clone(), sub), Some((item.value.clone(), item.expires))));
+                    left.push(((rows.hashed(key.clone()), sub), Some((item.value.clone(), item.expires))));
                 }
             });
         }
         self.write(epoch);
         if let Some(publish) = &self.publish {
             let runs = self.arrangement.runs().iter().map(|run| run.pages().to_vec()).collect();
-            publish(Published { epoch, reached: self.rows.reached(), runs });
+            publish(Published { epoch, owner: self.rows.owner(), reached: self.rows.clock(), runs });
         }
     }
 
     fn leave(&mut self, slot: Slot, key: &K) {
         let Some(cell) = self.cells.get_mut(slot.index()) else { return };
-        let Cells { items, left, .. } = self;
+        let Cells { items, left, rows, .. } = self;
         S::drain(cell, |sub, item| {
             *items -= 1;
             if item.changed || !item.sealed {
-                left.push(((key.clone(), sub), Some((item.value, item.expires))));
+                left.push(((rows.hashed(key.clone()), sub), Some((item.value, item.expires))));
             }
         });
         *cell = S::empty();
@@ -364,16 +364,17 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         self.arrangement.seal_unsorted(epoch, rows);
     }
 
-    fn enter(&mut self, slot: Slot, key: &K, hash: u64) -> bool {
+    fn enter(&mut self, slot: Slot, key: &K) -> bool {
         let before = self.items;
         let mut items = BTreeMap::new();
-        self.arrangement.range(hash, &|(k, _)| k.cmp(key), &mut |(_, sub), kept| {
+        let hashed = self.rows.hashed(key.clone());
+        self.arrangement.range(hashed.hash, &|(k, _)| k.cmp(&hashed), &mut |(_, sub), kept| {
             items.insert(sub, kept);
         });
         for (sub, kept) in items {
             let Some((value, expires)) = kept else { continue };
-            let row = (key.clone(), sub);
-            if is_over(expires, self.rows.reached()) {
+            let row = (hashed.clone(), sub);
+            if is_over(expires, self.rows.clock()) {
                 self.gone.insert(row);
             } else if !self.gone.contains(&row) {
                 let sub = row.1;

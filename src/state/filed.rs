@@ -51,6 +51,14 @@ where
         self.rows.is_expired(key)
     }
 
+    fn clock(&self) -> i64 {
+        self.rows.clock()
+    }
+
+    fn reach(&self, time: i64) {
+        self.rows.reach(time);
+    }
+
     fn page(&self, rows: Vec<(R::Key, R::Value)>) -> Page<R::Key, R::Value> {
         let Some(files) = &self.files else { return Page::resident(rows) };
         let count = rows.len();

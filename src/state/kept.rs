@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use super::Rows;
+use super::{Hashed, Owner, Rows};
 use crate::data::{Exchange, Key};
 
 /// When an item expires that does not.
@@ -17,22 +17,24 @@ pub(crate) type Kept<V> = Option<(V, i64)>;
 pub(crate) struct ItemRows<K, S, V> {
     /// The time that has been reached by the clock that items expire by.
     reached: Rc<Cell<i64>>,
+    owner: Owner<K>,
     row: PhantomData<fn() -> (K, S, V)>,
 }
 
 impl<K, S, V> ItemRows<K, S, V> {
-    pub(crate) fn new() -> ItemRows<K, S, V> {
-        ItemRows { reached: Rc::new(Cell::new(i64::MIN)), row: PhantomData }
+    /// Rows of keys that are owned by what `owner` says.
+    pub(crate) fn new(owner: Owner<K>) -> ItemRows<K, S, V> {
+        ItemRows { reached: Rc::new(Cell::new(i64::MIN)), owner, row: PhantomData }
     }
 
-    /// Lets the clock come this far that items expire by.
-    pub(crate) fn reach(&self, time: i64) {
-        self.reached.set(time);
+    /// What tells the hash that keys are owned by.
+    pub(crate) fn owner(&self) -> Owner<K> {
+        self.owner
     }
 
-    /// How far it has come.
-    pub(crate) fn reached(&self) -> i64 {
-        self.reached.get()
+    /// The key of the rows of a key.
+    pub(crate) fn hashed(&self, key: K) -> Hashed<K> {
+        Hashed { hash: (self.owner)(&key), key }
     }
 }
 
@@ -43,12 +45,12 @@ pub(crate) fn is_over(expires: i64, reached: i64) -> bool {
 
 impl<K, S, V> Clone for ItemRows<K, S, V> {
     fn clone(&self) -> Self {
-        ItemRows { reached: Rc::clone(&self.reached), row: PhantomData }
+        ItemRows { reached: Rc::clone(&self.reached), owner: self.owner, row: PhantomData }
     }
 }
 
 impl<K: Key, S: Key, V: Exchange> Rows for ItemRows<K, S, V> {
-    type Key = (K, S);
+    type Key = (Hashed<K>, S);
     type Value = Kept<V>;
 
     fn absorb(&self, older: &mut Kept<V>, newer: &Kept<V>) {
@@ -56,6 +58,14 @@ impl<K: Key, S: Key, V: Exchange> Rows for ItemRows<K, S, V> {
     }
 
     fn is_vacant(&self, value: &Kept<V>, oldest: bool) -> bool {
-        oldest && value.as_ref().is_none_or(|(_, expires)| is_over(*expires, self.reached.get()))
+        oldest && value.as_ref().is_none_or(|(_, expires)| is_over(*expires, self.clock()))
+    }
+
+    fn clock(&self) -> i64 {
+        self.reached.get()
+    }
+
+    fn reach(&self, time: i64) {
+        self.reached.set(time);
     }
 }

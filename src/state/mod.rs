@@ -101,6 +101,7 @@
 //! grows to millions of keys an epoch can take 75 ms, where a sorted pass takes 3.
 
 mod page;
+mod hashed;
 mod rows;
 mod run;
 mod merge;
@@ -129,6 +130,7 @@ pub(crate) use column::{Cells, Now, Publish, Shape};
 pub(crate) use filed::Filed;
 pub(crate) use files::Memory;
 pub(crate) use footprint::Footprint;
+pub(crate) use hashed::{Hashed, Owner};
 pub(crate) use items::{Items, Many, Mapped, One};
 pub(crate) use kept::{ItemRows, Kept, NEVER, is_over};
 pub(crate) use limit::{Limit, Sheds};

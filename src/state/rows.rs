@@ -25,6 +25,14 @@ pub(crate) trait Rows: Clone + 'static {
         false
     }
 
+    /// The time up to which rows are over, by the clock that they expire by, if they do.
+    fn clock(&self) -> i64 {
+        i64::MIN
+    }
+
+    /// Lets that clock come this far.
+    fn reach(&self, _time: i64) {}
+
     /// Makes a page of rows, at least one.
     fn page(&self, rows: Vec<(Self::Key, Self::Value)>) -> Page<Self::Key, Self::Value> {
         Page::resident(rows)

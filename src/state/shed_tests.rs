@@ -11,6 +11,7 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use super::files::Memory;
 use super::store::Store;
 use super::{Cells, Limit, LivesBy, Mapped, NEVER, Now, One, is_over};
+use crate::data::hash64;
 use crate::error::Error;
 use crate::metric::Metrics;
 
@@ -42,11 +43,11 @@ impl Both {
         let mut store = Store::new();
         let metrics = Metrics::default();
         store.limit(Limit::new(&memory, "both", &metrics));
-        store.add(Cells::<u32, Texts>::new(None, None, Some(Rc::clone(&memory)), operator()));
+        store.add(Cells::<u32, Texts>::new(None, hash64, (None, Some(Rc::clone(&memory))), operator()));
         store.add(Cells::<u32, Counts>::new(
             Some((LivesBy::EventTime, LIFE)),
-            None,
-            Some(memory),
+            hash64,
+            (None, Some(memory)),
             operator(),
         ));
         Both {
@@ -218,7 +219,7 @@ fn a_directory_that_is_not_there_fails_the_job_and_loses_nothing() {
     let mut store = Store::new();
     store.limit(Limit::new(&memory, "texts", &Metrics::default()));
     let operator = OperatorInfo::new(0, 0, Rc::from([0]));
-    store.add(Cells::<u32, Texts>::new(None, None, Some(memory), operator));
+    store.add(Cells::<u32, Texts>::new(None, hash64, (None, Some(memory)), operator));
     for key in 0..1000 {
         let slot = store.slot(&key);
         store.column_mut::<Cells<u32, Texts>>(0).unwrap().put(slot, (), "x".repeat(100), NEVER);

@@ -69,7 +69,7 @@ pub(crate) trait Column<K: Key>: Any {
     fn write(&mut self, epoch: u64);
 
     /// Fills the empty cell of a key with what the arrangement has. True if there was anything.
-    fn enter(&mut self, slot: Slot, key: &K, hash: u64) -> bool;
+    fn enter(&mut self, slot: Slot, key: &K) -> bool;
 
     /// The bytes of memory that it takes for so many keys, about.
     fn bytes(&self, keys: usize) -> usize;
@@ -146,8 +146,7 @@ impl<K: Key> Store<K> {
         let (key, pins) = keys.get_mut(slot);
         pins.touched = true;
         if std::mem::take(&mut pins.away) {
-            let hash = hash64(key);
-            let found = columns.iter_mut().fold(false, |found, column| column.enter(slot, key, hash) | found);
+            let found = columns.iter_mut().fold(false, |found, column| column.enter(slot, key) | found);
             limit.iter_mut().filter(|_| found).for_each(Limit::entered);
         }
     }

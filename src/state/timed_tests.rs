@@ -13,6 +13,7 @@ use super::super::files::Memory;
 use super::super::store::Store;
 use super::super::{Board, Items, Limit, LivesBy, Now, Publish};
 use super::*;
+use crate::data::hash64;
 use crate::error::Error;
 use crate::metric::Metrics;
 
@@ -200,8 +201,8 @@ impl Model {
         store.limit(Limit::new(&memory, "timed", &Metrics::default()));
         store.add(Cells::<u32, Numbers>::new(
             Some((LivesBy::EventTime, LIFE)),
-            Some(publish),
-            Some(memory),
+            hash64,
+            (Some(publish), Some(memory)),
             operator,
         ));
         Model { store, items: BTreeMap::new(), board, failed, epoch: 0, now: 0 }

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use super::kept::{Kept, is_over};
 use super::page::{self, Page};
-use crate::data::{Key, hash64, worker_of};
+use super::{Hashed, Owner};
+use crate::data::{Key, worker_of};
 
 /// The pages of one run.
-type Pages<K, S, V> = Vec<Arc<Page<(K, S), Kept<V>>>>;
+type Pages<K, S, V> = Vec<Arc<Page<(Hashed<K>, S), Kept<V>>>>;
 
 /// What one worker has published as of the end of an epoch.
 pub(crate) struct Published<K, S, V> {
     pub(super) epoch: u64,
+    pub(super) owner: Owner<K>,
     /// The time that items expire by.
     pub(super) reached: i64,
     /// The runs, oldest first.
@@ -24,7 +26,7 @@ pub(crate) struct Published<K, S, V> {
 
 impl<K, S, V> Clone for Published<K, S, V> {
     fn clone(&self) -> Self {
-        Published { epoch: self.epoch, reached: self.reached, runs: self.runs.clone() }
+        Published { epoch: self.epoch, owner: self.owner, reached: self.reached, runs: self.runs.clone() }
     }
 }
 
@@ -98,11 +100,13 @@ impl<K: Key, S: Key, V: Clone> StateView<K, S, V> {
     /// If a page lies in a file and cannot be read, its items are missing, and the job ends with an error that says so.
     pub fn items(&self, key: &K) -> BTreeMap<S, V> {
         let mut items = BTreeMap::new();
-        let hash = hash64(key);
-        let owner = self.workers.get(worker_of(hash, self.workers.len().max(1)));
-        if let Some(Published { runs, reached, .. }) = owner {
+        let Some(first) = self.workers.first() else { return items };
+        let key = Hashed { hash: (first.owner)(key), key: key.clone() };
+        if let Some(Published { runs, reached, .. }) =
+            self.workers.get(worker_of(key.hash, self.workers.len()))
+        {
             for run in runs {
-                page::range(run, hash, &|(k, _)| k.cmp(key), &mut |(_, sub), kept| {
+                page::range(run, key.hash, &|(k, _)| k.cmp(&key), &mut |(_, sub), kept| {
                     take(&mut items, sub, kept, *reached);
                 });
             }
@@ -114,8 +118,8 @@ impl<K: Key, S: Key, V: Clone> StateView<K, S, V> {
     pub fn all(&self) -> BTreeMap<(K, S), V> {
         let mut all = BTreeMap::new();
         for Published { runs, reached, .. } in &self.workers {
-            for (key, kept) in runs.iter().flatten().flat_map(|page| page.read()) {
-                take(&mut all, key, kept, *reached);
+            for ((Hashed { key, .. }, sub), kept) in runs.iter().flatten().flat_map(|page| page.read()) {
+                take(&mut all, (key, sub), kept, *reached);
             }
         }
         all

@@ -23,8 +23,8 @@ use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::ordered::{self, Logic};
 use super::tap::{Emit, Node, Outlets, Taps};
 use super::{Edge, KeyedStream, Stream};
-use crate::data::{Change, Data, Diff, Exchange, Key, Record, Stamp, hash64};
-use crate::state::{Arrangement, Cursor, Filed, Sums};
+use crate::data::{Change, Data, Diff, Exchange, Key, Record, Stamp};
+use crate::state::{Arrangement, Cursor, Filed, Hashed, Sums};
 use crate::time::{EventTime, Time};
 
 /// A change on one of two sides.
@@ -119,7 +119,7 @@ where
 }
 
 /// A row of one side. The key comes first in the order; the event time is part of the row.
-type Row<K, V> = (K, V, EventTime);
+type Row<K, V> = (Hashed<K>, V, EventTime);
 
 /// One side of a join.
 struct Half<K: Key, V: Exchange + Ord> {
@@ -132,7 +132,7 @@ struct Half<K: Key, V: Exchange + Ord> {
 
 impl<K: Key, V: Exchange + Ord> Half<K, V> {
     fn new(worker: &WorkerContext, operator: OperatorInfo) -> Half<K, V> {
-        let rows = Filed::new(Sums::new(), worker.memory.as_ref(), |(key, ..): &Row<K, V>| hash64(key));
+        let rows = Filed::new(Sums::new(), worker.memory.as_ref(), |(key, ..): &Row<K, V>| key.hash);
         let is_filed = worker.memory.is_some();
         Half { arrangement: Arrangement::new(rows, operator), is_filed, new: Vec::new() }
     }
@@ -151,7 +151,7 @@ impl<K: Key, V: Exchange + Ord> Half<K, V> {
         if self.is_filed {
             for group in others.chunk_by(|a, b| a.0.0 == b.0.0) {
                 let key = &group[0].0.0;
-                self.arrangement.range(hash64(key), &|row| row.0.cmp(key), &mut |row, diff| {
+                self.arrangement.range(key.hash, &|row| row.0.cmp(key), &mut |row, diff| {
                     let row = (row, diff);
                     group.iter().for_each(|other| pair(&row, other));
                 });
@@ -192,10 +192,10 @@ where
         for Record { value: (key, side), stamp } in batch.drain(..) {
             match side {
                 Side::Left(change) => {
-                    self.left.new.push(((key, change.record, stamp.timestamp), change.diff))
+                    self.left.new.push(((Hashed::new(key), change.record, stamp.timestamp), change.diff))
                 }
                 Side::Right(change) => {
-                    self.right.new.push(((key, change.record, stamp.timestamp), change.diff))
+                    self.right.new.push(((Hashed::new(key), change.record, stamp.timestamp), change.diff))
                 }
             }
         }
@@ -212,7 +212,7 @@ where
             let (((key, l, at), m), ((_, r, and), n)) = (left, right);
             let timestamp = *at.max(and);
             let stamp = Stamp { timestamp, watermark: since.event };
-            out.give(since, Record::new(Change { record: f(key, l, r), diff: m * n }, stamp));
+            out.give(since, Record::new(Change { record: f(&key.key, l, r), diff: m * n }, stamp));
         };
         // Right rows of this epoch meet left rows of earlier ones; left rows of this epoch meet all right rows.
         self.left.meet(&self.right.new, &mut emit);

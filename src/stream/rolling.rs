@@ -28,7 +28,8 @@ use super::tap::Outlets;
 use crate::data::{Change, Data, Key, Record, Stamp, hash64};
 use crate::metric::Metric;
 use crate::state::{
-    Arrangement, Filed, Footprint, Found, INDEXED, ItemRows, Kept, Limit, NEVER, Sheds, Slot, Table, is_over,
+    Arrangement, Filed, Footprint, Found, Hashed, INDEXED, ItemRows, Kept, Limit, NEVER, Rows, Sheds, Slot,
+    Table, is_over,
 };
 use crate::time::{EventTime, Time};
 
@@ -46,9 +47,9 @@ where
     rows: ItemRows<K, (), A::Acc>,
     /// The keys that have changed since the last seal, and those that the last seal knew and that are no more.
     changed: Vec<Slot>,
-    gone: BTreeSet<K>,
+    gone: BTreeSet<Hashed<K>>,
     /// What has left memory and is not in the arrangement yet.
-    left: Vec<((K, ()), Kept<A::Acc>)>,
+    left: Vec<((Hashed<K>, ()), Kept<A::Acc>)>,
     limit: Option<Limit>,
     footprint: Footprint,
     /// Keys by the watermark that forgets them.
@@ -87,8 +88,8 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         worker: &WorkerContext,
         operator: OperatorInfo,
     ) -> Rolling<K, I, A> {
-        let rows = ItemRows::new();
-        let filed = Filed::new(rows.clone(), worker.memory.as_ref(), |(key, ())| hash64(key));
+        let rows = ItemRows::new(hash64);
+        let filed = Filed::new(rows.clone(), worker.memory.as_ref(), |(key, ())| key.hash);
         Rolling {
             aggregate,
             table: Table::default(),
@@ -151,10 +152,11 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
     fn enter(&mut self, hash: u64, key: &K) -> Option<Slot> {
         let mut latest = None;
         let visit = &mut |_, kept: Kept<A::Acc>| latest = kept;
-        self.arrangement.range(hash, &|(k, ())| k.cmp(key), visit);
-        let (acc, expires) = latest.filter(|_| !self.gone.contains(key))?;
+        let hashed = Hashed { hash, key: key.clone() };
+        self.arrangement.range(hash, &|(k, ())| k.cmp(&hashed), visit);
+        let (acc, expires) = latest.filter(|_| !self.gone.contains(&hashed))?;
         if is_over(expires, self.watermark) {
-            self.gone.insert(key.clone());
+            self.gone.insert(hashed);
             return None;
         }
         self.limit.iter_mut().for_each(Limit::entered);
@@ -202,7 +204,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         if let Some((key, entry)) = self.table.remove(slot)
             && entry.sealed
         {
-            self.gone.insert(key);
+            self.gone.insert(Hashed::new(key));
         }
     }
 
@@ -262,7 +264,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
             // The slot of a key that is no more may be vacant or another's.
             if let Some((key, entry)) = self.table.try_get_mut(slot).filter(|(_, entry)| entry.changed) {
                 (entry.changed, entry.sealed) = (false, true);
-                self.left.push(((key.clone(), ()), Some((entry.acc.clone(), entry.expires))));
+                self.left.push(((Hashed::new(key.clone()), ()), Some((entry.acc.clone(), entry.expires))));
             }
         }
         self.write(epoch);
@@ -297,7 +299,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Sheds for Rolling<K, I, A
         }
         let Some((key, entry)) = self.table.remove(slot) else { return false };
         if entry.changed || !entry.sealed {
-            self.left.push(((key, ()), Some((entry.acc, entry.expires))));
+            self.left.push(((Hashed::new(key), ()), Some((entry.acc, entry.expires))));
         }
         true
     }

@@ -12,7 +12,7 @@ use super::assign::Paned;
 use super::running::Running;
 use super::{Aligned, Pane, Windowed};
 use crate::data::{Data, Key, Record, Stamp};
-use crate::state::{Arrangement, Rows, Table};
+use crate::state::{Arrangement, Hashed, Rows, Table};
 use crate::stream::{Aggregate, Logic, Outlets};
 use crate::time::{EventTime, Time};
 
@@ -107,7 +107,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
                             if *other != pane {
                                 return ControlFlow::Break(());
                             }
-                            add(key, acc);
+                            add(&key.key, acc);
                             ControlFlow::Continue(())
                         },
                     );
@@ -174,7 +174,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
         let mut rows = Vec::new();
         for (pane, open) in panes {
             let start = rows.len();
-            rows.extend(open.drain().map(|(key, acc)| ((pane, key), acc)));
+            rows.extend(open.drain().map(|(key, acc)| ((pane, Hashed::new(key)), acc)));
             rows[start..].sort_unstable_by(|a, b| a.0.1.cmp(&b.0.1));
         }
         self.arrangement.seal(epoch, rows);
@@ -199,7 +199,7 @@ impl<K, T, A: Clone> Clone for PaneRows<K, T, A> {
 }
 
 impl<K: Key, T: Data, A: Aggregate<T>> Rows for PaneRows<K, T, A> {
-    type Key = (Pane, K);
+    type Key = (Pane, Hashed<K>);
     type Value = A::Acc;
 
     fn absorb(&self, older: &mut A::Acc, newer: &A::Acc) {
@@ -210,7 +210,15 @@ impl<K: Key, T: Data, A: Aggregate<T>> Rows for PaneRows<K, T, A> {
         false
     }
 
-    fn is_expired(&self, (pane, _): &(Pane, K)) -> bool {
-        pane.last <= self.fired.get()
+    fn is_expired(&self, (pane, _): &(Pane, Hashed<K>)) -> bool {
+        pane.last <= self.clock()
+    }
+
+    fn clock(&self) -> i64 {
+        self.fired.get()
+    }
+
+    fn reach(&self, time: i64) {
+        self.fired.set(time);
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::content::{Content, Other};
 use super::trigger::{Absorbed, TriggerContext};
 use super::{Assigner, Fire, Firing, Scope, Trigger, WindowContext};
-use crate::data::{Exchange, Key, Record, Stamp};
+use crate::data::{Exchange, Key, Record, Stamp, hash64};
 use crate::process::context::Counters;
 use crate::process::core::Core;
 use crate::process::side::Sides;
@@ -438,9 +438,12 @@ where
     fn seal(&mut self, epoch: u64) {
         self.windows.seal(epoch);
         self.keys.seal(epoch);
-        self.waiting.seal(epoch, Clone::clone);
+        self.waiting.seal(epoch, |waiting| (hash64(&waiting.0), waiting.clone()));
         let store = &self.windows.store;
-        self.ends.seal(epoch, |slot| store.key(*slot).clone());
+        self.ends.seal(epoch, |slot| {
+            let scope = store.key(*slot);
+            (hash64(&scope.key), scope.clone())
+        });
     }
 
     fn shed(&mut self, epoch: u64) {

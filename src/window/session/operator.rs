@@ -10,7 +10,7 @@ use super::gather::{Gathering, Piece};
 use super::{Gap, Sessions};
 use crate::data::{Data, Key, Record, Stamp, hash64};
 use crate::metric::Metric;
-use crate::state::{Agenda, Arrangement, Found, Latest, Slot, Table};
+use crate::state::{Agenda, Arrangement, Found, Hashed, Latest, Slot, Table};
 use crate::stream::{
     Aggregate, Chain, Edge, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing, Stream, Taps,
     ordered,
@@ -86,10 +86,10 @@ struct Running<K: Key, T: Data, A: Aggregate<T>> {
     /// Pieces that are behind, by the watermarks in their stamps.
     waiting: Agenda<Piece<K, A::Acc>>,
     watermark: EventTime,
-    arrangement: Arrangement<Latest<K, Vec<Session<A::Acc>>>>,
+    arrangement: Arrangement<Latest<Hashed<K>, Vec<Session<A::Acc>>>>,
     changed: Vec<Slot>,
     /// Keys that the arrangement knows and that have no session any more.
-    gone: Vec<K>,
+    gone: Vec<Hashed<K>>,
     /// Sessions that are over and on their way out.
     results: Vec<Record<Windowed<K, A::Out>>>,
     /// The slots of a batch's keys.
@@ -198,7 +198,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
                 Some(other) => (entry.first, changed) = (other, true),
                 None => {
                     let removed = self.table.remove(slot);
-                    self.gone.extend(removed.filter(|(_, entry)| entry.sealed).map(|(key, _)| key));
+                    self.gone
+                        .extend(removed.filter(|(_, entry)| entry.sealed).map(|(key, _)| Hashed::new(key)));
                     return;
                 }
             }
@@ -288,10 +289,10 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
             (entry.changed, entry.sealed) = (false, true);
             let mut sessions = vec![entry.first.clone()];
             sessions.extend(entry.others.iter().cloned());
-            rows.push((key.clone(), Some(sessions)));
+            rows.push((Hashed::new(key.clone()), Some(sessions)));
         }
         self.arrangement.seal_unsorted(epoch, rows);
-        self.waiting.seal(epoch, Clone::clone);
+        self.waiting.seal(epoch, |piece| (hash64(&piece.key), piece.clone()));
     }
 
     fn owes(&self) -> Option<EventTime> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::super::WindowStates;
 use super::super::content::Content;
-use super::super::{Assigner, Trigger};
+use super::super::{Assigner, Scope, Trigger};
 use super::{Settings, Windows};
-use crate::data::{Exchange, Key};
+use crate::data::{Exchange, Key, hash64};
 use crate::error::Result;
 use crate::process::context::Counters;
 use crate::process::core::Core;
@@ -46,7 +46,8 @@ where
         let outlets = self.taps.open(&mut builder);
         let sides = Sides(self.taps.open_sides(&mut builder));
         let info = builder.info();
-        let (mut windows, mut keys) = (Core::new(uid, &worker, &info), Core::new(uid, &worker, &info));
+        let mut windows = Core::new(|scope: &Scope<K>| hash64(&scope.key), uid, &worker, &info);
+        let mut keys = Core::new(hash64, uid, &worker, &info);
         let (mut settings, mut content) = (self.settings.clone(), self.content.clone());
         let none = Vec::new;
         settings.trigger.open(&mut States::new(&mut windows, &info, &worker, none()));
