@@ -35,6 +35,7 @@
 //! | [`metric`] | counters and gauges that all workers share |
 //! | [`data`] | records with their stamps, changes with their signs, hashes, text |
 //! | [`time`] | the two clocks, frontiers read as watermarks, how watermarks are made |
+//! | [`snapshot`] | the store of snapshots: pages, manifests, the log that commits them and fences |
 //! | [`config`] | how a job runs |
 //! | `state` | keyed state: tables of the open epoch, in front of arrangements of sealed ones |
 //! | [`stream`] | what a user builds, and how it is lowered to timely's operators |
@@ -102,6 +103,7 @@ pub mod clock;
 pub mod metric;
 pub mod data;
 pub mod time;
+pub mod snapshot;
 pub mod config;
 mod state;
 pub mod stream;

@@ -1,0 +1,109 @@
+//! What a snapshot store asks of the place where it keeps its objects.
+//!
+//! A place is a flat set of named objects that never change. The one thing it must do well is to create: an object appears under its
+//! name whole or not at all, and only one of several that try ever succeeds. Nothing else is built upon: a list may be out of date, and
+//! a call may fail although it did what it should. File systems do this by hard links, object stores by conditional puts.
+
+mod name;
+mod local;
+mod memory;
+mod faulty;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::{self, Debug};
+use std::hash::{BuildHasher, Hasher};
+use std::time::Duration;
+
+pub use faulty::{Faults, Faulty};
+pub use local::Local;
+pub use memory::{Change, Memory};
+
+use crate::error::{Error, Result};
+
+/// A place for immutable objects.
+///
+/// A name is parts of letters, digits, `-`, `_` and `.` with slashes between them. No part consists of dots alone, and the first does not
+/// begin with one. Other names are refused with [`ErrorKind::Config`](crate::ErrorKind::Config).
+pub trait Store: Send + Sync + Debug {
+    /// Creates an object, if there is none of this name. When it says that it did, the object outlives a loss of power.
+    ///
+    /// Costs a round trip to the place, and two or three syncs on a local disk.
+    fn create(&self, name: &str, bytes: &[u8]) -> Result<(), PutError>;
+
+    /// A whole object; `None` if there is none.
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>>;
+
+    /// `len` bytes of an object from `offset` on; `None` if there is none. An object that ends before is an error.
+    fn read_range(&self, name: &str, offset: u64, len: usize) -> Result<Option<Vec<u8>>>;
+
+    /// The objects whose names begin so, with their lengths in bytes, by name. It may be out of date.
+    fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>>;
+
+    /// Deletes an object. It is no error if there is none.
+    fn delete(&self, name: &str) -> Result<()>;
+
+    /// Removes what puts that were interrupted longer than `age` ago have left behind, and says how many things that were.
+    fn sweep(&self, age: Duration) -> Result<u64> {
+        let _ = age;
+        Ok(0)
+    }
+}
+
+/// Why an object was not created, as far as one knows.
+#[derive(Debug)]
+pub enum PutError {
+    /// There is one of this name. It may be the caller's own, put by a call that seemed to fail: read it.
+    Exists,
+    /// Nobody knows whether it is there, or will be in a while.
+    Failed(Error),
+}
+
+impl From<Error> for PutError {
+    fn from(error: Error) -> PutError {
+        PutError::Failed(error)
+    }
+}
+
+impl fmt::Display for PutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PutError::Exists => f.write_str("there is an object of this name already"),
+            PutError::Failed(error) => write!(f, "the object may not have been created: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for PutError {}
+
+/// Checks that a store creates each name only once, and refuses it otherwise. Costs two puts, a read and a delete.
+///
+/// On a store that lets the second put win, two runs of a job would both commit and neither would know.
+pub fn check(store: &dyn Store) -> Result<()> {
+    let name = format!("probe/{:016x}", nonce());
+    let refused = |what: &str| {
+        Error::config(format!(
+            "the snapshot store {what}, so it cannot keep two runs of a job apart: use one with conditional puts"
+        ))
+    };
+    let first = store.create(&name, b"first");
+    let second = store.create(&name, b"second");
+    let found = store.read(&name);
+    store.delete(&name)?;
+    match first {
+        Err(PutError::Failed(error)) => return Err(error),
+        Err(PutError::Exists) => return Err(refused("says that a new name exists already")),
+        Ok(()) => {}
+    }
+    match second {
+        Err(PutError::Failed(error)) => Err(error),
+        Ok(()) => Err(refused("creates one name twice")),
+        Err(PutError::Exists) if found?.as_deref() == Some(b"first") => Ok(()),
+        Err(PutError::Exists) => Err(refused("does not give back what was put")),
+    }
+}
+
+/// A number that no other run draws. It is random by the seeds of the standard library's hash maps, which the operating system gives.
+pub(super) fn nonce() -> u64 {
+    std::hash::RandomState::new().build_hasher().finish()
+}
