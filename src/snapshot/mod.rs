@@ -1,14 +1,95 @@
-//! Snapshots: where they are kept, and how they are told from what is not yet one.
+//! Snapshots: where they are kept, and how a run commits one that no other run can undo.
+//!
+//! This module knows nothing of streams, operators or types. It sees pages as bytes with a head, puts them into segments, lists segments in a
+//! manifest, and commits the manifest. What to write and what to make of it is the engine's affair.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use highwater::snapshot::{Cause, Memory, Repository, Selector};
+//!
+//! let repository = Repository::open(Arc::new(Memory::default()));
+//! let mut lease = repository.claim("job")?;
+//! lease.commit(lease.manifest(1, Cause::Interval, 2))?;
+//! // A later run takes over, and goes on from there.
+//! let mut next = repository.claim("job")?;
+//! assert_eq!(next.from().map(|(_, manifest)| manifest.epoch), Some(1));
+//! assert!(lease.commit(lease.manifest(2, Cause::Interval, 2)).is_err());
+//! next.commit(next.manifest(2, Cause::Interval, 2))?;
+//! assert_eq!(repository.find(&Selector::Latest)?.map(|(_, manifest)| manifest.epoch), Some(2));
+//! # Ok::<(), highwater::Error>(())
+//! ```
+//!
+//! # What a store holds
+//!
+//! Objects with names, which never change. All are put by calls that fail if there is one of the name.
+//!
+//! | name | what |
+//! |---|---|
+//! | `log/<number>` | the log: an entry is a [`Claim`] or a [`Manifest`] |
+//! | `pages/<generation>/<epoch>-<worker>-<n>` | a segment: [pages](PageHead), one after the other |
+//! | `names/<name>` | a snapshot that is kept: the number, epoch and checksum of its manifest |
+//! | `gc/<number>` | what a garbage collection is about to delete |
+//!
+//! # The protocol
+//!
+//! A run claims by creating the first free entry of the log. From then on it appends a manifest for each snapshot under its next number, and no
+//! other. If its put says that the number is taken, or says nothing, it reads the entry: if that is what it has put, it is committed; else a
+//! later run's claim is there, and it never writes again. Claims are never deleted.
+//!
+//! So one conditional put both commits and fences. There is no lock, no object that says who is first and none that says what is last: the
+//! last snapshot is the manifest with the greatest number. [`protocol`] has the decisions as functions, and why they are right; `tests/commit_model.rs`
+//! tries them in all orders.
+//!
+//! # What holds
+//!
+//! * **A manifest's pages are there** (I2): a lease commits only what names segments whose puts have succeeded, and those of manifests that
+//!   are still kept. [`verify`](Repository::verify) checks it.
+//! * **A snapshot is there or not** (I3): it is one object, and what it names never changes, for no name is used twice: segments carry the generation
+//!   of the run that wrote them, and there is one claim of each generation that is not void.
+//! * **The last snapshot never goes back** (I4): epochs ascend with numbers, the last manifest is never deleted, and one that is damaged is an
+//!   error and is not passed over.
+//! * **One run writes** (I5): whoever was before the last claim finds that claim, or one before it, under its own next number.
+//! * **Nothing that is needed is deleted** (I8): what a run will name is in its last manifest, in the one that it went on from, or newer than
+//!   both. A collector keeps all three, writes down what it will delete, looks again, and deletes manifests before segments. It does not have to hold the
+//!   lease, for what was garbage once is garbage for ever.
+//!
+//! # Why not a fence beside the manifests
+//!
+//! It is common to keep the right to write in one object, and manifests in others, named by epoch. Then a run must see that it still holds the right and
+//! commit in one step, which stores do not offer: between the look and the put it may sleep. The put fails only if there is a manifest
+//! of that epoch already; and since epochs are cut by the clock, the next run's next epoch may be another number. With one log there is one next number.
+//!
+//! # What is assumed
+//!
+//! * A put of a name that exists fails, and a read gives what was put: [`check`] looks at that whenever a run claims.
+//! * A list shows all that was there at some moment, perhaps one in the past. Names given to snapshots meanwhile are only safe from a collector
+//!   if its `grace` is longer than lists are out of date.
+//! * Whoever writes into the store means well: checksums find damage and mistakes, not forgery.
 
 mod store;
 mod envelope;
 mod codec;
 mod page;
 mod manifest;
+#[doc(hidden)]
+pub mod layout;
+#[doc(hidden)]
+pub mod protocol;
+mod log;
+mod lease;
+mod repository;
+mod collect;
+mod verify;
+#[cfg(test)]
+mod tests;
 
 pub use codec::Codec;
+pub use collect::Collected;
+pub use lease::{CommitError, Committed, Lease, SegmentWriter};
 pub use manifest::{
     Cause, Claim, Entry, Manifest, Note, OperatorState, PageRef, RunState, Schema, Shard, TableState,
 };
 pub use page::{Compression, MAX_PAGE, PageHead};
+pub use repository::{Expected, Kept, Repository, Selector};
 pub use store::{Change, Faults, Faulty, Local, Memory, PutError, Store, check};
+pub use verify::{Finding, Report};

@@ -1,0 +1,121 @@
+//! The log as it is read: by numbers, from the top.
+
+use std::sync::Arc;
+
+use super::envelope::checksum;
+use super::layout::{LOG, number_of, numbered};
+use super::manifest::{Entry, Manifest};
+use super::protocol::{Seen, What, first_free};
+use super::store::Store;
+use crate::error::Result;
+
+/// The log of a store.
+#[derive(Clone, Debug)]
+pub(super) struct Log(pub(super) Arc<dyn Store>);
+
+/// A manifest with its place.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Placed {
+    pub(super) number: u64,
+    pub(super) checksum: u32,
+    pub(super) manifest: Manifest,
+}
+
+/// What is known of the log below a number.
+#[derive(Debug, Default)]
+pub(super) struct Below {
+    /// The greatest generation.
+    pub(super) generation: u64,
+    /// The last manifest.
+    pub(super) latest: Option<Placed>,
+}
+
+impl Log {
+    /// The numbers in the log, ascending, as a list shows them.
+    pub(super) fn numbers(&self) -> Result<Vec<u64>> {
+        Ok(self.0.list(LOG)?.iter().filter_map(|(name, _)| number_of(LOG, name)).collect())
+    }
+
+    /// The entry of a number, with its checksum.
+    pub(super) fn entry(&self, number: u64) -> Result<Option<(Entry, u32)>> {
+        let name = numbered(LOG, number);
+        let Some(bytes) = self.0.read(&name)? else { return Ok(None) };
+        Ok(Some((Entry::decode(number, &bytes, &name)?, checksum(&bytes))))
+    }
+
+    /// The manifest of a number, if there is one.
+    pub(super) fn manifest(&self, number: u64) -> Result<Option<Placed>> {
+        Ok(match self.entry(number)? {
+            Some((Entry::Manifest(manifest), checksum)) => Some(Placed { number, checksum, manifest }),
+            _ => None,
+        })
+    }
+
+    /// What is below a number: read downwards to the last manifest, or to `lowest`. `None` if the number just below holds nothing, and so
+    /// this is not the top of the log.
+    ///
+    /// Costs a read for each claim since the last manifest, and one for that. What cannot be decoded is an error: it may be the latest snapshot.
+    pub(super) fn below(&self, number: u64, lowest: u64) -> Result<Option<Below>> {
+        let mut below = Below::default();
+        for place in (lowest..number).rev() {
+            let entry = self.entry(place)?;
+            if entry.is_none() && place + 1 == number {
+                return Ok(None);
+            }
+            let Some((entry, checksum)) = entry else { continue };
+            below.generation = below.generation.max(entry.generation());
+            if let Entry::Manifest(manifest) = entry {
+                below.latest = Some(Placed { number: place, checksum, manifest });
+                break;
+            }
+        }
+        Ok(Some(below))
+    }
+
+    /// The last manifest, by a list and what has been added since.
+    pub(super) fn latest(&self) -> Result<Option<Placed>> {
+        for _ in 0..ATTEMPTS {
+            let listed = self.numbers()?;
+            let mut number = first_free(&listed);
+            while self.entry(number)?.is_some() {
+                number += 1;
+            }
+            // The entry below may have been collected since the list was made.
+            if let Some(below) = self.below(number, listed.first().copied().unwrap_or(1))? {
+                return Ok(below.latest);
+            }
+        }
+        Err(stale())
+    }
+
+    /// All entries, as a collector sees them. Costs a read for each.
+    pub(super) fn seen(&self) -> Result<Vec<Seen>> {
+        let mut entries = Vec::new();
+        for number in self.numbers()? {
+            entries.extend(self.entry(number)?.map(|(entry, _)| see(number, &entry)));
+        }
+        Ok(entries)
+    }
+}
+
+/// What a collector sees of an entry.
+pub(super) fn see(number: u64, entry: &Entry) -> Seen {
+    let (at, what) = match entry {
+        Entry::Claim(claim) => (claim.at, What::Claim { from: claim.from }),
+        Entry::Manifest(manifest) => {
+            let segments = manifest.pages().map(|page| page.segment.clone()).collect();
+            (manifest.at, What::Manifest { epoch: manifest.epoch, segments })
+        }
+    };
+    Seen { number, generation: entry.generation(), at, what }
+}
+
+/// How often a stale list is asked for again.
+pub(super) const ATTEMPTS: usize = 50;
+
+/// A list that does not catch up.
+pub(super) fn stale() -> crate::Error {
+    let message =
+        "the snapshot store's lists stay behind what was written: use a store whose lists are up to date";
+    crate::Error::new(crate::ErrorKind::Io, message)
+}
