@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::snapshot::Snapshots;
 use crate::time::Epochs;
 
 /// The most workers that one process runs.
@@ -25,6 +26,7 @@ pub struct Options {
     pub(crate) seals: Seals,
     pub(crate) memory: Option<StateMemory>,
     pub(crate) clock: Clock,
+    pub(crate) snapshots: Option<Snapshots>,
 }
 
 /// What state may take of memory, and where the rest goes.
@@ -71,6 +73,7 @@ impl Default for Options {
             seals: Seals::default(),
             memory: None,
             clock: Clock::system(),
+            snapshots: None,
         }
     }
 }
@@ -124,6 +127,12 @@ impl Options {
         self
     }
 
+    /// Takes snapshots, and goes on from one.
+    pub fn snapshots(mut self, snapshots: Snapshots) -> Options {
+        self.snapshots = Some(snapshots);
+        self
+    }
+
     /// The clock that epochs and waiting follow.
     pub fn clock(mut self, clock: Clock) -> Options {
         self.clock = clock;
@@ -151,6 +160,7 @@ impl Options {
                 )));
             }
         }
+        self.snapshots.as_ref().map_or(Ok(()), Snapshots::check)?;
         match self.epochs.0 {
             crate::time::Policy::Every(interval) if interval < Duration::from_millis(1) => Err(
                 Error::config(format!("an epoch cannot be as short as {interval:?}: choose 1 ms or more")),

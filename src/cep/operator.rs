@@ -26,7 +26,9 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::{Automaton, Match, Outcome, Partials, Taken};
 use crate::data::{Exchange, Key, Record, Stamp, hash64};
-use crate::state::{Arrangement, Hashed, Latest, Rows, Slot, Table};
+use crate::error::Result;
+use crate::snapshot::{Codec, RestoredOperator, Saved, Schema};
+use crate::state::{Arrangement, Hashed, Latest, Rows, Saves, Share, Slot, Table};
 use crate::stream::{Logic, Outlets};
 use crate::time::{EventTime, Time};
 
@@ -254,6 +256,41 @@ impl<K: Key, T: Exchange + Ord> Logic<Record<(K, T)>> for Detector<K, T> {
         self.partials.seal_unsorted(epoch, rows);
     }
 
+    fn save(&mut self) -> Result<Saved> {
+        let tables = vec![self.sealed.save("waiting"), self.partials.save("partial matches")];
+        Ok(Saved { tables, ..Saved::default() })
+    }
+
+    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        self.sealed.restore("waiting", from, share)?;
+        let (taken, mut next) = (self.taken.get(), None::<EventTime>);
+        self.sealed.each(|(at, ..), _| {
+            if *at >= taken {
+                next = Some(next.map_or(*at, |next| next.min(*at)));
+            }
+        });
+        self.next_sealed = next;
+        self.partials.restore("partial matches", from, share)?;
+        let keys = &mut self.keys;
+        self.partials.each(|Hashed { hash, key }, partials| {
+            if let Some(slot) = keys.find(*hash, key) {
+                keys.remove(slot);
+            }
+            if let Some(partials) = partials {
+                let partials = partials.clone();
+                let entry = Entry { partials, deadline: None, touched: false, changed: false, sealed: true };
+                keys.insert(*hash, key.clone(), entry);
+            }
+        });
+        let slots: Vec<_> = self.keys.occupied().collect();
+        for slot in slots {
+            let entry = &mut self.keys.get_mut(slot).1;
+            entry.deadline = self.automaton.deadline(&entry.partials);
+            self.deadlines.extend(entry.deadline.map(|deadline| (deadline, slot)));
+        }
+        Ok(())
+    }
+
     fn flush(&mut self) {
         self.timed_out.flush();
     }
@@ -289,8 +326,8 @@ impl<K: Key, T: Exchange + Ord> Rows for Waiting<K, T> {
         false
     }
 
-    fn is_expired(&self, (at, ..): &(EventTime, Hashed<K>, T)) -> bool {
-        *at <= self.clock()
+    fn is_expired((at, ..): &(EventTime, Hashed<K>, T), clock: i64) -> bool {
+        *at <= clock
     }
 
     fn clock(&self) -> i64 {
@@ -299,6 +336,30 @@ impl<K: Key, T: Exchange + Ord> Rows for Waiting<K, T> {
 
     fn reach(&self, time: i64) {
         self.taken.set(time.saturating_add(1));
+    }
+}
+
+/// A row of a record that waits.
+type WaitingRow<K, T> = ((EventTime, Hashed<K>, T), u64);
+
+impl<K: Key, T: Exchange + Ord> Saves for Waiting<K, T> {
+    fn schema() -> Schema {
+        Schema::of::<(EventTime, K, T)>("waiting")
+    }
+
+    fn owner((_, key, _): &(EventTime, Hashed<K>, T)) -> u64 {
+        key.hash
+    }
+
+    fn encode(rows: &[WaitingRow<K, T>], codec: Codec) -> Result<Vec<u8>> {
+        let rows: Vec<_> =
+            rows.iter().map(|((at, key, value), count)| (at, &key.key, value, count)).collect();
+        codec.encode(&rows)
+    }
+
+    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<WaitingRow<K, T>>> {
+        let rows: Vec<(EventTime, K, T, u64)> = codec.decode(bytes, count)?;
+        Ok(rows.into_iter().map(|(at, key, value, count)| ((at, Hashed::new(key), value), count)).collect())
     }
 }
 

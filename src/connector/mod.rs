@@ -15,6 +15,7 @@
 mod source;
 mod sink;
 mod origin;
+mod bookmarks;
 mod read;
 mod collection;
 mod generator;

@@ -23,6 +23,7 @@ use std::time::Duration;
 use timely::scheduling::Activator;
 
 use super::OnMalformed;
+use super::bookmarks::{Bookmark, Bookmarks};
 use super::origin::{AtSource, Plan, Reads, SourceOutlet, Timed, Timestamps, read_for_all};
 use super::source::{Position, Reader, Source, Split, Status};
 use crate::data::{Record, hash64, worker_of};
@@ -90,7 +91,14 @@ impl<S: Source, F: Timestamps<S::Item>> Operator for SourceOperator<S, F> {
         let mut builder = cx.operator(uid);
         let outlets = self.0.outlets(&mut builder);
         worker.awaiting.borrow_mut().push(builder.activator());
-        let mut reading = Reading::new(Arc::clone(&self.0), worker, outlets, builder.activator(), uid);
+        let saving = worker.saving(builder.uid());
+        let from = worker.restored(uid);
+        let mut reading =
+            Reading::new(Arc::clone(&self.0), worker.clone(), outlets, builder.activator(), uid);
+        match Bookmarks::new(saving, from.as_ref()) {
+            Ok(bookmarks) => reading.bookmarks = bookmarks,
+            Err(error) => worker.shared.fail(error),
+        }
         builder.build(move |_, holds| {
             reading.activate_or_fail(holds);
             reading.is_awaiting()
@@ -117,6 +125,13 @@ struct OpenSplit<S: Source> {
     idle: bool,
 }
 
+impl<S: Source> OpenSplit<S> {
+    /// Where it stands.
+    fn mark(&self) -> Result<Bookmark> {
+        Bookmark::new::<S>(&self.split, &self.reader.position(), self.watermark.save())
+    }
+}
+
 /// One worker's instance of a source.
 struct Reading<S: Source, F> {
     timed: Arc<Timed<S, F>>,
@@ -129,6 +144,7 @@ struct Reading<S: Source, F> {
     known: BTreeSet<String>,
     look_at: Option<Duration>,
     board: Arc<Vec<AtomicI64>>,
+    bookmarks: Bookmarks,
     started: bool,
     epoch: u64,
     watermark: EventTime,
@@ -162,6 +178,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             watermark: metric("watermark"),
         };
         let alarm = worker.alarm(activator.clone());
+        let epoch = worker.first_epoch();
         Reading {
             timed,
             worker,
@@ -172,8 +189,9 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             known: BTreeSet::new(),
             look_at: None,
             board,
+            bookmarks: Bookmarks::default(),
             started: false,
-            epoch: 0,
+            epoch,
             watermark: EventTime::MIN,
             in_flight: VecDeque::new(),
             emitted: 0,
@@ -206,7 +224,9 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         self.open_splits(now)?;
         self.keep_epoch(open);
         if self.worker.shared.is_stopping() {
-            self.splits.clear();
+            for split in self.splits.drain(..) {
+                self.bookmarks.close(split.mark(), false)?;
+            }
             self.look_at = None;
         }
         let more = self.read(now)?;
@@ -216,7 +236,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         }
         self.keep_watermark(now);
         if self.splits.is_empty() && self.look_at.is_none() {
-            self.leave_epoch();
+            self.leave_epoch(u64::MAX);
             holds.set([]);
             self.counts.watermark.set(EventTime::MAX);
             return Ok(());
@@ -234,6 +254,10 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         if !self.started {
             self.started = true;
             let plan = lock(&timed.plan);
+            if index == 0 {
+                let there: Vec<String> = plan.splits.iter().map(Split::id).collect();
+                self.bookmarks.keep_absent(&there, &timed.source.name(), every.is_some())?;
+            }
             for (number, split) in plan.splits.iter().enumerate() {
                 if number % workers == index {
                     self.open(split, now)?;
@@ -259,9 +283,18 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
     }
 
     fn open(&mut self, split: &S::Split, now: Duration) -> Result<()> {
-        let reader = self.timed.source.open(split, None)?;
+        let mark = match self.bookmarks.open(&split.id()) {
+            Some(None) => return Ok(()),
+            Some(mark) => mark,
+            None => None,
+        };
+        let position = mark.as_ref().map(Bookmark::position::<S>).transpose()?;
+        let reader = self.timed.source.open(split, position)?;
         let mut watermark = SplitWatermark::new(&self.timed.watermarks.strategy);
         watermark.raise(self.watermark);
+        if let Some(mark) = mark {
+            watermark.restore(mark.watermark, &mark.generator);
+        }
         let split = split.clone();
         self.splits.push(OpenSplit {
             split,
@@ -299,12 +332,13 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         }
         let epoch = self.worker.shared.epochs.poll(open);
         if epoch > self.epoch && self.in_flight.len() < self.worker.shared.limits.epochs {
-            self.leave_epoch();
+            self.leave_epoch(epoch);
             self.epoch = epoch;
         }
     }
 
-    fn leave_epoch(&mut self) {
+    fn leave_epoch(&mut self, next: u64) {
+        self.bookmarks.leave(self.epoch, next, self.splits.iter().map(OpenSplit::mark));
         if self.emitted > 0 {
             self.in_flight.push_back((self.epoch, std::mem::take(&mut self.emitted)));
         }
@@ -346,6 +380,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
                 Status::Wait(wait) => self.splits[number].due = now.saturating_add(wait.max(MIN_WAIT)),
                 Status::Done => {
                     let split = self.splits.swap_remove(number);
+                    self.bookmarks.close(split.mark(), true)?;
                     if split.read {
                         self.ended.push((split.split, split.reader.position()));
                     }

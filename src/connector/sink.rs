@@ -1,9 +1,18 @@
 //! What a sink is: a writer on each worker, which prepares and commits epoch by epoch.
 //!
 //! A writer is given the records of an epoch, then told that the epoch is complete everywhere: it *prepares*, which makes what it
-//! wrote durable but not visible, and later it *commits*, which makes it visible. Without snapshots the commit
-//! follows at once. With snapshots it follows when the snapshot that holds the prepared handle is safe; after a failure it may be asked
-//! to commit the same epoch again, and must do nothing then.
+//! wrote durable but not visible, and later it *commits*, which makes it visible.
+//!
+//! # With snapshots
+//!
+//! What a sink promises then is for its writer to choose.
+//!
+//! * A writer that is not [transactional](Writer::TRANSACTIONAL) commits each epoch at once. After a failure the job goes on from its last snapshot, and what
+//!   came after that is written again: at least once. Where writing a record twice is the same as writing it once, as under a key, nothing more is needed.
+//! * A transactional one prepares when a snapshot is taken, all that was written since the one before, and what it prepared is part of the snapshot.
+//!   It commits when the snapshot is safe: exactly once. Between, no one sees the output, so results come as often as snapshots do.
+//!   After a failure the sink [recovers](Sink::recover): what the snapshot names as prepared is committed, for the second time perhaps, and
+//!   whatever else was prepared is dropped.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +22,10 @@ use timely::dataflow::operators::Probe;
 use crate::data::{Data, Exchange, Record};
 use crate::error::Result;
 use crate::metric::Metric;
-use crate::stream::{Chain, Edge, Frontiers, Holds, Input, Lowering, NodeInfo, Operator, Routing, Stream};
+use crate::snapshot::{RestoredOperator, Saved};
+use crate::stream::{
+    Chain, Edge, Frontiers, Holds, Input, Lowering, NodeInfo, Operator, Routing, Saving, Stream,
+};
 use crate::time::Time;
 
 /// Where records go. Users implement it for systems of their own.
@@ -33,6 +45,17 @@ pub trait Sink<T>: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Called instead of [`prepare`](Sink::prepare) in the main thread, before the job starts, if snapshots are taken and the writer is
+    /// [transactional](Writer::TRANSACTIONAL): commits what the snapshot that the job goes on from names as prepared, though it may have been committed, and
+    /// drops all else that was prepared and not committed. `prepared` is in order of epochs.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot; the job then does not start.
+    fn recover(&self, _prepared: Vec<<Self::Writer as Writer<T>>::Prepared>) -> Result<()> {
+        self.prepare()
+    }
+
     /// The writer of worker `worker` of `workers`.
     ///
     /// # Errors
@@ -50,6 +73,9 @@ pub trait Writer<T>: 'static {
     /// sooner, if other workers are in an earlier epoch.
     const IN_ORDER: bool = true;
 
+    /// True if what is prepared can be kept back until a snapshot that names it is safe.
+    const TRANSACTIONAL: bool = false;
+
     /// Writes a batch of an epoch, and may take it.
     ///
     /// # Errors
@@ -57,7 +83,7 @@ pub trait Writer<T>: 'static {
     /// If it cannot be written; the job ends.
     fn write(&mut self, epoch: u64, batch: &mut Vec<Record<T>>) -> Result<()>;
 
-    /// Makes the output of an epoch durable. Not called for epochs without any.
+    /// Makes the output of an epoch durable: all that was written since the last call. Not called if there is none.
     ///
     /// # Errors
     ///
@@ -102,6 +128,20 @@ impl<T: Data, S: Sink<T>> Operator for SinkOperator<T, S> {
         self.sink.prepare()
     }
 
+    fn recover(&self, workers: usize, from: Option<&RestoredOperator>) -> Result<()> {
+        if !S::Writer::TRANSACTIONAL {
+            return self.prepare(workers);
+        }
+        let mut prepared = Vec::new();
+        for (_, notes) in
+            from.map_or_else(|| Ok(Vec::new()), |from| from.notes::<Vec<Note<T, S::Writer>>>(PREPARED))?
+        {
+            prepared.extend(notes);
+        }
+        prepared.sort_by_key(|(epoch, _)| *epoch);
+        self.sink.recover(prepared.into_iter().map(|(_, prepared)| prepared).collect())
+    }
+
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let worker = cx.worker.clone();
         let probe = cx.probe();
@@ -109,8 +149,13 @@ impl<T: Data, S: Sink<T>> Operator for SinkOperator<T, S> {
         let input = builder.pipeline(self.edge);
         let _ = builder.progress_output().probe_with(&probe);
         let records = worker.shared.metrics.metric(uid, "records_in");
+        let saving = if S::Writer::TRANSACTIONAL { worker.saving(builder.uid()) } else { None };
+        if saving.is_some() {
+            worker.awaiting.borrow_mut().push(builder.activator());
+        }
+        let first = worker.first_epoch();
         let mut writing = match self.sink.open(worker.index, worker.shared.workers) {
-            Ok(writer) => Some(Writing::<T, S::Writer>::new(input, writer, records)),
+            Ok(writer) => Some(Writing::<T, S::Writer>::new(input, writer, records, (saving, first))),
             Err(error) => {
                 worker.shared.fail(error);
                 None
@@ -123,13 +168,13 @@ impl<T: Data, S: Sink<T>> Operator for SinkOperator<T, S> {
                 worker.shared.fail(error);
                 writing = None;
             }
-            false
+            writing.as_ref().is_some_and(Writing::is_awaiting)
         });
     }
 }
 
 /// One worker's instance of a sink.
-struct Writing<T, W> {
+struct Writing<T, W: Writer<T>> {
     input: Input<Record<T>>,
     writer: W,
     records: Metric,
@@ -137,12 +182,53 @@ struct Writing<T, W> {
     waiting: BTreeMap<u64, Vec<(Time, Vec<Record<T>>)>>,
     /// Epochs that were written to and are not committed, with a time to hold for each.
     open: BTreeMap<u64, Time>,
+    /// If it takes part in snapshots.
+    transactions: Option<Transactions<W::Prepared>>,
     finished: bool,
 }
 
+/// What is prepared and waits for a snapshot to be safe.
+struct Transactions<P> {
+    saving: Saving,
+    /// The first epoch that is not written.
+    reached: u64,
+    /// True if something was written since the last cut.
+    is_written: bool,
+    /// By cuts.
+    prepared: BTreeMap<u64, P>,
+    /// True if the last state was handed over and its snapshot is not safe.
+    is_ending: bool,
+}
+
+/// What is kept of prepared output: the cut, and what the writer made of it.
+type Note<T, W> = (u64, <W as Writer<T>>::Prepared);
+
+/// The name of the note.
+const PREPARED: &str = "prepared";
+
 impl<T: Data, W: Writer<T>> Writing<T, W> {
-    fn new(input: Input<Record<T>>, writer: W, records: Metric) -> Writing<T, W> {
-        Writing { input, writer, records, waiting: BTreeMap::new(), open: BTreeMap::new(), finished: false }
+    fn new(
+        input: Input<Record<T>>,
+        writer: W,
+        records: Metric,
+        (saving, first): (Option<Saving>, u64),
+    ) -> Writing<T, W> {
+        let transactions = saving.map(|saving| Transactions {
+            saving,
+            reached: first,
+            is_written: false,
+            prepared: BTreeMap::new(),
+            is_ending: false,
+        });
+        let (waiting, open) = (BTreeMap::new(), BTreeMap::new());
+        Writing { input, writer, records, waiting, open, transactions, finished: false }
+    }
+
+    /// True if something is to be done that no input stands for.
+    fn is_awaiting(&self) -> bool {
+        self.transactions
+            .as_ref()
+            .is_some_and(|transactions| transactions.is_ending || !transactions.prepared.is_empty())
     }
 
     fn activate(&mut self, frontiers: &Frontiers, holds: &mut Holds) -> Result<()> {
@@ -150,7 +236,7 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         let mut count = 0;
         while let Some((time, batch)) = self.input.next() {
             count += batch.len();
-            if W::IN_ORDER {
+            if W::IN_ORDER || self.transactions.is_some() {
                 self.waiting.entry(time.epoch).or_default().push((time, std::mem::take(batch)));
             } else {
                 self.open.entry(time.epoch).or_insert(time);
@@ -161,12 +247,51 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         if count > 0 {
             self.records.add(count as i64);
         }
-        self.close(progress.epoch)?;
-        if progress.is_end() && !std::mem::replace(&mut self.finished, true) {
+        match self.transactions.is_some() {
+            true => self.transact(if progress.is_end() { u64::MAX } else { progress.epoch })?,
+            false => self.close(progress.epoch)?,
+        }
+        if progress.is_end() && !self.is_awaiting() && !std::mem::replace(&mut self.finished, true) {
             self.writer.finish()?;
         }
         let waiting = self.waiting.values().flatten().map(|(time, _)| *time);
         holds.set(waiting.chain(self.open.values().copied()));
+        Ok(())
+    }
+
+    /// Prepares what was written up to each cut below `upper`, and commits what snapshots that are safe have named.
+    fn transact(&mut self, upper: u64) -> Result<()> {
+        let Writing { writer, waiting, transactions, .. } = self;
+        let Some(Transactions { saving, reached, is_written, prepared, is_ending }) = transactions else {
+            return Ok(());
+        };
+        let mut write = |writer: &mut W, up_to: u64, is_written: &mut bool| {
+            while let Some(first) = waiting.first_entry().filter(|first| *first.key() <= up_to) {
+                let epoch = *first.key();
+                *is_written = true;
+                first.remove().into_iter().try_for_each(|(_, mut batch)| writer.write(epoch, &mut batch))?;
+            }
+            Ok::<_, crate::Error>(())
+        };
+        if upper > *reached {
+            for cut in saving.cuts(*reached, upper) {
+                write(writer, cut, is_written)?;
+                if std::mem::take(is_written) {
+                    prepared.insert(cut, writer.prepare(cut)?);
+                }
+                let mut state = Saved::default();
+                let outcome = state.note(PREPARED, &prepared.iter().collect::<Vec<_>>());
+                saving.hand_over(&[cut], outcome.map(|()| state));
+                *is_ending = cut == u64::MAX;
+            }
+            *reached = upper;
+        }
+        write(writer, upper, is_written)?;
+        while let Some(first) = prepared.first_entry().filter(|first| saving.is_committed(*first.key())) {
+            let (cut, prepared) = first.remove_entry();
+            writer.commit(cut, prepared)?;
+        }
+        *is_ending &= !saving.is_committed(u64::MAX);
         Ok(())
     }
 
@@ -203,6 +328,10 @@ impl<T, S: Sink<T>> Sink<T> for Arc<S> {
 
     fn prepare(&self) -> Result<()> {
         (**self).prepare()
+    }
+
+    fn recover(&self, prepared: Vec<<S::Writer as Writer<T>>::Prepared>) -> Result<()> {
+        (**self).recover(prepared)
     }
 
     fn open(&self, worker: usize, workers: usize) -> Result<S::Writer> {

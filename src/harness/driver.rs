@@ -5,7 +5,6 @@
 //! what happens in which order. It is Flink's `KeyedOneInputStreamOperatorTestHarness`, but over whole streams.
 
 use std::rc::Rc;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -94,9 +93,9 @@ impl<T: Data, O: Data> Driver<T, O> {
         let operator = Hand { feed: Arc::clone(&feed), taps: Arc::clone(&taps) };
         let id = job.graph.add(NodeInfo::new("source", "by hand"), operator);
         let output = build(Stream::new(Node::new(&job.graph, id, &taps))).collect();
-        job.graph.prepare(1)?;
+        job.graph.prepare(1, false, None)?;
         let metrics = job.metrics.clone();
-        let shared = Shared::new(&options, metrics.clone(), Arc::new(AtomicBool::new(false)));
+        let shared = Shared::new(&options, metrics.clone(), 0, None);
         let context = WorkerContext::new(0, Arc::new(shared));
         let allocator = Allocator::Thread(Thread::default());
         let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(clock::instant()));

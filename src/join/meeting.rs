@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Interval, Outer};
 use crate::data::{Data, Exchange, Key};
+use crate::process::core::Core;
 use crate::process::{CoProcess, Context, States, Timed, Timer};
 use crate::state::{At, NEVER};
 use crate::time::EventTime;
@@ -94,6 +95,18 @@ where
     fn open(&mut self, states: &mut States<'_, K>) {
         let lives = self.sides.iter().map(|side| side.until(0).saturating_add(1)).max();
         self.kept = states.timed("kept", lives.unwrap_or_default());
+    }
+
+    fn restored(&mut self, core: &mut Core<K>) {
+        let slots: Vec<_> = core.store.occupied().collect();
+        for side in self.sides.into_iter().filter(|side| side.is_outer) {
+            for slot in &slots {
+                core.slot = *slot;
+                let kept = self.kept.between(core, side.is_second, EventTime::MIN, EventTime::MAX);
+                let times: Vec<EventTime> = kept.map(|(at, _)| at.1).collect();
+                times.into_iter().for_each(|time| *core.held.entry(time).or_default() += 1);
+            }
+        }
     }
 
     fn left(&mut self, value: L, cx: &mut Context<'_, K, O>) {

@@ -13,7 +13,9 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use super::operator::Processing;
 use super::{Context, Process, States, Timer};
 use crate::data::{Data, Exchange, Key, Record};
-use crate::state::{Arrangement, Latest};
+use crate::error::Result;
+use crate::snapshot::{RestoredOperator, Saved};
+use crate::state::{Arrangement, Latest, Share};
 use crate::stream::{
     Chain, Edge, Emit, KeyedStream, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing, Stream,
     Taps, ordered,
@@ -236,6 +238,25 @@ where
         if std::mem::take(&mut self.changed) {
             self.arrangement.seal(epoch, vec![((), Some(self.records.function.rules.clone()))]);
         }
+    }
+
+    fn save(&mut self) -> Result<Saved> {
+        let mut saved = self.records.save()?;
+        // All workers have heard the same rules, and so the first one's are enough.
+        let mut rules = self.arrangement.save("rules");
+        if !self.records.is_first() {
+            rules.runs.clear();
+        }
+        saved.tables.push(rules);
+        Ok(saved)
+    }
+
+    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        self.records.restore(from, share)?;
+        self.arrangement.restore("rules", from, share)?;
+        let known = &mut self.records.function.rules;
+        self.arrangement.each(|(), rules| rules.iter().for_each(|rules| known.clone_from(rules)));
+        Ok(())
     }
 
     fn shed(&mut self, epoch: u64) {

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
+use super::core::Core;
 use super::operator::build;
 use super::{Context, Process, States, Timer};
 use crate::data::{Data, Exchange, Key};
@@ -57,6 +58,10 @@ pub trait CoProcess<K: Key, L, R>: Clone + std::marker::Send + Sync + 'static {
 
     /// A record of the second stream.
     fn right(&mut self, value: R, cx: &mut Context<'_, K, Self::Out>);
+
+    /// The state has been taken out of a snapshot.
+    #[doc(hidden)]
+    fn restored(&mut self, _core: &mut Core<K>) {}
 
     /// A timer that was registered for the key at hand.
     fn timer(&mut self, _timer: Timer, _cx: &mut Context<'_, K, Self::Out>) {}

@@ -8,8 +8,9 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::clock::Clock;
 use crate::data::Key;
-use crate::error::Error;
-use crate::state::{Agenda, Cells, LivesBy, Now, Owner, Shape, Slot, Store, WARM};
+use crate::error::{Error, Result};
+use crate::snapshot::{RestoredOperator, Saved};
+use crate::state::{Agenda, Cells, LivesBy, Now, Owner, Shape, Share, Slot, Store, WARM};
 use crate::stream::WorkerContext;
 
 use super::Ttl;
@@ -302,6 +303,29 @@ impl<K: Key> Core<K> {
     /// Drops what has expired, and keys without state.
     pub(crate) fn tidy(&mut self) {
         self.store.tidy(self.now);
+    }
+
+    /// What a snapshot needs of what was sealed last. The names of tables begin with `prefix`.
+    pub(crate) fn save(&self, prefix: &str, saved: &mut Saved) -> Result<()> {
+        saved.tables.extend(self.store.save(&format!("{prefix}state ")));
+        saved.tables.extend(self.event_timers.save(&format!("{prefix}event timers")));
+        saved.tables.extend(self.wall_timers.save(&format!("{prefix}wall timers")));
+        saved.note(&format!("{prefix}watermark"), &self.now.watermark)
+    }
+
+    /// Takes in what a snapshot has of a worker's share.
+    pub(crate) fn restore(&mut self, prefix: &str, from: &RestoredOperator, share: Share) -> Result<()> {
+        let Core { store, event_timers, wall_timers, .. } = self;
+        store.restore(&format!("{prefix}state "), from, share)?;
+        let mut timer = |(key, registers): &(K, bool)| {
+            let slot = store.slot(key);
+            store.pin(slot);
+            (slot, if *registers { Call::Register } else { Call::Delete })
+        };
+        event_timers.restore(&format!("{prefix}event timers"), from, share, &mut timer)?;
+        wall_timers.restore(&format!("{prefix}wall timers"), from, share, &mut timer)?;
+        self.now.watermark = from.latest(&format!("{prefix}watermark"))?.unwrap_or(i64::MIN);
+        Ok(())
     }
 
     /// Lets keys leave memory, if state takes more than it may.

@@ -1,5 +1,6 @@
 //! What a user writes.
 
+use super::core::Core;
 use super::{Context, States, Timer};
 use crate::data::{Data, Key};
 
@@ -65,6 +66,10 @@ pub trait Process<K: Key, T>: Clone + Send + Sync + 'static {
 
     /// A record.
     fn process(&mut self, value: T, cx: &mut Context<'_, K, Self::Out>);
+
+    /// The state has been taken out of a snapshot.
+    #[doc(hidden)]
+    fn restored(&mut self, _core: &mut Core<K>) {}
 
     /// A timer that was registered for the key at hand.
     fn timer(&mut self, _timer: Timer, _cx: &mut Context<'_, K, Self::Out>) {}

@@ -11,7 +11,9 @@ use super::core::Core;
 use super::side::Sides;
 use super::{Context, Process, States, Timer};
 use crate::data::{Data, Exchange, Key, Stamp, hash64};
-use crate::state::{Agenda, Found, LivesBy};
+use crate::error::Result;
+use crate::snapshot::{RestoredOperator, Saved};
+use crate::state::{Agenda, Found, LivesBy, Share};
 use crate::stream::{
     Chain, Collector, Edge, Keyed, KeyedStream, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing,
     Send, SideOutlets, Step, Stream, Taps, Then, WorkerContext, ordered,
@@ -209,6 +211,11 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         }
     }
 
+    /// True on the first worker.
+    pub(super) fn is_first(&self) -> bool {
+        self.worker.index == 0
+    }
+
     /// Ends the job if the function has done something wrong.
     pub(super) fn report(&mut self) {
         if let Some(mistake) = self.core.mistake.take() {
@@ -269,6 +276,22 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K,
         if let Some((_, agenda)) = &mut self.waiting {
             agenda.seal(epoch, |waiting| (hash64(&waiting.0), waiting.clone()));
         }
+    }
+
+    fn save(&mut self) -> Result<Saved> {
+        let mut saved = Saved::default();
+        self.core.save("", &mut saved)?;
+        saved.tables.extend(self.waiting.as_ref().and_then(|(_, agenda)| agenda.save("waiting")));
+        Ok(saved)
+    }
+
+    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        self.core.restore("", from, share)?;
+        if let Some((_, agenda)) = &mut self.waiting {
+            agenda.restore("waiting", from, share, Clone::clone)?;
+        }
+        self.function.restored(&mut self.core);
+        Ok(())
     }
 
     fn shed(&mut self, epoch: u64) {

@@ -102,7 +102,7 @@ impl<'a, K: Key> States<'a, K> {
         let publish = self.publish::<S>(name);
         let memory = self.worker.memory.clone();
         let cells = Cells::<K, S>::new(lives, self.core.owner(), (publish, memory), self.operator.clone());
-        let column = self.core.store.add(cells);
+        let column = self.core.store.add(name, cells);
         self.core.place(column, ttl)
     }
 

@@ -6,6 +6,7 @@
 //! Workers run freely, or take turns, one step at a time in an order that a seed decides; what a worker does in its turn is the same.
 
 mod baton;
+mod restart;
 mod run;
 mod schedule;
 

@@ -14,11 +14,13 @@ use timely::communication::{Allocator, WorkerGuards, initialize_from};
 use timely::worker::Worker;
 
 use super::baton::{Baton, Seat};
+use super::restart;
 use super::schedule::{Drawn, Schedule};
 use crate::clock;
 use crate::config::Options;
 use crate::error::{Error, Result};
 use crate::metric::Metrics;
+use crate::snapshot::{Cause, Word};
 use crate::stream::{Job, Shared, WorkerContext};
 use crate::time::Time;
 
@@ -53,28 +55,31 @@ impl Job {
     ///
     /// If an option makes no sense, or a source or a sink is not there.
     pub fn start(&self, options: Options) -> Result<Running> {
-        let shared = self.prepare(&options)?;
+        let shared = self.prepare(&options, false)?;
         self.launch(shared, None)
     }
 
     /// Starts the job with workers that take turns, of which none is taken before the baton is [driven](Baton::drive).
     pub(crate) fn start_in_turns(&self, options: Options, drawn: Drawn) -> Result<(Running, Arc<Baton>)> {
-        let shared = self.prepare(&options)?;
+        let shared = self.prepare(&options, true)?;
         let schedule = Schedule::new(drawn, options.workers);
         let calls = self.graph.nodes().iter().any(|node| node.kind == "call");
         let baton = Arc::new(Baton::new(Arc::clone(&shared), schedule, calls));
         Ok((self.launch(shared, Some(Arc::clone(&baton)))?, baton))
     }
 
-    fn prepare(&self, options: &Options) -> Result<Arc<Shared>> {
+    fn prepare(&self, options: &Options, in_turns: bool) -> Result<Arc<Shared>> {
         options.check()?;
         if !self.graph.nodes().iter().any(|node| node.kind == "sink") {
             return Err(Error::config(
                 "the job has no sink, so it would compute nothing: add one, or discard()",
             ));
         }
-        self.graph.prepare(options.workers)?;
-        Ok(Arc::new(Shared::new(options, self.metrics.clone(), Arc::default())))
+        if let Some(snapshots) = &options.snapshots {
+            return restart::prepare(self, options, snapshots, in_turns);
+        }
+        self.graph.prepare(options.workers, false, None)?;
+        Ok(Arc::new(Shared::new(options, self.metrics.clone(), 0, None)))
     }
 
     fn launch(&self, shared: Arc<Shared>, baton: Option<Arc<Baton>>) -> Result<Running> {
@@ -111,6 +116,33 @@ pub struct Summary {
 }
 
 impl Running {
+    /// Asks for a snapshot, which is taken when the current epoch ends. Does nothing if the job takes none.
+    pub fn snapshot(&self) {
+        if let Some(desk) = self.shared.desk() {
+            desk.cuts.ask(Cause::Request);
+        }
+    }
+
+    /// Stops the job to go on later: takes a snapshot, waits until it is safe, and leaves everything where it is. A job that has ended by then has
+    /// ended, and one that takes no snapshots is [stopped](Running::stop).
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Running::join).
+    pub fn suspend(self) -> Result<Summary> {
+        match self.shared.desk() {
+            Some(desk) => {
+                desk.cuts.ask(Cause::Stop);
+                while !desk.cuts.is_stopped() && !self.is_finished() && !self.has_failed() {
+                    std::thread::sleep(LOOK);
+                }
+                self.shared.leave();
+            }
+            None => self.stop(),
+        }
+        self.join()
+    }
+
     /// Asks the job to end: sources stop where they are, and what they have emitted is completed.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -154,6 +186,9 @@ impl Running {
     pub fn join(mut self) -> Result<Summary> {
         // A worker's panic is caught and told as an error, so its thread has none.
         drop(self.workers.take());
+        if let Some(desk) = self.shared.desk() {
+            desk.finish();
+        }
         match self.shared.take_failure() {
             Some(error) => Err(error),
             None => Ok(Summary { elapsed: self.shared.clock.now(), metrics: self.metrics.clone() }),
@@ -186,12 +221,13 @@ fn work(job: &Job, allocator: Allocator, shared: &Arc<Shared>, seat: Option<&Sea
     }
     let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(clock::instant()));
     worker.dataflow::<Time, _, _>(|scope| job.graph.lower(scope, context.clone()));
-    let (mut open, mut stopping) = (0, false);
+    shared.say(Word::Ready(context.index));
+    let (mut open, mut stopping, mut committed) = (0, false, 0);
     while worker.has_dataflows() && !shared.has_failed() {
         step(&mut worker, &context, seat);
-        let now = (context.open_epoch(), shared.is_stopping());
-        if now != (open, stopping) {
-            (open, stopping) = now;
+        let now = (context.open_epoch(), shared.is_stopping(), shared.committed());
+        if now != (open, stopping, committed) {
+            (open, stopping, committed) = now;
             shared.open_epoch.fetch_max(open, Ordering::Relaxed);
             for source in context.awaiting.borrow().iter() {
                 source.activate();

@@ -65,6 +65,22 @@ impl Codec {
     }
 }
 
+/// Encodes something small.
+pub(crate) fn encode_note<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
+    postcard::to_allocvec(value)
+        .map_err(|error| Error::data("something small of a snapshot cannot be encoded").because(error))
+}
+
+/// Decodes something small that `whose` has noted under `name`.
+pub(crate) fn decode_note<T: DeserializeOwned>(bytes: &[u8], whose: &str, name: &str) -> Result<T> {
+    postcard::from_bytes(bytes).map_err(|error| {
+        let what = format!(
+            "what the snapshot has of {whose:?} under {name:?} is of another type than the program expects: go on with the program that wrote it"
+        );
+        Error::data(what).because(error)
+    })
+}
+
 fn decode_rows<T: DeserializeOwned>(mut bytes: &[u8], rows: usize) -> Result<Vec<T>, postcard::Error> {
     let mut decoded = Vec::with_capacity(rows.min(bytes.len()));
     for _ in 0..rows {

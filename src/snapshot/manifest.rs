@@ -132,7 +132,7 @@ pub struct Shard {
 pub struct RunState {
     /// The first and the last epoch.
     pub epochs: (u64, u64),
-    /// Its pages, in the order of their keys' hashes.
+    /// Its pages, in the order of their rows.
     pub pages: Vec<PageRef>,
 }
 

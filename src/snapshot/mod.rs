@@ -80,6 +80,13 @@ mod lease;
 mod repository;
 mod collect;
 mod verify;
+mod schema;
+mod part;
+mod cuts;
+mod gather;
+mod restored;
+mod options;
+mod taker;
 #[cfg(test)]
 mod tests;
 
@@ -89,7 +96,15 @@ pub use lease::{CommitError, Committed, Lease, SegmentWriter};
 pub use manifest::{
     Cause, Claim, Entry, Manifest, Note, OperatorState, PageRef, RunState, Schema, Shard, TableState,
 };
+pub use options::{Restore, Snapshots};
 pub use page::{Compression, MAX_PAGE, PageHead};
 pub use repository::{Expected, Kept, Repository, Selector};
 pub use store::{Change, Faults, Faulty, Local, Memory, PutError, Store, check};
 pub use verify::{Finding, Report};
+
+pub(crate) use codec::{decode_note, encode_note};
+pub(crate) use cuts::Cuts;
+pub(crate) use gather::{Gather, Word};
+pub(crate) use part::{Part, Run, Saved, SavedPage, Table};
+pub(crate) use restored::{Restored, RestoredOperator};
+pub(crate) use taker::{Desk, Taker};

@@ -17,7 +17,10 @@ use std::rc::Rc;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
-use super::{Arrangement, Rows};
+use super::{Arrangement, Rows, Saves, Share};
+use crate::data::Exchange;
+use crate::error::Result;
+use crate::snapshot::{Codec, RestoredOperator, Schema, Table};
 use crate::time::EventTime;
 
 /// Entries by time. `R` is what is kept of an entry in an arrangement.
@@ -230,8 +233,8 @@ impl<R: Clone + 'static> Rows for Dated<R> {
         false
     }
 
-    fn is_expired(&self, (at, ..): &At) -> bool {
-        *at <= self.clock()
+    fn is_expired((at, ..): &At, clock: i64) -> bool {
+        *at <= clock
     }
 
     fn clock(&self) -> i64 {
@@ -240,6 +243,53 @@ impl<R: Clone + 'static> Rows for Dated<R> {
 
     fn reach(&self, time: i64) {
         self.reached.set(self.reached.get().max(time));
+    }
+}
+
+impl<R: Exchange> Saves for Dated<R> {
+    fn schema() -> Schema {
+        Schema::of::<R>("dated")
+    }
+
+    fn owner((_, hash, _): &At) -> u64 {
+        *hash
+    }
+
+    fn encode(rows: &[(At, (EventTime, R))], codec: Codec) -> Result<Vec<u8>> {
+        codec.encode(rows)
+    }
+
+    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<(At, (EventTime, R))>> {
+        codec.decode(bytes, count)
+    }
+}
+
+impl<E, R: Exchange> Agenda<E, R> {
+    /// What a snapshot needs of what was sealed.
+    pub(crate) fn save(&self, name: &str) -> Option<Table> {
+        self.sealed.as_ref().map(|sealed| sealed.arrangement.save(name))
+    }
+
+    /// Takes in what a snapshot has of a worker's share. `entry` makes an entry of what was kept of one.
+    pub(crate) fn restore(
+        &mut self,
+        name: &str,
+        from: &RestoredOperator,
+        share: Share,
+        mut entry: impl FnMut(&R) -> E,
+    ) -> Result<()> {
+        let Some(Sealed { arrangement, rows, next }) = &mut self.sealed else { return Ok(()) };
+        arrangement.restore(name, from, share)?;
+        let (buckets, len, clock) = (&mut self.buckets, &mut self.len, rows.clock());
+        arrangement.each(|at, (time, kept)| {
+            if !Dated::<R>::is_expired(at, clock) {
+                let bucket = buckets.entry(*time >> SPAN).or_default();
+                bucket.entries.push(((time & LAST) as u8 | SEALED, entry(kept)));
+                *len += 1;
+            }
+            *next = (*next).max(at.2 + 1);
+        });
+        Ok(())
     }
 }
 

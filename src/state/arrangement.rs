@@ -17,15 +17,17 @@ use super::{Rows, Run, page};
 /// Sealing `n` rows costs `n` plus the merges that they pay for, `O(log N)` rows each over time, where `N` is all that is
 /// kept. Reading a key looks into each of the `O(log N)` runs.
 pub(crate) struct Arrangement<R: Rows> {
-    rows: R,
+    pub(super) rows: R,
     spine: Spine<Rc<Run<R>>>,
-    /// Every epoch below this one is sealed.
-    upper: u64,
+    /// Every epoch below this one is sealed, counted from `base` on.
+    pub(super) upper: u64,
+    /// The number of runs from before the first epoch.
+    pub(super) base: u64,
 }
 
 impl<R: Rows> Arrangement<R> {
     pub(crate) fn new(rows: R, operator: OperatorInfo) -> Arrangement<R> {
-        Arrangement { rows, spine: Spine::new(operator, None, None), upper: 0 }
+        Arrangement { rows, spine: Spine::new(operator, None, None), upper: 0, base: 0 }
     }
 
     /// Adds what changed up to and including `epoch`: sorted rows, each key once.
@@ -35,13 +37,19 @@ impl<R: Rows> Arrangement<R> {
         if sorted.is_empty() {
             return;
         }
-        debug_assert!(epoch >= self.upper, "epoch {epoch} is sealed already");
-        let upper = epoch + 1;
+        let upper = self.base + epoch + 1;
+        debug_assert!(upper > self.upper, "epoch {epoch} is sealed already");
         let description = Description::new(at(self.upper), at(upper), at(0));
-        self.spine.insert(Rc::new(Run::of(self.rows.clone(), sorted, description)));
-        self.spine.set_logical_compaction(at(upper).borrow());
-        self.spine.set_physical_compaction(at(upper).borrow());
+        self.insert(Run::of(self.rows.clone(), sorted, description));
         self.upper = upper;
+    }
+
+    /// Adds a run after all others.
+    pub(super) fn insert(&mut self, run: Run<R>) {
+        let upper = run.upper().clone();
+        self.spine.insert(Rc::new(run));
+        self.spine.set_logical_compaction(upper.borrow());
+        self.spine.set_physical_compaction(upper.borrow());
     }
 
     /// Adds what changed up to and including `epoch`: rows in any order, of which the later of two for a key counts.
@@ -197,8 +205,11 @@ mod tests {
             fn is_vacant(&self, _: &u64, _: bool) -> bool {
                 false
             }
-            fn is_expired(&self, key: &u64) -> bool {
-                *key < self.0.get()
+            fn is_expired(key: &u64, clock: i64) -> bool {
+                i64::try_from(*key).unwrap() < clock
+            }
+            fn clock(&self) -> i64 {
+                self.0.get() as i64
             }
         }
         let horizon = Rc::new(Cell::new(0));

@@ -28,11 +28,13 @@ use super::files::Memory;
 use super::footprint::Footprint;
 use super::items::Items;
 use super::kept::{ItemRows, Kept, NEVER, is_over};
-use super::store::{Column, Pins};
+use super::store::{Column, Pins, Slots};
 use super::sweep::Sweep;
 use super::view::Published;
-use super::{Arrangement, Hashed, Owner, Rows, Slot, Table};
+use super::{Arrangement, Hashed, Owner, Rows, Share, Slot, Table};
 use crate::data::{Exchange, Key};
+use crate::error::Result;
+use crate::snapshot::{self, RestoredOperator};
 
 /// What can be under one key.
 pub(crate) trait Shape: Items<Sub: Key, Value: Exchange> {}
@@ -392,6 +394,49 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         inside
             + S::outside::<Item<S::Value>>(keys.min(self.items), self.items)
             + self.items * self.footprint.heap()
+    }
+
+    fn save(&self, name: &str) -> snapshot::Table {
+        self.arrangement.save(name)
+    }
+
+    fn restore(
+        &mut self,
+        name: &str,
+        from: &RestoredOperator,
+        share: Share,
+        slots: &mut Slots<'_, K>,
+    ) -> Result<()> {
+        let Cells { arrangement, rows, cells, items, footprint, .. } = self;
+        arrangement.restore(name, from, share)?;
+        let clock = rows.clock();
+        arrangement.each(|(hashed, sub), kept| {
+            let slot = slots.of(&hashed.key);
+            if cells.len() <= slot.index() {
+                cells.resize_with(slot.index() + 1, S::empty);
+            }
+            let cell = &mut cells[slot.index()];
+            match kept.as_ref().filter(|(_, expires)| !is_over(*expires, clock)) {
+                Some((value, expires)) => {
+                    footprint.see(value);
+                    let item = Item { value: value.clone(), expires: *expires, changed: false, sealed: true };
+                    match S::get_mut(cell, sub) {
+                        Some(known) => *known = item,
+                        None => {
+                            S::insert(cell, sub.clone(), item, *expires);
+                            *items += 1;
+                        }
+                    }
+                }
+                None => {
+                    if S::remove(cell, sub).is_some() {
+                        *items -= 1;
+                    }
+                    slots.lost(slot);
+                }
+            }
+        });
+        Ok(())
     }
 
     fn warm(&self, slots: &[Slot]) {

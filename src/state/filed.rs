@@ -8,7 +8,9 @@ use serde::de::DeserializeOwned;
 
 use super::files::Files;
 use super::page::{PAGE_ROWS, Page};
-use super::{Memory, Rows, stored};
+use super::{Memory, Rows, Saves, stored};
+use crate::error::Result;
+use crate::snapshot::{Codec, Schema};
 
 /// Rows of another kind, with pages in files.
 #[derive(Clone)]
@@ -47,8 +49,8 @@ where
         self.rows.is_vacant(value, oldest)
     }
 
-    fn is_expired(&self, key: &R::Key) -> bool {
-        self.rows.is_expired(key)
+    fn is_expired(key: &R::Key, clock: i64) -> bool {
+        R::is_expired(key, clock)
     }
 
     fn clock(&self) -> i64 {
@@ -69,5 +71,28 @@ where
 
     fn page_rows(&self) -> usize {
         self.page_rows.get()
+    }
+}
+
+impl<R> Saves for Filed<R>
+where
+    R: Saves<Key: Serialize + DeserializeOwned, Value: Serialize + DeserializeOwned>,
+{
+    const BY_KEY: bool = R::BY_KEY;
+
+    fn schema() -> Schema {
+        R::schema()
+    }
+
+    fn owner(key: &R::Key) -> u64 {
+        R::owner(key)
+    }
+
+    fn encode(rows: &[(R::Key, R::Value)], codec: Codec) -> Result<Vec<u8>> {
+        R::encode(rows, codec)
+    }
+
+    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<(R::Key, R::Value)>> {
+        self.rows.decode(bytes, count, codec)
     }
 }

@@ -146,7 +146,12 @@ impl<V: 'static> Items for Many<V> {
     }
 
     fn insert<X>(of: &mut VecDeque<(u64, X)>, number: u64, item: X, _: i64) {
-        of.push_back((number, item));
+        if of.back().is_none_or(|(last, _)| *last < number) {
+            return of.push_back((number, item));
+        }
+        // Only what comes back from an arrangement is not the last.
+        let place = of.partition_point(|(other, _)| *other < number);
+        of.insert(place, (number, item));
     }
 
     fn remove<X>(of: &mut VecDeque<(u64, X)>, number: &u64) -> Option<X> {

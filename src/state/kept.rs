@@ -4,8 +4,10 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use super::{Hashed, Owner, Rows};
+use super::{Hashed, Owner, Rows, Saves};
 use crate::data::{Exchange, Key};
+use crate::error::Result;
+use crate::snapshot::{Codec, Schema};
 
 /// When an item expires that does not.
 pub(crate) const NEVER: i64 = i64::MAX;
@@ -69,3 +71,26 @@ impl<K: Key, S: Key, V: Exchange> Rows for ItemRows<K, S, V> {
         self.reached.set(time);
     }
 }
+
+impl<K: Key, S: Key, V: Exchange> Saves for ItemRows<K, S, V> {
+    fn schema() -> Schema {
+        Schema::of::<(K, S, V)>("latest")
+    }
+
+    fn owner((key, _): &(Hashed<K>, S)) -> u64 {
+        key.hash
+    }
+
+    fn encode(rows: &[Row<K, S, V>], codec: Codec) -> Result<Vec<u8>> {
+        let rows: Vec<_> = rows.iter().map(|((key, sub), kept)| (&key.key, sub, kept)).collect();
+        codec.encode(&rows)
+    }
+
+    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<Row<K, S, V>>> {
+        let rows: Vec<(K, S, Kept<V>)> = codec.decode(bytes, count)?;
+        Ok(rows.into_iter().map(|(key, sub, kept)| ((self.hashed(key), sub), kept)).collect())
+    }
+}
+
+/// A row of items.
+type Row<K, S, V> = ((Hashed<K>, S), Kept<V>);

@@ -53,8 +53,9 @@ impl<R: Rows> Merger<Run<R>> for RunMerger<R> {
     fn work(&mut self, older: &Run<R>, newer: &Run<R>, fuel: &mut isize) {
         let RunMerger { older: a, newer: b, merged: Some(merged), begun, .. } = self else { return };
         if !mem::replace(begun, true) {
-            a.seek(older, |key| merged.rows.is_expired(key));
-            b.seek(newer, |key| merged.rows.is_expired(key));
+            let clock = merged.rows.clock();
+            a.seek(older, |key| R::is_expired(key, clock));
+            b.seek(newer, |key| R::is_expired(key, clock));
         }
         while *fuel > 0 {
             match (a.row(older), b.row(newer)) {

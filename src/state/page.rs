@@ -4,7 +4,9 @@
 //! keeps its last key in memory, so finding the page of a key reads nothing.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use crate::snapshot::PageRef;
 
 /// Rows in a full page. Large enough that its costs vanish in the rows', small enough to be written, read or skipped in
 /// well under a millisecond.
@@ -14,6 +16,8 @@ pub(crate) const PAGE_ROWS: usize = 1024;
 pub(crate) struct Page<K, V> {
     len: usize,
     body: Body<K, V>,
+    /// Where a snapshot has it.
+    written: OnceLock<PageRef>,
 }
 
 enum Body<K, V> {
@@ -37,12 +41,17 @@ impl<K: Clone, V: Clone> Page<K, V> {
     /// A page in memory.
     pub(crate) fn resident(rows: Vec<(K, V)>) -> Page<K, V> {
         debug_assert!(!rows.is_empty(), "a page has rows");
-        Page { len: rows.len(), body: Body::Resident(rows) }
+        Page { len: rows.len(), body: Body::Resident(rows), written: OnceLock::new() }
     }
 
     /// A page of `len` rows in a file.
     pub(crate) fn stored(len: usize, last: K, file: impl Stored<K, V> + 'static) -> Page<K, V> {
-        Page { len, body: Body::Stored { last, file: Box::new(file) } }
+        Page { len, body: Body::Stored { last, file: Box::new(file) }, written: OnceLock::new() }
+    }
+
+    /// Where a snapshot has it, once it has been written to one.
+    pub(crate) fn written(&self) -> &OnceLock<PageRef> {
+        &self.written
     }
 
     /// The number of rows.

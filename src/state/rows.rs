@@ -5,6 +5,11 @@ use std::marker::PhantomData;
 use differential_dataflow::difference::Semigroup;
 
 use super::page::{PAGE_ROWS, Page};
+use super::{Hashed, Saves};
+use crate::data::{Exchange, Key};
+use crate::error::Result;
+use crate::snapshot::{Codec, Schema};
+use crate::time::EventTime;
 
 /// The meaning of an arrangement's rows.
 ///
@@ -20,8 +25,8 @@ pub(crate) trait Rows: Clone + 'static {
     /// True if the row says nothing. `oldest` tells that there is no earlier batch whose row it might undo.
     fn is_vacant(&self, value: &Self::Value, oldest: bool) -> bool;
 
-    /// True if no one will ask for the key again. Expired keys must come before all others in key order.
-    fn is_expired(&self, _key: &Self::Key) -> bool {
+    /// True if no one will ask for the key again once the rows' clock has come so far. Expired keys must come before all others in key order.
+    fn is_expired(_key: &Self::Key, _clock: i64) -> bool {
         false
     }
 
@@ -97,5 +102,70 @@ impl<K: Ord + Clone + 'static, R: Semigroup + 'static> Rows for Sums<K, R> {
 
     fn is_vacant(&self, value: &R, _oldest: bool) -> bool {
         value.is_zero()
+    }
+}
+
+impl<K: Key, V: Exchange> Saves for Latest<Hashed<K>, V> {
+    fn schema() -> Schema {
+        Schema::of::<(K, V)>("latest")
+    }
+
+    fn owner(key: &Hashed<K>) -> u64 {
+        key.hash
+    }
+
+    fn encode(rows: &[(Hashed<K>, Option<V>)], codec: Codec) -> Result<Vec<u8>> {
+        let rows: Vec<_> = rows.iter().map(|(key, value)| (&key.key, value)).collect();
+        codec.encode(&rows)
+    }
+
+    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<(Hashed<K>, Option<V>)>> {
+        let rows: Vec<(K, Option<V>)> = codec.decode(bytes, count)?;
+        Ok(rows.into_iter().map(|(key, value)| (Hashed::new(key), value)).collect())
+    }
+}
+
+/// What every worker has: rows of no key.
+impl<V: Exchange> Saves for Latest<(), V> {
+    const BY_KEY: bool = false;
+
+    fn schema() -> Schema {
+        Schema::of::<V>("latest")
+    }
+
+    fn owner((): &()) -> u64 {
+        0
+    }
+
+    fn encode(rows: &[((), Option<V>)], codec: Codec) -> Result<Vec<u8>> {
+        codec.encode(&rows.iter().map(|((), value)| value).collect::<Vec<_>>())
+    }
+
+    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<((), Option<V>)>> {
+        let rows: Vec<Option<V>> = codec.decode(bytes, count)?;
+        Ok(rows.into_iter().map(|value| ((), value)).collect())
+    }
+}
+
+/// A row of a collection: a record of a key at a time, and how often it is there.
+type Counted<K, V, R> = ((Hashed<K>, V, EventTime), R);
+
+impl<K: Key, V: Exchange + Ord, R: Exchange + Semigroup> Saves for Sums<(Hashed<K>, V, EventTime), R> {
+    fn schema() -> Schema {
+        Schema::of::<(K, V, EventTime, R)>("sums")
+    }
+
+    fn owner((key, ..): &(Hashed<K>, V, EventTime)) -> u64 {
+        key.hash
+    }
+
+    fn encode(rows: &[Counted<K, V, R>], codec: Codec) -> Result<Vec<u8>> {
+        let rows: Vec<_> = rows.iter().map(|((key, value, at), sum)| (&key.key, value, at, sum)).collect();
+        codec.encode(&rows)
+    }
+
+    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<Counted<K, V, R>>> {
+        let rows: Vec<(K, V, EventTime, R)> = codec.decode(bytes, count)?;
+        Ok(rows.into_iter().map(|(key, value, at, sum)| ((Hashed::new(key), value, at), sum)).collect())
     }
 }

@@ -43,13 +43,19 @@ impl Both {
         let mut store = Store::new();
         let metrics = Metrics::default();
         store.limit(Limit::new(&memory, "both", &metrics));
-        store.add(Cells::<u32, Texts>::new(None, hash64, (None, Some(Rc::clone(&memory))), operator()));
-        store.add(Cells::<u32, Counts>::new(
-            Some((LivesBy::EventTime, LIFE)),
-            hash64,
-            (None, Some(memory)),
-            operator(),
-        ));
+        store.add(
+            "cells",
+            Cells::<u32, Texts>::new(None, hash64, (None, Some(Rc::clone(&memory))), operator()),
+        );
+        store.add(
+            "cells",
+            Cells::<u32, Counts>::new(
+                Some((LivesBy::EventTime, LIFE)),
+                hash64,
+                (None, Some(memory)),
+                operator(),
+            ),
+        );
         Both {
             store,
             texts: BTreeMap::new(),
@@ -219,7 +225,7 @@ fn a_directory_that_is_not_there_fails_the_job_and_loses_nothing() {
     let mut store = Store::new();
     store.limit(Limit::new(&memory, "texts", &Metrics::default()));
     let operator = OperatorInfo::new(0, 0, Rc::from([0]));
-    store.add(Cells::<u32, Texts>::new(None, hash64, (None, Some(memory)), operator));
+    store.add("cells", Cells::<u32, Texts>::new(None, hash64, (None, Some(memory)), operator));
     for key in 0..1000 {
         let slot = store.slot(&key);
         store.column_mut::<Cells<u32, Texts>>(0).unwrap().put(slot, (), "x".repeat(100), NEVER);

@@ -22,19 +22,47 @@ use std::mem::size_of;
 
 use super::limit::{Limit, Sheds};
 use super::table::Found;
-use super::{Now, Slot, Table};
+use super::{Now, Share, Slot, Table};
 use crate::data::{Key, hash64};
+use crate::error::Result;
+use crate::snapshot::{self, RestoredOperator};
 
 /// So many cells are touched in one loop: caches hold them until they are wanted.
 pub(crate) const WARM: usize = 64;
 
+/// The keys of a store while it is filled.
+pub(crate) struct Slots<'a, K: Key> {
+    keys: &'a mut Table<K, Pins>,
+    bare: &'a mut Vec<Slot>,
+}
+
+impl<K: Key> Slots<'_, K> {
+    /// The slot of a key, which has one from now on.
+    pub(super) fn of(&mut self, key: &K) -> Slot {
+        let hash = hash64(key);
+        let known = self.keys.find(hash, key);
+        known.unwrap_or_else(|| self.keys.insert(hash, key.clone(), Pins::default()))
+    }
+
+    /// Takes note that a key may have no state.
+    pub(super) fn lost(&mut self, slot: Slot) {
+        self.bare.push(slot);
+    }
+}
+
 /// Keys and their columns.
 pub(crate) struct Store<K: Key> {
     pub(super) keys: Table<K, Pins>,
-    columns: Vec<Box<dyn Column<K>>>,
+    columns: Vec<Named<K>>,
     /// Slots of keys that may have no state.
     bare: Vec<Slot>,
     limit: Option<Limit>,
+}
+
+/// A state and its name.
+struct Named<K: Key> {
+    name: String,
+    column: Box<dyn Column<K>>,
 }
 
 /// What a key's slot is known by beside the key.
@@ -76,6 +104,18 @@ pub(crate) trait Column<K: Key>: Any {
 
     /// Touches some cells, which will be wanted soon.
     fn warm(&self, slots: &[Slot]);
+
+    /// What a snapshot needs of what was sealed last.
+    fn save(&self, name: &str) -> snapshot::Table;
+
+    /// Takes in what a snapshot has of a worker's share, and gives keys slots that have none.
+    fn restore(
+        &mut self,
+        name: &str,
+        from: &RestoredOperator,
+        share: Share,
+        slots: &mut Slots<'_, K>,
+    ) -> Result<()>;
 }
 
 impl<K: Key> Store<K> {
@@ -88,10 +128,31 @@ impl<K: Key> Store<K> {
         self.limit = Some(limit);
     }
 
-    /// Adds a column and says which one it is.
-    pub(crate) fn add(&mut self, column: impl Column<K>) -> usize {
-        self.columns.push(Box::new(column));
+    /// Adds a column and says which one it is. Of several with the same name, later ones are known by their number among them as well.
+    pub(crate) fn add(&mut self, name: &str, column: impl Column<K>) -> usize {
+        let same = self.columns.iter().filter(|other| other.name.split('#').next() == Some(name)).count();
+        let name = if same == 0 { name.to_owned() } else { format!("{name}#{same}") };
+        self.columns.push(Named { name, column: Box::new(column) });
         self.columns.len() - 1
+    }
+
+    /// What a snapshot needs of what was sealed last. The tables' names begin with `prefix`.
+    pub(crate) fn save<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = snapshot::Table> + 'a {
+        self.columns.iter().map(move |Named { name, column }| column.save(&format!("{prefix}{name}")))
+    }
+
+    /// Takes in what a snapshot has of a worker's share.
+    pub(crate) fn restore(&mut self, prefix: &str, from: &RestoredOperator, share: Share) -> Result<()> {
+        let Store { keys, columns, bare, .. } = self;
+        let mut slots = Slots { keys, bare };
+        columns.iter_mut().try_for_each(|Named { name, column }| {
+            column.restore(&format!("{prefix}{name}"), from, share, &mut slots)
+        })
+    }
+
+    /// The slots that keys have.
+    pub(crate) fn occupied(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.keys.occupied()
     }
 
     /// True if there is any state to be had.
@@ -146,7 +207,7 @@ impl<K: Key> Store<K> {
         let (key, pins) = keys.get_mut(slot);
         pins.touched = true;
         if std::mem::take(&mut pins.away) {
-            let found = columns.iter_mut().fold(false, |found, column| column.enter(slot, key) | found);
+            let found = columns.iter_mut().fold(false, |found, named| named.column.enter(slot, key) | found);
             limit.iter_mut().filter(|_| found).for_each(Limit::entered);
         }
     }
@@ -159,14 +220,14 @@ impl<K: Key> Store<K> {
     /// The column of this number, if it is of type `C`.
     #[inline]
     pub(crate) fn column<C: Column<K>>(&self, number: usize) -> Option<&C> {
-        let column: &dyn Any = self.columns.get(number)?.as_ref();
+        let column: &dyn Any = self.columns.get(number)?.column.as_ref();
         column.downcast_ref()
     }
 
     /// The column of this number, if it is of type `C`.
     #[inline]
     pub(crate) fn column_mut<C: Column<K>>(&mut self, number: usize) -> Option<&mut C> {
-        let column: &mut dyn Any = self.columns.get_mut(number)?.as_mut();
+        let column: &mut dyn Any = self.columns.get_mut(number)?.column.as_mut();
         column.downcast_mut()
     }
 
@@ -191,7 +252,7 @@ impl<K: Key> Store<K> {
         let mut some = [Slot::NONE; WARM];
         loop {
             let found = some.iter_mut().zip(&mut slots).map(|(place, slot)| *place = slot).count();
-            self.columns.iter().for_each(|column| column.warm(&some[..found]));
+            self.columns.iter().for_each(|Named { column, .. }| column.warm(&some[..found]));
             if found < WARM {
                 return;
             }
@@ -210,11 +271,11 @@ impl<K: Key> Store<K> {
     /// Drops what has expired by `now`, and forgets the keys that have no state.
     pub(crate) fn tidy(&mut self, now: Now) {
         let Store { keys, columns, bare, .. } = self;
-        columns.iter_mut().for_each(|column| column.expire(now, keys, bare));
+        columns.iter_mut().for_each(|Named { column, .. }| column.expire(now, keys, bare));
         for slot in bare.drain(..) {
             let Some((key, pins)) = keys.try_get(slot) else { continue };
-            if pins.count == 0 && columns.iter().all(|column| column.is_vacant(slot)) {
-                columns.iter_mut().for_each(|column| column.forget(slot, key));
+            if pins.count == 0 && columns.iter().all(|named| named.column.is_vacant(slot)) {
+                columns.iter_mut().for_each(|named| named.column.forget(slot, key));
                 keys.remove(slot);
             }
         }
@@ -223,7 +284,7 @@ impl<K: Key> Store<K> {
     /// Writes what has changed into the arrangements.
     pub(crate) fn seal(&mut self, epoch: u64) {
         let Store { keys, columns, .. } = self;
-        columns.iter_mut().for_each(|column| column.seal(epoch, keys));
+        columns.iter_mut().for_each(|named| named.column.seal(epoch, keys));
     }
 
     /// The number of keys in memory.
@@ -247,7 +308,7 @@ pub(crate) const INDEXED: usize = 12;
 impl<K: Key> Sheds for Store<K> {
     fn bytes(&self) -> usize {
         let (keys, key) = (self.keys.len(), size_of::<Option<(K, Pins)>>() + INDEXED);
-        keys * key + self.columns.iter().map(|column| column.bytes(keys)).sum::<usize>()
+        keys * key + self.columns.iter().map(|named| named.column.bytes(keys)).sum::<usize>()
     }
 
     fn slots(&self) -> usize {
@@ -265,7 +326,7 @@ impl<K: Key> Sheds for Store<K> {
             return false;
         }
         pins.away = true;
-        columns.iter_mut().for_each(|column| column.leave(slot, key));
+        columns.iter_mut().for_each(|named| named.column.leave(slot, key));
         if pins.count == 0 {
             keys.remove(slot);
         }
@@ -273,6 +334,6 @@ impl<K: Key> Sheds for Store<K> {
     }
 
     fn write(&mut self, epoch: u64) {
-        self.columns.iter_mut().for_each(|column| column.write(epoch));
+        self.columns.iter_mut().for_each(|named| named.column.write(epoch));
     }
 }

@@ -160,6 +160,11 @@ impl<K: Hash + Eq, V> Table<K, V> {
         self.entries.get_mut(slot.0 as usize)?.as_mut()
     }
 
+    /// The slots with entries.
+    pub(crate) fn occupied(&self) -> impl Iterator<Item = Slot> + '_ {
+        (0..self.entries.len()).map(Slot::at).filter(|slot| self.try_get(*slot).is_some())
+    }
+
     /// The number of slots, vacant ones included.
     pub(crate) fn slots(&self) -> usize {
         self.entries.len()

@@ -199,12 +199,15 @@ impl Model {
         let operator = OperatorInfo::new(0, 0, Rc::from([0]));
         let mut store = Store::new();
         store.limit(Limit::new(&memory, "timed", &Metrics::default()));
-        store.add(Cells::<u32, Numbers>::new(
-            Some((LivesBy::EventTime, LIFE)),
-            hash64,
-            (Some(publish), Some(memory)),
-            operator,
-        ));
+        store.add(
+            "cells",
+            Cells::<u32, Numbers>::new(
+                Some((LivesBy::EventTime, LIFE)),
+                hash64,
+                (Some(publish), Some(memory)),
+                operator,
+            ),
+        );
         Model { store, items: BTreeMap::new(), board, failed, epoch: 0, now: 0 }
     }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use timely::dataflow::operators::probe;
 use timely::scheduling::Activator;
@@ -12,9 +12,10 @@ use super::alarm::{Alarm, Alarms};
 use super::tap::lock;
 use crate::clock::Clock;
 use crate::config::{Limits, Options, Seals, StateMemory};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::metric::Metrics;
-use crate::state::{Limit, Memory};
+use crate::snapshot::{Desk, Part, Restored, RestoredOperator, Saved, Word};
+use crate::state::{Limit, Memory, Share};
 use crate::time::{EpochClock, Time};
 
 /// What all workers of a running job share.
@@ -25,6 +26,12 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     seals: Seals,
     memory: Option<StateMemory>,
+    /// Where snapshots are taken, if they are.
+    desk: OnceLock<Desk>,
+    /// The first epoch.
+    first: u64,
+    /// What the job goes on from.
+    pub(crate) restored: Option<Arc<Restored>>,
     /// The last epoch as of whose end someone wants state; zero if no one has asked.
     wanted: AtomicU64,
     /// True if someone may want the last state.
@@ -42,24 +49,57 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(options: &Options, metrics: Metrics, stop: Arc<AtomicBool>) -> Shared {
+    /// `first` is the first epoch, and `restored` what the job goes on from.
+    pub(crate) fn new(
+        options: &Options,
+        metrics: Metrics,
+        first: u64,
+        restored: Option<Arc<Restored>>,
+    ) -> Shared {
         Shared {
             workers: options.workers,
             clock: options.clock.clone(),
-            epochs: EpochClock::new(options.epochs, options.clock.clone()),
+            epochs: EpochClock::new(options.epochs, options.clock.clone(), first),
             limits: options.limits,
             seals: options.seals,
             memory: options.memory.clone(),
+            first,
+            desk: OnceLock::new(),
+            restored,
             wanted: AtomicU64::new(0),
             read: AtomicBool::new(false),
             piece: AtomicUsize::new(usize::MAX),
             metrics,
-            open_epoch: AtomicU64::new(0),
+            open_epoch: AtomicU64::new(first),
             finished: AtomicUsize::new(0),
-            stop,
+            stop: Arc::default(),
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
         }
+    }
+
+    /// Takes snapshots at a desk from now on.
+    pub(crate) fn take_snapshots(&self, desk: Desk) {
+        let (cuts, clock) = (Arc::clone(&desk.cuts), self.clock.clone());
+        self.epochs.on_turn(Box::new(move |epoch| cuts.turn(epoch, clock.now())));
+        let _ = self.desk.set(desk);
+    }
+
+    /// The desk where snapshots are taken, if they are.
+    pub(crate) fn desk(&self) -> Option<&Desk> {
+        self.desk.get()
+    }
+
+    /// Tells the desk something, if there is one.
+    pub(crate) fn say(&self, word: Word) {
+        if let Some(Err(error)) = self.desk().map(|desk| desk.say(word)) {
+            self.fail(error);
+        }
+    }
+
+    /// What changes when a snapshot is committed.
+    pub(crate) fn committed(&self) -> u64 {
+        self.desk().map_or(0, |desk| desk.cuts.committed())
     }
 
     /// What asks the job to end.
@@ -106,6 +146,11 @@ impl Shared {
         }
         let last = next == u64::MAX && self.read.load(Ordering::Acquire);
         (last || self.seals == Seals::EachEpoch).then_some(epoch)
+    }
+
+    /// Lets the workers leave where they are.
+    pub(crate) fn leave(&self) {
+        self.failed.store(true, Ordering::Release);
     }
 
     /// Ends the job with an error. The first one counts; workers leave at their next step.
@@ -158,6 +203,28 @@ impl WorkerContext {
         self.memory.as_ref().map(|memory| Limit::new(memory, operator, &self.shared.metrics))
     }
 
+    /// The part of the keys that is this worker's.
+    pub(crate) fn share(&self) -> Share {
+        Share { worker: self.index, workers: self.shared.workers }
+    }
+
+    /// The first epoch.
+    pub(crate) fn first_epoch(&self) -> u64 {
+        self.shared.first
+    }
+
+    /// What a snapshot has of an operator, if the job goes on from one that has.
+    pub(crate) fn restored(&self, uid: &str) -> Option<RestoredOperator> {
+        self.shared.restored.as_ref()?.operator(uid)
+    }
+
+    /// Lets an instance of an operator take part in snapshots, if there are any.
+    pub(crate) fn saving(&self, uid: Arc<str>) -> Option<Saving> {
+        self.shared.desk()?;
+        self.shared.say(Word::Joins((Arc::clone(&uid), self.index)));
+        Some(Saving { uid, worker: self.index, shared: Arc::clone(&self.shared) })
+    }
+
     /// The alarm of an operator.
     pub(crate) fn alarm(&self, activator: Activator) -> Alarm {
         Alarm::new(self.shared.clock.clone(), self.alarms.clone(), activator)
@@ -166,5 +233,38 @@ impl WorkerContext {
     /// The first epoch that the job has not completed.
     pub(crate) fn open_epoch(&self) -> u64 {
         self.probe.with_frontier(|frontier| crate::time::Progress::of(frontier).epoch)
+    }
+}
+
+/// An instance of an operator that takes part in snapshots.
+pub(crate) struct Saving {
+    uid: Arc<str>,
+    worker: usize,
+    shared: Arc<Shared>,
+}
+
+impl Saving {
+    /// The cuts that are served by the state as of the end of `epoch`, when the next epoch is `next`.
+    #[inline]
+    pub(crate) fn cuts(&self, epoch: u64, next: u64) -> Vec<u64> {
+        self.shared.desk().map_or_else(Vec::new, |desk| desk.cuts.between(epoch, next))
+    }
+
+    /// Hands over the state for some cuts.
+    pub(crate) fn hand_over(&self, cuts: &[u64], state: Result<Saved>) {
+        match state {
+            Ok(state) => {
+                for cut in cuts {
+                    let (uid, state) = (Arc::clone(&self.uid), state.clone());
+                    self.shared.say(Word::Part(Part { uid, worker: self.worker, cut: *cut, state }));
+                }
+            }
+            Err(error) => self.shared.fail(error),
+        }
+    }
+
+    /// True if what was handed over for a cut is committed.
+    pub(crate) fn is_committed(&self, cut: u64) -> bool {
+        self.shared.desk().is_none_or(|desk| desk.cuts.is_committed(cut))
     }
 }

@@ -19,6 +19,7 @@ use super::context::WorkerContext;
 use super::port::{Edges, OperatorBuilder};
 use super::tap::lock;
 use crate::error::{Error, Result};
+use crate::snapshot::{Restored, RestoredOperator};
 use crate::time::Time;
 
 /// The number of an operator in its job.
@@ -120,6 +121,11 @@ pub(crate) trait Operator: Send + Sync {
     /// Gets ready in the main thread, before any worker starts: what can fail early, fails here.
     fn prepare(&self, _workers: usize) -> Result<()> {
         Ok(())
+    }
+
+    /// Gets ready instead, if snapshots are taken. `from` is what the snapshot has that the job goes on from.
+    fn recover(&self, workers: usize, _from: Option<&RestoredOperator>) -> Result<()> {
+        self.prepare(workers)
     }
 
     /// Builds one worker's instance. Timely and the metrics know it by its uid.
@@ -228,8 +234,13 @@ impl Graph {
         lock(&self.shared).edges.clone()
     }
 
-    /// Gets all operators ready to run on so many workers.
-    pub(crate) fn prepare(&self, workers: usize) -> Result<()> {
+    /// Gets all operators ready to run on so many workers, with snapshots if `recovers`, from what was `restored`.
+    pub(crate) fn prepare(
+        &self,
+        workers: usize,
+        recovers: bool,
+        restored: Option<&Arc<Restored>>,
+    ) -> Result<()> {
         let inner = lock(&self.shared);
         if let Some(complaint) = &inner.complaint {
             return Err(Error::config(complaint.as_str()));
@@ -244,7 +255,14 @@ impl Graph {
             }
             uids.insert(uid);
         }
-        inner.nodes.iter().try_for_each(|entry| entry.operator.prepare(workers))
+        let mut nodes = inner.nodes.iter().enumerate();
+        nodes.try_for_each(|(id, entry)| match recovers {
+            true => {
+                let from = restored.and_then(|restored| restored.operator(&entry.info.uid(id)));
+                entry.operator.recover(workers, from.as_ref())
+            }
+            false => entry.operator.prepare(workers),
+        })
     }
 
     /// Builds the whole dataflow on one worker.

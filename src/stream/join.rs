@@ -24,7 +24,9 @@ use super::ordered::{self, Logic};
 use super::tap::{Emit, Node, Outlets, Taps};
 use super::{Edge, KeyedStream, Stream};
 use crate::data::{Change, Data, Diff, Exchange, Key, Record, Stamp};
-use crate::state::{Arrangement, Cursor, Filed, Hashed, Sums};
+use crate::error::Result;
+use crate::snapshot::{RestoredOperator, Saved};
+use crate::state::{Arrangement, Cursor, Filed, Hashed, Share, Sums};
 use crate::time::{EventTime, Time};
 
 /// A change on one of two sides.
@@ -202,6 +204,16 @@ where
     }
 
     fn advance(&mut self, _: EventTime, _: Time, _: &mut Outlets<Change<O>>) {}
+
+    fn save(&mut self) -> Result<Saved> {
+        let tables = vec![self.left.arrangement.save("left"), self.right.arrangement.save("right")];
+        Ok(Saved { tables, ..Saved::default() })
+    }
+
+    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        self.left.arrangement.restore("left", from, share)?;
+        self.right.arrangement.restore("right", from, share)
+    }
 
     fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outlets<Change<O>>) {
         let Some(since) = since else { return };

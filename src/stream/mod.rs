@@ -55,7 +55,7 @@ pub use through::{Computation, Round};
 
 pub(crate) use alarm::Alarm;
 pub(crate) use combine::{Keyed, Places, Send};
-pub(crate) use context::{Shared, WorkerContext};
+pub(crate) use context::{Saving, Shared, WorkerContext};
 pub(crate) use graph::{Lowering, NodeInfo, Operator, Routing, WeakGraph};
 pub(crate) use ordered::Logic;
 pub(crate) use port::{Frontiers, Holds, Input, OperatorBuilder};

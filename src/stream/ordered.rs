@@ -30,10 +30,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::alarm::Alarm;
-use super::context::WorkerContext;
+use super::context::{Saving, WorkerContext};
 use super::port::{Frontiers, Holds, Input, OperatorBuilder};
 use super::tap::Outlets;
 use crate::data::Data;
+use crate::error::Result;
+use crate::snapshot::{RestoredOperator, Saved};
+use crate::state::Share;
 use crate::time::{EventTime, Progress, Time};
 
 /// What an operator does with the epochs that the frame presents to it in order.
@@ -55,6 +58,24 @@ pub(crate) trait Logic<E>: 'static {
 
     /// Writes what has changed since the last call into arrangements: someone wants the state as of this epoch, which has just closed.
     fn seal(&mut self, _epoch: u64) {}
+
+    /// What a snapshot needs of the state that has just been sealed. Costs pointers to its pages.
+    ///
+    /// # Errors
+    ///
+    /// If something cannot be encoded.
+    fn save(&mut self) -> Result<Saved> {
+        Ok(Saved::default())
+    }
+
+    /// Takes in what a snapshot has of a worker's share, before anything else happens.
+    ///
+    /// # Errors
+    ///
+    /// If the snapshot cannot be read, or has something else than this.
+    fn restore(&mut self, _from: &RestoredOperator, _share: Share) -> Result<()> {
+        Ok(())
+    }
 
     /// Lets state leave memory if it takes more than it may. The epoch has just closed, and is sealed if it was to be.
     fn shed(&mut self, _epoch: u64) {}
@@ -90,10 +111,16 @@ pub(crate) fn build<E, L>(
     E: Data,
     L: Logic<E>,
 {
+    if let Some(from) = worker.restored(&builder.uid())
+        && let Err(error) = logic.restore(&from, worker.share())
+    {
+        worker.shared.fail(error);
+    }
     let mut frame = Frame {
+        saving: worker.saving(builder.uid()),
         inputs,
         waiting: BTreeMap::new(),
-        epoch: 0,
+        epoch: worker.first_epoch(),
         since: None,
         watermark: EventTime::MIN,
         base: None,
@@ -123,6 +150,7 @@ struct Frame<E> {
     /// The least event time that output in the open epoch may have, by what was held when the activation began and what has been read in it.
     base: Option<EventTime>,
     ended: bool,
+    saving: Option<Saving>,
     worker: WorkerContext,
     /// Goes off when something is due by the wall clock.
     alarm: Alarm,
@@ -187,8 +215,14 @@ impl<E: Data> Frame<E> {
     /// Closes the open epoch; the one after it will be `next`.
     fn close<L: Logic<E>>(&mut self, next: u64, logic: &mut L, out: &mut Outlets<L::Out>) {
         logic.close(self.epoch, self.since.take(), out);
-        if let Some(epoch) = self.worker.shared.seal_now(self.epoch, next) {
+        let cuts = self.saving.as_ref().map_or_else(Vec::new, |saving| saving.cuts(self.epoch, next));
+        let wanted = self.worker.shared.seal_now(self.epoch, next);
+        let wanted = cuts.iter().copied().filter(|cut| *cut < next).chain(wanted).max();
+        if let Some(epoch) = wanted.or((!cuts.is_empty()).then_some(self.epoch)) {
             logic.seal(epoch);
+        }
+        if let Some(saving) = self.saving.as_ref().filter(|_| !cuts.is_empty()) {
+            saving.hand_over(&cuts, logic.save());
         }
         logic.shed(self.epoch);
     }

@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::marker::PhantomData;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use timely::communication::{Pull, Push};
 use timely::dataflow::channels::Message;
@@ -96,12 +97,14 @@ pub(crate) struct OperatorBuilder<'a, 's> {
     consumed: Vec<Changes>,
     produced: Vec<Changes>,
     keeps_time: bool,
+    uid: Arc<str>,
 }
 
 impl<'a, 's> OperatorBuilder<'a, 's> {
     pub(crate) fn new(name: &str, scope: Scope<'s, Time>, edges: &'a mut Edges) -> OperatorBuilder<'a, 's> {
         let raw = builder_raw::OperatorBuilder::new(name.to_owned(), scope);
-        OperatorBuilder { raw, scope, edges, consumed: Vec::new(), produced: Vec::new(), keeps_time: false }
+        let (consumed, produced, uid) = (Vec::new(), Vec::new(), Arc::from(name));
+        OperatorBuilder { raw, scope, edges, consumed, produced, keeps_time: false, uid }
     }
 
     /// Says that the operator keeps a time of its own, as a source does: what it holds is all that its outputs may still have, and how
@@ -111,6 +114,11 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
     /// by no message it has read.
     pub(crate) fn keep_time(&mut self) {
         self.keeps_time = true;
+    }
+
+    /// The operator's uid.
+    pub(crate) fn uid(&self) -> Arc<str> {
+        Arc::clone(&self.uid)
     }
 
     /// What timely knows the operator by.
@@ -257,8 +265,8 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
 
     /// Puts the operator aside, unfinished, so that others can be built.
     pub(crate) fn set_aside(self) -> Unfinished<'s> {
-        let OperatorBuilder { raw, scope, consumed, produced, .. } = self;
-        Unfinished { raw, scope, consumed, produced }
+        let OperatorBuilder { raw, scope, consumed, produced, uid, .. } = self;
+        Unfinished { raw, scope, consumed, produced, uid }
     }
 
     /// Completes the operator. `logic` runs at each activation; it answers whether there is work left that no input
@@ -290,13 +298,14 @@ pub(crate) struct Unfinished<'s> {
     scope: Scope<'s, Time>,
     consumed: Vec<Changes>,
     produced: Vec<Changes>,
+    uid: Arc<str>,
 }
 
 impl<'s> Unfinished<'s> {
     /// Goes on with it.
     pub(crate) fn resume(self, edges: &mut Edges) -> OperatorBuilder<'_, 's> {
-        let Unfinished { raw, scope, consumed, produced } = self;
-        OperatorBuilder { raw, scope, edges, consumed, produced, keeps_time: false }
+        let Unfinished { raw, scope, consumed, produced, uid } = self;
+        OperatorBuilder { raw, scope, edges, consumed, produced, keeps_time: false, uid }
     }
 }
 

@@ -26,10 +26,12 @@ use super::context::WorkerContext;
 use super::ordered::Logic;
 use super::tap::Outlets;
 use crate::data::{Change, Data, Key, Record, Stamp, hash64};
+use crate::error::Result;
 use crate::metric::Metric;
+use crate::snapshot::{RestoredOperator, Saved};
 use crate::state::{
-    Arrangement, Filed, Footprint, Found, Hashed, INDEXED, ItemRows, Kept, Limit, NEVER, Rows, Sheds, Slot,
-    Table, is_over,
+    Arrangement, Filed, Footprint, Found, Hashed, INDEXED, ItemRows, Kept, Limit, NEVER, Rows, Share, Sheds,
+    Slot, Table, is_over,
 };
 use crate::time::{EventTime, Time};
 
@@ -268,6 +270,33 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
             }
         }
         self.write(epoch);
+    }
+
+    fn save(&mut self) -> Result<Saved> {
+        let mut saved = Saved::default();
+        saved.tables.push(self.arrangement.save("aggregates"));
+        saved.note("watermark", &self.watermark)?;
+        Ok(saved)
+    }
+
+    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        self.arrangement.restore("aggregates", from, share)?;
+        let table = &mut self.table;
+        self.arrangement.each(|(key, ()), kept| {
+            if let Some(slot) = table.find(hash64(&key.key), &key.key) {
+                table.remove(slot);
+            }
+            if let Some((acc, expires)) = kept {
+                let entry = Entry { due: *expires, sealed: true, ..Entry::new(acc.clone(), *expires) };
+                table.insert(hash64(&key.key), key.key.clone(), entry);
+            }
+        });
+        for (key, entry) in table.iter().filter(|(_, entry)| entry.due < NEVER) {
+            self.expiry.entry(entry.due).or_default().push(key.clone());
+        }
+        self.watermark = from.latest("watermark")?.unwrap_or(EventTime::MIN);
+        self.rows.reach(self.watermark);
+        Ok(())
     }
 
     fn shed(&mut self, epoch: u64) {

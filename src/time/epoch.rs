@@ -4,6 +4,7 @@
 //! nothing to say moves on with the others and never holds an epoch back.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -59,7 +60,11 @@ impl Default for Epochs {
 pub(crate) struct EpochClock {
     policy: Policy,
     clock: Clock,
+    /// The first epoch.
+    first: u64,
     current: AtomicU64,
+    /// Held while the clock turns, and what is told then.
+    turning: Mutex<Option<OnTurn>>,
     records: AtomicU64,
     /// Epochs that were ended early, between two ticks; for [`Policy::Every`].
     early: AtomicU64,
@@ -67,17 +72,42 @@ pub(crate) struct EpochClock {
     began_at: AtomicU64,
 }
 
+/// What is told the epoch that the clock leaves, before anyone can see that it does.
+pub(crate) type OnTurn = Box<dyn Fn(u64) + Send>;
+
 impl EpochClock {
-    pub(crate) fn new(epochs: Epochs, clock: Clock) -> EpochClock {
+    pub(crate) fn new(epochs: Epochs, clock: Clock, first: u64) -> EpochClock {
         let zero = || AtomicU64::new(0);
         EpochClock {
             policy: epochs.0,
             clock,
-            current: zero(),
+            first,
+            current: AtomicU64::new(first),
+            turning: Mutex::new(None),
             records: zero(),
             early: zero(),
             began_at: zero(),
         }
+    }
+
+    /// Says what is to be told each time that the clock turns.
+    pub(crate) fn on_turn(&self, on_turn: OnTurn) {
+        *self.turning() = Some(on_turn);
+    }
+
+    fn turning(&self) -> MutexGuard<'_, Option<OnTurn>> {
+        self.turning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Turns the clock to `next`, if it has not come that far, and says where it is then.
+    fn turn(&self, next: u64) -> u64 {
+        let turning = self.turning();
+        let current = self.current.load(Ordering::Acquire);
+        if next > current {
+            turning.iter().for_each(|told| told(current));
+            self.current.store(next, Ordering::Release);
+        }
+        current.max(next)
     }
 
     /// The current epoch. `open` is the first epoch that the dataflow has not completed.
@@ -86,9 +116,9 @@ impl EpochClock {
         let next = match self.policy {
             Policy::Every(interval) => {
                 let ticks = (self.clock.now().as_nanos() / interval.as_nanos()) as u64;
-                ticks + self.early.load(Ordering::Acquire)
+                self.first + ticks + self.early.load(Ordering::Acquire)
             }
-            Policy::Records(count) => self.records.load(Ordering::Acquire) / count,
+            Policy::Records(count) => self.first + self.records.load(Ordering::Acquire) / count,
             Policy::WhenDone => {
                 let records = self.records.load(Ordering::Acquire);
                 let due = open >= current && records > self.began_at.load(Ordering::Acquire);
@@ -98,7 +128,7 @@ impl EpochClock {
                 current + u64::from(due)
             }
         };
-        self.current.fetch_max(next, Ordering::AcqRel).max(next)
+        if next > current { self.turn(next) } else { current }
     }
 
     /// The current epoch, as far as any source has seen.
@@ -115,12 +145,14 @@ impl EpochClock {
 
     /// Ends an epoch early, because it has become larger than what a source may have in flight.
     pub(crate) fn end(&self, epoch: u64) {
-        let ended = self.current.compare_exchange(epoch, epoch + 1, Ordering::AcqRel, Ordering::Acquire);
-        if ended.is_ok() {
+        let turning = self.turning();
+        if self.current.load(Ordering::Acquire) == epoch {
+            turning.iter().for_each(|told| told(epoch));
+            self.current.store(epoch + 1, Ordering::Release);
             match self.policy {
                 Policy::Every(_) => self.early.fetch_add(1, Ordering::AcqRel),
                 Policy::Records(count) => {
-                    self.records.fetch_max((epoch + 1).saturating_mul(count), Ordering::AcqRel)
+                    self.records.fetch_max((epoch + 1 - self.first).saturating_mul(count), Ordering::AcqRel)
                 }
                 Policy::WhenDone => {
                     self.began_at.fetch_max(self.records.load(Ordering::Acquire), Ordering::AcqRel)
@@ -159,7 +191,7 @@ mod tests {
     #[test]
     fn wall_epochs_follow_the_clock_even_past_missed_ticks() {
         let clock = Clock::manual();
-        let epochs = EpochClock::new(Epochs::every(Duration::from_millis(10)), clock.clone());
+        let epochs = EpochClock::new(Epochs::every(Duration::from_millis(10)), clock.clone(), 0);
         assert_eq!(epochs.poll(0), 0);
         clock.advance(Duration::from_millis(35));
         assert_eq!(epochs.poll(0), 3);
@@ -168,7 +200,7 @@ mod tests {
 
     #[test]
     fn record_epochs_follow_the_count() {
-        let epochs = EpochClock::new(Epochs::records(100), Clock::manual());
+        let epochs = EpochClock::new(Epochs::records(100), Clock::manual(), 0);
         epochs.count(99);
         assert_eq!((epochs.poll(0), epochs.quantum(64)), (0, 1));
         epochs.count(1);
@@ -178,20 +210,20 @@ mod tests {
     #[test]
     fn an_epoch_can_end_early_and_the_clock_goes_on_from_there() {
         let clock = Clock::manual();
-        let epochs = EpochClock::new(Epochs::every(Duration::from_millis(10)), clock.clone());
+        let epochs = EpochClock::new(Epochs::every(Duration::from_millis(10)), clock.clone(), 0);
         epochs.end(0);
         epochs.end(0);
         assert_eq!(epochs.poll(0), 1);
         clock.advance(Duration::from_millis(10));
         assert_eq!(epochs.poll(0), 2);
-        let epochs = EpochClock::new(Epochs::records(100), clock);
+        let epochs = EpochClock::new(Epochs::records(100), clock, 0);
         epochs.end(0);
         assert_eq!((epochs.poll(0), epochs.quantum(1000)), (1, 100));
     }
 
     #[test]
     fn the_next_epoch_waits_for_the_last_one_and_for_records() {
-        let epochs = EpochClock::new(Epochs::when_done(), Clock::manual());
+        let epochs = EpochClock::new(Epochs::when_done(), Clock::manual(), 0);
         assert_eq!(epochs.poll(0), 0);
         epochs.count(1);
         assert_eq!(epochs.poll(0), 1);

@@ -81,6 +81,14 @@ pub trait WatermarkGenerator<T>: Send {
     /// Sees a record and its event time, and may answer with a watermark: a promise that the split will give nothing
     /// older. An answer below an earlier one changes nothing.
     fn on_record(&mut self, value: &T, timestamp: EventTime) -> Option<EventTime>;
+
+    /// What it must know to go on after a restart, as it likes to encode it. The watermark itself is kept for it.
+    fn save(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Goes on from what was [saved](WatermarkGenerator::save).
+    fn restore(&mut self, _known: &[u8]) {}
 }
 
 /// A duration in milliseconds; one that does not fit is as good as the longest that does.
@@ -184,6 +192,23 @@ impl<T> SplitWatermark<T> {
     /// Raises the watermark: to what went on without an idle split, or to what a [`Behind`] has reached.
     pub(crate) fn raise(&mut self, to: EventTime) {
         self.current = self.current.max(to);
+    }
+
+    /// What it promises, and what its generator knows.
+    pub(crate) fn save(&self) -> (EventTime, Vec<u8>) {
+        let known = match &self.rule {
+            Rule::Custom(generator) => generator.save(),
+            _ => Vec::new(),
+        };
+        (self.current, known)
+    }
+
+    /// Goes on from what was saved.
+    pub(crate) fn restore(&mut self, current: EventTime, known: &[u8]) {
+        self.raise(current);
+        if let Rule::Custom(generator) = &mut self.rule {
+            generator.restore(known);
+        }
     }
 
     /// The same rule, if it looks at nothing but event times.

@@ -11,8 +11,10 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use super::assign::Paned;
 use super::running::Running;
 use super::{Aligned, Pane, Windowed};
-use crate::data::{Data, Key, Record, Stamp};
-use crate::state::{Arrangement, Hashed, Rows, Table};
+use crate::data::{Data, Key, Record, Stamp, hash64};
+use crate::error::Result;
+use crate::snapshot::{Codec, RestoredOperator, Saved, Schema};
+use crate::state::{Arrangement, Hashed, Rows, Saves, Share, Table};
 use crate::stream::{Aggregate, Logic, Outlets};
 use crate::time::{EventTime, Time};
 
@@ -27,6 +29,8 @@ pub(super) struct Windows<K: Key, T: Data, A: Aggregate<T>> {
     arrangement: Arrangement<PaneRows<K, T, A>>,
     /// The end of the last window that has fired; shared with the rows, which expire by it.
     fired: Rc<Cell<EventTime>>,
+    /// Ranges of hashes whose keys are ahead, having come from other workers of an earlier run: their windows up to this end have fired.
+    ahead: Vec<((u64, u64), EventTime)>,
     /// Tables of panes that are through, to be used again.
     spare: Vec<Table<K, A::Acc>>,
 }
@@ -49,6 +53,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
             aggregate,
             arrangement: Arrangement::new(rows, operator),
             fired,
+            ahead: Vec::new(),
             spare: Vec::new(),
         }
     }
@@ -67,7 +72,15 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         let time = Time::new(epoch, end - 1);
         let window = self.windows.ending_at(end);
         let stamp = Stamp { timestamp: end - 1, watermark: end - 1 };
+        self.ahead.retain(|(_, fired)| *fired >= end);
+        let ahead = self.ahead.clone();
         let mut emit = |key: &K, value| {
+            if !ahead.is_empty() {
+                let hash = hash64(key);
+                if ahead.iter().any(|((first, last), _)| (*first..=*last).contains(&hash)) {
+                    return;
+                }
+            }
             out.give(time, Record::new(Windowed { key: key.clone(), window, value }, stamp));
         };
         if let Some(table) = self.only_pane(end) {
@@ -180,6 +193,25 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
         self.arrangement.seal(epoch, rows);
     }
 
+    fn save(&mut self) -> Result<Saved> {
+        let tables = vec![self.arrangement.save("panes")];
+        Ok(Saved { tables, ..Saved::default() })
+    }
+
+    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        self.arrangement.restore("panes", from, share)?;
+        let waiting = &mut self.waiting;
+        self.arrangement.each(|(pane, _), _| {
+            let content = || Content { open: Table::default(), sealed: true };
+            waiting.entry((pane.first, pane.last)).or_insert_with(content);
+        });
+        let fired = self.fired.get();
+        self.waiting.retain(|(_, last), _| *last > fired);
+        self.enter(fired);
+        self.ahead = from.clocks("panes")?.into_iter().filter(|(_, clock)| *clock > fired).collect();
+        Ok(())
+    }
+
     fn owes(&self) -> Option<EventTime> {
         self.next_end().map(|end| end - 1)
     }
@@ -210,8 +242,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Rows for PaneRows<K, T, A> {
         false
     }
 
-    fn is_expired(&self, (pane, _): &(Pane, Hashed<K>)) -> bool {
-        pane.last <= self.clock()
+    fn is_expired((pane, _): &(Pane, Hashed<K>), clock: i64) -> bool {
+        pane.last <= clock
     }
 
     fn clock(&self) -> i64 {
@@ -220,5 +252,28 @@ impl<K: Key, T: Data, A: Aggregate<T>> Rows for PaneRows<K, T, A> {
 
     fn reach(&self, time: i64) {
         self.fired.set(time);
+    }
+}
+
+/// A row of a pane.
+type PaneRow<K, Acc> = ((Pane, Hashed<K>), Acc);
+
+impl<K: Key, T: Data, A: Aggregate<T>> Saves for PaneRows<K, T, A> {
+    fn schema() -> Schema {
+        Schema::of::<(Pane, K, A::Acc)>("panes")
+    }
+
+    fn owner((_, key): &(Pane, Hashed<K>)) -> u64 {
+        key.hash
+    }
+
+    fn encode(rows: &[PaneRow<K, A::Acc>], codec: Codec) -> Result<Vec<u8>> {
+        let rows: Vec<_> = rows.iter().map(|((pane, key), acc)| (pane, &key.key, acc)).collect();
+        codec.encode(&rows)
+    }
+
+    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<PaneRow<K, A::Acc>>> {
+        let rows: Vec<(Pane, K, A::Acc)> = codec.decode(bytes, count)?;
+        Ok(rows.into_iter().map(|(pane, key, acc)| ((pane, Hashed::new(key)), acc)).collect())
     }
 }

@@ -10,11 +10,13 @@ use super::content::{Content, Other};
 use super::trigger::{Absorbed, TriggerContext};
 use super::{Assigner, Fire, Firing, Scope, Trigger, WindowContext};
 use crate::data::{Exchange, Key, Record, Stamp, hash64};
+use crate::error::Result;
 use crate::process::context::Counters;
 use crate::process::core::Core;
 use crate::process::side::Sides;
 use crate::process::{Side, TimerKind, Value};
-use crate::state::{Agenda, Slot};
+use crate::snapshot::{RestoredOperator, Saved};
+use crate::state::{Agenda, Share, Slot};
 use crate::stream::{Keyed, Logic, Outlets, WorkerContext};
 use crate::time::{EventTime, Time};
 use crate::window::Window;
@@ -444,6 +446,27 @@ where
             let scope = store.key(*slot);
             (hash64(&scope.key), scope.clone())
         });
+    }
+
+    fn save(&mut self) -> Result<Saved> {
+        let mut saved = Saved::default();
+        self.windows.save("window ", &mut saved)?;
+        self.keys.save("key ", &mut saved)?;
+        saved.tables.extend(self.waiting.save("waiting"));
+        saved.tables.extend(self.ends.save("ends"));
+        Ok(saved)
+    }
+
+    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        self.windows.restore("window ", from, share)?;
+        self.keys.restore("key ", from, share)?;
+        self.waiting.restore("waiting", from, share, Clone::clone)?;
+        let store = &mut self.windows.store;
+        self.ends.restore("ends", from, share, |scope| {
+            let slot = store.slot(scope);
+            store.pin(slot);
+            slot
+        })
     }
 
     fn shed(&mut self, epoch: u64) {

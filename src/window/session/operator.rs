@@ -9,8 +9,10 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use super::gather::{Gathering, Piece};
 use super::{Gap, Sessions};
 use crate::data::{Data, Key, Record, Stamp, hash64};
+use crate::error::Result;
 use crate::metric::Metric;
-use crate::state::{Agenda, Arrangement, Found, Hashed, Latest, Slot, Table};
+use crate::snapshot::{RestoredOperator, Saved};
+use crate::state::{Agenda, Arrangement, Found, Hashed, Latest, Share, Slot, Table};
 use crate::stream::{
     Aggregate, Chain, Edge, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing, Stream, Taps,
     ordered,
@@ -293,6 +295,37 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
         }
         self.arrangement.seal_unsorted(epoch, rows);
         self.waiting.seal(epoch, |piece| (hash64(&piece.key), piece.clone()));
+    }
+
+    fn save(&mut self) -> Result<Saved> {
+        let mut saved = Saved::default();
+        saved.tables.push(self.arrangement.save("sessions"));
+        saved.tables.extend(self.waiting.save("waiting"));
+        saved.note("watermark", &self.watermark)?;
+        Ok(saved)
+    }
+
+    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        self.arrangement.restore("sessions", from, share)?;
+        self.waiting.restore("waiting", from, share, Clone::clone)?;
+        let table = &mut self.table;
+        self.arrangement.each(|hashed, sessions| {
+            let key = &hashed.key;
+            if let Some(slot) = table.find(hash64(key), key) {
+                table.remove(slot);
+            }
+            if let Some((first, others)) = sessions.as_ref().and_then(|sessions| sessions.split_first()) {
+                let (first, others) = (first.clone(), others.to_vec());
+                let mut entry = Entry { first, others, alarm: 0, changed: false, sealed: true };
+                entry.alarm = entry.ends();
+                table.insert(hash64(key), key.clone(), entry);
+            }
+        });
+        for slot in self.table.occupied() {
+            self.alarms.add(self.table.get(slot).1.alarm, slot);
+        }
+        self.watermark = from.latest("watermark")?.unwrap_or(EventTime::MIN);
+        Ok(())
     }
 
     fn owes(&self) -> Option<EventTime> {

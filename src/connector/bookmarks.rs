@@ -1,0 +1,121 @@
+//! Where a source stands in its splits, at each cut and after a restart.
+//!
+//! At the end of an epoch a reader's position, the split's watermark and what its generator knows are all that is needed to go on as if nothing had happened.
+//! A split that was read to its end is noted as such, so that it is not read again.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::source::{Position, Source, Split};
+use crate::error::{Error, Result};
+use crate::snapshot::{RestoredOperator, Saved, decode_note, encode_note};
+use crate::stream::Saving;
+use crate::time::EventTime;
+
+/// Where a split stands.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Bookmark {
+    pub(super) split: String,
+    /// The position, encoded.
+    position: Vec<u8>,
+    pub(super) watermark: EventTime,
+    /// What the watermark generator knows.
+    pub(super) generator: Vec<u8>,
+    /// True if the split was read to its end.
+    pub(super) is_done: bool,
+}
+
+impl Bookmark {
+    /// A split's bookmark, with its watermark and what its generator knows.
+    pub(super) fn new<S: Source>(
+        split: &S::Split,
+        position: &Position<S>,
+        (watermark, generator): (EventTime, Vec<u8>),
+    ) -> Result<Bookmark> {
+        let (split, position) = (split.id(), encode_note(position)?);
+        Ok(Bookmark { split, position, watermark, generator, is_done: false })
+    }
+
+    /// The position.
+    pub(super) fn position<S: Source>(&self) -> Result<Position<S>> {
+        decode_note(&self.position, &self.split, "position")
+    }
+}
+
+/// The bookmarks of one worker's instance of a source.
+#[derive(Default)]
+pub(super) struct Bookmarks {
+    saving: Option<Saving>,
+    /// Those of the snapshot that the job goes on from, until their splits are opened.
+    known: BTreeMap<String, Bookmark>,
+    /// Those of splits that are not read any more.
+    closed: Vec<Bookmark>,
+}
+
+/// The name of the note.
+const SPLITS: &str = "splits";
+
+impl Bookmarks {
+    pub(super) fn new(saving: Option<Saving>, from: Option<&RestoredOperator>) -> Result<Bookmarks> {
+        let mut known = BTreeMap::new();
+        for (_, marks) in from.map_or_else(|| Ok(Vec::new()), |from| from.notes::<Vec<Bookmark>>(SPLITS))? {
+            known.extend(marks.into_iter().map(|mark| (mark.split.clone(), mark)));
+        }
+        Ok(Bookmarks { saving, known, closed: Vec::new() })
+    }
+
+    /// The bookmark that a split is opened at, if there is one. `None` inside means that it is not to be opened: it was read to its end.
+    pub(super) fn open(&mut self, split: &str) -> Option<Option<Bookmark>> {
+        let mark = self.known.remove(split)?;
+        if mark.is_done {
+            self.closed.push(mark);
+            return Some(None);
+        }
+        Some(Some(mark))
+    }
+
+    /// Keeps the bookmarks of splits that are not among those there are. To be called by one worker.
+    ///
+    /// # Errors
+    ///
+    /// If such a split was not read to its end, and new ones are not looked for.
+    pub(super) fn keep_absent(&mut self, there: &[String], source: &str, discovers: bool) -> Result<()> {
+        let absent = self.known.extract_if(.., |split, _| !there.contains(split)).map(|(_, mark)| mark);
+        for mark in absent {
+            if !mark.is_done && !discovers {
+                let split = &mark.split;
+                return Err(Error::config(format!(
+                    "{source} has no split {split:?} any more, of which the snapshot has read a part: bring it back, or begin anew"
+                )));
+            }
+            self.closed.push(mark);
+        }
+        Ok(())
+    }
+
+    /// A split is not read any more.
+    pub(super) fn close(&mut self, mark: Result<Bookmark>, is_done: bool) -> Result<()> {
+        if self.saving.is_some() {
+            self.closed.push(Bookmark { is_done, ..mark? });
+        }
+        Ok(())
+    }
+
+    /// The source leaves `epoch` for `next`: if there are cuts between them, it hands over where it stands. `open` tells that of the splits that it reads.
+    pub(super) fn leave(&self, epoch: u64, next: u64, open: impl Iterator<Item = Result<Bookmark>>) {
+        let Some(saving) = &self.saving else { return };
+        let cuts = saving.cuts(epoch, next);
+        if !cuts.is_empty() {
+            saving.hand_over(&cuts, self.mark(open));
+        }
+    }
+
+    fn mark(&self, open: impl Iterator<Item = Result<Bookmark>>) -> Result<Saved> {
+        let mut marks: Vec<Bookmark> = open.collect::<Result<_>>()?;
+        marks.extend(self.closed.iter().cloned());
+        let mut saved = Saved::default();
+        saved.note(SPLITS, &marks)?;
+        Ok(saved)
+    }
+}

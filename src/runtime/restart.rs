@@ -1,0 +1,108 @@
+//! How a job with snapshots begins: it takes the store over, chooses what to go on from, and checks that it can.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock, Weak};
+
+use crate::config::Options;
+use crate::error::{Error, Result};
+use crate::snapshot::{Cuts, Desk, Gather, Lease, Repository, Restore, Restored, Selector, Snapshots, Taker};
+use crate::stream::{Job, Shared};
+
+/// Operators whose state cannot be part of a snapshot.
+const UNSAVED: [&str; 3] = ["call", "differential", "watermarks"];
+
+/// Gets a job ready to run with snapshots. If workers take turns, so does the work of taking them.
+pub(super) fn prepare(
+    job: &Job,
+    options: &Options,
+    snapshots: &Snapshots,
+    in_turns: bool,
+) -> Result<Arc<Shared>> {
+    let kinds = kinds(job)?;
+    let repository = Repository::open(Arc::clone(&snapshots.store)).clock(options.clock.clone());
+    let (lease, restored) = claim(&repository, snapshots)?;
+    if let Some(restored) = restored.as_ref().filter(|_| !snapshots.drops_state) {
+        check(restored, &kinds)?;
+    }
+    job.graph.prepare(options.workers, true, restored.as_ref())?;
+    let first = lease.last_epoch().map_or(0, |last| last + 1);
+    let shared = Arc::new(Shared::new(options, job.metrics.clone(), first, restored));
+    let known = Arc::new(OnceLock::<Weak<Shared>>::new());
+    let _ = known.set(Arc::downgrade(&shared));
+    let upgrade = move || known.get().and_then(Weak::upgrade);
+    let epoch = upgrade.clone();
+    let taker = Taker {
+        repository,
+        lease,
+        cuts: Arc::new(Cuts::new(snapshots.often, first)),
+        options: snapshots.clone(),
+        gather: Gather::new(options.workers),
+        workers: options.workers,
+        kinds,
+        epoch: Box::new(move || epoch().map_or(0, |shared| shared.epochs.current())),
+        clock: options.clock.clone(),
+        metrics: job.metrics.clone(),
+        commits: 0,
+    };
+    let desk = match in_turns {
+        true => Desk::without_thread(taker),
+        false => Desk::with_thread(taker, move |error| {
+            if let Some(shared) = upgrade() {
+                shared.fail(error);
+            }
+        })?,
+    };
+    shared.take_snapshots(desk);
+    Ok(shared)
+}
+
+/// What the operators of a job are, by their uids.
+fn kinds(job: &Job) -> Result<BTreeMap<String, String>> {
+    let nodes = job.graph.nodes();
+    if let Some((id, node)) = nodes.iter().enumerate().find(|(_, node)| UNSAVED.contains(&node.kind)) {
+        return Err(Error::config(format!(
+            "the operator {:?} cannot be part of a snapshot: run the job without snapshots, or without it",
+            node.uid(id)
+        )));
+    }
+    Ok(nodes.iter().enumerate().map(|(id, node)| (node.uid(id), node.kind.to_owned())).collect())
+}
+
+/// Takes the store over, and gives what the job is to go on from.
+fn claim(repository: &Repository, snapshots: &Snapshots) -> Result<(Lease, Option<Arc<Restored>>)> {
+    let lease = match &snapshots.restore {
+        Restore::Nothing if repository.find(&Selector::Latest)?.is_some() => {
+            return Err(Error::config(
+                "there are snapshots of an earlier run: go on from the latest, or say that the job begins anew",
+            ));
+        }
+        Restore::Nothing | Restore::Anew | Restore::Latest => repository.claim(&snapshots.job)?,
+        Restore::Epoch(epoch) => repository.claim_from(&snapshots.job, &Selector::Epoch(*epoch))?,
+        Restore::Named(name) => repository.claim_from(&snapshots.job, &Selector::Name(name.clone()))?,
+    };
+    let begins = matches!(snapshots.restore, Restore::Nothing | Restore::Anew);
+    let from = lease.from().filter(|_| !begins).map(|(_, manifest)| manifest.clone());
+    let restored = from.map(|manifest| Arc::new(Restored::new(repository.clone(), manifest)));
+    Ok((lease, restored))
+}
+
+/// Checks that the job has all operators that the snapshot knows the state of.
+fn check(restored: &Restored, kinds: &BTreeMap<String, String>) -> Result<()> {
+    for (uid, kind) in restored.operators() {
+        match kinds.get(uid) {
+            Some(found) if found == kind => {}
+            Some(found) => {
+                return Err(Error::data(format!(
+                    "the operator {uid:?} is a {kind} in the snapshot and a {found} in the job: give the new one a uid of its own"
+                )));
+            }
+            None => {
+                return Err(Error::data(format!(
+                    "the snapshot has state of the {kind} {uid:?}, and the job has no such operator: \
+                     give the one that it belongs to this uid, or say that state may be dropped"
+                )));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! What a user says of snapshots.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cuts::Often;
+use super::{Codec, Local, Store};
+use crate::error::{Error, Result};
+
+/// Where a job's snapshots go, how often they are taken, and what the job goes on from.
+///
+/// ```no_run
+/// use highwater::config::Options;
+/// use highwater::snapshot::{Restore, Snapshots};
+/// use std::time::Duration;
+///
+/// let snapshots = Snapshots::in_directory("snapshots")?.every(Duration::from_secs(1)).restore(Restore::Latest);
+/// let options = Options::default().snapshots(snapshots);
+/// # Ok::<(), highwater::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Snapshots {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) job: String,
+    pub(crate) often: Often,
+    pub(crate) retain: usize,
+    pub(crate) codec: Codec,
+    pub(crate) restore: Restore,
+    pub(crate) drops_state: bool,
+}
+
+/// What a job goes on from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Restore {
+    /// It begins at the beginning, and the store must have no snapshots: a forgotten option must not lose what was done.
+    #[default]
+    Nothing,
+    /// It begins at the beginning, whatever the store has. The store is this run's from now on.
+    Anew,
+    /// The latest snapshot, or the beginning if there is none.
+    Latest,
+    /// The snapshot of the end of an epoch.
+    Epoch(u64),
+    /// The snapshot that was [kept](super::Repository::keep) by a name.
+    Named(String),
+}
+
+impl Snapshots {
+    /// Snapshots in a store. Nothing is taken before something says when: [`every`](Snapshots::every), or
+    /// [`snapshot`](crate::runtime::Running::snapshot) while the job runs; and one at the end of all input.
+    pub fn in_store(store: Arc<dyn Store>) -> Snapshots {
+        Snapshots {
+            store,
+            job: String::from("job"),
+            often: Often::default(),
+            retain: 3,
+            codec: Codec::default(),
+            restore: Restore::default(),
+            drops_state: false,
+        }
+    }
+
+    /// Snapshots in a local directory, which is made if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made.
+    pub fn in_directory(directory: impl AsRef<Path>) -> Result<Snapshots> {
+        Ok(Snapshots::in_store(Arc::new(Local::open(directory)?)))
+    }
+
+    /// Takes one each time that so much wall-clock time has passed, when an epoch ends.
+    pub fn every(mut self, interval: Duration) -> Snapshots {
+        self.often.every = Some(interval);
+        self
+    }
+
+    /// Takes one each time that so many epochs have ended; at least 1.
+    pub fn every_epochs(mut self, epochs: u64) -> Snapshots {
+        self.often.epochs = Some(epochs.max(1));
+        self
+    }
+
+    /// How many of the latest ones stay; 3 unless said otherwise, and at least 1. Those that are kept by name stay as well.
+    pub fn retain(mut self, snapshots: usize) -> Snapshots {
+        self.retain = snapshots.max(1);
+        self
+    }
+
+    /// How pages are encoded.
+    pub fn codec(mut self, codec: Codec) -> Snapshots {
+        self.codec = codec;
+        self
+    }
+
+    /// What the job goes on from.
+    pub fn restore(mut self, restore: Restore) -> Snapshots {
+        self.restore = restore;
+        self
+    }
+
+    /// What to call the job in the store.
+    pub fn job(mut self, name: impl Into<String>) -> Snapshots {
+        self.job = name.into();
+        self
+    }
+
+    /// Lets state go that no operator of the job asks for: without this, a job that misses an operator of the snapshot does not start.
+    pub fn dropping_state(mut self) -> Snapshots {
+        self.drops_state = true;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.often.every {
+            Some(every) if every < Duration::from_millis(1) => {
+                Err(Error::config(format!("snapshots cannot be {every:?} apart: choose 1 ms or more")))
+            }
+            _ => Ok(()),
+        }
+    }
+}

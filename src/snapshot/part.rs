@@ -1,0 +1,73 @@
+//! What an operator hands over for a snapshot, before it is written.
+//!
+//! A part is what one worker's instance of an operator knows at the end of an epoch: the pages of its arrangements, which never change, and notes of
+//! things that are small. Making one copies pointers. Whoever writes the snapshot encodes the pages, on a thread of its own, but for those that an
+//! earlier snapshot has written.
+
+use std::sync::{Arc, OnceLock};
+
+use super::{Codec, PageRef, Schema};
+use crate::error::Result;
+
+/// The cut at the end of all input.
+pub(crate) const END: u64 = u64::MAX;
+
+/// What an instance of an operator knows at the end of an epoch.
+#[derive(Clone)]
+pub(crate) struct Part {
+    pub(crate) uid: Arc<str>,
+    pub(crate) worker: usize,
+    /// The epoch, or [`END`].
+    pub(crate) cut: u64,
+    pub(crate) state: Saved,
+}
+
+/// The state of an instance.
+#[derive(Clone, Default)]
+pub(crate) struct Saved {
+    pub(crate) tables: Vec<Table>,
+    /// Small things by their names.
+    pub(crate) notes: Vec<(String, Vec<u8>)>,
+}
+
+impl Saved {
+    /// Adds a note, as postcard encodes it.
+    pub(crate) fn note<T: serde::Serialize>(&mut self, name: &str, value: &T) -> Result<()> {
+        self.notes.push((name.to_owned(), super::codec::encode_note(value)?));
+        Ok(())
+    }
+}
+
+/// An arrangement.
+#[derive(Clone)]
+pub(crate) struct Table {
+    pub(crate) name: String,
+    pub(crate) schema: Schema,
+    /// The time up to which its rows are over, by the clock that they expire by.
+    pub(crate) clock: i64,
+    /// The runs, oldest first.
+    pub(crate) runs: Vec<Run>,
+}
+
+/// A run of an arrangement.
+#[derive(Clone)]
+pub(crate) struct Run {
+    /// The first epoch that it is about, and the first that it is not.
+    pub(crate) epochs: (u64, u64),
+    pub(crate) pages: Vec<Arc<dyn SavedPage>>,
+}
+
+/// A page as a snapshot sees it.
+pub(crate) trait SavedPage: Send + Sync {
+    /// The number of rows.
+    fn rows(&self) -> usize;
+
+    /// The least hash that a row's key is owned by, and the greatest.
+    fn hashes(&self) -> (u64, u64);
+
+    /// The rows as bytes.
+    fn encode(&self, codec: Codec) -> Result<Vec<u8>>;
+
+    /// Where it has been written, once it has been.
+    fn written(&self) -> &OnceLock<PageRef>;
+}

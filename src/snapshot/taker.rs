@@ -1,0 +1,274 @@
+//! Takes snapshots: gathers parts, writes what is new of them, and commits.
+//!
+//! All of it happens away from the workers, who hand over pointers and go on. A page that an earlier snapshot of this run has written, or that came from the
+//! snapshot that the run went on from, is named again and not written; what merges have made is. So the bytes that a snapshot writes are those of
+//! the rows that have changed, and of the merges that they paid for.
+//!
+//! A snapshot that cannot be written is given up, and the next one holds what it would have: the job goes on. Only the last one, at the end of all
+//! input, is tried again, and then ends the job with an error; so does a store that another run has taken over.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::cuts::Cuts;
+use super::gather::{Gather, Member, Word};
+use super::lease::Lease;
+use super::manifest::{Manifest, Note, OperatorState, PageRef, RunState, Shard, TableState};
+use super::part::{END, Saved, SavedPage, Table};
+use super::repository::Repository;
+use super::restored::clock_of;
+use super::{Codec, Compression, PageHead, Snapshots};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::metric::Metrics;
+
+/// What takes the snapshots of a running job.
+pub(crate) struct Taker {
+    pub(crate) repository: Repository,
+    pub(crate) lease: Lease,
+    pub(crate) cuts: Arc<Cuts>,
+    pub(crate) options: Snapshots,
+    pub(crate) gather: Gather,
+    pub(crate) workers: usize,
+    /// What operators are, by their uids.
+    pub(crate) kinds: BTreeMap<String, String>,
+    /// The epoch that the clock shows.
+    pub(crate) epoch: Box<dyn Fn() -> u64 + Send>,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    pub(crate) commits: u64,
+}
+
+/// A segment is closed when it has so many bytes.
+const SEGMENT: u64 = 32 << 20;
+
+/// How often the last snapshot is tried.
+const LAST_TRIES: usize = 5;
+
+/// Garbage is collected after so many snapshots.
+const COLLECT_AFTER: u64 = 8;
+
+/// What no snapshot names stays so long: another run may be about to name it.
+const GRACE: Duration = Duration::from_secs(60);
+
+impl Taker {
+    /// Hears a word, and takes the snapshot that is due by it.
+    ///
+    /// # Errors
+    ///
+    /// If the job must end.
+    pub(crate) fn hear(&mut self, word: Word) -> Result<()> {
+        let Some((cut, parts)) = self.gather.take(word) else { return Ok(()) };
+        let epoch = if cut == END { (self.epoch)() } else { cut };
+        for left in (0..if cut == END { LAST_TRIES } else { 1 }).rev() {
+            let began = self.clock.now();
+            match self.write_pages(epoch, &parts) {
+                Ok(bytes) => {
+                    let manifest = self.manifest(epoch, cut, &parts);
+                    self.lease.commit(manifest)?;
+                    self.tell(bytes, self.clock.now().saturating_sub(began));
+                    self.cuts.settle(cut, true);
+                    self.collect();
+                    return Ok(());
+                }
+                Err(error) if self.lease.is_fenced() || (cut == END && left == 0) => {
+                    let what = "the snapshot of the end could not be written, so the output of the last epochs is not committed";
+                    return Err(Error::new(error.kind(), format!("{what}: {error}")));
+                }
+                Err(_) => self.metrics.metric("snapshots", "failed").add(1),
+            }
+        }
+        self.cuts.settle(cut, false);
+        Ok(())
+    }
+
+    fn tell(&mut self, bytes: u64, took: Duration) {
+        self.commits += 1;
+        self.metrics.metric("snapshots", "taken").add(1);
+        self.metrics.metric("snapshots", "bytes").add(bytes as i64);
+        self.metrics.metric("snapshots", "last_micros").set(took.as_micros() as i64);
+    }
+
+    /// Writes the pages that no snapshot has yet, and says how many bytes they have.
+    fn write_pages(&self, epoch: u64, parts: &BTreeMap<Member, Saved>) -> Result<u64> {
+        let (mut bytes, mut open) = (0, Vec::new());
+        let mut segment = self.lease.segment(epoch, 0)?;
+        for ((uid, _), table) in tables(parts) {
+            for run in &table.runs {
+                for page in run.pages.iter().filter(|page| page.written().get().is_none()) {
+                    let head = head(uid, table, run.epochs, &**page, self.options.codec)?;
+                    let place = segment.add(&head, &page.encode(head.codec)?)?;
+                    bytes += u64::from(place.len);
+                    open.push((page, place));
+                    if segment.bytes() > SEGMENT {
+                        std::mem::replace(&mut segment, self.lease.segment(epoch, 0)?).finish()?;
+                        settle(&mut open);
+                    }
+                }
+            }
+        }
+        segment.finish()?;
+        settle(&mut open);
+        Ok(bytes)
+    }
+
+    fn manifest(&self, epoch: u64, cut: u64, parts: &BTreeMap<Member, Saved>) -> Manifest {
+        let mut operators: BTreeMap<&str, OperatorState> = BTreeMap::new();
+        for ((uid, worker), state) in parts {
+            let kind = self.kinds.get(&**uid).cloned().unwrap_or_default();
+            let operator = operators.entry(uid).or_insert_with(|| OperatorState {
+                uid: uid.to_string(),
+                kind,
+                tables: Vec::new(),
+                notes: Vec::new(),
+            });
+            let worker = *worker as u32;
+            let note =
+                |(name, bytes): &(String, Vec<u8>)| Note { name: name.clone(), worker, bytes: bytes.clone() };
+            operator.notes.extend(state.notes.iter().map(note));
+            for table in &state.tables {
+                operator.notes.extend(clock(table).map(|bytes| Note {
+                    name: clock_of(&table.name),
+                    worker,
+                    bytes,
+                }));
+                let shard =
+                    Shard { worker, runs: table.runs.iter().map(|run| run_state(run, epoch)).collect() };
+                match operator.tables.iter_mut().find(|known| known.name == table.name) {
+                    Some(known) => known.shards.push(shard),
+                    None => operator.tables.push(TableState {
+                        name: table.name.clone(),
+                        schema: table.schema.clone(),
+                        shards: vec![shard],
+                    }),
+                }
+            }
+        }
+        let operators = operators.into_values().collect();
+        let manifest = self.lease.manifest(epoch, self.cuts.cause(cut), self.workers as u32);
+        Manifest { operators, ..manifest }
+    }
+
+    /// Deletes what is not to stay, now and then. What could not be deleted is tried again.
+    fn collect(&self) {
+        if self.commits.is_multiple_of(COLLECT_AFTER)
+            && self.repository.gc(self.options.retain, GRACE).is_err()
+        {
+            self.metrics.metric("snapshots", "collections_failed").add(1);
+        }
+    }
+}
+
+/// Lets pages know where they have been written.
+fn settle(open: &mut Vec<(&Arc<dyn SavedPage>, PageRef)>) {
+    for (page, place) in open.drain(..) {
+        let _ = page.written().set(place);
+    }
+}
+
+fn tables(parts: &BTreeMap<Member, Saved>) -> impl Iterator<Item = (&Member, &Table)> {
+    parts.iter().flat_map(|(member, state)| state.tables.iter().map(move |table| (member, table)))
+}
+
+fn clock(table: &Table) -> Option<Vec<u8>> {
+    super::codec::encode_note(&table.clock).ok()
+}
+
+/// A run as a manifest tells of it. A state that serves several cuts may say that it is of the last of them.
+fn run_state(run: &super::part::Run, epoch: u64) -> RunState {
+    let pages = run.pages.iter().filter_map(|page| page.written().get().cloned()).collect();
+    RunState { epochs: (run.epochs.0.min(epoch), run.epochs.1.saturating_sub(1).min(epoch)), pages }
+}
+
+fn head(
+    uid: &str,
+    table: &Table,
+    epochs: (u64, u64),
+    page: &dyn SavedPage,
+    codec: Codec,
+) -> Result<PageHead> {
+    let rows = u32::try_from(page.rows())
+        .map_err(|_| Error::data("a page of state has more than 4 billion rows"))?;
+    Ok(PageHead {
+        codec,
+        compression: Compression::default(),
+        uid: uid.to_owned(),
+        table: table.name.clone(),
+        fingerprint: table.schema.fingerprint,
+        hashes: page.hashes(),
+        epochs: (epochs.0, epochs.1.saturating_sub(1)),
+        rows,
+    })
+}
+
+/// Where operators hand over their parts.
+pub(crate) struct Desk {
+    pub(crate) cuts: Arc<Cuts>,
+    words: Mutex<Words>,
+}
+
+enum Words {
+    /// To a thread of its own.
+    Sent(Option<Sender<Word>>, Option<JoinHandle<()>>),
+    /// Heard by who says them, where all that happens is to happen in one order.
+    Heard(Box<Taker>),
+}
+
+impl Desk {
+    /// A desk at which a thread works. What must end the job is told to `fail`.
+    ///
+    /// # Errors
+    ///
+    /// If there can be no thread.
+    pub(crate) fn with_thread(mut taker: Taker, fail: impl Fn(Error) + Send + 'static) -> Result<Desk> {
+        let cuts = Arc::clone(&taker.cuts);
+        let (words, hear) = mpsc::channel();
+        let work = move || {
+            for word in hear {
+                if let Err(error) = taker.hear(word) {
+                    return fail(error);
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("snapshots".to_owned()).spawn(work);
+        let thread = thread.map_err(|error| Error::io("cannot start a thread for snapshots", error))?;
+        Ok(Desk { cuts, words: Mutex::new(Words::Sent(Some(words), Some(thread))) })
+    }
+
+    /// A desk at which whoever hands something over does the work.
+    pub(crate) fn without_thread(taker: Taker) -> Desk {
+        Desk { cuts: Arc::clone(&taker.cuts), words: Mutex::new(Words::Heard(Box::new(taker))) }
+    }
+
+    /// Says a word.
+    ///
+    /// # Errors
+    ///
+    /// If the job must end.
+    pub(crate) fn say(&self, word: Word) -> Result<()> {
+        match &mut *self.words.lock().unwrap_or_else(PoisonError::into_inner) {
+            // Nobody listens when the job is ending with an error.
+            Words::Sent(words, _) => drop(words.as_ref().map(|words| words.send(word))),
+            Words::Heard(taker) => taker.hear(word)?,
+        }
+        Ok(())
+    }
+
+    /// Waits until all that was said is done.
+    pub(crate) fn finish(&self) {
+        let thread = match &mut *self.words.lock().unwrap_or_else(PoisonError::into_inner) {
+            Words::Sent(words, thread) => {
+                drop(words.take());
+                thread.take()
+            }
+            Words::Heard(_) => None,
+        };
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}

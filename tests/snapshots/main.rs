@@ -1,0 +1,8 @@
+//! Jobs that crash and go on: what is visible in the end is what it would have been.
+
+// The helpers of tests are tests too.
+#![allow(clippy::unwrap_used)]
+
+mod ledger;
+mod world;
+mod kinds;

@@ -1,0 +1,176 @@
+//! Runs of a job that crash and go on, against one that does not.
+
+use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use highwater::config::Options;
+use highwater::connector::{AtSource, Collection};
+use highwater::data::Data;
+use highwater::harness::Simulation;
+use highwater::snapshot::{Memory, Repository, Restore, Snapshots, Store};
+use highwater::stream::{Job, Stream};
+use highwater::time::{Epochs, Watermarks};
+
+use crate::ledger::Ledger;
+
+/// A key, a value, an event time. In a world no two have the same value.
+pub(crate) type Event = (u8, i64, i64);
+
+/// How many seeds each case takes, unless the environment says otherwise.
+const SEEDS: u64 = 100;
+
+/// The most crashes of a job.
+const CRASHES: i64 = 5;
+
+/// Runs a case under many seeds.
+#[allow(clippy::print_stderr)]
+pub(crate) fn under_seeds(name: &str, case: impl Fn(&mut World)) {
+    let number = |name| std::env::var(name).ok().map(|n| n.parse::<u64>().unwrap());
+    let seeds = match number("HIGHWATER_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("HIGHWATER_SEEDS").unwrap_or(SEEDS),
+    };
+    for seed in seeds {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| case(&mut World::new(seed)))) {
+            eprintln!("HIGHWATER_SEED={seed} cargo test --test snapshots {name}");
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// Draws what a case needs.
+pub(crate) struct World {
+    seed: u64,
+    state: u64,
+    values: i64,
+    /// The disorder that the watermarks allow for.
+    pub(crate) disorder: i64,
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let mut world =
+            World { seed, state: seed.wrapping_mul(0x5851_f42d_4c95_7f2d), values: 0, disorder: 0 };
+        world.disorder = world.below(15);
+        world
+    }
+
+    pub(crate) fn below(&mut self, n: i64) -> i64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % n as u64) as i64
+    }
+
+    /// One to four splits of up to 60 events each, up to `back` older than the newest before them.
+    pub(crate) fn splits(&mut self, back: i64) -> Vec<Vec<Event>> {
+        let mut splits = Vec::new();
+        for _ in 0..1 + self.below(4) {
+            let (mut split, mut newest) = (Vec::new(), 0);
+            for _ in 0..self.below(61) {
+                newest += self.below(4);
+                self.values += 1;
+                split.push((self.below(6) as u8, self.values, newest - self.below(back + 1)));
+            }
+            splits.push(split);
+        }
+        splits
+    }
+
+    /// How one run goes: workers, epochs, memory.
+    fn options(&mut self) -> Options {
+        let epochs = match self.below(3) {
+            0 => Epochs::every(millis(1 + self.below(9))),
+            _ => Epochs::records(1 + self.below(60) as u64),
+        };
+        let options = Options::default().workers(1 + self.below(4) as usize).epochs(epochs);
+        options.max_epochs_in_flight(1 + self.below(4) as usize)
+    }
+
+    /// Runs a job that crashes at random points and goes on from its last snapshot each time, on as many workers as chance will have; gives what is visible in
+    /// the end.
+    pub(crate) fn crash_and_go_on<T: Data + Ord + Debug>(
+        &mut self,
+        store: Arc<dyn Store>,
+        build: impl Fn(&Job, Ledger<T>),
+    ) -> Vec<T> {
+        let (ledger, crashes) = (Ledger::new(), self.below(CRASHES + 1));
+        for run in 0..=crashes {
+            let job = Job::new();
+            build(&job, ledger.clone());
+            let snapshots = Snapshots::in_store(Arc::clone(&store)).restore(Restore::Latest);
+            let snapshots = snapshots.every_epochs(1 + self.below(4) as u64);
+            let (piece, tick) = (1 << self.below(6), Duration::from_micros(1 << self.below(12)));
+            let options = self.options().snapshots(snapshots);
+            let simulation = Simulation::seeded(self.seed.wrapping_add(1000 * run as u64)).options(options);
+            let mut running = simulation.piece(piece).tick(tick).max_steps(200_000).start(&job).unwrap();
+            if run == crashes {
+                running.finish().unwrap();
+            } else {
+                // Mostly in the middle of what it does, sometimes when it waits for the clock.
+                let mut left = self.below(400) as u64;
+                while left > 0 && !running.is_finished() {
+                    let steps = left.min(1 + self.below(40) as u64);
+                    left -= steps;
+                    if running.steps(steps).unwrap() < steps {
+                        running.advance(Duration::from_micros(self.below(2000) as u64)).unwrap();
+                    }
+                }
+            }
+        }
+        ledger.visible()
+    }
+
+    /// Checks that a job gives the same with and without crashes.
+    pub(crate) fn check<T: Data + Ord + Debug>(&mut self, build: impl Fn(&Job, Ledger<T>)) {
+        let (expected, found) = self.run_both(build);
+        let only =
+            |one: &[T], other: &[T]| one.iter().filter(|t| !other.contains(t)).cloned().collect::<Vec<T>>();
+        let (missing, extra) = (only(&expected, &found), only(&found, &expected));
+        assert!(expected == found, "missing {missing:?}, too many {extra:?}");
+    }
+
+    /// Checks that a job gives what is the same by what `tell` makes of it, with and without crashes.
+    pub(crate) fn check_by<T: Data + Ord + Debug, S: PartialEq + Debug>(
+        &mut self,
+        build: impl Fn(&Job, Ledger<T>),
+        tell: impl Fn(Vec<T>) -> S,
+    ) {
+        let (expected, found) = self.run_both(build);
+        assert_eq!(tell(found), tell(expected));
+    }
+
+    /// What a job gives without crashes, and with them.
+    fn run_both<T: Data + Ord + Debug>(&mut self, build: impl Fn(&Job, Ledger<T>)) -> (Vec<T>, Vec<T>) {
+        let expected = {
+            let (job, ledger) = (Job::new(), Ledger::new());
+            build(&job, ledger.clone());
+            let store: Arc<dyn Store> = Arc::new(Memory::default());
+            let options = Options::default().snapshots(Snapshots::in_store(store));
+            Simulation::seeded(self.seed).options(options).run(&job).unwrap();
+            ledger.visible()
+        };
+        let store: Arc<dyn Store> = Arc::new(Memory::default());
+        let found = self.crash_and_go_on(Arc::clone(&store), build);
+        let report = Repository::open(store).verify().unwrap();
+        assert!(report.findings.is_empty(), "{report:?}");
+        (expected, found)
+    }
+}
+
+/// Reads splits under watermarks that allow for so much disorder.
+pub(crate) fn read(
+    job: &Job,
+    splits: &[Vec<Event>],
+    disorder: i64,
+) -> Stream<Event, AtSource<Collection<Event>, impl Fn(&Event) -> i64 + Clone + Send + Sync + use<>>> {
+    let watermarks = Watermarks::bounded(millis(disorder), |event: &Event| event.2);
+    job.source(Collection::splits(splits.to_vec()), watermarks)
+}
+
+pub(crate) fn millis(millis: i64) -> Duration {
+    Duration::from_millis(millis as u64)
+}
