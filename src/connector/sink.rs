@@ -47,12 +47,13 @@ pub trait Sink<T>: Send + Sync + 'static {
 
     /// Called instead of [`prepare`](Sink::prepare) in the main thread, before the job starts, if snapshots are taken and the writer is
     /// [transactional](Writer::TRANSACTIONAL): commits what the snapshot that the job goes on from names as prepared, though it may have been committed, and
-    /// drops all else that was prepared and not committed. `prepared` is in order of epochs.
+    /// drops all else that was prepared and not committed. `restored` is in order of epochs; it is `None` if the job
+    /// begins at the beginning, and then nothing of an earlier run counts any more.
     ///
     /// # Errors
     ///
     /// If it cannot; the job then does not start.
-    fn recover(&self, _prepared: Vec<<Self::Writer as Writer<T>>::Prepared>) -> Result<()> {
+    fn recover(&self, _restored: Option<Vec<<Self::Writer as Writer<T>>::Prepared>>) -> Result<()> {
         self.prepare()
     }
 
@@ -132,14 +133,11 @@ impl<T: Data, S: Sink<T>> Operator for SinkOperator<T, S> {
         if !S::Writer::TRANSACTIONAL {
             return self.prepare(workers);
         }
-        let mut prepared = Vec::new();
-        for (_, notes) in
-            from.map_or_else(|| Ok(Vec::new()), |from| from.notes::<Vec<Note<T, S::Writer>>>(PREPARED))?
-        {
-            prepared.extend(notes);
-        }
+        let Some(from) = from else { return self.sink.recover(None) };
+        let mut prepared: Vec<Note<T, S::Writer>> = Vec::new();
+        from.notes(PREPARED)?.into_iter().for_each(|(_, notes): (u32, Vec<_>)| prepared.extend(notes));
         prepared.sort_by_key(|(epoch, _)| *epoch);
-        self.sink.recover(prepared.into_iter().map(|(_, prepared)| prepared).collect())
+        self.sink.recover(Some(prepared.into_iter().map(|(_, prepared)| prepared).collect()))
     }
 
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
@@ -330,8 +328,8 @@ impl<T, S: Sink<T>> Sink<T> for Arc<S> {
         (**self).prepare()
     }
 
-    fn recover(&self, prepared: Vec<<S::Writer as Writer<T>>::Prepared>) -> Result<()> {
-        (**self).recover(prepared)
+    fn recover(&self, restored: Option<Vec<<S::Writer as Writer<T>>::Prepared>>) -> Result<()> {
+        (**self).recover(restored)
     }
 
     fn open(&self, worker: usize, workers: usize) -> Result<S::Writer> {

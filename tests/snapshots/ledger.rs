@@ -51,8 +51,8 @@ impl<T: Data> Sink<T> for Ledger<T> {
         "ledger".to_owned()
     }
 
-    fn recover(&self, prepared: Vec<u64>) -> Result<()> {
-        prepared.into_iter().try_for_each(|number| self.commit(number))?;
+    fn recover(&self, restored: Option<Vec<u64>>) -> Result<()> {
+        restored.into_iter().flatten().try_for_each(|number| self.commit(number))?;
         self.0.lock().unwrap().prepared.clear();
         Ok(())
     }

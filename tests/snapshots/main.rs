@@ -6,3 +6,4 @@
 mod ledger;
 mod world;
 mod kinds;
+mod files;

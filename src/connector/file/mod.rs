@@ -7,6 +7,7 @@
 mod csv;
 mod format;
 mod read;
+mod parts;
 mod write;
 
 pub use csv::Csv;

@@ -7,14 +7,18 @@
 //!
 //! The file is created, or emptied, when the job starts: a run replaces what an earlier one has written.
 //! Memory is the encoded output of the current epoch, so a job that writes much in one epoch needs that much.
+//!
+//! If the job takes snapshots, the path is that of a [directory](super::parts), with a file for each snapshot and worker that has something to write: readers see exactly the
+//! output of epochs that are committed, whatever happens.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::parts::{Hidden, Part, Parts};
 use crate::connector::{Sink, Writer};
 use crate::data::{Data, Record};
 use crate::error::{Error, Result};
@@ -29,6 +33,9 @@ pub trait Encode<T>: Clone + Send + Sync + 'static {
     ///
     /// What keeps the value from being written.
     fn encode(&self, value: &T, lines: &mut Vec<u8>, header: &mut Vec<u8>) -> Result<(), String>;
+
+    /// What the names of files in a directory end with, with its dot.
+    const EXTENSION: &'static str;
 }
 
 /// A line for each value, as it displays itself. A value that shows a newline takes several lines.
@@ -44,12 +51,16 @@ pub struct CsvRows;
 pub struct JsonLines;
 
 impl<T: std::fmt::Display> Encode<T> for TextLines {
+    const EXTENSION: &'static str = ".txt";
+
     fn encode(&self, value: &T, lines: &mut Vec<u8>, _: &mut Vec<u8>) -> Result<(), String> {
         writeln!(lines, "{value}").map_err(|error| error.to_string())
     }
 }
 
 impl<T: Serialize> Encode<T> for JsonLines {
+    const EXTENSION: &'static str = ".jsonl";
+
     fn encode(&self, value: &T, lines: &mut Vec<u8>, _: &mut Vec<u8>) -> Result<(), String> {
         serde_json::to_writer(&mut *lines, value).map_err(|error| error.to_string())?;
         lines.push(b'\n');
@@ -58,6 +69,8 @@ impl<T: Serialize> Encode<T> for JsonLines {
 }
 
 impl<T: Serialize> Encode<T> for CsvRows {
+    const EXTENSION: &'static str = ".csv";
+
     fn encode(&self, value: &T, lines: &mut Vec<u8>, header: &mut Vec<u8>) -> Result<(), String> {
         let start = lines.len();
         csv_row(value, lines, false)?;
@@ -84,19 +97,29 @@ fn csv_row(value: impl Serialize, lines: &mut Vec<u8>, header: bool) -> Result<(
 pub struct FileSink<E> {
     path: PathBuf,
     encode: E,
-    file: Arc<Mutex<Option<Open>>>,
+    target: Arc<Mutex<Target>>,
 }
 
-struct Open {
-    file: File,
-    /// True once something stands in it.
-    begun: bool,
+/// Where lines go.
+#[derive(Default)]
+enum Target {
+    /// The sink is not open.
+    #[default]
+    Nowhere,
+    /// One file.
+    File {
+        file: File,
+        /// True once something stands in it.
+        begun: bool,
+    },
+    /// A directory.
+    Parts(Arc<Parts>),
 }
 
 impl<E> FileSink<E> {
     /// Writes lines, as `encode` makes them, to the file at `path`.
     pub fn new(path: impl Into<PathBuf>, encode: E) -> FileSink<E> {
-        FileSink { path: path.into(), encode, file: Arc::default() }
+        FileSink { path: path.into(), encode, target: Arc::default() }
     }
 }
 
@@ -116,7 +139,13 @@ impl<T: Data, E: Encode<T>> Sink<T> for FileSink<E> {
                 error,
             )
         })?;
-        *lock(&self.file) = Some(Open { file, begun: false });
+        *lock(&self.target) = Target::File { file, begun: false };
+        Ok(())
+    }
+
+    fn recover(&self, restored: Option<Vec<Written>>) -> Result<()> {
+        let parts = restored.map(|all| all.into_iter().filter_map(Written::part).collect());
+        *lock(&self.target) = Target::Parts(Arc::new(Parts::open(&self.path, E::EXTENSION, parts)?));
         Ok(())
     }
 
@@ -124,7 +153,12 @@ impl<T: Data, E: Encode<T>> Sink<T> for FileSink<E> {
         Ok(FileWriter {
             path: self.path.clone(),
             encode: self.encode.clone(),
-            file: Arc::clone(&self.file),
+            target: Arc::clone(&self.target),
+            parts: match &*lock(&self.target) {
+                Target::Parts(parts) => Some(Arc::clone(parts)),
+                _ => None,
+            },
+            open: None,
             lines: Vec::new(),
             header: Vec::new(),
         })
@@ -135,14 +169,58 @@ impl<T: Data, E: Encode<T>> Sink<T> for FileSink<E> {
 pub struct FileWriter<E> {
     path: PathBuf,
     encode: E,
-    file: Arc<Mutex<Option<Open>>>,
+    target: Arc<Mutex<Target>>,
+    parts: Option<Arc<Parts>>,
+    /// What is being written of the next part.
+    open: Option<Hidden>,
     lines: Vec<u8>,
     header: Vec<u8>,
 }
 
+/// What is prepared to be seen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Written(Prepared);
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Prepared {
+    Lines(Vec<u8>),
+    Part(Part),
+}
+
+impl Written {
+    fn part(self) -> Option<Part> {
+        match self.0 {
+            Prepared::Part(part) => Some(part),
+            Prepared::Lines(_) => None,
+        }
+    }
+}
+
+/// Lines go to a part when there are so many bytes of them.
+const CHUNK: usize = 1 << 20;
+
+impl<E> FileWriter<E> {
+    /// Moves the lines to the part that is being written.
+    fn spill(&mut self, parts: &Parts) -> Result<()> {
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        if self.open.is_none() {
+            self.lines.splice(0..0, self.header.iter().copied());
+        }
+        let open = match &mut self.open {
+            Some(open) => open,
+            none => none.insert(parts.begin()?),
+        };
+        parts.write(open, &self.lines)?;
+        self.lines.clear();
+        Ok(())
+    }
+}
+
 impl<T: Data, E: Encode<T>> Writer<T> for FileWriter<E> {
-    /// The lines of the epoch.
-    type Prepared = Vec<u8>;
+    type Prepared = Written;
+    const TRANSACTIONAL: bool = true;
 
     fn write(&mut self, _: u64, batch: &mut Vec<Record<T>>) -> Result<()> {
         for record in batch.drain(..) {
@@ -150,26 +228,41 @@ impl<T: Data, E: Encode<T>> Writer<T> for FileWriter<E> {
                 Error::data(format!("a record cannot be written to {}: {reason}", self.path.display()))
             })?;
         }
-        Ok(())
+        match self.parts.clone() {
+            Some(parts) if self.lines.len() > CHUNK => self.spill(&parts),
+            _ => Ok(()),
+        }
     }
 
-    fn prepare(&mut self, _: u64) -> Result<Vec<u8>> {
-        Ok(std::mem::take(&mut self.lines))
+    fn prepare(&mut self, _: u64) -> Result<Written> {
+        if let Some(parts) = self.parts.clone() {
+            self.spill(&parts)?;
+            if let Some(open) = self.open.take() {
+                return Ok(Written(Prepared::Part(parts.prepare(open)?)));
+            }
+        }
+        Ok(Written(Prepared::Lines(std::mem::take(&mut self.lines))))
     }
 
-    fn commit(&mut self, _: u64, mut lines: Vec<u8>) -> Result<()> {
-        let mut file = lock(&self.file);
-        let Some(open) = &mut *file else {
+    fn commit(&mut self, _: u64, prepared: Written) -> Result<()> {
+        let mut lines = match (prepared.0, &self.parts) {
+            (Prepared::Part(part), Some(parts)) => return parts.commit(&part),
+            (Prepared::Lines(lines), None) => lines,
+            // Nothing was written.
+            _ => return Ok(()),
+        };
+        let mut target = lock(&self.target);
+        let Target::File { file, begun } = &mut *target else {
             return Err(Error::config(format!(
                 "{} was not opened before it was written to",
                 self.path.display()
             )));
         };
-        if !open.begun && !lines.is_empty() {
+        if !*begun && !lines.is_empty() {
             lines.splice(0..0, self.header.iter().copied());
-            open.begun = true;
+            *begun = true;
         }
-        let written = open.file.write_all(&lines);
+        let written = file.write_all(&lines);
         written.map_err(|error| Error::io(format!("cannot write to {}", self.path.display()), error))
     }
 }
@@ -178,7 +271,8 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     /// Writes each record to a file, as it displays itself, one on a line.
     ///
     /// The file is created when the job starts, and what was in it is lost. It grows when an epoch is
-    /// complete.
+    /// complete. If the job takes [snapshots](crate::snapshot), `path` is a directory instead, and a file with what was written since the
+    /// last snapshot appears there when a snapshot is safe.
     ///
     /// ```
     /// # use highwater::stream::Job;

@@ -1,0 +1,47 @@
+//! Files as sinks of jobs that crash: what readers see.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use highwater::connector::{FileSink, JsonLines};
+use highwater::snapshot::{Memory, Store};
+use highwater::stream::Job;
+use highwater::window::Tumbling;
+
+use crate::ledger::Ledger;
+use crate::world::{World, millis, read, under_seeds};
+
+/// The lines that readers see, sorted.
+fn lines(directory: &Path) -> Vec<String> {
+    let mut lines = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_str().unwrap().starts_with("part-") {
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(text.ends_with('\n'), "{path:?} ends in the middle of a line");
+            lines.extend(text.lines().map(str::to_owned));
+        }
+    }
+    lines.sort();
+    lines
+}
+
+#[test]
+fn a_directory_shows_each_line_once() {
+    under_seeds("a_directory_shows_each_line_once", |world: &mut World| {
+        let (splits, disorder) = (world.splits(20), world.disorder);
+        let size = millis(1 + world.below(20));
+        let directory = tempfile::tempdir().unwrap();
+        let build = |job: &Job, out: Ledger<String>| {
+            let keyed = read(job, &splits, disorder).key_by(|event| event.0);
+            let counts = keyed.window(Tumbling::of(size)).count();
+            let told = counts.map(|w| (w.key, w.window.end, w.value));
+            told.clone().sink(FileSink::new(directory.path().join("counts"), JsonLines));
+            told.map(|row| serde_json::to_string(&row).unwrap()).sink(out);
+        };
+        let store: Arc<dyn Store> = Arc::new(Memory::default());
+        let expected = world.crash_and_go_on(store, build);
+        assert_eq!(lines(&directory.path().join("counts")), expected);
+    });
+}
