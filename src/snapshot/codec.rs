@@ -139,7 +139,9 @@ mod tests {
                 let mut bytes = codec.encode(&rows).unwrap();
                 for (at, flip) in &flips {
                     let len = bytes.len();
-                    bytes.get_mut(usize::from(*at) % len.max(1)).map(|byte| *byte ^= flip);
+                    if let Some(byte) = bytes.get_mut(usize::from(*at) % len.max(1)) {
+                        *byte ^= flip;
+                    }
                 }
                 let _ = codec.decode::<Row>(&bytes, rows.len());
             }

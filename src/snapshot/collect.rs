@@ -35,8 +35,8 @@ impl Repository {
     /// Deletes all snapshots but the last `retain`, those with names, and the one that the newest run went on from; and the segments that only
     /// the others need. What was of use less than `grace` ago stays.
     ///
-    /// The grace is for readers who are slower than the writer; it should be longer than any lasts, and than lists may be out of date. The last snapshot
-    /// is never deleted. Costs a read for each entry of the log, twice, and a call for each object that is deleted.
+    /// The grace is for readers who are slower than the writer; it should be longer than any lasts, and than lists may be out of date. The last
+    /// snapshot is never deleted. Costs a read for each entry of the log, twice, and a call for each object that is deleted.
     pub fn gc(&self, retain: usize, grace: Duration) -> Result<Collected> {
         let grace_millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         // No horizon: nothing is as old as that.

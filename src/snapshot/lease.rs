@@ -1,7 +1,7 @@
 //! A run's right to write snapshots, until another run claims.
 //!
-//! All workers write segments at the same time; one of them commits. A segment is there when its put succeeds; a snapshot is there when the put of its
-//! manifest does. There is no other step, so there is nothing to undo after a crash: what no manifest names is garbage.
+//! All workers write segments at the same time; one of them commits. A segment is there when its put succeeds; a snapshot is there when the
+//! put of its manifest does. There is no other step, so there is nothing to undo after a crash: what no manifest names is garbage.
 
 use std::collections::BTreeSet;
 use std::fmt;

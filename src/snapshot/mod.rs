@@ -37,7 +37,7 @@
 //! later run's claim is there, and it never writes again. Claims are never deleted.
 //!
 //! So one conditional put both commits and fences. There is no lock, no object that says who is first and none that says what is last: the
-//! last snapshot is the manifest with the greatest number. [`protocol`] has the decisions as functions, and why they are right; `tests/commit_model.rs`
+//! last snapshot is the manifest with the greatest number. [`protocol`] has the decisions as functions, and why they are right; `tests/commit_model`
 //! tries them in all orders.
 //!
 //! # What holds
@@ -50,14 +50,15 @@
 //!   error and is not passed over.
 //! * **One run writes** (I5): whoever was before the last claim finds that claim, or one before it, under its own next number.
 //! * **Nothing that is needed is deleted** (I8): what a run will name is in its last manifest, in the one that it went on from, or newer than
-//!   both. A collector keeps all three, writes down what it will delete, looks again, and deletes manifests before segments. It does not have to hold the
-//!   lease, for what was garbage once is garbage for ever.
+//!   both. A collector keeps all three, writes down what it will delete, looks again, and deletes manifests before segments. It does not have to hold
+//!   the lease, for what was garbage once is garbage for ever.
 //!
 //! # Why not a fence beside the manifests
 //!
-//! It is common to keep the right to write in one object, and manifests in others, named by epoch. Then a run must see that it still holds the right and
-//! commit in one step, which stores do not offer: between the look and the put it may sleep. The put fails only if there is a manifest
-//! of that epoch already; and since epochs are cut by the clock, the next run's next epoch may be another number. With one log there is one next number.
+//! It is common to keep the right to write in one object, and manifests in others, named by epoch. Then a run must see that it still holds the right
+//! and commit in one step, which stores do not offer: between the look and the put it may sleep. The put fails only if there is a manifest of
+//! that epoch already; and since epochs are cut by the clock, the next run's next epoch may be another number. With one log there is one
+//! next number.
 //!
 //! # What is assumed
 //!

@@ -9,8 +9,8 @@
 //! claim one by one. When a later run's claim takes a number, that is the next number of whoever committed before, or a later one
 //! after another claim that is; and claims are never deleted. So the earlier run's next put always fails, however long it slept.
 //!
-//! A put whose outcome is unknown is settled by reading: if its number holds it, it is committed; if it holds anything else, a claim was first. If it holds nothing,
-//! the put never happened, or else its manifest was collected since, and then the number after it holds the claim of a run that went on.
+//! A put whose outcome is unknown is settled by reading: if its number holds it, it is committed; if it holds anything else, a claim was
+//! first. If it holds nothing, the put never happened, or else its manifest was collected since, and then the number after it holds the claim of a run that went on.
 //!
 //! A list may be out of date, and show neither the newest entries nor that old ones are gone. A claimer that trusted it might claim a number
 //! that was used and collected, and fence no one. So it lists again after its claim: a list that shows the claim is not older than it, and shows
@@ -174,8 +174,8 @@ pub struct Garbage {
 /// What is not needed any more.
 ///
 /// Manifests are kept if they are among the last `retain`, or the last; if they have a name; if the newest run went on from them; and if they
-/// were the last after `horizon`, in milliseconds since 1970. Segments are kept that these name, that the newest run wrote after its last manifest, that
-/// a still newer run wrote, and that were of no use only after `horizon`.
+/// were the last after `horizon`, in milliseconds since 1970. Segments are kept that these name, that the newest run wrote after its last
+/// manifest, that a still newer run wrote, and that were of no use only after `horizon`.
 pub fn garbage(view: &View, retain: usize, horizon: u64) -> Garbage {
     let entries: Vec<&Seen> = view.entries.iter().filter(|entry| !is_void(&view.entries, entry)).collect();
     let manifests: Vec<&Seen> = entries.iter().copied().filter(|entry| entry.epoch().is_some()).collect();

@@ -268,8 +268,8 @@ impl Repository {
 
     /// Keeps a snapshot under a name until the name is [deleted](Repository::delete).
     ///
-    /// Names have 1 to 100 letters, digits, `-`, `_` and `.`, and are not only dots. An error if the name is taken by another snapshot, or if the snapshot
-    /// is being collected.
+    /// Names have 1 to 100 letters, digits, `-`, `_` and `.`, and are not only dots. An error if the name is taken by another snapshot, or if the
+    /// snapshot is being collected.
     pub fn keep(&self, selector: &Selector, name: &str) -> Result<Kept> {
         check_kept(name)?;
         let Placed { number, checksum, manifest } =

@@ -152,7 +152,7 @@ fn a_name_keeps_a_snapshot() {
     let collected = repository.gc(1, NO_GRACE).unwrap();
     // Snapshots 2 to 8, and the segments of epochs 2 to 6, of two workers.
     assert_eq!((collected.manifests, collected.segments), (7, 10));
-    assert_eq!(repository.names().unwrap(), [kept.clone()]);
+    assert_eq!(repository.names().unwrap(), [kept]);
     let name = Selector::Name("before-upgrade_1.0".to_owned());
     assert_eq!(repository.find(&name).unwrap().unwrap().1.epoch, 1);
     assert!(repository.delete(&Selector::Epoch(1)).unwrap_err().to_string().contains("has a name"));
