@@ -1,7 +1,7 @@
 //! A page: rows of one table, encoded, compressed, and wrapped so that it can say what it is.
 //!
-//! A page is read far from where it was written: in another run, on another worker, perhaps by a newer program. So it tells whose it is: the operator, the
-//! table, the fingerprint of its rows' type, the hashes of its keys and the epochs of its changes. Whoever reads it says what he
+//! A page is read far from where it was written: in another run, on another worker, perhaps by a newer program. So it tells whose it is: the
+//! operator, the table, the fingerprint of its rows' type, the hashes of its keys and the epochs of its changes. Whoever reads it says what he
 //! expects, and a page that came under another's name is refused. Everything is checked before memory is taken for the body: the
 //! checksum over head and body, and that so few bytes can hold so many.
 //!

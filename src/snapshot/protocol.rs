@@ -10,8 +10,8 @@
 //! after another claim that is; and claims are never deleted. So the earlier run's next put always fails, however long it slept.
 //!
 //! A put whose outcome is unknown is settled by reading: if its number holds it, it is committed; if it holds anything else, a claim was
-//! first. If it holds nothing, the put never happened, or else its manifest was collected since, and then the number after it holds the claim of a run that went on.
-//!
+//! first. If it holds nothing, the put never happened, or else its manifest was collected since, and then the number after it
+//! holds the claim of a run that went on.
 //! A list may be out of date, and show neither the newest entries nor that old ones are gone. A claimer that trusted it might claim a number
 //! that was used and collected, and fence no one. So it lists again after its claim: a list that shows the claim is not older than it, and shows
 //! whatever lies above.

@@ -96,3 +96,27 @@ fn an_old_run_deletes_nothing_that_is_needed() {
     assert!(matches!(old.snapshot(9), Err(CommitError::Fenced)));
     assert_eq!(assert_sound(&memory), Some(6));
 }
+
+#[test]
+fn a_snapshot_that_is_being_collected_is_given_no_name() {
+    let (memory, store, repository) = memory();
+    Run::claim(&store).unwrap().snapshots(1..=3);
+    // The collector falls asleep between its intent and its first deletion.
+    let faults = |call| Faults { crash: Some(call), ..Faults::default() };
+    let asleep = (0..99).find_map(|call| {
+        let then = memory.as_of(usize::MAX);
+        let store = Arc::new(Faulty::new(Arc::new(then.clone()), 0, faults(call)));
+        assert!(still(store).gc(1, NO_GRACE).is_err());
+        (then.list("gc/").unwrap().len() == 1).then_some(then)
+    });
+    let repository_then = open(&asleep.unwrap());
+    assert_eq!(repository_then.list().unwrap().len(), 3);
+    let error = repository_then.keep(&Selector::Epoch(1), "late").unwrap_err();
+    assert!(error.to_string().contains("being collected"), "{error}");
+    assert_eq!(repository_then.names().unwrap(), []);
+    repository_then.keep(&Selector::Latest, "fine").unwrap();
+    // One that was given before is seen.
+    repository.keep(&Selector::Epoch(1), "early").unwrap();
+    assert_eq!(repository.gc(1, NO_GRACE).unwrap().manifests, 1);
+    assert_sound(&memory);
+}

@@ -88,6 +88,12 @@ fn a_manifest_names_only_what_is_there() {
     let mut segment = run.lease.segment(5, 0).unwrap();
     let page = segment.add(&head(5, (1, 2)), b"").unwrap();
     let mut manifest = run.write(5).unwrap();
+    manifest.operators[0].tables[0].shards[0].runs[2].pages[0] = page.clone();
+    refused(&mut run, manifest);
+    // Nor is one that is finished when its epoch is past.
+    run.snapshot(5).unwrap();
+    segment.finish().unwrap();
+    let mut manifest = run.write(6).unwrap();
     manifest.operators[0].tables[0].shards[0].runs[2].pages[0] = page;
     refused(&mut run, manifest);
 }
