@@ -27,6 +27,11 @@ impl Metric {
         self.0.store(value, Ordering::Relaxed);
     }
 
+    /// Raises it to a value, if it is less.
+    pub(crate) fn raise(&self, value: i64) {
+        self.0.fetch_max(value, Ordering::Relaxed);
+    }
+
     /// Reads it.
     pub fn get(&self) -> i64 {
         self.0.load(Ordering::Relaxed)

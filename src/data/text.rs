@@ -16,7 +16,7 @@ use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// An immutable string that is cheap to clone, to move and to drop.
 ///
@@ -97,7 +97,9 @@ impl Text {
 
     /// The text; bytes that are not UTF-8 show as U+FFFD. Costs a pass over the bytes.
     pub fn as_str(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(self.as_bytes())
+        // Looking for bytes that are not UTF-8 is slower than looking whether there are any.
+        str::from_utf8(self.as_bytes())
+            .map_or_else(|_| String::from_utf8_lossy(self.as_bytes()), Cow::Borrowed)
     }
 
     /// The part between two places, counted in bytes, or `None` if the text is shorter. Bytes that are never freed are not copied for
@@ -205,12 +207,33 @@ impl fmt::Debug for Text {
 
 impl Serialize for Text {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.as_str())
+        match serializer.is_human_readable() {
+            true => serializer.serialize_str(&self.as_str()),
+            // What goes to another worker or into a snapshot comes back byte for byte.
+            false => serializer.serialize_bytes(self.as_bytes()),
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
-        String::deserialize(deserializer).map(Text::from)
+        match deserializer.is_human_readable() {
+            true => String::deserialize(deserializer).map(Text::from),
+            false => deserializer.deserialize_byte_buf(BytesVisitor),
+        }
+    }
+}
+
+struct BytesVisitor;
+
+impl de::Visitor<'_> for BytesVisitor {
+    type Value = Text;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the bytes of a text")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Text, E> {
+        Ok(Text::from(Arc::<[u8]>::from(bytes)))
     }
 }

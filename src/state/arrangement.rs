@@ -8,6 +8,7 @@ use differential_dataflow::trace::implementations::spine_fueled::Spine;
 use differential_dataflow::trace::{BatchReader, Description, Trace, TraceReader};
 use timely::dataflow::operators::generic::OperatorInfo;
 
+use super::build::{RunBuilder, sort};
 use super::merge::at;
 use super::run::Cursor;
 use super::{Rows, Run, page};
@@ -54,15 +55,25 @@ impl<R: Rows> Arrangement<R> {
 
     /// Adds what changed up to and including `epoch`: rows in any order, of which the later of two for a key counts.
     pub(crate) fn seal_unsorted(&mut self, epoch: u64, mut rows: Vec<(R::Key, R::Value)>) {
-        rows.sort_by(|a, b| a.0.cmp(&b.0));
-        rows.dedup_by(|later, earlier| {
-            let same = later.0 == earlier.0;
-            if same {
-                std::mem::swap(later, earlier);
-            }
-            same
-        });
+        sort(&mut rows);
         self.seal(epoch, rows);
+    }
+
+    /// Begins to build what changed, with rows in any order, of which the later of two for a key counts.
+    pub(crate) fn build(&self, before: Vec<(R::Key, R::Value)>) -> RunBuilder<R> {
+        RunBuilder::new(self.rows.clone(), before)
+    }
+
+    /// Adds what changed up to and including `epoch`, as it was built.
+    pub(crate) fn seal_built(&mut self, epoch: u64, built: RunBuilder<R>) {
+        let (rows, pages) = built.finish();
+        if !pages.is_empty() {
+            let upper = self.base + epoch + 1;
+            debug_assert!(upper > self.upper, "epoch {epoch} is sealed already");
+            let description = Description::new(at(self.upper), at(upper), at(0));
+            self.insert(Run::from_pages(Some(rows), pages, description));
+            self.upper = upper;
+        }
     }
 
     /// The runs, oldest first. Together they are the state as of the last sealed epoch, and remain so: they never change.

@@ -276,6 +276,23 @@ impl<K: Key, S: Shape> Cells<K, S> {
         }
     }
 
+    /// What is no more, and what has left memory.
+    fn take_left(&mut self) -> Vec<((Hashed<K>, S::Sub), Kept<S::Value>)> {
+        let mut rows: Vec<_> = std::mem::take(&mut self.gone).into_iter().map(|row| (row, None)).collect();
+        rows.append(&mut std::mem::take(&mut self.left));
+        rows
+    }
+
+    /// The places in the list of what has changed, with the hashes that the keys are owned by, in order of these.
+    fn in_order(&self, keys: &Table<K, Pins>) -> Vec<(u64, u32)> {
+        let owner = self.rows.owner();
+        let hash =
+            |(number, (slot, _)): (u32, &(Slot, S::Mark))| Some((owner(&keys.try_get(*slot)?.0), number));
+        let mut order: Vec<(u64, u32)> = (0..).zip(&self.changed).filter_map(hash).collect();
+        order.sort_unstable();
+        order
+    }
+
     /// Drops items that are no more from the list of changed ones, when they may be most of it.
     fn trim(&mut self) {
         if self.changed.len() < self.trim_at {
@@ -329,18 +346,30 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn seal(&mut self, epoch: u64, keys: &Table<K, Pins>) {
-        let Cells { changed, cells, left, rows, .. } = self;
-        for (slot, mark) in changed.drain(..) {
-            let Some(cell) = cells.get_mut(slot.index()) else { continue };
-            let key = keys.try_get(slot);
-            S::noted(cell, mark, |sub, item| {
-                if let Some((key, _)) = key.filter(|_| item.changed) {
-                    (item.changed, item.sealed) = (false, true);
-                    left.push(((rows.hashed(key.clone()), sub), Some((item.value.clone(), item.expires))));
+        let mut order = self.in_order(keys);
+        let before = self.take_left();
+        let mut built = self.arrangement.build(before);
+        let Cells { changed, cells, .. } = self;
+        for some in order.chunk_by_mut(|a, b| a.0 == b.0) {
+            built.group(|group| {
+                for (hash, number) in some {
+                    let (slot, mark) = &changed[*number as usize];
+                    let (Some(cell), Some((key, _))) = (cells.get_mut(slot.index()), keys.try_get(*slot))
+                    else {
+                        continue;
+                    };
+                    S::noted(cell, mark, |sub, item| {
+                        if item.changed {
+                            (item.changed, item.sealed) = (false, true);
+                            let key = Hashed { hash: *hash, key: key.clone() };
+                            group.push(((key, sub), Some((item.value.clone(), item.expires))));
+                        }
+                    });
                 }
             });
         }
-        self.write(epoch);
+        self.changed.clear();
+        self.arrangement.seal_built(epoch, built);
         if let Some(publish) = &self.publish {
             let runs = self.arrangement.runs().iter().map(|run| run.pages().to_vec()).collect();
             publish(Published { epoch, owner: self.rows.owner(), reached: self.rows.clock(), runs });
@@ -360,9 +389,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn write(&mut self, epoch: u64) {
-        let mut rows: Vec<_> = std::mem::take(&mut self.gone).into_iter().map(|row| (row, None)).collect();
-        rows.append(&mut self.left);
-        self.left = Vec::new();
+        let rows = self.take_left();
         self.arrangement.seal_unsorted(epoch, rows);
     }
 

@@ -47,7 +47,7 @@ pub(crate) trait Items: 'static {
     /// True if a mark still leads to an item for which `changed` holds.
     fn is_noted<X>(of: &Self::Of<X>, mark: &Self::Mark, changed: impl Fn(&X) -> bool) -> bool;
     /// Shows the items that a mark leads to, those that have changed among them. Then it leads to them no more.
-    fn noted<X>(of: &mut Self::Of<X>, mark: Self::Mark, each: impl FnMut(Self::Sub, &mut X));
+    fn noted<X>(of: &mut Self::Of<X>, mark: &Self::Mark, each: impl FnMut(Self::Sub, &mut X));
 }
 
 /// One value.
@@ -113,9 +113,9 @@ impl<V: 'static> Items for One<V> {
         Self::get(of, mark).is_some_and(changed)
     }
 
-    fn noted<X>(of: &mut Option<X>, mark: (), mut each: impl FnMut((), &mut X)) {
-        if let Some(item) = Self::get_mut(of, &mark) {
-            each(mark, item);
+    fn noted<X>(of: &mut Option<X>, mark: &(), mut each: impl FnMut((), &mut X)) {
+        if let Some(item) = Self::get_mut(of, mark) {
+            each(*mark, item);
         }
     }
 }
@@ -191,9 +191,9 @@ impl<V: 'static> Items for Many<V> {
         Self::get(of, mark).is_some_and(changed)
     }
 
-    fn noted<X>(of: &mut VecDeque<(u64, X)>, mark: u64, mut each: impl FnMut(u64, &mut X)) {
-        if let Some(item) = Self::get_mut(of, &mark) {
-            each(mark, item);
+    fn noted<X>(of: &mut VecDeque<(u64, X)>, mark: &u64, mut each: impl FnMut(u64, &mut X)) {
+        if let Some(item) = Self::get_mut(of, mark) {
+            each(*mark, item);
         }
     }
 }
@@ -263,9 +263,9 @@ impl<S: Ord + Clone + 'static, V: 'static> Items for Mapped<S, V> {
         Self::get(of, mark).is_some_and(changed)
     }
 
-    fn noted<X>(of: &mut BTreeMap<S, X>, mark: S, mut each: impl FnMut(S, &mut X)) {
-        if let Some(item) = Self::get_mut(of, &mark) {
-            each(mark, item);
+    fn noted<X>(of: &mut BTreeMap<S, X>, mark: &S, mut each: impl FnMut(S, &mut X)) {
+        if let Some(item) = Self::get_mut(of, mark) {
+            each(mark.clone(), item);
         }
     }
 }

@@ -105,6 +105,7 @@ mod hashed;
 mod rows;
 mod run;
 mod merge;
+mod build;
 mod arrangement;
 mod saving;
 mod table;

@@ -197,7 +197,7 @@ impl<V: 'static> Items for Timed<V> {
         of.changed.is_some()
     }
 
-    fn noted<X>(of: &mut Sides<X>, (): (), mut each: impl FnMut(At, &mut X)) {
+    fn noted<X>(of: &mut Sides<X>, (): &(), mut each: impl FnMut(At, &mut X)) {
         let Some(from) = of.changed.take() else { return };
         for (second, queue) in [false, true].into_iter().zip(&mut of.sides) {
             let start = queue.partition_point(|row| row.0 < from);

@@ -93,7 +93,7 @@ proptest! {
                 Step::Changed => {
                     prop_assert_eq!(Numbers::is_noted(&cell, &(), |_| true), is_noted);
                     let mut told = BTreeMap::new();
-                    Numbers::noted(&mut cell, (), |at, item| { told.insert(at, *item); });
+                    Numbers::noted(&mut cell, &(), |at, item| { told.insert(at, *item); });
                     prop_assert!(std::mem::take(&mut changed).iter().all(|(at, item)| told.get(at) == Some(item)));
                     prop_assert!(told.iter().all(|(at, item)| map.get(at) == Some(item)));
                     is_noted = false;
@@ -125,13 +125,13 @@ fn only_what_comes_since_is_told_of_a_long_cell() {
         Numbers::insert(&mut cell, (true, time, 0), time, NEVER);
     }
     let mut told = 0;
-    Numbers::noted(&mut cell, (), |_, _| told += 1);
+    Numbers::noted(&mut cell, &(), |_, _| told += 1);
     assert_eq!(std::mem::take(&mut told), 1000);
     Numbers::note(&mut cell, &(true, 1000, 0));
     Numbers::insert(&mut cell, (true, 1000, 0), 1000, NEVER);
-    Numbers::noted(&mut cell, (), |_, _| told += 1);
+    Numbers::noted(&mut cell, &(), |_, _| told += 1);
     assert_eq!(told, 1);
-    Numbers::noted(&mut cell, (), |_, _| told += 1);
+    Numbers::noted(&mut cell, &(), |_, _| told += 1);
     assert_eq!(told, 1);
 }
 

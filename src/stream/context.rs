@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use timely::dataflow::operators::probe;
 use timely::scheduling::Activator;
@@ -261,6 +262,12 @@ impl Saving {
             }
             Err(error) => self.shared.fail(error),
         }
+    }
+
+    /// Takes note of how long the worker has been busy with handing over.
+    pub(crate) fn paused(&self, time: Duration) {
+        let longest = self.shared.metrics.metric("snapshots", "longest_pause_micros");
+        longest.raise(i64::try_from(time.as_micros()).unwrap_or(i64::MAX));
     }
 
     /// True if what was handed over for a cut is committed.

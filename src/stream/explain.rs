@@ -15,8 +15,9 @@ use std::fmt::{self, Write};
 
 use serde::Serialize;
 
+use super::chain::{Chain, Origin};
 use super::graph::{EdgeInfo, NodeInfo, Routing};
-use super::{Job, NodeId, Stream, tap::Node};
+use super::{Job, NodeId, Stream};
 use crate::data::Data;
 
 /// A job's graph, to be shown: as text with [`Display`](fmt::Display), as [JSON](Explained::json), or as a [DOT](Explained::dot) graph.
@@ -53,22 +54,22 @@ impl Job {
     }
 }
 
-impl<T: Data> Stream<T, Node<T>> {
-    /// Names the operator that the stream comes from. Names appear in graphs, metrics and messages.
-    pub fn named(self, name: impl Into<String>) -> Stream<T, Node<T>> {
+impl<T: Data, C: Chain<From = C, Out = T> + Origin> Stream<T, C> {
+    /// Names the operator or source that the stream comes from. Names appear in graphs, metrics and messages.
+    pub fn named(self, name: impl Into<String>) -> Stream<T, C> {
         self.describe(|info| info.name = name.into())
     }
 
-    /// Gives the operator that the stream comes from an identity that outlives changes of the job: state will be matched by it.
+    /// Gives the operator or source that the stream comes from an identity that outlives changes of the job: its state in
+    /// [snapshots](crate::snapshot) is matched by it.
     ///
     /// Without one, an operator is known by its number, which changes when operators are added before it. Two operators of a job cannot have the
     /// same.
-    pub fn uid(self, uid: impl Into<String>) -> Stream<T, Node<T>> {
+    pub fn uid(self, uid: impl Into<String>) -> Stream<T, C> {
         self.describe(|info| info.uid = Some(uid.into()))
     }
 
-    fn describe(self, change: impl FnOnce(&mut NodeInfo)) -> Stream<T, Node<T>> {
-        use super::chain::Origin;
+    fn describe(self, change: impl FnOnce(&mut NodeInfo)) -> Stream<T, C> {
         self.graph().describe(self.chain.id(), change);
         self
     }

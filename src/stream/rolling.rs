@@ -202,6 +202,14 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         }
     }
 
+    /// What is no more, and what has left memory.
+    fn take_left(&mut self) -> Vec<((Hashed<K>, ()), Kept<A::Acc>)> {
+        let gone = std::mem::take(&mut self.gone);
+        let mut rows: Vec<_> = gone.into_iter().map(|key| ((key, ()), None)).collect();
+        rows.append(&mut self.left);
+        rows
+    }
+
     fn remove(&mut self, slot: Slot) {
         if let Some((key, entry)) = self.table.remove(slot)
             && entry.sealed
@@ -262,14 +270,27 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
     }
 
     fn seal(&mut self, epoch: u64) {
-        for slot in self.changed.drain(..) {
-            // The slot of a key that is no more may be vacant or another's.
-            if let Some((key, entry)) = self.table.try_get_mut(slot).filter(|(_, entry)| entry.changed) {
-                (entry.changed, entry.sealed) = (false, true);
-                self.left.push(((Hashed::new(key.clone()), ()), Some((entry.acc.clone(), entry.expires))));
-            }
+        let table = &self.table;
+        let hash = |slot: Slot| Some((hash64(&table.try_get(slot)?.0), slot));
+        let mut order: Vec<(u64, Slot)> = self.changed.drain(..).filter_map(hash).collect();
+        order.sort_unstable();
+        let before = self.take_left();
+        let mut built = self.arrangement.build(before);
+        for some in order.chunk_by(|a, b| a.0 == b.0) {
+            built.group(|group| {
+                for (hash, slot) in some {
+                    // The slot of a key that is no more may be another's.
+                    if let Some((key, entry)) =
+                        self.table.try_get_mut(*slot).filter(|(_, entry)| entry.changed)
+                    {
+                        (entry.changed, entry.sealed) = (false, true);
+                        let key = Hashed { hash: *hash, key: key.clone() };
+                        group.push(((key, ()), Some((entry.acc.clone(), entry.expires))));
+                    }
+                }
+            });
         }
-        self.write(epoch);
+        self.arrangement.seal_built(epoch, built);
     }
 
     fn save(&mut self) -> Result<Saved> {
@@ -334,9 +355,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Sheds for Rolling<K, I, A
     }
 
     fn write(&mut self, epoch: u64) {
-        let gone = std::mem::take(&mut self.gone);
-        let mut rows: Vec<_> = gone.into_iter().map(|key| ((key, ()), None)).collect();
-        rows.append(&mut self.left);
+        let rows = self.take_left();
         self.arrangement.seal_unsorted(epoch, rows);
     }
 }
