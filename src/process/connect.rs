@@ -173,6 +173,10 @@ where
         }
     }
 
+    fn restored(&mut self, core: &mut Core<K>) {
+        self.function.restored(core);
+    }
+
     fn timer(&mut self, timer: Timer, cx: &mut Context<'_, K, P::Out>) {
         self.function.timer(timer, cx);
     }

@@ -286,9 +286,8 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// The places in the list of what has changed, with the hashes that the keys are owned by, in order of these.
     fn in_order(&self, keys: &Table<K, Pins>) -> Vec<(u64, u32)> {
         let owner = self.rows.owner();
-        let hash =
-            |(number, (slot, _)): (u32, &(Slot, S::Mark))| Some((owner(&keys.try_get(*slot)?.0), number));
-        let mut order: Vec<(u64, u32)> = (0..).zip(&self.changed).filter_map(hash).collect();
+        let hash = |(slot, _): &(Slot, S::Mark)| keys.try_get(*slot).map_or(0, |(key, _)| owner(key));
+        let mut order: Vec<(u64, u32)> = self.changed.iter().map(hash).zip(0..).collect();
         order.sort_unstable();
         order
     }
@@ -346,20 +345,20 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn seal(&mut self, epoch: u64, keys: &Table<K, Pins>) {
-        let mut order = self.in_order(keys);
+        let order = self.in_order(keys);
         let before = self.take_left();
         let mut built = self.arrangement.build(before);
         let Cells { changed, cells, .. } = self;
-        for some in order.chunk_by_mut(|a, b| a.0 == b.0) {
+        for some in order.chunk_by(|a, b| a.0 == b.0) {
             built.group(|group| {
                 for (hash, number) in some {
                     let (slot, mark) = &changed[*number as usize];
-                    let (Some(cell), Some((key, _))) = (cells.get_mut(slot.index()), keys.try_get(*slot))
-                    else {
+                    let (Some(cell), key) = (cells.get_mut(slot.index()), keys.try_get(*slot)) else {
                         continue;
                     };
+                    // Of a slot without a key as well: what it notes is for the next one.
                     S::noted(cell, mark, |sub, item| {
-                        if item.changed {
+                        if let Some((key, _)) = key.filter(|_| item.changed) {
                             (item.changed, item.sealed) = (false, true);
                             let key = Hashed { hash: *hash, key: key.clone() };
                             group.push(((key, sub), Some((item.value.clone(), item.expires))));

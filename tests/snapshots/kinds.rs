@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use highwater::cep::Pattern;
 use highwater::data::Change;
 use highwater::join::{Interval, Outer};
-use highwater::process::{Context, List, Map, Process, States, Timer, Ttl, Value};
+use highwater::process::{BroadcastProcess, Context, List, Map, Process, States, Timer, Ttl, Value};
+use highwater::stream::Rounds;
 use highwater::window::{Sessions, Sliding, Tumbling};
 
 use crate::ledger::Ledger;
@@ -231,6 +232,82 @@ fn two_operators_after_each_other() {
             // How many keys have the same count in a window.
             let alike = counts.key_by(|window| window.value).window(Tumbling::of(size)).count();
             alike.map(|window| (window.key, window.window.end, window.value)).sink(out);
+        });
+    });
+}
+
+#[test]
+fn loops() {
+    under_seeds("loops", |world| {
+        let (splits, disorder) = (world.splits(20), world.disorder);
+        world.check(|job, out: Ledger<(i64, i64)>| {
+            let numbers = read(job, &splits, disorder).map(|event| (event.1, event.1));
+            // Each number halved until it is odd.
+            let odd = numbers.iterate(Rounds::at_most(100), |numbers, _| {
+                let again = numbers.clone().filter(|n| n.1 % 2 == 0).map(|n| (n.0, n.1 / 2));
+                (again, numbers.filter(|n| n.1 % 2 != 0))
+            });
+            odd.sink(out);
+        });
+    });
+}
+
+/// Tells each key's number of records and the sum of all rules, when the input has ended.
+#[derive(Clone, Default)]
+struct Judge(Value<u64>);
+
+impl BroadcastProcess<Key, Event, i64> for Judge {
+    type Out = (Key, u64, i64);
+    type Rules = i64;
+
+    fn open(&mut self, states: &mut States<'_, Key>) {
+        self.0 = states.value("records");
+    }
+
+    fn process(&mut self, _: Event, _: &i64, cx: &mut Context<'_, Key, Self::Out>) {
+        self.0.update(cx, || 0, |count| *count += 1);
+        cx.register_timer(1_000_000);
+    }
+
+    fn rule(&mut self, rule: i64, rules: &mut i64) {
+        *rules += rule;
+    }
+
+    fn timer(&mut self, _: Timer, rules: &i64, cx: &mut Context<'_, Key, Self::Out>) {
+        let count = self.0.get(cx).copied().unwrap_or_default();
+        cx.emit((*cx.key(), count, *rules));
+    }
+}
+
+#[test]
+fn rules() {
+    under_seeds("rules", |world| {
+        let (splits, rules, disorder) = (world.splits(20), world.splits(20), world.disorder);
+        world.check(|job, out: Ledger<(Key, u64, i64)>| {
+            let rules = read(job, &rules, disorder).map(|event| event.1);
+            read(job, &splits, disorder)
+                .key_by(|event| event.0)
+                .connect_broadcast(rules)
+                .process(Judge::default())
+                .sink(out);
+        });
+    });
+}
+
+#[test]
+fn windows_of_records_that_an_outer_join_tells_late() {
+    under_seeds("windows_of_records_that_an_outer_join_tells_late", |world| {
+        let (left, right, disorder) = (world.splits(20), world.splits(20), world.disorder);
+        let (upper, size) = (world.below(20), millis(1 + world.below(10)));
+        world.check(|job, out: Ledger<(Key, i64, u64)>| {
+            let left = read(job, &left, disorder).key_by(|event| event.0);
+            let right = read(job, &right, disorder).key_by(|event| event.0);
+            let joined = left.interval_join(right, Interval::millis(0, upper));
+            // Those who have met no one are told behind the watermark that let them go, and no window may have fired before.
+            let alone = joined
+                .outer(Outer::Both, |key, left, right| (left.is_none() || right.is_none()).then_some(*key));
+            let counts = alone.key_by(|key| *key).window(Tumbling::of(size)).count();
+            counts.map(|w| (w.key, w.window.end, w.value)).sink(out);
         });
     });
 }

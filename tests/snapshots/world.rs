@@ -9,7 +9,7 @@ use highwater::config::Options;
 use highwater::connector::{AtSource, Collection};
 use highwater::data::Data;
 use highwater::harness::Simulation;
-use highwater::snapshot::{Memory, Repository, Restore, Snapshots, Store};
+use highwater::snapshot::{Faults, Faulty, Memory, Repository, Restore, Snapshots, Store};
 use highwater::stream::{Job, Stream};
 use highwater::time::{Epochs, Watermarks};
 
@@ -101,27 +101,50 @@ impl World {
         for run in 0..=crashes {
             let job = Job::new();
             build(&job, ledger.clone());
-            let snapshots = Snapshots::in_store(Arc::clone(&store)).restore(Restore::Latest);
+            let store = if run == crashes { Arc::clone(&store) } else { self.spoil(Arc::clone(&store)) };
+            let snapshots = Snapshots::in_store(store).restore(Restore::Latest);
             let snapshots = snapshots.every_epochs(1 + self.below(4) as u64);
             let (piece, tick) = (1 << self.below(6), Duration::from_micros(1 << self.below(12)));
             let options = self.options().snapshots(snapshots);
             let simulation = Simulation::seeded(self.seed.wrapping_add(1000 * run as u64)).options(options);
-            let mut running = simulation.piece(piece).tick(tick).max_steps(200_000).start(&job).unwrap();
+            let started = simulation.piece(piece).tick(tick).max_steps(200_000).start(&job);
             if run == crashes {
-                running.finish().unwrap();
-            } else {
+                started.unwrap().finish().unwrap();
+            } else if let Ok(mut running) = started {
                 // Mostly in the middle of what it does, sometimes when it waits for the clock.
                 let mut left = self.below(400) as u64;
                 while left > 0 && !running.is_finished() {
                     let steps = left.min(1 + self.below(40) as u64);
                     left -= steps;
-                    if running.steps(steps).unwrap() < steps {
-                        running.advance(Duration::from_micros(self.below(2000) as u64)).unwrap();
+                    let tick = Duration::from_micros(self.below(2000) as u64);
+                    let took = running.steps(steps);
+                    // A store that fails may end the job, and then this was the crash.
+                    if took.is_err()
+                        || (took.is_ok_and(|took| took < steps) && running.advance(tick).is_err())
+                    {
+                        break;
                     }
                 }
             }
         }
         ledger.visible()
+    }
+
+    /// A store that fails now and then, or from some call on, or not at all.
+    fn spoil(&mut self, store: Arc<dyn Store>) -> Arc<dyn Store> {
+        let rate = [0.0, 0.0, 0.01, 0.1][self.below(4) as usize];
+        let crash = (self.below(4) == 0).then(|| self.below(60) as u64);
+        let faults = Faults {
+            before: rate,
+            after: rate,
+            torn: rate,
+            short: rate,
+            stale: rate,
+            stale_by: 5,
+            crash,
+            crash_after: self.below(2) == 0,
+        };
+        Arc::new(Faulty::new(store, self.seed, faults))
     }
 
     /// Checks that a job gives the same with and without crashes.
