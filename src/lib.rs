@@ -35,7 +35,7 @@
 //! | [`metric`] | counters and gauges that all workers share |
 //! | [`data`] | records with their stamps, changes with their signs, hashes, text |
 //! | [`time`] | the two clocks, frontiers read as watermarks, how watermarks are made |
-//! | [`snapshot`] | the store of snapshots: pages, manifests, the log that commits them and fences |
+//! | [`snapshot`] | snapshots: when they are taken, what they hold, the log that commits them and fences |
 //! | [`config`] | how a job runs |
 //! | `state` | keyed state: tables of the open epoch, in front of arrangements of sealed ones |
 //! | [`stream`] | what a user builds, and how it is lowered to timely's operators |
@@ -61,6 +61,8 @@
 //!   epoch closes is the state as of that epoch.
 //! * **The state as of an epoch is a list of immutable pages.** An epoch's changes are sealed into a batch that no one writes again;
 //!   merging makes new batches. To hold on to a state is to hold pointers.
+//! * **A snapshot is a list of such pages and of positions, as of one epoch.** Taking one copies pointers; what has been written once is named again. One put commits it,
+//!   and the same put keeps every earlier run from committing.
 //! * **Lateness is decided by a record's own [stamp](data::Stamp)**: by how far its split had come when the record was read. What
 //!   is late does not depend on the number of workers, on timing, or on other splits.
 //! * **Every edge has one producer and one consumer.** A stream that is read twice is walked twice where it is made, so nothing is copied to
@@ -81,6 +83,8 @@
 //! | timestamp | [`EventTime`](time::EventTime) in a [`Stamp`](data::Stamp) |
 //! | watermark, `WatermarkStrategy` | the event time of a frontier, [`Watermarks`](time::Watermarks) |
 //! | checkpoint barrier | epoch |
+//! | checkpoint, savepoint | [snapshot](snapshot), one that is [kept](snapshot::Repository::keep) by a name |
+//! | restore, rescale | [`Restore`](snapshot::Restore), on any number of workers |
 //! | keyed state, state backend | state, arrangement |
 //! | `ProcessFunction`, `ValueState`, `OutputTag` | [`Process`](process::Process), [`Value`](process::Value), [`Side`](process::Side) |
 //! | `AggregateFunction` | [`Aggregate`](stream::Aggregate) |

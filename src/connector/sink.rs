@@ -157,8 +157,8 @@ impl<T: Data, S: Sink<T>> Operator for SinkOperator<T, S> {
         let input = builder.pipeline(self.edge);
         let _ = builder.progress_output().probe_with(&probe);
         let records = worker.shared.metrics.metric(uid, "records_in");
-        let saving = if S::Writer::TRANSACTIONAL { worker.saving(builder.uid()) } else { None };
-        if saving.is_some() {
+        let saving = worker.saving(builder.uid());
+        if saving.is_some() && S::Writer::TRANSACTIONAL {
             worker.awaiting.borrow_mut().push(builder.activator());
         }
         let first = worker.first_epoch();
@@ -190,19 +190,19 @@ struct Writing<T, W: Writer<T>> {
     waiting: BTreeMap<u64, Vec<(Time, Vec<Record<T>>)>>,
     /// Epochs that were written to and are not committed, with a time to hold for each.
     open: BTreeMap<u64, Time>,
-    /// If it takes part in snapshots.
-    transactions: Option<Transactions<W::Prepared>>,
+    /// If snapshots are taken.
+    part: Option<Part<W::Prepared>>,
     finished: bool,
 }
 
-/// What is prepared and waits for a snapshot to be safe.
-struct Transactions<P> {
+/// How a writer takes part in snapshots.
+struct Part<P> {
     saving: Saving,
-    /// The first epoch that is not written.
+    /// The first epoch that is not complete.
     reached: u64,
     /// True if something was written since the last cut.
     is_written: bool,
-    /// By cuts.
+    /// What is prepared and waits for a snapshot to be safe, by cuts.
     prepared: BTreeMap<u64, P>,
     /// True if the last state was handed over and its snapshot is not safe.
     is_ending: bool,
@@ -221,7 +221,7 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         records: Metric,
         (saving, first): (Option<Saving>, u64),
     ) -> Writing<T, W> {
-        let transactions = saving.map(|saving| Transactions {
+        let part = saving.map(|saving| Part {
             saving,
             reached: first,
             is_written: false,
@@ -229,22 +229,26 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
             is_ending: false,
         });
         let (waiting, open) = (BTreeMap::new(), BTreeMap::new());
-        Writing { input, writer, records, waiting, open, transactions, finished: false }
+        Writing { input, writer, records, waiting, open, part, finished: false }
+    }
+
+    /// True if what is written is to be seen only when a snapshot is safe.
+    fn is_transactional(&self) -> bool {
+        W::TRANSACTIONAL && self.part.is_some()
     }
 
     /// True if something is to be done that no input stands for.
     fn is_awaiting(&self) -> bool {
-        self.transactions
-            .as_ref()
-            .is_some_and(|transactions| transactions.is_ending || !transactions.prepared.is_empty())
+        self.part.as_ref().is_some_and(|part| part.is_ending || !part.prepared.is_empty())
     }
 
     fn activate(&mut self, frontiers: &Frontiers, holds: &mut Holds) -> Result<()> {
         let progress = frontiers.progress();
+        let waits = W::IN_ORDER || self.is_transactional();
         let mut count = 0;
         while let Some((time, batch)) = self.input.next() {
             count += batch.len();
-            if W::IN_ORDER || self.transactions.is_some() {
+            if waits {
                 self.waiting.entry(time.epoch).or_default().push((time, std::mem::take(batch)));
             } else {
                 self.open.entry(time.epoch).or_insert(time);
@@ -255,9 +259,12 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         if count > 0 {
             self.records.add(count as i64);
         }
-        match self.transactions.is_some() {
-            true => self.transact(if progress.is_end() { u64::MAX } else { progress.epoch })?,
-            false => self.close(progress.epoch)?,
+        let upper = if progress.is_end() { u64::MAX } else { progress.epoch };
+        if self.is_transactional() {
+            self.transact(upper)?;
+        } else {
+            self.close(progress.epoch)?;
+            self.acknowledge(upper);
         }
         if progress.is_end() && !self.is_awaiting() && !std::mem::replace(&mut self.finished, true) {
             self.writer.finish()?;
@@ -269,8 +276,8 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
 
     /// Prepares what was written up to each cut below `upper`, and commits what snapshots that are safe have named.
     fn transact(&mut self, upper: u64) -> Result<()> {
-        let Writing { writer, waiting, transactions, .. } = self;
-        let Some(Transactions { saving, reached, is_written, prepared, is_ending }) = transactions else {
+        let Writing { writer, waiting, part, .. } = self;
+        let Some(Part { saving, reached, is_written, prepared, is_ending }) = part else {
             return Ok(());
         };
         let mut write = |writer: &mut W, up_to: u64, is_written: &mut bool| {
@@ -301,6 +308,17 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         }
         *is_ending &= !saving.is_committed(u64::MAX);
         Ok(())
+    }
+
+    /// Lets snapshots as of epochs below `upper` be: all of these is written. One that came before would not write it again, and neither had this
+    /// writer.
+    fn acknowledge(&mut self, upper: u64) {
+        let Some(Part { saving, reached, .. }) = &mut self.part else { return };
+        if upper > *reached {
+            let cuts = saving.cuts(*reached, upper);
+            saving.hand_over(&cuts, Ok(Saved::default()));
+            *reached = upper;
+        }
     }
 
     /// Commits the epochs below `upper` in order. What waits is written once all epochs before it are committed.

@@ -1,7 +1,38 @@
-//! Snapshots: where they are kept, and how a run commits one that no other run can undo.
+//! Snapshots: what a job knows at the end of an epoch, written while it runs on, to go on from after a crash, on another number of workers, or another day.
 //!
-//! This module knows nothing of streams, operators or types. It sees pages as bytes with a head, puts them into segments, lists segments in a
-//! manifest, and commits the manifest. What to write and what to make of it is the engine's affair.
+//! # What a snapshot is
+//!
+//! What a job knows at the end of an epoch: the rows of all keyed state and timers, where each source stands in its splits, and what transactional sinks have
+//! prepared. The epoch is over when the frontier has passed it, so no record is in flight that belongs to it; nothing is injected into the
+//! streams, nothing is aligned, and no worker waits for another.
+//!
+//! # How one is taken
+//!
+//! * The epoch clock turns, and a [cut](cuts) is decided for the epoch that it leaves, if one is due.
+//! * When an operator closes that epoch, each instance for itself, it seals what has changed into its arrangements and hands over pointers to their pages.
+//!   This is the only thing that a worker does for a snapshot; the longest that it takes is told as the metric `longest_pause_micros` of `snapshots`. Sources
+//!   hand over their positions, sinks what they have prepared.
+//! * Another thread [gathers](gather) the parts, encodes the pages that no snapshot has yet, writes them as segments, and
+//!   commits a manifest. Pages never change, so the job goes on meanwhile, and the next cut may come before this one is done.
+//! * Sinks that learn of the commit finish theirs.
+//!
+//! What is written is what has changed since the last snapshot, and what merges have rewritten: an arrangement's rows are merged with others of like number, so a row
+//! is written again some `log2(rows / rows changed each time)` times while it stays.
+//!
+//! # How a job goes on from one
+//!
+//! Workers own ranges of the hashes of keys, and pages say which hashes they have. Each worker of the new run, of whatever number, reads the pages that touch its
+//! range, and takes over runs as they are. Sources open their splits where they stood. An operator is known by its
+//! [uid](crate::stream::Stream::uid), and its rows by what their type's `Deserialize` says that it reads: a field that was added or renamed is an error that shows both, and
+//! an operator that is missing is one too, unless [state may be dropped](Snapshots::dropping_state). One that is new begins empty.
+//!
+//! What cannot be saved yet is refused when the job starts: calls in flight, differential computations, and watermarks that are made anew in the middle of a
+//! job.
+//!
+//! # The store
+//!
+//! The rest of this page is about what is kept, and how a run commits what no other run can undo. There pages are bytes with a head, segments are lists of pages, and
+//! a manifest lists segments.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -19,7 +50,7 @@
 //! # Ok::<(), highwater::Error>(())
 //! ```
 //!
-//! # What a store holds
+//! ## What a store holds
 //!
 //! Objects with names, which never change. All are put by calls that fail if there is one of the name.
 //!
@@ -30,7 +61,7 @@
 //! | `names/<name>` | a snapshot that is kept: the number, epoch and checksum of its manifest |
 //! | `gc/<number>` | what a garbage collection is about to delete |
 //!
-//! # The protocol
+//! ## The protocol
 //!
 //! A run claims by creating the first free entry of the log. From then on it appends a manifest for each snapshot under its next number, and no
 //! other. If its put says that the number is taken, or says nothing, it reads the entry: if that is what it has put, it is committed; else a
@@ -40,7 +71,7 @@
 //! last snapshot is the manifest with the greatest number. [`protocol`] has the decisions as functions, and why they are right; `tests/commit_model`
 //! tries them in all orders.
 //!
-//! # What holds
+//! ## What holds
 //!
 //! * **A manifest's pages are there** (I2): a lease commits only what names segments whose puts have succeeded, and those of manifests that
 //!   are still kept. [`verify`](Repository::verify) checks it.
@@ -53,14 +84,14 @@
 //!   both. A collector keeps all three, writes down what it will delete, looks again, and deletes manifests before segments. It does not have to hold
 //!   the lease, for what was garbage once is garbage for ever.
 //!
-//! # Why not a fence beside the manifests
+//! ## Why not a fence beside the manifests
 //!
 //! It is common to keep the right to write in one object, and manifests in others, named by epoch. Then a run must see that it still holds the right
 //! and commit in one step, which stores do not offer: between the look and the put it may sleep. The put fails only if there is a manifest of
 //! that epoch already; and since epochs are cut by the clock, the next run's next epoch may be another number. With one log there is one
 //! next number.
 //!
-//! # What is assumed
+//! ## What is assumed
 //!
 //! * A put of a name that exists fails, and a read gives what was put: [`check`] looks at that whenever a run claims.
 //! * A list shows all that was there at some moment, perhaps one in the past. Names given to snapshots meanwhile are only safe from a collector

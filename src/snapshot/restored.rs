@@ -40,7 +40,10 @@ impl Restored {
 
     /// The uids of the operators in it that have something to say, and what they are.
     pub(crate) fn operators(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.manifest.operators.iter().map(|operator| (operator.uid.as_str(), operator.kind.as_str()))
+        let operators = self.manifest.operators.iter();
+        let operators =
+            operators.filter(|operator| !operator.tables.is_empty() || !operator.notes.is_empty());
+        operators.map(|operator| (operator.uid.as_str(), operator.kind.as_str()))
     }
 
     /// The state of the operator of this uid, if there is any.

@@ -9,7 +9,7 @@ use highwater::snapshot::{Memory, Store};
 use highwater::stream::Job;
 use highwater::window::Tumbling;
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Stage};
 use crate::world::{World, millis, read, under_seeds};
 
 /// The lines that readers see, sorted.
@@ -43,5 +43,22 @@ fn a_directory_shows_each_line_once() {
         let store: Arc<dyn Store> = Arc::new(Memory::default());
         let expected = world.crash_and_go_on(store, build);
         assert_eq!(lines(&directory.path().join("counts")), expected);
+    });
+}
+
+#[test]
+fn a_sink_without_transactions_shows_each_record_at_least_once() {
+    under_seeds("a_sink_without_transactions_shows_each_record_at_least_once", |world: &mut World| {
+        let (splits, disorder) = (world.splits(20), world.disorder);
+        let stage = Stage::new();
+        // No other sink keeps a snapshot from being taken before this one has shown what came before it.
+        let build = |job: &Job, _: Ledger<i64>| {
+            read(job, &splits, disorder).map(|event| event.1).rebalance().sink(stage.clone());
+        };
+        let store: Arc<dyn Store> = Arc::new(Memory::default());
+        world.crash_and_go_on(store, build);
+        let mut expected: Vec<i64> = splits.iter().flatten().map(|event| event.1).collect();
+        expected.sort();
+        assert_eq!(stage.shown(), expected);
     });
 }

@@ -97,3 +97,55 @@ impl<T: Data> Writer<T> for LedgerWriter<T> {
         self.ledger.commit(number)
     }
 }
+
+/// A sink that shows what it is given at once, and outlives the jobs that write to it.
+pub(crate) struct Stage<T>(Arc<Mutex<Vec<T>>>);
+
+impl<T> Clone for Stage<T> {
+    fn clone(&self) -> Self {
+        Stage(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Data + Ord> Stage<T> {
+    pub(crate) fn new() -> Stage<T> {
+        Stage(Arc::default())
+    }
+
+    /// All that was shown, each once, sorted.
+    pub(crate) fn shown(&self) -> Vec<T> {
+        let mut shown = self.0.lock().unwrap().clone();
+        shown.sort();
+        shown.dedup();
+        shown
+    }
+}
+
+impl<T: Data> Sink<T> for Stage<T> {
+    type Writer = Stage<T>;
+
+    fn name(&self) -> String {
+        "stage".to_owned()
+    }
+
+    fn open(&self, _: usize, _: usize) -> Result<Stage<T>> {
+        Ok(self.clone())
+    }
+}
+
+impl<T: Data> Writer<T> for Stage<T> {
+    type Prepared = ();
+
+    fn write(&mut self, _: u64, batch: &mut Vec<Record<T>>) -> Result<()> {
+        self.0.lock().unwrap().extend(batch.drain(..).map(|record| record.value));
+        Ok(())
+    }
+
+    fn prepare(&mut self, _: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn commit(&mut self, _: u64, (): ()) -> Result<()> {
+        Ok(())
+    }
+}
