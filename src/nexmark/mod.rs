@@ -21,4 +21,4 @@ pub use event::{Auction, Bid, Event, Person};
 pub use file::{BLOCK, Cursor, File, write};
 pub use generate::{Config, Generator};
 pub use pace::{Pace, latencies};
-pub use source::{Nexmark, Share, ShareReader, watermarks};
+pub use source::{Nexmark, Place, Share, ShareReader, watermarks};

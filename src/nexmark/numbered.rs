@@ -4,7 +4,7 @@
 //! than to the end of a turn at a time and to count. Splits, positions and the pace are those of the source without numbers.
 
 use super::Event;
-use super::source::{Nexmark, Share, ShareReader};
+use super::source::{Nexmark, Place, Share, ShareReader};
 use crate::connector::{Position, Reader, Source, Status};
 use crate::data::Visit;
 use crate::error::Result;
@@ -34,7 +34,7 @@ impl Source for Numbered {
         self.0.epochs_completed(worker, open);
     }
 
-    fn open(&self, share: &Share, from: Option<u64>) -> Result<NumberedReader> {
+    fn open(&self, share: &Share, from: Option<Place>) -> Result<NumberedReader> {
         self.0.open(share, from).map(NumberedReader)
     }
 }
@@ -44,7 +44,7 @@ pub(super) struct NumberedReader(ShareReader);
 
 impl Reader for NumberedReader {
     type Item = (u64, Event);
-    type Position = u64;
+    type Position = Place;
 
     #[inline]
     fn read<V: Visit<(u64, Event)>>(&mut self, limit: usize, visit: &mut V) -> Result<Status> {
@@ -53,7 +53,7 @@ impl Reader for NumberedReader {
         self.0.read(most as usize, &mut counting)
     }
 
-    fn position(&self) -> u64 {
+    fn position(&self) -> Place {
         self.0.position()
     }
 }

@@ -23,6 +23,8 @@ pub struct Pace {
     rate: f64,
     clock: Clock,
     start: OnceLock<Duration>,
+    /// The number of the event that is due first: where a reader goes on that an earlier run has left.
+    first: OnceLock<u64>,
     log: Mutex<Log>,
 }
 
@@ -64,7 +66,7 @@ impl Pace {
     /// A pace of so many events per second.
     pub fn new(rate: f64, clock: Clock) -> Pace {
         let log = Log { read: BTreeMap::new(), pending: BTreeMap::new(), latency: latencies() };
-        Pace { rate, clock, start: OnceLock::new(), log: Mutex::new(log) }
+        Pace { rate, clock, start: OnceLock::new(), first: OnceLock::new(), log: Mutex::new(log) }
     }
 
     /// Events per second.
@@ -75,7 +77,20 @@ impl Pace {
     /// When the event of this number is due, on the pace's clock; `None` before the first read.
     pub fn due(&self, number: u64) -> Option<Duration> {
         let start = self.start.get()?;
+        let number = number.saturating_sub(self.first());
         Some(*start + Duration::from_secs_f64(number as f64 / self.rate))
+    }
+
+    fn first(&self) -> u64 {
+        self.first.get().copied().unwrap_or(0)
+    }
+
+    /// A share goes on at event `next`, and what comes before was read by another run. Events are due from where the first share goes on that says so; to be called before the
+    /// first read.
+    pub(super) fn go_on(&self, deal: Deal, next: u64) {
+        let _ = self.first.set(next);
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.read.insert(deal.index, deal.before(next));
     }
 
     /// The clock that events are due by.
@@ -92,7 +107,7 @@ impl Pace {
     pub(super) fn count(&self) -> u64 {
         let now = self.clock.now();
         let start = *self.start.get_or_init(|| now);
-        1 + (now.saturating_sub(start).as_secs_f64() * self.rate) as u64
+        self.first() + 1 + (now.saturating_sub(start).as_secs_f64() * self.rate) as u64
     }
 
     /// A worker has left an epoch, and the next event of a share is `next`.
@@ -166,6 +181,20 @@ mod tests {
         assert_eq!(latency.len(), 100);
         assert!((140_000_000..=150_200_000).contains(&latency.max()), "{}", latency.max());
         assert!((50_000_000..=60_000_000).contains(&latency.min()), "{}", latency.min());
+    }
+
+    #[test]
+    fn what_an_earlier_run_has_read_is_not_waited_for() {
+        let clock = Clock::manual();
+        let pace = Pace::new(1_000.0, clock.clone());
+        let deal = Deal { index: 0, shares: 1, turn: 1 };
+        pace.go_on(deal, 5_000);
+        assert_eq!(pace.count(), 5_001);
+        clock.advance(Duration::from_millis(100));
+        assert_eq!((pace.count(), pace.due(5_100)), (5_101, Some(Duration::from_millis(100))));
+        pace.left(0, 3, deal, 5_100);
+        pace.completed(0, 4);
+        assert_eq!(pace.completion().len(), 100);
     }
 
     #[test]

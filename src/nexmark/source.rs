@@ -124,6 +124,21 @@ pub struct Share {
     of: u64,
 }
 
+/// Where a reader stands. Which events are a share's depends on how many make a turn, so a reader that goes on keeps to the turns of the one before it,
+/// whatever this source would deal by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The number of the next event.
+    pub(super) next: u64,
+    turn: u64,
+}
+
+impl Share {
+    fn deal(&self, turn: u64) -> Deal {
+        Deal { index: self.index, shares: self.of, turn }
+    }
+}
+
 impl Split for Share {
     fn id(&self) -> String {
         format!("{} of {}", self.index, self.of)
@@ -148,9 +163,8 @@ impl Source for Nexmark {
 
     fn epoch_left(&self, worker: usize, epoch: u64, positions: &[(Share, Position<Self>)]) {
         if let Some(pace) = &self.pace {
-            for (share, next) in positions {
-                let deal = Deal { index: share.index, shares: share.of, turn: self.turn };
-                pace.left(worker, epoch, deal, *next);
+            for (share, place) in positions {
+                pace.left(worker, epoch, share.deal(place.turn), place.next);
             }
         }
     }
@@ -161,17 +175,21 @@ impl Source for Nexmark {
         }
     }
 
-    fn open(&self, share: &Share, from: Option<u64>) -> Result<ShareReader> {
+    fn open(&self, share: &Share, from: Option<Place>) -> Result<ShareReader> {
         let origin = match &self.origin {
             Origin::File(file) => Events::File(Box::new(file.cursor())),
             Origin::Generator(generator) => Events::Generator(Arc::clone(generator)),
         };
-        let next = from.unwrap_or(share.index * self.turn);
+        let begin = Place { next: share.index * self.turn, turn: self.turn };
+        let Place { next, turn } = from.unwrap_or(begin);
+        if let Some(pace) = self.pace.as_ref().filter(|_| from.is_some()) {
+            pace.go_on(share.deal(turn), next);
+        }
         let mut reader = ShareReader {
             origin,
             next,
-            turn: self.turn,
-            skip: (share.of - 1) * self.turn,
+            turn,
+            skip: (share.of - 1) * turn,
             end: self.events,
             pace: self.pace.clone(),
         };
@@ -223,7 +241,7 @@ impl ShareReader {
 
 impl Reader for ShareReader {
     type Item = Event;
-    type Position = u64;
+    type Position = Place;
 
     #[inline]
     fn read<V: Visit<Event>>(&mut self, limit: usize, visit: &mut V) -> Result<Status> {
@@ -260,8 +278,8 @@ impl Reader for ShareReader {
         })
     }
 
-    fn position(&self) -> u64 {
-        self.next
+    fn position(&self) -> Place {
+        Place { next: self.next, turn: self.turn }
     }
 }
 
@@ -270,3 +288,35 @@ const SHORT_TURN: Duration = Duration::from_micros(250);
 
 /// Waking up more often than this costs more than it gives.
 const MIN_WAIT: Duration = Duration::from_micros(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(source: &Nexmark, share: Share, from: Option<Place>, limit: usize) -> (Vec<Event>, Place) {
+        let mut reader = source.open(&share, from).unwrap();
+        let mut events = Vec::new();
+        while events.len() < limit {
+            let left = limit - events.len();
+            match reader.read(left, &mut |event| events.push(event)).unwrap() {
+                Status::Done => break,
+                _ => continue,
+            }
+        }
+        (events, reader.position())
+    }
+
+    #[test]
+    fn a_reader_goes_on_with_the_turns_of_the_one_before_it() {
+        let by_turns = Nexmark::generate(Config::default(), 30_000).splits(2);
+        let one_by_one = Nexmark { turn: 1, ..by_turns.clone() };
+        for (first, second) in [(&by_turns, &one_by_one), (&one_by_one, &by_turns)] {
+            for index in 0..2 {
+                let share = Share { index, of: 2 };
+                let (mut events, place) = numbers(first, share, None, 7_000);
+                events.extend(numbers(second, share, Some(place), usize::MAX).0);
+                assert!(events == numbers(first, share, None, usize::MAX).0, "share {index}");
+            }
+        }
+    }
+}
