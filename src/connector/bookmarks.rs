@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::source::{Position, Source, Split};
 use crate::error::{Error, Result};
-use crate::snapshot::{RestoredOperator, Saved, decode_note, encode_note};
+use crate::snapshot::{OperatorState, RestoredOperator, Saved, decode_note, encode_note};
 use crate::stream::Saving;
 use crate::time::EventTime;
 
@@ -118,4 +118,34 @@ impl Bookmarks {
         saved.note(SPLITS, &marks)?;
         Ok(saved)
     }
+}
+
+/// How far a source had come in one of its splits when a snapshot was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitState {
+    /// The split, by its [id](Split::id).
+    pub split: String,
+    /// Its watermark, in milliseconds of event time.
+    pub watermark: EventTime,
+    /// True if it was read to its end.
+    pub is_done: bool,
+}
+
+/// The splits of a source in a snapshot, by their ids; none if the operator is no source.
+///
+/// # Errors
+///
+/// If they were written by another version of the engine.
+pub fn splits_of(source: &OperatorState) -> Result<Vec<SplitState>> {
+    let mut splits = Vec::new();
+    for note in source.notes.iter().filter(|note| note.name == SPLITS) {
+        let marks: Vec<Bookmark> = decode_note(&note.bytes, &source.uid, SPLITS)?;
+        splits.extend(marks.into_iter().map(|Bookmark { split, watermark, is_done, .. }| SplitState {
+            split,
+            watermark,
+            is_done,
+        }));
+    }
+    splits.sort_by(|one, other| one.split.cmp(&other.split));
+    Ok(splits)
 }

@@ -26,6 +26,7 @@ mod checked;
 mod print;
 mod callback;
 
+pub use bookmarks::{SplitState, splits_of};
 pub use checked::{Checked, CheckedReader};
 pub use collection::{Collected, Collection, CollectionReader, Current, Numbered};
 pub use file::{Csv, CsvFile, FileReader, FileSplit, Files, Json, JsonFile, Plain, TextFile};
