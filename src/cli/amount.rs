@@ -30,15 +30,33 @@ pub(crate) fn epochs(text: &str) -> Result<Epochs, String> {
     if let Some(records) = text.strip_suffix("records") {
         return count(records).map(Epochs::records).map_err(|_| choose());
     }
-    let (number, unit) = match text.strip_suffix("ms") {
-        Some(number) => (number, 1e-3),
-        None => (text.strip_suffix('s').ok_or_else(choose)?, 1.0),
-    };
-    let seconds = number.trim().parse::<f64>().map_err(|_| choose())? * unit;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(interval) if interval >= Duration::from_millis(1) => Ok(Epochs::every(interval)),
+    match duration(text).ok_or_else(choose)? {
+        interval if interval >= Duration::from_millis(1) => Ok(Epochs::every(interval)),
         _ => Err("an epoch is 1ms long or longer".to_owned()),
     }
+}
+
+/// Reads how often something is done: `500ms`, `1s`, `5m`.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    match duration(text) {
+        Some(interval) if interval >= Duration::from_millis(1) => Ok(interval),
+        _ => Err("choose a time of 1ms or longer, such as 500ms, 1s or 5m".to_owned()),
+    }
+}
+
+/// Reads how old something is: `0s`, `90s`, `10m`, `2h`.
+pub(crate) fn age(text: &str) -> Result<Duration, String> {
+    duration(text).ok_or_else(|| "choose a time such as 0s, 90s, 10m or 2h".to_owned())
+}
+
+/// A number of milliseconds, seconds, minutes or hours.
+fn duration(text: &str) -> Option<Duration> {
+    const UNITS: [(&str, f64); 4] = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let read = |(unit, seconds): (&str, f64)| {
+        let number = text.strip_suffix(unit)?.trim().parse::<f64>().ok()?;
+        Duration::try_from_secs_f64(number * seconds).ok()
+    };
+    UNITS.into_iter().find_map(read)
 }
 
 /// A number with a suffix for thousands, millions or billions.
@@ -82,6 +100,12 @@ pub(crate) fn whole(number: i64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// So many of something, in words.
+pub(crate) fn several(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", whole(number.cast_signed()))
 }
 
 /// An event time as date and time in UTC.
@@ -132,10 +156,21 @@ mod tests {
     }
 
     #[test]
+    fn times_have_units() {
+        let read = ["0s", "250ms", "1.5s", "2m", "1h"].map(|text| age(text).unwrap().as_millis());
+        assert_eq!(read, [0, 250, 1_500, 120_000, 3_600_000]);
+        for text in ["", "1", "s", "-1s", "1 day", "1e30h", "NaNs", "infs"] {
+            assert!(age(text).is_err(), "{text:?}");
+        }
+        assert!(interval("0.5ms").is_err() && interval("1ms") == Ok(Duration::from_millis(1)));
+    }
+
+    #[test]
     fn numbers_are_shown_to_four_digits() {
         let shown = [0.0, 999.0, 1_000.0, 12_345.0, 999_999.0, 1.5e8, 2e9].map(short);
         assert_eq!(shown, ["0", "999", "1.000 k", "12.35 k", "1.000 M", "150.0 M", "2.000 G"]);
         assert_eq!([0, 999, 1_000, -1_234_567].map(whole), ["0", "999", "1,000", "-1,234,567"]);
+        assert_eq!([0, 1, 2_000].map(|n| several(n, "page")), ["0 pages", "1 page", "2,000 pages"]);
     }
 
     #[test]

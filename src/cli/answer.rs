@@ -1,5 +1,11 @@
 //! The sink of the program: counts the rows of an answer, writes and keeps them if asked to, and measures how late they are.
 //!
+//! # With snapshots
+//!
+//! Rows count, and are visible, once the snapshot is safe that they belong to. A job that is suspended may leave before its sink has heard of its last snapshot;
+//! so what was prepared is settled afterwards, when it is known which snapshot is the last. The rows of runs that were suspended add up to those of one that
+//! was not.
+//!
 //! # Latency of a result
 //!
 //! In an open loop each event has a time at which it is due. The latency of a row is counted from when the event that lets
@@ -15,15 +21,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use highwater::Result;
 use highwater::clock::Clock;
 use highwater::connector::{Sink, Writer};
 use highwater::data::{Change, Data, Diff, Record, consolidate};
 use highwater::nexmark::{Config, Pace, latencies};
 use highwater::time::EventTime;
-use serde::Serialize;
+use highwater::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 use super::output::{Lines, Output};
+use super::parts::{PartWriter, Parts};
 use super::query::Events;
 
 /// How the items of a stream speak of rows.
@@ -117,7 +124,18 @@ pub(crate) struct Settings {
     pub(crate) due: Option<Due>,
     /// True if rows are kept, to be compared.
     pub(crate) keep: bool,
-    pub(crate) output: Option<Arc<Output>>,
+    pub(crate) rows: Rows,
+}
+
+/// Where rows are written.
+#[derive(Clone)]
+pub(crate) enum Rows {
+    /// Nowhere.
+    None,
+    /// Into a file, as they come.
+    File(Arc<Output>),
+    /// Into a directory, once for all.
+    Parts(Arc<Parts>),
 }
 
 /// What is known of an answer when the job has run.
@@ -134,6 +152,8 @@ pub(crate) struct Tally {
 
 /// The answer to a query, when its job has run.
 pub(crate) trait Answered {
+    /// Counts and makes visible what was prepared for snapshots up to that of an epoch, which is safe.
+    fn settle(&self, epoch: u64) -> Result<()>;
     /// What was counted.
     fn tally(&self) -> Tally;
     /// Compares the rows with a recomputation; says how they differ.
@@ -156,11 +176,19 @@ struct Part<I> {
     end: Duration,
     latency: Histogram<u64>,
     kept: Vec<I>,
+    /// What was prepared, by the epochs of its snapshots.
+    prepared: Vec<(u64, Prepared)>,
 }
 
 impl<I> Part<I> {
     fn new() -> Part<I> {
-        Part { items: 0, rows: 0, end: Duration::ZERO, latency: latencies(), kept: Vec::new() }
+        let (kept, prepared) = (Vec::new(), Vec::new());
+        Part { items: 0, rows: 0, end: Duration::ZERO, latency: latencies(), kept, prepared }
+    }
+
+    fn count(&mut self, prepared: &Prepared) {
+        self.items += prepared.items;
+        self.rows += prepared.rows;
     }
 }
 
@@ -186,6 +214,17 @@ pub(crate) struct Checked<I, F: Form<I>> {
 }
 
 impl<I: Data, F: Form<I>> Answered for Checked<I, F> {
+    fn settle(&self, epoch: u64) -> Result<()> {
+        let total = &mut *lock(&self.answers.total);
+        for (_, prepared) in total.prepared.extract_if(.., |(cut, _)| *cut <= epoch).collect::<Vec<_>>() {
+            if let (Rows::Parts(parts), Some(part)) = (&self.answers.settings.rows, &prepared.part) {
+                parts.commit(part)?;
+            }
+            total.count(&prepared);
+        }
+        Ok(())
+    }
+
     fn tally(&self) -> Tally {
         let total = lock(&self.answers.total);
         let changes = F::CHANGES.then_some(total.items);
@@ -216,29 +255,63 @@ impl<I: Data + Serialize, F: Form<I>> Sink<I> for Answers<I, F> {
         "answer".to_owned()
     }
 
-    fn open(&self, _: usize, _: usize) -> Result<Answering<I, F>> {
-        let lines = self.settings.output.clone().map(Lines::new);
-        let (settings, total) = (self.settings.clone(), Arc::clone(&self.total));
-        Ok(Answering { settings, lines, part: Part::new(), total, form: PhantomData })
+    fn recover(&self, prepared: Vec<Prepared>) -> Result<()> {
+        let named: Vec<String> = prepared.iter().filter_map(|prepared| prepared.part.clone()).collect();
+        match &self.settings.rows {
+            Rows::Parts(parts) => parts.recover(&named),
+            _ if named.is_empty() => Ok(()),
+            _ => Err(Error::config(
+                "the earlier run wrote its rows, and some may still be hidden: give the --output that it had",
+            )),
+        }
     }
+
+    fn open(&self, worker: usize, _: usize) -> Result<Answering<I, F>> {
+        let (settings, total) = (self.settings.clone(), Arc::clone(&self.total));
+        let to = match &settings.rows {
+            Rows::None => To::Nowhere,
+            Rows::File(output) => To::File(Lines::new(Arc::clone(output))),
+            Rows::Parts(parts) => To::Parts(PartWriter::new(Arc::clone(parts), worker)),
+        };
+        Ok(Answering { settings, to, open: Prepared::default(), part: Part::new(), total, form: PhantomData })
+    }
+}
+
+/// What was written and waits to be visible.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Prepared {
+    items: u64,
+    rows: Diff,
+    /// The file that they are in.
+    part: Option<String>,
+}
+
+/// Where one worker writes rows.
+enum To {
+    Nowhere,
+    File(Lines),
+    Parts(PartWriter),
 }
 
 /// Takes the rows of one worker.
 pub(crate) struct Answering<I, F> {
     settings: Settings,
-    lines: Option<Lines>,
+    to: To,
+    /// What was written and is not prepared.
+    open: Prepared,
     part: Part<I>,
     total: Total<I>,
     form: PhantomData<fn() -> F>,
 }
 
 impl<I: Data + Serialize, F: Form<I>> Writer<I> for Answering<I, F> {
-    type Prepared = ();
+    type Prepared = Prepared;
     const IN_ORDER: bool = false;
+    const TRANSACTIONAL: bool = true;
 
-    fn write(&mut self, _: u64, batch: &mut Vec<Record<I>>) -> Result<()> {
-        self.part.items += batch.len() as u64;
-        self.part.rows += batch.iter().map(|record| F::diff(&record.value)).sum::<Diff>();
+    fn write(&mut self, epoch: u64, batch: &mut Vec<Record<I>>) -> Result<()> {
+        self.open.items += batch.len() as u64;
+        self.open.rows += batch.iter().map(|record| F::diff(&record.value)).sum::<Diff>();
         if let Some(due) = &self.settings.due {
             let now = self.settings.clock.now();
             let at = batch.iter().filter_map(|record| due.of(record.stamp.timestamp));
@@ -247,8 +320,12 @@ impl<I: Data + Serialize, F: Form<I>> Writer<I> for Answering<I, F> {
                 self.part.latency.saturating_record(now.saturating_sub(at).as_nanos() as u64);
             }
         }
-        if let Some(lines) = &mut self.lines {
-            batch.iter().try_for_each(|record| lines.write::<I, F>(&record.value))?;
+        match &mut self.to {
+            To::Nowhere => {}
+            To::File(lines) => batch.iter().try_for_each(|record| lines.write::<I, F>(&record.value))?,
+            To::Parts(parts) => {
+                batch.iter().try_for_each(|record| parts.write::<I, F>(epoch, &record.value))?
+            }
         }
         if self.settings.keep {
             self.part.kept.extend(batch.drain(..).map(|record| record.value));
@@ -256,25 +333,44 @@ impl<I: Data + Serialize, F: Form<I>> Writer<I> for Answering<I, F> {
         Ok(())
     }
 
-    fn prepare(&mut self, _: u64) -> Result<()> {
-        Ok(())
+    fn prepare(&mut self, epoch: u64) -> Result<Prepared> {
+        let mut prepared = std::mem::take(&mut self.open);
+        if let To::Parts(parts) = &mut self.to {
+            prepared.part = parts.prepare()?;
+        }
+        self.part.prepared.push((epoch, prepared.clone()));
+        Ok(prepared)
     }
 
-    fn commit(&mut self, _: u64, (): ()) -> Result<()> {
+    fn commit(&mut self, epoch: u64, prepared: Prepared) -> Result<()> {
+        self.part.prepared.retain(|(other, _)| *other != epoch);
+        if let (To::Parts(parts), Some(part)) = (&self.to, &prepared.part) {
+            parts.commit(part)?;
+        }
+        self.part.count(&prepared);
         Ok(())
     }
 
     fn finish(&mut self) -> Result<()> {
-        if let Some(lines) = &mut self.lines {
+        if let To::File(lines) = &mut self.to {
             lines.flush()?;
         }
+        self.part.end = self.settings.clock.now();
+        Ok(())
+    }
+}
+
+/// A writer tells what it has counted when it goes, which is when its job ends or is left where it is.
+impl<I, F> Drop for Answering<I, F> {
+    fn drop(&mut self) {
         let mut total = lock(&self.total);
         total.items += self.part.items;
         total.rows += self.part.rows;
-        total.end = total.end.max(self.settings.clock.now());
+        let end = if self.part.end.is_zero() { self.settings.clock.now() } else { self.part.end };
+        total.end = total.end.max(end);
         total.kept.append(&mut self.part.kept);
+        total.prepared.append(&mut self.part.prepared);
         // Both histograms have the same bounds, so one fits into the other.
         let _ = total.latency.add(&self.part.latency);
-        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The command line: what is asked for, done, and told.
 //!
-//! `usage` says what can be asked for, `nexmark` does it with the sink in `answer`, and `report` tells of it. `lab` is the event-time
-//! laboratory.
+//! `usage` says what can be asked for, `nexmark` does it with the sink in `answer`, and `report` tells of it. `saving` is what snapshots have to do with it, and
+//! `snapshot` looks at those that there are. `lab` is the event-time laboratory.
 
 mod amount;
 mod answer;
@@ -9,10 +9,14 @@ mod lab;
 mod measure;
 mod nexmark;
 mod output;
+mod parts;
 mod progress;
 mod query;
 mod report;
+mod saving;
+mod selector;
 mod signal;
+mod snapshot;
 mod usage;
 
 pub(crate) use usage::Cli;
@@ -31,6 +35,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             Some(NexmarkCommand::Generate(generate)) => nexmark::generate(&generate),
             None => nexmark::run(&args.run),
         },
+        Command::Snapshot(args) => snapshot::run(&args),
         Command::Lab(args) => lab::run(&args),
     });
     match done {

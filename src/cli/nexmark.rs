@@ -12,11 +12,14 @@ use highwater::nexmark::{self, Config, File, Generator, Nexmark, Pace};
 use highwater::stream::Job;
 use highwater::{Error, ErrorKind, Result};
 
-use super::answer::{Due, Settings};
+use super::amount::several;
+use super::answer::{Due, Rows, Settings};
 use super::output::Output;
+use super::parts::Parts;
 use super::progress::{self, Progress};
 use super::query::{Events, QUERIES, Query};
 use super::report::{Latency, Outcome, Report};
+use super::saving::{Saved, Saving, command};
 use super::signal::{INTERRUPTED_CODE, is_interrupted};
 use super::usage::{GenerateArgs, RunArgs};
 use super::{measure, print, warn};
@@ -42,6 +45,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     })?;
     if asked == "all" && args.output.is_some() {
         return Err(Error::config("--output takes the rows of one query: name one instead of `all`"));
+    }
+    if asked == "all" && args.saving.snapshots.is_some() {
+        return Err(Error::config("--snapshots takes those of one query: name one instead of `all`"));
     }
     let input = Input::open(args)?;
     if args.verify && input.events > MANY_TO_VERIFY && !args.quiet {
@@ -136,34 +142,48 @@ fn run_query(query: &Query, args: &RunArgs, input: &Input) -> Result<Outcome> {
         events: input.events,
         is_windowed: query.is_windowed,
     });
-    let output = args.output.as_deref().map(Output::create).transpose()?.map(Arc::new);
-    let splits = args.splits.map_or(args.workers, |splits| splits.get());
+    let saving = Saving::open(&args.saving, query.name)?;
+    let rows = rows(args, saving.as_ref())?;
+    let splits = splits(args, saving.as_ref())?;
     let source = match &pace {
         Some(pace) => input.source().splits(splits).paced(Arc::clone(pace)),
         None => input.source().splits(splits),
     };
     let job = Job::new();
-    let settings = Settings { clock: clock.clone(), due, keep: args.verify, output };
+    let settings = Settings { clock: clock.clone(), due, keep: args.verify, rows };
     let answered = (query.add)(&job, source, settings);
     let options = Options::default()
         .workers(args.workers)
         .epochs(args.epoch)
         .max_epochs_in_flight(args.max_epochs_in_flight)
         .clock(clock.clone());
+    let options = match &saving {
+        Some(saving) => options.snapshots(saving.snapshots.clone()),
+        None => options,
+    };
     let directory = args.state_directory.clone().unwrap_or_else(std::env::temp_dir);
     let options = match args.state_memory {
         Some(bytes) => options.state_memory(usize::try_from(bytes).unwrap_or(usize::MAX), directory),
         None => options,
     };
 
+    if let Some(saving) = saving.as_ref().filter(|_| !args.quiet) {
+        warn(&saving.note(&args.saving));
+    }
     let is_peak_of_query = measure::reset_peak();
     let (cpu, start) = (measure::cpu(), clock.now());
-    watch(&job, options, &Watch { query: query.name, clock: &clock, input, quiet: args.quiet })?;
+    let suspends = saving.is_some();
+    watch(&job, options, &Watch { query: query.name, clock: &clock, input, quiet: args.quiet, suspends })?;
     let cpu = measure::cpu().saturating_sub(cpu);
     let peak = measure::peak();
 
-    let tally = answered.tally();
     let is_interrupted = is_interrupted();
+    let saved = saving.map(|saving| saving.tell(job.metrics()));
+    if let Some(epoch) = saved.as_ref().and_then(Saved::suspended_at) {
+        answered.settle(epoch)?;
+        warn(&format!("suspended at the end of epoch {epoch}. To go on:\n  {}\n", command(std::env::args())));
+    }
+    let tally = answered.tally();
     let verified = (args.verify && !is_interrupted).then(|| answered.verify(input.events()));
     let latency =
         pace.map(|pace| Latency { rate: pace.rate(), result: tally.latency, epoch: pace.completion() });
@@ -180,7 +200,36 @@ fn run_query(query: &Query, args: &RunArgs, input: &Input) -> Result<Outcome> {
         latency,
         is_interrupted,
         verified,
+        saved,
     })
+}
+
+/// Where the rows of the result go.
+fn rows(args: &RunArgs, saving: Option<&Saving>) -> Result<Rows> {
+    match (&args.output, saving) {
+        (None, _) => Ok(Rows::None),
+        (Some(path), None) => Output::create(path).map(|output| Rows::File(Arc::new(output))),
+        (Some(path), Some(saving)) => {
+            let parts = Parts::open(path)?;
+            if !saving.goes_on() {
+                parts.check_unused()?;
+            }
+            Ok(Rows::Parts(Arc::new(parts)))
+        }
+    }
+}
+
+/// How many splits the events are dealt to: those that the snapshot has read a part of, if there is one.
+fn splits(args: &RunArgs, saving: Option<&Saving>) -> Result<usize> {
+    let asked = args.splits.map(|splits| splits.get());
+    match (asked, saving.map_or(Ok(None), Saving::splits)?) {
+        (Some(asked), Some(found)) if asked != found => Err(Error::config(format!(
+            "the snapshot has read the events in {}, which cannot be {asked} now: leave --splits out",
+            several(found as u64, "split")
+        ))),
+        (_, Some(found)) => Ok(found),
+        (asked, None) => Ok(asked.unwrap_or(args.workers)),
+    }
 }
 
 /// The events that the job's one source has read.
@@ -194,9 +243,11 @@ struct Watch<'a> {
     clock: &'a Clock,
     input: &'a Input,
     quiet: bool,
+    /// True if the job is to go on later when the user stops it.
+    suspends: bool,
 }
 
-/// Runs a job, draws the progress line, and stops the job if the user asks for it.
+/// Runs a job, draws the progress line, and stops or suspends the job if the user asks for it.
 fn watch(job: &Job, options: Options, watch: &Watch<'_>) -> Result<()> {
     let mut progress = Progress::new(watch.quiet);
     let running = job.start(options)?;
@@ -204,6 +255,13 @@ fn watch(job: &Job, options: Options, watch: &Watch<'_>) -> Result<()> {
     while !running.is_finished() {
         thread::sleep(look);
         look = (look * 2).min(LOOK.1);
+        if is_interrupted() && watch.suspends {
+            progress.clear();
+            if !watch.quiet {
+                warn("interrupted: takes a last snapshot; another Ctrl-C ends the program without it\n");
+            }
+            return running.suspend().map(drop);
+        }
         if is_interrupted() {
             running.stop();
         }

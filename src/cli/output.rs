@@ -1,4 +1,4 @@
-//! The file that the rows of a result are written to, by all workers, whole lines at a time.
+//! A file that rows of a result are written to, by one worker or by all, whole lines at a time.
 
 use std::fs::File;
 use std::io::Write;
@@ -91,5 +91,11 @@ impl Lines {
         opened.has_header = true;
         self.lines.clear();
         written.map_err(|error| cannot_write(&self.output.path, error))
+    }
+
+    /// Waits until what was written outlives a loss of power.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let opened = self.output.file.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.file.sync_all().map_err(|error| cannot_write(&self.output.path, error))
     }
 }

@@ -8,6 +8,7 @@ use highwater::data::Diff;
 use serde_json::{Value, json};
 
 use super::amount;
+use super::saving::Saved;
 
 /// How a query has run.
 pub(crate) struct Outcome {
@@ -28,6 +29,8 @@ pub(crate) struct Outcome {
     pub(crate) is_interrupted: bool,
     /// How the rows differ from a recomputation, if they were compared.
     pub(crate) verified: Option<Result<(), String>>,
+    /// What there is to say of its snapshots, if it took any.
+    pub(crate) saved: Option<Saved>,
 }
 
 /// Latencies in nanoseconds; what they are of is in the manual.
@@ -74,7 +77,38 @@ impl Outcome {
             "latency_ms": latency,
             "interrupted": self.is_interrupted,
             "verified": self.verified.as_ref().map(Result::is_ok),
+            "snapshots": self.saved.as_ref().map(Saved::to_json),
         })
+    }
+}
+
+impl Saved {
+    fn to_json(&self) -> Value {
+        json!({
+            "directory": self.directory.display().to_string(),
+            "taken": self.taken,
+            "bytes": self.bytes,
+            "failed": self.failed,
+            "last_ms": self.last.map(|last| last.as_secs_f64() * 1e3),
+            "latest_epoch": self.epoch,
+            "from_epoch": self.from,
+            "suspended": self.is_suspended,
+        })
+    }
+
+    fn to_text(&self) -> String {
+        let count = |count: u64| amount::whole(count.cast_signed());
+        let (bytes, failed) = (amount::several(self.bytes, "byte"), count(self.failed));
+        let mut text = format!("\nsnapshots: {} taken, {bytes} written, {failed} failed", count(self.taken));
+        if let Some(last) = self.last {
+            let _ = write!(text, ", the last one in {:.1} ms", last.as_secs_f64() * 1e3);
+        }
+        let directory = self.directory.display();
+        let _ = match self.epoch {
+            Some(epoch) => writeln!(text, "; the latest in {directory} is of epoch {epoch}"),
+            None => writeln!(text, "; {directory} has none"),
+        };
+        text
     }
 }
 
@@ -90,6 +124,8 @@ pub(crate) struct Report {
     has_header: bool,
     /// The table of latencies, which comes after the other.
     latencies: String,
+    /// What is said of snapshots, which comes after that.
+    snapshots: String,
     has_peak_of_process: bool,
     is_interrupted: bool,
 }
@@ -101,6 +137,7 @@ impl Report {
             quiet,
             has_header: false,
             latencies: String::new(),
+            snapshots: String::new(),
             has_peak_of_process: false,
             is_interrupted: false,
         }
@@ -138,6 +175,9 @@ impl Report {
         if let Some(latency) = &outcome.latency {
             self.latencies(outcome.query, latency);
         }
+        if let Some(saved) = &outcome.saved {
+            self.snapshots.push_str(&saved.to_text());
+        }
         text
     }
 
@@ -169,7 +209,7 @@ impl Report {
         if self.json {
             return String::new();
         }
-        let mut text = self.latencies.clone();
+        let mut text = format!("{}{}", self.latencies, self.snapshots);
         if self.is_interrupted {
             text.push_str("\nInterrupted: the figures are those of the events read until then.\n");
         }

@@ -1,14 +1,18 @@
 //! What can be asked for on the command line, with the manual.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand};
+use highwater::snapshot::Selector;
 use highwater::time::Epochs;
 
 use super::amount;
 use super::lab::LabArgs;
 use super::query::QUERIES;
+use super::selector::selector;
+use super::snapshot::SnapshotArgs;
 
 /// Streams with event time and keyed state, on timely dataflow.
 #[derive(Debug, Parser)]
@@ -26,6 +30,8 @@ pub(crate) enum Command {
     /// order are those of the public Nexmark suite, at 10,000 events per second of event time.
     #[command(after_long_help = NEXMARK)]
     Nexmark(NexmarkArgs),
+    /// Look at the snapshots in a directory, check, compare, keep and delete them.
+    Snapshot(SnapshotArgs),
     /// The event-time laboratory: what watermarks and late policies make of a disordered stream.
     Lab(LabArgs),
 }
@@ -88,13 +94,14 @@ pub(crate) struct RunArgs {
     /// Give the events at so many per second, whether or not the job keeps up, and measure latency. [default: as fast as possible]
     #[arg(long, value_name = "EVENTS/S", value_parser = amount::rate)]
     pub(crate) rate: Option<f64>,
-    /// Write the rows of the result to this file: as CSV if its name ends in .csv, otherwise as JSON lines.
+    /// Write the rows of the result to this file: as CSV if its name ends in .csv, otherwise as JSON lines. With --snapshots it is a directory of
+    /// files, each of which appears when the snapshot is safe that its rows belong to, so each row is there once. [default: rows are counted]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Print one JSON object for each query, and nothing else, to the standard output.
     #[arg(long)]
     pub(crate) json: bool,
-    /// How many splits the events are dealt to. [default: one for each worker]
+    /// How many splits the events are dealt to. [default: one for each worker, or as many as the snapshot has that --restore names]
     #[arg(long, value_name = "COUNT")]
     pub(crate) splits: Option<std::num::NonZeroUsize>,
     /// Compare the rows with those of a slow and plain recomputation. All rows and events are kept in memory for that, so it is for
@@ -107,6 +114,32 @@ pub(crate) struct RunArgs {
     /// Show no progress line and no notes.
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    #[command(flatten, next_help_heading = "Snapshots")]
+    pub(crate) saving: SavingArgs,
+}
+
+/// What is said of snapshots when a query runs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Snapshots")]
+pub(crate) struct SavingArgs {
+    /// Take snapshots into this directory, which is made if there is none, and let Ctrl-C suspend the query: it takes a last snapshot and can go on. For one
+    /// query at a time. [default: no snapshots, and Ctrl-C ends the query for good]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) snapshots: Option<PathBuf>,
+    /// How much wall-clock time passes between two snapshots, such as 500ms, 1s or 5m; at least 1ms. One is taken when the first epoch after that ends,
+    /// and one at the end of the input.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = amount::interval, requires = "snapshots")]
+    pub(crate) every: Duration,
+    /// Go on from a snapshot: `latest`, the number of an epoch, or the name that one was kept under. Any number of workers will do. If there is none yet,
+    /// `latest` begins at the beginning. [default: begin at the beginning, and only if the directory has no snapshots]
+    #[arg(long, value_name = "SNAPSHOT", value_parser = selector, requires = "snapshots", conflicts_with_all = ["fresh", "verify"])]
+    pub(crate) restore: Option<Selector>,
+    /// Begin at the beginning although the directory has snapshots. They stay until newer ones take their place. [default: refuse to]
+    #[arg(long, requires = "snapshots")]
+    pub(crate) fresh: bool,
+    /// How many of the latest snapshots stay; at least 1. Those that were kept by name stay as well. What is older is deleted now and then.
+    #[arg(long, value_name = "COUNT", default_value = "3", requires = "snapshots")]
+    pub(crate) retain: std::num::NonZeroUsize,
 }
 
 fn queries() -> PossibleValuesParser {
@@ -122,9 +155,11 @@ Examples:
   highwater nexmark generate events.nex --events 10M
   highwater nexmark all --input events.nex --workers 2
   highwater nexmark --help
+  highwater nexmark q5 --input events.nex --snapshots state --restore latest
+  highwater snapshot list state
   highwater lab compare --plot bargain.svg
 
-Exit codes: 0 done; 1 --verify found other rows; 2 or 64 a wrong argument; 65 a damaged file; 70 a fault in the program; \
+Exit codes: 0 done; 1 --verify found other rows; 2 or 64 a wrong argument; 65 a damaged file or snapshot; 70 a fault in the program; \
 74 a file that cannot be read or written; 130 interrupted.";
 
 const NEXMARK: &str = "\
@@ -136,6 +171,9 @@ Examples:
     highwater nexmark all --input events.nex --workers 2
   See what comes out, and whether it is right:
     highwater nexmark q4 --events 200k --output averages.csv --verify
+  Interrupt a query with Ctrl-C, and go on where it was, on another number of workers:
+    highwater nexmark q5 --input events.nex --rate 500k --snapshots state --output rows --workers 1
+    highwater nexmark q5 --input events.nex --rate 500k --snapshots state --output rows --workers 2 --restore latest
   Measure latency at a million events per second, for other programs to read:
     highwater nexmark q5 --input events.nex --rate 1M --json
 
@@ -159,4 +197,11 @@ Latency, with --rate:
                   event, do not count.
   epoch           from when each event was due to when the epoch it was read in is known to be complete.
 
-Ctrl-C stops reading, completes what was read and reports on that; a second one ends the program at once.";
+With --snapshots, all figures are those of this run alone, from where it went on. The rows of runs that were suspended one after the other add up to
+those of a query that was never interrupted.
+  taken, failed   snapshots that are there, and those that could not be written, whose rows the next one has
+  bytes           what was written of them: pages that had changed since the one before
+  last            from when all parts of the last one were there to when it was safe
+
+Ctrl-C stops reading, completes what was read and reports on that; a second one ends the program at once. With --snapshots it takes a last snapshot instead, and says how to go on; \
+after a second one, or when the program is killed, it goes on from the snapshot before.";

@@ -1,0 +1,241 @@
+//! Snapshots of a query: what it goes on from, how it is suspended, and what is told of it.
+//!
+//! What the user wants is checked before the job starts, so that what is refused is told in the words of the command line. The job checks it again when
+//! it takes the directory over.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use highwater::connector::splits_of;
+use highwater::metric::Metrics;
+use highwater::snapshot::{Cause, Local, Manifest, Repository, Restore, Selector, Snapshots};
+use highwater::{Error, Result};
+
+use super::snapshot::existing;
+use super::usage::SavingArgs;
+use super::{amount, selector};
+
+/// Snapshots of the query that runs.
+pub(crate) struct Saving {
+    directory: PathBuf,
+    repository: Repository,
+    /// What the query goes on from.
+    from: Option<Manifest>,
+    /// What the job is told.
+    pub(crate) snapshots: Snapshots,
+}
+
+/// What is told of snapshots when a query has run.
+pub(crate) struct Saved {
+    pub(crate) directory: PathBuf,
+    pub(crate) taken: u64,
+    pub(crate) bytes: u64,
+    pub(crate) failed: u64,
+    /// How long the last one took, if one was taken.
+    pub(crate) last: Option<Duration>,
+    /// The epoch of the last one there is.
+    pub(crate) epoch: Option<u64>,
+    /// The epoch of the one that the query went on from.
+    pub(crate) from: Option<u64>,
+    /// True if the query was suspended there.
+    pub(crate) is_suspended: bool,
+}
+
+impl Saved {
+    /// The epoch at the end of which the query was suspended, if it was.
+    pub(crate) fn suspended_at(&self) -> Option<u64> {
+        self.epoch.filter(|_| self.is_suspended)
+    }
+}
+
+impl Saving {
+    /// The snapshots of a query as they were asked for; `None` if none were.
+    pub(crate) fn open(args: &SavingArgs, query: &str) -> Result<Option<Saving>> {
+        let Some(directory) = &args.snapshots else { return Ok(None) };
+        if let Some(Selector::Epoch(_) | Selector::Name(_)) = &args.restore {
+            // A directory that is not there has no such snapshot, and is not to be made.
+            existing(directory)?;
+        }
+        let store = Arc::new(Local::open(directory)?);
+        let repository = Repository::open(store.clone());
+        let wanted = args.restore.clone().unwrap_or(Selector::Latest);
+        let found = if args.fresh { None } else { repository.find(&wanted)?.map(|(_, manifest)| manifest) };
+        let restore = decide(args, found.as_ref(), directory)?;
+        let job = format!("nexmark {query}");
+        if let Some(other) = found.as_ref().map(|found| &found.job).filter(|found| **found != job) {
+            let directory = directory.display();
+            return Err(Error::config(format!(
+                "{directory} has snapshots of {other:?}, and this is {job:?}: name another directory"
+            )));
+        }
+        let from = found.filter(|_| args.restore.is_some());
+        let snapshots = Snapshots::in_store(store).job(job).restore(restore);
+        let snapshots = snapshots.every(args.every).retain(args.retain.get());
+        Ok(Some(Saving { directory: directory.clone(), repository, from, snapshots }))
+    }
+
+    /// True if the query goes on from a snapshot.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.from.is_some()
+    }
+
+    /// How many splits the snapshot has that the query goes on from.
+    pub(crate) fn splits(&self) -> Result<Option<usize>> {
+        let Some(from) = &self.from else { return Ok(None) };
+        let mut splits = 0;
+        for source in from.operators.iter().filter(|operator| operator.kind == "source") {
+            splits += splits_of(source)?.len();
+        }
+        Ok((splits > 0).then_some(splits))
+    }
+
+    /// What the user should know before the query runs.
+    pub(crate) fn note(&self, args: &SavingArgs) -> String {
+        let directory = self.directory.display();
+        match (&self.from, &args.restore) {
+            (Some(from), _) => {
+                let end = match from.cause {
+                    Cause::End => ", which is that of the end of the input: there is nothing left to read",
+                    _ => "",
+                };
+                format!(
+                    "goes on from the snapshot of epoch {}, taken {}{end}\n",
+                    from.epoch,
+                    amount::date(from.at.cast_signed())
+                )
+            }
+            (None, Some(_)) => format!("{directory} has no snapshot yet: begins at the beginning\n"),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// What is told when the query has run.
+    pub(crate) fn tell(&self, metrics: &Metrics) -> Saved {
+        let metric = |name| u64::try_from(metrics.metric("snapshots", name).get()).unwrap_or(0);
+        let taken = metric("taken");
+        // The query is over, and has told its own errors; this is for the user's information.
+        let latest = self.repository.find(&Selector::Latest).ok().flatten().map(|(_, manifest)| manifest);
+        Saved {
+            directory: self.directory.clone(),
+            taken,
+            bytes: metric("bytes"),
+            failed: metric("failed"),
+            last: (taken > 0).then(|| Duration::from_micros(metric("last_micros"))),
+            epoch: latest.as_ref().map(|manifest| manifest.epoch),
+            from: self.from.as_ref().map(|from| from.epoch),
+            is_suspended: taken > 0 && latest.is_some_and(|manifest| manifest.cause == Cause::Stop),
+        }
+    }
+}
+
+/// What the job is to go on from, when `found` is the snapshot that is wanted, or else the latest.
+fn decide(args: &SavingArgs, found: Option<&Manifest>, directory: &Path) -> Result<Restore> {
+    match (&args.restore, found) {
+        _ if args.fresh => Ok(Restore::Anew),
+        (None, None) => Ok(Restore::Nothing),
+        (None, Some(found)) => Err(Error::config(format!(
+            "{} has snapshots of an earlier run, the latest of epoch {}: go on with --restore latest, or begin at the beginning with --fresh",
+            directory.display(),
+            found.epoch
+        ))),
+        (Some(Selector::Latest), _) => Ok(Restore::Latest),
+        (Some(wanted), None) => Err(selector::missing(wanted, directory)),
+        (Some(Selector::Epoch(epoch)), Some(_)) => Ok(Restore::Epoch(*epoch)),
+        (Some(Selector::Name(name)), Some(_)) => Ok(Restore::Named(name.clone())),
+    }
+}
+
+/// The command that goes on where the one with these arguments was interrupted.
+pub(crate) fn command(arguments: impl IntoIterator<Item = String>) -> String {
+    let mut words = Vec::new();
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--fresh" => {}
+            "--restore" => drop(arguments.next()),
+            given if given.starts_with("--restore=") => {}
+            given => words.push(quoted(given)),
+        }
+    }
+    words.extend(["--restore".to_owned(), "latest".to_owned()]);
+    words.join(" ")
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=,:+@%".contains(&byte);
+    match !word.is_empty() && word.bytes().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use highwater::ErrorKind;
+    use highwater::snapshot::Memory;
+
+    use super::super::usage::RunArgs;
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        run: RunArgs,
+    }
+
+    fn args(line: &str) -> SavingArgs {
+        Line::try_parse_from(["nexmark", "--snapshots", "d"].into_iter().chain(line.split_whitespace()))
+            .unwrap()
+            .run
+            .saving
+    }
+
+    fn manifest() -> Manifest {
+        let repository = Repository::open(Arc::new(Memory::default()));
+        repository.claim("job").unwrap().manifest(7, Cause::Interval, 2)
+    }
+
+    #[test]
+    fn a_query_goes_on_only_if_it_is_told_to() {
+        let (found, directory) = (manifest(), Path::new("d"));
+        let decided = |line: &str, found: Option<&Manifest>| decide(&args(line), found, directory);
+        assert_eq!(decided("", None).unwrap(), Restore::Nothing);
+        let refused = decided("", Some(&found)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Config);
+        let told = refused.to_string();
+        assert!(
+            told.contains("epoch 7") && told.contains("--restore latest") && told.contains("--fresh"),
+            "{told}"
+        );
+        assert_eq!(decided("--fresh", Some(&found)).unwrap(), Restore::Anew);
+        assert_eq!(decided("--restore latest", None).unwrap(), Restore::Latest);
+        assert_eq!(decided("--restore 7", Some(&found)).unwrap(), Restore::Epoch(7));
+        assert_eq!(decided("--restore good", Some(&found)).unwrap(), Restore::Named("good".to_owned()));
+        let told = decided("--restore good", None).unwrap_err().to_string();
+        assert!(told.contains("\"good\"") && told.contains("highwater snapshot list d"), "{told}");
+    }
+
+    #[test]
+    fn what_is_said_of_snapshots_needs_a_directory() {
+        for line in
+            ["--every 1s", "--restore latest", "--fresh", "--retain 2", "--snapshots d --fresh --restore 1"]
+        {
+            let parsed = Line::try_parse_from(["nexmark"].into_iter().chain(line.split_whitespace()));
+            assert!(parsed.is_err(), "{line}");
+        }
+        assert_eq!(args("").every, Duration::from_secs(1));
+        assert_eq!(Line::try_parse_from(["nexmark"]).ok().unwrap().run.saving.snapshots, None);
+    }
+
+    #[test]
+    fn the_command_to_go_on_is_the_same_from_the_latest_snapshot() {
+        let line = |words: &[&str]| command(words.iter().map(|word| (*word).to_owned()));
+        assert_eq!(line(&["highwater", "q5", "--fresh"]), "highwater q5 --restore latest");
+        assert_eq!(line(&["highwater", "--restore", "7", "q5"]), "highwater q5 --restore latest");
+        assert_eq!(line(&["hw", "--restore=a", "-o", "my rows"]), "hw -o 'my rows' --restore latest");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}

@@ -1,0 +1,145 @@
+//! What can be asked for after `highwater snapshot`, with the manual.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use highwater::snapshot::Selector;
+
+use crate::cli::amount;
+use crate::cli::selector::{name, selector};
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true, after_long_help = MANUAL)]
+pub(crate) struct SnapshotArgs {
+    #[command(subcommand)]
+    pub(crate) command: SnapshotCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SnapshotCommand {
+    /// List all snapshots, oldest first. Reads each one's manifest, and no pages.
+    List(ListArgs),
+    /// Show what is in a snapshot: operators, tables, notes. Reads its manifest, and no pages.
+    Show(ShowArgs),
+    /// Check that all snapshots are whole. Reads every page once, so it takes as long as reading the directory does.
+    ///
+    /// Ends with code 65 if something is wrong, and names each object that is. Nothing may be collected meanwhile, or what is deleted seems to be missing.
+    Verify(VerifyArgs),
+    /// Compare two snapshots: what they share, and what only one of them has. Reads both manifests, and no pages.
+    Diff(DiffArgs),
+    /// Keep a snapshot under a name: it stays until the name is deleted, however many come after it.
+    Keep(KeepArgs),
+    /// Delete a name, or the snapshot of an epoch. What only it needed goes with the next `gc`.
+    ///
+    /// Refused for the latest snapshot, for one that has a name, and for the one that the newest run went on from.
+    Delete(DeleteArgs),
+    /// Delete all snapshots but the latest few, those with names, and the one that the newest run went on from; and all that only they needed.
+    ///
+    /// A query that takes snapshots does this by itself now and then. Both may be at it at once.
+    Gc(GcArgs),
+}
+
+/// The directory, and how to tell.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// The directory that `highwater nexmark --snapshots` was given.
+    pub(crate) directory: PathBuf,
+    /// Print one JSON object for each snapshot, and nothing else.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The directory that `highwater nexmark --snapshots` was given.
+    pub(crate) directory: PathBuf,
+    /// Which snapshot: `latest`, the number of an epoch, or a name.
+    #[arg(value_name = "SNAPSHOT", default_value = "latest", value_parser = selector)]
+    pub(crate) selector: Selector,
+    /// Print one JSON object, and nothing else.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The directory that `highwater nexmark --snapshots` was given.
+    pub(crate) directory: PathBuf,
+    /// Print one JSON object, and nothing else.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The directory that `highwater nexmark --snapshots` was given.
+    pub(crate) directory: PathBuf,
+    /// One snapshot: `latest`, the number of an epoch, or a name.
+    #[arg(value_name = "A", value_parser = selector)]
+    pub(crate) one: Selector,
+    /// The other.
+    #[arg(value_name = "B", value_parser = selector)]
+    pub(crate) other: Selector,
+    /// Print one JSON object, and nothing else.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeepArgs {
+    /// The directory that `highwater nexmark --snapshots` was given.
+    pub(crate) directory: PathBuf,
+    /// Which snapshot: `latest`, the number of an epoch, or another name of it.
+    #[arg(value_name = "SNAPSHOT", value_parser = selector)]
+    pub(crate) selector: Selector,
+    /// The name: 1 to 100 letters, digits, '-', '_' and '.', but not a number and not `latest`.
+    #[arg(value_parser = name)]
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    /// The directory that `highwater nexmark --snapshots` was given.
+    pub(crate) directory: PathBuf,
+    /// A name, or the number of an epoch.
+    #[arg(value_name = "SNAPSHOT", value_parser = selector)]
+    pub(crate) selector: Selector,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GcArgs {
+    /// The directory that `highwater nexmark --snapshots` was given.
+    pub(crate) directory: PathBuf,
+    /// How many of the latest snapshots stay; at least 1.
+    #[arg(long, value_name = "COUNT", default_value = "3")]
+    pub(crate) retain: std::num::NonZeroUsize,
+    /// What was of use less long ago than this stays, for others may be reading it: a time such as 0s, 90s, 10m or 2h.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = amount::age)]
+    pub(crate) grace: Duration,
+}
+
+const MANUAL: &str = "\
+Examples:
+  See which snapshots there are, and what is in the latest:
+    highwater snapshot list state
+    highwater snapshot show state
+  Keep one before something risky, and go on from it when that went wrong:
+    highwater snapshot keep state latest before-upgrade
+    highwater nexmark q5 --input events.nex --snapshots state --restore before-upgrade
+  What changed since then:
+    highwater snapshot diff state before-upgrade latest
+  Check a backup:
+    highwater snapshot verify backup
+
+A snapshot is named by `latest`, by the number of its epoch, or by a name that it was kept under.
+
+What is listed:
+  number      its place in the log of the directory; numbers between belong to runs that took the directory over
+  epoch       it is the state at the end of this epoch, all of it and nothing of the next
+  cause       interval: it was time; request: the program asked; end: the input had ended; stop: the query was suspended
+  pages       pieces of state, which snapshots share
+  bytes       what the pages take in the directory, and the notes in the manifest
+  new         what of these bytes the snapshot before in the list does not have
+
+Exit codes: 0 done; 2 or 64 a wrong argument; 65 something is damaged; 74 a file that cannot be read or written.";
