@@ -178,7 +178,7 @@ fn run_query(query: &Query, args: &RunArgs, input: &Input) -> Result<Outcome> {
     let peak = measure::peak();
 
     let is_interrupted = is_interrupted();
-    let saved = saving.map(|saving| saving.tell(job.metrics()));
+    let saved = saving.map(|saving| saving.tell(job.metrics(), is_interrupted));
     if let Some(epoch) = saved.as_ref().and_then(Saved::suspended_at) {
         answered.settle(epoch)?;
         warn(&format!("suspended at the end of epoch {epoch}. To go on:\n  {}\n", command(std::env::args())));

@@ -110,12 +110,14 @@ impl Saving {
         }
     }
 
-    /// What is told when the query has run.
-    pub(crate) fn tell(&self, metrics: &Metrics) -> Saved {
+    /// What is told when the query has run, or was interrupted.
+    pub(crate) fn tell(&self, metrics: &Metrics, is_interrupted: bool) -> Saved {
         let metric = |name| u64::try_from(metrics.metric("snapshots", name).get()).unwrap_or(0);
         let taken = metric("taken");
         // The query is over, and has told its own errors; this is for the user's information.
         let latest = self.repository.find(&Selector::Latest).ok().flatten().map(|(_, manifest)| manifest);
+        // Another that was due may have followed the one that was taken to stop.
+        let goes_on = latest.as_ref().is_some_and(|manifest| manifest.cause != Cause::End);
         Saved {
             directory: self.directory.clone(),
             taken,
@@ -124,7 +126,7 @@ impl Saving {
             last: (taken > 0).then(|| Duration::from_micros(metric("last_micros"))),
             epoch: latest.as_ref().map(|manifest| manifest.epoch),
             from: self.from.as_ref().map(|from| from.epoch),
-            is_suspended: taken > 0 && latest.is_some_and(|manifest| manifest.cause == Cause::Stop),
+            is_suspended: is_interrupted && taken > 0 && goes_on,
         }
     }
 }
