@@ -2,9 +2,9 @@
 //!
 //! # With snapshots
 //!
-//! Rows count, and are visible, once the snapshot is safe that they belong to. A job that is suspended may leave before its sink has heard of its last snapshot;
-//! so what was prepared is settled afterwards, when it is known which snapshot is the last. The rows of runs that were suspended add up to those of one that
-//! was not.
+//! Rows count, and are visible, once the snapshot is safe that they belong to. A job that is suspended may leave before its sink has heard of its
+//! last snapshot; so what was prepared is settled afterwards, when it is known which snapshot is the last. The rows of runs that were suspended add
+//! up to those of one that was not.
 //!
 //! # Latency of a result
 //!

@@ -1,7 +1,7 @@
 //! The command line: what is asked for, done, and told.
 //!
-//! `usage` says what can be asked for, `nexmark` does it with the sink in `answer`, and `report` tells of it. `saving` is what snapshots have to do with it, and
-//! `snapshot` looks at those that there are. `lab` is the event-time laboratory.
+//! `usage` says what can be asked for, `nexmark` does it with the sink in `answer`, and `report` tells of it. `saving` is what snapshots
+//! have to do with it, and `snapshot` looks at those that there are. `lab` is the event-time laboratory.
 
 mod amount;
 mod answer;
@@ -31,8 +31,8 @@ use usage::{Command, NexmarkCommand};
 /// Does what the command line asks for, and gives the exit code.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let done = signal::listen().and_then(|()| match cli.command {
-        Command::Nexmark(args) => match args.command {
-            Some(NexmarkCommand::Generate(generate)) => nexmark::generate(&generate),
+        Command::Nexmark(args) => match &args.command {
+            Some(NexmarkCommand::Generate(generate)) => nexmark::generate(generate),
             None => nexmark::run(&args.run),
         },
         Command::Snapshot(args) => snapshot::run(&args),

@@ -1,8 +1,8 @@
 //! Rows in a directory, each there once however often the job was interrupted.
 //!
-//! A worker writes the rows between two snapshots to a file of their own, which is hidden until the snapshot that names it is safe, and then gets its name. A
-//! file whose snapshot never came to be is removed when the job goes on, and its rows are written again. To give a file its name twice does it
-//! once, so it does not matter when the program was interrupted.
+//! A worker writes the rows between two snapshots to a file of their own, which is hidden until the snapshot that names it is safe, and then gets
+//! its name. A file whose snapshot never came to be is removed when the job goes on, and its rows are written again. To give a file its name twice
+//! does it once, so it does not matter when the program was interrupted.
 //!
 //! | name | what |
 //! |---|---|

@@ -1,7 +1,7 @@
 //! Snapshots of a query: what it goes on from, how it is suspended, and what is told of it.
 //!
-//! What the user wants is checked before the job starts, so that what is refused is told in the words of the command line. The job checks it again when
-//! it takes the directory over.
+//! What the user wants is checked before the job starts, so that what is refused is told in the words of the command line. The job checks it again
+//! when it takes the directory over.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -29,7 +29,7 @@ pub(crate) enum Command {
     /// Nexmark is an online auction as a stream of persons, auctions and bids, and a set of queries over it. The events and their
     /// order are those of the public Nexmark suite, at 10,000 events per second of event time.
     #[command(after_long_help = NEXMARK)]
-    Nexmark(NexmarkArgs),
+    Nexmark(Box<NexmarkArgs>),
     /// Look at the snapshots in a directory, check, compare, keep and delete them.
     Snapshot(SnapshotArgs),
     /// The event-time laboratory: what watermarks and late policies make of a disordered stream.
@@ -122,15 +122,16 @@ pub(crate) struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Snapshots")]
 pub(crate) struct SavingArgs {
-    /// Take snapshots into this directory, which is made if there is none, and let Ctrl-C suspend the query: it takes a last snapshot and can go on. For one
-    /// query at a time. [default: no snapshots, and Ctrl-C ends the query for good]
+    /// Take snapshots into this directory, which is made if there is none, and let Ctrl-C suspend the query: it takes a last snapshot and can go on.
+    /// For one query at a time. [default: no snapshots, and Ctrl-C ends the query for good]
     #[arg(long, value_name = "DIR")]
     pub(crate) snapshots: Option<PathBuf>,
-    /// How much wall-clock time passes between two snapshots, such as 500ms, 1s or 5m; at least 1ms. One is taken when the first epoch after that ends,
-    /// and one at the end of the input.
+    /// How much wall-clock time passes between two snapshots, such as 500ms, 1s or 5m; at least 1ms. One is taken when the first epoch after that
+    /// ends, and one at the end of the input.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = amount::interval, requires = "snapshots")]
     pub(crate) every: Duration,
-    /// Go on from a snapshot: `latest`, the number of an epoch, or the name that one was kept under. Any number of workers will do. If there is none yet,
+    /// Go on from a snapshot: `latest`, the number of an epoch, or the name that one was kept under. Any number of workers will do. If there is none
+    /// yet,
     /// `latest` begins at the beginning. [default: begin at the beginning, and only if the directory has no snapshots]
     #[arg(long, value_name = "SNAPSHOT", value_parser = selector, requires = "snapshots", conflicts_with_all = ["fresh", "verify"])]
     pub(crate) restore: Option<Selector>,
@@ -203,5 +204,5 @@ those of a query that was never interrupted.
   bytes           what was written of them: pages that had changed since the one before
   last            from when all parts of the last one were there to when it was safe
 
-Ctrl-C stops reading, completes what was read and reports on that; a second one ends the program at once. With --snapshots it takes a last snapshot instead, and says how to go on; \
-after a second one, or when the program is killed, it goes on from the snapshot before.";
+Ctrl-C stops reading, completes what was read and reports on that; a second one ends the program at once. With --snapshots the first takes a last
+snapshot instead, and the program says how to go on. After a second one, or when it was killed, it goes on from the snapshot before.";

@@ -85,8 +85,8 @@ impl Pace {
         self.first.get().copied().unwrap_or(0)
     }
 
-    /// A share goes on at event `next`, and what comes before was read by another run. Events are due from where the first share goes on that says so; to be called before the
-    /// first read.
+    /// A share goes on at event `next`, and what comes before was read by another run. Events are due from where the first share goes on that says
+    /// so; to be called before the first read.
     pub(super) fn go_on(&self, deal: Deal, next: u64) {
         let _ = self.first.set(next);
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);

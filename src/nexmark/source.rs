@@ -124,8 +124,8 @@ pub struct Share {
     of: u64,
 }
 
-/// Where a reader stands. Which events are a share's depends on how many make a turn, so a reader that goes on keeps to the turns of the one before it,
-/// whatever this source would deal by.
+/// Where a reader stands. Which events are a share's depends on how many make a turn, so a reader that goes on keeps to the turns of the one before
+/// it, whatever this source would deal by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The number of the next event.

@@ -1,7 +1,7 @@
 //! `highwater snapshot`: looks at the snapshots in a directory, and keeps or deletes them.
 //!
-//! `usage` says what can be asked for. `list`, `show`, `verify` and `diff` look and change nothing; `change` keeps, deletes and collects. `content` knows what
-//! two snapshots have in common, and `grid` how a table is set.
+//! `usage` says what can be asked for. `list`, `show`, `verify` and `diff` look and change nothing; `change` keeps, deletes and collects.
+//! `content` knows what two snapshots have in common, and `grid` how a table is set.
 
 mod change;
 mod content;

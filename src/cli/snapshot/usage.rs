@@ -24,7 +24,8 @@ pub(crate) enum SnapshotCommand {
     Show(ShowArgs),
     /// Check that all snapshots are whole. Reads every page once, so it takes as long as reading the directory does.
     ///
-    /// Ends with code 65 if something is wrong, and names each object that is. Nothing may be collected meanwhile, or what is deleted seems to be missing.
+    /// Ends with code 65 if something is wrong, and names each object that is. Nothing may be collected meanwhile, or what is deleted seems to be
+    /// missing.
     Verify(VerifyArgs),
     /// Compare two snapshots: what they share, and what only one of them has. Reads both manifests, and no pages.
     Diff(DiffArgs),
