@@ -2,8 +2,9 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use highwater::clock::Clock;
 use highwater::config::Options;
 use highwater::nexmark::{self, Config, File, Nexmark, query};
 use highwater::snapshot::Snapshots;
@@ -73,12 +74,12 @@ fn time(
 ) -> highwater::Result<(f64, highwater::metric::Metrics)> {
     let (job, workers) = (Job::new(), 1.max(std::thread::available_parallelism().map_or(1, usize::from)));
     query(&job, Nexmark::file(file.clone(), events).splits(workers));
-    let began = Instant::now();
+    let clock = Clock::system();
     let running = job.start(options)?;
     // The last snapshot is written when all is done, and a job that goes on for long has no last one.
     while !running.is_finished() {
         std::thread::sleep(Duration::from_micros(200));
     }
-    let seconds = began.elapsed().as_secs_f64();
+    let seconds = clock.now().as_secs_f64();
     Ok((seconds, running.join()?.metrics))
 }

@@ -2,8 +2,8 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::time::Instant;
 
+use highwater::clock::Clock;
 use highwater::config::Options;
 use highwater::connector::Generator;
 use highwater::data::hash64;
@@ -50,9 +50,9 @@ fn step(directory: &Path, keys: u64, changes: bool, workers: usize) -> Result<To
     let keyed = all.union(some).key_by(|row| row.0).map_values(|row| row.1);
     keyed.process(Last::default()).uid("last").discard();
     let snapshots = Snapshots::in_directory(directory)?.restore(Restore::Latest).dropping_state();
-    let began = Instant::now();
+    let clock = Clock::system();
     let summary = job.run_with(Options::default().workers(workers).snapshots(snapshots))?;
-    let seconds = began.elapsed().as_secs_f64();
+    let seconds = clock.now().as_secs_f64();
     let read = |name| summary.metrics.metric("snapshots", name).get() as f64;
     Ok(Took { seconds, bytes: read("bytes"), pause: read("longest_pause_micros") / 1e3 })
 }

@@ -255,8 +255,9 @@ impl<I: Data + Serialize, F: Form<I>> Sink<I> for Answers<I, F> {
         "answer".to_owned()
     }
 
-    fn recover(&self, prepared: Vec<Prepared>) -> Result<()> {
-        let named: Vec<String> = prepared.iter().filter_map(|prepared| prepared.part.clone()).collect();
+    fn recover(&self, restored: Option<Vec<Prepared>>) -> Result<()> {
+        let named: Vec<String> =
+            restored.into_iter().flatten().filter_map(|prepared| prepared.part).collect();
         match &self.settings.rows {
             Rows::Parts(parts) => parts.recover(&named),
             _ if named.is_empty() => Ok(()),

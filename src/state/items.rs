@@ -115,7 +115,7 @@ impl<V: 'static> Items for One<V> {
 
     fn noted<X>(of: &mut Option<X>, mark: &(), mut each: impl FnMut((), &mut X)) {
         if let Some(item) = Self::get_mut(of, mark) {
-            each(*mark, item);
+            each((), item);
         }
     }
 }

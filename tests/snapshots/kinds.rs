@@ -25,7 +25,7 @@ fn sum<T: Ord>(changes: Vec<(T, i64)>) -> BTreeMap<T, i64> {
 }
 
 fn change<T>(change: Change<T>) -> (T, i64) {
-    (change.record, change.diff as i64)
+    (change.record, change.diff)
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn joins_of_all_that_has_come() {
 
 /// Uses every kind of state: what it tells depends on all that came before.
 #[derive(Clone, Default)]
-struct Everything {
+pub(crate) struct Everything {
     count: Value<u64>,
     seen: List<i64>,
     by_rest: Map<i64, i64>,
@@ -175,7 +175,7 @@ impl Process<Key, Event> for Everything {
             cx.delete_timer(time + 10);
         }
         cx.emit((key, format!("{time}: {value} is number {count}, after {before:?}")));
-        if count % 6 == 0 {
+        if count.is_multiple_of(6) {
             self.seen.clear(cx);
             self.by_rest.remove(cx, &(value % 3));
         }

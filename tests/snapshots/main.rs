@@ -7,3 +7,4 @@ mod ledger;
 mod world;
 mod kinds;
 mod files;
+mod golden;
