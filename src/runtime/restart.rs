@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use crate::config::Options;
 use crate::error::{Error, Result};
@@ -43,6 +44,7 @@ pub(super) fn prepare(
         clock: options.clock.clone(),
         metrics: job.metrics.clone(),
         commits: 0,
+        patience: Duration::ZERO,
     };
     let desk = match in_turns {
         true => Desk::without_thread(taker),

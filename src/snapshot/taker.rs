@@ -4,7 +4,7 @@
 //! snapshot that the run went on from, is named again and not written; what merges have made is. So the bytes that a snapshot writes are those of
 //! the rows that have changed, and of the merges that they paid for.
 //!
-//! A snapshot that cannot be written is given up, and the next one holds what it would have: the job goes on. Only the last one, at the end of all
+//! A snapshot that cannot be written is given up, and the next one holds what it would have: the job goes on. Only the last one, before a stop or at the end of all
 //! input, is tried again, and then ends the job with an error; so does a store that another run has taken over.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::cuts::Cuts;
 use super::gather::{Gather, Member, Word};
 use super::lease::Lease;
-use super::manifest::{Manifest, Note, OperatorState, PageRef, RunState, Shard, TableState};
+use super::manifest::{Cause, Manifest, Note, OperatorState, PageRef, RunState, Shard, TableState};
 use super::part::{END, Saved, SavedPage, Table};
 use super::repository::Repository;
 use super::restored::clock_of;
@@ -41,13 +41,18 @@ pub(crate) struct Taker {
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) commits: u64,
+    /// How long to wait before the last snapshot is tried again; twice as long each time.
+    pub(crate) patience: Duration,
 }
 
 /// A segment is closed when it has so many bytes.
 const SEGMENT: u64 = 32 << 20;
 
 /// How often the last snapshot is tried.
-const LAST_TRIES: usize = 5;
+const LAST_TRIES: u32 = 5;
+
+/// Half of what passes between the first two tries of the last snapshot, without a simulated clock.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Garbage is collected after so many snapshots.
 const COLLECT_AFTER: u64 = 8;
@@ -64,7 +69,8 @@ impl Taker {
     pub(crate) fn hear(&mut self, word: Word) -> Result<()> {
         let Some((cut, parts)) = self.gather.take(word) else { return Ok(()) };
         let epoch = if cut == END { (self.epoch)() } else { cut };
-        for left in (0..if cut == END { LAST_TRIES } else { 1 }).rev() {
+        let is_last = cut == END || self.cuts.cause(cut) == Cause::Stop;
+        for left in (0..if is_last { LAST_TRIES } else { 1 }).rev() {
             let began = self.clock.now();
             match self.write_pages(epoch, &parts) {
                 Ok(bytes) => {
@@ -75,11 +81,16 @@ impl Taker {
                     self.collect();
                     return Ok(());
                 }
-                Err(error) if self.lease.is_fenced() || (cut == END && left == 0) => {
-                    let what = "the snapshot of the end could not be written, so the output of the last epochs is not committed";
+                Err(error) if self.lease.is_fenced() || (is_last && left == 0) => {
+                    let what = "the last snapshot could not be written, so what came after the one before is not committed: go on from that one";
                     return Err(Error::new(error.kind(), format!("{what}: {error}")));
                 }
-                Err(_) => self.metrics.metric("snapshots", "failed").add(1),
+                Err(_) => {
+                    self.metrics.metric("snapshots", "failed").add(1);
+                    if is_last {
+                        thread::sleep(self.patience * (1 << (LAST_TRIES - left)));
+                    }
+                }
             }
         }
         self.cuts.settle(cut, false);
@@ -225,6 +236,7 @@ impl Desk {
     ///
     /// If there can be no thread.
     pub(crate) fn with_thread(mut taker: Taker, fail: impl Fn(Error) + Send + 'static) -> Result<Desk> {
+        taker.patience = PATIENCE;
         let cuts = Arc::clone(&taker.cuts);
         let (words, hear) = mpsc::channel();
         let work = move || {

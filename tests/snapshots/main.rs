@@ -8,3 +8,4 @@ mod world;
 mod kinds;
 mod files;
 mod golden;
+mod suspend;

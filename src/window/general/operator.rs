@@ -4,9 +4,8 @@ mod recipe;
 
 use std::marker::PhantomData;
 
-use serde::{Deserialize, Serialize};
-
 use super::content::{Content, Other};
+use super::scope::Merged;
 use super::trigger::{Absorbed, TriggerContext};
 use super::{Assigner, Fire, Firing, Scope, Trigger, WindowContext};
 use crate::data::{Exchange, Key, Record, Stamp, hash64};
@@ -32,14 +31,6 @@ pub(super) struct Settings<K, T, W, G> {
     pub(super) lateness: i64,
     /// Where records go that are late for all their windows.
     pub(super) late: Option<Side<(K, T)>>,
-}
-
-/// A window that others have been merged into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Merged {
-    window: Window,
-    /// The window that its state is kept by.
-    state: Window,
 }
 
 /// Windows at work on one worker.

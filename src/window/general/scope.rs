@@ -11,3 +11,11 @@ pub struct Scope<K> {
     /// The window, or the first of those that were merged into it.
     pub(super) window: Window,
 }
+
+/// A window that others have been merged into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Merged {
+    pub(super) window: Window,
+    /// The window that its state is kept by.
+    pub(super) state: Window,
+}
