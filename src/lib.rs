@@ -83,7 +83,7 @@
 //! | timestamp | [`EventTime`](time::EventTime) in a [`Stamp`](data::Stamp) |
 //! | watermark, `WatermarkStrategy` | the event time of a frontier, [`Watermarks`](time::Watermarks) |
 //! | checkpoint barrier | epoch |
-//! | checkpoint, savepoint | [snapshot](snapshot), one that is [kept](snapshot::Repository::keep) by a name |
+//! | checkpoint, savepoint | [`snapshot`], one that is [kept](snapshot::Repository::keep) by a name |
 //! | restore, rescale | [`Restore`](snapshot::Restore), on any number of workers |
 //! | keyed state, state backend | state, arrangement |
 //! | `ProcessFunction`, `ValueState`, `OutputTag` | [`Process`](process::Process), [`Value`](process::Value), [`Side`](process::Side) |

@@ -8,11 +8,11 @@
 //!
 //! # How one is taken
 //!
-//! * The epoch clock turns, and a [cut](cuts) is decided for the epoch that it leaves, if one is due.
+//! * The epoch clock turns, and a cut is decided for the epoch that it leaves, if one is due.
 //! * When an operator closes that epoch, each instance for itself, it seals what has changed into its arrangements and hands over pointers to their pages.
 //!   This is the only thing that a worker does for a snapshot; the longest that it takes is told as the metric `longest_pause_micros` of `snapshots`. Sources
 //!   hand over their positions, sinks what they have prepared.
-//! * Another thread [gathers](gather) the parts, encodes the pages that no snapshot has yet, writes them as segments, and
+//! * Another thread gathers the parts, encodes the pages that no snapshot has yet, writes them as segments, and
 //!   commits a manifest. Pages never change, so the job goes on meanwhile, and the next cut may come before this one is done.
 //! * Sinks that learn of the commit finish theirs.
 //!
