@@ -145,8 +145,11 @@ impl Shared {
         if (epoch.max(1)..next).contains(&wanted) {
             return Some(wanted);
         }
-        let last = next == u64::MAX && self.read.load(Ordering::Acquire);
-        (last || self.seals == Seals::EachEpoch).then_some(epoch)
+        if next == u64::MAX && self.read.load(Ordering::Acquire) {
+            // No source turns the clock any more, so all operators on all workers say the same.
+            return Some(self.epochs.current().max(epoch));
+        }
+        (self.seals == Seals::EachEpoch).then_some(epoch)
     }
 
     /// Lets the workers leave where they are.
