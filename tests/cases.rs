@@ -150,6 +150,21 @@ fn all_come_out_as_expected() {
     }
 }
 
+/// After each step, and before the first.
+#[test]
+fn to_go_on_from_a_snapshot_changes_nothing_anywhere() {
+    for case in Case::parse(CASES).unwrap().into_iter().filter(|case| case.operator == "window") {
+        let steps = case.input.as_array().unwrap();
+        for at in 0..=steps.len() {
+            let mut steps = steps.clone();
+            steps.insert(at, serde_json::json!({"checkpoint_restore": true}));
+            let case = Case { input: steps.into(), ..case.clone() };
+            let run = case.run().unwrap();
+            assert_eq!(run.verdict, Verdict::AsExpected, "{} with a restart at {at}\n{}", case.id, run.timeline);
+        }
+    }
+}
+
 #[test]
 fn what_differs_is_told() {
     let text = CASES.replace(r#"{"out": ["a", 4, 0, 100]}"#, r#"{"out": ["a", 5, 0, 100]}"#);

@@ -19,6 +19,8 @@ use crate::connector::Collected;
 use crate::data::{Data, Record, Stamp};
 use crate::error::{Error, Result};
 use crate::metric::Metrics;
+use crate::runtime::{can_be_saved, prepare};
+use crate::snapshot::{Cause, Memory, Restore, Snapshots, Word};
 use crate::stream::{
     Chain, Job, Lowering, Node, NodeInfo, Operator, Shared, Stream, Taps, WorkerContext, lock,
 };
@@ -44,10 +46,11 @@ use crate::time::{EventTime, Time};
 /// # Ok::<(), highwater::Error>(())
 /// ```
 pub struct Driver<T, O> {
+    job: Job,
+    options: Options,
     worker: Worker,
     context: WorkerContext,
     clock: Clock,
-    metrics: Metrics,
     feed: Arc<Mutex<Feed<T>>>,
     output: Collected<O>,
     /// How much of the output was taken.
@@ -83,25 +86,51 @@ impl<T: Data, O: Data> Driver<T, O> {
         options: Options,
         build: impl FnOnce(Stream<T>) -> Stream<O, C>,
     ) -> Result<Driver<T, O>> {
-        let clock = Clock::manual();
-        let options = options.workers(1).clock(clock.clone());
+        let (clock, job) = (Clock::manual(), Job::new());
+        let snapshots = Snapshots::in_store(Arc::new(Memory::default())).restore(Restore::Latest);
+        let options = options.workers(1).clock(clock.clone()).snapshots(snapshots);
         options.check()?;
-        let job = Job::new();
         let start = Time::new(0, EventTime::MIN);
         let feed = Arc::new(Mutex::new(Feed { records: Vec::new(), at: start, next: Some(start) }));
         let taps = Taps::new();
         let operator = Hand { feed: Arc::clone(&feed), taps: Arc::clone(&taps) };
         let id = job.graph.add(NodeInfo::new("source", "by hand"), operator);
         let output = build(Stream::new(Node::new(&job.graph, id, &taps))).collect();
-        job.graph.prepare(1, false, None)?;
-        let metrics = job.metrics.clone();
-        let shared = Shared::new(&options, metrics.clone(), 0, None);
-        let context = WorkerContext::new(0, Arc::new(shared));
-        let allocator = Allocator::Thread(Thread::default());
-        let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(clock::instant()));
-        worker.dataflow::<Time, _, _>(|scope| job.graph.lower(scope, context.clone()));
+        let (worker, context) = build_worker(&job, &options)?;
         let (taken, epoch, watermark) = (0, 0, EventTime::MIN);
-        Ok(Driver { worker, context, clock, metrics, feed, output, taken, epoch, watermark })
+        Ok(Driver { job, options, worker, context, clock, feed, output, taken, epoch, watermark })
+    }
+
+    /// Takes a snapshot, lets go of everything, and goes on from the snapshot: nothing must change by that.
+    ///
+    /// ```
+    /// use highwater::harness::Driver;
+    ///
+    /// let mut driver = Driver::new(|words| words.key_by(|word: &&str| word.to_string()).count().map(|c| c.record))?;
+    /// driver.push("to", 0)?;
+    /// driver.restart()?;
+    /// driver.push("to", 0)?;
+    /// assert_eq!(driver.take_output().last(), Some(&("to".to_string(), 2)));
+    /// # Ok::<(), highwater::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the piece of a job cannot be part of a snapshot, or fails.
+    pub fn restart(&mut self) -> Result<()> {
+        let refused = || Error::config("what is driven cannot be part of a snapshot, or its input has ended");
+        let cut = self.epoch;
+        let cuts = Arc::clone(&self.context.shared.desk().ok_or_else(refused)?.cuts);
+        cuts.ask(Cause::Request);
+        cuts.turn(cut, self.clock.now());
+        self.step(Vec::new(), true)?;
+        if !cuts.is_committed(cut) {
+            return Err(refused());
+        }
+        let at = Time::new(self.epoch, self.watermark);
+        *lock(&self.feed) = Feed { records: Vec::new(), at, next: Some(at) };
+        (self.worker, self.context) = build_worker(&self.job, &self.options)?;
+        self.step(Vec::new(), true)
     }
 
     /// Gives a record that happened at `timestamp`. Its stamp has the watermark of now.
@@ -168,7 +197,7 @@ impl<T: Data, O: Data> Driver<T, O> {
 
     /// What the operators count.
     pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+        &self.job.metrics
     }
 
     /// Gives records in an epoch of their own and works until that is complete.
@@ -178,6 +207,7 @@ impl<T: Data, O: Data> Driver<T, O> {
         }
         let at = Time::new(self.epoch, lock(&self.feed).at.event);
         self.epoch += 1;
+        self.context.shared.epochs.reach(self.epoch);
         let next = Time::new(self.epoch, self.watermark);
         *lock(&self.feed) = Feed { records, at, next: more.then_some(next) };
         self.context.awaiting.borrow().iter().for_each(|input| input.activate());
@@ -196,6 +226,27 @@ impl<T: Data, O: Data> Driver<T, O> {
         lock(&self.feed).at = next;
         Ok(())
     }
+}
+
+/// Builds the only worker of a job, with what its last snapshot has; without snapshots, if it cannot be part of one.
+fn build_worker(job: &Job, options: &Options) -> Result<(Worker, WorkerContext)> {
+    let shared = match can_be_saved(job) {
+        true => options.snapshots.as_ref().map(|snapshots| prepare(job, options, snapshots, true)).transpose()?,
+        false => None,
+    };
+    let shared = match shared {
+        Some(shared) => shared,
+        None => {
+            job.graph.prepare(1, false, None)?;
+            Arc::new(Shared::new(options, job.metrics.clone(), 0, None))
+        }
+    };
+    let context = WorkerContext::new(0, shared);
+    let allocator = Allocator::Thread(Thread::default());
+    let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(clock::instant()));
+    worker.dataflow::<Time, _, _>(|scope| job.graph.lower(scope, context.clone()));
+    context.shared.say(Word::Ready(0));
+    Ok((worker, context))
 }
 
 /// The operator that gives what it is handed.

@@ -13,7 +13,7 @@ use crate::stream::{Job, Shared};
 const UNSAVED: [&str; 3] = ["call", "differential", "watermarks"];
 
 /// Gets a job ready to run with snapshots. If workers take turns, so does the work of taking them.
-pub(super) fn prepare(
+pub(crate) fn prepare(
     job: &Job,
     options: &Options,
     snapshots: &Snapshots,
@@ -56,6 +56,11 @@ pub(super) fn prepare(
     };
     shared.take_snapshots(desk);
     Ok(shared)
+}
+
+/// True if a job's operators can all be part of a snapshot.
+pub(crate) fn can_be_saved(job: &Job) -> bool {
+    job.graph.nodes().iter().all(|node| !UNSAVED.contains(&node.kind))
 }
 
 /// What the operators of a job are, by their uids.

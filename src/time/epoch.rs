@@ -131,6 +131,11 @@ impl EpochClock {
         if next > current { self.turn(next) } else { current }
     }
 
+    /// Lets an epoch be the current one that was begun by hand.
+    pub(crate) fn reach(&self, epoch: u64) {
+        self.current.fetch_max(epoch, Ordering::AcqRel);
+    }
+
     /// The current epoch, as far as any source has seen.
     pub(crate) fn current(&self) -> u64 {
         self.current.load(Ordering::Acquire)

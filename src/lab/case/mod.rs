@@ -43,7 +43,7 @@
 //! * What a join finds only when its input ends counts if the case tells no watermark, or the last of all.
 //! * A partial match times out at its limit. A case may also expect it with the time of the event by which that was noticed.
 //!
-//! Between two watermarks the order of outputs is free. A checkpoint with a restore changes nothing by definition; it is noted, and not yet performed.
+//! Between two watermarks the order of outputs is free. A checkpoint with a restore takes a snapshot, lets go of everything and goes on from the snapshot; it must change nothing.
 
 mod channels;
 mod condition;
