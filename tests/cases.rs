@@ -160,7 +160,13 @@ fn to_go_on_from_a_snapshot_changes_nothing_anywhere() {
             steps.insert(at, serde_json::json!({"checkpoint_restore": true}));
             let case = Case { input: steps.into(), ..case.clone() };
             let run = case.run().unwrap();
-            assert_eq!(run.verdict, Verdict::AsExpected, "{} with a restart at {at}\n{}", case.id, run.timeline);
+            assert_eq!(
+                run.verdict,
+                Verdict::AsExpected,
+                "{} with a restart at {at}\n{}",
+                case.id,
+                run.timeline
+            );
         }
     }
 }

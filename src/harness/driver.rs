@@ -231,7 +231,9 @@ impl<T: Data, O: Data> Driver<T, O> {
 /// Builds the only worker of a job, with what its last snapshot has; without snapshots, if it cannot be part of one.
 fn build_worker(job: &Job, options: &Options) -> Result<(Worker, WorkerContext)> {
     let shared = match can_be_saved(job) {
-        true => options.snapshots.as_ref().map(|snapshots| prepare(job, options, snapshots, true)).transpose()?,
+        true => {
+            options.snapshots.as_ref().map(|snapshots| prepare(job, options, snapshots, true)).transpose()?
+        }
         false => None,
     };
     let shared = match shared {
