@@ -1,10 +1,12 @@
-//! What snapshots cost: `cargo bench --bench snapshot -- queries FILE [EVENTS [WORKERS]]` and `-- state [KEYS]`.
+//! What snapshots cost: `cargo bench --bench snapshot -- queries FILE [EVENTS [WORKERS]]` `-- state [KEYS]`
+//! and `-- codecs`.
 //!
 //! `queries` runs Nexmark queries with snapshots and without, in turn, on the same input. `state` fills a table of keys, changes one in a hundred, and
 //! goes on from what was written, on as many workers and on others. `ROUNDS` in the environment says how often, and `EVERY_MS` how
 //! far snapshots of queries are apart.
 #![allow(clippy::print_stdout)]
 
+mod codecs;
 mod queries;
 mod state;
 
@@ -20,9 +22,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         (Some("queries"), Some(file)) => {
             queries::run(file.as_ref(), number(2, 10_000_000)?, number(3, 1)? as usize)
         }
+        (Some("codecs"), _) => codecs::run(),
         (Some("state"), _) => state::run(number(1, 1_000_000)?),
         _ => {
-            println!("usage: snapshot queries FILE [EVENTS [WORKERS]] | state [KEYS]");
+            println!("usage: snapshot queries FILE [EVENTS [WORKERS]] | state [KEYS] | codecs");
             Ok(())
         }
     }

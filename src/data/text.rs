@@ -16,7 +16,7 @@ use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An immutable string that is cheap to clone, to move and to drop.
 ///
@@ -207,33 +207,53 @@ impl fmt::Debug for Text {
 
 impl Serialize for Text {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match serializer.is_human_readable() {
-            true => serializer.serialize_str(&self.as_str()),
-            // What goes to another worker or into a snapshot comes back byte for byte.
-            false => serializer.serialize_bytes(self.as_bytes()),
+        if serializer.is_human_readable() {
+            return serializer.serialize_str(&self.as_str());
+        }
+        match str::from_utf8(self.as_bytes()) {
+            Ok(text) => Exact::Text(Cow::Borrowed(text)).serialize(serializer),
+            Err(_) => Exact::Bytes(self.as_bytes().to_vec()).serialize(serializer),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
-        match deserializer.is_human_readable() {
-            true => String::deserialize(deserializer).map(Text::from),
-            false => deserializer.deserialize_byte_buf(BytesVisitor),
+        if deserializer.is_human_readable() {
+            return String::deserialize(deserializer).map(Text::from);
         }
+        Ok(match Exact::deserialize(deserializer)? {
+            Exact::Text(text) => Text::from(Arc::<[u8]>::from(text.as_bytes())),
+            Exact::Bytes(bytes) => Text::from(Arc::<[u8]>::from(bytes)),
+        })
     }
 }
 
-struct BytesVisitor;
+/// What goes to another worker or into a snapshot, and comes back byte for byte. Most texts are UTF-8, which codecs are good at.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Text")]
+enum Exact<'a> {
+    #[serde(borrow)]
+    Text(Cow<'a, str>),
+    Bytes(Vec<u8>),
+}
 
-impl de::Visitor<'_> for BytesVisitor {
-    type Value = Text;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the bytes of a text")
-    }
-
-    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Text, E> {
-        Ok(Text::from(Arc::<[u8]>::from(bytes)))
+    proptest! {
+        #[test]
+        fn any_bytes_come_back_from_another_worker(bytes in proptest::collection::vec(any::<u8>(), 0..40), text in ".{0,20}") {
+            for text in [Text::from(Arc::<[u8]>::from(bytes)), Text::from(text)] {
+                let encoded = postcard::to_allocvec(&text).unwrap();
+                prop_assert_eq!(postcard::from_bytes::<Text>(&encoded).unwrap(), text.clone());
+                let encoded = bincode::serialize(&text).unwrap();
+                prop_assert_eq!(bincode::deserialize::<Text>(&encoded).unwrap(), text.clone());
+                let encoded = bitcode::serialize(&text).unwrap();
+                prop_assert_eq!(bitcode::deserialize::<Text>(&encoded).unwrap(), text);
+            }
+        }
     }
 }

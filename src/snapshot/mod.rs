@@ -117,6 +117,7 @@ mod part;
 mod cuts;
 mod gather;
 mod restored;
+mod offline;
 mod options;
 mod taker;
 #[cfg(test)]
@@ -128,6 +129,7 @@ pub use lease::{CommitError, Committed, Lease, SegmentWriter};
 pub use manifest::{
     Cause, Claim, Entry, Manifest, Note, OperatorState, PageRef, RunState, Schema, Shard, TableState,
 };
+pub use offline::SavedState;
 pub use options::{Restore, Snapshots};
 pub use page::{Compression, MAX_PAGE, PageHead};
 pub use repository::{Expected, Kept, Repository, Selector};

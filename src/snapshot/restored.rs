@@ -69,6 +69,11 @@ impl RestoredOperator {
         &self.restored.manifest.operators[self.number]
     }
 
+    /// The names of its tables.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &str> {
+        self.state().tables.iter().map(|table| table.name.as_str())
+    }
+
     fn table(&self, name: &str) -> Option<&TableState> {
         self.state().tables.iter().find(|table| table.name == name)
     }

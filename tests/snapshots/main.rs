@@ -9,3 +9,4 @@ mod kinds;
 mod files;
 mod golden;
 mod suspend;
+mod offline;

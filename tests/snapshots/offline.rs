@@ -1,0 +1,66 @@
+//! State that is read from snapshots while no job runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use highwater::config::Options;
+use highwater::connector::Collection;
+use highwater::snapshot::{Memory, Repository, Restore, Selector, Snapshots, Store};
+use highwater::stream::Job;
+use highwater::time::{Epochs, Watermarks};
+
+use crate::kinds::Everything;
+use crate::world::{Event, millis};
+
+/// Runs a job on events of 50 keys, with several snapshots.
+fn run(store: &Arc<dyn Store>, count: i64, workers: usize) {
+    let job = Job::new();
+    let events: Vec<Event> = (0..count).map(|n| ((n * 7 % 50) as u8, n, n)).collect();
+    let watermarks = Watermarks::bounded(millis(5), |event: &Event| event.2);
+    let events = job.source(Collection::splits([events]), watermarks);
+    events.key_by(|event| event.0).process_in_order(Everything::default()).uid("all").discard();
+    let snapshots =
+        Snapshots::in_store(Arc::clone(store)).every_epochs(1).retain(100).restore(Restore::Latest);
+    let options = Options::default().workers(workers).epochs(Epochs::records(300)).snapshots(snapshots);
+    job.run_with(options).unwrap();
+}
+
+#[test]
+fn state_is_read_as_it_was_at_the_end() {
+    let store: Arc<dyn Store> = Arc::new(Memory::default());
+    run(&store, 3000, 2);
+    let repository = Repository::open(Arc::clone(&store));
+    let counts = repository.state::<u8, (), u64>(&Selector::Latest, "all", "count").unwrap();
+    let expected: BTreeMap<_, _> = (0..50u8).map(|key| ((key, ()), 60)).collect();
+    assert_eq!(counts.all().unwrap(), expected);
+    assert_eq!(counts.items(&7).unwrap(), BTreeMap::from([((), 60)]));
+    assert!(counts.items(&200).unwrap().is_empty());
+    // By rests: cleared every sixth time, so the last one of each rest but one is there.
+    let maps = repository.state::<u8, i64, i64>(&Selector::Latest, "all", "by rest").unwrap();
+    let all = maps.all().unwrap();
+    for key in 0..50u8 {
+        let of: BTreeMap<i64, i64> =
+            all.iter().filter(|((k, _), _)| *k == key).map(|((_, s), v)| (*s, *v)).collect();
+        assert!(of.iter().all(|(rest, value)| value % 3 == *rest && (value * 7 % 50) as u8 == key), "{of:?}");
+        assert_eq!(maps.items(&key).unwrap(), of);
+    }
+}
+
+#[test]
+fn what_is_not_there_or_of_another_type_is_told() {
+    let store: Arc<dyn Store> = Arc::new(Memory::default());
+    let repository = Repository::open(Arc::clone(&store));
+    assert!(
+        repository.state::<u8, (), u64>(&Selector::Latest, "all", "count").is_err(),
+        "there is no snapshot"
+    );
+    run(&store, 100, 1);
+    let error = |uid, state| {
+        repository.state::<u8, (), u64>(&Selector::Latest, uid, state).err().unwrap().to_string()
+    };
+    assert!(error("none", "count").contains("\"all\""), "{}", error("none", "count"));
+    assert!(error("all", "none").contains("state count"), "{}", error("all", "none"));
+    let wrong =
+        repository.state::<u8, (), String>(&Selector::Latest, "all", "count").err().unwrap().to_string();
+    assert!(wrong.contains("in the snapshot and"), "{wrong}");
+}
