@@ -273,14 +273,9 @@ impl<K: Key, T: Exchange + Ord> Logic<Record<(K, T)>> for Detector<K, T> {
         self.partials.restore("partial matches", from, share)?;
         let keys = &mut self.keys;
         self.partials.each(|Hashed { hash, key }, partials| {
-            if let Some(slot) = keys.find(*hash, key) {
-                keys.remove(slot);
-            }
-            if let Some(partials) = partials {
-                let partials = partials.clone();
-                let entry = Entry { partials, deadline: None, touched: false, changed: false, sealed: true };
-                keys.insert(*hash, key.clone(), entry);
-            }
+            let entry =
+                |partials| Entry { partials, deadline: None, touched: false, changed: false, sealed: true };
+            keys.replace(*hash, key, partials.clone().map(entry));
         });
         let slots: Vec<_> = self.keys.occupied().collect();
         for slot in slots {

@@ -53,6 +53,14 @@ pub(super) struct Bookmarks {
     closed: Vec<Bookmark>,
 }
 
+/// Where a split is to be read from.
+pub(super) enum Start {
+    Beginning,
+    At(Bookmark),
+    /// Nowhere: it was read to its end.
+    Done,
+}
+
 /// The name of the note.
 const SPLITS: &str = "splits";
 
@@ -65,14 +73,16 @@ impl Bookmarks {
         Ok(Bookmarks { saving, known, closed: Vec::new() })
     }
 
-    /// The bookmark that a split is opened at, if there is one. `None` inside means that it is not to be opened: it was read to its end.
-    pub(super) fn open(&mut self, split: &str) -> Option<Option<Bookmark>> {
-        let mark = self.known.remove(split)?;
-        if mark.is_done {
-            self.closed.push(mark);
-            return Some(None);
+    /// Where a split is to be read from, now that it is opened.
+    pub(super) fn open(&mut self, split: &str) -> Start {
+        match self.known.remove(split) {
+            None => Start::Beginning,
+            Some(mark) if mark.is_done => {
+                self.closed.push(mark);
+                Start::Done
+            }
+            Some(mark) => Start::At(mark),
         }
-        Some(Some(mark))
     }
 
     /// Keeps the bookmarks of splits that are not among those there are. To be called by one worker.

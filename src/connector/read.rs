@@ -23,7 +23,7 @@ use std::time::Duration;
 use timely::scheduling::Activator;
 
 use super::OnMalformed;
-use super::bookmarks::{Bookmark, Bookmarks};
+use super::bookmarks::{Bookmark, Bookmarks, Start};
 use super::origin::{AtSource, Plan, Reads, SourceOutlet, Timed, Timestamps, read_for_all};
 use super::source::{Position, Reader, Source, Split, Status};
 use crate::data::{Record, hash64, worker_of};
@@ -284,9 +284,9 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
 
     fn open(&mut self, split: &S::Split, now: Duration) -> Result<()> {
         let mark = match self.bookmarks.open(&split.id()) {
-            Some(None) => return Ok(()),
-            Some(mark) => mark,
-            None => None,
+            Start::Done => return Ok(()),
+            Start::At(mark) => Some(mark),
+            Start::Beginning => None,
         };
         let position = mark.as_ref().map(Bookmark::position::<S>).transpose()?;
         let reader = self.timed.source.open(split, position)?;

@@ -14,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::codec::encode_note;
 use super::cuts::Cuts;
 use super::gather::{Gather, Member, Word};
 use super::lease::Lease;
@@ -74,7 +75,7 @@ impl Taker {
             let began = self.clock.now();
             match self.write_pages(epoch, &parts) {
                 Ok(bytes) => {
-                    let manifest = self.manifest(epoch, cut, &parts);
+                    let manifest = self.manifest(epoch, cut, &parts)?;
                     self.lease.commit(manifest)?;
                     self.tell(bytes, self.clock.now().saturating_sub(began));
                     self.cuts.settle(cut, true);
@@ -127,7 +128,7 @@ impl Taker {
         Ok(bytes)
     }
 
-    fn manifest(&self, epoch: u64, cut: u64, parts: &BTreeMap<Member, Saved>) -> Manifest {
+    fn manifest(&self, epoch: u64, cut: u64, parts: &BTreeMap<Member, Saved>) -> Result<Manifest> {
         let mut operators: BTreeMap<&str, OperatorState> = BTreeMap::new();
         for ((uid, worker), state) in parts {
             let kind = self.kinds.get(&**uid).cloned().unwrap_or_default();
@@ -142,13 +143,10 @@ impl Taker {
                 |(name, bytes): &(String, Vec<u8>)| Note { name: name.clone(), worker, bytes: bytes.clone() };
             operator.notes.extend(state.notes.iter().map(note));
             for table in &state.tables {
-                operator.notes.extend(clock(table).map(|bytes| Note {
-                    name: clock_of(&table.name),
-                    worker,
-                    bytes,
-                }));
-                let shard =
-                    Shard { worker, runs: table.runs.iter().map(|run| run_state(run, epoch)).collect() };
+                let bytes = encode_note(&table.clock)?;
+                operator.notes.push(Note { name: clock_of(&table.name), worker, bytes });
+                let runs = table.runs.iter().map(|run| run_state(run, epoch)).collect::<Result<_>>()?;
+                let shard = Shard { worker, runs };
                 match operator.tables.iter_mut().find(|known| known.name == table.name) {
                     Some(known) => known.shards.push(shard),
                     None => operator.tables.push(TableState {
@@ -161,7 +159,7 @@ impl Taker {
         }
         let operators = operators.into_values().collect();
         let manifest = self.lease.manifest(epoch, self.cuts.cause(cut), self.workers as u32);
-        Manifest { operators, ..manifest }
+        Ok(Manifest { operators, ..manifest })
     }
 
     /// Deletes what is not to stay, now and then. What could not be deleted is tried again.
@@ -185,14 +183,12 @@ fn tables(parts: &BTreeMap<Member, Saved>) -> impl Iterator<Item = (&Member, &Ta
     parts.iter().flat_map(|(member, state)| state.tables.iter().map(move |table| (member, table)))
 }
 
-fn clock(table: &Table) -> Option<Vec<u8>> {
-    super::codec::encode_note(&table.clock).ok()
-}
-
 /// A run as a manifest tells of it. A state that serves several cuts may say that it is of the last of them.
-fn run_state(run: &super::part::Run, epoch: u64) -> RunState {
-    let pages = run.pages.iter().filter_map(|page| page.written().get().cloned()).collect();
-    RunState { epochs: (run.epochs.0.min(epoch), run.epochs.1.saturating_sub(1).min(epoch)), pages }
+fn run_state(run: &super::part::Run, epoch: u64) -> Result<RunState> {
+    let unwritten = || Error::data("a page of state is named before it is written");
+    let place = |page: &Arc<dyn SavedPage>| page.written().get().cloned().ok_or_else(unwritten);
+    let pages = run.pages.iter().map(place).collect::<Result<_>>()?;
+    Ok(RunState { epochs: (run.epochs.0.min(epoch), run.epochs.1.saturating_sub(1).min(epoch)), pages })
 }
 
 fn head(

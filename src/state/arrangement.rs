@@ -38,17 +38,15 @@ impl<R: Rows> Arrangement<R> {
         if sorted.is_empty() {
             return;
         }
-        let upper = self.base + epoch + 1;
-        debug_assert!(upper > self.upper, "epoch {epoch} is sealed already");
-        let description = Description::new(at(self.upper), at(upper), at(0));
-        self.insert(Run::of(self.rows.clone(), sorted, description));
-        self.upper = upper;
+        self.add(self.base + epoch + 1, |rows, description| Run::of(rows, sorted, description));
     }
 
-    /// Adds a run after all others.
-    pub(super) fn insert(&mut self, run: Run<R>) {
-        let upper = run.upper().clone();
-        self.spine.insert(Rc::new(run));
+    /// Adds a run after all others, which goes up to `upper`.
+    pub(super) fn add(&mut self, upper: u64, run: impl FnOnce(R, Description<u64>) -> Run<R>) {
+        debug_assert!(upper > self.upper, "what is before {upper} is sealed already");
+        let (lower, upper) = (at(std::mem::replace(&mut self.upper, upper)), at(upper));
+        let description = Description::new(lower, upper.clone(), at(0));
+        self.spine.insert(Rc::new(run(self.rows.clone(), description)));
         self.spine.set_logical_compaction(upper.borrow());
         self.spine.set_physical_compaction(upper.borrow());
     }
@@ -68,11 +66,8 @@ impl<R: Rows> Arrangement<R> {
     pub(crate) fn seal_built(&mut self, epoch: u64, built: RunBuilder<R>) {
         let (rows, pages) = built.finish();
         if !pages.is_empty() {
-            let upper = self.base + epoch + 1;
-            debug_assert!(upper > self.upper, "epoch {epoch} is sealed already");
-            let description = Description::new(at(self.upper), at(upper), at(0));
-            self.insert(Run::from_pages(Some(rows), pages, description));
-            self.upper = upper;
+            let run = |_, description| Run::from_pages(Some(rows), pages, description);
+            self.add(self.base + epoch + 1, run);
         }
     }
 

@@ -16,9 +16,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use differential_dataflow::trace::{BatchReader, Description};
+use differential_dataflow::trace::BatchReader;
 
-use super::merge::at;
 use super::run::PageOf;
 use super::{Arrangement, Rows, Run};
 use crate::data::worker_of;
@@ -155,10 +154,8 @@ impl<R: Saves> Arrangement<R> {
     /// Adds a run after all others.
     fn adopt(&mut self, pages: Vec<PageOf<R>>) {
         if !pages.is_empty() {
-            let description = Description::new(at(self.upper), at(self.upper + 1), at(0));
-            self.upper += 1;
+            self.add(self.upper + 1, |rows, description| Run::from_pages(Some(rows), pages, description));
             self.base = self.upper;
-            self.insert(Run::from_pages(Some(self.rows.clone()), pages, description));
         }
     }
 

@@ -187,6 +187,19 @@ impl<K: Hash + Eq, V> Table<K, V> {
         }
     }
 
+    /// Puts an entry for a key in the place of one that there may be, or of none; or removes that, if there is to be none.
+    pub(crate) fn replace(&mut self, hash: u64, key: &K, value: Option<V>)
+    where
+        K: Clone,
+    {
+        match (self.find(hash, key), value) {
+            (Some(slot), Some(value)) => self.get_mut(slot).1 = value,
+            (Some(slot), None) => drop(self.remove(slot)),
+            (None, Some(value)) => drop(self.insert(hash, key.clone(), value)),
+            (None, None) => {}
+        }
+    }
+
     /// Removes the entry in a slot.
     pub(crate) fn remove(&mut self, slot: Slot) -> Option<(K, V)> {
         let entry = self.entries[slot.0 as usize].take()?;

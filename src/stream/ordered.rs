@@ -217,14 +217,16 @@ impl<E: Data> Frame<E> {
         logic.close(self.epoch, self.since.take(), out);
         let cuts = self.saving.as_ref().map_or_else(Vec::new, |saving| saving.cuts(self.epoch, next));
         let wanted = self.worker.shared.seal_now(self.epoch, next);
-        let wanted = cuts.iter().copied().filter(|cut| *cut < next).chain(wanted).max();
-        let began = self.worker.shared.clock.now();
-        if let Some(epoch) = wanted.or((!cuts.is_empty()).then_some(self.epoch)) {
-            logic.seal(epoch);
-        }
-        if let Some(saving) = self.saving.as_ref().filter(|_| !cuts.is_empty()) {
-            saving.hand_over(&cuts, logic.save());
-            saving.paused(self.worker.shared.clock.now().saturating_sub(began));
+        match self.saving.as_ref().filter(|_| !cuts.is_empty()) {
+            Some(saving) => {
+                let clock = &self.worker.shared.clock;
+                let began = clock.now();
+                let last = cuts.iter().copied().filter(|cut| *cut < next).chain(wanted).max();
+                logic.seal(last.unwrap_or(self.epoch));
+                saving.hand_over(&cuts, logic.save());
+                saving.paused(clock.now().saturating_sub(began));
+            }
+            None => wanted.into_iter().for_each(|epoch| logic.seal(epoch)),
         }
         logic.shed(self.epoch);
     }

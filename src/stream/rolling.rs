@@ -303,14 +303,13 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
         self.arrangement.restore("aggregates", from, share)?;
         let table = &mut self.table;
-        self.arrangement.each(|(key, ()), kept| {
-            if let Some(slot) = table.find(hash64(&key.key), &key.key) {
-                table.remove(slot);
-            }
-            if let Some((acc, expires)) = kept {
-                let entry = Entry { due: *expires, sealed: true, ..Entry::new(acc.clone(), *expires) };
-                table.insert(hash64(&key.key), key.key.clone(), entry);
-            }
+        self.arrangement.each(|(Hashed { hash, key }, ()), kept| {
+            let entry = kept.as_ref().map(|(acc, expires)| Entry {
+                due: *expires,
+                sealed: true,
+                ..Entry::new(acc.clone(), *expires)
+            });
+            table.replace(*hash, key, entry);
         });
         for (key, entry) in table.iter().filter(|(_, entry)| entry.due < NEVER) {
             self.expiry.entry(entry.due).or_default().push(key.clone());

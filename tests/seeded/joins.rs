@@ -3,7 +3,8 @@
 use highwater::join::{Interval, Outer};
 use highwater::stream::Job;
 
-use super::world::{Event, Ran, sorted, under_seeds};
+use super::draws::Event;
+use super::world::{Ran, sorted, under_seeds};
 
 #[test]
 fn interval_joins() {

@@ -13,4 +13,5 @@ mod loops;
 mod process;
 mod streams;
 mod windows;
+mod draws;
 mod world;

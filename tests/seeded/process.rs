@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use highwater::process::{Context, Map, Process, States, Timer, Value};
 use highwater::stream::Job;
 
-use super::world::{Event, Ran, sorted, under_seeds};
+use super::draws::Event;
+use super::world::{Ran, sorted, under_seeds};
 
 /// Sums what has come, counts it by remainder, and tells both some time after each third record.
 #[derive(Clone, Default)]

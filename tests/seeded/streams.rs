@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use highwater::data::consolidate;
 use highwater::stream::Job;
 
-use super::world::{Event, Ran, sorted, under_seeds};
+use super::draws::Event;
+use super::world::{Ran, sorted, under_seeds};
 
 #[test]
 fn aggregates() {

@@ -6,7 +6,8 @@ use highwater::stream::Job;
 use highwater::time::Watermarks;
 use highwater::window::{Aligned, Sessions, Sliding, Tumbling, WallClock, Windowed};
 
-use super::world::{Event, Ran, World, millis, sorted, under_seeds};
+use super::draws::Event;
+use super::world::{Ran, World, millis, sorted, under_seeds};
 
 /// Key, start, end, sum.
 type Row = (u8, i64, i64, i64);

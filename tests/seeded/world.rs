@@ -11,8 +11,7 @@ use highwater::harness::{Simulation, Trace};
 use highwater::stream::{Job, Stream};
 use highwater::time::{Epochs, Watermarks};
 
-/// A key, a value, an event time. In a world no two have the same value.
-pub(crate) type Event = (u8, i64, i64);
+use crate::draws::{Draws, Event, seeds};
 
 /// How many seeds each case takes, unless the environment says otherwise.
 const SEEDS: u64 = 110;
@@ -41,11 +40,7 @@ impl Ran {
 /// Runs a case under many seeds, and under some of them twice.
 #[allow(clippy::print_stderr)]
 pub(crate) fn under_seeds(name: &str, case: impl Fn(&mut World) -> Ran) {
-    let number = |name| std::env::var(name).ok().map(|n| n.parse::<u64>().unwrap());
-    let seeds = match number("HIGHWATER_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("HIGHWATER_SEEDS").unwrap_or(SEEDS),
-    };
+    let seeds = seeds(SEEDS);
     let (count, mut traces) = (seeds.end - seeds.start, Vec::new());
     for seed in seeds {
         let run = || {
@@ -75,8 +70,7 @@ pub(crate) fn under_seeds(name: &str, case: impl Fn(&mut World) -> Ran) {
 /// Draws what a case needs.
 pub(crate) struct World {
     seed: u64,
-    state: u64,
-    values: i64,
+    draws: Draws,
     /// The disorder that the watermarks allow for.
     pub(crate) disorder: i64,
     pub(crate) workers: usize,
@@ -85,9 +79,8 @@ pub(crate) struct World {
 
 impl World {
     fn new(seed: u64) -> World {
-        let state = seed.wrapping_mul(0x5851_f42d_4c95_7f2d);
         let (workers, options) = (1, Options::default());
-        let mut world = World { seed, state, values: 0, disorder: 0, workers, options };
+        let mut world = World { seed, draws: Draws::new(seed), disorder: 0, workers, options };
         world.disorder = world.below(15);
         world.workers = 1 + world.below(4) as usize;
         let epochs = match world.below(4) {
@@ -106,26 +99,12 @@ impl World {
     }
 
     pub(crate) fn below(&mut self, n: i64) -> i64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % n as u64) as i64
+        self.draws.below(n)
     }
 
     /// One to four splits of up to 40 events each, up to `back` older than the newest before them.
     pub(crate) fn splits(&mut self, back: i64) -> Vec<Vec<Event>> {
-        let mut splits = Vec::new();
-        for _ in 0..1 + self.below(4) {
-            let (mut split, mut newest) = (Vec::new(), 0);
-            for _ in 0..self.below(41) {
-                newest += self.below(4);
-                self.values += 1;
-                split.push((self.below(4) as u8, self.values, newest - self.below(back + 1)));
-            }
-            splits.push(split);
-        }
-        splits
+        self.draws.splits(40, 4, back)
     }
 
     /// Reads splits under watermarks that allow for the world's disorder.

@@ -14,9 +14,10 @@ use highwater::stream::Job;
 use highwater::time::{Epochs, Watermarks};
 use highwater::window::{Sessions, Sliding};
 
+use crate::draws::Event;
 use crate::kinds::Everything;
 use crate::ledger::Stage;
-use crate::world::{Event, millis};
+use crate::world::millis;
 
 fn place(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/golden").join(name)

@@ -9,8 +9,9 @@ use highwater::process::{BroadcastProcess, Context, List, Map, Process, States, 
 use highwater::stream::Rounds;
 use highwater::window::{Sessions, Sliding, Tumbling};
 
+use crate::draws::Event;
 use crate::ledger::Ledger;
-use crate::world::{Event, millis, read, under_seeds};
+use crate::world::{millis, read, under_seeds};
 
 type Key = u8;
 

@@ -3,6 +3,8 @@
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../seeded/draws.rs"]
+mod draws;
 mod ledger;
 mod world;
 mod kinds;

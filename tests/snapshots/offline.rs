@@ -9,8 +9,9 @@ use highwater::snapshot::{Memory, Repository, Restore, Selector, Snapshots, Stor
 use highwater::stream::Job;
 use highwater::time::{Epochs, Watermarks};
 
+use crate::draws::Event;
 use crate::kinds::Everything;
-use crate::world::{Event, millis};
+use crate::world::millis;
 
 /// Runs a job on events of 50 keys, with several snapshots.
 fn run(store: &Arc<dyn Store>, count: i64, workers: usize) {

@@ -13,10 +13,8 @@ use highwater::snapshot::{Faults, Faulty, Memory, Repository, Restore, Snapshots
 use highwater::stream::{Job, Stream};
 use highwater::time::{Epochs, Watermarks};
 
+use crate::draws::{Draws, Event, seeds};
 use crate::ledger::Ledger;
-
-/// A key, a value, an event time. In a world no two have the same value.
-pub(crate) type Event = (u8, i64, i64);
 
 /// How many seeds each case takes, unless the environment says otherwise.
 const SEEDS: u64 = 100;
@@ -27,11 +25,7 @@ const CRASHES: i64 = 5;
 /// Runs a case under many seeds.
 #[allow(clippy::print_stderr)]
 pub(crate) fn under_seeds(name: &str, case: impl Fn(&mut World)) {
-    let number = |name| std::env::var(name).ok().map(|n| n.parse::<u64>().unwrap());
-    let seeds = match number("HIGHWATER_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("HIGHWATER_SEEDS").unwrap_or(SEEDS),
-    };
+    let seeds = seeds(SEEDS);
     for seed in seeds {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| case(&mut World::new(seed)))) {
             eprintln!("HIGHWATER_SEED={seed} cargo test --test snapshots {name}");
@@ -43,41 +37,25 @@ pub(crate) fn under_seeds(name: &str, case: impl Fn(&mut World)) {
 /// Draws what a case needs.
 pub(crate) struct World {
     seed: u64,
-    state: u64,
-    values: i64,
+    draws: Draws,
     /// The disorder that the watermarks allow for.
     pub(crate) disorder: i64,
 }
 
 impl World {
     fn new(seed: u64) -> World {
-        let mut world =
-            World { seed, state: seed.wrapping_mul(0x5851_f42d_4c95_7f2d), values: 0, disorder: 0 };
+        let mut world = World { seed, draws: Draws::new(seed), disorder: 0 };
         world.disorder = world.below(15);
         world
     }
 
     pub(crate) fn below(&mut self, n: i64) -> i64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % n as u64) as i64
+        self.draws.below(n)
     }
 
     /// One to four splits of up to 60 events each, up to `back` older than the newest before them.
     pub(crate) fn splits(&mut self, back: i64) -> Vec<Vec<Event>> {
-        let mut splits = Vec::new();
-        for _ in 0..1 + self.below(4) {
-            let (mut split, mut newest) = (Vec::new(), 0);
-            for _ in 0..self.below(61) {
-                newest += self.below(4);
-                self.values += 1;
-                split.push((self.below(6) as u8, self.values, newest - self.below(back + 1)));
-            }
-            splits.push(split);
-        }
-        splits
+        self.draws.splits(60, 6, back)
     }
 
     /// How one run goes: workers, epochs, memory.

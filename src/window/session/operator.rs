@@ -309,17 +309,14 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
         self.arrangement.restore("sessions", from, share)?;
         self.waiting.restore("waiting", from, share, Clone::clone)?;
         let table = &mut self.table;
-        self.arrangement.each(|hashed, sessions| {
-            let key = &hashed.key;
-            if let Some(slot) = table.find(hash64(key), key) {
-                table.remove(slot);
-            }
-            if let Some((first, others)) = sessions.as_ref().and_then(|sessions| sessions.split_first()) {
+        self.arrangement.each(|Hashed { hash, key }, sessions| {
+            let sessions = sessions.as_ref().and_then(|sessions| sessions.split_first());
+            let entry = sessions.map(|(first, others)| {
                 let (first, others) = (first.clone(), others.to_vec());
-                let mut entry = Entry { first, others, alarm: 0, changed: false, sealed: true };
-                entry.alarm = entry.ends();
-                table.insert(hash64(key), key.clone(), entry);
-            }
+                let entry = Entry { first, others, alarm: 0, changed: false, sealed: true };
+                Entry { alarm: entry.ends(), ..entry }
+            });
+            table.replace(*hash, key, entry);
         });
         for slot in self.table.occupied() {
             self.alarms.add(self.table.get(slot).1.alarm, slot);
