@@ -61,7 +61,7 @@
 //!   epoch closes is the state as of that epoch.
 //! * **The state as of an epoch is a list of immutable pages.** An epoch's changes are sealed into a batch that no one writes again;
 //!   merging makes new batches. To hold on to a state is to hold pointers.
-//! * **A snapshot is a list of such pages and of positions, as of one epoch.** Taking one copies pointers; what has been written once is named again. One put commits it,
+//! * **A snapshot is a list of such pages and of positions, as of one epoch.** Taking one costs a worker a copy of what has changed, in slices, or pointers; what has been written once is named again. One put commits it,
 //!   and the same put keeps every earlier run from committing.
 //! * **Lateness is decided by a record's own [stamp](data::Stamp)**: by how far its split had come when the record was read. What
 //!   is late does not depend on the number of workers, on timing, or on other splits.

@@ -1,12 +1,13 @@
-//! What snapshots cost: `cargo bench --bench snapshot -- queries FILE [EVENTS [WORKERS]]` `-- state [KEYS]`
-//! and `-- codecs`.
+//! What snapshots cost: `cargo bench --bench snapshot -- queries FILE [EVENTS [WORKERS]]` `-- state [KEYS]`,
+//! `-- pauses [KEYS]` and `-- codecs`.
 //!
 //! `queries` runs Nexmark queries with snapshots and without, in turn, on the same input. `state` fills a table of keys, changes one in a hundred, and
-//! goes on from what was written, on as many workers and on others. `ROUNDS` in the environment says how often, and `EVERY_MS` how
+//! goes on from what was written, on as many workers and on others. `pauses` takes a snapshot of such a table while all of it is being written again. `ROUNDS` in the environment says how often, and `EVERY_MS` how
 //! far snapshots of queries are apart.
 #![allow(clippy::print_stdout)]
 
 mod codecs;
+mod pauses;
 mod queries;
 mod state;
 
@@ -24,8 +25,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         (Some("codecs"), _) => codecs::run(),
         (Some("state"), _) => state::run(number(1, 1_000_000)?),
+        (Some("pauses"), _) => pauses::run(number(1, 10_000_000)?),
         _ => {
-            println!("usage: snapshot queries FILE [EVENTS [WORKERS]] | state [KEYS] | codecs");
+            println!(
+                "usage: snapshot queries FILE [EVENTS [WORKERS]] | state [KEYS] | pauses [KEYS] | codecs"
+            );
             Ok(())
         }
     }

@@ -16,7 +16,7 @@ use super::{median, rounds};
 
 /// Keeps the last value of each key.
 #[derive(Clone, Default)]
-struct Last(Value<[u64; 8]>);
+pub(super) struct Last(Value<[u64; 8]>);
 
 impl Process<u64, u64> for Last {
     type Out = u64;

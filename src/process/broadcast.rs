@@ -240,6 +240,14 @@ where
         }
     }
 
+    fn cut(&mut self, epoch: u64) {
+        self.records.cut(epoch);
+    }
+
+    fn copy(&mut self, left: &mut usize) -> bool {
+        self.records.copy(left)
+    }
+
     fn save(&mut self) -> Result<Saved> {
         let mut saved = self.records.save()?;
         // All workers have heard the same rules, and so the first one's are enough.

@@ -333,6 +333,16 @@ impl<K: Key> Core<K> {
         self.store.shed(epoch);
     }
 
+    /// Begins to deliver what has changed of states that are only saved.
+    pub(crate) fn cut(&mut self, epoch: u64) {
+        self.store.cut(epoch);
+    }
+
+    /// Goes on with that for so many rows, and takes them from the number. True if all is delivered.
+    pub(crate) fn copy(&mut self, left: &mut usize) -> bool {
+        self.store.copy(left)
+    }
+
     /// Writes what has changed into the arrangements.
     pub(crate) fn seal(&mut self, epoch: u64) {
         self.store.seal(epoch);

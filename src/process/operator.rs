@@ -278,6 +278,14 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K,
         }
     }
 
+    fn cut(&mut self, epoch: u64) {
+        self.core.cut(epoch);
+    }
+
+    fn copy(&mut self, left: &mut usize) -> bool {
+        self.core.copy(left)
+    }
+
     fn save(&mut self) -> Result<Saved> {
         let mut saved = Saved::default();
         self.core.save("", &mut saved)?;

@@ -100,8 +100,8 @@ impl<'a, K: Key> States<'a, K> {
         }
         let lives = ttl.map(|ttl| (ttl.clock, ttl.millis));
         let publish = self.publish::<S>(name);
-        let memory = self.worker.memory.clone();
-        let cells = Cells::<K, S>::new(lives, self.core.owner(), (publish, memory), self.operator.clone());
+        let askers = self.worker.askers();
+        let cells = Cells::<K, S>::new(lives, self.core.owner(), (publish, askers), self.operator.clone());
         let column = self.core.store.add(name, cells);
         self.core.place(column, ttl)
     }

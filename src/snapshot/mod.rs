@@ -9,15 +9,16 @@
 //! # How one is taken
 //!
 //! * The epoch clock turns, and a cut is decided for the epoch that it leaves, if one is due.
-//! * When an operator closes that epoch, each instance for itself, it seals what has changed into its arrangements and hands over pointers to their pages.
-//!   This is the only thing that a worker does for a snapshot; the longest that it takes is told as the metric `longest_pause_micros` of `snapshots`. Sources
-//!   hand over their positions, sinks what they have prepared.
-//! * Another thread gathers the parts, encodes the pages that no snapshot has yet, writes them as segments, and
+//! * When an operator closes that epoch, each instance for itself, it sets aside the list of what has changed, and copies a [slice](Snapshots::slice) of it in each
+//!   activation from then on; what is about to change is copied first. If its state is read elsewhere too, or limited in memory, it seals what has changed into its arrangements instead, and hands over
+//!   pointers to their pages. This is all that a worker does for a snapshot; the longest time that it does so at once is told as the metric
+//!   `longest_pause_micros` of `snapshots`. Sources hand over their positions, sinks what they have prepared.
+//! * Another thread gathers the parts, sorts the copies into pages and merges runs of them, encodes the pages that no snapshot has yet, writes them as segments, and
 //!   commits a manifest. Pages never change, so the job goes on meanwhile, and the next cut may come before this one is done.
 //! * Sinks that learn of the commit finish theirs.
 //!
-//! What is written is what has changed since the last snapshot, and what merges have rewritten: an arrangement's rows are merged with others of like number, so a row
-//! is written again some `log2(rows / rows changed each time)` times while it stays.
+//! What is written is what has changed since the last snapshot, and what merges have rewritten: runs of rows are merged with others of like size, so a row
+//! is written again some `log4(rows / rows changed each time)` times while it stays, and `log2` times if its state is sealed.
 //!
 //! # How a job goes on from one
 //!
@@ -139,6 +140,6 @@ pub use verify::{Finding, Report};
 pub(crate) use codec::{decode_note, encode_note};
 pub(crate) use cuts::Cuts;
 pub(crate) use gather::{Gather, Word};
-pub(crate) use part::{Part, Run, Saved, SavedPage, Table};
+pub(crate) use part::{Coming, Part, Run, Saved, SavedPage, Table};
 pub(crate) use restored::{Restored, RestoredOperator};
 pub(crate) use taker::{Desk, Taker};

@@ -1,7 +1,8 @@
 //! What an operator hands over for a snapshot, before it is written.
 //!
 //! A part is what one worker's instance of an operator knows at the end of an epoch: the pages of its arrangements, which never change, and notes of
-//! things that are small. Making one copies pointers. Whoever writes the snapshot encodes the pages, on a thread of its own, but for those that an
+//! things that are small. Making one copies pointers. Of states that nobody reads there are no arrangements; what has changed of them is delivered, and the part says which
+//! delivery was the last: then whoever writes the snapshot makes the runs. Whoever writes the snapshot encodes the pages, on a thread of its own, but for those that an
 //! earlier snapshot has written.
 
 use std::sync::{Arc, OnceLock};
@@ -31,6 +32,20 @@ pub(crate) struct Saved {
 }
 
 impl Saved {
+    /// Makes the runs that are not made yet.
+    ///
+    /// # Errors
+    ///
+    /// If something was not delivered.
+    pub(crate) fn receive(&mut self) -> Result<()> {
+        for table in &mut self.tables {
+            if let Some((coming, delivery)) = table.coming.take() {
+                table.runs = coming.runs(delivery)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Adds a note, as postcard encodes it.
     pub(crate) fn note<T: serde::Serialize>(&mut self, name: &str, value: &T) -> Result<()> {
         self.notes.push((name.to_owned(), super::codec::encode_note(value)?));
@@ -38,7 +53,7 @@ impl Saved {
     }
 }
 
-/// An arrangement.
+/// The rows of a state, in runs.
 #[derive(Clone)]
 pub(crate) struct Table {
     pub(crate) name: String,
@@ -47,6 +62,18 @@ pub(crate) struct Table {
     pub(crate) clock: i64,
     /// The runs, oldest first.
     pub(crate) runs: Vec<Run>,
+    /// What makes the runs when the table is received, if they are not made yet, and the number of the last delivery that is to be in them.
+    pub(crate) coming: Option<(Arc<dyn Coming>, u64)>,
+}
+
+/// Runs that are made of what an operator has delivered, by whoever writes them.
+pub(crate) trait Coming: Send + Sync {
+    /// The runs as of a delivery. Asked for in order of the deliveries, by one thread.
+    ///
+    /// # Errors
+    ///
+    /// If there was no such delivery.
+    fn runs(&self, delivery: u64) -> Result<Vec<Run>>;
 }
 
 /// A run of an arrangement.

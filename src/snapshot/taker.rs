@@ -67,7 +67,10 @@ impl Taker {
     /// # Errors
     ///
     /// If the job must end.
-    pub(crate) fn hear(&mut self, word: Word) -> Result<()> {
+    pub(crate) fn hear(&mut self, mut word: Word) -> Result<()> {
+        if let Word::Part(part) = &mut word {
+            part.state.receive()?;
+        }
         let Some((cut, parts)) = self.gather.take(word) else { return Ok(()) };
         let epoch = if cut == END { (self.epoch)() } else { cut };
         let is_last = cut == END || self.cuts.cause(cut) == Cause::Stop;
@@ -215,6 +218,8 @@ fn head(
 /// Where operators hand over their parts.
 pub(crate) struct Desk {
     pub(crate) cuts: Arc<Cuts>,
+    /// How many rows a worker copies at a time.
+    pub(crate) slice: usize,
     words: Mutex<Words>,
 }
 
@@ -233,7 +238,7 @@ impl Desk {
     /// If there can be no thread.
     pub(crate) fn with_thread(mut taker: Taker, fail: impl Fn(Error) + Send + 'static) -> Result<Desk> {
         taker.patience = PATIENCE;
-        let cuts = Arc::clone(&taker.cuts);
+        let (cuts, slice) = (Arc::clone(&taker.cuts), taker.options.slice);
         let (words, hear) = mpsc::channel();
         let work = move || {
             for word in hear {
@@ -244,12 +249,13 @@ impl Desk {
         };
         let thread = thread::Builder::new().name("snapshots".to_owned()).spawn(work);
         let thread = thread.map_err(|error| Error::io("cannot start a thread for snapshots", error))?;
-        Ok(Desk { cuts, words: Mutex::new(Words::Sent(Some(words), Some(thread))) })
+        Ok(Desk { cuts, slice, words: Mutex::new(Words::Sent(Some(words), Some(thread))) })
     }
 
     /// A desk at which whoever hands something over does the work.
     pub(crate) fn without_thread(taker: Taker) -> Desk {
-        Desk { cuts: Arc::clone(&taker.cuts), words: Mutex::new(Words::Heard(Box::new(taker))) }
+        let (cuts, slice) = (Arc::clone(&taker.cuts), taker.options.slice);
+        Desk { cuts, slice, words: Mutex::new(Words::Heard(Box::new(taker))) }
     }
 
     /// Says a word.

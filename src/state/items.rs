@@ -15,7 +15,7 @@ pub(crate) trait Items: 'static {
     /// The items of one key.
     type Of<X>;
     /// What is noted of an item that has changed, beside its key.
-    type Mark: Ord;
+    type Mark: Ord + Send + 'static;
     /// The bytes that items of so many keys take outside of the cells, about.
     fn outside<X>(_keys: usize, _items: usize) -> usize {
         0
@@ -198,7 +198,7 @@ impl<V: 'static> Items for Many<V> {
     }
 }
 
-impl<S: Ord + Clone + 'static, V: 'static> Items for Mapped<S, V> {
+impl<S: Ord + Clone + Send + 'static, V: 'static> Items for Mapped<S, V> {
     type Sub = S;
     type Value = V;
     type Of<X> = BTreeMap<S, X>;

@@ -94,81 +94,98 @@ impl<R: Saves> SavedPage for Outgoing<R> {
     }
 }
 
+/// A page as snapshots see it.
+pub(super) fn outgoing<R: Saves>(page: &PageOf<R>) -> Arc<dyn SavedPage> {
+    Arc::new(Outgoing::<R>(Arc::clone(page)))
+}
+
+/// Reads a worker's share of what a snapshot has, and gives each run's pages to `adopt`, older runs first.
+///
+/// Costs a read of the pages that have to do with the share.
+pub(super) fn restore<R: Saves>(
+    rows: &R,
+    (from, table): (&RestoredOperator, &str),
+    share: Share,
+    mut adopt: impl FnMut(Vec<PageOf<R>>),
+) -> Result<()> {
+    let shards = from.shards(table, &R::schema())?;
+    let (mine, share): (Vec<_>, _) = match R::BY_KEY {
+        true => (shards.iter().filter(|shard| share.touches(shard.hashes)).collect(), share),
+        false => (shards.iter().take(1).collect(), Share { worker: 0, workers: 1 }),
+    };
+    let Some(least) = mine.iter().map(|shard| shard.clock).min() else { return Ok(()) };
+    for shard in &mine {
+        let is_whole = shard.clock == least;
+        for run in &shard.runs {
+            let pages = run.iter().filter(|page| share.touches(page.hashes));
+            let pages =
+                pages.map(|page| take(rows, (from, table), page, share, (!is_whole).then_some(shard.clock)));
+            let pages: Vec<_> = pages.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+            if !pages.is_empty() {
+                adopt(pages);
+            }
+        }
+    }
+    rows.reach(least);
+    Ok(())
+}
+
+/// A page of a snapshot, or what of it belongs to the share and is not over by the clock, if there is one.
+fn take<R: Saves>(
+    rows: &R,
+    (from, table): (&RestoredOperator, &str),
+    page: &PageRef,
+    share: Share,
+    clock: Option<i64>,
+) -> Result<Option<PageOf<R>>> {
+    let (bytes, codec) = from.page(table, page)?;
+    let mut read = rows.decode(&bytes, page.rows as usize, codec)?;
+    if clock.is_none() && share.holds(page.hashes) && !read.is_empty() {
+        let whole = rows.page(read);
+        let _ = whole.written().set(page.clone());
+        return Ok(Some(Arc::new(whole)));
+    }
+    read.retain(|(key, _)| share.has(R::owner(key)));
+    if let Some(clock) = clock {
+        read.retain(|(key, _)| !R::is_expired(key, clock));
+    }
+    Ok((!read.is_empty()).then(|| Arc::new(rows.page(read))))
+}
+
+/// Shows all rows of some pages, in order.
+pub(super) fn each<R: Rows>(pages: &[PageOf<R>], mut visit: impl FnMut(&R::Key, &R::Value)) {
+    for page in pages {
+        match page.rows() {
+            Some(rows) => rows.iter().for_each(|(key, value)| visit(key, value)),
+            None => page.read().iter().for_each(|(key, value)| visit(key, value)),
+        }
+    }
+}
+
 impl<R: Saves> Arrangement<R> {
     /// What a snapshot needs of the state as of the last seal.
     pub(crate) fn save(&self, name: &str) -> Table {
         let runs = self.runs().into_iter().map(|run| snapshot::Run {
             // What came from another snapshot lies before the first epoch.
             epochs: [run.lower(), run.upper()].map(|bound| first(bound).saturating_sub(self.base)).into(),
-            pages: run.pages().iter().map(|page| Arc::new(Outgoing::<R>(Arc::clone(page))) as _).collect(),
+            pages: run.pages().iter().map(outgoing::<R>).collect(),
         });
-        Table { name: name.to_owned(), schema: R::schema(), clock: self.rows.clock(), runs: runs.collect() }
+        let runs = runs.collect();
+        Table { name: name.to_owned(), schema: R::schema(), clock: self.rows.clock(), runs, coming: None }
     }
 
     /// Takes in a worker's share of what a snapshot has. Nothing must have been sealed.
-    ///
-    /// Costs a read of the pages that have to do with the share.
     pub(crate) fn restore(&mut self, name: &str, from: &RestoredOperator, share: Share) -> Result<()> {
-        let shards = from.shards(name, &R::schema())?;
-        let (mine, share): (Vec<_>, _) = match R::BY_KEY {
-            true => (shards.iter().filter(|shard| share.touches(shard.hashes)).collect(), share),
-            false => (shards.iter().take(1).collect(), Share { worker: 0, workers: 1 }),
-        };
-        let Some(least) = mine.iter().map(|shard| shard.clock).min() else { return Ok(()) };
-        for shard in &mine {
-            let is_whole = shard.clock == least;
-            for run in &shard.runs {
-                let pages = run.iter().filter(|page| share.touches(page.hashes));
-                let pages = pages
-                    .map(|page| self.take((from, name), page, share, (!is_whole).then_some(shard.clock)));
-                let pages: Vec<_> = pages.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
-                self.adopt(pages);
-            }
-        }
-        self.rows.reach(least);
-        Ok(())
-    }
-
-    /// A page of a snapshot, or what of it belongs to the share and is not over by the clock, if there is one.
-    fn take(
-        &self,
-        (from, table): (&RestoredOperator, &str),
-        page: &PageRef,
-        share: Share,
-        clock: Option<i64>,
-    ) -> Result<Option<PageOf<R>>> {
-        let (bytes, codec) = from.page(table, page)?;
-        let mut rows = self.rows.decode(&bytes, page.rows as usize, codec)?;
-        if clock.is_none() && share.holds(page.hashes) && !rows.is_empty() {
-            let whole = self.rows.page(rows);
-            let _ = whole.written().set(page.clone());
-            return Ok(Some(Arc::new(whole)));
-        }
-        rows.retain(|(key, _)| share.has(R::owner(key)));
-        if let Some(clock) = clock {
-            rows.retain(|(key, _)| !R::is_expired(key, clock));
-        }
-        Ok((!rows.is_empty()).then(|| Arc::new(self.rows.page(rows))))
-    }
-
-    /// Adds a run after all others.
-    fn adopt(&mut self, pages: Vec<PageOf<R>>) {
-        if !pages.is_empty() {
+        let rows = self.rows.clone();
+        restore(&rows, (from, name), share, |pages| {
             self.add(self.upper + 1, |rows, description| Run::from_pages(Some(rows), pages, description));
             self.base = self.upper;
-        }
+        })
     }
 
     /// Shows all rows, older runs first.
     pub(crate) fn each(&self, mut visit: impl FnMut(&R::Key, &R::Value)) {
-        for run in self.runs() {
-            for page in run.pages() {
-                match page.rows() {
-                    Some(rows) => rows.iter().for_each(|(key, value)| visit(key, value)),
-                    None => page.read().iter().for_each(|(key, value)| visit(key, value)),
-                }
-            }
-        }
+        self.runs().iter().for_each(|run| each::<R>(run.pages(), &mut visit));
     }
 }
 

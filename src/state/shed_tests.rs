@@ -10,7 +10,7 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::files::Memory;
 use super::store::Store;
-use super::{Cells, Limit, LivesBy, Mapped, NEVER, Now, One, is_over};
+use super::{Askers, Cells, Limit, LivesBy, Mapped, NEVER, Now, One, is_over};
 use crate::data::hash64;
 use crate::error::Error;
 use crate::metric::Metrics;
@@ -42,19 +42,12 @@ impl Both {
         let operator = || OperatorInfo::new(0, 0, Rc::from([0]));
         let mut store = Store::new();
         let metrics = Metrics::default();
+        let askers = Askers { memory: Some(Rc::clone(&memory)), ..Askers::default() };
         store.limit(Limit::new(&memory, "both", &metrics));
+        store.add("cells", Cells::<u32, Texts>::new(None, hash64, (None, askers.clone()), operator()));
         store.add(
             "cells",
-            Cells::<u32, Texts>::new(None, hash64, (None, Some(Rc::clone(&memory))), operator()),
-        );
-        store.add(
-            "cells",
-            Cells::<u32, Counts>::new(
-                Some((LivesBy::EventTime, LIFE)),
-                hash64,
-                (None, Some(memory)),
-                operator(),
-            ),
+            Cells::<u32, Counts>::new(Some((LivesBy::EventTime, LIFE)), hash64, (None, askers), operator()),
         );
         Both {
             store,
@@ -225,7 +218,8 @@ fn a_directory_that_is_not_there_fails_the_job_and_loses_nothing() {
     let mut store = Store::new();
     store.limit(Limit::new(&memory, "texts", &Metrics::default()));
     let operator = OperatorInfo::new(0, 0, Rc::from([0]));
-    store.add("cells", Cells::<u32, Texts>::new(None, hash64, (None, Some(memory)), operator));
+    let askers = Askers { memory: Some(memory), ..Askers::default() };
+    store.add("cells", Cells::<u32, Texts>::new(None, hash64, (None, askers), operator));
     for key in 0..1000 {
         let slot = store.slot(&key);
         store.column_mut::<Cells<u32, Texts>>(0).unwrap().put(slot, (), "x".repeat(100), NEVER);

@@ -90,6 +90,15 @@ pub(crate) trait Column<K: Key>: Any {
     /// Writes what has changed since the last seal into the arrangement, and shows it to readers.
     fn seal(&mut self, epoch: u64, keys: &Table<K, Pins>);
 
+    /// Sets aside what has changed, if it is delivered and not sealed. The last cut must be copied.
+    fn cut(&mut self, epoch: u64);
+
+    /// Copies some of what was set aside. `left` is how many rows it may still take.
+    fn copy(&mut self, keys: &Table<K, Pins>, left: &mut usize);
+
+    /// True if nothing that was set aside is left.
+    fn is_copied(&self) -> bool;
+
     /// Empties the cell of a key. What the arrangement does not have waits to be written.
     fn leave(&mut self, slot: Slot, key: &K);
 
@@ -285,6 +294,20 @@ impl<K: Key> Store<K> {
     pub(crate) fn seal(&mut self, epoch: u64) {
         let Store { keys, columns, .. } = self;
         columns.iter_mut().for_each(|named| named.column.seal(epoch, keys));
+    }
+
+    /// Begins to deliver what has changed.
+    pub(crate) fn cut(&mut self, epoch: u64) {
+        self.columns.iter_mut().for_each(|named| named.column.cut(epoch));
+    }
+
+    /// Goes on with what [`cut`](Store::cut) has begun, for so many rows, and takes those from the number. True if all is delivered.
+    pub(crate) fn copy(&mut self, left: &mut usize) -> bool {
+        let Store { keys, columns, .. } = self;
+        columns.iter_mut().all(|Named { column, .. }| {
+            column.copy(keys, left);
+            column.is_copied()
+        })
     }
 
     /// The number of keys in memory.

@@ -20,6 +20,7 @@ use std::marker::PhantomData;
 use std::mem::size_of;
 
 use super::column::Item;
+use super::draft::copy;
 use super::{Cells, Items, NEVER, Slot, is_over};
 use crate::data::{Exchange, Key};
 use crate::time::EventTime;
@@ -218,7 +219,7 @@ impl<K: Key, V: Exchange> Cells<K, Timed<V>> {
         self.insert(slot, (second, time, number), value, expires);
     }
 
-    /// Takes the first item of a side, if `goes` holds for its time. If the arrangement has it, it is to be [buried](Cells::bury).
+    /// Takes the first item of a side, if `goes` holds for its time. If it is [sealed](Item::is_sealed), it is to be [buried](Cells::bury).
     #[inline]
     pub(crate) fn pop(
         &mut self,
@@ -227,10 +228,17 @@ impl<K: Key, V: Exchange> Cells<K, Timed<V>> {
         goes: impl FnOnce(EventTime) -> bool,
     ) -> Option<(At, Item<V>)> {
         let queue = self.cells.get_mut(slot.index())?.side_mut(second);
-        let (time, number, item) = queue.pop_front_if(|(time, ..)| goes(*time))?;
+        let (time, number, mut item) = queue.pop_front_if(|(time, ..)| goes(*time))?;
         slim(queue);
         self.items -= 1;
-        Some(((second, time, number), item))
+        let at = (second, time, number);
+        if item.changed.is_before(self.turn)
+            && let Some(cutting) = &mut self.cutting
+        {
+            cutting.keep(slot, at, copy(&item.value, item.expires));
+            item.sealed = true;
+        }
+        Some((at, item))
     }
 }
 

@@ -11,7 +11,7 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::super::files::Memory;
 use super::super::store::Store;
-use super::super::{Board, Items, Limit, LivesBy, Now, Publish};
+use super::super::{Askers, Board, Items, Limit, LivesBy, Now, Publish};
 use super::*;
 use crate::data::hash64;
 use crate::error::Error;
@@ -204,7 +204,7 @@ impl Model {
             Cells::<u32, Numbers>::new(
                 Some((LivesBy::EventTime, LIFE)),
                 hash64,
-                (Some(publish), Some(memory)),
+                (Some(publish), Askers { memory: Some(memory), ..Askers::default() }),
                 operator,
             ),
         );

@@ -16,7 +16,7 @@ use crate::config::{Limits, Options, Seals, StateMemory};
 use crate::error::{Error, Result};
 use crate::metric::Metrics;
 use crate::snapshot::{Desk, Part, Restored, RestoredOperator, Saved, Word};
-use crate::state::{Limit, Memory, Share};
+use crate::state::{Askers, Limit, Memory, Share};
 use crate::time::{EpochClock, Time};
 
 /// What all workers of a running job share.
@@ -202,6 +202,12 @@ impl WorkerContext {
         WorkerContext { index, shared, probe, awaiting, memory, alarms: Alarms::default() }
     }
 
+    /// Who asks for the state of an operator, as far as that is the same for all.
+    pub(crate) fn askers(&self) -> Askers {
+        let is_saved = self.shared.desk().is_some() && self.shared.seals == Seals::OnDemand;
+        Askers { read: false, memory: self.memory.clone(), saved: is_saved }
+    }
+
     /// The limit of an operator's state, if there is one.
     pub(crate) fn limit(&self, operator: &str) -> Option<Limit> {
         self.memory.as_ref().map(|memory| Limit::new(memory, operator, &self.shared.metrics))
@@ -252,6 +258,11 @@ impl Saving {
     #[inline]
     pub(crate) fn cuts(&self, epoch: u64, next: u64) -> Vec<u64> {
         self.shared.desk().map_or_else(Vec::new, |desk| desk.cuts.between(epoch, next))
+    }
+
+    /// How many rows a worker copies at a time.
+    pub(crate) fn slice(&self) -> usize {
+        self.shared.desk().map_or(usize::MAX, |desk| desk.slice)
     }
 
     /// Hands over the state for some cuts.

@@ -13,6 +13,9 @@
 //! The frontier has passed it, so all its records have been read. The operator then emits what it owes for the epoch, at a time that
 //! it has held since the epoch's first batch, and seals its state.
 //!
+//! For a snapshot, the state at the end of an epoch is set aside, and copied a slice in each activation while the operator goes on: see
+//! [`state`](crate::state).
+//!
 //! # What is owed at a watermark
 //!
 //! An open window is output that will be due at the window's end. It is held for at the current epoch, and the
@@ -28,6 +31,8 @@
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use timely::scheduling::Activator;
 
 use super::alarm::Alarm;
 use super::context::{Saving, WorkerContext};
@@ -56,10 +61,18 @@ pub(crate) trait Logic<E>: 'static {
     /// The epoch is complete. `since` is the time that output for it may have; there is none if no batch came.
     fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outlets<Self::Out>);
 
-    /// Writes what has changed since the last call into arrangements: someone wants the state as of this epoch, which has just closed.
+    /// Writes what has changed since the last call into arrangements, if there are any: someone wants the state as of this epoch, which has just closed.
     fn seal(&mut self, _epoch: u64) {}
 
-    /// What a snapshot needs of the state that has just been sealed. Costs pointers to its pages.
+    /// Sets aside what has changed of states that are only saved, up to and including this epoch, which has just closed: it is to be delivered by [`copy`](Logic::copy).
+    fn cut(&mut self, _epoch: u64) {}
+
+    /// Copies some of what was set aside, up to so many rows, and takes them from the number. True if all is delivered.
+    fn copy(&mut self, _left: &mut usize) -> bool {
+        true
+    }
+
+    /// What a snapshot needs of the state that has just been sealed or set aside. Costs pointers to its pages.
     ///
     /// # Errors
     ///
@@ -126,6 +139,8 @@ pub(crate) fn build<E, L>(
         base: None,
         ended: false,
         alarm: worker.alarm(builder.activator()),
+        leaving: None,
+        activator: builder.activator(),
         worker,
     };
     builder.build(move |frontiers, holds| {
@@ -151,6 +166,10 @@ struct Frame<E> {
     base: Option<EventTime>,
     ended: bool,
     saving: Option<Saving>,
+    /// The cuts whose state is being copied, and what it is beside that.
+    leaving: Option<(Vec<u64>, Result<Saved>)>,
+    /// Runs the operator again.
+    activator: Activator,
     worker: WorkerContext,
     /// Goes off when something is due by the wall clock.
     alarm: Alarm,
@@ -188,7 +207,10 @@ impl<E: Data> Frame<E> {
         self.tick(progress, logic, out);
         if progress.is_end() {
             self.close(u64::MAX, logic, out);
+            self.hand_over(usize::MAX, logic);
             self.ended = true;
+        } else if let Some(saving) = self.saving.as_ref().filter(|_| self.leaving.is_some()) {
+            self.hand_over(saving.slice(), logic);
         }
         out.flush();
         logic.flush();
@@ -217,18 +239,40 @@ impl<E: Data> Frame<E> {
         logic.close(self.epoch, self.since.take(), out);
         let cuts = self.saving.as_ref().map_or_else(Vec::new, |saving| saving.cuts(self.epoch, next));
         let wanted = self.worker.shared.seal_now(self.epoch, next);
-        match self.saving.as_ref().filter(|_| !cuts.is_empty()) {
-            Some(saving) => {
-                let clock = &self.worker.shared.clock;
-                let began = clock.now();
-                let last = cuts.iter().copied().filter(|cut| *cut < next).chain(wanted).max();
-                logic.seal(last.unwrap_or(self.epoch));
-                saving.hand_over(&cuts, logic.save());
-                saving.paused(clock.now().saturating_sub(began));
-            }
-            None => wanted.into_iter().for_each(|epoch| logic.seal(epoch)),
+        if cuts.is_empty() {
+            wanted.into_iter().for_each(|epoch| logic.seal(epoch));
+        } else {
+            let last = cuts.iter().copied().filter(|cut| *cut < next).chain(wanted).max();
+            self.cut(last.unwrap_or(self.epoch), cuts, logic);
         }
         logic.shed(self.epoch);
+    }
+
+    /// Begins to hand over the state for some cuts: that at the end of `epoch`.
+    fn cut<L: Logic<E>>(&mut self, epoch: u64, cuts: Vec<u64>, logic: &mut L) {
+        // One cut is copied before another begins.
+        self.hand_over(usize::MAX, logic);
+        let clock = &self.worker.shared.clock;
+        let began = clock.now();
+        logic.seal(epoch);
+        logic.cut(epoch);
+        self.leaving = Some((cuts, logic.save()));
+        let took = clock.now().saturating_sub(began);
+        self.saving.iter().for_each(|saving| saving.paused(took));
+    }
+
+    /// Goes on with copying for the last cut, for so many rows, and hands the state over when all is copied.
+    fn hand_over<L: Logic<E>>(&mut self, mut rows: usize, logic: &mut L) {
+        let (Some(saving), Some((cuts, state))) = (&self.saving, self.leaving.take()) else { return };
+        let clock = &self.worker.shared.clock;
+        let began = clock.now();
+        if logic.copy(&mut rows) {
+            saving.hand_over(&cuts, state);
+        } else {
+            self.leaving = Some((cuts, state));
+            self.activator.activate();
+        }
+        saving.paused(clock.now().saturating_sub(began));
     }
 
     /// Does what is due by the wall clock, and sees to it that what will be due is done then.

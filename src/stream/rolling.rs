@@ -7,15 +7,15 @@
 //! # State
 //!
 //! A table holds the accumulator of every key. It remembers which ones the open epoch touched, for the changes, and which ones have changed
-//! since the last seal, for the arrangement, which receives their accumulators when the state as of an epoch is asked for.
+//! since the last seal or cut, for its [backing](crate::state), which receives their accumulators when the state as of an epoch is asked for.
 //!
 //! # Cost
 //!
-//! A record costs one look-up; the first touch of a key in an epoch also reads its old result. A seal costs a sort of the changed
-//! keys, their clones, and the merges they pay for. Keys that [expire](Aggregate::expires) leave both. If memory is limited, keys that have not
+//! A record costs one look-up; the first touch of a key in an epoch also reads its old result. A snapshot costs clones
+//! of the changed accumulators, some in each activation; if memory is limited, also a sort of the changed keys and merges. Keys that [expire](Aggregate::expires) leave both. If memory is limited, keys that have not
 //! been touched for a while leave the table for the arrangement, whose pages then lie in files, and are read back when they are touched.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::mem::size_of;
 
 use timely::dataflow::operators::generic::OperatorInfo;
@@ -30,8 +30,8 @@ use crate::error::Result;
 use crate::metric::Metric;
 use crate::snapshot::{RestoredOperator, Saved};
 use crate::state::{
-    Arrangement, Filed, Footprint, Found, Hashed, INDEXED, ItemRows, Kept, Limit, NEVER, Rows, Share, Sheds,
-    Slot, Table, is_over,
+    Backing, Draft, Footprint, Found, Gone, Hashed, INDEXED, ItemRows, Kept, Limit, NEVER, Row, Rows, Share,
+    Sheds, Slot, Table, Turn, copy, is_over,
 };
 use crate::time::{EventTime, Time};
 
@@ -45,13 +45,17 @@ where
     table: Table<K, Entry<A::Acc>>,
     /// The keys that the open epoch has touched, with their results at the end of the last.
     touched: Vec<(Slot, Option<A::Out>)>,
-    arrangement: Arrangement<Filed<ItemRows<K, (), A::Acc>>>,
+    backing: Backing<K, (), A::Acc>,
     rows: ItemRows<K, (), A::Acc>,
-    /// The keys that have changed since the last seal, and those that the last seal knew and that are no more.
+    /// What changes are marked by.
+    turn: Turn,
+    /// The keys that have changed since the last seal or cut, and those that the backing knows and that are no more.
     changed: Vec<Slot>,
-    gone: BTreeSet<Hashed<K>>,
+    gone: Gone<K, ()>,
     /// What has left memory and is not in the arrangement yet.
-    left: Vec<((Hashed<K>, ()), Kept<A::Acc>)>,
+    left: Vec<Row<K, (), A::Acc>>,
+    /// What is copied for the last cut, if it is not done.
+    cutting: Option<Cutting<K, A::Acc>>,
     limit: Option<Limit>,
     footprint: Footprint,
     /// Keys by the watermark that forgets them.
@@ -61,6 +65,13 @@ where
     late: (i64, Metric),
     /// The slots of a batch's keys.
     found: Vec<Found>,
+}
+
+/// What is copied for a cut: the keys that had changed, the number of those that have been seen to, and the copies.
+struct Cutting<K, Acc> {
+    list: Vec<Slot>,
+    next: usize,
+    draft: Draft<K, (), Acc>,
 }
 
 /// Keys from which on a look-up waits for memory, so that looking up a batch at a time pays.
@@ -75,9 +86,9 @@ struct Entry<Acc> {
     /// The greatest event time among the open epoch's values, if it has touched the entry.
     timestamp: EventTime,
     touched: bool,
-    /// True if it is among those that have changed since the last seal.
-    changed: bool,
-    /// True if the arrangement knows the key.
+    /// Which seal or cut its last change is for, if not for one that has been.
+    changed: Turn,
+    /// True if the backing knows the key.
     sealed: bool,
     /// True if it was touched since the hand came by that lets keys leave memory.
     recent: bool,
@@ -91,16 +102,17 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         operator: OperatorInfo,
     ) -> Rolling<K, I, A> {
         let rows = ItemRows::new(hash64);
-        let filed = Filed::new(rows.clone(), worker.memory.as_ref(), |(key, ())| key.hash);
         Rolling {
             aggregate,
             table: Table::default(),
             touched: Vec::new(),
-            arrangement: Arrangement::new(filed, operator),
+            backing: Backing::new(&rows, &worker.askers(), operator),
             rows,
+            turn: Turn::default().next(),
             changed: Vec::new(),
-            gone: BTreeSet::new(),
+            gone: Gone::new(),
             left: Vec::new(),
+            cutting: None,
             limit: worker.limit(uid),
             footprint: Footprint::new(worker.memory.is_some()),
             expiry: BTreeMap::new(),
@@ -120,7 +132,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             self.touched.push((self.table.insert(hash, key, entry), None));
             return;
         };
-        let entry = &mut self.table.get_mut(slot).1;
+        let (_, entry) = self.table.get_mut(slot);
         if stamp.timestamp < entry.expires && stamp.is_late_for(entry.expires) && entry.expires < NEVER {
             self.late.0 += 1;
             return;
@@ -134,9 +146,21 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         } else {
             (entry.touched, entry.timestamp) = (true, stamp.timestamp);
             self.touched.push((slot, Some(self.aggregate.result(&entry.acc))));
+            if entry.changed.is_before(self.turn) {
+                self.keep(slot);
+            }
         }
+        let (_, entry) = self.table.get_mut(slot);
         self.aggregate.add(&mut entry.acc, input);
         entry.expires = self.aggregate.expires(&entry.acc).unwrap_or(NEVER);
+    }
+
+    /// Copies an entry for the last cut, before it changes.
+    fn keep(&mut self, slot: Slot) {
+        let Some(cutting) = &mut self.cutting else { return };
+        let (key, entry) = self.table.get_mut(slot);
+        (entry.changed, entry.sealed) = (Turn::Still, true);
+        cutting.draft.add(((Hashed::new(key.clone()), ()), copy(&entry.acc, entry.expires)));
     }
 
     /// The slot of a key, if there is such a key.
@@ -155,7 +179,9 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         let mut latest = None;
         let visit = &mut |_, kept: Kept<A::Acc>| latest = kept;
         let hashed = Hashed { hash, key: key.clone() };
-        self.arrangement.range(hash, &|(k, ())| k.cmp(&hashed), visit);
+        let Backing::Arranged(arrangement) = &self.backing else { return None };
+        arrangement.range(hash, &|(k, ())| k.cmp(&hashed), visit);
+        let hashed = (hashed, ());
         let (acc, expires) = latest.filter(|_| !self.gone.contains(&hashed))?;
         if is_over(expires, self.watermark) {
             self.gone.insert(hashed);
@@ -195,26 +221,30 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             entry.due = entry.expires;
             self.expiry.entry(entry.expires).or_default().push(key.clone());
         }
-        if !entry.changed {
-            entry.changed = true;
+        if entry.changed != self.turn {
+            let turn = self.turn;
+            entry.changed = turn;
             self.changed.push(slot);
-            self.table.trim(&mut self.changed, |entry| entry.changed);
+            self.table.trim(&mut self.changed, |entry| entry.changed == turn);
         }
     }
 
     /// What is no more, and what has left memory.
-    fn take_left(&mut self) -> Vec<((Hashed<K>, ()), Kept<A::Acc>)> {
+    fn take_left(&mut self) -> Vec<Row<K, (), A::Acc>> {
         let gone = std::mem::take(&mut self.gone);
-        let mut rows: Vec<_> = gone.into_iter().map(|key| ((key, ()), None)).collect();
+        let mut rows: Vec<_> = gone.into_iter().map(|row| (row, None)).collect();
         rows.append(&mut self.left);
         rows
     }
 
     fn remove(&mut self, slot: Slot) {
+        if self.table.try_get(slot).is_some_and(|(_, entry)| entry.changed.is_before(self.turn)) {
+            self.keep(slot);
+        }
         if let Some((key, entry)) = self.table.remove(slot)
             && entry.sealed
         {
-            self.gone.insert(Hashed::new(key));
+            self.gone.insert((Hashed::new(key), ()));
         }
     }
 
@@ -270,47 +300,82 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
     }
 
     fn seal(&mut self, epoch: u64) {
+        if self.backing.arrangement().is_none() {
+            return;
+        }
         let table = &self.table;
         let hash = |slot: Slot| Some((hash64(&table.try_get(slot)?.0), slot));
         let mut order: Vec<(u64, Slot)> = self.changed.drain(..).filter_map(hash).collect();
         order.sort_unstable();
         let before = self.take_left();
-        let mut built = self.arrangement.build(before);
+        let Some(arrangement) = self.backing.arrangement() else { return };
+        let mut built = arrangement.build(before);
         for some in order.chunk_by(|a, b| a.0 == b.0) {
             built.group(|group| {
                 for (hash, slot) in some {
                     // The slot of a key that is no more may be another's.
                     if let Some((key, entry)) =
-                        self.table.try_get_mut(*slot).filter(|(_, entry)| entry.changed)
+                        self.table.try_get_mut(*slot).filter(|(_, entry)| entry.changed != Turn::Still)
                     {
-                        (entry.changed, entry.sealed) = (false, true);
+                        (entry.changed, entry.sealed) = (Turn::Still, true);
                         let key = Hashed { hash: *hash, key: key.clone() };
-                        group.push(((key, ()), Some((entry.acc.clone(), entry.expires))));
+                        group.push(((key, ()), copy(&entry.acc, entry.expires)));
                     }
                 }
             });
         }
-        self.arrangement.seal_built(epoch, built);
+        arrangement.seal_built(epoch, built);
+    }
+
+    fn cut(&mut self, epoch: u64) {
+        let Backing::Shelved { last, .. } = &mut self.backing else { return };
+        *last += 1;
+        let (list, gone) = (std::mem::take(&mut self.changed), std::mem::take(&mut self.gone));
+        let draft = Draft::new(epoch, &self.rows, gone, list.len());
+        self.turn = self.turn.next();
+        self.cutting = Some(Cutting { list, next: 0, draft });
+    }
+
+    fn copy(&mut self, left: &mut usize) -> bool {
+        let Some(Cutting { list, next, draft }) = &mut self.cutting else { return true };
+        let end = list.len().min(*next + *left);
+        for slot in &list[*next..end] {
+            // The slot of a key that is no more may be another's.
+            if let Some((key, entry)) = self.table.try_get_mut(*slot)
+                && entry.changed.is_before(self.turn)
+            {
+                (entry.changed, entry.sealed) = (Turn::Still, true);
+                draft.add(((Hashed::new(key.clone()), ()), copy(&entry.acc, entry.expires)));
+            }
+        }
+        *left -= end - *next;
+        *next = end;
+        if end < list.len() {
+            return false;
+        }
+        if let (Some(cutting), Backing::Shelved { shelf, .. }) = (self.cutting.take(), &self.backing) {
+            cutting.draft.deliver(shelf, cutting.list);
+        }
+        true
     }
 
     fn save(&mut self) -> Result<Saved> {
         let mut saved = Saved::default();
-        saved.tables.push(self.arrangement.save("aggregates"));
+        saved.tables.push(self.backing.save("aggregates", &self.rows));
         saved.note("watermark", &self.watermark)?;
         Ok(saved)
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
-        self.arrangement.restore("aggregates", from, share)?;
-        let table = &mut self.table;
-        self.arrangement.each(|(Hashed { hash, key }, ()), kept| {
+        let (table, rows) = (&mut self.table, &self.rows);
+        self.backing.restore(rows, ("aggregates", from), share, |(Hashed { hash, key }, ()), kept| {
             let entry = kept.as_ref().map(|(acc, expires)| Entry {
                 due: *expires,
                 sealed: true,
                 ..Entry::new(acc.clone(), *expires)
             });
             table.replace(*hash, key, entry);
-        });
+        })?;
         for (key, entry) in table.iter().filter(|(_, entry)| entry.due < NEVER) {
             self.expiry.entry(entry.due).or_default().push(key.clone());
         }
@@ -347,7 +412,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Sheds for Rolling<K, I, A
             return false;
         }
         let Some((key, entry)) = self.table.remove(slot) else { return false };
-        if entry.changed || !entry.sealed {
+        if entry.changed != Turn::Still || !entry.sealed {
             self.left.push(((Hashed::new(key), ()), Some((entry.acc, entry.expires))));
         }
         true
@@ -355,7 +420,9 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Sheds for Rolling<K, I, A
 
     fn write(&mut self, epoch: u64) {
         let rows = self.take_left();
-        self.arrangement.seal_unsorted(epoch, rows);
+        if let Some(arrangement) = self.backing.arrangement() {
+            arrangement.seal_unsorted(epoch, rows);
+        }
     }
 }
 
@@ -367,7 +434,7 @@ impl<Acc> Entry<Acc> {
             due: NEVER,
             timestamp: EventTime::MIN,
             touched: false,
-            changed: false,
+            changed: Turn::Still,
             sealed: false,
             recent: true,
         }

@@ -81,7 +81,7 @@ impl World {
             build(&job, ledger.clone());
             let store = if run == crashes { Arc::clone(&store) } else { self.spoil(Arc::clone(&store)) };
             let snapshots = Snapshots::in_store(store).restore(Restore::Latest);
-            let snapshots = snapshots.every_epochs(1 + self.below(4) as u64);
+            let snapshots = snapshots.every_epochs(1 + self.below(4) as u64).slice(1 << self.below(8));
             let (piece, tick) = (1 << self.below(6), Duration::from_micros(1 << self.below(12)));
             let options = self.options().snapshots(snapshots);
             let simulation = Simulation::seeded(self.seed.wrapping_add(1000 * run as u64)).options(options);

@@ -395,8 +395,7 @@ where
     }
 
     fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<B::Out>) {
-        self.windows.epoch = from.epoch;
-        self.keys.epoch = from.epoch;
+        (self.windows.epoch, self.keys.epoch) = (from.epoch, from.epoch);
         let is_end = watermark == EventTime::MAX;
         let mut behind = if is_end { self.waiting.take() } else { self.waiting.due(watermark) };
         behind.sort_by_key(|(at, (_, _, stamp))| (*at, stamp.timestamp));
@@ -432,11 +431,17 @@ where
         self.windows.seal(epoch);
         self.keys.seal(epoch);
         self.waiting.seal(epoch, |waiting| (hash64(&waiting.0), waiting.clone()));
-        let store = &self.windows.store;
-        self.ends.seal(epoch, |slot| {
-            let scope = store.key(*slot);
-            (hash64(&scope.key), scope.clone())
-        });
+        let scope = |slot: &Slot| self.windows.store.key(*slot);
+        self.ends.seal(epoch, |slot| (hash64(&scope(slot).key), scope(slot).clone()));
+    }
+
+    fn cut(&mut self, epoch: u64) {
+        self.windows.cut(epoch);
+        self.keys.cut(epoch);
+    }
+
+    fn copy(&mut self, left: &mut usize) -> bool {
+        self.windows.copy(left) && self.keys.copy(left)
     }
 
     fn save(&mut self) -> Result<Saved> {

@@ -1,0 +1,94 @@
+//! Where the rows of a state go when the state as of an epoch is asked for: into an arrangement, or onto a shelf.
+//!
+//! An arrangement is where rows can be read again: by whoever looks at the state from outside while the job runs, and by the state itself, when it is larger
+//! than memory. It is sealed by the worker, in one piece. If all that is wanted of a state is that snapshots have it, its rows go onto a
+//! [shelf](super::Shelf), in slices between which the worker does its work, and sorting them is not the worker's business.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use timely::dataflow::operators::generic::OperatorInfo;
+
+use super::Hashed;
+use super::saving::{self, Saves};
+use super::shelf::Shelf;
+use super::{Arrangement, Filed, ItemRows, Kept, Memory, Rows, Share};
+use crate::data::{Exchange, Key};
+use crate::error::Result;
+use crate::snapshot::{RestoredOperator, Table};
+
+/// Who asks for the state as of an epoch.
+#[derive(Clone, Default)]
+pub(crate) struct Askers {
+    /// True if it is read from outside while the job runs.
+    pub(crate) read: bool,
+    /// What it may take of memory, if that is limited.
+    pub(crate) memory: Option<Rc<Memory>>,
+    /// True if there are snapshots, and seals are for them or for readers alone.
+    pub(crate) saved: bool,
+}
+
+/// Where the rows of a state go.
+pub(crate) enum Backing<K: Key, S: Key, V: Exchange> {
+    /// They can be read again.
+    Arranged(Box<Arrangement<Filed<ItemRows<K, S, V>>>>),
+    /// They are only saved.
+    Shelved {
+        shelf: Arc<Shelf<K, S, V>>,
+        /// The number of the last delivery.
+        last: u64,
+    },
+}
+
+impl<K: Key, S: Key, V: Exchange> Backing<K, S, V> {
+    pub(crate) fn new(rows: &ItemRows<K, S, V>, askers: &Askers, operator: OperatorInfo) -> Backing<K, S, V> {
+        if askers.saved && !askers.read && askers.memory.is_none() {
+            return Backing::Shelved { shelf: Arc::new(Shelf::new(rows.owner())), last: 0 };
+        }
+        let filed = Filed::new(rows.clone(), askers.memory.as_ref(), |(key, _)| key.hash);
+        Backing::Arranged(Box::new(Arrangement::new(filed, operator)))
+    }
+
+    /// The arrangement, if it is one.
+    pub(crate) fn arrangement(&mut self) -> Option<&mut Arrangement<Filed<ItemRows<K, S, V>>>> {
+        match self {
+            Backing::Arranged(arrangement) => Some(arrangement),
+            Backing::Shelved { .. } => None,
+        }
+    }
+
+    /// What a snapshot needs of the state as of the last seal, or the last delivery that has been begun.
+    pub(crate) fn save(&self, name: &str, rows: &ItemRows<K, S, V>) -> Table {
+        match self {
+            Backing::Arranged(arrangement) => arrangement.save(name),
+            Backing::Shelved { shelf, last } => Table {
+                name: name.to_owned(),
+                schema: ItemRows::<K, S, V>::schema(),
+                clock: rows.clock(),
+                runs: Vec::new(),
+                coming: Some((Arc::clone(shelf) as _, *last)),
+            },
+        }
+    }
+
+    /// Takes in a worker's share of what a snapshot has, and shows its rows, older ones first.
+    pub(crate) fn restore(
+        &mut self,
+        rows: &ItemRows<K, S, V>,
+        (name, from): (&str, &RestoredOperator),
+        share: Share,
+        visit: impl FnMut(&(Hashed<K>, S), &Kept<V>),
+    ) -> Result<()> {
+        match self {
+            Backing::Arranged(arrangement) => {
+                arrangement.restore(name, from, share)?;
+                arrangement.each(visit);
+            }
+            Backing::Shelved { shelf, .. } => {
+                saving::restore(rows, (from, name), share, |pages| shelf.adopt(pages))?;
+                saving::each::<ItemRows<K, S, V>>(&shelf.pages(), visit);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! A cut through the cells of a state: what had changed by it is copied a slice at a time, while the cells change further.
+//!
+//! See [`draft`](super::draft) for why what is delivered is the state as of the cut.
+
+use std::hint::black_box;
+
+use super::draft::{Draft, Turn};
+use super::store::{Pins, WARM};
+use super::{Backing, Cells, ItemRows, Kept, Shape, Slot, Table};
+use crate::data::Key;
+
+/// What is copied for a cut.
+pub(crate) struct Cutting<K: Key, S: Shape> {
+    /// Where items are that had changed, and how many of these places have been seen to.
+    list: Vec<(Slot, S::Mark)>,
+    next: usize,
+    /// Copies whose keys are still to be looked up.
+    kept: Vec<(Slot, S::Sub, Kept<S::Value>)>,
+    pub(super) draft: Draft<K, S::Sub, S::Value>,
+}
+
+impl<K: Key, S: Shape> Cutting<K, S> {
+    /// Keeps an item as it was by the cut.
+    pub(super) fn keep(&mut self, slot: Slot, sub: S::Sub, kept: Kept<S::Value>) {
+        self.kept.push((slot, sub, kept));
+    }
+
+    /// Looks up the keys of what was kept. To be done before any key goes.
+    pub(super) fn resolve(&mut self, keys: &Table<K, Pins>, rows: &ItemRows<K, S::Sub, S::Value>) {
+        for (slot, sub, kept) in self.kept.drain(..) {
+            if let Some((key, _)) = keys.try_get(slot) {
+                self.draft.add(((rows.hashed(key.clone()), sub), kept));
+            }
+        }
+    }
+}
+
+impl<K: Key, S: Shape> Cells<K, S> {
+    /// Sets aside what has changed up to the end of an epoch, if it is to be delivered.
+    pub(super) fn begin_cut(&mut self, epoch: u64) {
+        let Backing::Shelved { last, .. } = &mut self.backing else { return };
+        *last += 1;
+        let (list, gone) = (self.take_changed(), std::mem::take(&mut self.gone));
+        let draft = Draft::new(epoch, &self.rows, gone, list.len());
+        self.turn = self.turn.next();
+        self.cutting = Some(Box::new(Cutting { list, next: 0, kept: Vec::new(), draft }));
+    }
+
+    /// Copies some of what was set aside, and delivers all when all is copied. `left` is how many rows it may still take.
+    pub(super) fn copy_slice(&mut self, keys: &Table<K, Pins>, left: &mut usize) {
+        let Some(mut cutting) = self.cutting.take() else { return };
+        cutting.resolve(keys, &self.rows);
+        while *left > 0 && cutting.next < cutting.list.len() {
+            let end = cutting.list.len().min(cutting.next + WARM.min(*left));
+            let slots = cutting.list[cutting.next..end].iter().map(|(slot, _)| *slot);
+            // The loads of a loop with nothing else in it do not wait for each other.
+            black_box(slots.clone().filter(|slot| keys.try_get(*slot).is_some()).count());
+            black_box(
+                slots.filter(|slot| self.cells.get(slot.index()).is_some_and(|cell| !S::peek(cell))).count(),
+            );
+            for place in cutting.next..end {
+                let copied = self.copy_place(&mut cutting, place, keys);
+                *left = left.saturating_sub(copied.max(1));
+            }
+            cutting.next = end;
+        }
+        if cutting.next < cutting.list.len() {
+            self.cutting = Some(cutting);
+        } else if let Backing::Shelved { shelf, .. } = &self.backing {
+            cutting.draft.deliver(shelf, cutting.list);
+        }
+    }
+
+    /// Copies what is at a place, and says how much it was.
+    fn copy_place(&mut self, cutting: &mut Cutting<K, S>, place: usize, keys: &Table<K, Pins>) -> usize {
+        let (slot, mark) = &cutting.list[place];
+        let Cells { cells, rows, turn, changed, .. } = self;
+        let (Some(cell), key) = (cells.get_mut(slot.index()), keys.try_get(*slot)) else { return 0 };
+        let (mut copied, mut again) = (0, Vec::new());
+        // Of a slot without a key as well: what it notes is for the next one.
+        S::noted(cell, mark, |sub, item| {
+            if item.changed == *turn {
+                again.push(sub);
+            } else if let Some((key, _)) = key.filter(|_| item.changed != Turn::Still) {
+                (item.changed, item.sealed) = (Turn::Still, true);
+                let row = (rows.hashed(key.clone()), sub);
+                cutting.draft.add((row, Some((item.value.clone(), item.expires))));
+                copied += 1;
+            }
+        });
+        for sub in again {
+            // What has changed since the cut is still to be found by the next one.
+            changed.extend(S::note(cell, &sub).map(|mark| (*slot, mark)));
+        }
+        copied
+    }
+}

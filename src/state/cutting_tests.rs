@@ -1,0 +1,232 @@
+//! What is delivered while state changes, against the state as it was at each cut.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::rc::Rc;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde::de::DeserializeOwned;
+use timely::dataflow::operators::generic::OperatorInfo;
+
+use super::store::Store;
+use super::{Askers, At, Cells, Kept, LivesBy, Mapped, NEVER, Now, One, Shape, Slot, Timed, is_over};
+use crate::data::hash64;
+use crate::snapshot::{Codec, Table};
+
+/// Counts and records of the second side live so long.
+const LIFE: i64 = 40;
+
+const KEYS: u32 = 60;
+
+/// The items of a state.
+type Items<S> = BTreeMap<(u32, S), (u64, i64)>;
+
+/// All items of three states.
+#[derive(Clone, Default)]
+struct Model {
+    values: Items<()>,
+    counts: Items<u8>,
+    records: Items<At>,
+}
+
+/// A store with a value, a map and a join's records for each key, what should be in it, and the last cut.
+struct Both {
+    store: Store<u32>,
+    model: Model,
+    /// What the last cut is to have, when it has been copied.
+    cut: Option<(Vec<Table>, Model, i64)>,
+    now: i64,
+    epoch: u64,
+    compared: usize,
+}
+
+impl Both {
+    fn new() -> Both {
+        let askers = || Askers { saved: true, ..Askers::default() };
+        let operator = || OperatorInfo::new(0, 0, Rc::from([0]));
+        let lives = Some((LivesBy::EventTime, LIFE));
+        let mut store = Store::new();
+        store.add("values", Cells::<u32, One<u64>>::new(None, hash64, (None, askers()), operator()));
+        store.add("counts", Cells::<u32, Mapped<u8, u64>>::new(lives, hash64, (None, askers()), operator()));
+        store.add("records", Cells::<u32, Timed<u64>>::new(lives, hash64, (None, askers()), operator()));
+        Both { store, model: Model::default(), cut: None, now: 0, epoch: 0, compared: 0 }
+    }
+
+    fn of<S: Shape>(&mut self, column: usize) -> &mut Cells<u32, S> {
+        self.store.column_mut(column).unwrap()
+    }
+
+    fn act(&mut self, act: Act, number: u64) {
+        match act {
+            Act::Set(key) => {
+                let slot = self.store.slot(&key);
+                self.of::<One<u64>>(0).put(slot, (), number, NEVER);
+                self.model.values.insert((key, ()), (number, NEVER));
+            }
+            Act::Take(key) => {
+                let slot = self.store.slot(&key);
+                let taken = self.of::<One<u64>>(0).take(slot, &key, &());
+                assert_eq!(taken, self.model.values.remove(&(key, ())).map(|(value, _)| value));
+                self.store.lost(slot);
+            }
+            Act::Count(key, sub) => {
+                let (slot, expires, now) = (self.store.slot(&key), self.now + LIFE, self.now);
+                let is_over = |expires| is_over(expires, now);
+                let add = |count: &mut u64| *count += number;
+                self.of::<Mapped<u8, u64>>(1).upsert((slot, sub), expires, is_over, || 0, add);
+                let count = self.model.counts.entry((key, sub)).or_insert((0, 0));
+                *count = (count.0 + number, expires);
+            }
+            Act::Clear(key) => {
+                let slot = self.store.slot(&key);
+                self.of::<Mapped<u8, u64>>(1).clear(slot, &key);
+                self.model.counts.retain(|(k, _), _| *k != key);
+                self.store.lost(slot);
+            }
+            Act::Push(key, second, after) => {
+                let (slot, time) = (self.store.slot(&key), self.now + after);
+                let expires = if second { time + LIFE } else { NEVER };
+                let before = (key, (second, time, 0))..=(key, (second, time, u64::MAX));
+                let last = self.model.records.range(before).next_back().map(|((_, at), _)| at.2 + 1);
+                self.of::<Timed<u64>>(2).push(slot, second, time, number, expires);
+                self.model.records.insert((key, (second, time, last.unwrap_or(0))), (number, expires));
+            }
+            Act::Pop(key) => self.pop(key),
+            Act::Mark(key) => {
+                let first = self.model.records.range((key, (false, i64::MIN, 0))..).next();
+                let Some(((of, at), _)) = first.filter(|((of, _), _)| *of == key) else { return };
+                let (of, at, slot) = (*of, *at, self.store.slot(&key));
+                self.of::<Timed<u64>>(2).update(slot, &at, |item| item.value += 1).unwrap();
+                self.model.records.get_mut(&(of, at)).unwrap().0 += 1;
+            }
+            Act::Copy(rows) => self.copy(rows),
+            Act::Close(cut) => self.close(cut),
+        }
+    }
+
+    /// Takes a key's first record of the first side.
+    fn pop(&mut self, key: u32) {
+        let slot = self.store.slot(&key);
+        let Some((at, item)) = self.of::<Timed<u64>>(2).pop(slot, false, |_| true) else { return };
+        if item.is_sealed() {
+            self.of::<Timed<u64>>(2).bury(key, at);
+        }
+        assert_eq!(Some((item.value, item.expires)), self.model.records.remove(&(key, at)));
+        self.store.lost(slot);
+    }
+
+    fn close(&mut self, cut: bool) {
+        self.now += 7;
+        let now = self.now;
+        self.model.counts.retain(|_, (_, expires)| !is_over(*expires, now));
+        self.model.records.retain(|_, (_, expires)| !is_over(*expires, now));
+        self.store.tidy(Now { watermark: now, millis: 0 });
+        if cut {
+            self.copy(usize::MAX);
+            self.store.cut(self.epoch);
+            self.cut = Some((self.store.save("").collect(), self.model.clone(), now));
+        }
+        self.epoch += 1;
+    }
+
+    /// Copies some rows. When all is there, it is what was there at the cut.
+    fn copy(&mut self, mut rows: usize) {
+        if self.store.copy(&mut rows)
+            && let Some((tables, model, now)) = self.cut.take()
+        {
+            let [values, counts, records] = &tables[..] else { panic!("there are three states") };
+            same(values, &model.values, now);
+            same(counts, &model.counts, now);
+            same(records, &model.records, now);
+            self.compared += 1;
+        }
+    }
+}
+
+/// Compares what a table's runs have with what there is to be.
+fn same<S: Ord + Debug + Clone + DeserializeOwned>(table: &Table, items: &Items<S>, now: i64) {
+    let (coming, delivery) = table.coming.as_ref().unwrap();
+    let mut found = Items::new();
+    let runs = coming.runs(*delivery).unwrap();
+    assert!(runs.len() < 20, "{} runs of {}", runs.len(), table.name);
+    for page in runs.iter().flat_map(|run| &run.pages) {
+        let bytes = page.encode(Codec::Rows).unwrap();
+        let rows: Vec<(u32, S, Kept<u64>)> = Codec::Rows.decode(&bytes, page.rows()).unwrap();
+        assert!(rows.is_sorted_by_key(|(key, sub, _)| (hash64(key), *key, sub.clone())));
+        for (key, sub, kept) in rows {
+            match kept.filter(|(_, expires)| !is_over(*expires, now)) {
+                Some(item) => drop(found.insert((key, sub), item)),
+                None => drop(found.remove(&(key, sub))),
+            }
+        }
+    }
+    assert_eq!(&found, items, "{} as of {now}", table.name);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Set(u32),
+    Take(u32),
+    Count(u32, u8),
+    Clear(u32),
+    Push(u32, bool, i64),
+    Pop(u32),
+    Mark(u32),
+    Copy(usize),
+    Close(bool),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        6 => (0..KEYS).prop_map(Act::Set),
+        2 => (0..KEYS).prop_map(Act::Take),
+        6 => (0..KEYS, 0..4u8).prop_map(|(key, sub)| Act::Count(key, sub)),
+        1 => (0..KEYS).prop_map(Act::Clear),
+        6 => (0..KEYS, proptest::bool::ANY, 0..30i64).prop_map(|(key, second, after)| Act::Push(key, second, after)),
+        5 => (0..KEYS).prop_map(Act::Pop),
+        2 => (0..KEYS).prop_map(Act::Mark),
+        2 => (0..20usize).prop_map(Act::Copy),
+        1 => proptest::bool::weighted(0.4).prop_map(Act::Close),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn what_is_delivered_is_the_state_as_of_the_cut(acts in vec(act(), 0..1500)) {
+        let mut both = Both::new();
+        for (number, act) in acts.into_iter().enumerate() {
+            both.act(act, number as u64);
+        }
+        both.close(true);
+        both.copy(usize::MAX);
+        prop_assert!(both.compared > 0);
+    }
+}
+
+#[test]
+fn a_slice_is_no_longer_than_was_asked_for() {
+    let mut both = Both::new();
+    (0..5000).for_each(|key| both.act(Act::Set(key), 1));
+    both.store.cut(0);
+    for _ in 0..49 {
+        let mut left = 100;
+        assert!(!both.store.copy(&mut left));
+        assert_eq!(left, 0);
+    }
+    let mut left = 101;
+    assert!(both.store.copy(&mut left));
+    assert_eq!(left, 1);
+    assert!(
+        both.store
+            .column::<Cells<u32, One<u64>>>(0)
+            .unwrap()
+            .cell(Slot::at(0))
+            .unwrap()
+            .as_ref()
+            .unwrap()
+            .is_sealed()
+    );
+}

@@ -1,0 +1,155 @@
+//! Where a worker leaves what a snapshot is to have of a state, unsorted, and the thread of snapshots takes it from.
+//!
+//! A worker that keeps running has no time to sort. It leaves copies of what has changed in piles by hash, as one delivery for each cut, and goes on. Who writes
+//! the snapshot sorts the piles, pages them, and merges runs: so the runs of a state that is only saved, and never read, cost its worker the copies and
+//! nothing else. Deliveries are numbered, and the runs *as of* a delivery are those that it and the ones before it made: a cut names the number.
+//!
+//! # Merges
+//!
+//! When four runs have come to lie above each other that are of about one size or smaller, they become one. So each row is written again once for each time that the state is
+//! four times as large as what changes between two cuts, and there are no more than four runs of each size.
+
+use std::any::Any;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::build::RunBuilder;
+use super::run::PageOf;
+use super::saving::outgoing;
+use super::{Hashed, ItemRows, Kept, Owner, Rows, merge};
+use crate::data::{Exchange, Key};
+use crate::error::{Error, Result};
+use crate::snapshot::{self, Coming};
+
+/// A row of items.
+pub(crate) type Row<K, S, V> = ((Hashed<K>, S), Kept<V>);
+
+/// Rows that say that something is no more.
+pub(crate) type Gone<K, S> = BTreeSet<(Hashed<K>, S)>;
+
+/// What has changed by a cut.
+pub(crate) struct Delivery<K, S, V> {
+    /// The epoch that it is the end of.
+    pub(super) epoch: u64,
+    /// The time that items expire by.
+    pub(super) clock: i64,
+    /// What is no more, unless it is in the piles.
+    pub(super) gone: Gone<K, S>,
+    /// What there is, in piles by ranges of hashes. Each item once.
+    pub(super) piles: Vec<Vec<Row<K, S, V>>>,
+    /// The list that was worked off. To give back the memory of a long list takes longer than a worker should pause.
+    pub(super) spent: Option<Box<dyn Any + Send>>,
+}
+
+/// The deliveries of one state, and the runs that were made of them.
+pub(crate) struct Shelf<K: Key, S: Key, V: Exchange> {
+    owner: Owner<K>,
+    /// Deliveries that nobody has taken yet. They are numbered from 1 on, and each is left only by the worker.
+    coming: Mutex<VecDeque<Delivery<K, S, V>>>,
+    sorted: Mutex<Sorted<K, S, V>>,
+}
+
+/// Runs, oldest first, and the number of the last delivery that is in them.
+struct Sorted<K: Key, S: Key, V: Exchange> {
+    last: u64,
+    runs: Vec<Stack<K, S, V>>,
+}
+
+/// A run.
+struct Stack<K: Key, S: Key, V: Exchange> {
+    epochs: (u64, u64),
+    len: usize,
+    pages: Vec<PageOf<ItemRows<K, S, V>>>,
+}
+
+/// So many runs of a size become one.
+const FAN: usize = 4;
+
+impl<K: Key, S: Key, V: Exchange> Shelf<K, S, V> {
+    pub(crate) fn new(owner: Owner<K>) -> Shelf<K, S, V> {
+        Shelf { owner, coming: Mutex::default(), sorted: Mutex::new(Sorted { last: 0, runs: Vec::new() }) }
+    }
+
+    /// Takes in a run that comes from another snapshot, after all others.
+    pub(super) fn adopt(&self, pages: Vec<PageOf<ItemRows<K, S, V>>>) {
+        lock(&self.sorted).runs.push(Stack::new((0, 0), pages));
+    }
+
+    /// The pages of all runs, oldest first.
+    pub(super) fn pages(&self) -> Vec<PageOf<ItemRows<K, S, V>>> {
+        lock(&self.sorted).runs.iter().flat_map(|run| run.pages.iter().cloned()).collect()
+    }
+
+    /// Leaves the next delivery.
+    pub(super) fn leave(&self, delivery: Delivery<K, S, V>) {
+        lock(&self.coming).push_back(delivery);
+    }
+}
+
+impl<K: Key, S: Key, V: Exchange> Sorted<K, S, V> {
+    fn take(&mut self, owner: Owner<K>, delivery: Delivery<K, S, V>) {
+        let Delivery { epoch, clock, gone, piles, .. } = delivery;
+        let rows = ItemRows::new(owner);
+        rows.reach(clock);
+        let gone = gone.into_iter().map(|row| (row, None)).collect();
+        let mut built = RunBuilder::new(rows.clone(), gone);
+        for mut pile in piles {
+            built.group(|group| std::mem::swap(group, &mut pile));
+        }
+        let (_, pages) = built.finish();
+        self.last += 1;
+        if !pages.is_empty() {
+            let from = self.runs.last().map_or(0, |run| run.epochs.1);
+            self.runs.push(Stack::new((from, epoch + 1), pages));
+            self.merge(&rows);
+        }
+    }
+
+    /// Merges the newest runs as long as the oldest of them is no larger than the others.
+    fn merge(&mut self, rows: &ItemRows<K, S, V>) {
+        while let Some(from) = self.runs.len().checked_sub(FAN) {
+            let newer = self.runs[from + 1..].iter().map(Stack::size).max();
+            if newer < Some(self.runs[from].size()) {
+                return;
+            }
+            let Some(newest) = self.runs.pop() else { return };
+            let older = self.runs.drain(from..).enumerate().rev();
+            let merged = older.fold(newest, |newer, (place, older)| {
+                let pages = merge::at_once(rows, older.pages, newer.pages, from + place == 0);
+                Stack::new((older.epochs.0, newer.epochs.1), pages)
+            });
+            self.runs.extend((merged.len > 0).then_some(merged));
+        }
+    }
+}
+
+impl<K: Key, S: Key, V: Exchange> Stack<K, S, V> {
+    fn new(epochs: (u64, u64), pages: Vec<PageOf<ItemRows<K, S, V>>>) -> Stack<K, S, V> {
+        Stack { epochs, len: pages.iter().map(|page| page.len()).sum(), pages }
+    }
+
+    /// How often a row has to be multiplied by the number of runs that become one to be as many.
+    fn size(&self) -> u32 {
+        self.len.max(1).ilog(FAN)
+    }
+}
+
+impl<K: Key, S: Key, V: Exchange> Coming for Shelf<K, S, V> {
+    fn runs(&self, number: u64) -> Result<Vec<snapshot::Run>> {
+        let mut sorted = lock(&self.sorted);
+        while sorted.last < number {
+            let next = lock(&self.coming).pop_front();
+            let missing = || Error::data("a part of a snapshot was handed over before its state was");
+            sorted.take(self.owner, next.ok_or_else(missing)?);
+        }
+        let run = |run: &Stack<K, S, V>| snapshot::Run {
+            epochs: run.epochs,
+            pages: run.pages.iter().map(outgoing::<ItemRows<K, S, V>>).collect(),
+        };
+        Ok(sorted.runs.iter().map(run).collect())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
