@@ -119,6 +119,7 @@ mod cuts;
 mod gather;
 mod restored;
 mod offline;
+mod dynamic;
 mod options;
 mod taker;
 #[cfg(test)]
@@ -126,6 +127,7 @@ mod tests;
 
 pub use codec::Codec;
 pub use collect::Collected;
+pub use dynamic::{Column, Fields, SavedRows, Type, Value, Variant, Variants};
 pub use lease::{CommitError, Committed, Lease, SegmentWriter};
 pub use manifest::{
     Cause, Claim, Entry, Manifest, Note, OperatorState, PageRef, RunState, Schema, Shard, TableState,

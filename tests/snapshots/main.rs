@@ -12,3 +12,4 @@ mod files;
 mod golden;
 mod suspend;
 mod offline;
+mod untyped;

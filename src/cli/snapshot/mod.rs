@@ -1,11 +1,13 @@
 //! `highwater snapshot`: looks at the snapshots in a directory, and keeps or deletes them.
 //!
-//! `usage` says what can be asked for. `list`, `show`, `verify` and `diff` look and change nothing; `change` keeps, deletes and collects.
+//! `usage` says what can be asked for. `list`, `show`, `verify` and `diff` look and change nothing; `export` writes state for
+//! other programs; `change` keeps, deletes and collects.
 //! `content` knows what two snapshots have in common, and `grid` how a table is set.
 
 mod change;
 mod content;
 mod diff;
+mod export;
 mod grid;
 mod list;
 mod show;
@@ -29,6 +31,7 @@ pub(super) fn run(args: &SnapshotArgs) -> Result<u8> {
         SnapshotCommand::Show(args) => show::run(args),
         SnapshotCommand::Verify(args) => verify::run(args),
         SnapshotCommand::Diff(args) => diff::run(args),
+        SnapshotCommand::Export(args) => export::run(args),
         SnapshotCommand::Keep(args) => change::keep(args),
         SnapshotCommand::Delete(args) => change::delete(args),
         SnapshotCommand::Gc(args) => change::gc(args),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use highwater::snapshot::Selector;
 
 use crate::cli::amount;
@@ -29,6 +29,13 @@ pub(crate) enum SnapshotCommand {
     Verify(VerifyArgs),
     /// Compare two snapshots: what they share, and what only one of them has. Reads both manifests, and no pages.
     Diff(DiffArgs),
+    /// Write the state in a snapshot as CSV, JSON or Arrow, for other programs to read: one table, or all. Reads their pages.
+    ///
+    /// What is written is the state and not its history: of each key the newest row, without what was deleted or has expired. With --operator and --table it
+    /// is one table, which goes to the standard output or to the file --output. Otherwise --output is a new directory, with a file for each table.
+    ///
+    /// Ends with code 65 if tables were left out: those whose schema, as `show` prints it, is only the name of a type.
+    Export(ExportArgs),
     /// Keep a snapshot under a name: it stays until the name is deleted, however many come after it.
     Keep(KeepArgs),
     /// Delete a name, or the snapshot of an epoch. What only it needed goes with the next `gc`.
@@ -88,6 +95,49 @@ pub(crate) struct DiffArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The directory that `highwater nexmark --snapshots` was given.
+    pub(crate) directory: PathBuf,
+    /// Which snapshot: `latest`, the number of an epoch, or a name.
+    #[arg(value_name = "SNAPSHOT", default_value = "latest", value_parser = selector)]
+    pub(crate) selector: Selector,
+    /// The operator whose tables are written; `show` lists them. All, if this is left out.
+    #[arg(long, value_name = "UID")]
+    pub(crate) operator: Option<String>,
+    /// The table that is written. All, if this is left out.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) table: Option<String>,
+    /// What rows are written as.
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(crate) format: Format,
+    /// The file of one table, or the directory of several.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// A format of exported rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// With names of columns in the first line. Fields of structs are columns of their own, and what is no single value is JSON.
+    Csv,
+    /// An object on each line.
+    Json,
+    /// An Arrow IPC file. Only in programs built with the feature `arrow`.
+    Arrow,
+}
+
+impl Format {
+    /// How names of files end.
+    pub(super) fn ending(self) -> &'static str {
+        match self {
+            Format::Csv => "csv",
+            Format::Json => "jsonl",
+            Format::Arrow => "arrow",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct KeepArgs {
     /// The directory that `highwater nexmark --snapshots` was given.
     pub(crate) directory: PathBuf,
@@ -130,6 +180,9 @@ Examples:
     highwater nexmark q5 --input events.nex --snapshots state --restore before-upgrade
   What changed since then:
     highwater snapshot diff state before-upgrade latest
+  Read the state elsewhere:
+    highwater snapshot export state --format json --output tables
+    highwater snapshot export state latest --operator rolling-3 --table aggregates --format csv
   Check a backup:
     highwater snapshot verify backup
 
@@ -143,4 +196,12 @@ What is listed:
   bytes       what the pages take in the directory, and the notes in the manifest
   new         what of these bytes the snapshot before in the list does not have
 
-Exit codes: 0 done; 2 or 64 a wrong argument; 65 something is damaged; 74 a file that cannot be read or written.";
+What is exported:
+  key         the key; `sub` the key below it, of maps and lists
+  value       what is kept: an item, an accumulator, a record of a join, the content of an entry
+  expires     when an item expires, in milliseconds; nothing if it does not
+  time        of a record, a timer or an entry, in milliseconds of its clock
+  count       how often a record is there
+  first, last the milliseconds that a part of a window is about; `part` counts what the window would merge into one
+
+Exit codes: 0 done; 2 or 64 a wrong argument; 65 something is damaged, or tables were left out; 74 a file that cannot be read or written.";
