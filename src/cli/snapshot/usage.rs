@@ -34,7 +34,7 @@ pub(crate) enum SnapshotCommand {
     /// What is written is the state and not its history: of each key the newest row, without what was deleted or has expired. With --operator and --table it
     /// is one table, which goes to the standard output or to the file --output. Otherwise --output is a new directory, with a file for each table.
     ///
-    /// Ends with code 65 if tables were left out: those whose schema, as `show` prints it, is only the name of a type.
+    /// Ends with code 65 if tables were left out: those whose schema, as `show` prints it, is only the name of a type, or does not tell all variants of an enum.
     Export(ExportArgs),
     /// Keep a snapshot under a name: it stays until the name is deleted, however many come after it.
     Keep(KeepArgs),
@@ -182,7 +182,7 @@ Examples:
     highwater snapshot diff state before-upgrade latest
   Read the state elsewhere:
     highwater snapshot export state --format json --output tables
-    highwater snapshot export state latest --operator rolling-3 --table aggregates --format csv
+    highwater snapshot export state latest --operator aggregate-1 --table aggregates --format csv
   Check a backup:
     highwater snapshot verify backup
 

@@ -53,23 +53,39 @@ impl Repository {
     ///
     /// ```
     /// use highwater::config::Options;
+    /// use highwater::process::{Context, Process, States, Value};
     /// use highwater::snapshot::{Memory, Repository, Selector, Snapshots};
     /// use highwater::stream::Job;
     /// use std::sync::Arc;
     ///
+    /// #[derive(Clone, Default)]
+    /// struct Last(Value<u64>);
+    ///
+    /// impl Process<String, u64> for Last {
+    ///     type Out = u64;
+    ///     fn open(&mut self, states: &mut States<'_, String>) {
+    ///         self.0 = states.value("last");
+    ///     }
+    ///     fn process(&mut self, value: u64, cx: &mut Context<'_, String, u64>) {
+    ///         self.0.set(cx, value);
+    ///     }
+    /// }
+    ///
     /// let (job, store) = (Job::new(), Arc::new(Memory::default()));
     /// let words = job.collection([("a", 1), ("b", 2), ("a", 3)]);
-    /// words.key_by(|word| word.0.to_string()).count().uid("counts").discard();
+    /// let keyed = words.key_by(|word| word.0.to_string()).map_values(|word| word.1);
+    /// keyed.process(Last::default()).uid("last").discard();
     /// job.run_with(Options::default().snapshots(Snapshots::in_store(store.clone())))?;
     ///
     /// let repository = Repository::open(store);
     /// let (_, manifest) = repository.find(&Selector::Latest)?.expect("the job has taken one");
-    /// let rows = repository.rows(&manifest, "counts", "aggregates")?;
-    /// assert_eq!(rows.columns().iter().map(|column| column.name).collect::<Vec<_>>(), ["key", "value", "expires"]);
-    /// let mut counts = rows.collect::<highwater::Result<Vec<_>>>()?;
-    /// counts.sort();
-    /// assert_eq!(counts[0][0].to_string(), r#""a""#);
-    /// assert_eq!(counts[0][1].to_string(), "2");
+    /// let rows = repository.rows(&manifest, "last", "state last")?;
+    /// let names: Vec<&str> = rows.columns().iter().map(|column| column.name).collect();
+    /// assert_eq!(names, ["key", "value", "expires"]);
+    /// let mut rows = rows.collect::<highwater::Result<Vec<_>>>()?;
+    /// rows.sort();
+    /// let shown: Vec<String> = rows[0].iter().map(ToString::to_string).collect();
+    /// assert_eq!(shown, [r#""a""#, "3", "null"]);
     /// # Ok::<(), highwater::Error>(())
     /// ```
     ///
