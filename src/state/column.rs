@@ -25,6 +25,7 @@ use super::items::Items;
 use super::kept::{ItemRows, NEVER};
 use super::shelf::{Gone, Row};
 use super::sweep::Sweep;
+use super::tag::Tag;
 use super::view::Published;
 use super::{Askers, Backing, Hashed, Owner, Slot};
 use crate::data::{Exchange, Key};
@@ -36,12 +37,8 @@ impl<I: Items<Sub: Key, Value: Exchange>> Shape for I {}
 /// An item of a state.
 pub(crate) struct Item<V> {
     pub(crate) value: V,
-    /// When it expires.
-    pub(crate) expires: i64,
-    /// Which seal or cut its last change is for, if not for one that has been.
-    pub(super) changed: Turn,
-    /// True if its backing has it, or an older version.
-    pub(super) sealed: bool,
+    /// When it expires, and what is known of its last change.
+    pub(crate) tag: Tag,
 }
 
 impl<V> Item<V> {
@@ -56,17 +53,17 @@ impl<V> Item<V> {
         V: Clone,
     {
         match cutting {
-            Some(cutting) if self.changed.is_before(turn) => {
-                cutting.draft.add((key(), copy(&self.value, self.expires)));
+            Some(cutting) if self.tag.changed().is_before(turn) => {
+                cutting.draft.add((key(), copy(&self.value, self.tag.expires())));
                 true
             }
-            _ => self.sealed,
+            _ => self.tag.is_sealed(),
         }
     }
 
     /// True if its backing has it, or an older version.
     pub(crate) fn is_sealed(&self) -> bool {
-        self.sealed
+        self.tag.is_sealed()
     }
 }
 
@@ -174,11 +171,13 @@ impl<K: Key, S: Shape> Cells<K, S> {
         self.footprint.see(&value);
         let turn = self.turn;
         match S::get_mut(&mut self.cells[slot.index()], &sub) {
-            Some(item) if item.changed == turn => (item.value, item.expires) = (value, expires),
+            Some(item) if item.tag.changed() == turn => {
+                (item.value, item.tag) = (value, item.tag.expiring(expires))
+            }
             Some(_) => {
                 self.begin_change(slot, &sub);
                 if let Some(item) = S::get_mut(&mut self.cells[slot.index()], &sub) {
-                    (item.value, item.expires) = (value, expires);
+                    (item.value, item.tag) = (value, item.tag.expiring(expires));
                 }
                 self.trim();
             }
@@ -192,13 +191,13 @@ impl<K: Key, S: Shape> Cells<K, S> {
         let Cells { cells, turn, changed, cutting, .. } = self;
         let cell = &mut cells[slot.index()];
         let Some(item) = S::get_mut(cell, sub) else { return };
-        if item.changed.is_before(*turn)
+        if item.tag.changed().is_before(*turn)
             && let Some(cutting) = cutting
         {
-            cutting.keep(slot, sub.clone(), copy(&item.value, item.expires));
-            item.sealed = true;
+            cutting.keep(slot, sub.clone(), copy(&item.value, item.tag.expires()));
+            item.tag = item.tag.kept();
         }
-        item.changed = *turn;
+        item.tag = item.tag.turned(*turn);
         changed.extend(S::note(cell, sub).map(|mark| (slot, mark)));
     }
 
@@ -208,7 +207,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
         let cell = &mut self.cells[slot.index()];
         self.changed.extend(S::note(cell, &sub).map(|mark| (slot, mark)));
         self.items += 1;
-        let item = Item { value, expires, changed: self.turn, sealed: false };
+        let item = Item { value, tag: Tag::new(expires, self.turn, false) };
         S::insert(cell, sub, item, expires);
         self.trim();
     }
@@ -240,7 +239,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
     ) -> Option<R> {
         let turn = self.turn;
         let mut item = S::get_mut(self.cells.get_mut(slot.index())?, sub)?;
-        if item.changed != turn {
+        if item.tag.changed() != turn {
             self.begin_change(slot, sub);
             item = S::get_mut(self.cells.get_mut(slot.index())?, sub)?;
         }
@@ -261,8 +260,8 @@ impl<K: Key, S: Shape> Cells<K, S> {
     ) -> R {
         if expires == NEVER
             && let Some(item) = self.cells.get_mut(slot.index()).and_then(|cell| S::get_mut(cell, &sub))
-            && item.changed == self.turn
-            && item.expires == NEVER
+            && item.tag.changed() == self.turn
+            && item.tag.expires() == NEVER
         {
             // Nothing has to be noted: most values are changed more often than they are sealed.
             let result = change(&mut item.value);
@@ -270,14 +269,14 @@ impl<K: Key, S: Shape> Cells<K, S> {
             return result;
         }
         let item = self.cells.get(slot.index()).and_then(|cell| S::get(cell, &sub));
-        if item.is_none_or(|item| is_over(item.expires)) {
+        if item.is_none_or(|item| is_over(item.tag.expires())) {
             let mut value = default();
             let result = change(&mut value);
             self.put(slot, sub, value, expires);
             return result;
         }
         let changed = self.update(slot, &sub, |item| {
-            item.expires = expires;
+            item.tag = item.tag.expiring(expires);
             change(&mut item.value)
         });
         match changed {
@@ -319,7 +318,9 @@ impl<K: Key, S: Shape> Cells<K, S> {
         self.changed.sort_unstable();
         self.changed.dedup();
         self.changed.retain(|(slot, mark)| {
-            cells.get(slot.index()).is_some_and(|cell| S::is_noted(cell, mark, |item| item.changed == turn))
+            cells
+                .get(slot.index())
+                .is_some_and(|cell| S::is_noted(cell, mark, |item| item.tag.changed() == turn))
         });
         self.trim_at = 1024 + 2 * self.changed.len();
     }

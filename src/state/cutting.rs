@@ -79,12 +79,12 @@ impl<K: Key, S: Shape> Cells<K, S> {
         let (mut copied, mut again) = (0, Vec::new());
         // Of a slot without a key as well: what it notes is for the next one.
         S::noted(cell, mark, |sub, item| {
-            if item.changed == *turn {
+            if item.tag.changed() == *turn {
                 again.push(sub);
-            } else if let Some((key, _)) = key.filter(|_| item.changed != Turn::Still) {
-                (item.changed, item.sealed) = (Turn::Still, true);
+            } else if let Some((key, _)) = key.filter(|_| item.tag.changed() != Turn::Still) {
+                item.tag = item.tag.kept();
                 let row = (rows.hashed(key.clone()), sub);
-                cutting.draft.add((row, Some((item.value.clone(), item.expires))));
+                cutting.draft.add((row, Some((item.value.clone(), item.tag.expires()))));
                 copied += 1;
             }
         });

@@ -112,7 +112,7 @@ impl Both {
         if item.is_sealed() {
             self.of::<Timed<u64>>(2).bury(key, at);
         }
-        assert_eq!(Some((item.value, item.expires)), self.model.records.remove(&(key, at)));
+        assert_eq!(Some((item.value, item.tag.expires())), self.model.records.remove(&(key, at)));
         self.store.lost(slot);
     }
 

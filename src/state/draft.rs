@@ -17,7 +17,7 @@ use crate::data::{Exchange, Key};
 pub(crate) enum Turn {
     /// Nothing has changed.
     #[default]
-    Still,
+    Still = 1,
     /// It has changed before one cut, or after another.
     Even,
     /// It has changed after the one, or before the other.
@@ -30,6 +30,22 @@ impl Turn {
         match self {
             Turn::Even => Turn::Odd,
             Turn::Still | Turn::Odd => Turn::Even,
+        }
+    }
+
+    /// It as two bits, which are never both zero.
+    #[inline]
+    pub(super) fn bits(self) -> u64 {
+        self as u64
+    }
+
+    /// It again.
+    #[inline]
+    pub(super) fn of_bits(bits: u64) -> Turn {
+        match bits {
+            bits if bits == Turn::Even as u64 => Turn::Even,
+            bits if bits == Turn::Odd as u64 => Turn::Odd,
+            _ => Turn::Still,
         }
     }
 

@@ -140,7 +140,7 @@ impl Both {
             assert_eq!(text.as_ref(), self.texts.get(&key), "text of {key}");
             let now = self.now;
             let counts = self.counts().cell(slot).into_iter().flatten();
-            let counts = counts.map(|(sub, item)| (*sub, (item.value, item.expires)));
+            let counts = counts.map(|(sub, item)| (*sub, (item.value, item.tag.expires())));
             let counts: Vec<_> = counts.filter(|(_, (_, expires))| !is_over(*expires, now)).collect();
             let expected = self.counts.range((key, 0)..=(key, u8::MAX)).map(|((_, sub), kept)| (*sub, *kept));
             assert_eq!(counts, expected.collect::<Vec<_>>(), "counts of {key}");

@@ -129,7 +129,7 @@ pub(crate) trait Column<K: Key>: Any {
 
 impl<K: Key> Store<K> {
     pub(crate) fn new() -> Store<K> {
-        Store { keys: Table::default(), columns: Vec::new(), bare: Vec::new(), limit: None }
+        Store { keys: Table::of_slots(), columns: Vec::new(), bare: Vec::new(), limit: None }
     }
 
     /// Limits the memory that it takes.
@@ -325,7 +325,7 @@ impl<K: Key> Store<K> {
     }
 }
 
-/// The bytes that a key takes in the index, about.
+/// The bytes that a key takes in the index, about, if it is not small, and as many more if it is.
 pub(crate) const INDEXED: usize = 12;
 
 impl<K: Key> Sheds for Store<K> {

@@ -2,48 +2,31 @@
 
 use std::hash::Hash;
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
-
+use super::index::Index;
 use crate::data::hash64;
 
 /// A hash table whose entries keep their place: a slot number stays valid until its entry is removed.
 ///
-/// Entries lie in one vector in order of arrival, and the index holds their numbers. So a list of touched entries is a
-/// list of small numbers, and emptying the table hands out the vector as it is. With its number, the index keeps half of an entry's
-/// hash: most look-ups touch no entry but the right one, and an index that grows touches none.
+/// Entries lie in one vector in order of arrival, and the [index](super::index) holds their numbers. So a list of touched entries is a
+/// list of small numbers, and emptying the table hands out the vector as it is.
 pub(crate) struct Table<K, V> {
-    index: HashTable<Place>,
+    index: Index<K>,
     entries: Vec<Option<(K, V)>>,
     free: Vec<u32>,
 }
 
-/// What the index knows of an entry.
-#[derive(Clone, Copy)]
-struct Place {
-    hash: u32,
-    slot: u32,
-}
-
-impl Place {
-    fn new(hash: u64, slot: u32) -> Place {
-        Place { hash: (hash >> 32) as u32, slot }
-    }
-
-    /// The hash that the index goes by: the half that is kept, twice, since it looks at both ends.
-    #[inline]
-    fn index_hash(&self) -> u64 {
-        u64::from(self.hash) << 32 | u64::from(self.hash)
-    }
-}
-
-impl<K, V> Default for Table<K, V> {
+impl<K: Hash + Eq + Clone, V> Default for Table<K, V> {
     fn default() -> Table<K, V> {
-        Table { index: HashTable::new(), entries: Vec::new(), free: Vec::new() }
+        Table { index: Index::of_entries(), entries: Vec::new(), free: Vec::new() }
     }
 }
 
-impl<K: Hash + Eq, V> Table<K, V> {
+impl<K: Hash + Eq + Clone, V> Table<K, V> {
+    /// A table of keys of which mostly only the slot is wanted.
+    pub(crate) fn of_slots() -> Table<K, V> {
+        Table { index: Index::of_slots(), ..Table::default() }
+    }
+
     /// The number of entries.
     pub(crate) fn len(&self) -> usize {
         self.index.len()
@@ -51,7 +34,7 @@ impl<K: Hash + Eq, V> Table<K, V> {
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.index.len() == 0
     }
 
     /// Finds `key` and hands its value and `input` to `update`, or makes a value of `input`.
@@ -64,35 +47,22 @@ impl<K: Hash + Eq, V> Table<K, V> {
         update: impl FnOnce(&mut V, I),
     ) -> Slot {
         let Table { index, entries, free } = self;
-        let mut sought = Place::new(hash64(&key), 0);
-        let holds = |place: &Place| {
-            place.hash == sought.hash && matches!(&entries[place.slot as usize], Some((k, _)) if *k == key)
-        };
-        match index.entry(sought.index_hash(), holds, Place::index_hash) {
-            Entry::Occupied(found) => {
-                let slot = found.get().slot;
-                if let Some((_, value)) = &mut entries[slot as usize] {
-                    update(value, input);
-                }
-                Slot(slot)
-            }
-            Entry::Vacant(vacant) => {
-                sought.slot = free.pop().unwrap_or(entries.len() as u32);
-                vacant.insert(sought);
-                put(entries, sought.slot, (key, insert(input)));
-                Slot(sought.slot)
-            }
+        let vacant = free.last().copied().unwrap_or(entries.len() as u32);
+        let (slot, is_known) =
+            index.find_or_insert(hash64(&key), &key, vacant, |slot| is_at(entries, slot, &key));
+        if !is_known {
+            free.pop();
+            put(entries, slot, (key, insert(input)));
+        } else if let Some((_, value)) = &mut entries[slot as usize] {
+            update(value, input);
         }
+        Slot(slot)
     }
 
     /// The slot of `key`, if it has an entry.
     #[inline]
     pub(crate) fn find(&self, hash: u64, key: &K) -> Option<Slot> {
-        let (entries, sought) = (&self.entries, Place::new(hash, 0));
-        let holds = |place: &Place| {
-            place.hash == sought.hash && matches!(&entries[place.slot as usize], Some((k, _)) if k == key)
-        };
-        self.index.find(sought.index_hash(), holds).map(|place| Slot(place.slot))
+        self.index.find(hash, key, |slot| is_at(&self.entries, slot, key)).map(Slot)
     }
 
     /// Looks keys up, all together: adds the hash and the slot of each to `found`, in order, and [`Slot::NONE`] for those that are not there.
@@ -105,10 +75,14 @@ impl<K: Hash + Eq, V> Table<K, V> {
     {
         let first = found.len();
         found.extend(keys.clone().map(|key| Found { hash: hash64(key), slot: Slot::NONE }));
-        for found in &mut found[first..] {
-            let sought = Place::new(found.hash, 0);
-            let place = self.index.find(sought.index_hash(), |place| place.hash == sought.hash);
-            found.slot = place.map_or(Slot::NONE, |place| Slot(place.slot));
+        let mut all_certain = true;
+        for (found, key) in found[first..].iter_mut().zip(keys.clone()) {
+            let (slot, is_certain) = self.index.guess(found.hash, key);
+            found.slot = slot.map_or(Slot::NONE, Slot);
+            all_certain &= is_certain;
+        }
+        if all_certain {
+            return;
         }
         for (found, key) in found[first..].iter_mut().zip(keys) {
             // Two keys may have the same half of a hash.
@@ -121,10 +95,10 @@ impl<K: Hash + Eq, V> Table<K, V> {
     /// Adds an entry for a key that has none.
     pub(crate) fn insert(&mut self, hash: u64, key: K, value: V) -> Slot {
         let Table { index, entries, free } = self;
-        let place = Place::new(hash, free.pop().unwrap_or(entries.len() as u32));
-        put(entries, place.slot, (key, value));
-        index.insert_unique(place.index_hash(), place, Place::index_hash);
-        Slot(place.slot)
+        let slot = free.pop().unwrap_or(entries.len() as u32);
+        index.insert(hash, &key, slot);
+        put(entries, slot, (key, value));
+        Slot(slot)
     }
 
     /// The entry in a slot.
@@ -188,10 +162,7 @@ impl<K: Hash + Eq, V> Table<K, V> {
     }
 
     /// Puts an entry for a key in the place of one that there may be, or of none; or removes that, if there is to be none.
-    pub(crate) fn replace(&mut self, hash: u64, key: &K, value: Option<V>)
-    where
-        K: Clone,
-    {
+    pub(crate) fn replace(&mut self, hash: u64, key: &K, value: Option<V>) {
         match (self.find(hash, key), value) {
             (Some(slot), Some(value)) => self.get_mut(slot).1 = value,
             (Some(slot), None) => drop(self.remove(slot)),
@@ -203,10 +174,7 @@ impl<K: Hash + Eq, V> Table<K, V> {
     /// Removes the entry in a slot.
     pub(crate) fn remove(&mut self, slot: Slot) -> Option<(K, V)> {
         let entry = self.entries[slot.0 as usize].take()?;
-        let place = Place::new(hash64(&entry.0), slot.0);
-        if let Ok(found) = self.index.find_entry(place.index_hash(), |other| other.slot == slot.0) {
-            found.remove();
-        }
+        self.index.remove(hash64(&entry.0), slot.0);
         self.free.push(slot.0);
         Some(entry)
     }
@@ -222,6 +190,12 @@ impl<K: Hash + Eq, V> Table<K, V> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(K, V)> {
         self.entries.iter().flatten()
     }
+}
+
+/// True if the key of a slot's entry is this one.
+#[inline]
+fn is_at<K: Eq, V>(entries: &[Option<(K, V)>], slot: u32, key: &K) -> bool {
+    matches!(&entries[slot as usize], Some((other, _)) if other == key)
 }
 
 /// Puts an entry into a slot that is vacant, or the next.
@@ -268,8 +242,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_table_agrees_with_a_map(steps in proptest::collection::vec((0..40u32, 0..4u8), 0..400)) {
-            let mut table = Table::default();
+        fn a_table_agrees_with_a_map(
+            steps in proptest::collection::vec((0..40u32, 0..4u8), 0..400),
+            of_slots in proptest::bool::ANY,
+        ) {
+            let mut table = if of_slots { Table::of_slots() } else { Table::default() };
             let mut oracle = BTreeMap::new();
             for (key, step) in steps {
                 if step == 0 {

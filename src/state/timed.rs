@@ -232,11 +232,11 @@ impl<K: Key, V: Exchange> Cells<K, Timed<V>> {
         slim(queue);
         self.items -= 1;
         let at = (second, time, number);
-        if item.changed.is_before(self.turn)
+        if item.tag.changed().is_before(self.turn)
             && let Some(cutting) = &mut self.cutting
         {
-            cutting.keep(slot, at, copy(&item.value, item.expires));
-            item.sealed = true;
+            cutting.keep(slot, at, copy(&item.value, item.tag.expires()));
+            item.tag = item.tag.kept();
         }
         Some((at, item))
     }

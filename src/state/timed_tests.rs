@@ -302,7 +302,7 @@ impl Model {
                 items
                     .into_iter()
                     .flatten()
-                    .filter(|(_, item)| !is_over(item.expires, now))
+                    .filter(|(_, item)| !is_over(item.tag.expires(), now))
                     .map(|(at, item)| (at, item.value))
             };
             let items: Vec<_> = side(false).chain(side(true)).collect();

@@ -9,6 +9,7 @@ use super::draft::Turn;
 use super::kept::is_over;
 use super::shelf::Row;
 use super::store::{Column, Pins, Slots};
+use super::tag::Tag;
 use super::view::Published;
 use super::{Backing, Cells, Hashed, Now, Rows, Shape, Share, Slot, Table};
 use crate::data::Key;
@@ -56,13 +57,13 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
             S::expire(
                 &mut cells[place],
                 now,
-                |item| item.expires,
+                |item| item.tag.expires(),
                 |sub, item| {
                     *items -= 1;
                     let Some((key, _)) = keys.try_get(slot) else { return };
                     let key = || (rows.hashed(key.clone()), sub.clone());
                     // What the backing has expires there as well, unless it was given another time since.
-                    if item.is_kept(*turn, cutting, key) && item.changed == *turn {
+                    if item.is_kept(*turn, cutting, key) && item.tag.changed() == *turn {
                         gone.insert(key());
                     }
                 },
@@ -92,10 +93,10 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
                     };
                     // Of a slot without a key as well: what it notes is for the next one.
                     S::noted(cell, mark, |sub, item| {
-                        if let Some((key, _)) = key.filter(|_| item.changed != Turn::Still) {
-                            (item.changed, item.sealed) = (Turn::Still, true);
+                        if let Some((key, _)) = key.filter(|_| item.tag.changed() != Turn::Still) {
+                            item.tag = item.tag.kept();
                             let key = Hashed { hash: *hash, key: key.clone() };
-                            group.push(((key, sub), Some((item.value.clone(), item.expires))));
+                            group.push(((key, sub), Some((item.value.clone(), item.tag.expires()))));
                         }
                     });
                 }
@@ -126,8 +127,8 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         let Cells { items, left, rows, .. } = self;
         S::drain(cell, |sub, item| {
             *items -= 1;
-            if item.changed != Turn::Still || !item.sealed {
-                left.push(((rows.hashed(key.clone()), sub), Some((item.value, item.expires))));
+            if item.tag.changed() != Turn::Still || !item.tag.is_sealed() {
+                left.push(((rows.hashed(key.clone()), sub), Some((item.value, item.tag.expires()))));
             }
         });
         *cell = S::empty();
@@ -157,7 +158,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
                 let sub = row.1;
                 self.make_room(slot);
                 self.items += 1;
-                let item = Item { value, expires, changed: Turn::Still, sealed: true };
+                let item = Item { value, tag: Tag::new(expires, Turn::Still, true) };
                 S::insert(&mut self.cells[slot.index()], sub, item, expires);
             }
         }
@@ -192,8 +193,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
             match kept.as_ref().filter(|(_, expires)| !is_over(*expires, rows.clock())) {
                 Some((value, expires)) => {
                     footprint.see(value);
-                    let item =
-                        Item { value: value.clone(), expires: *expires, changed: Turn::Still, sealed: true };
+                    let item = Item { value: value.clone(), tag: Tag::new(*expires, Turn::Still, true) };
                     match S::get_mut(cell, sub) {
                         Some(known) => *known = item,
                         None => {
