@@ -212,8 +212,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
                 out.give(since, Record::new(Change::insert((key.clone(), after)), stamp));
             }
         }
-        let expired = entry.expires <= self.watermark;
-        if empty || expired {
+        if empty || is_over(entry.expires, self.watermark) {
             return self.remove(slot);
         }
         self.footprint.see(&entry.acc);
@@ -254,7 +253,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             for key in due.remove() {
                 let Some(slot) = self.table.find(hash64(&key), &key) else { continue };
                 let entry = &self.table.get(slot).1;
-                if entry.expires <= self.watermark {
+                if is_over(entry.expires, self.watermark) {
                     self.remove(slot);
                 }
             }

@@ -47,6 +47,30 @@ fn state_is_read_as_it_was_at_the_end() {
     }
 }
 
+/// Counts of ten keys, going on from the last snapshot, which has read the first source if there is one: the changes.
+fn counted(store: &Arc<dyn Store>, more: u64) -> Vec<((u64, u64), i64)> {
+    let job = Job::new();
+    let source = |numbers: std::ops::Range<u64>| {
+        job.source(Collection::new(numbers), Watermarks::monotone(|n: &u64| *n as i64))
+    };
+    let events = source(0..100).uid("first").union(source(100..100 + more).uid(format!("{more} more")));
+    let counts = events.key_by(|n| n % 10).count().uid("counts").collect();
+    let snapshots = Snapshots::in_store(Arc::clone(store)).restore(Restore::Latest).dropping_state();
+    job.run_with(Options::default().snapshots(snapshots)).unwrap();
+    let mut changes = BTreeMap::new();
+    counts.values().into_iter().for_each(|change| *changes.entry(change.record).or_insert(0) += change.diff);
+    changes.into_iter().filter(|(_, diff)| *diff != 0).collect()
+}
+
+#[test]
+fn a_job_that_has_ended_goes_on_when_there_is_more() {
+    let store: Arc<dyn Store> = Arc::new(Memory::default());
+    counted(&store, 0);
+    let changes = counted(&store, 200);
+    let expected = (0..10).flat_map(|key| [((key, 10), -1), ((key, 30), 1)]);
+    assert_eq!(changes, expected.collect::<Vec<((u64, u64), i64)>>());
+}
+
 #[test]
 fn what_is_not_there_or_of_another_type_is_told() {
     let store: Arc<dyn Store> = Arc::new(Memory::default());
