@@ -4,12 +4,11 @@
 //! when it takes the directory over.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use highwater::connector::splits_of;
 use highwater::metric::Metrics;
-use highwater::snapshot::{Cause, Local, Manifest, Repository, Restore, Selector, Snapshots};
+use highwater::snapshot::{Cause, Manifest, Repository, Restore, Selector, Snapshots, store_at};
 use highwater::{Error, Result};
 
 use super::snapshot::existing;
@@ -57,7 +56,7 @@ impl Saving {
             // A directory that is not there has no such snapshot, and is not to be made.
             existing(directory)?;
         }
-        let store = Arc::new(Local::open(directory)?);
+        let store = store_at(directory)?;
         let repository = Repository::open(store.clone());
         let wanted = args.restore.clone().unwrap_or(Selector::Latest);
         let found = if args.fresh { None } else { repository.find(&wanted)?.map(|(_, manifest)| manifest) };
@@ -175,6 +174,8 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use clap::Parser;
     use highwater::ErrorKind;
     use highwater::snapshot::Memory;

@@ -123,6 +123,7 @@ pub(crate) struct RunArgs {
 #[command(next_help_heading = "Snapshots")]
 pub(crate) struct SavingArgs {
     /// Take snapshots into this directory, which is made if there is none, and let Ctrl-C suspend the query: it takes a last snapshot and can go on.
+    /// Or into a bucket, s3://bucket/prefix, if the program was built with `--features s3`; keys and region come from AWS_... in the environment.
     /// For one query at a time. [default: no snapshots, and Ctrl-C ends the query for good]
     #[arg(long, value_name = "DIR")]
     pub(crate) snapshots: Option<PathBuf>,

@@ -136,7 +136,9 @@ pub use offline::SavedState;
 pub use options::{Restore, Snapshots};
 pub use page::{Compression, MAX_PAGE, PageHead};
 pub use repository::{Expected, Kept, Repository, Selector};
-pub use store::{Change, Faults, Faulty, Local, Memory, PutError, Store, check};
+#[cfg(feature = "object-store")]
+pub use store::Remote;
+pub use store::{Change, Faults, Faulty, Local, Memory, PutError, Store, check, store_at};
 pub use verify::{Finding, Report};
 
 pub(crate) use codec::{decode_note, encode_note};

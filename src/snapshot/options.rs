@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cuts::Often;
-use super::{Codec, Local, Store};
+use super::{Codec, Local, Store, store_at};
 use crate::error::{Error, Result};
 
 /// Where a job's snapshots go, how often they are taken, and what the job goes on from.
@@ -73,6 +73,15 @@ impl Snapshots {
     /// If it cannot be made.
     pub fn in_directory(directory: impl AsRef<Path>) -> Result<Snapshots> {
         Ok(Snapshots::in_store(Arc::new(Local::open(directory)?)))
+    }
+
+    /// Snapshots in a directory, or below an address such as `s3://bucket/prefix`: see [`store_at`].
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be made, or if the address is none that this program can reach.
+    pub fn at(place: impl AsRef<Path>) -> Result<Snapshots> {
+        Ok(Snapshots::in_store(store_at(place)?))
     }
 
     /// Takes one each time that so much wall-clock time has passed, when an epoch ends.

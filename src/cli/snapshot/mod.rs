@@ -18,7 +18,7 @@ pub(super) use usage::SnapshotArgs;
 
 use std::path::Path;
 
-use highwater::snapshot::{Local, Manifest, Repository, Selector};
+use highwater::snapshot::{Manifest, Repository, Selector, store_at};
 use highwater::{Error, ErrorKind, Result};
 use usage::SnapshotCommand;
 
@@ -38,10 +38,17 @@ pub(super) fn run(args: &SnapshotArgs) -> Result<u8> {
     }
 }
 
-/// The snapshots in a directory that is there; it is not made, and neither is anything in it.
+/// The snapshots in a directory that is there, or in a bucket that has any; it is not made, and neither is anything in it.
 pub(super) fn existing(directory: &Path) -> Result<Repository> {
     let shown = directory.display();
     let what = match directory.metadata() {
+        Err(_) if is_address(directory) => {
+            let repository = Repository::open(store_at(directory)?);
+            if !repository.store().list("log/")?.is_empty() {
+                return Ok(repository);
+            }
+            "there are no snapshots in"
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => "there is no directory",
         Err(error) => return Err(Error::io(format!("cannot look into {shown}"), error)),
         Ok(found) if !found.is_dir() => "this is no directory:",
@@ -49,9 +56,17 @@ pub(super) fn existing(directory: &Path) -> Result<Repository> {
         Ok(_) if !directory.join(".temporary").is_dir() && !directory.join("log").is_dir() => {
             "there are no snapshots in"
         }
-        Ok(_) => return Ok(Repository::open(std::sync::Arc::new(Local::open(directory)?))),
+        Ok(_) => return Ok(Repository::open(store_at(directory)?)),
     };
     Err(Error::config(format!("{what} {shown}: name the one that `highwater nexmark --snapshots` was given")))
+}
+
+/// True for what is no directory to [`store_at`] either.
+fn is_address(place: &Path) -> bool {
+    let scheme = place.to_str().and_then(|place| place.split_once("://"));
+    scheme.is_some_and(|(scheme, _)| {
+        !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
 }
 
 /// The snapshot that is selected, with the number of its manifest.

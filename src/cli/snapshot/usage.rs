@@ -51,7 +51,7 @@ pub(crate) enum SnapshotCommand {
 /// The directory, and how to tell.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// The directory that `highwater nexmark --snapshots` was given.
+    /// The directory that `highwater nexmark --snapshots` was given, or the bucket.
     pub(crate) directory: PathBuf,
     /// Print one JSON object for each snapshot, and nothing else.
     #[arg(long)]
@@ -60,7 +60,7 @@ pub(crate) struct ListArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// The directory that `highwater nexmark --snapshots` was given.
+    /// The directory that `highwater nexmark --snapshots` was given, or the bucket.
     pub(crate) directory: PathBuf,
     /// Which snapshot: `latest`, the number of an epoch, or a name.
     #[arg(value_name = "SNAPSHOT", default_value = "latest", value_parser = selector)]
@@ -72,7 +72,7 @@ pub(crate) struct ShowArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The directory that `highwater nexmark --snapshots` was given.
+    /// The directory that `highwater nexmark --snapshots` was given, or the bucket.
     pub(crate) directory: PathBuf,
     /// Print one JSON object, and nothing else.
     #[arg(long)]
@@ -81,7 +81,7 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DiffArgs {
-    /// The directory that `highwater nexmark --snapshots` was given.
+    /// The directory that `highwater nexmark --snapshots` was given, or the bucket.
     pub(crate) directory: PathBuf,
     /// One snapshot: `latest`, the number of an epoch, or a name.
     #[arg(value_name = "A", value_parser = selector)]
@@ -139,7 +139,7 @@ impl Format {
 
 #[derive(Debug, Args)]
 pub(crate) struct KeepArgs {
-    /// The directory that `highwater nexmark --snapshots` was given.
+    /// The directory that `highwater nexmark --snapshots` was given, or the bucket.
     pub(crate) directory: PathBuf,
     /// Which snapshot: `latest`, the number of an epoch, or another name of it.
     #[arg(value_name = "SNAPSHOT", value_parser = selector)]
@@ -151,7 +151,7 @@ pub(crate) struct KeepArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DeleteArgs {
-    /// The directory that `highwater nexmark --snapshots` was given.
+    /// The directory that `highwater nexmark --snapshots` was given, or the bucket.
     pub(crate) directory: PathBuf,
     /// A name, or the number of an epoch.
     #[arg(value_name = "SNAPSHOT", value_parser = selector)]
@@ -160,7 +160,7 @@ pub(crate) struct DeleteArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct GcArgs {
-    /// The directory that `highwater nexmark --snapshots` was given.
+    /// The directory that `highwater nexmark --snapshots` was given, or the bucket.
     pub(crate) directory: PathBuf,
     /// How many of the latest snapshots stay; at least 1.
     #[arg(long, value_name = "COUNT", default_value = "3")]
@@ -185,6 +185,8 @@ Examples:
     highwater snapshot export state latest --operator aggregate-1 --table aggregates --format csv
   Check a backup:
     highwater snapshot verify backup
+  The same in a bucket of S3, if the program was built with `--features s3`; keys and region come from AWS_... in the environment:
+    highwater snapshot list s3://bucket/state
 
 A snapshot is named by `latest`, by the number of its epoch, or by a name that it was kept under.
 

@@ -11,7 +11,7 @@ use super::local::Sync;
 use super::*;
 
 #[derive(Clone, Debug)]
-enum Call {
+pub(super) enum Call {
     Create(usize, Vec<u8>),
     Read(usize),
     Range(usize, u64, usize),
@@ -22,7 +22,7 @@ enum Call {
 const NAMES: [&str; 5] = ["log/1", "log/2", "pages/1/a", "pages/10/a", "names/..a"];
 const PREFIXES: [&str; 6] = ["", "log/", "log/2", "pages/1", "pages/1/", "none/"];
 
-fn call() -> impl Strategy<Value = Call> {
+pub(super) fn call() -> impl Strategy<Value = Call> {
     prop_oneof![
         (0..5usize, prop::collection::vec(any::<u8>(), 0..9)).prop_map(|(n, bytes)| Call::Create(n, bytes)),
         (0..5usize).prop_map(Call::Read),
@@ -32,7 +32,7 @@ fn call() -> impl Strategy<Value = Call> {
     ]
 }
 
-fn compare(store: &dyn Store, calls: &[Call]) {
+pub(super) fn compare(store: &dyn Store, calls: &[Call]) {
     let mut map: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
     for call in calls {
         match call {
