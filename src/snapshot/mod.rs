@@ -102,6 +102,7 @@
 mod store;
 mod envelope;
 mod codec;
+mod compression;
 mod page;
 mod manifest;
 #[doc(hidden)]
@@ -128,13 +129,14 @@ mod tests;
 pub use codec::Codec;
 pub use collect::Collected;
 pub use dynamic::{Column, Fields, SavedRows, Type, Value, Variant, Variants};
+pub use compression::Compression;
 pub use lease::{CommitError, Committed, Lease, SegmentWriter};
 pub use manifest::{
     Cause, Claim, Entry, Manifest, Note, OperatorState, PageRef, RunState, Schema, Shard, TableState,
 };
 pub use offline::SavedState;
 pub use options::{Restore, Snapshots};
-pub use page::{Compression, MAX_PAGE, PageHead};
+pub use page::{MAX_PAGE, PageHead};
 pub use repository::{Expected, Kept, Repository, Selector};
 #[cfg(feature = "object-store")]
 pub use store::Remote;

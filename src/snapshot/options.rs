@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cuts::Often;
-use super::{Codec, Local, Store, store_at};
+use super::{Codec, Compression, Local, Store, store_at};
 use crate::error::{Error, Result};
 
 /// Where a job's snapshots go, how often they are taken, and what the job goes on from.
@@ -27,6 +27,7 @@ pub struct Snapshots {
     pub(crate) retain: usize,
     pub(crate) codec: Codec,
     pub(crate) slice: usize,
+    pub(crate) compression: Compression,
     pub(crate) restore: Restore,
     pub(crate) drops_state: bool,
 }
@@ -61,6 +62,7 @@ impl Snapshots {
             retain: 3,
             codec: Codec::default(),
             slice: SLICE,
+            compression: Compression::default(),
             restore: Restore::default(),
             drops_state: false,
         }
@@ -116,6 +118,14 @@ impl Snapshots {
         self
     }
 
+    /// How pages are compressed; by LZ4 unless said otherwise. Pages that were written otherwise are read all the same.
+    ///
+    /// A job that is to use [`Compression::Zstd`] does not start if the crate was built without its feature `zstd`.
+    pub fn compression(mut self, compression: Compression) -> Snapshots {
+        self.compression = compression;
+        self
+    }
+
     /// What the job goes on from.
     pub fn restore(mut self, restore: Restore) -> Snapshots {
         self.restore = restore;
@@ -135,6 +145,7 @@ impl Snapshots {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
+        self.compression.check()?;
         match self.often.every {
             Some(every) if every < Duration::from_millis(1) => {
                 Err(Error::config(format!("snapshots cannot be {every:?} apart: choose 1 ms or more")))

@@ -21,9 +21,8 @@
 //!
 //! Numbers are little-endian. A page costs 68 bytes and its names on top of its body.
 
-use serde::{Deserialize, Serialize};
-
 use super::codec::Codec;
+use super::compression::Compression;
 use crate::error::{Error, Result};
 
 /// The largest body of a page before compression: 1 GiB.
@@ -32,9 +31,6 @@ pub const MAX_PAGE: usize = 1 << 30;
 const MAGIC: [u8; 4] = *b"HWPG";
 const VERSION: u16 = 1;
 const HEAD: usize = 64;
-
-/// A byte of LZ4 stands for at most 255, and the first and last for some more.
-const LZ4_RATIO: usize = 255;
 
 /// What a page says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,21 +53,10 @@ pub struct PageHead {
     pub rows: u32,
 }
 
-/// How the body of a page is compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// LZ4: some GB/s to read, a fraction of one to write.
-    #[default]
-    Lz4,
-}
-
 impl PageHead {
     /// Wraps a body.
     ///
-    /// An error if the body is larger than [`MAX_PAGE`] or a name longer than 65,535 bytes.
+    /// An error if the body is larger than [`MAX_PAGE`], a name longer than 65,535 bytes, or the compression one that this program was built without.
     pub fn encode(&self, body: &[u8]) -> Result<Vec<u8>> {
         let (uid, table) = (self.uid.as_str(), self.table.as_str());
         let (Ok(uid_len), Ok(table_len)) = (u16::try_from(uid.len()), u16::try_from(table.len())) else {
@@ -85,18 +70,13 @@ impl PageHead {
                 "a page of {uid}/{table} has {len} bytes: split it, 1 GiB is the most"
             )));
         }
-        let smaller = match self.compression {
-            Compression::None => None,
-            Compression::Lz4 => {
-                Some(lz4_flex::block::compress(body)).filter(|smaller| smaller.len() < body.len())
-            }
-        };
+        let smaller = self.compression.compress(body)?;
         let compression = if smaller.is_some() { self.compression } else { Compression::None };
         let stored = smaller.as_deref().unwrap_or(body);
         let mut page = Vec::with_capacity(HEAD + uid.len() + table.len() + stored.len() + 4);
         page.extend_from_slice(&MAGIC);
         page.extend_from_slice(&VERSION.to_le_bytes());
-        page.extend_from_slice(&[number_of(self.codec), compression as u8]);
+        page.extend_from_slice(&[number_of(self.codec), compression.number()]);
         for number in [self.fingerprint, self.hashes.0, self.hashes.1, self.epochs.0, self.epochs.1] {
             page.extend_from_slice(&number.to_le_bytes());
         }
@@ -146,28 +126,14 @@ impl PageHead {
         if body.len() != stored as usize {
             return Err(damaged("its length does not match"));
         }
-        let (compression, body) = decompress(compression, body, raw as usize)?;
+        let compression =
+            Compression::of_number(compression).ok_or_else(|| damaged("its compression is unknown"))?;
+        if raw as usize > MAX_PAGE {
+            return Err(damaged("so few bytes cannot hold so many"));
+        }
+        let body = compression.decompress(body, raw as usize)?;
         let head = PageHead { codec, compression, uid, table, fingerprint, hashes, epochs, rows };
         Ok((head, body))
-    }
-}
-
-fn decompress(compression: u8, body: &[u8], raw: usize) -> Result<(Compression, Vec<u8>)> {
-    const NONE: u8 = Compression::None as u8;
-    const LZ4: u8 = Compression::Lz4 as u8;
-    match compression {
-        NONE if body.len() == raw => Ok((Compression::None, body.to_vec())),
-        LZ4 if raw <= MAX_PAGE && raw / LZ4_RATIO <= body.len() => {
-            let body = lz4_flex::block::decompress(body, raw)
-                .map_err(|error| damaged("it cannot be decompressed").because(error))?;
-            if body.len() == raw {
-                Ok((Compression::Lz4, body))
-            } else {
-                Err(damaged("it decompresses to another length"))
-            }
-        }
-        NONE | LZ4 => Err(damaged("so few bytes cannot hold so many")),
-        _ => Err(damaged("its compression is unknown")),
     }
 }
 
@@ -184,7 +150,8 @@ fn number_of(codec: Codec) -> u8 {
 }
 
 fn codec_of(number: u8) -> Option<Codec> {
-    [Codec::Columnar, Codec::Rows].into_iter().find(|codec| number_of(*codec) == number)
+    let all = [Codec::Columnar, Codec::Rows];
+    all.into_iter().find(|codec| number_of(*codec) == number)
 }
 
 fn damaged(what: &str) -> Error {
@@ -233,7 +200,7 @@ mod tests {
 
     fn head() -> impl Strategy<Value = PageHead> {
         let codec = prop_oneof![Just(Codec::Columnar), Just(Codec::Rows)];
-        let compression = prop_oneof![Just(Compression::None), Just(Compression::Lz4)];
+        let compression = prop::sample::select(compressions());
         let names = (".{0,20}", ".{0,20}");
         let ranges = any::<((u64, u64), (u64, u64))>();
         (codec, compression, names, any::<(u64, u32)>(), ranges).prop_map(
@@ -248,6 +215,11 @@ mod tests {
                 rows,
             },
         )
+    }
+
+    fn compressions() -> Vec<Compression> {
+        let all = [Compression::None, Compression::Lz4, Compression::Zstd];
+        all.into_iter().filter(|compression| compression.check().is_ok()).collect()
     }
 
     fn body() -> impl Strategy<Value = Vec<u8>> {
@@ -308,19 +280,48 @@ mod tests {
 
     #[test]
     fn a_page_cannot_ask_for_more_memory_than_it_can_fill() {
-        let mut page = plain().encode(&[7; 1000]).unwrap();
-        page[52..56].copy_from_slice(&(1u32 << 30).to_le_bytes());
-        forge(&mut page);
-        assert!(PageHead::decode(&page).unwrap_err().to_string().contains("so few bytes"));
+        for compression in compressions() {
+            let mut page = PageHead { compression, ..plain() }.encode(&[7; 1000]).unwrap();
+            for raw in [1u32 << 30, u32::MAX] {
+                page[52..56].copy_from_slice(&raw.to_le_bytes());
+                forge(&mut page);
+                let told = PageHead::decode(&page).unwrap_err().to_string();
+                assert!(told.contains("so few bytes"), "{compression:?}: {told}");
+            }
+        }
     }
 
     #[test]
     fn compression_is_worth_it_or_not_done() {
-        let (head, _) = PageHead::decode(&plain().encode(&[7; 1000]).unwrap()).unwrap();
-        assert_eq!(head.compression, Compression::Lz4);
-        let (head, body) = PageHead::decode(&plain().encode(b"abc").unwrap()).unwrap();
-        assert_eq!((head.compression, &body[..]), (Compression::None, &b"abc"[..]));
-        assert_eq!(plain().encode(b"abc").unwrap().len(), 68 + "countsvalues".len() + 3);
+        for compression in compressions().into_iter().filter(|compression| *compression != Compression::None)
+        {
+            let wrap = |body: &[u8]| PageHead { compression, ..plain() }.encode(body).unwrap();
+            assert_eq!(PageHead::decode(&wrap(&[7; 1000])).unwrap().0.compression, compression);
+            let (head, body) = PageHead::decode(&wrap(b"abc")).unwrap();
+            assert_eq!((head.compression, &body[..]), (Compression::None, &b"abc"[..]));
+            assert_eq!(wrap(b"abc").len(), 68 + "countsvalues".len() + 3);
+        }
+    }
+
+    /// A page of 5000 times the same byte, as Zstandard compressed it: so that it can be tried with and without.
+    #[test]
+    fn a_page_that_zstandard_compressed_is_read_or_the_feature_is_named() {
+        let frame = [
+            0x28, 0xb5, 0x2f, 0xfd, 0x60, 0x88, 0x12, 0x4d, 0x00, 0x00, 0x10, 0x07, 0x07, 0x01, 0x00, 0x83,
+            0xd3, 0x03, 0x2c,
+        ];
+        let uncompressed = PageHead { compression: Compression::None, ..plain() };
+        let mut page = uncompressed.encode(&frame).unwrap();
+        page[7] = Compression::Zstd.number();
+        page[52..56].copy_from_slice(&5000u32.to_le_bytes());
+        forge(&mut page);
+        match PageHead::decode(&page) {
+            Ok((head, body)) => assert_eq!((head.compression, body), (Compression::Zstd, vec![7; 5000])),
+            Err(error) => assert!(error.to_string().contains("the feature `zstd`"), "{error}"),
+        }
+        assert_eq!(PageHead::decode(&page).is_ok(), cfg!(feature = "zstd"));
+        let wrapped = PageHead { compression: Compression::Zstd, ..plain() }.encode(&[7; 5000]);
+        assert_eq!(wrapped.is_ok(), cfg!(feature = "zstd"));
     }
 
     #[test]

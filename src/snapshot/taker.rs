@@ -22,7 +22,7 @@ use super::manifest::{Cause, Manifest, Note, OperatorState, PageRef, RunState, S
 use super::part::{END, Saved, SavedPage, Table};
 use super::repository::Repository;
 use super::restored::clock_of;
-use super::{Codec, Compression, PageHead, Snapshots};
+use super::{PageHead, Snapshots};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::metric::Metrics;
@@ -115,7 +115,7 @@ impl Taker {
         for ((uid, _), table) in tables(parts) {
             for run in &table.runs {
                 for page in run.pages.iter().filter(|page| page.written().get().is_none()) {
-                    let head = head(uid, table, run.epochs, &**page, self.options.codec)?;
+                    let head = head(uid, table, run.epochs, &**page, &self.options)?;
                     let place = segment.add(&head, &page.encode(head.codec)?)?;
                     bytes += u64::from(place.len);
                     open.push((page, place));
@@ -199,13 +199,13 @@ fn head(
     table: &Table,
     epochs: (u64, u64),
     page: &dyn SavedPage,
-    codec: Codec,
+    options: &Snapshots,
 ) -> Result<PageHead> {
     let rows = u32::try_from(page.rows())
         .map_err(|_| Error::data("a page of state has more than 4 billion rows"))?;
     Ok(PageHead {
-        codec,
-        compression: Compression::default(),
+        codec: options.codec,
+        compression: options.compression,
         uid: uid.to_owned(),
         table: table.name.clone(),
         fingerprint: table.schema.fingerprint,
