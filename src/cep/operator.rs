@@ -349,7 +349,7 @@ impl<K: Key, T: Exchange + Ord> Saves for Waiting<K, T> {
     fn encode(rows: &[WaitingRow<K, T>], codec: Codec) -> Result<Vec<u8>> {
         let rows: Vec<_> =
             rows.iter().map(|((at, key, value), count)| (at, &key.key, value, count)).collect();
-        codec.encode(&rows)
+        codec.encode_views(&rows)
     }
 
     fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<WaitingRow<K, T>>> {

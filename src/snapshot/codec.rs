@@ -1,18 +1,22 @@
 //! How rows become the body of a page, and again rows.
 //!
-//! Two ways: by columns, where all first fields come first, then all second ones, each packed into as few bits as it needs; and row by row. Columns
-//! are smaller before compression and still more after it. Rows follow a format that is written down and will not change.
+//! Two ways, and a third that few need: by columns, where all first fields come first, then all second ones, each packed into as few bits as it
+//! needs; and row by row. Columns are smaller before compression and still more after it. Rows follow a format that is written down and will not
+//! change.
 //!
 //! Columns are those of `bitcode`, whose format is only promised within one version: so that version is pinned, and another one would be another
 //! codec. Both need types that always serialize alike: no `untagged`, `flatten` or `skip_serializing_if`, and no values that describe themselves.
 //!
-//! Neither panics on bytes that it did not write. Rows take no more memory than their bytes justify. Columns spend a bit on a value that is always
+//! The third is `abomonation`, for rows of plain data alone, in programs that ask for it; others go by columns there.
+//!
+//! None panics on bytes that it did not write. Rows take no more memory than their bytes justify. Columns spend a bit on a value that is always
 //! zero, and so may take some hundred times their bytes, and lists of units in them take none at all, so that a few
 //! bytes can ask for hours of work: therefore the page's checksum stands before this. Rows that are units themselves go by rows.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::form::form;
 use crate::error::{Error, Result};
 
 /// How the rows of a page are encoded.
@@ -24,11 +28,32 @@ pub enum Codec {
     Columnar,
     /// Row by row, in Postcard's format.
     Rows,
+    /// As it lies in memory, by the crate `abomonation`, if all of a row is plain data and `snapshot::plain` was told so; by columns otherwise. It
+    /// needs the feature `abomonation`, to write and to read. Not for pages that come from others: see
+    /// [RUSTSEC-2021-0120](https://rustsec.org/advisories/RUSTSEC-2021-0120.html).
+    Abomonation,
 }
 
+/// What the body of a page of [`Codec::Abomonation`] begins with if rows by columns follow.
+const BY_COLUMNS: u8 = 0;
+
 impl Codec {
-    /// Encodes rows. An error if the type's `Serialize` fails or asks for what the codec does not have.
-    pub fn encode<T: Serialize>(self, rows: &[T]) -> Result<Vec<u8>> {
+    /// Encodes rows. An error if the type's `Serialize` fails or asks for what the codec does not have, or if the program was built without the
+    /// codec.
+    pub fn encode<T: Serialize + 'static>(self, rows: &[T]) -> Result<Vec<u8>> {
+        match form::<T>().filter(|_| self == Codec::Abomonation) {
+            Some(form) => (form.encode)(rows),
+            None => self.encode_views(rows),
+        }
+    }
+
+    /// True if rows of this type are encoded as they lie in memory, and so must be rows and not references to their fields.
+    pub(crate) fn is_plain<T: 'static>(self) -> bool {
+        self == Codec::Abomonation && form::<T>().is_some()
+    }
+
+    /// Encodes rows that consist of references to their fields.
+    pub(crate) fn encode_views<T: Serialize>(self, rows: &[T]) -> Result<Vec<u8>> {
         let cannot = |error: String| {
             Error::data(format!(
                 "state cannot be encoded for a snapshot: {error}; see its type's `Serialize`"
@@ -40,6 +65,22 @@ impl Codec {
                 .iter()
                 .try_fold(Vec::new(), |bytes, row| postcard::to_extend(row, bytes))
                 .map_err(|error| cannot(error.to_string())),
+            Codec::Abomonation => {
+                self.check()?;
+                let mut bytes = Codec::Columnar.encode_views(rows)?;
+                bytes.insert(0, BY_COLUMNS);
+                Ok(bytes)
+            }
+        }
+    }
+
+    /// Refuses what this program was built without.
+    pub(super) fn check(self) -> Result<()> {
+        match self {
+            Codec::Abomonation if !cfg!(feature = "abomonation") => Err(Error::config(
+                "pages are encoded by abomonation, which this program was built without: build it with the feature `abomonation`",
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -49,7 +90,7 @@ impl Codec {
     }
 
     /// Decodes so many rows, which must be all that the bytes hold.
-    pub fn decode<T: DeserializeOwned>(self, bytes: &[u8], rows: usize) -> Result<Vec<T>> {
+    pub fn decode<T: DeserializeOwned + 'static>(self, bytes: &[u8], rows: usize) -> Result<Vec<T>> {
         let cannot = |error: String| {
             let what = std::any::type_name::<T>();
             Error::data(format!(
@@ -59,6 +100,20 @@ impl Codec {
         let decoded = match self.of::<T>() {
             Codec::Columnar => bitcode::deserialize(bytes).map_err(|error| cannot(error.to_string()))?,
             Codec::Rows => decode_rows(bytes, rows).map_err(|error| cannot(error.to_string()))?,
+            Codec::Abomonation => {
+                self.check()?;
+                match (bytes.split_first(), form::<T>()) {
+                    (Some((&BY_COLUMNS, columns)), _) => Codec::Columnar.decode(columns, rows)?,
+                    (None, _) => return Err(cannot("there is nothing".to_owned())),
+                    (Some(_), Some(form)) => (form.decode)(bytes, rows)?,
+                    (Some(_), None) => {
+                        return Err(Error::config(format!(
+                            "a page holds {} as plain data: say so by `Snapshots::plain` or `snapshot::plain`",
+                            std::any::type_name::<T>()
+                        )));
+                    }
+                }
+            }
         };
         let found: usize = Vec::<T>::len(&decoded);
         if found == rows { Ok(decoded) } else { Err(cannot(format!("there are {found}"))) }
@@ -153,6 +208,15 @@ mod tests {
                 let _ = codec.decode::<Row>(&bytes, rows);
                 let _ = codec.decode::<(String, [u16; 3])>(&bytes, rows);
             }
+        }
+    }
+
+    #[cfg(not(feature = "abomonation"))]
+    #[test]
+    fn what_the_program_was_built_without_is_named() {
+        let codec = Codec::Abomonation;
+        for error in [codec.encode(&[1u64]).unwrap_err(), codec.decode::<u64>(&[0, 0], 1).unwrap_err()] {
+            assert!(error.to_string().contains("the feature `abomonation`"), "{error}");
         }
     }
 

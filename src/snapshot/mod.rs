@@ -101,7 +101,10 @@
 
 mod store;
 mod envelope;
+mod form;
 mod codec;
+#[cfg(feature = "abomonation")]
+mod plain;
 mod compression;
 mod page;
 mod manifest;
@@ -137,6 +140,8 @@ pub use manifest::{
 pub use offline::SavedState;
 pub use options::{Restore, Snapshots};
 pub use page::{MAX_PAGE, PageHead};
+#[cfg(feature = "abomonation")]
+pub use plain::{Plain, plain};
 pub use repository::{Expected, Kept, Repository, Selector};
 #[cfg(feature = "object-store")]
 pub use store::Remote;

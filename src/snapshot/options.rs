@@ -104,7 +104,9 @@ impl Snapshots {
         self
     }
 
-    /// How pages are encoded.
+    /// How pages are encoded; by columns unless said otherwise. Pages that were written otherwise are read all the same.
+    ///
+    /// A job that is to use [`Codec::Abomonation`] does not start if the crate was built without its feature `abomonation`.
     pub fn codec(mut self, codec: Codec) -> Snapshots {
         self.codec = codec;
         self
@@ -115,6 +117,22 @@ impl Snapshots {
     /// of an operator.
     pub fn slice(mut self, rows: usize) -> Snapshots {
         self.slice = rows.max(1);
+        self
+    }
+
+    /// Says that state with these keys, sub-keys and values is plain data, for [`Codec::Abomonation`]: see [`plain`](super::plain).
+    ///
+    /// ```
+    /// use highwater::snapshot::{Codec, Memory, Snapshots};
+    /// use std::sync::Arc;
+    ///
+    /// let snapshots = Snapshots::in_store(Arc::new(Memory::default()));
+    /// // Values of numbers by numbers, and a map of numbers.
+    /// let snapshots = snapshots.codec(Codec::Abomonation).plain::<u64, (), [u64; 8]>().plain::<u64, u32, i64>();
+    /// ```
+    #[cfg(feature = "abomonation")]
+    pub fn plain<K: super::Plain, S: super::Plain, V: super::Plain>(self) -> Snapshots {
+        super::plain::<K, S, V>();
         self
     }
 
@@ -146,6 +164,7 @@ impl Snapshots {
 
     pub(crate) fn check(&self) -> Result<()> {
         self.compression.check()?;
+        self.codec.check()?;
         match self.often.every {
             Some(every) if every < Duration::from_millis(1) => {
                 Err(Error::config(format!("snapshots cannot be {every:?} apart: choose 1 ms or more")))

@@ -146,11 +146,12 @@ fn number_of(codec: Codec) -> u8 {
     match codec {
         Codec::Columnar => 1,
         Codec::Rows => 2,
+        Codec::Abomonation => 3,
     }
 }
 
 fn codec_of(number: u8) -> Option<Codec> {
-    let all = [Codec::Columnar, Codec::Rows];
+    let all = [Codec::Columnar, Codec::Rows, Codec::Abomonation];
     all.into_iter().find(|codec| number_of(*codec) == number)
 }
 
@@ -199,7 +200,7 @@ mod tests {
     use super::*;
 
     fn head() -> impl Strategy<Value = PageHead> {
-        let codec = prop_oneof![Just(Codec::Columnar), Just(Codec::Rows)];
+        let codec = prop_oneof![Just(Codec::Columnar), Just(Codec::Rows), Just(Codec::Abomonation)];
         let compression = prop::sample::select(compressions());
         let names = (".{0,20}", ".{0,20}");
         let ranges = any::<((u64, u64), (u64, u64))>();

@@ -82,8 +82,12 @@ impl<K: Key, S: Key, V: Exchange> Saves for ItemRows<K, S, V> {
     }
 
     fn encode(rows: &[Row<K, S, V>], codec: Codec) -> Result<Vec<u8>> {
+        if codec.is_plain::<(K, S, Kept<V>)>() {
+            let own = |((key, sub), kept): &Row<K, S, V>| (key.key.clone(), sub.clone(), kept.clone());
+            return codec.encode(&rows.iter().map(own).collect::<Vec<_>>());
+        }
         let rows: Vec<_> = rows.iter().map(|((key, sub), kept)| (&key.key, sub, kept)).collect();
-        codec.encode(&rows)
+        codec.encode_views(&rows)
     }
 
     fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<Row<K, S, V>>> {

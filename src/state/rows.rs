@@ -116,7 +116,7 @@ impl<K: Key, V: Exchange> Saves for Latest<Hashed<K>, V> {
 
     fn encode(rows: &[(Hashed<K>, Option<V>)], codec: Codec) -> Result<Vec<u8>> {
         let rows: Vec<_> = rows.iter().map(|(key, value)| (&key.key, value)).collect();
-        codec.encode(&rows)
+        codec.encode_views(&rows)
     }
 
     fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<(Hashed<K>, Option<V>)>> {
@@ -138,7 +138,7 @@ impl<V: Exchange> Saves for Latest<(), V> {
     }
 
     fn encode(rows: &[((), Option<V>)], codec: Codec) -> Result<Vec<u8>> {
-        codec.encode(&rows.iter().map(|((), value)| value).collect::<Vec<_>>())
+        codec.encode_views(&rows.iter().map(|((), value)| value).collect::<Vec<_>>())
     }
 
     fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<((), Option<V>)>> {
@@ -161,7 +161,7 @@ impl<K: Key, V: Exchange + Ord, R: Exchange + Semigroup> Saves for Sums<(Hashed<
 
     fn encode(rows: &[Counted<K, V, R>], codec: Codec) -> Result<Vec<u8>> {
         let rows: Vec<_> = rows.iter().map(|((key, value, at), sum)| (&key.key, value, at, sum)).collect();
-        codec.encode(&rows)
+        codec.encode_views(&rows)
     }
 
     fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<Counted<K, V, R>>> {

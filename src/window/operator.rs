@@ -269,7 +269,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Saves for PaneRows<K, T, A> {
 
     fn encode(rows: &[PaneRow<K, A::Acc>], codec: Codec) -> Result<Vec<u8>> {
         let rows: Vec<_> = rows.iter().map(|((pane, key), acc)| (pane, &key.key, acc)).collect();
-        codec.encode(&rows)
+        codec.encode_views(&rows)
     }
 
     fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<PaneRow<K, A::Acc>>> {

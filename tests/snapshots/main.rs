@@ -13,3 +13,4 @@ mod golden;
 mod suspend;
 mod offline;
 mod untyped;
+mod ways;
