@@ -131,8 +131,8 @@ mod tests;
 
 pub use codec::Codec;
 pub use collect::Collected;
-pub use dynamic::{Column, Fields, SavedRows, Type, Value, Variant, Variants};
 pub use compression::Compression;
+pub use dynamic::{Column, Fields, SavedRows, Type, Value, Variant, Variants};
 pub use lease::{CommitError, Committed, Lease, SegmentWriter};
 pub use manifest::{
     Cause, Claim, Entry, Manifest, Note, OperatorState, PageRef, RunState, Schema, Shard, TableState,

@@ -26,6 +26,7 @@ use super::value::Value;
 use crate::data::Text;
 use crate::error::{Error, Result};
 use crate::snapshot::Codec;
+use crate::snapshot::codec::BY_COLUMNS;
 
 /// The greatest depth of values in values.
 const DEPTH: u32 = 128;
@@ -57,6 +58,14 @@ impl Plan {
                     .map_err(|error| cannot(error.to_string()))?
             }
             Codec::Rows => self.by_row(bytes, rows, units).map_err(|error| cannot(error.to_string()))?,
+            Codec::Abomonation => match bytes.split_first() {
+                Some((&BY_COLUMNS, columns)) => return self.decode(columns, rows, Codec::Columnar),
+                _ => {
+                    return Err(Error::config(
+                        "its rows are kept as they lie in memory, by abomonation: read them by `Repository::state` in the program that wrote them",
+                    ));
+                }
+            },
         };
         let found = decoded.len();
         if found == rows {
