@@ -23,6 +23,9 @@ pub(crate) struct Often {
     pub(crate) epochs: Option<u64>,
 }
 
+/// So many cuts can be under way before those that are due by policy wait: where the store is slower than they come, they would pile up.
+const OPEN: usize = 4;
+
 /// The cuts of a running job.
 pub(crate) struct Cuts {
     often: Often,
@@ -71,7 +74,8 @@ impl Cuts {
         let (at, last) = plan.last;
         let is_due = self.often.every.is_some_and(|every| now >= at.saturating_add(every))
             || self.often.epochs.is_some_and(|epochs| epoch >= last.saturating_add(epochs));
-        let cause = plan.asked.take().or(is_due.then_some(Cause::Interval));
+        let has_room = plan.cuts.len() < OPEN;
+        let cause = plan.asked.take().or((is_due && has_room).then_some(Cause::Interval));
         if let Some(cause) = cause {
             plan.last = (now, epoch);
             plan.cuts.insert(epoch, cause);
@@ -139,12 +143,31 @@ mod tests {
     #[test]
     fn cuts_are_so_far_apart_as_was_said() {
         let cuts = Cuts::new(Often { every: Some(millis(100)), epochs: None }, 0);
-        (0..100).for_each(|epoch| cuts.turn(epoch, millis(10 * epoch)));
-        let made: Vec<u64> = (0..100).flat_map(|epoch| cuts.between(epoch, epoch + 1)).collect();
+        let turn = |epoch| {
+            cuts.turn(epoch, millis(10 * epoch));
+            let made = cuts.between(epoch, epoch + 1);
+            made.iter().for_each(|cut| cuts.settle(*cut, true));
+            made
+        };
+        let made: Vec<u64> = (0..100).flat_map(turn).collect();
         assert_eq!(made, [10, 20, 30, 40, 50, 60, 70, 80, 90]);
         let cuts = Cuts::new(Often { every: None, epochs: Some(7) }, 0);
         (0..30).for_each(|epoch| cuts.turn(epoch, Duration::ZERO));
         assert_eq!(cuts.between(0, 30), [7, 14, 21, 28]);
+    }
+
+    #[test]
+    fn cuts_wait_while_many_are_under_way() {
+        let cuts = Cuts::new(Often { every: None, epochs: Some(1) }, 0);
+        (1..9).for_each(|epoch| cuts.turn(epoch, Duration::ZERO));
+        assert_eq!(cuts.between(0, 20), [1, 2, 3, 4]);
+        cuts.ask(Cause::Stop);
+        cuts.turn(9, Duration::ZERO);
+        cuts.turn(10, Duration::ZERO);
+        assert_eq!(cuts.between(0, 20), [1, 2, 3, 4, 9], "what is asked for does not wait");
+        cuts.settle(2, true);
+        cuts.turn(11, Duration::ZERO);
+        assert_eq!(cuts.between(0, 20), [3, 4, 9, 11]);
     }
 
     #[test]

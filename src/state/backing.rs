@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
-use super::Hashed;
+use super::run::PageOf;
 use super::saving::{self, Saves};
 use super::shelf::Shelf;
-use super::{Arrangement, Filed, ItemRows, Kept, Memory, Rows, Share};
+use super::{Arrangement, Filed, ItemRows, Memory, Rows, Share};
 use crate::data::{Exchange, Key};
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, Table};
@@ -71,24 +71,22 @@ impl<K: Key, S: Key, V: Exchange> Backing<K, S, V> {
         }
     }
 
-    /// Takes in a worker's share of what a snapshot has, and shows its rows, older ones first.
+    /// Takes in a worker's share of what a snapshot has, and gives its pages, older ones first.
     pub(crate) fn restore(
         &mut self,
         rows: &ItemRows<K, S, V>,
         (name, from): (&str, &RestoredOperator),
         share: Share,
-        visit: impl FnMut(&(Hashed<K>, S), &Kept<V>),
-    ) -> Result<()> {
+    ) -> Result<Vec<PageOf<ItemRows<K, S, V>>>> {
         match self {
             Backing::Arranged(arrangement) => {
                 arrangement.restore(name, from, share)?;
-                arrangement.each(visit);
+                Ok(arrangement.runs().iter().flat_map(|run| run.pages().to_vec()).collect())
             }
             Backing::Shelved { shelf, .. } => {
                 saving::restore(rows, (from, name), share, |pages| shelf.adopt(pages))?;
-                saving::each::<ItemRows<K, S, V>>(&shelf.pages(), visit);
+                Ok(shelf.pages())
             }
         }
-        Ok(())
     }
 }

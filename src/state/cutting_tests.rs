@@ -145,7 +145,7 @@ impl Both {
 }
 
 /// Compares what a table's runs have with what there is to be.
-fn same<S: Ord + Debug + Clone + DeserializeOwned>(table: &Table, items: &Items<S>, now: i64) {
+fn same<S: Ord + Debug + Clone + DeserializeOwned + 'static>(table: &Table, items: &Items<S>, now: i64) {
     let (coming, delivery) = table.coming.as_ref().unwrap();
     let mut found = Items::new();
     let runs = coming.runs(*delivery).unwrap();

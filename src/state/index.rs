@@ -59,6 +59,13 @@ impl<K: Hash + Eq + Clone> Index<K> {
         }
     }
 
+    pub(super) fn reserve(&mut self, more: usize) {
+        match self {
+            Index::Hashes(places) => places.reserve(more, Place::index_hash),
+            Index::Keys(keys) => keys.reserve(more, |(key, _)| hash64(key)),
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         match self {
             Index::Hashes(places) => places.clear(),

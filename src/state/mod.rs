@@ -158,7 +158,7 @@ pub(crate) use limit::{Limit, Sheds};
 pub(crate) use page::Page;
 pub(crate) use rows::{Latest, Rows, Sums};
 pub(crate) use run::{Cursor, Run};
-pub(crate) use saving::{Saves, Share};
+pub(crate) use saving::{Saves, Share, each};
 pub(crate) use shelf::{Gone, Row};
 pub(crate) use store::{INDEXED, Store, WARM};
 pub(crate) use table::{Found, Slot, Table};

@@ -153,7 +153,7 @@ fn take<R: Saves>(
 }
 
 /// Shows all rows of some pages, in order.
-pub(super) fn each<R: Rows>(pages: &[PageOf<R>], mut visit: impl FnMut(&R::Key, &R::Value)) {
+pub(crate) fn each<R: Rows>(pages: &[PageOf<R>], mut visit: impl FnMut(&R::Key, &R::Value)) {
     for page in pages {
         match page.rows() {
             Some(rows) => rows.iter().for_each(|(key, value)| visit(key, value)),

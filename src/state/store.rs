@@ -44,6 +44,13 @@ impl<K: Key> Slots<'_, K> {
         known.unwrap_or_else(|| self.keys.insert(hash, key.clone(), Pins::default()))
     }
 
+    /// Makes room for so many keys, if there are none yet.
+    pub(super) fn reserve(&mut self, keys: usize) {
+        if self.keys.is_empty() {
+            self.keys.reserve(keys);
+        }
+    }
+
     /// Takes note that a key may have no state.
     pub(super) fn lost(&mut self, slot: Slot) {
         self.bare.push(slot);

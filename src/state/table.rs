@@ -32,6 +32,12 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
         self.index.len()
     }
 
+    /// Makes room for so many more.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.index.reserve(more);
+        self.entries.reserve(more);
+    }
+
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.index.len() == 0

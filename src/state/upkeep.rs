@@ -11,7 +11,7 @@ use super::shelf::Row;
 use super::store::{Column, Pins, Slots};
 use super::tag::Tag;
 use super::view::Published;
-use super::{Backing, Cells, Hashed, Now, Rows, Shape, Share, Slot, Table};
+use super::{Backing, Cells, Hashed, ItemRows, Now, Rows, Shape, Share, Slot, Table, each};
 use crate::data::Key;
 use crate::error::Result;
 use crate::snapshot::{self, RestoredOperator};
@@ -184,7 +184,11 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         slots: &mut Slots<'_, K>,
     ) -> Result<()> {
         let Cells { backing, rows, cells, items, footprint, .. } = self;
-        backing.restore(rows, (name, from), share, |(hashed, sub), kept| {
+        let pages = backing.restore(rows, (name, from), share)?;
+        let count = pages.iter().map(|page| page.len()).sum();
+        slots.reserve(count);
+        cells.reserve(count);
+        each::<ItemRows<K, S::Sub, S::Value>>(&pages, |(hashed, sub), kept| {
             let slot = slots.of(&hashed.key);
             if cells.len() <= slot.index() {
                 cells.resize_with(slot.index() + 1, S::empty);
@@ -209,7 +213,8 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
                     slots.lost(slot);
                 }
             }
-        })
+        });
+        Ok(())
     }
 
     fn warm(&self, slots: &[Slot]) {

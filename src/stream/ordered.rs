@@ -145,7 +145,8 @@ pub(crate) fn build<E, L>(
     };
     builder.build(move |frontiers, holds| {
         frame.activate(frontiers, holds, &mut logic, &mut outlets);
-        false
+        // As long as something is to be copied the dataflow is not done.
+        frame.leaving.is_some()
     });
 }
 
@@ -184,7 +185,7 @@ impl<E: Data> Frame<E> {
         out: &mut Outlets<L::Out>,
     ) {
         if self.ended {
-            return;
+            return self.hand_over_slice(logic);
         }
         let progress = frontiers.progress();
         self.base = holds.least(self.epoch);
@@ -207,11 +208,9 @@ impl<E: Data> Frame<E> {
         self.tick(progress, logic, out);
         if progress.is_end() {
             self.close(u64::MAX, logic, out);
-            self.hand_over(usize::MAX, logic);
             self.ended = true;
-        } else if let Some(saving) = self.saving.as_ref().filter(|_| self.leaving.is_some()) {
-            self.hand_over(saving.slice(), logic);
         }
+        self.hand_over_slice(logic);
         out.flush();
         logic.flush();
         logic.rest();
@@ -259,6 +258,13 @@ impl<E: Data> Frame<E> {
         self.leaving = Some((cuts, logic.save()));
         let took = clock.now().saturating_sub(began);
         self.saving.iter().for_each(|saving| saving.paused(took));
+    }
+
+    /// Copies as much for the last cut as is to be copied at a time.
+    fn hand_over_slice<L: Logic<E>>(&mut self, logic: &mut L) {
+        if let Some(saving) = self.saving.as_ref().filter(|_| self.leaving.is_some()) {
+            self.hand_over(saving.slice(), logic);
+        }
     }
 
     /// Goes on with copying for the last cut, for so many rows, and hands the state over when all is copied.

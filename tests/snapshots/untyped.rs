@@ -8,6 +8,7 @@ use std::sync::Arc;
 use highwater::config::Options;
 use highwater::connector::Collection;
 use highwater::data::{Exchange, Key};
+use highwater::harness::Simulation;
 use highwater::snapshot::{Manifest, Memory, Repository, Selector, Snapshots, Store};
 use highwater::stream::Job;
 use highwater::time::{Epochs, Watermarks};
@@ -27,7 +28,7 @@ fn run(count: i64, workers: usize) -> Repository {
     keyed.process_in_order(Everything::default()).uid("all").discard();
     let snapshots = Snapshots::in_store(Arc::clone(&store)).every_epochs(1).retain(100);
     let options = Options::default().workers(workers).epochs(Epochs::records(300)).snapshots(snapshots);
-    job.run_with(options).unwrap();
+    Simulation::seeded(7).options(options).run(&job).unwrap();
     Repository::open(store)
 }
 

@@ -308,7 +308,7 @@ mod tests {
     }
 
     /// The rows, as JSON, that runs of rows make, oldest first, by a clock.
-    fn state<T: Serialize>(layout: &Layout, runs: &[&[T]], clock: i64) -> Vec<String> {
+    fn state<T: Serialize + 'static>(layout: &Layout, runs: &[&[T]], clock: i64) -> Vec<String> {
         let (mut held, mut rows) = (std::collections::BTreeMap::<Vec<Value>, Held>::new(), Vec::new());
         for (run, typed) in (0..).zip(runs) {
             let bytes = Codec::Columnar.encode(typed).unwrap();

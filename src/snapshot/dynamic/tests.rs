@@ -164,7 +164,7 @@ fn plan<T: DeserializeOwned>() -> Arc<Plan> {
     Arc::new(Plan { row: root, named })
 }
 
-fn assert_alike<T: Serialize + DeserializeOwned>(rows: &[T]) {
+fn assert_alike<T: Serialize + DeserializeOwned + 'static>(rows: &[T]) {
     let plan = plan::<T>();
     let typed: Vec<_> = rows.iter().map(|row| serde_json::to_value(row).unwrap()).collect();
     for codec in [Codec::Columnar, Codec::Rows] {
