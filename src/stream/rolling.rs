@@ -337,7 +337,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
 
     fn copy(&mut self, left: &mut usize) -> bool {
         let Some(Cutting { list, next, draft }) = &mut self.cutting else { return true };
-        let end = list.len().min(*next + *left);
+        let end = list.len().min(next.saturating_add(*left));
         for slot in &list[*next..end] {
             // The slot of a key that is no more may be another's.
             if let Some((key, entry)) = self.table.try_get_mut(*slot)

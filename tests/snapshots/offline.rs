@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use highwater::config::Options;
 use highwater::connector::Collection;
+use highwater::harness::Simulation;
+use highwater::process::{Context, Process, States, Value};
 use highwater::snapshot::{Memory, Repository, Restore, Selector, Snapshots, Store};
 use highwater::stream::Job;
 use highwater::time::{Epochs, Watermarks};
@@ -69,6 +71,46 @@ fn a_job_that_has_ended_goes_on_when_there_is_more() {
     let changes = counted(&store, 200);
     let expected = (0..10).flat_map(|key| [((key, 10), -1), ((key, 30), 1)]);
     assert_eq!(changes, expected.collect::<Vec<((u64, u64), i64)>>());
+}
+
+#[test]
+fn a_cut_that_comes_before_the_last_one_is_copied_loses_nothing() {
+    let store: Arc<dyn Store> = Arc::new(Memory::default());
+    let job = Job::new();
+    let numbers = job.source(Collection::new(0..5000u64), Watermarks::none());
+    numbers.clone().key_by(|n| n % 1000).count().uid("counts").discard();
+    numbers.key_by(|n| n % 1000).process(Sums::default()).uid("sums").discard();
+    let snapshots = Snapshots::in_store(Arc::clone(&store)).every_epochs(1).retain(100).slice(1);
+    let options = Options::default().epochs(Epochs::records(500)).snapshots(snapshots);
+    Simulation::seeded(3).options(options).run(&job).unwrap();
+    let repository = Repository::open(store);
+    let mut seen = 0;
+    for (_, manifest) in repository.list().unwrap() {
+        let epoch = Selector::Epoch(manifest.epoch);
+        let sums = repository.state::<u64, (), u64>(&epoch, "sums", "sum").unwrap().all().unwrap();
+        let rows = repository.rows(&manifest, "counts", "aggregates").unwrap().count();
+        assert_eq!(rows, sums.len(), "both have read as much");
+        let read = sums.values().sum::<u64>();
+        assert!(sums.iter().all(|((key, ()), sum)| *sum == read / 1000 + u64::from(*key < read % 1000)));
+        seen += usize::from((1..5000).contains(&read));
+    }
+    assert!(seen > 2, "{seen} snapshots in the middle");
+}
+
+/// Counts the records of a key.
+#[derive(Clone, Default)]
+struct Sums(Value<u64>);
+
+impl Process<u64, u64> for Sums {
+    type Out = u64;
+
+    fn open(&mut self, states: &mut States<'_, u64>) {
+        self.0 = states.value("sum");
+    }
+
+    fn process(&mut self, _: u64, cx: &mut Context<'_, u64, u64>) {
+        self.0.update(cx, || 0, |sum| *sum += 1);
+    }
 }
 
 #[test]
