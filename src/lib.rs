@@ -48,6 +48,7 @@
 //! | [`harness`] | for tests: operators driven by hand, whole jobs simulated |
 //! | [`lab`] | the event-time laboratory: one stream under several watermark strategies and late policies; feature `lab` |
 //! | `nexmark` | the Nexmark events and queries, written with the above as a user would; feature `nexmark` |
+//! | `program` | a job as a program: its command line, Ctrl-C, exit codes; feature `cli` |
 //!
 //! The `highwater` program is a crate of its own over the public interface. Streams know nothing of connectors, and neither
 //! know how a job is run; the runtime knows a job as a graph to lower and nothing of what its operators do.
@@ -122,6 +123,8 @@ pub mod harness;
 pub mod lab;
 #[cfg(feature = "nexmark")]
 pub mod nexmark;
+#[cfg(feature = "cli")]
+pub mod program;
 
 pub use error::{Error, ErrorKind, Result};
 

@@ -3,12 +3,11 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use highwater::clock::Clock;
 use highwater::config::Options;
 use highwater::nexmark::{self, Config, File, Generator, Nexmark, Pace};
+use highwater::program::attend::attend;
 use highwater::stream::Job;
 use highwater::{Error, ErrorKind, Result};
 
@@ -19,7 +18,7 @@ use super::parts::Parts;
 use super::progress::{self, Progress};
 use super::query::{Events, QUERIES, Query};
 use super::report::{Latency, Outcome, Report};
-use super::saving::{Saved, Saving, command};
+use super::saving::{Saved, Saving, suspended};
 use super::signal::{INTERRUPTED_CODE, is_interrupted};
 use super::usage::{GenerateArgs, RunArgs};
 use super::{measure, print, warn};
@@ -32,9 +31,6 @@ const MANY_TO_VERIFY: u64 = 5_000_000;
 
 /// The exit code if rows are not those of the recomputation.
 const DIFFERENT_CODE: u8 = 1;
-
-/// How often the main thread looks after the job: soon at first, since a job may be short.
-const LOOK: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(20));
 
 /// Runs one query or all, and gives the exit code.
 pub(crate) fn run(args: &RunArgs) -> Result<u8> {
@@ -142,7 +138,7 @@ fn run_query(query: &Query, args: &RunArgs, input: &Input) -> Result<Outcome> {
         events: input.events,
         is_windowed: query.is_windowed,
     });
-    let saving = Saving::open(&args.saving, query.name)?;
+    let saving = Saving::open(&args.saving, &format!("nexmark {}", query.name))?;
     let rows = rows(args, saving.as_ref())?;
     let splits = splits(args, saving.as_ref())?;
     let source = match &pace {
@@ -152,18 +148,9 @@ fn run_query(query: &Query, args: &RunArgs, input: &Input) -> Result<Outcome> {
     let job = Job::new();
     let settings = Settings { clock: clock.clone(), due, keep: args.verify, rows };
     let answered = (query.add)(&job, source, settings);
-    let options = Options::default()
-        .workers(args.workers)
-        .epochs(args.epoch)
-        .max_epochs_in_flight(args.max_epochs_in_flight)
-        .clock(clock.clone());
+    let options = args.job.options().max_epochs_in_flight(args.max_epochs_in_flight).clock(clock.clone());
     let options = match &saving {
         Some(saving) => options.snapshots(saving.snapshots.clone()),
-        None => options,
-    };
-    let directory = args.state_directory.clone().unwrap_or_else(std::env::temp_dir);
-    let options = match args.state_memory {
-        Some(bytes) => options.state_memory(usize::try_from(bytes).unwrap_or(usize::MAX), directory),
         None => options,
     };
 
@@ -181,7 +168,7 @@ fn run_query(query: &Query, args: &RunArgs, input: &Input) -> Result<Outcome> {
     let saved = saving.map(|saving| saving.tell(job.metrics(), is_interrupted));
     if let Some(epoch) = saved.as_ref().and_then(Saved::suspended_at) {
         answered.settle(epoch)?;
-        warn(&format!("suspended at the end of epoch {epoch}. To go on:\n  {}\n", command(std::env::args())));
+        warn(&suspended(epoch));
     }
     let tally = answered.tally();
     let verified = (args.verify && !is_interrupted).then(|| answered.verify(input.events()));
@@ -189,7 +176,7 @@ fn run_query(query: &Query, args: &RunArgs, input: &Input) -> Result<Outcome> {
         pace.map(|pace| Latency { rate: pace.rate(), result: tally.latency, epoch: pace.completion() });
     Ok(Outcome {
         query: query.name,
-        workers: args.workers,
+        workers: args.job.workers,
         events: events_read(&job),
         wall: tally.end.saturating_sub(start),
         cpu,
@@ -228,7 +215,7 @@ fn splits(args: &RunArgs, saving: Option<&Saving>) -> Result<usize> {
             several(found as u64, "split")
         ))),
         (_, Some(found)) => Ok(found),
-        (asked, None) => Ok(asked.unwrap_or(args.workers)),
+        (asked, None) => Ok(asked.unwrap_or(args.job.workers)),
     }
 }
 
@@ -250,21 +237,8 @@ struct Watch<'a> {
 /// Runs a job, draws the progress line, and stops or suspends the job if the user asks for it.
 fn watch(job: &Job, options: Options, watch: &Watch<'_>) -> Result<()> {
     let mut progress = Progress::new(watch.quiet);
-    let running = job.start(options)?;
-    let mut look = LOOK.0;
-    while !running.is_finished() {
-        thread::sleep(look);
-        look = (look * 2).min(LOOK.1);
-        if is_interrupted() && watch.suspends {
-            progress.clear();
-            if !watch.quiet {
-                warn("interrupted: takes a last snapshot; another Ctrl-C ends the program without it\n");
-            }
-            return running.suspend().map(drop);
-        }
-        if is_interrupted() {
-            running.stop();
-        }
+    attend(job.start(options)?, watch.suspends, watch.quiet, &mut |running| {
+        let Some(running) = running else { return progress.clear() };
         let (now, count) = (watch.clock.now(), events_read(job));
         progress.draw(now, count, |rate| {
             let events = progress::counted(watch.query, count, watch.input.events, rate);
@@ -272,9 +246,7 @@ fn watch(job: &Job, options: Options, watch: &Watch<'_>) -> Result<()> {
             let (epoch, elapsed) = (running.open_epoch(), now.as_secs_f64());
             format!("{events}  watermark {watermark}  epoch {epoch}  {elapsed:.1} s")
         });
-    }
-    progress.clear();
-    running.join().map(drop)
+    })
 }
 
 /// Writes a file of events, and gives the exit code.

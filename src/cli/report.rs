@@ -77,39 +77,37 @@ impl Outcome {
             "latency_ms": latency,
             "interrupted": self.is_interrupted,
             "verified": self.verified.as_ref().map(Result::is_ok),
-            "snapshots": self.saved.as_ref().map(Saved::to_json),
+            "snapshots": self.saved.as_ref().map(saved_to_json),
         })
     }
 }
 
-impl Saved {
-    fn to_json(&self) -> Value {
-        json!({
-            "directory": self.directory.display().to_string(),
-            "taken": self.taken,
-            "bytes": self.bytes,
-            "failed": self.failed,
-            "last_ms": self.last.map(|last| last.as_secs_f64() * 1e3),
-            "latest_epoch": self.epoch,
-            "from_epoch": self.from,
-            "suspended": self.is_suspended,
-        })
-    }
+fn saved_to_json(saved: &Saved) -> Value {
+    json!({
+        "directory": saved.directory.display().to_string(),
+        "taken": saved.taken,
+        "bytes": saved.bytes,
+        "failed": saved.failed,
+        "last_ms": saved.last.map(|last| last.as_secs_f64() * 1e3),
+        "latest_epoch": saved.epoch,
+        "from_epoch": saved.from,
+        "suspended": saved.is_suspended,
+    })
+}
 
-    fn to_text(&self) -> String {
-        let count = |count: u64| amount::whole(count.cast_signed());
-        let (bytes, failed) = (amount::several(self.bytes, "byte"), count(self.failed));
-        let mut text = format!("\nsnapshots: {} taken, {bytes} written, {failed} failed", count(self.taken));
-        if let Some(last) = self.last {
-            let _ = write!(text, ", the last one in {:.1} ms", last.as_secs_f64() * 1e3);
-        }
-        let directory = self.directory.display();
-        let _ = match self.epoch {
-            Some(epoch) => writeln!(text, "; the latest in {directory} is of epoch {epoch}"),
-            None => writeln!(text, "; {directory} has none"),
-        };
-        text
+fn saved_to_text(saved: &Saved) -> String {
+    let count = |count: u64| amount::whole(count.cast_signed());
+    let (bytes, failed) = (amount::several(saved.bytes, "byte"), count(saved.failed));
+    let mut text = format!("\nsnapshots: {} taken, {bytes} written, {failed} failed", count(saved.taken));
+    if let Some(last) = saved.last {
+        let _ = write!(text, ", the last one in {:.1} ms", last.as_secs_f64() * 1e3);
     }
+    let directory = saved.directory.display();
+    let _ = match saved.epoch {
+        Some(epoch) => writeln!(text, "; the latest in {directory} is of epoch {epoch}"),
+        None => writeln!(text, "; {directory} has none"),
+    };
+    text
 }
 
 /// A quantile in milliseconds.
@@ -176,7 +174,7 @@ impl Report {
             self.latencies(outcome.query, latency);
         }
         if let Some(saved) = &outcome.saved {
-            self.snapshots.push_str(&saved.to_text());
+            self.snapshots.push_str(&saved_to_text(saved));
         }
         text
     }

@@ -1,17 +1,14 @@
 //! What can be asked for on the command line, with the manual.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand};
-use highwater::snapshot::Selector;
-use highwater::time::Epochs;
+use highwater::program::{JobArgs, SavingArgs};
 
 use super::amount;
 use super::lab::LabArgs;
 use super::query::QUERIES;
-use super::selector::selector;
 use super::snapshot::SnapshotArgs;
 
 /// Streams with event time and keyed state, on timely dataflow.
@@ -73,24 +70,11 @@ pub(crate) struct RunArgs {
     /// How many events; k, M and G stand for thousands, millions and billions. [default: all of the file, or 10M]
     #[arg(long, value_name = "COUNT", value_parser = amount::count)]
     pub(crate) events: Option<u64>,
-    /// How many worker threads.
-    #[arg(long, short, value_name = "COUNT", default_value_t = 1)]
-    pub(crate) workers: usize,
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
     /// Read the events from this file, which `highwater nexmark generate` has written. [default: generate them on the way]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
-    /// When an epoch ends: after a time (10ms, 1s), after a number of records (100000records), or as soon as the last one is
-    /// complete (done).
-    #[arg(long, value_name = "WHEN", default_value = "10ms", value_parser = amount::epochs)]
-    pub(crate) epoch: Epochs,
-    /// How much memory state may take; k, M and G stand for thousands, millions and billions of bytes. What is more lies in files. Holds for
-    /// rolling aggregates and joins, not for windows. [default: all state is in memory]
-    #[arg(long, value_name = "BYTES", value_parser = amount::count)]
-    pub(crate) state_memory: Option<u64>,
-    /// Where those files are: a directory on a fast local disk. They have no names, and are gone when the program is. [default: that for
-    /// temporary files]
-    #[arg(long, value_name = "DIR", requires = "state_memory")]
-    pub(crate) state_directory: Option<PathBuf>,
     /// Give the events at so many per second, whether or not the job keeps up, and measure latency. [default: as fast as possible]
     #[arg(long, value_name = "EVENTS/S", value_parser = amount::rate)]
     pub(crate) rate: Option<f64>,
@@ -106,7 +90,7 @@ pub(crate) struct RunArgs {
     pub(crate) splits: Option<std::num::NonZeroUsize>,
     /// Compare the rows with those of a slow and plain recomputation. All rows and events are kept in memory for that, so it is for
     /// up to some millions of events.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "restore")]
     pub(crate) verify: bool,
     /// How many epochs a source may run ahead of the sinks.
     #[arg(long, value_name = "COUNT", default_value_t = 4)]
@@ -116,32 +100,6 @@ pub(crate) struct RunArgs {
     pub(crate) quiet: bool,
     #[command(flatten, next_help_heading = "Snapshots")]
     pub(crate) saving: SavingArgs,
-}
-
-/// What is said of snapshots when a query runs.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Snapshots")]
-pub(crate) struct SavingArgs {
-    /// Take snapshots into this directory, which is made if there is none, and let Ctrl-C suspend the query: it takes a last snapshot and can go on.
-    /// Or into a bucket, s3://bucket/prefix, if the program was built with `--features s3`; keys and region come from AWS_... in the environment.
-    /// For one query at a time. [default: no snapshots, and Ctrl-C ends the query for good]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) snapshots: Option<PathBuf>,
-    /// How much wall-clock time passes between two snapshots, such as 500ms, 1s or 5m; at least 1ms. One is taken when the first epoch after that
-    /// ends, and one at the end of the input.
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = amount::interval, requires = "snapshots")]
-    pub(crate) every: Duration,
-    /// Go on from a snapshot: `latest`, the number of an epoch, or the name that one was kept under. Any number of workers will do. If there is none
-    /// yet,
-    /// `latest` begins at the beginning. [default: begin at the beginning, and only if the directory has no snapshots]
-    #[arg(long, value_name = "SNAPSHOT", value_parser = selector, requires = "snapshots", conflicts_with_all = ["fresh", "verify"])]
-    pub(crate) restore: Option<Selector>,
-    /// Begin at the beginning although the directory has snapshots. They stay until newer ones take their place. [default: refuse to]
-    #[arg(long, requires = "snapshots")]
-    pub(crate) fresh: bool,
-    /// How many of the latest snapshots stay; at least 1. Those that were kept by name stay as well. What is older is deleted now and then.
-    #[arg(long, value_name = "COUNT", default_value = "3", requires = "snapshots")]
-    pub(crate) retain: std::num::NonZeroUsize,
 }
 
 fn queries() -> PossibleValuesParser {

@@ -18,7 +18,8 @@ pub(super) use usage::SnapshotArgs;
 
 use std::path::Path;
 
-use highwater::snapshot::{Manifest, Repository, Selector, store_at};
+use highwater::program::saving::existing;
+use highwater::snapshot::{Manifest, Repository, Selector};
 use highwater::{Error, ErrorKind, Result};
 use usage::SnapshotCommand;
 
@@ -36,37 +37,6 @@ pub(super) fn run(args: &SnapshotArgs) -> Result<u8> {
         SnapshotCommand::Delete(args) => change::delete(args),
         SnapshotCommand::Gc(args) => change::gc(args),
     }
-}
-
-/// The snapshots in a directory that is there, or in a bucket that has any; it is not made, and neither is anything in it.
-pub(super) fn existing(directory: &Path) -> Result<Repository> {
-    let shown = directory.display();
-    let what = match directory.metadata() {
-        Err(_) if is_address(directory) => {
-            let repository = Repository::open(store_at(directory)?);
-            if !repository.store().list("log/")?.is_empty() {
-                return Ok(repository);
-            }
-            "there are no snapshots in"
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "there is no directory",
-        Err(error) => return Err(Error::io(format!("cannot look into {shown}"), error)),
-        Ok(found) if !found.is_dir() => "this is no directory:",
-        // What every store has since it was first opened. Without it this is a directory of something else.
-        Ok(_) if !directory.join(".temporary").is_dir() && !directory.join("log").is_dir() => {
-            "there are no snapshots in"
-        }
-        Ok(_) => return Ok(Repository::open(store_at(directory)?)),
-    };
-    Err(Error::config(format!("{what} {shown}: name the one that `highwater nexmark --snapshots` was given")))
-}
-
-/// True for what is no directory to [`store_at`] either.
-fn is_address(place: &Path) -> bool {
-    let scheme = place.to_str().and_then(|place| place.split_once("://"));
-    scheme.is_some_and(|(scheme, _)| {
-        !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    })
 }
 
 /// The snapshot that is selected, with the number of its manifest.

@@ -44,14 +44,14 @@ pub(crate) enum SnapshotCommand {
     Delete(DeleteArgs),
     /// Delete all snapshots but the latest few, those with names, and the one that the newest run went on from; and all that only they needed.
     ///
-    /// A query that takes snapshots does this by itself now and then. Both may be at it at once.
+    /// A job that takes snapshots does this by itself now and then. Both may be at it at once.
     Gc(GcArgs),
 }
 
 /// The directory, and how to tell.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// The directory that `highwater nexmark --snapshots` was given, or the bucket.
+    /// The directory that a job was given with `--snapshots`, or the bucket.
     pub(crate) directory: PathBuf,
     /// Print one JSON object for each snapshot, and nothing else.
     #[arg(long)]
@@ -60,7 +60,7 @@ pub(crate) struct ListArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// The directory that `highwater nexmark --snapshots` was given, or the bucket.
+    /// The directory that a job was given with `--snapshots`, or the bucket.
     pub(crate) directory: PathBuf,
     /// Which snapshot: `latest`, the number of an epoch, or a name.
     #[arg(value_name = "SNAPSHOT", default_value = "latest", value_parser = selector)]
@@ -72,7 +72,7 @@ pub(crate) struct ShowArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The directory that `highwater nexmark --snapshots` was given, or the bucket.
+    /// The directory that a job was given with `--snapshots`, or the bucket.
     pub(crate) directory: PathBuf,
     /// Print one JSON object, and nothing else.
     #[arg(long)]
@@ -81,7 +81,7 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DiffArgs {
-    /// The directory that `highwater nexmark --snapshots` was given, or the bucket.
+    /// The directory that a job was given with `--snapshots`, or the bucket.
     pub(crate) directory: PathBuf,
     /// One snapshot: `latest`, the number of an epoch, or a name.
     #[arg(value_name = "A", value_parser = selector)]
@@ -96,7 +96,7 @@ pub(crate) struct DiffArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
-    /// The directory that `highwater nexmark --snapshots` was given.
+    /// The directory that a job was given with `--snapshots`.
     pub(crate) directory: PathBuf,
     /// Which snapshot: `latest`, the number of an epoch, or a name.
     #[arg(value_name = "SNAPSHOT", default_value = "latest", value_parser = selector)]
@@ -139,7 +139,7 @@ impl Format {
 
 #[derive(Debug, Args)]
 pub(crate) struct KeepArgs {
-    /// The directory that `highwater nexmark --snapshots` was given, or the bucket.
+    /// The directory that a job was given with `--snapshots`, or the bucket.
     pub(crate) directory: PathBuf,
     /// Which snapshot: `latest`, the number of an epoch, or another name of it.
     #[arg(value_name = "SNAPSHOT", value_parser = selector)]
@@ -151,7 +151,7 @@ pub(crate) struct KeepArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DeleteArgs {
-    /// The directory that `highwater nexmark --snapshots` was given, or the bucket.
+    /// The directory that a job was given with `--snapshots`, or the bucket.
     pub(crate) directory: PathBuf,
     /// A name, or the number of an epoch.
     #[arg(value_name = "SNAPSHOT", value_parser = selector)]
@@ -160,7 +160,7 @@ pub(crate) struct DeleteArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct GcArgs {
-    /// The directory that `highwater nexmark --snapshots` was given, or the bucket.
+    /// The directory that a job was given with `--snapshots`, or the bucket.
     pub(crate) directory: PathBuf,
     /// How many of the latest snapshots stay; at least 1.
     #[arg(long, value_name = "COUNT", default_value = "3")]
@@ -193,7 +193,7 @@ A snapshot is named by `latest`, by the number of its epoch, or by a name that i
 What is listed:
   number      its place in the log of the directory; numbers between belong to runs that took the directory over
   epoch       it is the state at the end of this epoch, all of it and nothing of the next
-  cause       interval: it was time; request: the program asked; end: the input had ended; stop: the query was suspended
+  cause       interval: it was time; request: the program asked; end: the input had ended; stop: the job was suspended
   pages       pieces of state, which snapshots share
   bytes       what the pages take in the directory, and the notes in the manifest
   new         what of these bytes the snapshot before in the list does not have

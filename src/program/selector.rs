@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use highwater::snapshot::Selector;
-use highwater::{Error, Result};
+use crate::error::{Error, Result};
+use crate::snapshot::Selector;
 
 /// Reads `latest`, the number of an epoch, or a name.
-pub(crate) fn selector(text: &str) -> std::result::Result<Selector, String> {
+pub fn selector(text: &str) -> std::result::Result<Selector, String> {
     match text {
         "" => Err("choose `latest`, the number of an epoch, or a name".to_owned()),
         "latest" => Ok(Selector::Latest),
@@ -18,7 +18,7 @@ pub(crate) fn selector(text: &str) -> std::result::Result<Selector, String> {
 }
 
 /// Reads a name to keep a snapshot under, which must not be read as anything else later.
-pub(crate) fn name(text: &str) -> std::result::Result<String, String> {
+pub fn name(text: &str) -> std::result::Result<String, String> {
     match selector(text)? {
         Selector::Name(name) => Ok(name),
         _ => Err("a name is not `latest` and not a number, which mean other snapshots".to_owned()),
@@ -26,7 +26,7 @@ pub(crate) fn name(text: &str) -> std::result::Result<String, String> {
 }
 
 /// That there is no such snapshot, and what to do.
-pub(crate) fn missing(selector: &Selector, directory: &Path) -> Error {
+pub fn missing(selector: &Selector, directory: &Path) -> Error {
     let what = match selector {
         Selector::Latest => "no snapshot yet".to_owned(),
         Selector::Epoch(epoch) => format!("no snapshot of epoch {epoch}"),
@@ -39,7 +39,7 @@ pub(crate) fn missing(selector: &Selector, directory: &Path) -> Error {
 }
 
 /// The snapshot that must be there.
-pub(crate) fn found<T>(found: Option<T>, selector: &Selector, directory: &Path) -> Result<T> {
+pub fn found<T>(found: Option<T>, selector: &Selector, directory: &Path) -> Result<T> {
     found.ok_or_else(|| missing(selector, directory))
 }
 

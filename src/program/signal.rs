@@ -2,15 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use highwater::{Error, Result};
+use crate::error::{Error, Result};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// The exit code of a program that was interrupted.
-pub(crate) const INTERRUPTED_CODE: u8 = 130;
+pub const INTERRUPTED_CODE: u8 = 130;
 
 /// Listens from now on.
-pub(crate) fn listen() -> Result<()> {
+pub fn listen() -> Result<()> {
     let listening = ctrlc::set_handler(|| {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
             std::process::exit(INTERRUPTED_CODE.into());
@@ -20,6 +20,6 @@ pub(crate) fn listen() -> Result<()> {
 }
 
 /// True if the user has asked for the end.
-pub(crate) fn is_interrupted() -> bool {
+pub fn is_interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use highwater::time::{Epochs, EventTime};
+use crate::time::{Epochs, EventTime};
 
 /// Reads a count, such as `200k`, `1.5M` or `1_000_000`: at least 1.
-pub(crate) fn count(text: &str) -> Result<u64, String> {
+pub fn count(text: &str) -> Result<u64, String> {
     let number = number(text)?.round();
     match number >= 1.0 && number <= 2f64.powi(53) {
         true => Ok(number as u64),
@@ -14,7 +14,7 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
 }
 
 /// Reads a rate in events per second, such as `500k`: more than 0.
-pub(crate) fn rate(text: &str) -> Result<f64, String> {
+pub fn rate(text: &str) -> Result<f64, String> {
     match number(text)? {
         rate if rate > 0.0 && rate <= 1e12 => Ok(rate),
         _ => Err("choose a rate above 0, such as 500k for 500,000 events per second".to_owned()),
@@ -22,7 +22,7 @@ pub(crate) fn rate(text: &str) -> Result<f64, String> {
 }
 
 /// Reads when an epoch ends: `10ms`, `1s`, `100000records` or `done`.
-pub(crate) fn epochs(text: &str) -> Result<Epochs, String> {
+pub fn epochs(text: &str) -> Result<Epochs, String> {
     let choose = || "choose a time like 10ms or 1s, a number like 100000records, or done".to_owned();
     if text == "done" {
         return Ok(Epochs::when_done());
@@ -37,7 +37,7 @@ pub(crate) fn epochs(text: &str) -> Result<Epochs, String> {
 }
 
 /// Reads how often something is done: `500ms`, `1s`, `5m`.
-pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+pub fn interval(text: &str) -> Result<Duration, String> {
     match duration(text) {
         Some(interval) if interval >= Duration::from_millis(1) => Ok(interval),
         _ => Err("choose a time of 1ms or longer, such as 500ms, 1s or 5m".to_owned()),
@@ -45,7 +45,7 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads how old something is: `0s`, `90s`, `10m`, `2h`.
-pub(crate) fn age(text: &str) -> Result<Duration, String> {
+pub fn age(text: &str) -> Result<Duration, String> {
     duration(text).ok_or_else(|| "choose a time such as 0s, 90s, 10m or 2h".to_owned())
 }
 
@@ -75,7 +75,7 @@ fn number(text: &str) -> Result<f64, String> {
 }
 
 /// A number to four digits, with a suffix.
-pub(crate) fn short(number: f64) -> String {
+pub fn short(number: f64) -> String {
     let (scaled, suffix) = match number.abs() {
         n if n >= 999.95e6 => (number / 1e9, " G"),
         n if n >= 999.95e3 => (number / 1e6, " M"),
@@ -90,7 +90,7 @@ pub(crate) fn short(number: f64) -> String {
 }
 
 /// A number with its thousands set apart.
-pub(crate) fn whole(number: i64) -> String {
+pub fn whole(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = if number < 0 { "-".to_owned() } else { String::new() };
     for (at, digit) in digits.chars().enumerate() {
@@ -103,13 +103,13 @@ pub(crate) fn whole(number: i64) -> String {
 }
 
 /// So many of something, in words.
-pub(crate) fn several(number: u64, what: &str) -> String {
+pub fn several(number: u64, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {what}{plural}", whole(number.cast_signed()))
 }
 
 /// An event time as date and time in UTC.
-pub(crate) fn date(time: EventTime) -> String {
+pub fn date(time: EventTime) -> String {
     let (days, millis) = (time.div_euclid(86_400_000), time.rem_euclid(86_400_000));
     let (year, month, day) = civil(days);
     let (seconds, millis) = (millis / 1000, millis % 1000);

@@ -1,4 +1,4 @@
-//! Snapshots of a query: what it goes on from, how it is suspended, and what is told of it.
+//! Snapshots of a job: what it goes on from, how it is suspended, and what is told of it.
 //!
 //! What the user wants is checked before the job starts, so that what is refused is told in the words of the command line. The job checks it again
 //! when it takes the directory over.
@@ -6,51 +6,53 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use highwater::connector::splits_of;
-use highwater::metric::Metrics;
-use highwater::snapshot::{Cause, Manifest, Repository, Restore, Selector, Snapshots, store_at};
-use highwater::{Error, Result};
-
-use super::snapshot::existing;
 use super::usage::SavingArgs;
 use super::{amount, selector};
+use crate::connector::splits_of;
+use crate::error::{Error, Result};
+use crate::metric::Metrics;
+use crate::snapshot::{Cause, Manifest, Repository, Restore, Selector, Snapshots, store_at};
 
-/// Snapshots of the query that runs.
-pub(crate) struct Saving {
+/// Snapshots of the job that runs.
+pub struct Saving {
     directory: PathBuf,
     repository: Repository,
-    /// What the query goes on from.
+    /// What the job goes on from.
     from: Option<Manifest>,
     /// What the job is told.
-    pub(crate) snapshots: Snapshots,
+    pub snapshots: Snapshots,
 }
 
-/// What is told of snapshots when a query has run.
-pub(crate) struct Saved {
-    pub(crate) directory: PathBuf,
-    pub(crate) taken: u64,
-    pub(crate) bytes: u64,
-    pub(crate) failed: u64,
+/// What is told of snapshots when a job has run.
+pub struct Saved {
+    /// Where they are.
+    pub directory: PathBuf,
+    /// How many were taken.
+    pub taken: u64,
+    /// The bytes that were written of them.
+    pub bytes: u64,
+    /// How many could not be written.
+    pub failed: u64,
     /// How long the last one took, if one was taken.
-    pub(crate) last: Option<Duration>,
+    pub last: Option<Duration>,
     /// The epoch of the last one there is.
-    pub(crate) epoch: Option<u64>,
-    /// The epoch of the one that the query went on from.
-    pub(crate) from: Option<u64>,
-    /// True if the query was suspended there.
-    pub(crate) is_suspended: bool,
+    pub epoch: Option<u64>,
+    /// The epoch of the one that the job went on from.
+    pub from: Option<u64>,
+    /// True if the job was suspended there.
+    pub is_suspended: bool,
 }
 
 impl Saved {
-    /// The epoch at the end of which the query was suspended, if it was.
-    pub(crate) fn suspended_at(&self) -> Option<u64> {
+    /// The epoch at the end of which the job was suspended, if it was.
+    pub fn suspended_at(&self) -> Option<u64> {
         self.epoch.filter(|_| self.is_suspended)
     }
 }
 
 impl Saving {
-    /// The snapshots of a query as they were asked for; `None` if none were.
-    pub(crate) fn open(args: &SavingArgs, query: &str) -> Result<Option<Saving>> {
+    /// The snapshots of the job of this name as they were asked for; `None` if none were.
+    pub fn open(args: &SavingArgs, job: &str) -> Result<Option<Saving>> {
         let Some(directory) = &args.snapshots else { return Ok(None) };
         if let Some(Selector::Epoch(_) | Selector::Name(_)) = &args.restore {
             // A directory that is not there has no such snapshot, and is not to be made.
@@ -61,8 +63,7 @@ impl Saving {
         let wanted = args.restore.clone().unwrap_or(Selector::Latest);
         let found = if args.fresh { None } else { repository.find(&wanted)?.map(|(_, manifest)| manifest) };
         let restore = decide(args, found.as_ref(), directory)?;
-        let job = format!("nexmark {query}");
-        if let Some(other) = found.as_ref().map(|found| &found.job).filter(|found| **found != job) {
+        if let Some(other) = found.as_ref().map(|found| &found.job).filter(|found| *found != job) {
             let directory = directory.display();
             return Err(Error::config(format!(
                 "{directory} has snapshots of {other:?}, and this is {job:?}: name another directory"
@@ -74,13 +75,13 @@ impl Saving {
         Ok(Some(Saving { directory: directory.clone(), repository, from, snapshots }))
     }
 
-    /// True if the query goes on from a snapshot.
-    pub(crate) fn goes_on(&self) -> bool {
+    /// True if the job goes on from a snapshot.
+    pub fn goes_on(&self) -> bool {
         self.from.is_some()
     }
 
-    /// How many splits the snapshot has that the query goes on from.
-    pub(crate) fn splits(&self) -> Result<Option<usize>> {
+    /// How many splits the snapshot has that the job goes on from.
+    pub fn splits(&self) -> Result<Option<usize>> {
         let Some(from) = &self.from else { return Ok(None) };
         let mut splits = 0;
         for source in from.operators.iter().filter(|operator| operator.kind == "source") {
@@ -89,8 +90,8 @@ impl Saving {
         Ok((splits > 0).then_some(splits))
     }
 
-    /// What the user should know before the query runs.
-    pub(crate) fn note(&self, args: &SavingArgs) -> String {
+    /// What the user should know before the job runs.
+    pub fn note(&self, args: &SavingArgs) -> String {
         let directory = self.directory.display();
         match (&self.from, &args.restore) {
             (Some(from), _) => {
@@ -109,11 +110,11 @@ impl Saving {
         }
     }
 
-    /// What is told when the query has run, or was interrupted.
-    pub(crate) fn tell(&self, metrics: &Metrics, is_interrupted: bool) -> Saved {
+    /// What is told when the job has run, or was interrupted.
+    pub fn tell(&self, metrics: &Metrics, is_interrupted: bool) -> Saved {
         let metric = |name| u64::try_from(metrics.metric("snapshots", name).get()).unwrap_or(0);
         let taken = metric("taken");
-        // The query is over, and has told its own errors; this is for the user's information.
+        // The job is over, and has told its own errors; this is for the user's information.
         let latest = self.repository.find(&Selector::Latest).ok().flatten().map(|(_, manifest)| manifest);
         // Another that was due may have followed the one that was taken to stop.
         let goes_on = latest.as_ref().is_some_and(|manifest| manifest.cause != Cause::End);
@@ -128,6 +129,37 @@ impl Saving {
             is_suspended: is_interrupted && taken > 0 && goes_on,
         }
     }
+}
+
+/// The snapshots in a directory that is there, or in a bucket that has any; it is not made, and neither is anything in it.
+pub fn existing(directory: &Path) -> Result<Repository> {
+    let shown = directory.display();
+    let what = match directory.metadata() {
+        Err(_) if is_address(directory) => {
+            let repository = Repository::open(store_at(directory)?);
+            if !repository.store().list("log/")?.is_empty() {
+                return Ok(repository);
+            }
+            "there are no snapshots in"
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "there is no directory",
+        Err(error) => return Err(Error::io(format!("cannot look into {shown}"), error)),
+        Ok(found) if !found.is_dir() => "this is no directory:",
+        // What every store has since it was first opened. Without it this is a directory of something else.
+        Ok(_) if !directory.join(".temporary").is_dir() && !directory.join("log").is_dir() => {
+            "there are no snapshots in"
+        }
+        Ok(_) => return Ok(Repository::open(store_at(directory)?)),
+    };
+    Err(Error::config(format!("{what} {shown}: name the one that a job was given with --snapshots")))
+}
+
+/// True for what is no directory to [`store_at`] either.
+fn is_address(place: &Path) -> bool {
+    let scheme = place.to_str().and_then(|place| place.split_once("://"));
+    scheme.is_some_and(|(scheme, _)| {
+        !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
 }
 
 /// What the job is to go on from, when `found` is the snapshot that is wanted, or else the latest.
@@ -147,8 +179,13 @@ fn decide(args: &SavingArgs, found: Option<&Manifest>, directory: &Path) -> Resu
     }
 }
 
+/// That the job of this process was suspended at the end of an epoch, and how it goes on.
+pub fn suspended(epoch: u64) -> String {
+    format!("suspended at the end of epoch {epoch}. To go on:\n  {}\n", command(std::env::args()))
+}
+
 /// The command that goes on where the one with these arguments was interrupted.
-pub(crate) fn command(arguments: impl IntoIterator<Item = String>) -> String {
+fn command(arguments: impl IntoIterator<Item = String>) -> String {
     let mut words = Vec::new();
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
@@ -177,22 +214,20 @@ mod tests {
     use std::sync::Arc;
 
     use clap::Parser;
-    use highwater::ErrorKind;
-    use highwater::snapshot::Memory;
 
-    use super::super::usage::RunArgs;
     use super::*;
+    use crate::error::ErrorKind;
+    use crate::snapshot::Memory;
 
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
-        run: RunArgs,
+        saving: SavingArgs,
     }
 
     fn args(line: &str) -> SavingArgs {
-        Line::try_parse_from(["nexmark", "--snapshots", "d"].into_iter().chain(line.split_whitespace()))
+        Line::try_parse_from(["job", "--snapshots", "d"].into_iter().chain(line.split_whitespace()))
             .unwrap()
-            .run
             .saving
     }
 
@@ -202,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_goes_on_only_if_it_is_told_to() {
+    fn a_job_goes_on_only_if_it_is_told_to() {
         let (found, directory) = (manifest(), Path::new("d"));
         let decided = |line: &str, found: Option<&Manifest>| decide(&args(line), found, directory);
         assert_eq!(decided("", None).unwrap(), Restore::Nothing);
@@ -226,11 +261,11 @@ mod tests {
         for line in
             ["--every 1s", "--restore latest", "--fresh", "--retain 2", "--snapshots d --fresh --restore 1"]
         {
-            let parsed = Line::try_parse_from(["nexmark"].into_iter().chain(line.split_whitespace()));
+            let parsed = Line::try_parse_from(["job"].into_iter().chain(line.split_whitespace()));
             assert!(parsed.is_err(), "{line}");
         }
         assert_eq!(args("").every, Duration::from_secs(1));
-        assert_eq!(Line::try_parse_from(["nexmark"]).ok().unwrap().run.saving.snapshots, None);
+        assert_eq!(Line::try_parse_from(["job"]).ok().unwrap().saving.snapshots, None);
     }
 
     #[test]
