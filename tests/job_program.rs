@@ -29,11 +29,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const KEYS: u64 = 7;
 
-const TESTS: [(&str, fn()); 5] = [
+const TESTS: [(&str, fn()); 7] = [
     ("an_interrupted_job_goes_on_with_other_workers", an_interrupted_job_goes_on_with_other_workers),
     ("a_killed_job_goes_on_from_the_snapshot_before", a_killed_job_goes_on_from_the_snapshot_before),
     ("a_job_begins_or_goes_on_as_it_is_told", a_job_begins_or_goes_on_as_it_is_told),
     ("a_job_without_snapshots_stops", a_job_without_snapshots_stops),
+    ("a_fork_goes_on_beside_the_first_job", a_fork_goes_on_beside_the_first_job),
+    ("a_fork_is_refused_before_anything_is_made", a_fork_is_refused_before_anything_is_made),
     ("a_graph_is_shown_and_nothing_runs", a_graph_is_shown_and_nothing_runs),
 ];
 
@@ -133,10 +135,31 @@ impl Place {
         }
     }
 
+    /// Runs `highwater` with the job's program as `JOB` in the line.
+    fn highwater(&self, line: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
+        let own = std::env::current_exe().unwrap();
+        command.args(line.split_whitespace().map(|word| match word {
+            "JOB" => own.as_os_str(),
+            word => word.as_ref(),
+        }));
+        command.env(JOB, "counts").current_dir(self.path()).stdin(Stdio::null());
+        command.output().unwrap()
+    }
+
+    fn assert_clean(&self, state: &str) {
+        let repository = Repository::open(std::sync::Arc::new(Local::open(self.path().join(state)).unwrap()));
+        assert_eq!(repository.verify().unwrap().findings, []);
+    }
+
     /// What is left of all changes that are visible.
     fn rows(&self) -> Vec<((u64, i64), i64)> {
+        self.rows_in("rows")
+    }
+
+    fn rows_in(&self, folder: &str) -> Vec<((u64, i64), i64)> {
         let mut rows: Vec<Change<(u64, i64)>> = Vec::new();
-        for entry in fs::read_dir(self.path().join("rows")).unwrap() {
+        for entry in fs::read_dir(self.path().join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if !path.file_name().unwrap().to_string_lossy().starts_with('.') {
                 let lines = fs::read_to_string(path).unwrap();
@@ -228,6 +251,64 @@ fn a_job_begins_or_goes_on_as_it_is_told() {
         "--restore <SNAPSHOT>",
         "Exit codes:",
     ] {
+        assert!(help.contains(word), "the manual does not say {word:?}: {help}");
+    }
+}
+
+fn a_fork_goes_on_beside_the_first_job() {
+    let place = Place::new();
+    let line = "30000 --snapshots state --every 20ms --quiet";
+    let child = place.start(&format!("{line} --rate 10000 --workers 2"));
+    place.wait_for("state/log", 5);
+    // While the first one runs.
+    for (fork, output, workers) in [("other", "others", 3), ("third", "thirds", 1)] {
+        let line = format!("fork state --into {fork} -- JOB 30000 --workers {workers} --output {output}");
+        let forked = place.highwater(&line);
+        let told = text(&forked.stderr);
+        assert!(forked.status.success(), "{told}");
+        assert!(told.contains(&format!("{fork} begins with the snapshot of epoch")), "{told}");
+        assert!(told.contains("goes on from the snapshot of epoch"), "{told}");
+        let rows = place.rows_in(output);
+        let (ends, begins): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, diff)| *diff > 0);
+        assert_eq!(ends, expected(30_000));
+        // What the snapshot knew is gone on from, so each of its counts is taken back once.
+        assert_eq!(begins.len() as u64, KEYS);
+        assert!(begins.iter().all(|((_, count), diff)| (1..30_000 / 7).contains(count) && *diff == -1));
+        place.assert_clean(fork);
+    }
+    signal(&child, "KILL");
+    child.wait_with_output().unwrap();
+    // Neither collection harms another directory.
+    for fork in ["other", "state"] {
+        assert!(place.highwater(&format!("snapshot gc {fork} --retain 1 --grace 0s")).status.success());
+        ["state", "other", "third"].iter().for_each(|state| place.assert_clean(state));
+    }
+    place.tells(&format!("{line} --restore latest"));
+    assert_eq!(place.rows(), expected(30_000));
+}
+
+fn a_fork_is_refused_before_anything_is_made() {
+    let place = Place::new();
+    let refused = |line: &str, code: i32, words: &[&str]| {
+        let output = place.highwater(line);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{line}: {told}");
+        words.iter().for_each(|word| assert!(told.contains(word), "{line} does not say {word:?}: {told}"));
+    };
+    refused("fork state --into other", 64, &["no directory state", "--snapshots"]);
+    place.tells("100 --snapshots state");
+    refused("fork state --snapshot 77777 --into other", 64, &["77777", "snapshot list state"]);
+    refused("fork state --into other -- JOB 100 --restore latest", 64, &["--restore", "leave it out"]);
+    refused("fork state --into state", 64, &["state is not empty", "--into"]);
+    refused("fork state", 2, &["--into"]);
+    assert_eq!(place.count("."), 2);
+    let output = place.highwater("fork state --into other");
+    let told = text(&output.stdout);
+    assert!(output.status.success() && told.contains("\"counts\""), "{told}");
+    assert!(told.contains("--snapshots other --restore latest"), "{told}");
+    refused("fork state --into third -- no-such-program", 74, &["no-such-program", "--snapshots third"]);
+    let help = text(&place.highwater("fork --help").stdout);
+    for word in ["--into <DIR>", "--snapshot <SNAPSHOT>", "Examples:", "Exit codes:"] {
         assert!(help.contains(word), "the manual does not say {word:?}: {help}");
     }
 }

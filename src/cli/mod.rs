@@ -1,9 +1,10 @@
 //! The command line: what is asked for, done, and told.
 //!
 //! `usage` says what can be asked for, `nexmark` does it with the sink in `answer`, and `report` tells of it. `snapshot` looks at
-//! the snapshots that there are. `lab` is the event-time laboratory. What the programs of users have as well is `highwater::program`.
+//! the snapshots that there are, and `fork` begins a second job from one. `lab` is the event-time laboratory. What the programs of users have as well is `highwater::program`.
 
 mod answer;
+mod fork;
 mod lab;
 mod measure;
 mod nexmark;
@@ -31,6 +32,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             None => nexmark::run(&args.run),
         },
         Command::Snapshot(args) => snapshot::run(&args),
+        Command::Fork(args) => fork::run(&args),
         Command::Lab(args) => lab::run(&args),
     }))
 }

@@ -1,14 +1,17 @@
 //! What can be asked for on the command line, with the manual.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand};
 use highwater::program::{JobArgs, SavingArgs};
+use highwater::snapshot::Selector;
 
 use super::amount;
 use super::lab::LabArgs;
 use super::query::QUERIES;
+use super::selector::selector;
 use super::snapshot::SnapshotArgs;
 
 /// Streams with event time and keyed state, on timely dataflow.
@@ -29,6 +32,12 @@ pub(crate) enum Command {
     Nexmark(Box<NexmarkArgs>),
     /// Look at the snapshots in a directory, check, compare, keep and delete them.
     Snapshot(SnapshotArgs),
+    /// Start a second job from a snapshot of a first, with other workers, watermarks or late policy.
+    ///
+    /// The new directory begins with that snapshot, and the two jobs know nothing of each other from then on. Files of state are hard links if both
+    /// directories lie on one file system, and copies otherwise. What comes out of the second job is what comes after the snapshot, so give it an output of its own.
+    #[command(after_long_help = FORK)]
+    Fork(ForkArgs),
     /// The event-time laboratory: what watermarks and late policies make of a disordered stream.
     Lab(LabArgs),
 }
@@ -48,6 +57,22 @@ pub(crate) enum NexmarkCommand {
     ///
     /// The file appears when it is complete. A million events take about 200 MB. The same events are written each time.
     Generate(GenerateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForkArgs {
+    /// The directory that the first job was given with `--snapshots`. It stays as it is, and the job may be running.
+    pub(crate) directory: PathBuf,
+    /// Which snapshot: `latest`, the number of an epoch, or a name.
+    #[arg(long, value_name = "SNAPSHOT", default_value = "latest", value_parser = selector)]
+    pub(crate) snapshot: Selector,
+    /// The new directory. It must be empty, or not there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) into: PathBuf,
+    /// The program of the second job, and its arguments; `--snapshots` with the new directory and `--restore latest` are added. [default: nothing is
+    /// started, and what to start is told]
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -117,10 +142,23 @@ Examples:
   highwater nexmark --help
   highwater nexmark q5 --input events.nex --snapshots state --restore latest
   highwater snapshot list state
+  highwater fork state --into other -- highwater nexmark q5 --input events.nex --workers 2
   highwater lab compare --plot bargain.svg
 
 Exit codes: 0 done; 1 --verify found other rows; 2 or 64 a wrong argument; 65 a damaged file or snapshot; 70 a fault in the program; \
 74 a file that cannot be read or written; 130 interrupted.";
+
+const FORK: &str = "\
+Examples:
+  Go on from the latest snapshot a second time, with two workers, and compare:
+    highwater fork state --into other -- highwater nexmark q5 --input events.nex --workers 2 --output others
+  Begin with one that was kept, and start the job later:
+    highwater fork state --snapshot good --into other
+
+The state is that of the end of the snapshot's epoch. Watermarks do not go back: a strategy that waits longer takes effect once it would promise more than
+was promised by then. What sinks had prepared for the snapshot is shown by the first job, and not by the second.
+
+Exit codes: those of the job if one is started; 0 done; 2 or 64 a wrong argument; 65 a damaged snapshot; 74 a file that cannot be read or written.";
 
 const NEXMARK: &str = "\
 Examples:

@@ -10,16 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::envelope::checksum;
 use super::layout::{LOG, SegmentName, numbered};
-use super::log::{Log, Placed};
+use super::log::{Log, Placed, TRIES};
 use super::manifest::{Cause, Entry, Manifest, PageRef};
 use super::page::{self, PageHead};
 use super::protocol::{Found, Next, settle, unfounded};
-use super::store::PutError;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-
-/// How often something is put whose outcome stays unknown.
-pub(super) const TRIES: usize = 4;
 
 /// The right to write snapshots. There is one for each run; a later run's [`claim`](super::Repository::claim) ends it.
 #[derive(Debug)]
@@ -284,12 +280,13 @@ impl Shared {
             if self.log.0.create(&name, bytes).is_ok() {
                 return Ok(Next::Committed);
             }
-            let found = match self.read_again(&name)? {
+            let found = match self.log.read_again(&name)? {
                 Some(found) if found == bytes => Found::Ours,
                 Some(_) => Found::Other,
                 None => Found::Nothing,
             };
-            let is_above = found == Found::Nothing && self.read_again(&numbered(LOG, number + 1))?.is_some();
+            let is_above =
+                found == Found::Nothing && self.log.read_again(&numbered(LOG, number + 1))?.is_some();
             let next = settle(found, is_above);
             if next != Next::Retry {
                 return Ok(next);
@@ -297,41 +294,10 @@ impl Shared {
         }
         Ok(Next::Retry)
     }
-
-    /// Puts a segment, and settles what is unknown by reading.
-    fn put_segment(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let mut last = None;
-        for _ in 0..TRIES {
-            match self.log.0.create(name, bytes) {
-                Ok(()) => return Ok(()),
-                Err(PutError::Failed(error)) => last = Some(error),
-                Err(PutError::Exists) => {}
-            }
-            match self.read_again(name)? {
-                Some(found) if found == bytes => return Ok(()),
-                Some(_) => {
-                    return Err(Error::data(format!(
-                        "{name} holds something else, which no other run may write"
-                    )));
-                }
-                None => {}
-            }
-        }
-        let error = Error::new(ErrorKind::Io, format!("{name} cannot be written"));
-        Err(match last {
-            Some(last) => error.because(last),
-            None => error,
-        })
-    }
-
-    /// Reads an object, in spite of some failures.
-    fn read_again(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let mut tries = (1..TRIES).map(|_| self.log.0.read(name));
-        tries.find(Result::is_ok).unwrap_or_else(|| self.log.0.read(name))
-    }
 }
 
-fn segments_of(manifest: &Manifest) -> BTreeSet<Arc<str>> {
+/// The segments that a manifest names.
+pub(super) fn segments_of(manifest: &Manifest) -> BTreeSet<Arc<str>> {
     manifest.pages().map(|page| page.segment.clone()).collect()
 }
 
@@ -371,7 +337,7 @@ impl SegmentWriter {
         if bytes.is_empty() {
             return Ok(());
         }
-        shared.put_segment(&name, &bytes)?;
+        shared.log.put_own(&name, &bytes)?;
         shared.state().written.insert(name);
         Ok(())
     }

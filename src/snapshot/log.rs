@@ -6,8 +6,11 @@ use super::envelope::checksum;
 use super::layout::{LOG, number_of, numbered};
 use super::manifest::{Entry, Manifest};
 use super::protocol::{Seen, What, first_free};
-use super::store::Store;
-use crate::error::Result;
+use super::store::{PutError, Store};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How often something is put whose outcome stays unknown.
+pub(super) const TRIES: usize = 4;
 
 /// The log of a store.
 #[derive(Clone, Debug)]
@@ -72,6 +75,38 @@ impl Log {
         Ok(Some(below))
     }
 
+    /// Puts an object that no one else may put, and settles what is unknown by reading.
+    pub(super) fn put_own(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let mut last = None;
+        for _ in 0..TRIES {
+            match self.0.create(name, bytes) {
+                Ok(()) => return Ok(()),
+                Err(PutError::Failed(error)) => last = Some(error),
+                Err(PutError::Exists) => {}
+            }
+            match self.read_again(name)? {
+                Some(found) if found == bytes => return Ok(()),
+                Some(_) => {
+                    return Err(Error::data(format!(
+                        "{name} holds something else, which no other run may write"
+                    )));
+                }
+                None => {}
+            }
+        }
+        let error = Error::new(ErrorKind::Io, format!("{name} cannot be written"));
+        Err(match last {
+            Some(last) => error.because(last),
+            None => error,
+        })
+    }
+
+    /// Reads an object, in spite of some failures.
+    pub(super) fn read_again(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let mut tries = (1..TRIES).map(|_| self.0.read(name));
+        tries.find(Result::is_ok).unwrap_or_else(|| self.0.read(name))
+    }
+
     /// The last manifest, by a list and what has been added since.
     pub(super) fn latest(&self) -> Result<Option<Placed>> {
         for _ in 0..ATTEMPTS {
@@ -114,8 +149,8 @@ pub(super) fn see(number: u64, entry: &Entry) -> Seen {
 pub(super) const ATTEMPTS: usize = 50;
 
 /// A list that does not catch up.
-pub(super) fn stale() -> crate::Error {
+pub(super) fn stale() -> Error {
     let message =
         "the snapshot store's lists stay behind what was written: use a store whose lists are up to date";
-    crate::Error::new(crate::ErrorKind::Io, message)
+    Error::new(ErrorKind::Io, message)
 }

@@ -27,6 +27,8 @@
 //! [uid](crate::stream::Stream::uid), and its rows by what their type's `Deserialize` says that it reads: a field that was added or renamed is an error that shows both, and
 //! an operator that is missing is one too, unless [state may be dropped](Snapshots::dropping_state). One that is new begins empty.
 //!
+//! A second job goes on from a snapshot of a first in a store of its own, which [`fork`](Repository::fork) makes.
+//!
 //! What cannot be saved yet is refused when the job starts: calls in flight, differential computations, and watermarks that are made anew in the middle of a
 //! job.
 //!
@@ -117,6 +119,7 @@ mod lease;
 mod repository;
 mod collect;
 mod verify;
+mod fork;
 mod schema;
 mod part;
 mod cuts;

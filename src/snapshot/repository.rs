@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::envelope::{self, Kind};
 use super::layout::{LOG, NAMES, numbered};
-use super::lease::{Lease, Opening, TRIES, millis};
-use super::log::{ATTEMPTS, Below, Log, Placed, stale};
+use super::lease::{Lease, Opening, millis};
+use super::log::{ATTEMPTS, Below, Log, Placed, TRIES, stale};
 use super::manifest::{Claim, Entry, Manifest, PageRef};
 use super::page::{self, PageHead};
 use super::protocol::{Claimed, Found, Standing, first_free, settle_claim, standing};

@@ -11,6 +11,7 @@ mod kinds;
 mod files;
 mod golden;
 mod suspend;
+mod forks;
 mod offline;
 mod untyped;
 mod ways;

@@ -256,6 +256,28 @@ impl Store for Local {
         self.sync_directory(above).map_err(self.cannot("delete", name))
     }
 
+    fn file(&self, name: &str) -> Result<Option<PathBuf>> {
+        check_name(name)?;
+        let path = self.path(name)?;
+        Ok(path.is_file().then_some(path))
+    }
+
+    fn link(&self, name: &str, from: &dyn Store) -> Result<bool> {
+        check_name(name)?;
+        let path = self.path(name)?;
+        let Some(file) = from.file(name)? else { return Ok(false) };
+        let above = path.parent().unwrap_or(&self.directory);
+        self.make(above).map_err(self.cannot("write", name))?;
+        // Not on another file system, nor on one without links, nor to a name that is taken.
+        if fs::hard_link(&file, &path).is_err() {
+            return Ok(false);
+        }
+        // The other store may not have synced it.
+        let synced = File::open(&path).and_then(|file| self.sync(&file));
+        synced.and_then(|()| self.sync_directory(above)).map_err(self.cannot("write", name))?;
+        Ok(true)
+    }
+
     fn sweep(&self, age: Duration) -> Result<u64> {
         let folder = self.path("")?.join(TEMPORARY);
         let now = Duration::from_millis(u64::try_from(Clock::system().millis()).unwrap_or(0));

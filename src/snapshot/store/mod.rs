@@ -21,6 +21,7 @@ mod remote_tests;
 
 use std::fmt::{self, Debug};
 use std::hash::{BuildHasher, Hasher};
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use faulty::{Faults, Faulty};
@@ -53,6 +54,22 @@ pub trait Store: Send + Sync + Debug {
 
     /// Deletes an object. It is no error if there is none.
     fn delete(&self, name: &str) -> Result<()>;
+
+    /// The file that an object is, if it is a file of its own that never changes; `None` if it is not, or there is no such object.
+    fn file(&self, name: &str) -> Result<Option<PathBuf>> {
+        let _ = name;
+        Ok(None)
+    }
+
+    /// Creates an object as another store has it, if this can be done without a copy and there is none of this name; `false` if it cannot, and then
+    /// nothing has changed.
+    ///
+    /// Local stores do it by hard links, if both lie on one file system: then neither can be told from the one that was first, and to delete one
+    /// leaves the other.
+    fn link(&self, name: &str, from: &dyn Store) -> Result<bool> {
+        let _ = (name, from);
+        Ok(false)
+    }
 
     /// Removes what puts that were interrupted longer than `age` ago have left behind, and says how many things that were.
     fn sweep(&self, age: Duration) -> Result<u64> {

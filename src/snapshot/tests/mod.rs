@@ -3,6 +3,7 @@
 mod corruption;
 mod crashes;
 mod faults;
+mod fork;
 mod use_cases;
 
 use std::sync::Arc;
