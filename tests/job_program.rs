@@ -29,13 +29,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const KEYS: u64 = 7;
 
-const TESTS: [(&str, fn()); 7] = [
+const TESTS: [(&str, fn()); 8] = [
     ("an_interrupted_job_goes_on_with_other_workers", an_interrupted_job_goes_on_with_other_workers),
     ("a_killed_job_goes_on_from_the_snapshot_before", a_killed_job_goes_on_from_the_snapshot_before),
     ("a_job_begins_or_goes_on_as_it_is_told", a_job_begins_or_goes_on_as_it_is_told),
     ("a_job_without_snapshots_stops", a_job_without_snapshots_stops),
     ("a_fork_goes_on_beside_the_first_job", a_fork_goes_on_beside_the_first_job),
     ("a_fork_is_refused_before_anything_is_made", a_fork_is_refused_before_anything_is_made),
+    ("outputs_of_two_jobs_are_compared", outputs_of_two_jobs_are_compared),
     ("a_graph_is_shown_and_nothing_runs", a_graph_is_shown_and_nothing_runs),
 ];
 
@@ -309,6 +310,37 @@ fn a_fork_is_refused_before_anything_is_made() {
     refused("fork state --into third -- no-such-program", 74, &["no-such-program", "--snapshots third"]);
     let help = text(&place.highwater("fork --help").stdout);
     for word in ["--into <DIR>", "--snapshot <SNAPSHOT>", "Examples:", "Exit codes:"] {
+        assert!(help.contains(word), "the manual does not say {word:?}: {help}");
+    }
+}
+
+fn outputs_of_two_jobs_are_compared() {
+    let place = Place::new();
+    let diff = |line: &str| {
+        let output = place.highwater(&format!("diff {line}"));
+        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    };
+    // One in parts that are shown, the other in a file; with other epochs they correct what they said another number of times.
+    place.tells("5000 --snapshots state --every 5ms --rate 20000 --workers 2");
+    place.tells("5000 --epoch 100records --output two");
+    let (code, told, _) = diff("rows two --changes");
+    assert!(code == 0 && told.ends_with(": the same\n"), "{told}");
+    assert_eq!(diff("rows rows").0, 0);
+    fs::write(place.path().join("rows/.writing-1-0"), "hidden\n").unwrap();
+    fs::write(place.path().join("rows/part-99999999.jsonl"), "{\"record\":[9,9],\"diff\":3}\n").unwrap();
+    let (code, told, _) = diff("rows two --changes");
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!((code, lines[0]), (1, "- [9,9]  (3 times)"), "{told}");
+    assert!(lines.len() == 2 && lines[1].ends_with(": 3 only in A, 0 only in B"), "{told}");
+    let (code, told, _) = diff("two rows --changes --limit 0");
+    assert!(code == 1 && told.starts_with("+ and 1 other line only in B\n"), "{told}");
+    let (code, _, told) = diff("rows none");
+    assert!(code == 74 && told.contains("cannot read none"), "{told}");
+    let (code, _, told) = diff("state rows");
+    assert!(code == 64 && told.contains("directory of parts"), "{told}");
+    assert_eq!(diff("rows").0, 2);
+    let help = diff("--help").1;
+    for word in ["--limit <COUNT>", "--changes", "Memory:", "Exit codes:"] {
         assert!(help.contains(word), "the manual does not say {word:?}: {help}");
     }
 }

@@ -1,9 +1,11 @@
 //! The command line: what is asked for, done, and told.
 //!
 //! `usage` says what can be asked for, `nexmark` does it with the sink in `answer`, and `report` tells of it. `snapshot` looks at
-//! the snapshots that there are, and `fork` begins a second job from one. `lab` is the event-time laboratory. What the programs of users have as well is `highwater::program`.
+//! the snapshots that there are, and `fork` begins a second job from one; `diff` compares what the
+//! two have written. `lab` is the event-time laboratory. What the programs of users have as well is `highwater::program`.
 
 mod answer;
+mod diff;
 mod fork;
 mod lab;
 mod measure;
@@ -33,6 +35,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         },
         Command::Snapshot(args) => snapshot::run(&args),
         Command::Fork(args) => fork::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Lab(args) => lab::run(&args),
     }))
 }

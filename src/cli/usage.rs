@@ -38,6 +38,12 @@ pub(crate) enum Command {
     /// directories lie on one file system, and copies otherwise. What comes out of the second job is what comes after the snapshot, so give it an output of its own.
     #[command(after_long_help = FORK)]
     Fork(ForkArgs),
+    /// Tell the exact difference of what two jobs have written, whatever the order of its lines.
+    ///
+    /// Prints lines that are only in A with `- `, those only in B with `+ `, how often if more than once, and a line with counts. Each is a file, or a directory
+    /// of parts, of which those count whose epochs are committed.
+    #[command(after_long_help = DIFF)]
+    Diff(DiffArgs),
     /// The event-time laboratory: what watermarks and late policies make of a disordered stream.
     Lab(LabArgs),
 }
@@ -73,6 +79,26 @@ pub(crate) struct ForkArgs {
     /// started, and what to start is told]
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// A file, or a directory of parts.
+    #[arg(value_name = "A")]
+    pub(crate) a: PathBuf,
+    /// The other.
+    #[arg(value_name = "B")]
+    pub(crate) b: PathBuf,
+    /// How many different lines of each are printed; the others are counted.
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    pub(crate) limit: usize,
+    /// The lines are changes as JSON, {"record":…,"diff":…}: compare the records that they leave. Two runs of a job may correct a result another number of times
+    /// and come to the same. [default: compare the lines as they are]
+    #[arg(long)]
+    pub(crate) changes: bool,
+    /// Files that end in .csv have no header. [default: the first line of each is one, and counts once]
+    #[arg(long)]
+    pub(crate) no_header: bool,
 }
 
 #[derive(Debug, Args)]
@@ -143,9 +169,10 @@ Examples:
   highwater nexmark q5 --input events.nex --snapshots state --restore latest
   highwater snapshot list state
   highwater fork state --into other -- highwater nexmark q5 --input events.nex --workers 2
+  highwater diff rows others
   highwater lab compare --plot bargain.svg
 
-Exit codes: 0 done; 1 --verify found other rows; 2 or 64 a wrong argument; 65 a damaged file or snapshot; 70 a fault in the program; \
+Exit codes: 0 done; 1 --verify found other rows, or diff a difference; 2 or 64 a wrong argument; 65 a damaged file or snapshot; 70 a fault in the program; \
 74 a file that cannot be read or written; 130 interrupted.";
 
 const FORK: &str = "\
@@ -159,6 +186,18 @@ The state is that of the end of the snapshot's epoch. Watermarks do not go back:
 was promised by then. What sinks had prepared for the snapshot is shown by the first job, and not by the second.
 
 Exit codes: those of the job if one is started; 0 done; 2 or 64 a wrong argument; 65 a damaged snapshot; 74 a file that cannot be read or written.";
+
+const DIFF: &str = "\
+Examples:
+  What another watermark strategy made of the rest of the input, after a fork:
+    highwater diff rows others
+  Whether two runs of a rolling result come to the same:
+    highwater diff sums.jsonl sums-of-two-workers --changes
+
+Memory: a line is held until the other output has the same; some 100 bytes and the text for each different line that is waiting. That is little if both are
+in like orders, and at most all different lines of both. A record that has a newline in it counts as several lines.
+
+Exit codes: 0 the same; 1 a difference; 2 or 64 a wrong argument; 65 a line that is no change; 74 a file that cannot be read; 130 interrupted.";
 
 const NEXMARK: &str = "\
 Examples:
