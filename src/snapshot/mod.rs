@@ -120,6 +120,7 @@ mod repository;
 mod collect;
 mod verify;
 mod fork;
+mod trace;
 mod schema;
 mod part;
 mod cuts;

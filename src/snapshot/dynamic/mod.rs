@@ -10,7 +10,7 @@
 //! * [`layout`] knows what the rows of each kind of table mean, and which columns they make.
 //! * [`rows`] reads a table: the rows that are the state, of all that its pages have.
 //!
-//! A type that could not be asked what it reads is known to the schema by its name alone, and of some enums it does not know all variants. Such tables can be read by
+//! A type that could not be asked what it reads is known to the schema by its name alone. Tables that have one in their rows can be read by
 //! [`Repository::state`](super::Repository::state) only.
 
 mod value;

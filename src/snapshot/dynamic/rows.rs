@@ -91,8 +91,8 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// If there is no such operator or table, or if the schema of its rows does not say all that they are made of: types may refuse to be asked, and not all variants
-    /// are found of enums that only lie in options, lists and maps of structs. Each row may be an error too, after which there are no more: if the store cannot be read, or is damaged.
+    /// If there is no such operator or table, or if the schema of its rows does not say all that they are made of, for types may refuse to be asked.
+    /// Each row may be an error too, after which there are no more: if the store cannot be read, or is damaged.
     pub fn rows(&self, manifest: &Manifest, uid: &str, table: &str) -> Result<SavedRows> {
         let TableState { name, schema, .. } = find(manifest, uid, table)?;
         let layout = Layout::of(name, &schema.text).ok_or_else(|| {

@@ -91,6 +91,62 @@ struct Record {
     units: Vec<()>,
 }
 
+/// Enums that lie in options, lists and maps alone, and in each other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Tree {
+    color: Option<Color>,
+    by_number: BTreeMap<u8, Branch>,
+    pairs: (Of<u8>, Vec<Of<Color>>),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Of<T> {
+    value: T,
+    more: Option<Box<Of<T>>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Branch {
+    Trees(Vec<Tree>),
+    Fork(Box<Branch>, Option<Box<Branch>>),
+    Leaf { leaf: Option<Leaf> },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Leaf {
+    Green,
+    Brown(Box<Tree>),
+    Painted(Vec<Color>, u32),
+}
+
+fn of<T: Clone + std::fmt::Debug>(value: impl Strategy<Value = T> + Clone) -> impl Strategy<Value = Of<T>> {
+    let more = prop::option::of(value.clone());
+    (value, more)
+        .prop_map(|(value, more)| Of { value, more: more.map(|value| Box::new(Of { value, more: None })) })
+}
+
+fn tree() -> impl Strategy<Value = Tree> {
+    let hue = prop::sample::select(vec![Color::Red, Color::Green]);
+    let pairs = (of(any::<u8>()), prop::collection::vec(of(hue), 0..3));
+    let bare = (prop::option::of(color()), pairs);
+    let bare = bare.prop_map(|(color, pairs)| Tree { color, by_number: BTreeMap::new(), pairs });
+    bare.prop_recursive(3, 24, 3, |inner| {
+        let painted = (prop::collection::vec(color(), 0..3), any::<u32>());
+        let leaf = prop_oneof![
+            Just(Leaf::Green),
+            inner.clone().prop_map(|tree| Leaf::Brown(Box::new(tree))),
+            painted.prop_map(|(colors, number)| Leaf::Painted(colors, number)),
+        ];
+        let leaf = prop::option::of(leaf).prop_map(|leaf| Branch::Leaf { leaf });
+        let trees = prop::collection::vec(inner.clone(), 0..3).prop_map(Branch::Trees);
+        let branch = prop_oneof![leaf, trees];
+        let fork = (branch.clone(), prop::option::of(branch.clone()));
+        let fork = fork.prop_map(|(one, other)| Branch::Fork(Box::new(one), other.map(Box::new)));
+        let branches = prop::collection::btree_map(any::<u8>(), prop_oneof![branch, fork], 0..3);
+        (inner, branches).prop_map(|(tree, by_number)| Tree { by_number, ..tree })
+    })
+}
+
 fn color() -> impl Strategy<Value = Color> {
     prop_oneof![Just(Color::Red), Just(Color::Green)]
 }
@@ -182,6 +238,11 @@ proptest! {
         assert_alike(&rows);
         assert_alike(&rows.iter().map(|row| row.1.shape.clone()).collect::<Vec<_>>());
         assert_alike(&rows.iter().map(|row| (row.0, row.1.numbers.long)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn enums_within_each_other_are_read_without_their_types(trees in prop::collection::vec(tree(), 0..4)) {
+        assert_alike(&trees);
     }
 
     /// There is no checksum here, so some of them are read as something else; none panics.
@@ -292,6 +353,7 @@ fn a_schema_that_is_no_more_than_a_name_says_nothing() {
     #[derive(Serialize, Deserialize)]
     struct Hidden {
         color: Option<Color>,
+        number: Option<std::num::NonZeroU8>,
     }
     let schema = Schema::of::<Hidden>("rows");
     assert!(Described::parse(&schema.text).is_none(), "{}", schema.text);

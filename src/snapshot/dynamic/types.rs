@@ -135,8 +135,7 @@ impl Type {
 }
 
 impl Described {
-    /// Reads the text of a schema. None if it has the name of a type alone, or is not one, or does not tell all variants of an enum: those that lie in
-    /// options, lists and maps of structs are not all found when a type is asked, and have numbers then that count down from the greatest.
+    /// Reads the text of a schema. None if it is not one, or if it has the name of a type alone, for the whole row or somewhere in it.
     pub(super) fn parse(text: &str) -> Option<Described> {
         let (kind, rest) = text.split_once(" of ")?;
         let (root, mut rest) = json::<Format>(rest)?;
@@ -260,8 +259,7 @@ impl Reader<'_> {
     }
 }
 
-/// True for the enum that a [`Text`](crate::data::Text) is kept as. Its first variant may be all that the schema tells, by a number that says
-/// that there are two.
+/// True for the enum that a [`Text`](crate::data::Text) is kept as.
 fn is_shared_text(name: &str, variants: &BTreeMap<u32, Named<VariantFormat>>) -> bool {
     let is = |number, name, content| {
         let is = |variant: &Named<VariantFormat>| variant.name == name && variant.value == content;
@@ -269,11 +267,7 @@ fn is_shared_text(name: &str, variants: &BTreeMap<u32, Named<VariantFormat>>) ->
     };
     let text = VariantFormat::NewType(Box::new(Format::Str));
     let bytes = VariantFormat::NewType(Box::new(Format::Seq(Box::new(Format::U8))));
-    name == "Text"
-        && match variants.len() {
-            1 => is(u32::MAX - 1, "Text", text),
-            _ => variants.len() == 2 && is(0, "Text", text) && is(1, "Bytes", bytes),
-        }
+    name == "Text" && variants.len() == 2 && is(0, "Text", text) && is(1, "Bytes", bytes)
 }
 
 fn array(content: Type, size: usize) -> Option<Type> {
