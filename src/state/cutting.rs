@@ -25,9 +25,16 @@ impl<K: Key, S: Shape> Cutting<K, S> {
         self.kept.push((slot, sub, kept));
     }
 
-    /// Looks up the keys of what was kept. To be done before any key goes.
-    pub(super) fn resolve(&mut self, keys: &Table<K, Pins>, rows: &ItemRows<K, S::Sub, S::Value>) {
-        for (slot, sub, kept) in self.kept.drain(..) {
+    /// Looks up the keys of what was kept, up to so many, and takes them from the number. All must be done before any key goes.
+    pub(super) fn resolve(
+        &mut self,
+        keys: &Table<K, Pins>,
+        rows: &ItemRows<K, S::Sub, S::Value>,
+        left: &mut usize,
+    ) {
+        let first = self.kept.len().saturating_sub(*left);
+        *left -= self.kept.len() - first;
+        for (slot, sub, kept) in self.kept.drain(first..) {
             if let Some((key, _)) = keys.try_get(slot) {
                 self.draft.add(((rows.hashed(key.clone()), sub), kept));
             }
@@ -49,7 +56,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Copies some of what was set aside, and delivers all when all is copied. `left` is how many rows it may still take.
     pub(super) fn copy_slice(&mut self, keys: &Table<K, Pins>, left: &mut usize) {
         let Some(mut cutting) = self.cutting.take() else { return };
-        cutting.resolve(keys, &self.rows);
+        cutting.resolve(keys, &self.rows, left);
         while *left > 0 && cutting.next < cutting.list.len() {
             let end = cutting.list.len().min(cutting.next + WARM.min(*left));
             let slots = cutting.list[cutting.next..end].iter().map(|(slot, _)| *slot);
@@ -64,7 +71,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
             }
             cutting.next = end;
         }
-        if cutting.next < cutting.list.len() {
+        if cutting.next < cutting.list.len() || !cutting.kept.is_empty() {
             self.cutting = Some(cutting);
         } else if let Backing::Shelved { shelf, .. } = &self.backing {
             cutting.draft.deliver(shelf, cutting.list);

@@ -6,7 +6,7 @@
 //! Whether an item's last change came before the cut or after it is told by its mark: there is one [`Turn`] for the changes before a cut and
 //! another one for those after it, and again the first one for those after the next. By then the draft of the first cut is finished.
 //!
-//! What it costs a worker: a look at each changed item, a copy of it, and 24 bytes a pile.
+//! What it costs a worker: a look at each changed item, a copy of it, and 48 bytes a pile.
 
 use super::shelf::{Delivery, Gone, Row, Shelf};
 use super::{ItemRows, Kept, Rows};
@@ -56,6 +56,38 @@ impl Turn {
     }
 }
 
+/// Rows of a range of hashes, in stacks that do not grow: all piles grow alike, and if each were one buffer, all would have to move at about one time.
+pub(super) struct Pile<T> {
+    full: Vec<Vec<T>>,
+    open: Vec<T>,
+}
+
+/// The bytes of a stack, once a pile is high. Lower piles have lower ones: to make thousands of high stacks at once takes long.
+const STACK: usize = 16 << 10;
+
+impl<T> Pile<T> {
+    fn new() -> Pile<T> {
+        Pile { full: Vec::new(), open: Vec::new() }
+    }
+
+    #[inline]
+    fn push(&mut self, row: T) {
+        if self.open.len() == self.open.capacity() {
+            let most = (STACK / size_of::<T>().max(1)).max(4);
+            let rows = (2 * self.open.capacity()).clamp(4, most);
+            let full = std::mem::replace(&mut self.open, Vec::with_capacity(rows));
+            self.full.extend((!full.is_empty()).then_some(full));
+        }
+        self.open.push(row);
+    }
+
+    /// Moves all rows to others.
+    pub(super) fn move_to(self, rows: &mut Vec<T>) {
+        rows.reserve(self.full.iter().map(Vec::len).sum::<usize>() + self.open.len());
+        self.full.into_iter().chain([self.open]).for_each(|mut stack| rows.append(&mut stack));
+    }
+}
+
 /// A delivery that is being gathered.
 pub(crate) struct Draft<K, S, V> {
     delivery: Delivery<K, S, V>,
@@ -75,7 +107,7 @@ impl<K: Key, S: Key, V: Exchange> Draft<K, S, V> {
         items: usize,
     ) -> Draft<K, S, V> {
         let piles = (items / PILE).next_power_of_two();
-        let piles_of_rows = (0..piles).map(|_| Vec::new()).collect();
+        let piles_of_rows = (0..piles).map(|_| Pile::new()).collect();
         let delivery = Delivery { epoch, clock: rows.clock(), gone, piles: piles_of_rows, spent: None };
         Draft { delivery, shift: u64::BITS - piles.ilog2() }
     }

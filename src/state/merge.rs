@@ -152,7 +152,8 @@ pub(super) fn at_once<R: Rows>(
     };
     let (older, newer) = (run(older, first), run(newer, first + 1));
     let mut merger = RunMerger::new(&older, &newer, at(0).borrow());
-    merger.work(&older, &newer, &mut isize::MAX.clone());
+    let mut fuel = isize::MAX;
+    merger.work(&older, &newer, &mut fuel);
     merger.done().pages
 }
 

@@ -14,6 +14,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::build::RunBuilder;
+use super::draft::Pile;
 use super::run::PageOf;
 use super::saving::outgoing;
 use super::{Hashed, ItemRows, Kept, Owner, Rows, merge};
@@ -36,7 +37,7 @@ pub(crate) struct Delivery<K, S, V> {
     /// What is no more, unless it is in the piles.
     pub(super) gone: Gone<K, S>,
     /// What there is, in piles by ranges of hashes. Each item once.
-    pub(super) piles: Vec<Vec<Row<K, S, V>>>,
+    pub(super) piles: Vec<Pile<Row<K, S, V>>>,
     /// The list that was worked off. To give back the memory of a long list takes longer than a worker should pause.
     pub(super) spent: Option<Box<dyn Any + Send>>,
 }
@@ -93,8 +94,8 @@ impl<K: Key, S: Key, V: Exchange> Sorted<K, S, V> {
         rows.reach(clock);
         let gone = gone.into_iter().map(|row| (row, None)).collect();
         let mut built = RunBuilder::new(rows.clone(), gone);
-        for mut pile in piles {
-            built.group(|group| std::mem::swap(group, &mut pile));
+        for pile in piles {
+            built.group(|group| pile.move_to(group));
         }
         let (_, pages) = built.finish();
         self.last += 1;

@@ -49,7 +49,8 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         rows.reach(now);
         if let Some(cutting) = cutting {
             // Keys may go after this.
-            cutting.resolve(keys, rows);
+            let mut all = usize::MAX;
+            cutting.resolve(keys, rows, &mut all);
         }
         let Some(sweep) = sweep else { return };
         for place in sweep.due(now, cells.len()) {
