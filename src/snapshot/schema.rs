@@ -5,8 +5,12 @@
 //! the type is defined in either. Some types cannot be asked, because they refuse what they are shown, such as a number that must
 //! not be zero: those are known by their names alone, wherever they lie in a row, and a change inside of them is for their authors
 //! to tell.
+//!
+//! Asking takes a while, and tables are saved by workers at each cut: so a type is asked once in a process.
 
-use std::any::type_name;
+use std::any::{TypeId, type_name};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
 
@@ -14,9 +18,17 @@ use super::manifest::Schema;
 use super::trace::trace;
 use crate::data::hash64;
 
+/// What is known of types by what their rows mean.
+static KNOWN: Mutex<BTreeMap<(TypeId, String), Schema>> = Mutex::new(BTreeMap::new());
+
 impl Schema {
     /// The schema of rows of type `T`, which mean what `kind` says.
-    pub(crate) fn of<T: DeserializeOwned>(kind: &str) -> Schema {
+    pub(crate) fn of<T: DeserializeOwned + 'static>(kind: &str) -> Schema {
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry((TypeId::of::<T>(), kind.to_owned())).or_insert_with(|| Schema::ask::<T>(kind)).clone()
+    }
+
+    fn ask<T: DeserializeOwned>(kind: &str) -> Schema {
         let text = format!("{kind} of {}", trace::<T>().unwrap_or_else(|| type_name::<T>().to_owned()));
         Schema { fingerprint: hash64(text.as_bytes()), text }
     }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
+use super::draft::Draft;
 use super::run::PageOf;
 use super::saving::{self, Saves};
-use super::shelf::Shelf;
+use super::shelf::{Gone, Shelf};
 use super::{Arrangement, Filed, ItemRows, Memory, Rows, Share};
 use crate::data::{Exchange, Key};
 use crate::error::Result;
@@ -54,6 +55,26 @@ impl<K: Key, S: Key, V: Exchange> Backing<K, S, V> {
         match self {
             Backing::Arranged(arrangement) => Some(arrangement),
             Backing::Shelved { .. } => None,
+        }
+    }
+
+    /// Begins the next delivery, of what is `gone` and of about so many items, as of the end of `epoch`. `None`, and nothing is taken, if rows are not delivered.
+    pub(crate) fn draft(
+        &mut self,
+        epoch: u64,
+        rows: &ItemRows<K, S, V>,
+        gone: &mut Gone<K, S>,
+        items: usize,
+    ) -> Option<Draft<K, S, V>> {
+        let Backing::Shelved { last, .. } = self else { return None };
+        *last += 1;
+        Some(Draft::new(epoch, rows, std::mem::take(gone), items))
+    }
+
+    /// Delivers what was drafted, with the list that it was gathered by.
+    pub(crate) fn deliver(&self, draft: Draft<K, S, V>, list: impl Send + 'static) {
+        if let Backing::Shelved { shelf, .. } = self {
+            draft.deliver(shelf, list);
         }
     }
 

@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use super::draft::{Draft, Turn};
 use super::store::{Pins, WARM};
-use super::{Backing, Cells, ItemRows, Kept, Shape, Slot, Table};
+use super::{Cells, ItemRows, Kept, Shape, Slot, Table};
 use crate::data::Key;
 
 /// What is copied for a cut.
@@ -45,10 +45,9 @@ impl<K: Key, S: Shape> Cutting<K, S> {
 impl<K: Key, S: Shape> Cells<K, S> {
     /// Sets aside what has changed up to the end of an epoch, if it is to be delivered.
     pub(super) fn begin_cut(&mut self, epoch: u64) {
-        let Backing::Shelved { last, .. } = &mut self.backing else { return };
-        *last += 1;
-        let (list, gone) = (self.take_changed(), std::mem::take(&mut self.gone));
-        let draft = Draft::new(epoch, &self.rows, gone, list.len());
+        let Cells { backing, rows, gone, changed, .. } = self;
+        let Some(draft) = backing.draft(epoch, rows, gone, changed.len()) else { return };
+        let list = self.take_changed();
         self.turn = self.turn.next();
         self.cutting = Some(Box::new(Cutting { list, next: 0, kept: Vec::new(), draft }));
     }
@@ -73,8 +72,8 @@ impl<K: Key, S: Shape> Cells<K, S> {
         }
         if cutting.next < cutting.list.len() || !cutting.kept.is_empty() {
             self.cutting = Some(cutting);
-        } else if let Backing::Shelved { shelf, .. } = &self.backing {
-            cutting.draft.deliver(shelf, cutting.list);
+        } else {
+            self.backing.deliver(cutting.draft, cutting.list);
         }
     }
 

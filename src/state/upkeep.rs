@@ -76,7 +76,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn seal(&mut self, epoch: u64, keys: &Table<K, Pins>) {
-        if self.backing.arrangement().is_none() {
+        if matches!(self.backing, Backing::Shelved { .. }) {
             return;
         }
         let before = self.take_left();

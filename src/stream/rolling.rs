@@ -299,7 +299,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
     }
 
     fn seal(&mut self, epoch: u64) {
-        if self.backing.arrangement().is_none() {
+        if matches!(self.backing, Backing::Shelved { .. }) {
             return;
         }
         let table = &self.table;
@@ -327,10 +327,9 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
     }
 
     fn cut(&mut self, epoch: u64) {
-        let Backing::Shelved { last, .. } = &mut self.backing else { return };
-        *last += 1;
-        let (list, gone) = (std::mem::take(&mut self.changed), std::mem::take(&mut self.gone));
-        let draft = Draft::new(epoch, &self.rows, gone, list.len());
+        let Rolling { backing, rows, gone, changed, .. } = self;
+        let Some(draft) = backing.draft(epoch, rows, gone, changed.len()) else { return };
+        let list = std::mem::take(changed);
         self.turn = self.turn.next();
         self.cutting = Some(Cutting { list, next: 0, draft });
     }
@@ -352,8 +351,8 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
         if end < list.len() {
             return false;
         }
-        if let (Some(cutting), Backing::Shelved { shelf, .. }) = (self.cutting.take(), &self.backing) {
-            cutting.draft.deliver(shelf, cutting.list);
+        if let Some(cutting) = self.cutting.take() {
+            self.backing.deliver(cutting.draft, cutting.list);
         }
         true
     }

@@ -299,7 +299,7 @@ mod tests {
         first: i64,
     }
 
-    fn layout<T: DeserializeOwned>(table: &str, kind: &str) -> Layout {
+    fn layout<T: DeserializeOwned + 'static>(table: &str, kind: &str) -> Layout {
         Layout::of(table, &Schema::of::<T>(kind).text).unwrap()
     }
 

@@ -212,7 +212,7 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
 }
 
 /// What reads a type, by what its schema says.
-fn plan<T: DeserializeOwned>() -> Arc<Plan> {
+fn plan<T: DeserializeOwned + 'static>() -> Arc<Plan> {
     let schema = Schema::of::<T>("rows");
     let Described { kind, root, named } =
         Described::parse(&schema.text).unwrap_or_else(|| panic!("{}", schema.text));
