@@ -248,18 +248,45 @@ impl<const SLIDES: u64> Hand for Sliding<SLIDES> {
 /// How far apart the two records of a pair are at most, in milliseconds.
 pub(crate) const APART: u64 = 500;
 
-/// Pairs of even and odd numbers of a key, not too far apart.
+/// Pairs of even and odd numbers of a key, not too far apart. Keys without any are forgotten, or else stay for ever.
 #[derive(Default)]
-pub(crate) struct Pairs(Map<u64, [VecDeque<u64>; 2]>);
+pub(crate) struct Pairs<const FORGETS: bool> {
+    sides: Map<u64, [VecDeque<u64>; 2]>,
+    /// Keys by a time at which they may be without records.
+    ends: BTreeMap<u64, Vec<u64>>,
+}
 
-impl Hand for Pairs {
+impl<const FORGETS: bool> Hand for Pairs<FORGETS> {
     #[inline]
     fn take(&mut self, key: u64, n: u64, out: &mut Vec<u64>) {
         let (now, side) = (time(n), (n & 1) as usize);
-        let sides = self.0.entry(key).or_default();
+        let sides = match self.sides.entry(key) {
+            hashbrown::hash_map::Entry::Occupied(known) => known.into_mut(),
+            hashbrown::hash_map::Entry::Vacant(vacant) => {
+                if FORGETS {
+                    self.ends.entry(now + APART + 1).or_default().push(key);
+                }
+                vacant.insert(Default::default())
+            }
+        };
         let others = &mut sides[1 - side];
         while others.pop_front_if(|first| *first + APART < now).is_some() {}
         out.extend(others.iter().map(|then| now - then));
         sides[side].push_back(now);
+    }
+
+    fn advance(&mut self, watermark: u64, _: &mut Vec<u64>) {
+        while let Some(first) = self.ends.first_entry().filter(|first| *first.key() <= watermark) {
+            for key in first.remove() {
+                let Some(sides) = self.sides.get_mut(&key) else { continue };
+                for side in sides.iter_mut() {
+                    while side.pop_front_if(|first| *first + APART < watermark).is_some() {}
+                }
+                match sides.iter().filter_map(|side| side.front()).min() {
+                    Some(first) => self.ends.entry(first + APART + 1).or_default().push(key),
+                    None => drop(self.sides.remove(&key)),
+                }
+            }
+        }
     }
 }

@@ -43,7 +43,7 @@ const fn case<H: Hand>(name: &'static str, keys: u64, portion: f64, engine: fn(N
     Case { name, keys, portion, hand: by_hand::run::<H>, engine }
 }
 
-const CASES: [Case; 12] = [
+const CASES: [Case; 13] = [
     case::<Counts>("value, 1,000 keys", 1_000, 1.0, counts),
     case::<Counts>("value, 1 M keys", 1_000_000, 1.0, counts),
     case::<Counts>("value, 10 M keys", 10_000_000, 1.0, counts),
@@ -55,7 +55,8 @@ const CASES: [Case; 12] = [
     case::<Sliding<10>>("windows, 10 slides", 1_000, 1.0, |numbers| engine::sliding(numbers, 10)),
     case::<Sliding<100>>("windows, 100 slides", 1_000, 1.0, |numbers| engine::sliding(numbers, 100)),
     case::<Sliding<1000>>("windows, 1,000 slides", 1_000, 1.0, |numbers| engine::sliding(numbers, 1000)),
-    case::<Pairs>("interval join, 1 M keys", 1_000_000, 0.25, engine::pairs),
+    case::<Pairs<true>>("interval join, 1 M keys", 1_000_000, 0.25, engine::pairs),
+    case::<Pairs<false>>("and by hand keys stay", 1_000_000, 0.25, engine::pairs),
 ];
 
 fn median(values: &mut [f64]) -> f64 {

@@ -288,13 +288,28 @@ impl<K: Key> Store<K> {
     pub(crate) fn tidy(&mut self, now: Now) {
         let Store { keys, columns, bare, .. } = self;
         columns.iter_mut().for_each(|Named { column, .. }| column.expire(now, keys, bare));
-        for slot in bare.drain(..) {
-            let Some((key, pins)) = keys.try_get(slot) else { continue };
-            if pins.count == 0 && columns.iter().all(|named| named.column.is_vacant(slot)) {
-                columns.iter_mut().for_each(|named| named.column.forget(slot, key));
-                keys.remove(slot);
+        for some in bare.chunks_mut(WARM) {
+            let is_bare = |slot: &Slot| {
+                let is_free = |(_, pins): &(K, Pins)| pins.count == 0;
+                keys.try_get(*slot).is_some_and(is_free)
+                    && columns.iter().all(|named| named.column.is_vacant(*slot))
+            };
+            let mut going = 0;
+            for place in 0..some.len() {
+                if is_bare(&some[place]) {
+                    some.swap(going, place);
+                    going += 1;
+                }
+            }
+            keys.warm(&some[..going]);
+            for slot in &some[..going] {
+                // A slot may be in the list twice.
+                let Some((key, _)) = keys.try_get(*slot) else { continue };
+                columns.iter_mut().for_each(|named| named.column.forget(*slot, key));
+                keys.remove(*slot);
             }
         }
+        bare.clear();
     }
 
     /// Writes what has changed into the arrangements.
