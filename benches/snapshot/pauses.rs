@@ -14,8 +14,9 @@ use highwater::snapshot::{Restore, Snapshots};
 use highwater::stream::Job;
 use highwater::time::Watermarks;
 
+use super::chart::{Axis, Panel, Series, draw};
 use super::state::Last;
-use super::{median, rounds};
+use super::{median, plot, rounds};
 
 /// What was seen of one snapshot.
 struct Seen {
@@ -68,6 +69,7 @@ pub(super) fn run(keys: u64) -> Result<(), Box<dyn Error>> {
         "keys of 8 bytes with values of 64 bytes, written at full speed by one worker, medians of {rounds} rounds"
     );
     println!("{:>12} {:>10} {:>10} {:>10} {:>10}", "keys", "MB", "pause, ms", "took, s", "speed");
+    let mut points = Vec::new();
     for keys in [keys / 100, keys / 10, keys] {
         let mut figures: [Vec<f64>; 4] = Default::default();
         for _ in 0..rounds {
@@ -76,6 +78,14 @@ pub(super) fn run(keys: u64) -> Result<(), Box<dyn Error>> {
         }
         let [megabytes, pause, took, speed] = figures.each_mut().map(|all| median(all));
         println!("{keys:>12} {megabytes:>10.1} {pause:>10.2} {took:>10.2} {speed:>10.2}");
+        points.push((megabytes, pause));
     }
-    Ok(())
+    let Some(path) = plot() else { return Ok(()) };
+    let panel = Panel {
+        title: "the longest pause of a worker",
+        x: Axis::log10("megabytes that the snapshot writes"),
+        y: "milliseconds",
+        series: vec![Series { name: "keys of 8 bytes, values of 64".to_owned(), points }],
+    };
+    draw(&path, &[panel])
 }

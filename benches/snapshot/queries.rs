@@ -10,11 +10,12 @@ use highwater::nexmark::{self, Config, File, Nexmark, query};
 use highwater::snapshot::Snapshots;
 use highwater::stream::Job;
 
-use super::{median, rounds};
+use super::{is_wanted, median, rounds};
 
-type Query = fn(&Job, Nexmark);
+/// Builds a query.
+pub(super) type Query = fn(&Job, Nexmark);
 
-const QUERIES: [(&str, Query); 5] = [
+pub(super) const QUERIES: [(&str, Query); 5] = [
     ("q5", |job, source| query::q5(source.read(job)).discard()),
     ("q7", |job, source| query::q7(source.read(job)).discard()),
     ("q8", |job, source| query::q8(source.read(job)).discard()),
@@ -35,9 +36,7 @@ pub(super) fn run(path: &Path, events: u64, workers: usize) -> Result<(), Box<dy
     let (every, rounds) = (Duration::from_millis(every), rounds());
     println!("{events} events, {workers} workers, snapshots each {every:?}, median of {rounds} rounds");
     println!("query      off       on   on/off   taken  MB each  longest pause ms  (M events/s)");
-    for (name, query) in
-        QUERIES.into_iter().filter(|(name, _)| std::env::var("ONLY").map_or(true, |only| only == *name))
-    {
+    for (name, query) in QUERIES.into_iter().filter(|(name, _)| is_wanted(name)) {
         let (mut off, mut on, mut ratios, mut pauses) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (mut taken, mut bytes) = (0, 0);
         for _ in 0..rounds {
@@ -66,7 +65,8 @@ pub(super) fn run(path: &Path, events: u64, workers: usize) -> Result<(), Box<dy
     Ok(())
 }
 
-fn time(
+/// The seconds until all events are read and all results told, and what was counted.
+pub(super) fn time(
     query: Query,
     file: &File,
     events: u64,

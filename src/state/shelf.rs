@@ -6,8 +6,9 @@
 //!
 //! # Merges
 //!
-//! When four runs have come to lie above each other that are of about one size or smaller, they become one. So each row is written again once for each time that the state is
-//! four times as large as what changes between two cuts, and there are no more than four runs of each size.
+//! When the last four runs are of about one size, they become one. So each row is written again once for each time that the state is
+//! four times as large as what changes between two cuts, and there are no more than four runs of each size. If one in a hundred of a million keys changes
+//! from cut to cut, that is four to five bytes for each one that has changed (`cargo bench --bench snapshot -- changes`).
 
 use std::any::Any;
 use std::collections::{BTreeSet, VecDeque};
@@ -106,11 +107,10 @@ impl<K: Key, S: Key, V: Exchange> Sorted<K, S, V> {
         }
     }
 
-    /// Merges the newest runs as long as the oldest of them is no larger than the others.
+    /// Merges the newest runs, as long as the newest of all is of the size of the oldest of them: then each size has had its full number.
     fn merge(&mut self, rows: &ItemRows<K, S, V>) {
         while let Some(from) = self.runs.len().checked_sub(FAN) {
-            let newer = self.runs[from + 1..].iter().map(Stack::size).max();
-            if newer < Some(self.runs[from].size()) {
+            if self.runs.last().map(Stack::size) < Some(self.runs[from].size()) {
                 return;
             }
             let Some(newest) = self.runs.pop() else { return };
