@@ -1,108 +1,147 @@
-//! What the values of a pair must meet besides having one key: `left value <> 'L-5' AND right value >= 3`.
+//! What must hold of some values: `left value <> 'L-5' AND right value >= 3`.
 //!
-//! Conditions are joined by `AND`, or by `OR`, which binds less. Each compares a side's value with the other side's, a number, or a text in quotes. As in SQL,
-//! no comparison with null holds, and null keys meet no one.
+//! Conditions are joined by `AND`, or by `OR`, which binds less. Each compares a value with another, a number, or a text in quotes, or says that it
+//! `IS NULL` or `IS NOT NULL`. As in SQL, no comparison with null holds.
 
 use std::cmp::Ordering;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Case;
 use super::text::Text;
+use super::words::{Told, Words};
 use crate::error::Result;
 
 /// Any of these, each of which is all of those.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Condition(Vec<Vec<Comparison>>);
 
-#[derive(Clone)]
-struct Comparison {
-    one: Operand,
-    operator: &'static str,
-    other: Operand,
+#[derive(Clone, Debug, PartialEq)]
+enum Comparison {
+    Compares(Operand, &'static str, Operand),
+    /// Whether it is null.
+    IsNull(Operand, bool),
 }
 
-#[derive(Clone)]
+/// A value by its place, or one that is always the same.
+#[derive(Clone, Debug, PartialEq)]
 enum Operand {
-    Left,
-    Right,
+    Field(usize),
     Literal(Value),
 }
 
 const OPERATORS: [&str; 7] = ["=", "<>", "!=", "<", "<=", ">", ">="];
 
+/// Reads what may stand for a value, and gives its place.
+pub(super) type Field<'a> = &'a mut dyn FnMut(&mut Words) -> Option<usize>;
+
 impl Condition {
-    pub(super) fn of(case: &Case) -> Result<Condition> {
+    /// What holds of everything.
+    pub(super) fn always() -> Condition {
+        Condition(vec![Vec::new()])
+    }
+
+    /// The condition of a join, on the values of its two sides.
+    pub(super) fn of_pairs(case: &Case) -> Result<Condition> {
         let text = match case.setting("extra_condition") {
-            Value::Null => return Ok(Condition(vec![Vec::new()])),
+            Value::Null => return Ok(Condition::always()),
             Value::String(text) => text,
             other => return Err(case.wrong(format!("the condition {other} is no text"))),
         };
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let either = words
-            .split(|word| word.eq_ignore_ascii_case("or"))
-            .map(|words| words.split(|word| word.eq_ignore_ascii_case("and")).map(Comparison::of).collect());
-        let parsed: Option<Vec<Vec<Comparison>>> = either.collect();
-        parsed.map(Condition).ok_or_else(|| case.wrong(format!("the condition {text:?} is not understood")))
-    }
-
-    /// True if two rows of a key are a pair.
-    pub(super) fn holds(&self, key: &Text, left: &Text, right: &Text) -> bool {
-        let (left, right) = (left.value(), right.value());
-        let meets = |all: &Vec<Comparison>| all.iter().all(|comparison| comparison.holds(&left, &right));
-        !key.is_null() && self.0.iter().any(meets)
-    }
-}
-
-impl Comparison {
-    fn of(words: &[&str]) -> Option<Comparison> {
-        let at = words.iter().position(|word| OPERATORS.contains(word))?;
-        let operator = OPERATORS.into_iter().find(|operator| *operator == words[at])?;
-        Some(Comparison { one: Operand::of(&words[..at])?, operator, other: Operand::of(&words[at + 1..])? })
-    }
-
-    fn holds(&self, left: &Value, right: &Value) -> bool {
-        let (one, other) = (self.one.of_pair(left, right), self.other.of_pair(left, right));
-        let order = match (one, other) {
-            (Value::Number(one), Value::Number(other)) => one.as_f64().partial_cmp(&other.as_f64()),
-            (Value::String(one), Value::String(other)) => Some(one.cmp(other)),
-            (Value::Null, _) | (_, Value::Null) => None,
-            (one, other) => Some(one.to_string().cmp(&other.to_string())),
+        let side = |words: &mut Words| {
+            let sides = [("left", 0), ("left.value", 0), ("right", 1), ("right.value", 1)];
+            let place = sides.into_iter().find(|(name, _)| words.take(name))?.1;
+            words.take("value");
+            Some(place)
         };
-        order.is_some_and(|order| match self.operator {
-            "=" => order == Ordering::Equal,
-            "<>" | "!=" => order != Ordering::Equal,
-            "<" => order == Ordering::Less,
-            "<=" => order != Ordering::Greater,
-            ">" => order == Ordering::Greater,
-            _ => order != Ordering::Less,
-        })
+        let condition = Words::of(text).and_then(|mut words| {
+            let condition = Condition::read(&mut words, &mut { side })?;
+            words.end().map(|()| condition)
+        });
+        condition.map_err(|told| case.wrong(told))
     }
-}
 
-impl Operand {
-    fn of(words: &[&str]) -> Option<Operand> {
-        match *words {
-            ["left", "value"] => Some(Operand::Left),
-            ["right", "value"] => Some(Operand::Right),
-            [] => None,
-            _ => {
-                let text = words.join(" ");
-                let quoted = text.strip_prefix('\'').and_then(|text| text.strip_suffix('\''));
-                match (quoted, text.parse::<i64>(), text.parse::<f64>()) {
-                    (Some(text), ..) => Some(Operand::Literal(json!(text))),
-                    (None, Ok(number), _) => Some(Operand::Literal(json!(number))),
-                    (None, _, Ok(number)) => Some(Operand::Literal(json!(number))),
-                    _ => None,
-                }
+    /// Reads a condition on values that `field` knows.
+    pub(super) fn read(words: &mut Words, field: Field<'_>) -> Told<Condition> {
+        let mut any = Vec::new();
+        loop {
+            let mut all = vec![Comparison::read(words, field)?];
+            while words.take("and") {
+                all.push(Comparison::read(words, field)?);
+            }
+            any.push(all);
+            if !words.take("or") {
+                return Ok(Condition(any));
             }
         }
     }
 
-    fn of_pair<'a>(&'a self, left: &'a Value, right: &'a Value) -> &'a Value {
+    /// True if it holds of these values.
+    pub(super) fn holds(&self, values: &[Value]) -> bool {
+        self.0.iter().any(|all| all.iter().all(|comparison| comparison.holds(values)))
+    }
+
+    /// True if two rows of a key are a pair. Null keys meet no one.
+    pub(super) fn joins(&self, key: &Text, left: &Text, right: &Text) -> bool {
+        !key.is_null() && self.holds(&[left.value(), right.value()])
+    }
+}
+
+impl Comparison {
+    fn read(words: &mut Words, field: Field<'_>) -> Told<Comparison> {
+        let one = Operand::read(words, field)?;
+        if words.take("is") {
+            let is_null = !words.take("not");
+            words.need("null")?;
+            return Ok(Comparison::IsNull(one, is_null));
+        }
+        let Some(operator) = OPERATORS.into_iter().find(|operator| words.take(operator)) else {
+            return Err(words.wrong("a comparison: =, <>, <, <=, >, >=, IS NULL or IS NOT NULL"));
+        };
+        Ok(Comparison::Compares(one, operator, Operand::read(words, field)?))
+    }
+
+    fn holds(&self, values: &[Value]) -> bool {
         match self {
-            Operand::Left => left,
-            Operand::Right => right,
+            Comparison::IsNull(one, is_null) => one.of(values).is_null() == *is_null,
+            Comparison::Compares(one, operator, other) => order(one.of(values), other.of(values))
+                .is_some_and(|order| match *operator {
+                    "=" => order == Ordering::Equal,
+                    "<>" | "!=" => order != Ordering::Equal,
+                    "<" => order == Ordering::Less,
+                    "<=" => order != Ordering::Greater,
+                    ">" => order == Ordering::Greater,
+                    _ => order != Ordering::Less,
+                }),
+        }
+    }
+}
+
+/// How two values compare: numbers by what they are worth, and nothing with null.
+pub(super) fn order(one: &Value, other: &Value) -> Option<Ordering> {
+    match (one, other) {
+        (Value::Null, _) | (_, Value::Null) => None,
+        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
+            (Some(a), Some(b)) => Some(a.cmp(&b)),
+            _ => a.as_f64().partial_cmp(&b.as_f64()),
+        },
+        (Value::String(one), Value::String(other)) => Some(one.cmp(other)),
+        (one, other) => Some(one.to_string().cmp(&other.to_string())),
+    }
+}
+
+impl Operand {
+    fn read(words: &mut Words, field: Field<'_>) -> Told<Operand> {
+        if let Some(place) = field(words) {
+            return Ok(Operand::Field(place));
+        }
+        let literal = words.literal().map(Operand::Literal);
+        literal.ok_or_else(|| words.wrong("a value that there is, a number, or a text in single quotes"))
+    }
+
+    fn of<'a>(&'a self, values: &'a [Value]) -> &'a Value {
+        match self {
+            Operand::Field(place) => values.get(*place).unwrap_or(&Value::Null),
             Operand::Literal(value) => value,
         }
     }

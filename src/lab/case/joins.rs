@@ -88,7 +88,7 @@ pub(super) fn interval(case: &Case) -> Result<Timeline> {
     if !includes("upper_inclusive") {
         interval = interval.excluding_upper();
     }
-    let (outer, condition) = (outer(case)?, Condition::of(case)?);
+    let (outer, condition) = (outer(case)?, Condition::of_pairs(case)?);
     let driver = Driver::new(move |rows| {
         let keyed = rows.key_by(|row: &Row| row.1.clone());
         let left =
@@ -97,7 +97,7 @@ pub(super) fn interval(case: &Case) -> Result<Timeline> {
         left.interval_join(right, interval).outer(
             outer,
             move |key: &Text, left: Option<&Text>, right: Option<&Text>| {
-                let fits = left.zip(right).is_none_or(|(left, right)| condition.holds(key, left, right));
+                let fits = left.zip(right).is_none_or(|(left, right)| condition.joins(key, left, right));
                 fits.then(|| (key.clone(), left.cloned(), right.cloned()))
             },
         )
@@ -124,7 +124,7 @@ enum Meeting {
 /// The rows that a window gives: a key, and what each side has; nothing for a side that is not asked for.
 fn meet(how: Meeting, condition: &Condition, group: &Group<Text, Text, Text>) -> Vec<Joined> {
     let Group { key, left, right, .. } = group;
-    let fits = |left: &Text, right: &Text| condition.holds(key, left, right);
+    let fits = |left: &Text, right: &Text| condition.joins(key, left, right);
     let outer = match how {
         Meeting::Semi(meets) => {
             let rows = left.iter().filter(|left| right.iter().any(|right| fits(left, right)) == meets);
@@ -154,7 +154,7 @@ pub(super) fn window(case: &Case) -> Result<Timeline> {
         Some("anti") => Meeting::Semi(false),
         _ => Meeting::Pairs(outer(case)?),
     };
-    let condition = Condition::of(case)?;
+    let condition = Condition::of_pairs(case)?;
     let driver = grouped(case, move |group| meet(how, &condition, &group))?;
     let shown = |side: &Option<Text>| side.as_ref().map(Text::value);
     drive(case, driver, 0, |record| {

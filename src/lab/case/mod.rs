@@ -33,6 +33,7 @@
 //! | `cep` | `pattern`, `within`, `after_match` | `[id, type, time]` | `expected_unordered`, `expected_timeouts` |
 //! | `bounded_out_of_orderness` | `bound` | a time, or `"emit"` | `expected` |
 //! | `watermark_merge` | `channels` | `{"channel", "watermark"}`, `{"channel", "idle"}`, `{"channel", "active"}` | `expected` |
+//! | `sql` | `sql`, `columns`, `watermark`, `left`, `right` | a row as a list | `expected_unordered`, `expected_padded` |
 //!
 //! * Sizes and offsets are those of the assigner; an `offset` may be negative, and with `"time": "processing"` windows follow the wall clock. The `gap` of
 //!   sessions is a number, `"value"`, or a map from keys, and then perhaps values, to numbers, with a `default`. Sessions that touch are one, as in Flink.
@@ -50,10 +51,12 @@ mod condition;
 mod function;
 mod joins;
 mod pattern;
+mod sql;
 mod text;
 mod timeline;
 mod trigger;
 mod window;
+mod words;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -151,6 +154,7 @@ impl Case {
                 channels::generate(self)?
             }
             "watermark_merge" => channels::merge(self)?,
+            "sql" => sql::run(self)?,
             other => return Err(self.wrong(format!("there is no operator {other:?} to run it with"))),
         };
         let verdict = timeline.judge(self);

@@ -119,16 +119,16 @@ fn gap_of(case: &Case, key: &Value, value: &Value) -> Result<u64> {
 
 /// Windows that grow by a step until they have their size, and then begin anew.
 #[derive(Clone, Copy)]
-struct Cumulating {
-    size: i64,
-    step: i64,
-    offset: i64,
+pub(super) struct Cumulating {
+    pub(super) size: i64,
+    pub(super) step: i64,
+    pub(super) offset: i64,
 }
 
-impl Assigner<Row> for Cumulating {
+impl<T> Assigner<T> for Cumulating {
     type Trigger = OnEventTime;
 
-    fn assign(&self, _: &Row, time: EventTime, windows: &mut Vec<Window>) {
+    fn assign(&self, _: &T, time: EventTime, windows: &mut Vec<Window>) {
         let start = time.saturating_sub(time.saturating_sub(self.offset).rem_euclid(self.size));
         let first = (time.saturating_sub(start) / self.step + 1) * self.step;
         let ends = (first..self.size).step_by(self.step as usize).chain([self.size]);
