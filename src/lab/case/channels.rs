@@ -13,9 +13,9 @@ pub(super) fn generate(case: &Case) -> Result<Timeline> {
     }
     let (mut greatest, mut timeline) = (None, Timeline::default());
     for step in case.steps()? {
-        let time = step.as_i64().or_else(|| step.as_array()?.last()?.as_i64()).or_else(|| {
-            ["record", "timestamp", "ts", "time"].iter().find_map(|name| step.get(name)?.as_i64())
-        });
+        let last = |step: &Value| step.as_i64().or_else(|| step.as_array()?.last()?.as_i64());
+        let named = || ["record", "timestamp", "ts", "time"].iter().find_map(|name| last(step.get(name)?));
+        let time = last(step).or_else(named);
         match (step, time) {
             (_, Some(time)) => {
                 timeline.push(Event::Input(step.clone()));

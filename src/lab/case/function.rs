@@ -32,10 +32,14 @@ impl Function {
             Some("avg" | "average") => Ok(Function::Average),
             Some("first") => Ok(Function::First),
             Some("last") => Ok(Function::Last),
-            Some("count_distinct") => Ok(Function::Distinct),
+            Some("count_distinct" | "distinct") => Ok(Function::Distinct),
             Some("concat") => Ok(Function::Concat),
             Some("list" | "collect" | "apply" | "process") => Ok(Function::List),
-            _ => Err(case.wrong(format!("there is no function {}", case.setting("function")))),
+            _ => {
+                let there = "sum, count, min, max, avg, first, last, count_distinct, concat and list";
+                Err(case
+                    .wrong(format!("there is no function {}: there are {there}", case.setting("function"))))
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::harness::Driver;
 use crate::join::{Group, Interval, Outer};
 use crate::time::EventTime;
-use crate::window::{Aligned, Sliding, Tumbling};
+use crate::window::{Aligned, Assigner, Sessions, Sliding, Trigger, Tumbling};
 
 /// Whether it is of the first stream, its key, and its value.
 type Row = (bool, Text, Text);
@@ -75,7 +75,9 @@ fn outer(case: &Case) -> Result<Outer> {
         Some("left") => Ok(Outer::Left),
         Some("right") => Ok(Outer::Right),
         Some("full") => Ok(Outer::Both),
-        Some(other) => Err(case.wrong(format!("there is no {other} join"))),
+        Some(other) => {
+            Err(case.wrong(format!("there is no {other} join here: there are inner, left, right and full")))
+        }
     }
 }
 
@@ -182,14 +184,41 @@ where
     O: Data,
     F: Fn(Group<Text, Text, Text>) -> Vec<O> + Clone + Send + Sync + 'static,
 {
-    if case.setting("allowed_lateness").as_i64().unwrap_or(0) != 0 {
-        return Err(case.wrong("joins in windows have no allowed lateness"));
+    let assigner = case.setting("assigner");
+    let millis = |name: &str| assigner.get(name).and_then(Value::as_u64).map(Duration::from_millis);
+    let lateness = case.length("allowed_lateness")?.unwrap_or(0);
+    if let (Some("session"), Some(gap)) = (kind_of(assigner), millis("gap")) {
+        return together(Sessions::with_gap(gap).touching(), lateness, f);
     }
     let windows = aligned(case)?;
+    if lateness > 0 {
+        return together(windows, lateness, f);
+    }
     Driver::new(move |rows| {
         let left = rows.clone().filter(|row: &Row| row.0).key_by(|row| row.1.clone()).map_values(|row| row.2);
         let right = rows.filter(|row: &Row| !row.0).key_by(|row| row.1.clone()).map_values(|row| row.2);
         left.co_group(right, windows, f)
+    })
+}
+
+/// The same by one window operator over the rows of both sides, as Flink has it: for windows that merge, and for late rows, with which a
+/// window is shown once more.
+fn together<O, F, W>(windows: W, lateness: u64, f: F) -> Result<Driver<Row, O>>
+where
+    O: Data,
+    F: Fn(Group<Text, Text, Text>) -> Vec<O> + Clone + Send + Sync + 'static,
+    W: Assigner<Row, Trigger: Trigger<Text, Row>>,
+{
+    windows.check()?;
+    Driver::new(move |rows| {
+        let windows = rows.key_by(|row: &Row| row.1.clone()).window_with(windows);
+        windows.allowed_lateness(Duration::from_millis(lateness)).apply(
+            move |key: &Text, window, rows: Vec<Row>| {
+                let (left, right): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.0);
+                let values = |side: Vec<Row>| side.into_iter().map(|row| row.2).collect();
+                f(Group { key: key.clone(), window, left: values(left), right: values(right) })
+            },
+        )
     })
 }
 
@@ -198,7 +227,7 @@ fn aligned(case: &Case) -> Result<Aligned> {
     let size = |name: &str| assigner.get(name).and_then(Value::as_u64).map(Duration::from_millis);
     let (windows, slide) = match (kind_of(assigner), size("size"), size("slide")) {
         (Some("tumble"), Some(size), _) => (Tumbling::of(size), size),
-        (Some("hop" | "slide"), Some(size), Some(slide)) => (Sliding::of(size, slide), slide),
+        (Some("hop"), Some(size), Some(slide)) => (Sliding::of(size, slide), slide),
         _ => return Err(case.wrong(format!("a join cannot have the windows {assigner}"))),
     };
     Ok(windows.offset(offset(assigner, slide)))
@@ -217,9 +246,13 @@ pub(super) fn temporal(case: &Case) -> Result<Timeline> {
         })
     })?;
     let mut timeline = Timeline::default();
-    let rows = |name: &str| case.input.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
-    let versions = rows("rates").into_iter().map(|row| (true, row));
-    for (is_version, row) in versions.chain(rows("orders").into_iter().map(|row| (false, row))) {
+    let rows = |names: [&str; 3]| {
+        let rows = names.iter().find_map(|name| case.input.get(name)?.as_array());
+        rows.cloned().ok_or_else(|| case.wrong(format!("its input has no list {:?}", names[0])))
+    };
+    let versions = rows(["rates", "versions", "right"])?.into_iter().map(|row| (true, row));
+    let orders = rows(["orders", "rows", "left"])?.into_iter().map(|row| (false, row));
+    for (is_version, row) in versions.chain(orders) {
         let fields = row.as_array().map_or(&[][..], Vec::as_slice);
         let Some((fields @ [sign, key, value @ ..], time)) =
             fields.split_last().map(|(time, rest)| (rest, time))

@@ -25,10 +25,10 @@
 //!
 //! | operator | configuration | input | expected |
 //! |---|---|---|---|
-//! | `window` | `assigner`: `tumble`, `hop`, `cumulate`, `session`, `count`, `global`; `trigger`; `evictor`; `allowed_lateness`; `function` | `[key, value, time]` | `expected`: `out`, `late`, `watermark` in their order |
+//! | `window` | `assigner`: `tumble`, `hop`, `cumulate`, `session`, `count`, `global`; `trigger`; `evictor`; `allowed_lateness`; `late`: `side` or `drop`; `function` | `[key, value, time]` | `expected`: `out`, `late`, `watermark` in their order |
 //! | `interval_join` | `lower`, `upper`, each with `_inclusive`; `join`; `extra_condition` | `["L" or "R", key, value, time]` | `expected_unordered`, `expected_padded` |
-//! | `window_join` | `assigner`; `join`, which may also be `semi` or `anti`; `extra_condition` | the same | the same |
-//! | `co_group` | `assigner` | the same | `expected_unordered`: `[key, [left ...], [right ...]]` |
+//! | `window_join` | `assigner`; `allowed_lateness`; `join`, which may also be `semi` or `anti`; `extra_condition` | the same | the same |
+//! | `co_group` | `assigner`; `allowed_lateness` | the same | `expected_unordered`: `[key, [left ...], [right ...]]` |
 //! | `temporal_join` | `join` | `rates`, `orders` | `expected_unordered` |
 //! | `cep` | `pattern`, `within`, `after_match` | `[id, type, time]` | `expected_unordered`, `expected_timeouts` |
 //! | `bounded_out_of_orderness` | `bound` | a time, or `"emit"` | `expected` |
@@ -44,10 +44,14 @@
 //! * What a join finds only when its input ends counts if the case tells no watermark, or the last of all.
 //! * A partial match times out at its limit. A case may also expect it with the time of the event by which that was noticed.
 //!
+//! Names may also be those of Flink's classes and methods, such as `TumblingEventTimeWindows`, `allowedLateness` or `followedByAny`, or of SQL, such as `LEFT OUTER`. A setting that
+//! means nothing to the operator is told in the timeline.
+//!
 //! Between two watermarks the order of outputs is free. A checkpoint with a restore takes a snapshot, lets go of everything and goes on from the snapshot; it must change nothing.
 
 mod channels;
 mod condition;
+mod dialect;
 mod function;
 mod joins;
 mod pattern;
@@ -143,22 +147,30 @@ impl Case {
     ///
     /// If its operator is unknown, or its configuration or input makes no sense.
     pub fn run(&self) -> Result<Run> {
-        let timeline = match self.operator.as_str() {
-            "window" => window::run(self)?,
-            "interval_join" => joins::interval(self)?,
-            "window_join" => joins::window(self)?,
-            "co_group" => joins::co_group(self)?,
-            "temporal_join" => joins::temporal(self)?,
-            "cep" => pattern::run(self)?,
-            "bounded_out_of_orderness" | "monotonous_timestamps" | "ascending_timestamps" => {
-                channels::generate(self)?
-            }
-            "watermark_merge" => channels::merge(self)?,
-            "sql" => sql::run(self)?,
-            other => return Err(self.wrong(format!("there is no operator {other:?} to run it with"))),
-        };
-        let verdict = timeline.judge(self);
+        let (case, unknown) = dialect::plain(self);
+        let mut timeline = case.happens()?;
+        timeline.begin_with(unknown.into_iter().map(|name| {
+            Event::Remark(format!("the setting {name:?} means nothing to this operator, and changes nothing"))
+        }));
+        let verdict = timeline.judge(&case);
         Ok(Run { timeline, verdict })
+    }
+
+    fn happens(&self) -> Result<Timeline> {
+        match self.operator.as_str() {
+            "window" => window::run(self),
+            "interval_join" => joins::interval(self),
+            "window_join" => joins::window(self),
+            "co_group" => joins::co_group(self),
+            "temporal_join" => joins::temporal(self),
+            "cep" => pattern::run(self),
+            "bounded_out_of_orderness" | "monotonous_timestamps" | "ascending_timestamps" => {
+                channels::generate(self)
+            }
+            "watermark_merge" => channels::merge(self),
+            "sql" => sql::run(self),
+            other => Err(self.wrong(format!("there is no operator {other:?} to run it with"))),
+        }
     }
 
     /// An error that names the case.
@@ -175,6 +187,18 @@ impl Case {
     fn number(&self, name: &str) -> Result<i64> {
         let number = self.setting(name).as_i64();
         number.ok_or_else(|| self.wrong(format!("{name:?} must be a number, and is {}", self.setting(name))))
+    }
+
+    /// A length of time in the configuration, if there is one.
+    fn length(&self, name: &str) -> Result<Option<u64>> {
+        let setting = self.setting(name);
+        match setting.as_u64() {
+            None if !setting.is_null() => {
+                Err(self
+                    .wrong(format!("{name:?} must be a length of time in milliseconds, and is {setting}")))
+            }
+            length => Ok(length),
+        }
     }
 
     /// The steps of the input.

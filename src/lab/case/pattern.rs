@@ -86,7 +86,7 @@ fn pattern(case: &Case) -> Result<Pattern<Happened>> {
         let text = |name: &str| part.get(name).and_then(Value::as_str);
         let flag = |name: &str| part.get(name).and_then(Value::as_bool).unwrap_or(false);
         let name = text("name").ok_or_else(|| case.wrong(format!("{part} has no name")))?;
-        let types = types_of(part, "match").unwrap_or_default();
+        let types = types_of(part, "match").ok_or_else(|| case.wrong(format!("{part} has no \"match\"")))?;
         let meets = move |event: &Happened| types.contains(&event.3);
         let contiguity = text("contig").unwrap_or("relaxed");
         let mut longer = match (pattern, contiguity, flag("neg")) {
@@ -105,7 +105,11 @@ fn pattern(case: &Case) -> Result<Pattern<Happened>> {
         match text("inner") {
             Some("strict") => longer = longer.consecutive(),
             Some("any") => longer = longer.allow_combinations(),
-            _ => {}
+            None | Some("relaxed") => {}
+            Some(other) => {
+                let there = "strict, relaxed and any";
+                return Err(case.wrong(format!("there is no contiguity {other:?}: there are {there}")));
+            }
         }
         if flag("greedy") {
             longer = longer.greedy();
@@ -116,7 +120,7 @@ fn pattern(case: &Case) -> Result<Pattern<Happened>> {
         pattern = Some(longer);
     }
     let mut pattern = pattern.ok_or_else(|| case.wrong("its pattern is empty"))?;
-    if let Some(within) = case.setting("within").as_u64() {
+    if let Some(within) = case.length("within")? {
         pattern = pattern.within(Duration::from_millis(within));
     }
     let to = case.setting("skip_to").as_str().unwrap_or_default();
@@ -126,7 +130,10 @@ fn pattern(case: &Case) -> Result<Pattern<Happened>> {
         Some("skip_past_last") => Ok(pattern.skip_past_last()),
         Some("skip_to_first") => Ok(pattern.skip_to_first(to)),
         Some("skip_to_last") => Ok(pattern.skip_to_last(to)),
-        Some(other) => Err(case.wrong(format!("there is no strategy {other:?}"))),
+        Some(other) => {
+            let there = "no_skip, skip_to_next, skip_past_last, skip_to_first and skip_to_last";
+            Err(case.wrong(format!("there is no strategy {other:?}: there are {there}")))
+        }
     }
 }
 

@@ -30,13 +30,18 @@ pub enum Event {
     /// A partial match timed out: its events, its limit, and when that was noticed.
     TimedOut(Value, i64, i64),
     /// Something that a reader should know.
-    Remark(&'static str),
+    Remark(String),
 }
 
 impl Timeline {
     /// Adds what happened.
     pub(super) fn push(&mut self, event: Event) {
         self.0.push(event);
+    }
+
+    /// Puts these before all that happened.
+    pub(super) fn begin_with(&mut self, events: impl Iterator<Item = Event>) {
+        self.0.splice(..0, events);
     }
 
     /// What happened, in order.

@@ -60,7 +60,7 @@ impl Named {
             "event_time" => Any::EventTime(OnEventTime::default()),
             "processing_time" => Any::ProcessingTime(OnProcessingTime::default()),
             "count" => {
-                let n = ["n", "count", "size"].iter().find_map(|name| setting.get(name)?.as_u64());
+                let n = setting.get("n").and_then(Value::as_u64);
                 Any::Count(CountTrigger::of(n.ok_or_else(|| needs("n"))?))
             }
             "continuous_event_time" => Any::EveryEventTime(EveryEventTime::of(interval()?)),
@@ -73,12 +73,16 @@ impl Named {
             // A window of all time ends when event time does.
             "end_of_stream" => Any::EventTime(OnEventTime::default()),
             "purging" => {
-                let inner = ["trigger", "inner", "of"].iter().find_map(|name| setting.get(name));
-                let inner = Named::read(case, inner.ok_or_else(|| needs("trigger"))?, default)?;
+                let inner = setting.get("trigger").ok_or_else(|| needs("trigger"))?;
+                let inner = Named::read(case, inner, default)?;
                 return Ok(Named { purging: true, ..inner });
             }
             "never" => Any::Never(Never),
-            _ => return Err(case.wrong(format!("there is no trigger {setting}"))),
+            _ => {
+                let there = "event_time, processing_time, count, continuous_event_time, continuous_processing_time, \
+                             delta, purging, end_of_stream and never";
+                return Err(case.wrong(format!("there is no trigger {setting}: there are {there}")));
+            }
         };
         Ok(Named { trigger, purging: setting.get("purging").and_then(Value::as_bool).unwrap_or(false) })
     }

@@ -50,15 +50,14 @@ pub(super) fn run(case: &Case) -> Result<Timeline> {
             .map(Duration::from_millis)
             .ok_or_else(|| case.wrong(format!("the assigner {assigner} needs {name:?}")))
     };
-    let by_wall = ["time", "clock"].iter().any(|name| {
-        matches!(assigner.get(name).and_then(Value::as_str), Some("processing" | "processing_time"))
-    });
+    let clock = assigner.get("time").and_then(Value::as_str);
+    let by_wall = matches!(clock, Some("processing" | "processing_time" | "wall_clock" | "wall clock"));
     match kind_of(assigner) {
         Some("tumble") => {
             let (length, offset) = (size("size")?, offset(assigner, size("size")?));
             either(case, Tumbling::of(length).offset(offset), by_wall)
         }
-        Some("hop" | "slide") => {
+        Some("hop") => {
             let (length, slide) = (size("size")?, size("slide")?);
             either(case, Sliding::of(length, slide).offset(offset(assigner, slide)), by_wall)
         }
@@ -81,7 +80,10 @@ pub(super) fn run(case: &Case) -> Result<Timeline> {
             either(case, gaps.touching(), by_wall)
         }
         Some("global" | "count") => drive(case, Global),
-        _ => Err(case.wrong(format!("there is no assigner {assigner}"))),
+        _ => {
+            let there = "tumble, hop, cumulate, session, count and global";
+            Err(case.wrong(format!("there is no assigner {assigner}: there are {there}")))
+        }
     }
 }
 
@@ -94,9 +96,7 @@ pub(super) fn offset(assigner: &Value, slide: Duration) -> Duration {
 
 /// The gap of sessions: a number, or something that says it for each record.
 fn gaps(case: &Case) -> &Value {
-    let assigner = case.setting("assigner");
-    let named = ["gap", "gaps", "dynamic_gap", "gap_by_key", "gap_by_value"].iter();
-    named.filter_map(|name| assigner.get(name)).next().unwrap_or(&Value::Null)
+    case.setting("assigner").get("gap").unwrap_or(&Value::Null)
 }
 
 /// The gap of a record: `"value"` is its own number; a map is asked for the key and then, if there is another map, for the value, with `default` for
@@ -210,7 +210,7 @@ impl Run<'_> {
             self.take(|_| true);
         } else if step.get("checkpoint_restore").is_some() {
             self.driver.restart()?;
-            self.timeline.push(Event::Remark("went on from a snapshot"));
+            self.timeline.push(Event::Remark("went on from a snapshot".to_owned()));
         } else {
             return Err(self
                 .case
@@ -263,21 +263,28 @@ fn shown(output: Output) -> Event {
 
 /// The size and the slide of windows of a number of records.
 fn counts(case: &Case) -> (Option<u64>, Option<u64>) {
-    let number = |names: &[&str]| names.iter().find_map(|name| case.setting("assigner").get(name)?.as_u64());
-    (number(&["size", "n", "count"]), number(&["slide"]))
+    let number = |name: &str| case.setting("assigner").get(name).and_then(Value::as_u64);
+    (number("size"), number("slide"))
 }
 
 fn open<W: Assigner<Row>>(case: &Case, assigner: W, trigger: Named) -> Result<Driver<(Text, Row), Output>> {
     let function = Function::of(case)?;
-    let lateness = case.setting("allowed_lateness").as_u64().unwrap_or(0);
+    let lateness = case.length("allowed_lateness")?.unwrap_or(0);
     let evict = match (kind_of(case.setting("assigner")), counts(case)) {
         (Some("count"), (Some(size), Some(_))) => Some(Eviction::Count(size, false)),
         _ => Eviction::of(case, case.setting("evictor"))?,
     };
     let late = Side::new();
+    let policy = match case.setting("late").as_str() {
+        None | Some("side" | "side_output") => LatePolicy::Side(late),
+        Some("drop" | "dropped") => LatePolicy::Drop,
+        Some(other) => {
+            return Err(case.wrong(format!("late records go to a side or drop, and not {other:?}")));
+        }
+    };
     Driver::new(move |rows| {
         let keyed = rows.key_by(|row: &(Text, Row)| row.0.clone()).map_values(|row| row.1);
-        let windows = keyed.window_with(assigner).trigger(trigger).late(LatePolicy::Side(late));
+        let windows = keyed.window_with(assigner).trigger(trigger).late(policy);
         let windows = windows.allowed_lateness(Duration::from_millis(lateness));
         let windows = match evict {
             None => windows,
@@ -321,6 +328,6 @@ impl Eviction {
             }
             _ => None,
         };
-        eviction.map(Some).ok_or_else(|| case.wrong(format!("there is no evictor {evictor}")))
+        eviction.map(Some).ok_or_else(|| case.wrong(format!("there is no evictor {evictor}: there are count with n, time with size, and delta with threshold")))
     }
 }

@@ -113,15 +113,19 @@ fn drive(case: &Case, table: &Table, counted: &Counted, mut driver: Driver<Row, 
             timeline.push(Event::Watermark(time));
         } else if step.get("checkpoint_restore").is_some() {
             driver.restart()?;
-            timeline.push(Event::Remark("went on from a snapshot"));
+            timeline.push(Event::Remark("went on from a snapshot".to_owned()));
         } else {
             return Err(case.wrong(format!("{step} is no row, watermark or checkpoint")));
         }
     }
-    // Where watermarks are told, what only the end of the input brings is no part of the case.
+    // Where watermarks are told, what only the end of the input brings is no part of the case, but for what is late.
     if !has_watermarks || reached == EventTime::MAX {
         driver.finish()?;
         take(case, &mut driver, &mut timeline);
+    } else {
+        driver.watermark(reached.saturating_add(1))?;
+        let late = driver.take_output().into_iter().filter(|output| matches!(output, Output::Late(_)));
+        late.for_each(|output| timeline.push(shown(output, false)));
     }
     Ok(timeline)
 }
@@ -129,12 +133,14 @@ fn drive(case: &Case, table: &Table, counted: &Counted, mut driver: Driver<Row, 
 /// Takes note of what has come out. Rows that miss a side are told apart if the case does so.
 fn take(case: &Case, driver: &mut Driver<Row, Output>, timeline: &mut Timeline) {
     let apart = case.expected_padded.is_some();
-    for output in driver.take_output() {
-        timeline.push(match output {
-            Output::Row(row, true) if apart => Event::Padded(json!(values(&row))),
-            Output::Row(row, _) => Event::Out(json!(values(&row))),
-            Output::Late(row) => Event::Late(json!(values(&row))),
-        });
+    driver.take_output().into_iter().for_each(|output| timeline.push(shown(output, apart)));
+}
+
+fn shown(output: Output, apart: bool) -> Event {
+    match output {
+        Output::Row(row, true) if apart => Event::Padded(json!(values(&row))),
+        Output::Row(row, _) => Event::Out(json!(values(&row))),
+        Output::Late(row) => Event::Late(json!(values(&row))),
     }
 }
 

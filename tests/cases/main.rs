@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 #![cfg(feature = "lab")]
 
+mod queries;
+
 use highwater::lab::case::{Case, Event, Verdict};
 
 const CASES: &str = r#"{"cases": [
