@@ -24,7 +24,7 @@ const MIDDLE: f64 = 340.0;
 const LEAST_HEIGHT: f64 = 500.0;
 
 /// How far rows without anything missing are from each other.
-const LANE: f64 = 11.0;
+const LANE: f64 = 13.0;
 
 /// Text and axes: as far from white as from black.
 const INK: &str = "#7b8087";
@@ -85,7 +85,8 @@ fn color(number: usize, of: usize) -> String {
 fn head(out: &mut String, report: &Report, height: f64) {
     let height = height.max(LEAST_HEIGHT);
     let Report { recording, records, windows, window, .. } = report;
-    let about = format!("{recording}: {records} records in {windows} windows of {window}");
+    let about =
+        format!("{recording}: {} records in {} windows of {window}", whole(*records), whole(*windows));
     let _ = write!(
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
@@ -95,6 +96,19 @@ fn head(out: &mut String, report: &Report, height: f64) {
          <text x=\"{LEFT}\" y=\"56\">{}</text>\n",
         escape(&about)
     );
+}
+
+/// A number with its thousands set apart.
+fn whole(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Text as it may stand in XML.
@@ -338,13 +352,15 @@ fn describe(row: &Row) -> String {
     )
 }
 
-/// A disc for what is dropped, a square for what is put aside, a ring for what is corrected.
+/// A disc for what is dropped, a ring for what is corrected, and a frame for what is put aside. Dropped and put aside, records are missing from the same
+/// results, so that these two lie on each other: then the disc is in the frame.
 fn symbol(out: &mut String, policy: &str, x: f64, y: f64, color: &str) {
     let _ = match policy {
-        "drop" => writeln!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\" fill=\"{color}\"/>"),
+        "drop" => writeln!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.4\" fill=\"{color}\"/>"),
         "side" => {
-            let (x, y) = (x - 4.5, y - 4.5);
-            writeln!(out, "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"9\" height=\"9\" fill=\"{color}\"/>")
+            let (x, y) = (x - 6.0, y - 6.0);
+            let frame = format!("fill=\"none\" stroke-width=\"1.6\" stroke=\"{color}\"");
+            writeln!(out, "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"12\" height=\"12\" {frame}/>")
         }
         _ => {
             let ring = "fill=\"none\" stroke-width=\"2.2\"";
@@ -360,7 +376,8 @@ struct Labels {
 
 impl Labels {
     fn draw(&mut self, out: &mut String, number: usize, x: f64, y: f64, color: &str) {
-        let around = [(14.0, -9.0), (14.0, 11.0), (-14.0, -9.0), (-14.0, 11.0), (0.0, -16.0), (0.0, 18.0)];
+        // Lines to the median go left, and those to corrected results up and right.
+        let around = [(14.0, 9.0), (16.0, 0.0), (0.0, 18.0), (-14.0, 11.0), (-14.0, -11.0), (14.0, -11.0)];
         let further = around.map(|(dx, dy)| (dx * 1.9, dy * 1.9));
         let is_free = |(x, y): (f64, f64)| {
             self.taken.iter().all(|(ox, oy)| (ox - x).abs() > 12.0 || (oy - y).abs() > 11.0)

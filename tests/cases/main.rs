@@ -5,6 +5,7 @@
 #![cfg(feature = "lab")]
 
 mod queries;
+mod words;
 
 use highwater::lab::case::{Case, Event, Verdict};
 

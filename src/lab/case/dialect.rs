@@ -143,6 +143,10 @@ pub(super) fn plain(case: &Case) -> (Case, Vec<String>) {
         }
         trigger["purging"] = purging;
     }
+    // Late records go to a side unless it is said that they do not.
+    if config.remove("side_output").is_some_and(|side| side == false) {
+        config.insert("late".to_owned(), json!("drop"));
+    }
     if let Some(trigger) = config.get_mut("trigger") {
         *trigger = plain_trigger(trigger);
     }
@@ -334,7 +338,8 @@ fn plain_part(part: &Value) -> Value {
 
 /// What becomes of a strategy after a match, and where it skips to.
 fn plain_strategy(setting: &Value) -> Vec<(String, Value)> {
-    let names: Names = &[("type", &["kind", "name", "strategy"]), ("to", &["pattern", "skip_to"])];
+    let names: Names =
+        &[("type", &["kind", "name", "strategy"]), ("to", &["pattern", "pattern_name", "skip_to"])];
     let Some((object, words)) = opened(setting, names) else { return Vec::new() };
     let to = object.get("to").map(|to| ("skip_to".to_owned(), to.clone()));
     let strategy = ("after_match".to_owned(), json!(here(STRATEGIES, &words.join("_"))));
