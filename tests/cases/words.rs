@@ -147,6 +147,18 @@ proptest! {
             "watermark_merge" => json!([{"channel": 0, "watermark": 1}, {"channel": 0, "idle": true}]),
             _ => json!([["L", "a", 1, 3], ["R", "a", 1, 3], {"watermark": 9}, ["L", "a", 5, 2], {"watermark": 30}]),
         };
+        // Something that makes sense, with what is drawn in its place or beside it.
+        let mut whole = json!({
+            "assigner": {"type": "hop", "size": 6, "slide": 3}, "function": "sum", "lower": -2, "upper": 2, "bound": 1, "channels": 2,
+            "pattern": [{"name": "a", "match": "a"}, {"name": "b", "match": "b"}]
+        });
+        for (name, drawn) in config.as_object().unwrap() {
+            match (&mut whole[name], drawn) {
+                (Value::Object(there), Value::Object(drawn)) => there.extend(drawn.clone()),
+                (there, drawn) => *there = drawn.clone(),
+            }
+        }
+        let config = whole;
         let case = json!({"id": "q", "operator": operators[operator], "config": config, "input": input});
         let case: Case = serde_json::from_value(case).unwrap();
         if let Err(error) = case.run() {

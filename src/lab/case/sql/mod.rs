@@ -15,6 +15,7 @@
 //!   Flink's tests of tables: `name`, `a_int`, `comment`, `ts seconds`, with the watermark above.
 //! * **Windows**: `TUMBLE(size)`, `HOP(slide, size)`, `CUMULATE(step, size)`, each with an offset as one more length, and `SESSION(gap)`, which are each group's own. Lengths are
 //!   written `5 s` or `INTERVAL '5' SECOND`. The table functions of Flink are read too: `TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '5' SECOND))`.
+//!   A window gives `window_start`, `window_end` and `window_time`, its last millisecond.
 //! * **Aggregates**: `COUNT(*)`, and `COUNT`, `SUM`, `AVG`, `MIN`, `MAX` of a column or of its `DISTINCT` values, each perhaps with `FILTER (WHERE ...)`.
 //! * **Groups**: columns and the window, with `GROUPING SETS`, `ROLLUP` and `CUBE`. Null is a group.
 //! * **Joins**: `inner`, `left`, `right`, `full`, `semi` and `anti`, on columns and the window. Null is equal to nothing, unless a column is followed by `IS NOT DISTINCT FROM`.
@@ -231,7 +232,9 @@ fn select(query: Select, table: &Table) -> Result<Driver<Row, Output>> {
         let (results, late) = counted.of(rows);
         let results = results.flat_map(move |result: Windowed<Key, Sums>| {
             let mut made = values(&result.key.1);
-            made.extend([result.window.start, result.window.end].map(|time| table.shown(time)));
+            made.extend(
+                [result.window.start, result.window.end, result.window.last()].map(|time| table.shown(time)),
+            );
             made.extend(counted.results(&result.value));
             let row = items.iter().map(|place| Text::of(&made[*place])).collect();
             having.holds(&made).then_some(Output::Row(row, false))

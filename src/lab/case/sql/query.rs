@@ -21,7 +21,8 @@ pub(super) enum Query {
 pub(super) struct Select {
     pub(super) counted: Counted,
     pub(super) filter: Condition,
-    /// Which of what a window gives are the columns of the result, and what must hold of it. A window gives keys, its start, its end, and aggregates.
+    /// Which of what a window gives are the columns of the result, and what must hold of it. A window gives keys, its start, its end, its last
+    /// millisecond, and aggregates.
     pub(super) items: Vec<usize>,
     pub(super) having: Condition,
 }
@@ -64,11 +65,14 @@ pub(super) enum Windows {
     Sessions(Duration),
 }
 
+/// What a window's times are called.
+const TIMES: [&str; 3] = ["window_start", "window_end", "window_time"];
+
 /// What a select list asks for, before the groups are known.
 enum Item {
     Name(String, Words),
-    Start,
-    End,
+    /// The window's start, its end, or its last millisecond.
+    Time(usize),
     Call(Call),
 }
 
@@ -107,23 +111,22 @@ fn select(words: &mut Words, table: &Table) -> Told<Select> {
                     at.wrong("a column of GROUP BY, window_start, window_end, or an aggregate")
                 })?
             }
-            Item::Start => keys.len(),
-            Item::End => keys.len() + 1,
-            Item::Call(call) => keys.len() + 2 + place_of(&mut calls, call),
+            Item::Time(which) => keys.len() + which,
+            Item::Call(call) => keys.len() + TIMES.len() + place_of(&mut calls, call),
         };
         items.push(place);
         aliases.extend(alias.map(|alias| (alias, place)));
     }
     let having = match words.take("having") {
         true => {
-            let names = keys.iter().map(|key| table.name_of(*key)).chain(["window_start", "window_end"]);
+            let names = keys.iter().map(|key| table.name_of(*key)).chain(TIMES);
             let named = aliases.iter().map(|(alias, place)| (alias.as_str(), *place)).chain(names.zip(0..));
             let named: Vec<(&str, usize)> = named.collect();
             Condition::read(words, &mut |words: &mut Words| {
                 let mut ahead = words.clone();
                 if let Ok(Some(call)) = call(&mut ahead, table) {
                     *words = ahead;
-                    return Some(keys.len() + 2 + place_of(&mut calls, call));
+                    return Some(keys.len() + TIMES.len() + place_of(&mut calls, call));
                 }
                 named.iter().find(|(name, _)| words.take(name)).map(|(_, place)| *place)
             })?
@@ -143,10 +146,8 @@ fn place_of(calls: &mut Vec<Call>, call: Call) -> usize {
 
 /// A part of a select list, and what it is called besides.
 fn item(words: &mut Words, table: &Table) -> Told<(Item, Option<String>)> {
-    let item = if words.take("window_start") {
-        Item::Start
-    } else if words.take("window_end") {
-        Item::End
+    let item = if let Some(which) = TIMES.iter().position(|name| words.take(name)) {
+        Item::Time(which)
     } else if let Some(call) = call(words, table)? {
         Item::Call(call)
     } else {
@@ -198,11 +199,11 @@ fn windows(words: &mut Words, table: &Table) -> Told<Windows> {
     };
     let mut lengths: Vec<i64> = Vec::new();
     loop {
-        let negative = words.is("-");
         if !argument(words, table)? {
-            words.take("-");
-            let length = words.duration()?;
-            lengths.push(if negative { -length } else { length });
+            // Which is which is known without being said.
+            let _ = ["size", "slide", "step", "gap", "offset"].iter().any(|name| words.take(name));
+            let sign = if words.take("-") { -1 } else { 1 };
+            lengths.push(sign * words.duration()?);
         }
         if !words.take(",") {
             break;
@@ -367,6 +368,8 @@ fn join_of_two(words: &mut Words, beside: &Value, table: &Table) -> Told<Join> {
     if !words.take("join") {
         return Err(words.wrong("SELECT, or a JOIN OF TWO windows with aggregates ON columns AND WINDOW"));
     }
+    // As SQL writes the last two kinds.
+    let _ = how == How::Semi && words.take("( exists )") || how == How::Anti && words.take("( not exists )");
     words.need("of two")?;
     let windows = windows(words, table)?;
     let mut calls = Vec::new();
@@ -387,7 +390,7 @@ fn join_of_two(words: &mut Words, beside: &Value, table: &Table) -> Told<Join> {
             has_window = true;
         } else {
             keys.push(table.need_column(words)?);
-            nulls.push(words.take("is not distinct from"));
+            nulls.push(is_not_distinct(words));
         }
         if !words.take(",") && !words.take("and") {
             break;
@@ -396,11 +399,18 @@ fn join_of_two(words: &mut Words, beside: &Value, table: &Table) -> Told<Join> {
     if !has_window {
         return Err(words.wrong("AND WINDOW"));
     }
-    if words.take("with is not distinct from") {
+    let is_with = words.take("with");
+    if is_not_distinct(words) {
         nulls.fill(true);
+    } else if is_with {
+        return Err(words.wrong("IS NOT DISTINCT FROM"));
     }
     let sets = vec![(0..keys.len()).collect()];
     Ok(Join { counted: Counted { windows, keys, sets, calls }, how, nulls })
+}
+
+fn is_not_distinct(words: &mut Words) -> bool {
+    words.take("is not distinct from") || words.take("( is not distinct from )")
 }
 
 /// The kind of a join, which is inner if nothing is said.
