@@ -10,6 +10,7 @@ use timely::dataflow::operators::probe;
 use timely::scheduling::Activator;
 
 use super::alarm::{Alarm, Alarms};
+use super::iterate::Counting;
 use super::tap::lock;
 use crate::clock::Clock;
 use crate::config::{Limits, Options, Seals, StateMemory};
@@ -185,6 +186,8 @@ pub(crate) struct WorkerContext {
     pub(crate) memory: Option<Rc<Memory>>,
     /// Operators to run when a clock that is moved by hand has come to a moment.
     pub(crate) alarms: Alarms,
+    /// How epochs are counted where the operator is that is being built.
+    pub(crate) counting: Counting,
 }
 
 impl WorkerContext {
@@ -199,7 +202,8 @@ impl WorkerContext {
             Memory::new(share, limit.directory.clone(), Arc::new(fail))
         });
         let (probe, awaiting) = (probe::Handle::default(), Rc::default());
-        WorkerContext { index, shared, probe, awaiting, memory, alarms: Alarms::default() }
+        let (alarms, counting) = (Alarms::default(), Counting::Epochs);
+        WorkerContext { index, shared, probe, awaiting, memory, alarms, counting }
     }
 
     /// Who asks for the state of an operator, as far as that is the same for all.
@@ -218,9 +222,16 @@ impl WorkerContext {
         Share { worker: self.index, workers: self.shared.workers }
     }
 
-    /// The first epoch.
+    /// The first epoch, as it is counted here.
     pub(crate) fn first_epoch(&self) -> u64 {
-        self.shared.first
+        self.counting.first_of(self.shared.first)
+    }
+
+    /// The number here that state is to be sealed as of, when `epoch` has closed and the next to come is `next`.
+    pub(crate) fn seal_now(&self, epoch: u64, next: u64) -> Option<u64> {
+        let counting = self.counting;
+        let wanted = self.shared.seal_now(counting.epoch_of(epoch), counting.epoch_of(next))?;
+        Some(counting.first_of(wanted).max(epoch))
     }
 
     /// What a snapshot has of an operator, if the job goes on from one that has.
@@ -232,7 +243,8 @@ impl WorkerContext {
     pub(crate) fn saving(&self, uid: Arc<str>) -> Option<Saving> {
         self.shared.desk()?;
         self.shared.say(Word::Joins((Arc::clone(&uid), self.index)));
-        Some(Saving { uid, worker: self.index, shared: Arc::clone(&self.shared) })
+        let (shared, counting) = (Arc::clone(&self.shared), self.counting);
+        Some(Saving { uid, worker: self.index, shared, counting })
     }
 
     /// The alarm of an operator.
@@ -251,12 +263,14 @@ pub(crate) struct Saving {
     uid: Arc<str>,
     worker: usize,
     shared: Arc<Shared>,
+    counting: Counting,
 }
 
 impl Saving {
     /// The cuts that are served by the state as of the end of `epoch`, when the next epoch is `next`.
     #[inline]
     pub(crate) fn cuts(&self, epoch: u64, next: u64) -> Vec<u64> {
+        let (epoch, next) = (self.counting.epoch_of(epoch), self.counting.epoch_of(next));
         self.shared.desk().map_or_else(Vec::new, |desk| desk.cuts.between(epoch, next))
     }
 

@@ -16,6 +16,7 @@ use timely::dataflow::operators::probe;
 use super::Edge;
 use super::chain::{Chain, Origin};
 use super::context::WorkerContext;
+use super::iterate::Counting;
 use super::port::{Edges, OperatorBuilder};
 use super::tap::lock;
 use crate::error::{Error, Result};
@@ -68,6 +69,7 @@ type Reader = Arc<dyn Any + Send + Sync>;
 struct Entry {
     info: NodeInfo,
     operator: Arc<dyn Operator>,
+    counting: Counting,
 }
 
 /// What can be told about an operator.
@@ -189,8 +191,9 @@ impl Graph {
                  differential computations or other loops: let records leave it first",
             );
         }
+        let counting = if self.scope > 0 { Counting::Rounds } else { Counting::Epochs };
         let mut inner = lock(&self.shared);
-        inner.nodes.push(Entry { info, operator: Arc::new(operator) });
+        inner.nodes.push(Entry { info, operator: Arc::new(operator), counting });
         inner.nodes.len() - 1
     }
 
@@ -267,16 +270,18 @@ impl Graph {
 
     /// Builds the whole dataflow on one worker.
     pub(crate) fn lower(&self, scope: Scope<'_, Time>, worker: WorkerContext) {
-        let operators: Vec<(String, Arc<dyn Operator>)> = {
+        let operators: Vec<(String, Arc<dyn Operator>, Counting)> = {
             let inner = lock(&self.shared);
             let entries = inner.nodes.iter().enumerate();
-            entries.map(|(id, entry)| (entry.info.uid(id), Arc::clone(&entry.operator))).collect()
+            entries
+                .map(|(id, entry)| (entry.info.uid(id), Arc::clone(&entry.operator), entry.counting))
+                .collect()
         };
         let readers = lock(&self.shared).readers.clone();
         let mut cx =
             Lowering { scope, edges: Edges::default(), worker, node: 0, readers, unfinished: Vec::new() };
-        for (node, (uid, operator)) in operators.into_iter().enumerate() {
-            cx.node = node;
+        for (node, (uid, operator, counting)) in operators.into_iter().enumerate() {
+            (cx.node, cx.worker.counting) = (node, counting);
             operator.lower(&uid, &mut cx);
         }
         for finish in std::mem::take(&mut cx.unfinished) {

@@ -237,12 +237,13 @@ impl<E: Data> Frame<E> {
     fn close<L: Logic<E>>(&mut self, next: u64, logic: &mut L, out: &mut Outlets<L::Out>) {
         logic.close(self.epoch, self.since.take(), out);
         let cuts = self.saving.as_ref().map_or_else(Vec::new, |saving| saving.cuts(self.epoch, next));
-        let wanted = self.worker.shared.seal_now(self.epoch, next);
+        let wanted = self.worker.seal_now(self.epoch, next);
         if cuts.is_empty() {
             wanted.into_iter().for_each(|epoch| logic.seal(epoch));
         } else {
-            let last = cuts.iter().copied().filter(|cut| *cut < next).chain(wanted).max();
-            self.cut(last.unwrap_or(self.epoch), cuts, logic);
+            let last = cuts.iter().map(|cut| self.worker.counting.first_of(*cut));
+            let last = last.filter(|last| *last < next).chain(wanted).fold(self.epoch, u64::max);
+            self.cut(last, cuts, logic);
         }
         logic.shed(self.epoch);
     }

@@ -16,7 +16,7 @@ use crate::world::{millis, read, under_seeds};
 type Key = u8;
 
 /// What changes come to.
-fn sum<T: Ord>(changes: Vec<(T, i64)>) -> BTreeMap<T, i64> {
+pub(crate) fn sum<T: Ord>(changes: Vec<(T, i64)>) -> BTreeMap<T, i64> {
     let mut sums = BTreeMap::new();
     for (record, diff) in changes {
         *sums.entry(record).or_default() += diff;
@@ -25,7 +25,7 @@ fn sum<T: Ord>(changes: Vec<(T, i64)>) -> BTreeMap<T, i64> {
     sums
 }
 
-fn change<T>(change: Change<T>) -> (T, i64) {
+pub(crate) fn change<T>(change: Change<T>) -> (T, i64) {
     (change.record, change.diff)
 }
 

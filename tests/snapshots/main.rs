@@ -8,6 +8,7 @@ mod draws;
 mod ledger;
 mod world;
 mod kinds;
+mod loops;
 mod files;
 mod golden;
 mod suspend;

@@ -8,6 +8,11 @@
 //! only shrinks, as the least label that reaches a node. Where what went around may have to be taken back, because the input
 //! was, a loop over [collections](crate::stream::Stream::through) does it.
 //!
+//! # In snapshots
+//!
+//! An epoch closes when nothing of it circulates any more, so no record is in a loop at a cut: what a snapshot has of a loop is what the operators in it keep, as
+//! of the end of the last round of the epoch.
+//!
 //! # Cost
 //!
 //! A record that goes around costs what the steps of the body cost, and a move. A round with an exchange or an aggregate in it costs
@@ -19,6 +24,7 @@ mod rounds;
 
 use std::sync::{Arc, OnceLock};
 
+pub(crate) use rounds::Counting;
 pub use rounds::Rounds;
 
 use exit::ExitOperator;

@@ -92,6 +92,34 @@ pub(super) fn outside(time: Time) -> Time {
     Time::new(time.epoch >> BITS, time.event)
 }
 
+/// How epochs are counted where an operator is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counting {
+    /// As they are.
+    Epochs,
+    /// With the rounds of a loop.
+    Rounds,
+}
+
+impl Counting {
+    /// The number here of what an epoch begins with. After the last there is none.
+    pub(crate) fn first_of(self, epoch: u64) -> u64 {
+        match self {
+            // Where there are no numbers left, the head of the loop says so.
+            Counting::Rounds if epoch < u64::MAX => epoch << BITS,
+            Counting::Epochs | Counting::Rounds => epoch,
+        }
+    }
+
+    /// The epoch that a number here is part of. After the last there is none.
+    pub(crate) fn epoch_of(self, number: u64) -> u64 {
+        match self {
+            Counting::Rounds if number < u64::MAX => number >> BITS,
+            Counting::Epochs | Counting::Rounds => number,
+        }
+    }
+}
+
 /// By how much the way around moves a time.
 pub(super) const ONCE: Advance = Advance { epochs: 1, event: 0 };
 
@@ -121,6 +149,19 @@ mod tests {
                 prop_assert!(!inner.less_equal(&other) || a.less_equal(&b));
             }
         }
+    }
+
+    #[test]
+    fn an_epoch_is_over_when_its_rounds_are() {
+        let (epochs, rounds) = (Counting::Epochs, Counting::Rounds);
+        assert_eq!((epochs.first_of(7), epochs.epoch_of(7), rounds.first_of(u64::MAX)), (7, 7, u64::MAX));
+        let first = rounds.first_of(7);
+        assert_eq!(first, Rounds::inside(Time::new(7, 0)).unwrap().epoch);
+        let last = first + Rounds::default().most();
+        assert_eq!(
+            [first, last, rounds.first_of(8), u64::MAX].map(|n| rounds.epoch_of(n)),
+            [7, 7, 8, u64::MAX]
+        );
     }
 
     #[test]
