@@ -19,7 +19,7 @@ use crate::connector::Collected;
 use crate::data::{Data, Record, Stamp};
 use crate::error::{Error, Result};
 use crate::metric::Metrics;
-use crate::runtime::{can_be_saved, prepare};
+use crate::runtime::prepare;
 use crate::snapshot::{Cause, Memory, Restore, Snapshots, Word};
 use crate::stream::{
     Chain, Job, Lowering, Node, NodeInfo, Operator, Shared, Stream, Taps, WorkerContext, lock,
@@ -116,9 +116,9 @@ impl<T: Data, O: Data> Driver<T, O> {
     ///
     /// # Errors
     ///
-    /// If the piece of a job cannot be part of a snapshot, or fails.
+    /// If the input has ended, or the piece of a job fails.
     pub fn restart(&mut self) -> Result<()> {
-        let refused = || Error::config("what is driven cannot be part of a snapshot, or its input has ended");
+        let refused = || Error::config("no snapshot can be taken of what is driven: its input has ended");
         let cut = self.epoch;
         let cuts = Arc::clone(&self.context.shared.desk().ok_or_else(refused)?.cuts);
         cuts.ask(Cause::Request);
@@ -228,16 +228,10 @@ impl<T: Data, O: Data> Driver<T, O> {
     }
 }
 
-/// Builds the only worker of a job, with what its last snapshot has; without snapshots, if it cannot be part of one.
+/// Builds the only worker of a job, with what its last snapshot has.
 fn build_worker(job: &Job, options: &Options) -> Result<(Worker, WorkerContext)> {
-    let shared = match can_be_saved(job) {
-        true => {
-            options.snapshots.as_ref().map(|snapshots| prepare(job, options, snapshots, true)).transpose()?
-        }
-        false => None,
-    };
-    let shared = match shared {
-        Some(shared) => shared,
+    let shared = match &options.snapshots {
+        Some(snapshots) => prepare(job, options, snapshots, true)?,
         None => {
             job.graph.prepare(1, false, None)?;
             Arc::new(Shared::new(options, job.metrics.clone(), 0, None))

@@ -13,5 +13,5 @@ mod schedule;
 pub use run::{Running, Summary};
 
 pub(crate) use baton::{Baton, Until};
-pub(crate) use restart::{can_be_saved, prepare};
+pub(crate) use restart::prepare;
 pub(crate) use schedule::Drawn;

@@ -9,9 +9,6 @@ use crate::error::{Error, Result};
 use crate::snapshot::{Cuts, Desk, Gather, Lease, Repository, Restore, Restored, Selector, Snapshots, Taker};
 use crate::stream::{Job, Shared};
 
-/// Operators whose state cannot be part of a snapshot.
-const UNSAVED: [&str; 3] = ["call", "differential", "watermarks"];
-
 /// Gets a job ready to run with snapshots. If workers take turns, so does the work of taking them.
 pub(crate) fn prepare(
     job: &Job,
@@ -19,7 +16,7 @@ pub(crate) fn prepare(
     snapshots: &Snapshots,
     in_turns: bool,
 ) -> Result<Arc<Shared>> {
-    let kinds = kinds(job)?;
+    let kinds = kinds(job);
     let repository = Repository::open(Arc::clone(&snapshots.store)).clock(options.clock.clone());
     let (lease, restored) = claim(&repository, snapshots)?;
     if let Some(restored) = restored.as_ref().filter(|_| !snapshots.drops_state) {
@@ -58,21 +55,10 @@ pub(crate) fn prepare(
     Ok(shared)
 }
 
-/// True if a job's operators can all be part of a snapshot.
-pub(crate) fn can_be_saved(job: &Job) -> bool {
-    job.graph.nodes().iter().all(|node| !UNSAVED.contains(&node.kind))
-}
-
 /// What the operators of a job are, by their uids.
-fn kinds(job: &Job) -> Result<BTreeMap<String, String>> {
+fn kinds(job: &Job) -> BTreeMap<String, String> {
     let nodes = job.graph.nodes();
-    if let Some((id, node)) = nodes.iter().enumerate().find(|(_, node)| UNSAVED.contains(&node.kind)) {
-        return Err(Error::config(format!(
-            "the operator {:?} cannot be part of a snapshot: run the job without snapshots, or without it",
-            node.uid(id)
-        )));
-    }
-    Ok(nodes.iter().enumerate().map(|(id, node)| (node.uid(id), node.kind.to_owned())).collect())
+    nodes.iter().enumerate().map(|(id, node)| (node.uid(id), node.kind.to_owned())).collect()
 }
 
 /// Takes the store over, and gives what the job is to go on from.

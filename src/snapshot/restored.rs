@@ -69,6 +69,11 @@ impl RestoredOperator {
         &self.restored.manifest.operators[self.number]
     }
 
+    /// Its uid.
+    pub(crate) fn uid(&self) -> &str {
+        &self.state().uid
+    }
+
     /// The names of its tables.
     pub(crate) fn tables(&self) -> impl Iterator<Item = &str> {
         self.state().tables.iter().map(|table| table.name.as_str())

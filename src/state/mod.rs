@@ -40,7 +40,8 @@
 //! and rolling aggregates keep in memory, and nobody looks at from outside, has none. At a cut the list of what has changed is set aside (a [`Draft`]), and copied
 //! a slice at a time while the operator goes on; what is about to change before its turn is copied then. The copies lie on a `Shelf`, unsorted, until
 //! the thread of snapshots sorts them into runs, merges these, and writes what is new. So a worker never pauses for longer than a slice takes, and a snapshot costs it a
-//! copy of each row that has changed. Panes of aligned windows, sessions, patterns and timers are sealed in one piece: of them there is little.
+//! copy of each row that has changed. Panes of aligned windows, sessions, patterns and timers are sealed in one piece: of them there is little. What joins and
+//! differential computations were given is sealed at the end of each epoch, and so a piece is no longer than what an epoch has changed.
 //!
 //! # State larger than memory
 //!

@@ -147,6 +147,26 @@ impl<V: Exchange> Saves for Latest<(), V> {
     }
 }
 
+/// Records of a collection without keys, and how often each is there.
+impl<K: Key, R: Exchange + Semigroup> Saves for Sums<Hashed<K>, R> {
+    fn schema() -> Schema {
+        Schema::of::<(K, R)>("sums")
+    }
+
+    fn owner(key: &Hashed<K>) -> u64 {
+        key.hash
+    }
+
+    fn encode(rows: &[(Hashed<K>, R)], codec: Codec) -> Result<Vec<u8>> {
+        codec.encode_views(&rows.iter().map(|(key, sum)| (&key.key, sum)).collect::<Vec<_>>())
+    }
+
+    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<(Hashed<K>, R)>> {
+        let rows: Vec<(K, R)> = codec.decode(bytes, count)?;
+        Ok(rows.into_iter().map(|(key, sum)| (Hashed::new(key), sum)).collect())
+    }
+}
+
 /// A row of a collection: a record of a key at a time, and how often it is there.
 type Counted<K, V, R> = ((Hashed<K>, V, EventTime), R);
 

@@ -20,11 +20,22 @@
 //!
 //! Epochs are taken one after the other, so the watermarks at the end of an epoch are a function of the input up to there.
 //!
+//! # In snapshots
+//!
+//! What is known of a split belongs to the split and not to the worker that keeps it: its watermark, what its generator knows, and whether it is silent. So a
+//! snapshot has that of each split by its number, and whoever keeps the split in the next run goes on from it: the stamps to come are the same on any number of
+//! workers. A worker's own watermark is made anew: it is the least of its splits, and not behind the least that a worker had, which matters for those whose splits
+//! are all silent. Nothing downstream has seen more than that least. Records are not kept: those of epochs after the cut are read again.
+//!
+//! The number of splits says what they are, so it cannot change from one run to the next. The rule may: the splits' watermarks stay, and what the old rule's
+//! generators knew is shown to the new ones.
+//!
 //! # Cost
 //!
 //! A move of each record to the keeper of its split, within a process a copy; a stamp; and batches of later epochs wait for the open one to
-//! complete, as before any operator that keeps state.
+//! complete, as before any operator that keeps state. A snapshot costs what the generators save, for each split.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -37,9 +48,11 @@ use super::tap::{Node, Outlets, Taps, lock};
 use super::{Edge, Stream};
 use crate::clock::Clock;
 use crate::data::{Data, Exchange, Record, Stamp};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metric::Metric;
-use crate::time::{EventTime, SplitWatermarks, Ticks, Time, Watermarks};
+use crate::snapshot::{RestoredOperator, Saved};
+use crate::state::Share;
+use crate::time::{EventTime, SplitMark, SplitWatermarks, Ticks, Time, Watermarks};
 
 impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
     /// Gives the records new event times and starts a new watermark: Flink's `assignTimestampsAndWatermarks`.
@@ -52,7 +65,8 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
     ///
     /// # Errors
     ///
-    /// The job does not start if there are no splits, or if the strategy wants splits [aligned](Watermarks::align), which only a source can do.
+    /// The job does not start if there are no splits, or if the strategy wants splits [aligned](Watermarks::align), which only a source can do. It ends at once if it goes on from a
+    /// snapshot in which there were more splits, or fewer.
     ///
     /// ```
     /// use highwater::stream::Job;
@@ -96,7 +110,8 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
         let prepare = move |workers| *lock(&prepared) = Board::new(workers, splits);
         let keeper = split.clone();
         let make = move |worker: usize, workers: usize, clock: &Clock| {
-            let mine = splits.saturating_sub(worker).div_ceil(workers);
+            let spread = Spread { splits, worker, workers };
+            let mine = spread.own().count();
             let (now, silence) = (ticks(clock.now()), watermarks.idle_after.map(ticks));
             let split = keeper.clone();
             (mine > 0).then(|| Keeper {
@@ -106,7 +121,7 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
                 clock: clock.clone(),
                 now,
                 board: lock(&board).clone(),
-                worker,
+                spread,
             })
         };
         self.restamp(name, move |value, workers| split(value) % splits % workers, prepare, make)
@@ -143,6 +158,16 @@ pub(crate) trait Stamper<T>: 'static {
     /// Called when the operator goes to rest. Answers how long until it should run even if nothing comes.
     fn rest(&mut self) -> Option<Duration> {
         None
+    }
+
+    /// What it must know to go on, if its jobs take snapshots.
+    fn save(&self) -> Result<Saved> {
+        Ok(Saved::default())
+    }
+
+    /// Goes on from what those of all workers have saved.
+    fn restore(&mut self, _from: &RestoredOperator) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -213,6 +238,14 @@ impl<T: Data, S: Stamper<T>> Logic<Record<T>> for Retime<S> {
 
     fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outlets<T>) {}
 
+    fn save(&mut self) -> Result<Saved> {
+        self.stamper.as_ref().map_or_else(|| Ok(Saved::default()), Stamper::save)
+    }
+
+    fn restore(&mut self, from: &RestoredOperator, _: Share) -> Result<()> {
+        self.stamper.as_mut().map_or(Ok(()), |stamper| stamper.restore(from))
+    }
+
     fn owes(&self) -> Option<EventTime> {
         self.stamper.as_ref().map(Stamper::watermark)
     }
@@ -239,8 +272,29 @@ struct Keeper<T, F> {
     clock: Clock,
     now: Ticks,
     board: Board,
-    worker: usize,
+    spread: Spread,
 }
+
+/// Which splits a worker keeps, of how many.
+#[derive(Clone, Copy)]
+struct Spread {
+    splits: usize,
+    worker: usize,
+    workers: usize,
+}
+
+impl Spread {
+    /// The numbers of its splits, in order of their places.
+    fn own(self) -> impl Iterator<Item = usize> {
+        (self.worker..self.splits).step_by(self.workers)
+    }
+}
+
+/// What is kept of the splits of a worker: how many there are in all, the worker's watermark, and each split by its number.
+type Known = (usize, EventTime, Vec<(usize, SplitMark)>);
+
+/// The name of the note.
+const WATERMARKS: &str = "watermarks";
 
 /// Nanoseconds, which reach for 292 years.
 fn ticks(time: Duration) -> Ticks {
@@ -269,14 +323,45 @@ impl<T: Data, F: Fn(&T) -> EventTime + 'static> Stamper<T> for Keeper<T, F> {
         self.wake();
         self.splits.pass(self.now, &mut |_, _| {});
         if self.splits.is_silent() {
-            self.splits.raise(self.board.least_of_others(self.worker));
-            self.board.show(self.worker, EventTime::MAX);
+            self.splits.raise(self.board.least_of_others(self.spread.worker));
+            self.board.show(self.spread.worker, EventTime::MAX);
         } else {
-            self.board.show(self.worker, self.splits.watermark());
+            self.board.show(self.spread.worker, self.splits.watermark());
         }
         let due = self.splits.due()?;
         // It is silent once the clock has passed that.
         Some(Duration::from_nanos(due.saturating_sub(self.now).unsigned_abs() + 1).max(MIN_WAIT))
+    }
+
+    fn save(&self) -> Result<Saved> {
+        let splits = self.spread.own().zip(self.splits.save()).collect();
+        let known: Known = (self.spread.splits, self.splits.watermark(), splits);
+        let mut saved = Saved::default();
+        saved.note(WATERMARKS, &known)?;
+        Ok(saved)
+    }
+
+    fn restore(&mut self, from: &RestoredOperator) -> Result<()> {
+        let (mut least, mut marks) = (EventTime::MAX, BTreeMap::new());
+        for (_, (splits, watermark, own)) in from.notes::<Known>(WATERMARKS)? {
+            if splits != self.spread.splits {
+                return Err(Error::config(format!(
+                    "the watermarks {:?} are of {splits} splits in the snapshot and of {} in the job: leave the number as it was, or give them \
+                     another uid to begin anew",
+                    from.uid(),
+                    self.spread.splits,
+                )));
+            }
+            least = least.min(watermark);
+            marks.extend(own);
+        }
+        if marks.is_empty() {
+            return Ok(());
+        }
+        let own = self.spread.own().enumerate();
+        let own = own.filter_map(|(place, split)| Some((place, marks.remove(&split)?)));
+        self.splits.restore(least, own);
+        Ok(())
     }
 }
 

@@ -34,7 +34,7 @@ pub use epoch::Epochs;
 pub(crate) use epoch::{EpochClock, Policy};
 pub(crate) use frontier::Progress;
 pub use quantile::LatenessQuantile;
-pub(crate) use splits::{SplitWatermarks, Ticks};
+pub(crate) use splits::{SplitMark, SplitWatermarks, Ticks};
 pub(crate) use watermark::{SplitWatermark, Stamps};
 pub use watermark::{Strategy, WatermarkGenerator, Watermarks};
 

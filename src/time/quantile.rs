@@ -87,7 +87,8 @@ impl LatenessQuantile {
         (self.recent.len() >= (self.history / 100).max(1)).then(|| upper_end(self.at))
     }
 
-    fn record(&mut self, lateness: u64) {
+    /// Takes note of a record in a bucket.
+    fn record(&mut self, bucket: u16) {
         if self.recent.len() == self.history
             && let Some(oldest) = self.recent.pop_front()
         {
@@ -95,13 +96,13 @@ impl LatenessQuantile {
             self.counts[oldest] -= 1;
             self.below -= usize::from(oldest <= self.at);
         }
-        let bucket = bucket(lateness);
-        if bucket >= self.counts.len() {
-            self.counts.resize(bucket + 1, 0);
+        let place = usize::from(bucket);
+        if place >= self.counts.len() {
+            self.counts.resize(place + 1, 0);
         }
-        self.counts[bucket] += 1;
-        self.below += usize::from(bucket <= self.at);
-        self.recent.push_back(bucket as u16);
+        self.counts[place] += 1;
+        self.below += usize::from(place <= self.at);
+        self.recent.push_back(bucket);
         self.follow();
     }
 
@@ -123,13 +124,36 @@ impl<T> WatermarkGenerator<T> for LatenessQuantile {
     fn on_record(&mut self, _: &T, timestamp: EventTime) -> Option<EventTime> {
         let newest = self.newest.map_or(timestamp, |newest| newest.max(timestamp));
         self.newest = Some(newest);
-        self.record(newest.abs_diff(timestamp));
+        self.record(bucket(newest.abs_diff(timestamp)) as u16);
         Some(newest.saturating_sub_unsigned(self.distance()?))
+    }
+
+    /// The newest event time, and the buckets of the recent latenesses.
+    fn save(&self) -> Vec<u8> {
+        let Some(newest) = self.newest else { return Vec::new() };
+        let recent = self.recent.iter().flat_map(|bucket| bucket.to_le_bytes());
+        newest.to_le_bytes().into_iter().chain(recent).collect()
+    }
+
+    /// What is not of its kind is as good as nothing: another rule has saved it.
+    fn restore(&mut self, known: &[u8]) {
+        let Some((newest, recent)) = known.split_first_chunk() else { return };
+        let (recent, rest) = recent.as_chunks();
+        let recent = recent.iter().map(|bucket| u16::from_le_bytes(*bucket));
+        if !rest.is_empty() || recent.clone().any(|bucket| usize::from(bucket) >= BUCKETS) {
+            return;
+        }
+        *self = LatenessQuantile::new(self.quantile);
+        self.newest = Some(EventTime::from_le_bytes(*newest));
+        recent.for_each(|bucket| self.record(bucket));
     }
 }
 
 /// A power of two is cut into so many buckets.
 const PARTS: u32 = 5;
+
+/// No lateness has a bucket of this number.
+const BUCKETS: usize = ((u64::BITS - PARTS + 1) << PARTS) as usize;
 
 /// The bucket of a lateness. Below 64 each number has its own; above, buckets are 32 to a power of two.
 fn bucket(lateness: u64) -> usize {
@@ -157,8 +181,30 @@ mod tests {
             let lateness = lateness >> shift;
             let (number, end) = (bucket(lateness), upper_end(bucket(lateness)));
             prop_assert!(end >= lateness && end - lateness <= lateness / 32, "{lateness} in a bucket up to {end}");
-            prop_assert!(number < 2048);
+            prop_assert!(number < BUCKETS);
             prop_assert!(end == u64::MAX || bucket(end + 1) == number + 1);
+        }
+
+        #[test]
+        fn what_it_knows_can_be_handed_on(
+            steps in vec((0..50i64, 0..400i64), 1..400),
+            at in 0..400usize,
+            quantile in prop_oneof![Just(0.0), Just(0.5), 0.0..0.95f64],
+            noise in vec(any::<u8>(), 0..30),
+        ) {
+            let (mut whole, mut broken) = (LatenessQuantile::new(quantile), LatenessQuantile::new(quantile));
+            for (step, (later, delay)) in steps.into_iter().enumerate() {
+                if step == at {
+                    let known = WatermarkGenerator::<()>::save(&broken);
+                    broken = LatenessQuantile::new(quantile);
+                    WatermarkGenerator::<()>::restore(&mut broken, &known);
+                }
+                let time = 10 * step as i64 + later - delay * delay / 100;
+                prop_assert_eq!(broken.on_record(&(), time), whole.on_record(&(), time));
+            }
+            // What another rule has saved does no harm.
+            WatermarkGenerator::<()>::restore(&mut broken, &noise);
+            let _: Option<EventTime> = broken.on_record(&(), 0);
         }
 
         /// Against sorting the recent latenesses for every record.

@@ -12,6 +12,8 @@
 //!
 //! Costs a comparison for each record, and a look at all splits when the one that is furthest behind moves.
 
+use serde::{Deserialize, Serialize};
+
 use super::{EventTime, SplitWatermark, Stamps, Strategy};
 use crate::data::Stamp;
 
@@ -32,6 +34,15 @@ struct Member<T> {
     watermark: SplitWatermark<T>,
     /// When its last record came, or when it was opened.
     heard: Ticks,
+    idle: bool,
+}
+
+/// What is known of a split, to go on from another time, wherever it is kept then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SplitMark {
+    watermark: EventTime,
+    /// What the generator knows.
+    generator: Vec<u8>,
     idle: bool,
 }
 
@@ -115,6 +126,32 @@ impl<T> SplitWatermarks<T> {
         self.watermark = self.watermark.max(to);
     }
 
+    /// What is known of each split, in order.
+    pub(crate) fn save(&self) -> impl Iterator<Item = SplitMark> {
+        self.splits.iter().map(|split| {
+            let (watermark, generator) = split.watermark.save();
+            SplitMark { watermark, generator, idle: split.idle }
+        })
+    }
+
+    /// Goes on from what was known of these splits, the others being new. No watermark of the time before was behind `least`.
+    ///
+    /// Those that were silent still are; the silence of others begins anew.
+    pub(crate) fn restore(&mut self, least: EventTime, marks: impl IntoIterator<Item = (usize, SplitMark)>) {
+        for (split, SplitMark { watermark, generator, idle }) in marks {
+            let member = &mut self.splits[split];
+            member.watermark.restore(watermark, &generator);
+            member.idle = idle && self.silence.is_some();
+            if !member.idle {
+                // It is not behind that already, unless it was silent and no longer may be.
+                member.watermark.raise(least);
+            }
+        }
+        self.raise(least);
+        self.due = self.next_due();
+        self.settle();
+    }
+
     fn settle(&mut self) {
         let active = self.splits.iter().filter(|split| !split.idle);
         let least = active.map(|split| split.watermark.current()).min();
@@ -186,7 +223,61 @@ mod tests {
         vec((0..3usize, 0..100i64, 0..15i64), 0..120)
     }
 
+    /// Moves splits to other keepers, of which each has those whose number leaves the same rest.
+    fn move_to(
+        keepers: &[SplitWatermarks<i64>],
+        count: usize,
+        silence: Option<Ticks>,
+        now: Ticks,
+    ) -> Vec<SplitWatermarks<i64>> {
+        let least = keepers.iter().map(SplitWatermarks::watermark).min().unwrap();
+        let marks: Vec<_> = keepers.iter().map(|keeper| keeper.save().collect::<Vec<_>>()).collect();
+        let all: Vec<SplitMark> =
+            (0..6).map(|split| marks[split % keepers.len()][split / keepers.len()].clone()).collect();
+        let monotone = Watermarks::monotone(|time: &i64| *time);
+        let open = |keeper: usize| {
+            let mut own =
+                SplitWatermarks::new(&monotone.strategy, (6 - keeper).div_ceil(count), silence, now);
+            own.restore(
+                least,
+                (keeper..6).step_by(count).enumerate().map(|(place, split)| (place, all[split].clone())),
+            );
+            own
+        };
+        (0..count.min(6)).map(open).collect()
+    }
+
     proptest! {
+        /// Stamps do not tell that splits were moved, unless they may be silent; no record is behind what its keeper holds, and no keeper behind what all held.
+        #[test]
+        fn splits_can_be_moved_to_other_keepers(
+            steps in vec((0..6usize, 0..100i64), 0..60),
+            moves in vec((0..60usize, 1..8usize), 0..4),
+            silence in proptest::option::of(1..20i64),
+        ) {
+            let monotone = Watermarks::monotone(|time: &i64| *time);
+            let mut whole = SplitWatermarks::new(&monotone.strategy, 6, silence, 0);
+            let mut keepers = vec![SplitWatermarks::new(&monotone.strategy, 6, silence, 0)];
+            for (now, (split, time)) in steps.into_iter().enumerate() {
+                for (_, count) in moves.iter().filter(|(at, _)| *at == now) {
+                    let least = keepers.iter().map(SplitWatermarks::watermark).min().unwrap();
+                    keepers = move_to(&keepers, *count, silence, now as i64);
+                    prop_assert!(keepers.iter().all(|keeper| keeper.watermark() >= least));
+                }
+                let count = keepers.len();
+                let keeper = &mut keepers[split % count];
+                keeper.pass(now as i64, &mut |_, _| {});
+                let held = keeper.watermark();
+                let stamp = record(keeper, split / count, time, now as i64);
+                prop_assert!(stamp.watermark >= held, "{stamp:?} is behind {held}");
+                if silence.is_none() {
+                    prop_assert_eq!(stamp, record(&mut whole, split, time, now as i64));
+                    let least = keepers.iter().map(SplitWatermarks::watermark).min();
+                    prop_assert_eq!(least, Some(whole.watermark()));
+                }
+            }
+        }
+
         /// Against the definition, recomputed for every record from all before it.
         #[test]
         fn watermarks_are_those_of_the_definition(steps in steps(), silence in proptest::option::of(1..20i64)) {

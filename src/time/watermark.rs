@@ -82,12 +82,14 @@ pub trait WatermarkGenerator<T>: Send {
     /// older. An answer below an earlier one changes nothing.
     fn on_record(&mut self, value: &T, timestamp: EventTime) -> Option<EventTime>;
 
-    /// What it must know to go on after a restart, as it likes to encode it. The watermark itself is kept for it.
+    /// What it must know to go on after a restart, as it likes to encode it. The watermark itself is kept for it. It is asked at each snapshot, and what it
+    /// answers is part of it.
     fn save(&self) -> Vec<u8> {
         Vec::new()
     }
 
-    /// Goes on from what was [saved](WatermarkGenerator::save).
+    /// Goes on from what was [saved](WatermarkGenerator::save), before it sees a record. If the strategy is another one than it was, another generator may
+    /// have saved it.
     fn restore(&mut self, _known: &[u8]) {}
 }
 

@@ -29,10 +29,14 @@ impl<T: Data + Ord + Debug> Ledger<T> {
         Ledger(Arc::new(Mutex::new(Book { visible: BTreeMap::new(), prepared: BTreeMap::new(), next: 0 })))
     }
 
+    /// All that is visible, transaction by transaction, as it was written.
+    pub(crate) fn written(&self) -> Vec<T> {
+        self.0.lock().unwrap().visible.values().flatten().cloned().collect()
+    }
+
     /// All that is visible, sorted.
     pub(crate) fn visible(&self) -> Vec<T> {
-        let book = self.0.lock().unwrap();
-        let mut all: Vec<T> = book.visible.values().flatten().cloned().collect();
+        let mut all = self.written();
         all.sort();
         all
     }

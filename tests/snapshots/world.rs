@@ -75,6 +75,15 @@ impl World {
         store: Arc<dyn Store>,
         build: impl Fn(&Job, Ledger<T>),
     ) -> Vec<T> {
+        self.crash_and_write(store, build).visible()
+    }
+
+    /// The same; gives where it was written.
+    pub(crate) fn crash_and_write<T: Data + Ord + Debug>(
+        &mut self,
+        store: Arc<dyn Store>,
+        build: impl Fn(&Job, Ledger<T>),
+    ) -> Ledger<T> {
         let (ledger, crashes) = (Ledger::new(), self.below(CRASHES + 1));
         for run in 0..=crashes {
             let job = Job::new();
@@ -105,7 +114,7 @@ impl World {
                 }
             }
         }
-        ledger.visible()
+        ledger
     }
 
     /// A store that fails now and then, or from some call on, or not at all.

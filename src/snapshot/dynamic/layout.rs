@@ -9,7 +9,8 @@
 //! | `latest` of three | key, sub-key, item and expiry or nothing | `key`, `sub`, `value`, `expires` |
 //! | `latest` of two | key, value or nothing | `key`, `value` |
 //! | `latest` named `rules` | value or nothing | `value` |
-//! | `sums` | key, value, time, number | `key`, `value`, `time`, `count` |
+//! | `sums` of four | key, value, time, number | `key`, `value`, `time`, `count` |
+//! | `sums` of two | value, number | `value`, `count` |
 //! | `waiting` | time, key, value, number | `time`, `key`, `value`, `count` |
 //! | `panes` | pane, key, accumulator | `first`, `last`, `key`, `part`, `value` |
 //! | `dated`, of timers | place, time, key, whether it was registered or deleted | `time`, `key` |
@@ -46,6 +47,7 @@ enum Form {
     Latest,
     Alone,
     Sums,
+    Counts,
     Waiting,
     Panes,
     Timers,
@@ -92,6 +94,7 @@ impl Layout {
             }
             ("latest", [key, value]) => (Form::Latest, tuple(&[key.clone(), option(value.clone())]), parts),
             ("sums", [_, _, Type::I64, Type::I64]) => (Form::Sums, root, parts),
+            ("sums", [_, Type::I64]) => (Form::Counts, root, parts),
             ("waiting", [time @ Type::I64, key, value]) => {
                 let row = [time.clone(), key.clone(), value.clone(), Type::U64];
                 (Form::Waiting, tuple(&row), row.to_vec())
@@ -131,7 +134,7 @@ impl Layout {
         Ok(match held {
             Held::Newest(_, None) | Held::Sum(0) => Vec::new(),
             Held::Newest(_, Some(more)) => vec![with(more)],
-            Held::Sum(sum) if self.form == Form::Sums => {
+            Held::Sum(sum) if matches!(self.form, Form::Sums | Form::Counts) => {
                 let sum = i64::try_from(sum)
                     .map_err(|_| Error::data("the count of a row of a snapshot has more than 64 bits"))?;
                 vec![with(vec![Value::Integer(sum)])]
@@ -166,6 +169,7 @@ impl Form {
             (Form::Sums, [key, value, time, count]) => {
                 vec![column("key", key), column("value", value), column("time", time), column("count", count)]
             }
+            (Form::Counts, [value, count]) => vec![column("value", value), column("count", count)],
             (Form::Waiting, [time, key, value, count]) => {
                 vec![column("time", time), column("key", key), column("value", value), column("count", count)]
             }
@@ -215,6 +219,10 @@ impl Form {
             Form::Sums => {
                 let [key, value, time, Value::Integer(count)] = exactly(row)? else { return None };
                 Some(Said::Of(vec![key, value, time], Held::Sum(count.into())))
+            }
+            Form::Counts => {
+                let [value, Value::Integer(count)] = exactly(row)? else { return None };
+                Some(Said::Of(vec![value], Held::Sum(count.into())))
             }
             Form::Waiting => {
                 let [Value::Integer(time), key, value, Value::Natural(count)] = exactly(row)? else {
@@ -357,6 +365,10 @@ mod tests {
         let runs: [&[(u8, char, i64, i64)]; 2] =
             [&[(1, 'a', 7, 2), (2, 'b', 7, 1)], &[(1, 'a', 7, -1), (2, 'b', 7, -1)]];
         assert_eq!(state(&sums, &runs, i64::MIN), [r#"[1,"a",7,1]"#]);
+        let counts = layout::<((u8, u8), i64)>("collection", "sums");
+        assert_eq!(names(&counts), ["value", "count"]);
+        let runs: [&[((u8, u8), i64)]; 2] = [&[((1, 2), 2), ((3, 4), 1)], &[((1, 2), -3), ((3, 4), -1)]];
+        assert_eq!(state(&counts, &runs, i64::MIN), ["[[1,2],-1]"]);
         let waiting = layout::<(i64, u8, char)>("waiting", "waiting");
         assert_eq!(names(&waiting), ["time", "key", "value", "count"]);
         let runs: [&[(i64, u8, char, u64)]; 2] = [&[(5, 1, 'a', 1), (6, 1, 'a', 1)], &[(6, 1, 'a', 2)]];

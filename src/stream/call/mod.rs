@@ -5,6 +5,23 @@
 //! when all calls for it are answered, the watermark downstream is never ahead of a record that is not, and the sources, which run no
 //! more than some epochs ahead of the sinks, feel a slow service without any other machinery.
 //!
+//! # In snapshots
+//!
+//! Nothing of a call is saved, for at a cut none is under way: an epoch ends when all calls for its records have ended, here as for everything else, and
+//! a snapshot is of the end of an epoch. It is safe only when all after this operator have seen that end. So a snapshot has the result of each call for a record up to its epoch, and
+//! calls for records after it are made again when a job goes on from it.
+//!
+//! * The **result** of a call counts exactly once: what came of calls that are made again is not in the snapshot, nor in the output of sinks that are transactional.
+//! * Its **effect outside** comes about at least once: a service may see a record again, and should be able to tell, as by a key in the request.
+//! * A call that is made again has all its attempts and all its time again. It may end otherwise than before, as a service may answer otherwise; but it ends once, with an answer, a
+//!   failure or its time being up, and none is lost.
+//! * Order needs nothing: it holds within an epoch, and epochs are read again from their beginning.
+//!
+//! The price is that a snapshot takes as long as the slowest call of its epoch, retries included. To save the records that are in flight instead would gain nothing: as their epoch
+//! holds all results back, the job would not go on any sooner. A [timeout](CallOptions::timeout) bounds it.
+//!
+//! # How they are made
+//!
 //! Calls are made [by threads](Stream::call), if the function blocks, or [as futures](Stream::call_async), which the worker polls
 //! itself. There is no runtime: the few lines that poll need none, and the futures of a user's own runtime can
 //! be awaited from here like any others.

@@ -51,7 +51,7 @@ impl<E> CallOptions<E> {
     }
 
     /// How long a record may be in flight, from its first attempt to its answer, all attempts and delays included. If nothing is said,
-    /// as long as it takes.
+    /// as long as it takes. In a job that goes on from a snapshot it counts from the first attempt since then.
     pub fn timeout(mut self, timeout: Duration) -> CallOptions<E> {
         self.timeout = Some(timeout);
         self

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 /// How often and when a call that failed is made again: Flink's `AsyncRetryStrategy`.
 ///
-/// A call that waits for its next attempt is in flight like others, and its timeout runs; it occupies no thread.
+/// A call that waits for its next attempt is in flight like others, and its timeout runs; it occupies no thread. Attempts are counted anew when a job goes on from a
+/// snapshot.
 ///
 /// ```
 /// use highwater::stream::Retry;

@@ -3,6 +3,9 @@
 //! Updates wait until their epoch is complete; then they are added up, so that the changes of an epoch say only what is different after it, and each
 //! thing once. An update holds its own time, which may be later than that of the message that brings it.
 //!
+//! Updates of before the first epoch come of what the computation is given at the beginning, and of collections that it has made itself. In a job that goes on from a snapshot they are what was told
+//! before the cut, and are dropped; otherwise they belong to the first epoch.
+//!
 //! Costs a sort of each epoch's updates.
 
 use std::collections::BTreeMap;
@@ -27,13 +30,18 @@ pub(super) fn leave<'s, T: Data + Ord>(
     collection: VecCollection<'s, Time, T>,
     taps: &Arc<Taps<Change<T>>>,
 ) {
+    let (first, is_told) = (cx.worker.first_epoch(), cx.worker.restored(uid).is_some());
     let mut builder = cx.operator(uid);
     let mut input = builder.input_stream::<Update<T>>(collection.inner);
     let mut outlets = taps.open(&mut builder);
     let mut epochs = Epochs(BTreeMap::new());
     builder.build(move |frontiers, holds| {
         while let Some((_, updates)) = input.next() {
-            updates.drain(..).for_each(|update| epochs.add(update));
+            for (record, Time { epoch, event }, diff) in updates.drain(..) {
+                if epoch >= first || !is_told {
+                    epochs.add((record, Time::new(epoch.max(first), event), diff));
+                }
+            }
         }
         epochs.close(frontiers.progress().epoch, &mut outlets);
         outlets.flush();
