@@ -7,10 +7,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod by_hand;
+mod calls;
+mod collections;
 mod faults;
 mod joins;
 mod loops;
+mod patterns;
 mod process;
+mod retimed;
 mod streams;
 mod windows;
 mod draws;
