@@ -9,6 +9,8 @@ mod baton;
 mod restart;
 mod run;
 mod schedule;
+#[cfg(test)]
+mod shares_tests;
 
 pub use run::{Running, Summary};
 

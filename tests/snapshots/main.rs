@@ -14,6 +14,7 @@ mod collections;
 mod loops;
 mod files;
 mod golden;
+mod rescale;
 mod suspend;
 mod forks;
 mod offline;
