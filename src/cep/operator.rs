@@ -22,13 +22,14 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::{Automaton, Match, Outcome, Partials, Taken};
 use crate::data::{Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::snapshot::{Codec, RestoredOperator, Saved, Schema};
-use crate::state::{Arrangement, Hashed, Latest, Rows, Saves, Share, Slot, Table};
+use crate::state::{Arrangement, Encoded, Hashed, Latest, Rows, Saves, Share, Slot, Table};
 use crate::stream::{Logic, Outlets};
 use crate::time::{EventTime, Time};
 
@@ -338,8 +339,12 @@ impl<K: Key, T: Exchange + Ord> Rows for Waiting<K, T> {
 type WaitingRow<K, T> = ((EventTime, Hashed<K>, T), u64);
 
 impl<K: Key, T: Exchange + Ord> Saves for Waiting<K, T> {
-    fn schema() -> Schema {
-        Schema::of::<(EventTime, K, T)>("waiting")
+    type Part = T;
+
+    const ORDERED_BY_PART: bool = true;
+
+    fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
+        Schema::of::<(EventTime, K, P)>("waiting")
     }
 
     fn owner((_, key, _): &(EventTime, Hashed<K>, T)) -> u64 {
@@ -352,9 +357,14 @@ impl<K: Key, T: Exchange + Ord> Saves for Waiting<K, T> {
         codec.encode_views(&rows)
     }
 
-    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<WaitingRow<K, T>>> {
-        let rows: Vec<(EventTime, K, T, u64)> = codec.decode(bytes, count)?;
-        Ok(rows.into_iter().map(|(at, key, value, count)| ((at, Hashed::new(key), value), count)).collect())
+    fn decode_of<P: DeserializeOwned + 'static>(
+        &self,
+        page: Encoded<'_>,
+        own: impl Fn(P) -> T,
+    ) -> Result<Vec<WaitingRow<K, T>>> {
+        let row =
+            |(at, key, value, count): (EventTime, K, P, u64)| ((at, Hashed::new(key), own(value)), count);
+        Ok(page.rows()?.into_iter().map(row).collect())
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::config::Options;
 use crate::error::{Error, Result};
-use crate::snapshot::{Cuts, Desk, Gather, Lease, Repository, Restore, Restored, Selector, Snapshots, Taker};
+use crate::snapshot::{
+    Cuts, Desk, Gather, Lease, Manifest, Repository, Restore, Restored, Selector, Snapshots, Taker,
+};
 use crate::stream::{Job, Shared};
 
 /// Gets a job ready to run with snapshots. If workers take turns, so does the work of taking them.
@@ -18,9 +20,15 @@ pub(crate) fn prepare(
 ) -> Result<Arc<Shared>> {
     let kinds = kinds(job);
     let repository = Repository::open(Arc::clone(&snapshots.store)).clock(options.clock.clone());
-    let (lease, restored) = claim(&repository, snapshots)?;
-    if let Some(restored) = restored.as_ref().filter(|_| !snapshots.drops_state) {
-        check(restored, &kinds)?;
+    let migrations = job.migrations_told();
+    migrations.check(|uid| kinds.contains_key(uid))?;
+    let (lease, manifest) = claim(&repository, snapshots)?;
+    let restored = manifest.map(|manifest| {
+        let restored = Restored::new(repository.clone(), manifest);
+        Arc::new(restored.migrating(migrations, snapshots.drops_state))
+    });
+    if let Some(restored) = &restored {
+        restored.check(|uid| kinds.get(uid).map(String::as_str))?;
     }
     job.graph.prepare(options.workers, true, restored.as_ref())?;
     let first = lease.last_epoch().map_or(0, |last| last + 1);
@@ -62,7 +70,7 @@ fn kinds(job: &Job) -> BTreeMap<String, String> {
 }
 
 /// Takes the store over, and gives what the job is to go on from.
-fn claim(repository: &Repository, snapshots: &Snapshots) -> Result<(Lease, Option<Arc<Restored>>)> {
+fn claim(repository: &Repository, snapshots: &Snapshots) -> Result<(Lease, Option<Manifest>)> {
     let lease = match &snapshots.restore {
         Restore::Nothing if repository.find(&Selector::Latest)?.is_some() => {
             return Err(Error::config(
@@ -75,27 +83,5 @@ fn claim(repository: &Repository, snapshots: &Snapshots) -> Result<(Lease, Optio
     };
     let begins = matches!(snapshots.restore, Restore::Nothing | Restore::Anew);
     let from = lease.from().filter(|_| !begins).map(|(_, manifest)| manifest.clone());
-    let restored = from.map(|manifest| Arc::new(Restored::new(repository.clone(), manifest)));
-    Ok((lease, restored))
-}
-
-/// Checks that the job has all operators that the snapshot knows the state of.
-fn check(restored: &Restored, kinds: &BTreeMap<String, String>) -> Result<()> {
-    for (uid, kind) in restored.operators() {
-        match kinds.get(uid) {
-            Some(found) if found == kind => {}
-            Some(found) => {
-                return Err(Error::data(format!(
-                    "the operator {uid:?} is a {kind} in the snapshot and a {found} in the job: give the new one a uid of its own"
-                )));
-            }
-            None => {
-                return Err(Error::data(format!(
-                    "the snapshot has state of the {kind} {uid:?}, and the job has no such operator: \
-                     give the one that it belongs to this uid, or say that state may be dropped"
-                )));
-            }
-        }
-    }
-    Ok(())
+    Ok((lease, from))
 }

@@ -126,6 +126,8 @@ mod verify;
 mod fork;
 mod trace;
 mod schema;
+mod convert;
+mod migrate;
 mod part;
 mod cuts;
 mod gather;
@@ -145,6 +147,7 @@ pub use lease::{CommitError, Committed, Lease, SegmentWriter};
 pub use manifest::{
     Cause, Claim, Entry, Manifest, Note, OperatorState, PageRef, RunState, Schema, Shard, TableState,
 };
+pub use migrate::Migrations;
 pub use offline::SavedState;
 pub use options::{Restore, Snapshots};
 pub use page::{MAX_PAGE, PageHead};
@@ -157,8 +160,10 @@ pub use store::{Change, Faults, Faulty, Local, Memory, PutError, Store, check, s
 pub use verify::{Finding, Report};
 
 pub(crate) use codec::{decode_note, encode_note};
+pub(crate) use convert::Converted;
 pub(crate) use cuts::Cuts;
 pub(crate) use gather::{Gather, Word};
 pub(crate) use part::{Coming, Part, Run, Saved, SavedPage, Table};
-pub(crate) use restored::{Restored, RestoredOperator};
+pub(crate) use restored::{Restored, RestoredOperator, RestoredTable, WINDOWS};
 pub(crate) use taker::{Desk, Taker};
+pub(crate) use trace::Foreign;

@@ -1,11 +1,19 @@
 //! What a job goes on from: the snapshot it was given, as its operators ask for it.
+//!
+//! Operators ask by what they are called now, and for rows of the types that they have now. What was called otherwise is found by what the job's
+//! [migrations](Migrations) say, and so is what converts rows of another type. A table that an operator has not asked for, and
+//! that has rows, would be lost: so that is an error, unless it may be [forgotten](Migrations::forget_state).
 
-use std::sync::Arc;
+use std::any::type_name;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
 
 use super::codec::{Codec, decode_note};
+use super::convert::Conversion;
 use super::manifest::{Manifest, OperatorState, PageRef, RunState, Schema, TableState};
+use super::migrate::Migrations;
 use super::repository::{Expected, Repository};
 use crate::error::{Error, Result};
 
@@ -13,6 +21,9 @@ use crate::error::{Error, Result};
 pub(crate) struct Restored {
     repository: Repository,
     manifest: Manifest,
+    migrations: Migrations,
+    /// True if what nobody asks for may go.
+    drops_state: bool,
 }
 
 /// The state of an operator in it.
@@ -21,6 +32,10 @@ pub(crate) struct RestoredOperator {
     restored: Arc<Restored>,
     /// Its number in the manifest.
     number: usize,
+    /// What it is called now.
+    uid: Arc<str>,
+    /// The tables that it has asked for, as they were called when they were written.
+    asked: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// A worker's share of a table, as it was written.
@@ -33,9 +48,50 @@ pub(crate) struct RestoredShard {
     pub(crate) runs: Vec<Vec<PageRef>>,
 }
 
+/// A table, as its operator reads it. `P` is the part of its rows that can be converted.
+pub(crate) struct RestoredTable<P> {
+    pub(crate) shards: Vec<RestoredShard>,
+    /// What converts the part, if it was of another type.
+    pub(crate) conversion: Option<Arc<Conversion<P>>>,
+    /// True if its pages are what the next snapshot would write, so that it can name them.
+    pub(crate) is_as_written: bool,
+}
+
 impl Restored {
     pub(crate) fn new(repository: Repository, manifest: Manifest) -> Restored {
-        Restored { repository, manifest }
+        Restored { repository, manifest, migrations: Migrations::default(), drops_state: false }
+    }
+
+    /// The same for a job that has changed since. `drops_state` lets go what nobody asks for.
+    pub(crate) fn migrating(self, migrations: Migrations, drops_state: bool) -> Restored {
+        Restored { migrations, drops_state, ..self }
+    }
+
+    /// Checks that the job has all operators that the snapshot knows the state of. `kind` tells what an operator of the job is.
+    pub(crate) fn check<'a>(&self, kind: impl Fn(&str) -> Option<&'a str>) -> Result<()> {
+        for (uid, was) in self.operators() {
+            // The new name comes first, as when it is asked for.
+            let now = self.migrations.now(uid);
+            let is_taken = now != uid && self.operators().any(|(other, _)| other == now);
+            let now = if is_taken { uid } else { now };
+            match kind(now) {
+                Some(found) if found == was || self.drops_state => {}
+                Some(found) => {
+                    return Err(Error::data(format!(
+                        "the operator {now:?} is a {was} in the snapshot and a {found} in the job: give the new one a uid of its own"
+                    )));
+                }
+                None if self.drops_state || self.migrations.forgets(uid) => {}
+                None => {
+                    return Err(Error::data(format!(
+                        "the snapshot has state of the {was} {uid:?}, and the job has no such operator: \
+                         give the one that it belongs to this uid, or say that state may be dropped; \
+                         `Migrations::rename` and `Migrations::forget` say so of one operator"
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The uids of the operators in it that have something to say, and what they are.
@@ -48,9 +104,18 @@ impl Restored {
 
     /// The state of the operator of this uid, if there is any.
     pub(crate) fn operator(self: &Arc<Restored>, uid: &str) -> Option<RestoredOperator> {
-        let number = self.manifest.operators.iter().position(|operator| operator.uid == uid)?;
-        Some(RestoredOperator { restored: Arc::clone(self), number })
+        let find = |uid: &str| self.manifest.operators.iter().position(|operator| operator.uid == uid);
+        let number = find(uid).or_else(|| self.migrations.before(uid).find_map(find))?;
+        Some(RestoredOperator { restored: Arc::clone(self), number, uid: uid.into(), asked: Arc::default() })
     }
+}
+
+/// The name of the note that says what windows are.
+pub(crate) const WINDOWS: &str = "windows";
+
+/// True if there are no rows in a table.
+fn is_empty(table: &TableState) -> bool {
+    table.shards.iter().all(|shard| shard.runs.iter().all(|run| run.pages.is_empty()))
 }
 
 /// The name of the note that a table's clock is in.
@@ -79,8 +144,11 @@ impl RestoredOperator {
         self.state().tables.iter().map(|table| table.name.as_str())
     }
 
+    /// The table of this name, or of what it was called before.
     fn table(&self, name: &str) -> Option<&TableState> {
-        self.state().tables.iter().find(|table| table.name == name)
+        let find = |name: &str| self.state().tables.iter().find(|table| table.name == name);
+        let mut before = self.restored.migrations.tables_before(&self.uid, name);
+        find(name).or_else(|| before.find_map(|name| find(&name)))
     }
 
     /// What each worker noted under a name, in order of the workers.
@@ -100,22 +168,111 @@ impl RestoredOperator {
     /// The clocks of a table, by the ranges of hashes that workers owned.
     pub(crate) fn clocks(&self, table: &str) -> Result<Vec<((u64, u64), i64)>> {
         let workers = u64::from(self.restored.manifest.workers);
-        let clocks = self.notes(&clock_of(table))?.into_iter();
+        let Some(table) = self.table(table) else { return Ok(Vec::new()) };
+        let clocks = self.notes(&clock_of(&table.name))?.into_iter();
         Ok(clocks.map(|(worker, clock)| (hashes_of(u64::from(worker), workers), clock)).collect())
     }
 
     /// The shards of a table, whose rows must be of this schema. None, if the snapshot does not know the table.
     pub(crate) fn shards(&self, name: &str, schema: &Schema) -> Result<Vec<RestoredShard>> {
-        let Some(table) = self.table(name) else { return Ok(Vec::new()) };
-        if table.schema.fingerprint != schema.fingerprint {
-            return Err(Error::data(format!(
-                "the state {name:?} of operator {:?} is {} in the snapshot and {} in the program: \
-                 go on with the program that wrote it, or give the operator another uid to begin anew",
-                self.state().uid,
-                table.schema.text,
-                schema.text,
-            )));
+        match self.table(name) {
+            None => Ok(Vec::new()),
+            Some(table) if table.schema.fingerprint == schema.fingerprint => self.shards_of(table),
+            Some(table) => Err(self.is_other(table, schema, "")),
         }
+    }
+
+    /// The table of this name as its operator reads it, whose rows are of the schema `own`. `with` tells the schema of rows with a [`Foreign`](super::Foreign) for
+    /// the part. Nothing is in it if the snapshot does not know the table.
+    pub(crate) fn open<P: 'static>(
+        &self,
+        name: &str,
+        own: &Schema,
+        with: fn() -> Schema,
+    ) -> Result<RestoredTable<P>> {
+        let Some(table) = self.table(name) else {
+            return Ok(RestoredTable { shards: Vec::new(), conversion: None, is_as_written: true });
+        };
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(table.name.clone());
+        let shards = self.shards_of(table)?;
+        let is_as_written = table.name == name && self.state().uid == *self.uid;
+        // No rows are of any type.
+        if table.schema.fingerprint == own.fingerprint || is_empty(table) {
+            return Ok(RestoredTable { shards, conversion: None, is_as_written });
+        }
+        let mut others = Vec::new();
+        for some in self.restored.migrations.conversions(&self.uid, name) {
+            let schema = some.old.hold(with);
+            if schema.fingerprint != table.schema.fingerprint {
+                others.push(schema.text);
+            } else if let Some(conversion) = some.making::<P>() {
+                return Ok(RestoredTable { shards, conversion: Some(conversion), is_as_written: false });
+            } else {
+                let (made, wanted) = (some.new, type_name::<P>());
+                let more = format!(", and what is given to convert it makes {made} where {wanted} is wanted");
+                return Err(self.is_other(table, own, &more));
+            }
+        }
+        let others = match others.is_empty() {
+            true => String::new(),
+            false => format!(", and what is given to convert it is for {}", others.join(" and for ")),
+        };
+        Err(self.is_other(table, own, &others))
+    }
+
+    fn is_other(&self, table: &TableState, own: &Schema, more: &str) -> Error {
+        Error::data(format!(
+            "the state {:?} of operator {:?} is {} in the snapshot and {} in the program{more}: convert it by `Migrations::convert` in the program, \
+             go on with the program that wrote it, or give the operator another uid to begin anew",
+            table.name, self.uid, table.schema.text, own.text,
+        ))
+    }
+
+    /// What is said if rows of a table cannot be converted.
+    pub(crate) fn is_not_converted(&self, name: &str, codec: Codec, error: Error) -> Error {
+        let plain = match codec {
+            Codec::Abomonation => {
+                "; what was written as plain data cannot be converted: go on with the program that wrote it and another codec, until its state has been written anew"
+            }
+            _ => "",
+        };
+        Error::data(format!(
+            "the state {name:?} of operator {:?} cannot be converted: {error}{plain}",
+            self.uid
+        ))
+    }
+
+    /// Checks that all tables with rows have been asked for.
+    pub(crate) fn check_asked(&self) -> Result<()> {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let migrations = &self.restored.migrations;
+        let may_go = |table: &TableState| is_empty(table) || migrations.forgets_table(&self.uid, &table.name);
+        let left = self.state().tables.iter().find(|table| !asked.contains(&table.name) && !may_go(table));
+        match left.filter(|_| !self.restored.drops_state) {
+            None => Ok(()),
+            Some(table) => Err(Error::data(format!(
+                "the snapshot has the state {:?} of operator {:?}, which has none of that name in the program: give it back its name, or say in the program what \
+                 it is called now or that it may go, by `Migrations::rename_state` or `Migrations::forget_state`",
+                table.name, self.uid,
+            ))),
+        }
+    }
+
+    /// Checks that windows are what they were, if it is known. Those that are open cannot be cut anew.
+    pub(crate) fn check_windows(&self, now: &str) -> Result<()> {
+        let found = self.notes::<String>(WINDOWS)?;
+        match found.into_iter().find(|(_, before)| before != now) {
+            None => Ok(()),
+            Some((_, before)) => Err(Error::data(format!(
+                "the windows of operator {:?} are {before} in the snapshot and {now} in the program, and what is in open windows cannot be taken apart: \
+                 keep the windows, or give the operator another uid to begin anew",
+                self.uid,
+            ))),
+        }
+    }
+
+    fn shards_of(&self, table: &TableState) -> Result<Vec<RestoredShard>> {
+        let name = &table.name;
         let workers = u64::from(self.restored.manifest.workers);
         let clocks: Vec<(u32, i64)> = self.notes(&clock_of(name))?;
         let pages = |run: &RunState| run.pages.clone();
@@ -132,7 +289,10 @@ impl RestoredOperator {
 
     /// The body of a page of a table, and how it is encoded.
     pub(crate) fn page(&self, table: &str, page: &PageRef) -> Result<(Vec<u8>, Codec)> {
-        let fingerprint = self.table(table).map_or(0, |table| table.schema.fingerprint);
+        let (table, fingerprint) = match self.table(table) {
+            Some(table) => (table.name.as_str(), table.schema.fingerprint),
+            None => (table, 0),
+        };
         let expected = Expected { uid: &self.state().uid, table, fingerprint };
         let (head, body) = self.restored.repository.page(page, expected)?;
         Ok((body, head.codec))

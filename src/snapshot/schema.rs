@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::de::DeserializeOwned;
 
 use super::manifest::Schema;
-use super::trace::trace;
+use super::trace::{is_held, rename, trace};
 use crate::data::hash64;
 
 /// What is known of types by what their rows mean.
@@ -24,12 +24,17 @@ static KNOWN: Mutex<BTreeMap<(TypeId, String), Schema>> = Mutex::new(BTreeMap::n
 impl Schema {
     /// The schema of rows of type `T`, which mean what `kind` says.
     pub(crate) fn of<T: DeserializeOwned + 'static>(kind: &str) -> Schema {
+        // What is asked in the place of something else has no type of its own to be remembered by.
+        if is_held() {
+            return Schema::ask::<T>(kind);
+        }
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         known.entry((TypeId::of::<T>(), kind.to_owned())).or_insert_with(|| Schema::ask::<T>(kind)).clone()
     }
 
     fn ask<T: DeserializeOwned>(kind: &str) -> Schema {
-        let text = format!("{kind} of {}", trace::<T>().unwrap_or_else(|| type_name::<T>().to_owned()));
+        let name = || rename(type_name::<T>().to_owned());
+        let text = format!("{kind} of {}", trace::<T>().unwrap_or_else(name));
         Schema { fingerprint: hash64(text.as_bytes()), text }
     }
 }

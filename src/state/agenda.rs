@@ -17,8 +17,9 @@ use std::rc::Rc;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
-use super::{Arrangement, Rows, Saves, Share};
-use crate::data::Exchange;
+use serde::de::DeserializeOwned;
+
+use super::{Arrangement, Encoded, Parted, Rows, Saves, Share};
 use crate::error::Result;
 use crate::snapshot::{Codec, RestoredOperator, Schema, Table};
 use crate::time::EventTime;
@@ -246,9 +247,11 @@ impl<R: Clone + 'static> Rows for Dated<R> {
     }
 }
 
-impl<R: Exchange> Saves for Dated<R> {
-    fn schema() -> Schema {
-        Schema::of::<R>("dated")
+impl<R: Parted> Saves for Dated<R> {
+    type Part = R::Part;
+
+    fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
+        Schema::of::<R::With<P>>("dated")
     }
 
     fn owner((_, hash, _): &At) -> u64 {
@@ -259,12 +262,17 @@ impl<R: Exchange> Saves for Dated<R> {
         codec.encode(rows)
     }
 
-    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<(At, (EventTime, R))>> {
-        codec.decode(bytes, count)
+    fn decode_of<P: DeserializeOwned + 'static>(
+        &self,
+        page: Encoded<'_>,
+        own: impl Fn(P) -> R::Part,
+    ) -> Result<Vec<(At, (EventTime, R))>> {
+        let row = |(at, (time, kept)): (At, (EventTime, R::With<P>))| (at, (time, R::own(kept, &own)));
+        Ok(page.rows()?.into_iter().map(row).collect())
     }
 }
 
-impl<E, R: Exchange> Agenda<E, R> {
+impl<E, R: Parted> Agenda<E, R> {
     /// What a snapshot needs of what was sealed.
     pub(crate) fn save(&self, name: &str) -> Option<Table> {
         self.sealed.as_ref().map(|sealed| sealed.arrangement.save(name))

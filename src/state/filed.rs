@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::files::Files;
 use super::page::{PAGE_ROWS, Page};
-use super::{Memory, Rows, Saves, stored};
+use super::{Encoded, Memory, Rows, Saves, stored};
 use crate::error::Result;
 use crate::snapshot::{Codec, Schema};
 
@@ -78,10 +78,13 @@ impl<R> Saves for Filed<R>
 where
     R: Saves<Key: Serialize + DeserializeOwned, Value: Serialize + DeserializeOwned>,
 {
-    const BY_KEY: bool = R::BY_KEY;
+    type Part = R::Part;
 
-    fn schema() -> Schema {
-        R::schema()
+    const BY_KEY: bool = R::BY_KEY;
+    const ORDERED_BY_PART: bool = R::ORDERED_BY_PART;
+
+    fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
+        R::schema_of::<P>()
     }
 
     fn owner(key: &R::Key) -> u64 {
@@ -92,7 +95,11 @@ where
         R::encode(rows, codec)
     }
 
-    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<(R::Key, R::Value)>> {
-        self.rows.decode(bytes, count, codec)
+    fn decode_of<P: DeserializeOwned + 'static>(
+        &self,
+        page: Encoded<'_>,
+        own: impl Fn(P) -> R::Part,
+    ) -> Result<Vec<(R::Key, R::Value)>> {
+        self.rows.decode_of(page, own)
     }
 }

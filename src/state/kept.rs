@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use super::{Hashed, Owner, Rows, Saves};
+use serde::de::DeserializeOwned;
+
+use super::{Encoded, Hashed, Owner, Rows, Saves};
 use crate::data::{Exchange, Key};
 use crate::error::Result;
 use crate::snapshot::{Codec, Schema};
@@ -73,8 +75,10 @@ impl<K: Key, S: Key, V: Exchange> Rows for ItemRows<K, S, V> {
 }
 
 impl<K: Key, S: Key, V: Exchange> Saves for ItemRows<K, S, V> {
-    fn schema() -> Schema {
-        Schema::of::<(K, S, V)>("latest")
+    type Part = V;
+
+    fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
+        Schema::of::<(K, S, P)>("latest")
     }
 
     fn owner((key, _): &(Hashed<K>, S)) -> u64 {
@@ -90,9 +94,15 @@ impl<K: Key, S: Key, V: Exchange> Saves for ItemRows<K, S, V> {
         codec.encode_views(&rows)
     }
 
-    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<Row<K, S, V>>> {
-        let rows: Vec<(K, S, Kept<V>)> = codec.decode(bytes, count)?;
-        Ok(rows.into_iter().map(|(key, sub, kept)| ((self.hashed(key), sub), kept)).collect())
+    fn decode_of<P: DeserializeOwned + 'static>(
+        &self,
+        page: Encoded<'_>,
+        own: impl Fn(P) -> V,
+    ) -> Result<Vec<Row<K, S, V>>> {
+        let row = |(key, sub, kept): (K, S, Kept<P>)| {
+            ((self.hashed(key), sub), kept.map(|(part, expires)| (own(part), expires)))
+        };
+        Ok(page.rows()?.into_iter().map(row).collect())
     }
 }
 

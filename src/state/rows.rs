@@ -3,9 +3,10 @@
 use std::marker::PhantomData;
 
 use differential_dataflow::difference::Semigroup;
+use serde::de::DeserializeOwned;
 
 use super::page::{PAGE_ROWS, Page};
-use super::{Hashed, Saves};
+use super::{Encoded, Hashed, Saves};
 use crate::data::{Exchange, Key};
 use crate::error::Result;
 use crate::snapshot::{Codec, Schema};
@@ -106,8 +107,10 @@ impl<K: Ord + Clone + 'static, R: Semigroup + 'static> Rows for Sums<K, R> {
 }
 
 impl<K: Key, V: Exchange> Saves for Latest<Hashed<K>, V> {
-    fn schema() -> Schema {
-        Schema::of::<(K, V)>("latest")
+    type Part = V;
+
+    fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
+        Schema::of::<(K, P)>("latest")
     }
 
     fn owner(key: &Hashed<K>) -> u64 {
@@ -119,18 +122,24 @@ impl<K: Key, V: Exchange> Saves for Latest<Hashed<K>, V> {
         codec.encode_views(&rows)
     }
 
-    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<(Hashed<K>, Option<V>)>> {
-        let rows: Vec<(K, Option<V>)> = codec.decode(bytes, count)?;
-        Ok(rows.into_iter().map(|(key, value)| (Hashed::new(key), value)).collect())
+    fn decode_of<P: DeserializeOwned + 'static>(
+        &self,
+        page: Encoded<'_>,
+        own: impl Fn(P) -> V,
+    ) -> Result<Vec<(Hashed<K>, Option<V>)>> {
+        let row = |(key, value): (K, Option<P>)| (Hashed::new(key), value.map(&own));
+        Ok(page.rows()?.into_iter().map(row).collect())
     }
 }
 
 /// What every worker has: rows of no key.
 impl<V: Exchange> Saves for Latest<(), V> {
+    type Part = V;
+
     const BY_KEY: bool = false;
 
-    fn schema() -> Schema {
-        Schema::of::<V>("latest")
+    fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
+        Schema::of::<P>("latest")
     }
 
     fn owner((): &()) -> u64 {
@@ -141,9 +150,12 @@ impl<V: Exchange> Saves for Latest<(), V> {
         codec.encode_views(&rows.iter().map(|((), value)| value).collect::<Vec<_>>())
     }
 
-    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<((), Option<V>)>> {
-        let rows: Vec<Option<V>> = codec.decode(bytes, count)?;
-        Ok(rows.into_iter().map(|value| ((), value)).collect())
+    fn decode_of<P: DeserializeOwned + 'static>(
+        &self,
+        page: Encoded<'_>,
+        own: impl Fn(P) -> V,
+    ) -> Result<Vec<((), Option<V>)>> {
+        Ok(page.rows()?.into_iter().map(|value: Option<P>| ((), value.map(&own))).collect())
     }
 }
 
@@ -171,8 +183,12 @@ impl<K: Key, R: Exchange + Semigroup> Saves for Sums<Hashed<K>, R> {
 type Counted<K, V, R> = ((Hashed<K>, V, EventTime), R);
 
 impl<K: Key, V: Exchange + Ord, R: Exchange + Semigroup> Saves for Sums<(Hashed<K>, V, EventTime), R> {
-    fn schema() -> Schema {
-        Schema::of::<(K, V, EventTime, R)>("sums")
+    type Part = V;
+
+    const ORDERED_BY_PART: bool = true;
+
+    fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
+        Schema::of::<(K, P, EventTime, R)>("sums")
     }
 
     fn owner((key, ..): &(Hashed<K>, V, EventTime)) -> u64 {
@@ -184,8 +200,12 @@ impl<K: Key, V: Exchange + Ord, R: Exchange + Semigroup> Saves for Sums<(Hashed<
         codec.encode_views(&rows)
     }
 
-    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<Counted<K, V, R>>> {
-        let rows: Vec<(K, V, EventTime, R)> = codec.decode(bytes, count)?;
-        Ok(rows.into_iter().map(|(key, value, at, sum)| ((Hashed::new(key), value, at), sum)).collect())
+    fn decode_of<P: DeserializeOwned + 'static>(
+        &self,
+        page: Encoded<'_>,
+        own: impl Fn(P) -> V,
+    ) -> Result<Vec<Counted<K, V, R>>> {
+        let row = |(key, value, at, sum): (K, P, EventTime, R)| ((Hashed::new(key), own(value), at), sum);
+        Ok(page.rows()?.into_iter().map(row).collect())
     }
 }

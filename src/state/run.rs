@@ -22,19 +22,8 @@ pub(crate) struct Run<R: Rows> {
 
 impl<R: Rows> Run<R> {
     /// A run of sorted rows with distinct keys.
-    pub(super) fn of(rows: R, mut sorted: Vec<(R::Key, R::Value)>, description: Description<u64>) -> Run<R> {
-        debug_assert!(sorted.is_sorted_by(|a, b| a.0 < b.0), "rows must be sorted, each key once");
-        let len = sorted.len();
-        let mut pages = Vec::with_capacity(len.div_ceil(rows.page_rows()));
-        if len <= rows.page_rows() {
-            pages.extend((len > 0).then(|| Arc::new(rows.page(sorted))));
-        } else {
-            let mut rest = sorted.drain(..).peekable();
-            while rest.peek().is_some() {
-                let page = rest.by_ref().take(rows.page_rows()).collect();
-                pages.push(Arc::new(rows.page(page)));
-            }
-        }
+    pub(super) fn of(rows: R, sorted: Vec<(R::Key, R::Value)>, description: Description<u64>) -> Run<R> {
+        let (len, pages) = (sorted.len(), pages(&rows, sorted));
         Run { rows: Some(rows), pages, len, description }
     }
 
@@ -51,6 +40,23 @@ impl<R: Rows> Run<R> {
     pub(crate) fn pages(&self) -> &[PageOf<R>] {
         &self.pages
     }
+}
+
+/// The pages of sorted rows with distinct keys.
+pub(super) fn pages<R: Rows>(rows: &R, mut sorted: Vec<(R::Key, R::Value)>) -> Vec<PageOf<R>> {
+    debug_assert!(sorted.is_sorted_by(|a, b| a.0 < b.0), "rows must be sorted, each key once");
+    let len = sorted.len();
+    let mut pages = Vec::with_capacity(len.div_ceil(rows.page_rows()));
+    if len <= rows.page_rows() {
+        pages.extend((len > 0).then(|| Arc::new(rows.page(sorted))));
+    } else {
+        let mut rest = sorted.drain(..).peekable();
+        while rest.peek().is_some() {
+            let page = rest.by_ref().take(rows.page_rows()).collect();
+            pages.push(Arc::new(rows.page(page)));
+        }
+    }
+    pages
 }
 
 /// A place in a run, and the rows of the page there if they had to be read.

@@ -12,22 +12,42 @@
 //! order, as long as those of each shard stay in theirs: they become the runs of the new arrangement as they are, without sorting or merging, and a page
 //! of which all is kept is known to be written already.
 //!
+//! # Converted
+//!
+//! Rows whose [part](Saves::Part) was of another type are converted as they are read, and their pages are new: the next snapshot writes them. Where the part is in the order of the
+//! rows, a run is sorted again, and rows that have become one are joined.
+//!
 //! Rows that were over by the clock of the worker that wrote them are left out if workers come together whose clocks differ; then the least clock goes on.
 
 use std::sync::{Arc, OnceLock};
 
 use differential_dataflow::trace::BatchReader;
 
-use super::run::PageOf;
+use serde::de::DeserializeOwned;
+
+use super::run::{PageOf, pages};
 use super::{Arrangement, Rows, Run};
-use crate::data::worker_of;
+use crate::data::{Exchange, worker_of};
 use crate::error::Result;
-use crate::snapshot::{self, Codec, PageRef, RestoredOperator, SavedPage, Schema, Table};
+use crate::snapshot::{
+    self, Codec, Converted, Foreign, PageRef, RestoredOperator, RestoredTable, SavedPage, Schema, Table,
+};
 
 /// Rows that can be part of a snapshot.
 pub(crate) trait Saves: Rows<Key: Send + Sync, Value: Send + Sync> {
+    /// What of a row may once have been of another type. The rest says where it lies.
+    type Part: Exchange;
+
+    /// True if the part says where a row lies, too.
+    const ORDERED_BY_PART: bool = false;
+
+    /// What rows are made of that have this type for their part.
+    fn schema_of<P: DeserializeOwned + 'static>() -> Schema;
+
     /// What the rows are made of.
-    fn schema() -> Schema;
+    fn schema() -> Schema {
+        Self::schema_of::<Self::Part>()
+    }
 
     /// False if each worker has all rows.
     const BY_KEY: bool = true;
@@ -38,8 +58,32 @@ pub(crate) trait Saves: Rows<Key: Send + Sync, Value: Send + Sync> {
     /// The rows as bytes.
     fn encode(rows: &[(Self::Key, Self::Value)], codec: Codec) -> Result<Vec<u8>>;
 
+    /// So many rows out of bytes, whose parts are read as `P`s, of which `own` makes what they are.
+    fn decode_of<P: DeserializeOwned + 'static>(
+        &self,
+        page: Encoded<'_>,
+        own: impl Fn(P) -> Self::Part,
+    ) -> Result<Vec<(Self::Key, Self::Value)>>;
+
     /// So many rows out of bytes.
-    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<(Self::Key, Self::Value)>>;
+    fn decode(&self, page: Encoded<'_>) -> Result<Vec<(Self::Key, Self::Value)>> {
+        self.decode_of::<Self::Part>(page, |part| part)
+    }
+}
+
+/// A page as it was written.
+#[derive(Clone, Copy)]
+pub(crate) struct Encoded<'a> {
+    bytes: &'a [u8],
+    rows: usize,
+    codec: Codec,
+}
+
+impl Encoded<'_> {
+    /// Its rows.
+    pub(crate) fn rows<T: DeserializeOwned + 'static>(self) -> Result<Vec<T>> {
+        self.codec.decode(self.bytes, self.rows)
+    }
 }
 
 /// A part of the workers' range of hashes.
@@ -108,21 +152,25 @@ pub(super) fn restore<R: Saves>(
     share: Share,
     mut adopt: impl FnMut(Vec<PageOf<R>>),
 ) -> Result<()> {
-    let shards = from.shards(table, &R::schema())?;
+    let restored = from.open::<R::Part>(table, &R::schema(), R::schema_of::<Foreign>)?;
+    let shards = &restored.shards;
     let (mine, share): (Vec<_>, _) = match R::BY_KEY {
         true => (shards.iter().filter(|shard| share.touches(shard.hashes)).collect(), share),
         false => (shards.iter().take(1).collect(), Share { worker: 0, workers: 1 }),
     };
     let Some(least) = mine.iter().map(|shard| shard.clock).min() else { return Ok(()) };
+    let sorts = R::ORDERED_BY_PART && restored.conversion.is_some();
     for shard in &mine {
-        let is_whole = shard.clock == least;
+        let clock = (shard.clock != least).then_some(shard.clock);
+        let taking = Taking { rows, from, table, restored: &restored, share, clock };
         for run in &shard.runs {
-            let pages = run.iter().filter(|page| share.touches(page.hashes));
-            let pages =
-                pages.map(|page| take(rows, (from, table), page, share, (!is_whole).then_some(shard.clock)));
-            let pages: Vec<_> = pages.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
-            if !pages.is_empty() {
-                adopt(pages);
+            let touched = run.iter().filter(|page| share.touches(page.hashes));
+            let taken = match sorts {
+                true => taking.sorted(touched)?,
+                false => touched.filter_map(|page| taking.page(page).transpose()).collect::<Result<_>>()?,
+            };
+            if !taken.is_empty() {
+                adopt(taken);
             }
         }
     }
@@ -130,26 +178,69 @@ pub(super) fn restore<R: Saves>(
     Ok(())
 }
 
-/// A page of a snapshot, or what of it belongs to the share and is not over by the clock, if there is one.
-fn take<R: Saves>(
-    rows: &R,
-    (from, table): (&RestoredOperator, &str),
-    page: &PageRef,
+/// How pages of a snapshot are taken over.
+struct Taking<'a, R: Saves> {
+    rows: &'a R,
+    from: &'a RestoredOperator,
+    table: &'a str,
+    restored: &'a RestoredTable<R::Part>,
     share: Share,
+    /// The time up to which rows are left out as over.
     clock: Option<i64>,
-) -> Result<Option<PageOf<R>>> {
-    let (bytes, codec) = from.page(table, page)?;
-    let mut read = rows.decode(&bytes, page.rows as usize, codec)?;
-    if clock.is_none() && share.holds(page.hashes) && !read.is_empty() {
-        let whole = rows.page(read);
-        let _ = whole.written().set(page.clone());
-        return Ok(Some(Arc::new(whole)));
+}
+
+impl<R: Saves> Taking<'_, R> {
+    /// What of a page belongs to the share and is not over, and whether that is all of it.
+    fn read(&self, page: &PageRef) -> Result<(Vec<(R::Key, R::Value)>, bool)> {
+        let (bytes, codec) = self.from.page(self.table, page)?;
+        let encoded = Encoded { bytes: &bytes, rows: page.rows as usize, codec };
+        let mut read = match &self.restored.conversion {
+            None => self.rows.decode(encoded)?,
+            Some(conversion) => conversion
+                .hold(|| self.rows.decode_of::<Converted<R::Part>>(encoded, |part| part.0))
+                .map_err(|error| self.from.is_not_converted(self.table, codec, error))?,
+        };
+        let is_whole = self.clock.is_none() && self.share.holds(page.hashes);
+        if !is_whole {
+            read.retain(|(key, _)| self.share.has(R::owner(key)));
+        }
+        if let Some(clock) = self.clock {
+            read.retain(|(key, _)| !R::is_expired(key, clock));
+        }
+        Ok((read, is_whole))
     }
-    read.retain(|(key, _)| share.has(R::owner(key)));
-    if let Some(clock) = clock {
-        read.retain(|(key, _)| !R::is_expired(key, clock));
+
+    /// The page of that, if there is anything.
+    fn page(&self, page: &PageRef) -> Result<Option<PageOf<R>>> {
+        let (read, is_whole) = self.read(page)?;
+        if read.is_empty() {
+            return Ok(None);
+        }
+        let taken = self.rows.page(read);
+        if is_whole && self.restored.is_as_written {
+            let _ = taken.written().set(page.clone());
+        }
+        Ok(Some(Arc::new(taken)))
     }
-    Ok((!read.is_empty()).then(|| Arc::new(rows.page(read))))
+
+    /// The pages of a run whose rows have another order now, and may have become one.
+    fn sorted<'p>(&self, run: impl Iterator<Item = &'p PageRef>) -> Result<Vec<PageOf<R>>> {
+        let mut read = Vec::new();
+        for page in run {
+            read.extend(self.read(page)?.0);
+        }
+        // Of those that become one, the order is that of before.
+        read.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let mut sorted: Vec<(R::Key, R::Value)> = Vec::with_capacity(read.len());
+        for (key, value) in read {
+            match sorted.last_mut() {
+                Some((last, older)) if *last == key => self.rows.absorb(older, &value),
+                _ => sorted.push((key, value)),
+            }
+        }
+        sorted.retain(|(_, value)| !self.rows.is_vacant(value, false));
+        Ok(pages(self.rows, sorted))
+    }
 }
 
 /// Shows all rows of some pages, in order.

@@ -7,12 +7,14 @@
 
 use std::marker::PhantomData;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Aggregate;
 use super::chain::{Collector, Ends};
 use super::tap::{Gather, Terminal, batch_of};
-use crate::data::{Data, Key, Stamp, hash64};
+use crate::data::{Data, Exchange, Key, Stamp, hash64};
+use crate::state::Parted;
 
 /// An input to a keyed operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,6 +22,15 @@ pub(crate) struct Keyed<K, I> {
     pub(crate) key: K,
     pub(crate) input: I,
     pub(crate) stamp: Stamp,
+}
+
+impl<K: Key, I: Exchange> Parted for Keyed<K, I> {
+    type Part = I;
+    type With<P: DeserializeOwned + 'static> = Keyed<K, P>;
+
+    fn own<P: DeserializeOwned + 'static>(with: Keyed<K, P>, own: impl Fn(P) -> I) -> Keyed<K, I> {
+        Keyed { key: with.key, input: own(with.input), stamp: with.stamp }
+    }
 }
 
 /// The terminal that sends each value under its key.

@@ -1,7 +1,10 @@
 //! A job: what a user builds, before it runs.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::Graph;
 use crate::metric::Metrics;
+use crate::snapshot::Migrations;
 
 /// A stream program: sources, the streams made of them, and sinks.
 ///
@@ -21,17 +24,31 @@ use crate::metric::Metrics;
 pub struct Job {
     pub(crate) graph: Graph,
     pub(crate) metrics: Metrics,
+    migrations: Arc<Mutex<Migrations>>,
 }
 
 impl Job {
     /// An empty job.
     pub fn new() -> Job {
-        Job { graph: Graph::new(), metrics: Metrics::default() }
+        Job { graph: Graph::new(), metrics: Metrics::default(), migrations: Arc::default() }
     }
 
     /// What the job counts, now and while it runs.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Says what has changed in the job since [snapshots](crate::snapshot) were written that it may go on from: see [`Migrations`]. What
+    /// is said at several times is added up.
+    ///
+    /// The job does not start if something is said of an operator that it does not have, whether there is a snapshot or not.
+    pub fn migrations(&self, migrations: Migrations) {
+        self.migrations.lock().unwrap_or_else(PoisonError::into_inner).extend(migrations);
+    }
+
+    /// What was said.
+    pub(crate) fn migrations_told(&self) -> Migrations {
+        self.migrations.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

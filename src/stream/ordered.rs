@@ -125,7 +125,7 @@ pub(crate) fn build<E, L>(
     L: Logic<E>,
 {
     if let Some(from) = worker.restored(&builder.uid())
-        && let Err(error) = logic.restore(&from, worker.share())
+        && let Err(error) = logic.restore(&from, worker.share()).and_then(|()| from.check_asked())
     {
         worker.shared.fail(error);
     }

@@ -139,6 +139,14 @@ impl Aligned {
         Ok(())
     }
 
+    /// What tells them from others.
+    pub(crate) fn settings(&self) -> String {
+        match self.offset {
+            0 => self.to_string(),
+            offset => format!("{self}, {offset} ms off"),
+        }
+    }
+
     /// The window that ends at `end`.
     pub(crate) fn ending_at(&self, end: EventTime) -> Window {
         Window { start: end.saturating_sub(self.size), end }

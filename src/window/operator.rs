@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
+use serde::de::DeserializeOwned;
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::assign::Paned;
@@ -13,8 +14,8 @@ use super::running::Running;
 use super::{Aligned, Pane, Windowed};
 use crate::data::{Data, Key, Record, Stamp, hash64};
 use crate::error::Result;
-use crate::snapshot::{Codec, RestoredOperator, Saved, Schema};
-use crate::state::{Arrangement, Hashed, Rows, Saves, Share, Table};
+use crate::snapshot::{Codec, RestoredOperator, Saved, Schema, WINDOWS};
+use crate::state::{Arrangement, Encoded, Hashed, Rows, Saves, Share, Table};
 use crate::stream::{Aggregate, Logic, Outlets};
 use crate::time::{EventTime, Time};
 
@@ -195,10 +196,13 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
 
     fn save(&mut self) -> Result<Saved> {
         let tables = vec![self.arrangement.save("panes")];
-        Ok(Saved { tables, ..Saved::default() })
+        let mut saved = Saved { tables, ..Saved::default() };
+        saved.note(WINDOWS, &self.windows.settings())?;
+        Ok(saved)
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        from.check_windows(&self.windows.settings())?;
         self.arrangement.restore("panes", from, share)?;
         let waiting = &mut self.waiting;
         self.arrangement.each(|(pane, _), _| {
@@ -259,8 +263,10 @@ impl<K: Key, T: Data, A: Aggregate<T>> Rows for PaneRows<K, T, A> {
 type PaneRow<K, Acc> = ((Pane, Hashed<K>), Acc);
 
 impl<K: Key, T: Data, A: Aggregate<T>> Saves for PaneRows<K, T, A> {
-    fn schema() -> Schema {
-        Schema::of::<(Pane, K, A::Acc)>("panes")
+    type Part = A::Acc;
+
+    fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
+        Schema::of::<(Pane, K, P)>("panes")
     }
 
     fn owner((_, key): &(Pane, Hashed<K>)) -> u64 {
@@ -272,8 +278,12 @@ impl<K: Key, T: Data, A: Aggregate<T>> Saves for PaneRows<K, T, A> {
         codec.encode_views(&rows)
     }
 
-    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<PaneRow<K, A::Acc>>> {
-        let rows: Vec<(Pane, K, A::Acc)> = codec.decode(bytes, count)?;
-        Ok(rows.into_iter().map(|(pane, key, acc)| ((pane, Hashed::new(key)), acc)).collect())
+    fn decode_of<P: DeserializeOwned + 'static>(
+        &self,
+        page: Encoded<'_>,
+        own: impl Fn(P) -> A::Acc,
+    ) -> Result<Vec<PaneRow<K, A::Acc>>> {
+        let row = |(pane, key, acc): (Pane, K, P)| ((pane, Hashed::new(key)), own(acc));
+        Ok(page.rows()?.into_iter().map(row).collect())
     }
 }

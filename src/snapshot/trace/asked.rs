@@ -6,13 +6,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::de::value::{BorrowedStrDeserializer, U32Deserializer};
 use serde::de::{
-    self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
+    self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess,
+    Visitor,
 };
 use serde_reflection::Format;
 
-use super::DEPTH;
 use super::graph::{Asked, Choice, FAR, Form, Graph, ROOT};
 use super::samples::show;
+use super::{DEPTH, foreign};
 
 /// Why a round has come to nothing.
 #[derive(Debug)]
@@ -139,6 +140,13 @@ impl<'g> Place<'g> {
     }
 }
 
+/// Asks a type, and keeps nothing of it.
+pub(super) fn ask_as<T: DeserializeOwned>(place: Place<'_>) -> Result<(), Halt> {
+    let Place { graph, node, way } = place;
+    let read = T::deserialize(Place { graph: &mut *graph, node, way });
+    graph.settle(node, read).map(drop)
+}
+
 /// The name of the type in an option, or else the name itself.
 fn inside(name: &str) -> &str {
     let option = name.strip_prefix("core::option::Option<").and_then(|name| name.strip_suffix('>'));
@@ -259,6 +267,9 @@ impl<'de> Deserializer<'de> for Place<'_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Halt> {
+        if name == foreign::NAME {
+            return foreign::ask(self).and_then(|()| visitor.visit_unit());
+        }
         self.body(name, Form::NewType, visitor, |visitor, mut parts| {
             let place = parts.next().ok_or(Halt::Over)?;
             visitor.visit_newtype_struct(place)

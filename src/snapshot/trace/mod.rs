@@ -31,6 +31,7 @@
 mod samples;
 mod graph;
 mod asked;
+mod foreign;
 mod describe;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,8 @@ mod tests;
 use serde::de::DeserializeOwned;
 
 use asked::{Halt, Place};
+pub(crate) use foreign::Foreign;
+pub(super) use foreign::{Question, is_held, rename};
 use graph::{Graph, ROOT};
 
 /// The most things that a type may ask for, and places that may be measured, in all rounds.
@@ -60,5 +63,5 @@ pub(super) fn trace<T: DeserializeOwned>() -> Option<String> {
             return None;
         }
     }
-    describe::describe(&graph)
+    describe::describe(&graph).map(foreign::rename)
 }

@@ -72,6 +72,12 @@ pub trait Assigner<T>: Clone + Send + Sync + 'static {
         Ok(())
     }
 
+    /// What tells its windows from others. A job does not go on from a snapshot in which windows were others, for what is open cannot be cut
+    /// anew. Without settings nothing is compared: then windows that are open stay as they are, and records that come go to new ones.
+    fn settings(&self) -> Option<String> {
+        None
+    }
+
     /// Aggregates by the default trigger, if there is a faster way than the general one; gives the stream back if not.
     #[doc(hidden)]
     fn shortcut<K, C, A>(
@@ -99,6 +105,10 @@ impl<T: Data> Assigner<T> for Aligned {
     fn check(&self) -> Result<()> {
         Aligned::check(self)
     }
+
+    fn settings(&self) -> Option<String> {
+        Some(Aligned::settings(self))
+    }
 }
 
 impl<T: Data, G: Gap<T>> Assigner<T> for Sessions<G> {
@@ -115,6 +125,11 @@ impl<T: Data, G: Gap<T>> Assigner<T> for Sessions<G> {
 
     fn check(&self) -> Result<()> {
         Sessions::check::<T>(self)
+    }
+
+    /// Their gaps may change: a session that is open goes on with those that its records came with.
+    fn settings(&self) -> Option<String> {
+        Some("sessions".to_owned())
     }
 
     fn shortcut<K, C, A>(
@@ -161,6 +176,10 @@ impl<T: Data, W: Assigner<T>> Assigner<T> for WallClock<W> {
     fn check(&self) -> Result<()> {
         self.0.check()
     }
+
+    fn settings(&self) -> Option<String> {
+        self.0.settings().map(|settings| format!("{settings} by the wall clock"))
+    }
 }
 
 /// One window for each key, of all time: Flink's `GlobalWindows`. It never fires unless a trigger says so.
@@ -178,6 +197,10 @@ impl<T: Data> Assigner<T> for Global {
 
     fn assign(&self, _: &T, _: EventTime, windows: &mut Vec<Window>) {
         windows.push(Window::GLOBAL);
+    }
+
+    fn settings(&self) -> Option<String> {
+        Some("of all time".to_owned())
     }
 }
 
@@ -240,6 +263,10 @@ impl<T: Data> Assigner<T> for CountWindows {
     fn check(&self) -> Result<()> {
         check_count(self.0)
     }
+
+    fn settings(&self) -> Option<String> {
+        Some(format!("of {} records", self.0))
+    }
 }
 
 impl<T: Data> Assigner<T> for SlidingCountWindows {
@@ -252,6 +279,10 @@ impl<T: Data> Assigner<T> for SlidingCountWindows {
 
     fn check(&self) -> Result<()> {
         check_count(self.size).and_then(|()| check_count(self.slide))
+    }
+
+    fn settings(&self) -> Option<String> {
+        Some(format!("of {} records after each {}", self.size, self.slide))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::process::context::Counters;
 use crate::process::core::Core;
 use crate::process::side::Sides;
 use crate::process::{Side, TimerKind, Value};
-use crate::snapshot::{RestoredOperator, Saved};
+use crate::snapshot::{RestoredOperator, Saved, WINDOWS};
 use crate::state::{Agenda, Share, Slot};
 use crate::stream::{Keyed, Logic, Outlets, WorkerContext};
 use crate::time::{EventTime, Time};
@@ -450,10 +450,16 @@ where
         self.keys.save("key ", &mut saved)?;
         saved.tables.extend(self.waiting.save("waiting"));
         saved.tables.extend(self.ends.save("ends"));
+        if let Some(settings) = self.settings.assigner.settings() {
+            saved.note(WINDOWS, &settings)?;
+        }
         Ok(saved)
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        if let Some(settings) = self.settings.assigner.settings() {
+            from.check_windows(&settings)?;
+        }
         self.windows.restore("window ", from, share)?;
         self.keys.restore("key ", from, share)?;
         self.waiting.restore("waiting", from, share, Clone::clone)?;

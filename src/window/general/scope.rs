@@ -1,7 +1,10 @@
 //! What state is kept by: a key and a window.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::data::Key;
+use crate::state::Parted;
 use crate::window::Window;
 
 /// A key's window: what the state of triggers and of functions for each window is kept by.
@@ -18,4 +21,13 @@ pub(super) struct Merged {
     pub(super) window: Window,
     /// The window that its state is kept by.
     pub(super) state: Window,
+}
+
+impl<K: Key> Parted for Scope<K> {
+    type Part = ();
+    type With<P: DeserializeOwned + 'static> = Scope<K>;
+
+    fn own<P: DeserializeOwned + 'static>(with: Scope<K>, _: impl Fn(P)) -> Scope<K> {
+        with
+    }
 }

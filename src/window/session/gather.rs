@@ -4,10 +4,12 @@
 
 use std::marker::PhantomData;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Gap, Sessions};
-use crate::data::{Data, Key, Stamp};
+use crate::data::{Data, Exchange, Key, Stamp};
+use crate::state::Parted;
 use crate::stream::{Aggregate, Collector, Ends, Gather, Places, Terminal, batch_of};
 use crate::time::EventTime;
 use crate::window::Window;
@@ -20,6 +22,16 @@ pub(crate) struct Piece<K, Acc> {
     pub(super) acc: Acc,
     /// The watermark in the stamp, if the piece is one record that is behind it; the least time otherwise.
     pub(super) watermark: EventTime,
+}
+
+impl<K: Key, Acc: Exchange> Parted for Piece<K, Acc> {
+    type Part = Acc;
+    type With<P: DeserializeOwned + 'static> = Piece<K, P>;
+
+    fn own<P: DeserializeOwned + 'static>(with: Piece<K, P>, own: impl Fn(P) -> Acc) -> Piece<K, Acc> {
+        let Piece { key, reach, acc, watermark } = with;
+        Piece { key, reach, acc: own(acc), watermark }
+    }
 }
 
 /// The terminal of a chain that leads to sessions.
