@@ -116,7 +116,7 @@ impl Migrations {
     /// | a rolling aggregate | `aggregates` | an accumulator |
     /// | aligned windows | `panes` | an accumulator |
     /// | sessions | `sessions` | all sessions of a key with their accumulators: `Vec<(Window, Acc)>` |
-    /// | windows with triggers, evictors, lateness or functions of all elements | `window state window content` | an accumulator, or an element |
+    /// | windows with triggers, evictors, lateness or functions of all elements | `window state window content` | an accumulator, or an [`Element`](crate::window::Element) |
     /// | a join of two changing collections, or of windows | `left`, `right` | a record |
     /// | a temporal join | `version` | the version of a key |
     /// | a process with rules | `rules` | all rules |

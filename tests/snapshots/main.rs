@@ -20,3 +20,5 @@ mod forks;
 mod offline;
 mod untyped;
 mod ways;
+mod migrated;
+mod changed;
