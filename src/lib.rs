@@ -125,6 +125,8 @@ pub mod lab;
 pub mod nexmark;
 #[cfg(feature = "cli")]
 pub mod program;
+#[doc(hidden)]
+pub mod fuzz;
 
 pub use error::{Error, ErrorKind, Result};
 

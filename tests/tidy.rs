@@ -38,7 +38,8 @@ fn texts() -> Vec<Text> {
         for entry in fs::read_dir(folder).unwrap() {
             let path: PathBuf = entry.unwrap().path();
             let relative = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
-            let is_ignored = ["target", "data", "shared", ".git"].contains(&relative.as_str());
+            let ignored = ["target", "data", "shared", ".git", "fuzz/target", "fuzz/artifacts", "fuzz/found"];
+            let is_ignored = ignored.contains(&relative.as_str());
             if path.is_dir() && !is_ignored && !path.is_symlink() {
                 folders.push(path);
             } else if path.is_file() && !is_ignored {

@@ -59,6 +59,8 @@ pub(super) struct Detector<K: Key, T: Exchange + Ord> {
     partials: Arrangement<Latest<Hashed<K>, Partials<T>>>,
     outcome: Outcome<T>,
     timed_out: Outlets<Match<K, T>>,
+    /// The pattern, as it is shown.
+    pattern: String,
 }
 
 struct Entry<T> {
@@ -94,7 +96,13 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
             partials: Arrangement::new(Latest::new(), operator),
             outcome: if timed_out.is_unread() { Outcome::of_matches() } else { Outcome::default() },
             timed_out,
+            pattern: String::new(),
         }
+    }
+
+    /// Says which pattern it is, so that snapshots of another one are refused.
+    pub(super) fn of(self, pattern: String) -> Detector<K, T> {
+        Detector { pattern, ..self }
     }
 
     /// Takes out the waiting records before `now`, in order.
@@ -259,10 +267,13 @@ impl<K: Key, T: Exchange + Ord> Logic<Record<(K, T)>> for Detector<K, T> {
 
     fn save(&mut self) -> Result<Saved> {
         let tables = vec![self.sealed.save("waiting"), self.partials.save("partial matches")];
-        Ok(Saved { tables, ..Saved::default() })
+        let mut saved = Saved { tables, ..Saved::default() };
+        saved.note(PATTERN, &self.pattern)?;
+        Ok(saved)
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        from.check_settings(PATTERN, &self.pattern)?;
         self.sealed.restore("waiting", from, share)?;
         let (taken, mut next) = (self.taken.get(), None::<EventTime>);
         self.sealed.each(|(at, ..), _| {
@@ -334,6 +345,9 @@ impl<K: Key, T: Exchange + Ord> Rows for Waiting<K, T> {
         self.taken.set(time.saturating_add(1));
     }
 }
+
+/// The name of the note that says what the pattern is.
+const PATTERN: &str = "pattern";
 
 /// A row of a record that waits.
 type WaitingRow<K, T> = ((EventTime, Hashed<K>, T), u64);

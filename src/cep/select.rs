@@ -74,9 +74,11 @@ impl<K: Key, T: Exchange + Ord, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
         let edge = on_time.emit();
         let info = NodeInfo::new("pattern", pattern.to_string()).input(edge, Routing::ByKey).stateful();
         let (matches, timed_out) = (Taps::new(), Taps::new());
+        let text = pattern.to_string();
         let automaton = pattern.compile().map(Arc::new).map_err(|error| error.to_string());
         let (found, over) = (Arc::clone(&matches), Arc::clone(&timed_out));
-        let id = graph.add(info, PatternOperator { edge, automaton, late, matches: found, timed_out: over });
+        let id =
+            graph.add(info, PatternOperator { edge, text, automaton, late, matches: found, timed_out: over });
         let (matches, timed_out) = (Node::new(&graph, id, &matches), Node::new(&graph, id, &timed_out));
         PatternStream { pairs, matches, timed_out }
     }
@@ -193,6 +195,8 @@ impl<T: Data> Step<T> for OnTime {
 
 struct PatternOperator<K, T> {
     edge: Edge<Record<(K, T)>>,
+    /// The pattern, as it is shown.
+    text: String,
     /// Or what is wrong with the pattern.
     automaton: Result<Arc<Automaton<T>>, String>,
     late: Metric,
@@ -213,7 +217,7 @@ impl<K: Key, T: Exchange + Ord> Operator for PatternOperator<K, T> {
         let input = builder.by_key(self.edge, |record| &record.value.0);
         let matches = self.matches.open(&mut builder);
         let timed_out = self.timed_out.open(&mut builder);
-        let logic = Detector::new(Arc::clone(automaton), timed_out, builder.info());
+        let logic = Detector::new(Arc::clone(automaton), timed_out, builder.info()).of(self.text.clone());
         ordered::build(builder, worker, vec![input], matches, logic);
     }
 }

@@ -29,6 +29,7 @@ mod callback;
 pub use bookmarks::{SplitState, splits_of};
 pub use checked::{Checked, CheckedReader};
 pub use collection::{Collected, Collection, CollectionReader, Current, Numbered};
+pub(crate) use file::try_formats;
 pub use file::{Csv, CsvFile, FileReader, FileSplit, Files, Json, JsonFile, Plain, TextFile};
 pub use file::{CsvRows, Encode, FileSink, FileWriter, JsonLines, TextLines};
 pub use generator::{Generator, GeneratorReader, Iter, IterReader};

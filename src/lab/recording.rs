@@ -15,7 +15,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -116,6 +116,11 @@ impl Recording {
         let path = path.as_ref();
         let file =
             File::open(path).map_err(|error| Error::io(format!("cannot read {}", path.display()), error))?;
+        Recording::read_from(file, path)
+    }
+
+    /// Reads a recording from what is in a file.
+    pub(crate) fn read_from(file: impl Read, path: &Path) -> Result<Recording> {
         let mut names = (Names::default(), Names::default());
         let mut events = Vec::new();
         let mut take = |row: Row| {
@@ -184,7 +189,7 @@ fn is_csv(path: &Path) -> bool {
 
 const COLUMNS: &str = "a record has arrival and event, in whole milliseconds, and a key and a split";
 
-fn read_csv(path: &Path, file: File, take: &mut dyn FnMut(Row)) -> Result<()> {
+fn read_csv(path: &Path, file: impl Read, take: &mut dyn FnMut(Row)) -> Result<()> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
     for row in reader.deserialize::<Row>() {
         take(row.map_err(|error| {
@@ -198,7 +203,7 @@ fn read_csv(path: &Path, file: File, take: &mut dyn FnMut(Row)) -> Result<()> {
     Ok(())
 }
 
-fn read_json(path: &Path, file: File, take: &mut dyn FnMut(Row)) -> Result<()> {
+fn read_json(path: &Path, file: impl Read, take: &mut dyn FnMut(Row)) -> Result<()> {
     for (line, number) in BufReader::new(file).lines().zip(1u64..) {
         let line = line.map_err(|error| match error.kind() {
             std::io::ErrorKind::InvalidData => {

@@ -24,8 +24,27 @@
 //!
 //! Workers own ranges of the hashes of keys, and pages say which hashes they have. Each worker of the new run, of whatever number, reads the pages that touch its
 //! range, and takes over runs as they are. Sources open their splits where they stood. An operator is known by its
-//! [uid](crate::stream::Stream::uid), and its rows by what their type's `Deserialize` says that it reads: a field that was added or renamed is an error that shows both, and
-//! an operator that is missing is one too, unless [state may be dropped](Snapshots::dropping_state). One that is new begins empty.
+//! [uid](crate::stream::Stream::uid), a state by its name, and rows by what their type's `Deserialize` says that it reads.
+//!
+//! A job that has changed goes on if nothing is lost or misread by it. What cannot be told from the outside is said by [`Migrations`], in the program.
+//!
+//! | what has changed | then |
+//! |---|---|
+//! | the type of a value, an accumulator, a record | an error that shows both, or [`convert`](Migrations::convert) by a function from the old one to the new |
+//! | the type of a key, or of the keys of a map | an error that shows both |
+//! | the uid of an operator, the name of a state | an error, or [`rename`](Migrations::rename), [`rename_state`](Migrations::rename_state) |
+//! | an operator is gone, or a state of it | an error, or [`forget`](Migrations::forget), [`forget_state`](Migrations::forget_state); [`dropping_state`](Snapshots::dropping_state) lets go all |
+//! | an operator is new, or a state | it begins empty |
+//! | an operator is of another kind | an error |
+//! | the size, slide, offset or number of windows, or their kind | an error that shows both |
+//! | a pattern | an error that shows both; of conditions nothing can be seen |
+//! | the gap of sessions | records that come have the new one; sessions that are open stay as long as their records said |
+//! | lateness, triggers, evictors | windows that are open end when they were to; what a trigger keeps is a state as others are |
+//! | a time to live, the bounds of an interval join | what is written has the new ones; what was there is kept for as long as it was to be |
+//! | the codec, the compression, the number of workers | nothing: pages are read as they were written, and what is written is written in the new way |
+//! | the number of splits of a source | an error |
+//!
+//! What has been converted or renamed is written anew by the next snapshot, all of it; until that is there the job can go back to the program that it comes from.
 //!
 //! A second job goes on from a snapshot of a first in a store of its own, which [`fork`](Repository::fork) makes.
 //!
@@ -136,6 +155,7 @@ mod offline;
 mod dynamic;
 mod options;
 mod taker;
+pub(crate) mod door;
 #[cfg(test)]
 mod tests;
 
@@ -164,6 +184,6 @@ pub(crate) use convert::Converted;
 pub(crate) use cuts::Cuts;
 pub(crate) use gather::{Gather, Word};
 pub(crate) use part::{Coming, Part, Run, Saved, SavedPage, Table};
-pub(crate) use restored::{Restored, RestoredOperator, RestoredTable, WINDOWS};
+pub(crate) use restored::{Restored, RestoredOperator, RestoredTable};
 pub(crate) use taker::{Desk, Taker};
 pub(crate) use trace::Foreign;

@@ -156,7 +156,8 @@ impl Snapshots {
         self
     }
 
-    /// Lets state go that no operator of the job asks for: without this, a job that misses an operator of the snapshot does not start.
+    /// Lets state go that no operator of the job asks for: without this, a job that misses an operator or a state of the snapshot does not start.
+    /// [`Migrations::forget`](super::Migrations::forget) lets go that of one operator.
     pub fn dropping_state(mut self) -> Snapshots {
         self.drops_state = true;
         self

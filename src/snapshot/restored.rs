@@ -110,9 +110,6 @@ impl Restored {
     }
 }
 
-/// The name of the note that says what windows are.
-pub(crate) const WINDOWS: &str = "windows";
-
 /// True if there are no rows in a table.
 fn is_empty(table: &TableState) -> bool {
     table.shards.iter().all(|shard| shard.runs.iter().all(|run| run.pages.is_empty()))
@@ -258,14 +255,14 @@ impl RestoredOperator {
         }
     }
 
-    /// Checks that windows are what they were, if it is known. Those that are open cannot be cut anew.
-    pub(crate) fn check_windows(&self, now: &str) -> Result<()> {
-        let found = self.notes::<String>(WINDOWS)?;
+    /// Checks that settings are what was noted of them under a name, if anything was: those that what has begun depends on.
+    pub(crate) fn check_settings(&self, name: &str, now: &str) -> Result<()> {
+        let found = self.notes::<String>(name)?;
         match found.into_iter().find(|(_, before)| before != now) {
             None => Ok(()),
             Some((_, before)) => Err(Error::data(format!(
-                "the windows of operator {:?} are {before} in the snapshot and {now} in the program, and what is in open windows cannot be taken apart: \
-                 keep the windows, or give the operator another uid to begin anew",
+                "the {name} of operator {:?}: {before} in the snapshot, {now} in the program. What has begun by the one cannot go on by the other: \
+                 keep it, or give the operator another uid to begin anew",
                 self.uid,
             ))),
         }

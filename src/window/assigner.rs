@@ -38,6 +38,9 @@ impl Window {
     }
 }
 
+/// The name of the note in which snapshots have what windows are.
+pub(crate) const WINDOWS: &str = "windows";
+
 /// Windows that follow each other without overlap.
 pub struct Tumbling;
 

@@ -41,8 +41,8 @@ mod windowed;
 mod session;
 mod general;
 
-pub(crate) use assigner::Pane;
 pub use assigner::{Aligned, Sliding, Tumbling, Window};
+pub(crate) use assigner::{Pane, WINDOWS};
 pub use general::{
     Absorbed, Apply, AsIs, Assigner, Corrected, CountTrigger, CountWindows, Counting, DeltaTrigger, Either,
     Element, EveryEventTime, EveryProcessingTime, Evict, Evictor, Fire, Fired, Firing, Global, GlobalState,

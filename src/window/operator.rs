@@ -11,10 +11,10 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::assign::Paned;
 use super::running::Running;
-use super::{Aligned, Pane, Windowed};
+use super::{Aligned, Pane, WINDOWS, Windowed};
 use crate::data::{Data, Key, Record, Stamp, hash64};
 use crate::error::Result;
-use crate::snapshot::{Codec, RestoredOperator, Saved, Schema, WINDOWS};
+use crate::snapshot::{Codec, RestoredOperator, Saved, Schema};
 use crate::state::{Arrangement, Encoded, Hashed, Rows, Saves, Share, Table};
 use crate::stream::{Aggregate, Logic, Outlets};
 use crate::time::{EventTime, Time};
@@ -202,7 +202,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
-        from.check_windows(&self.windows.settings())?;
+        from.check_settings(WINDOWS, &self.windows.settings())?;
         self.arrangement.restore("panes", from, share)?;
         let waiting = &mut self.waiting;
         self.arrangement.each(|(pane, _), _| {

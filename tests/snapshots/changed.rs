@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use highwater::cep::Pattern;
 use highwater::config::Options;
 use highwater::connector::Collection;
 use highwater::data::Key;
@@ -416,7 +417,7 @@ fn windows_of_other_settings_are_an_error() {
         let same = |job: &Job| windows(job, Sliding::of(millis(60), millis(20)), late);
         // Windows are open when it crashes.
         let first = crash(&store, 2, same);
-        let was = "\"windows\" are sliding 60 ms each 20 ms in the snapshot and";
+        let was = "the windows of operator \"windows\": sliding 60 ms each 20 ms in the snapshot, ";
         let others = [
             (Sliding::of(millis(60), millis(30)), "sliding 60 ms each 30 ms in the program"),
             (Tumbling::of(millis(20)), "tumbling 20 ms in the program"),
@@ -444,11 +445,26 @@ fn windows_of_another_kind_are_an_error() {
         keyed(job, |key| key % 4).window(CountWindows::of(size)).count().uid("windows").discard();
     };
     crash(&store, 2, |job| count(job, 50));
-    let words = ["of 50 records in the snapshot and of 20 records in the program"];
+    let words = ["of 50 records in the snapshot, of 20 records in the program"];
     refused(&store, ErrorKind::Data, &words, |job| count(job, 20));
-    let words = ["of 50 records in the snapshot and tumbling 9 ms in the program"];
+    let words = ["of 50 records in the snapshot, tumbling 9 ms in the program"];
     refused(&store, ErrorKind::Data, &words, |job| windows(job, Tumbling::of(millis(9)), Some(millis(1))));
     go_on(&store, 2, |job| count(job, 50)).unwrap();
+}
+
+#[test]
+fn patterns_that_are_others_are_an_error() {
+    let store = store();
+    let detect = |job: &Job, within: i64| {
+        let rising = Pattern::begin("low", |number: &i64| number % 3 == 0);
+        let rising = rising.followed_by("high", |number| number % 7 == 1).within(millis(within));
+        keyed(job, |key| key % 4).detect(rising).matches().uid("rising").discard();
+    };
+    crash(&store, 2, |job| detect(job, 50));
+    refused(&store, ErrorKind::Data, &["the pattern of operator \"rising\"", "within"], |job| {
+        detect(job, 60)
+    });
+    go_on(&store, 3, |job| detect(job, 50)).unwrap();
 }
 
 /// A session that is open stays as long as its records said.

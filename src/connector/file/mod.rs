@@ -9,8 +9,10 @@ mod format;
 mod read;
 mod parts;
 mod write;
+mod door;
 
 pub use csv::Csv;
+pub(crate) use door::try_formats;
 pub use format::{Json, Plain};
 pub use read::{FileReader, FileSplit, Files};
 pub use write::{CsvRows, Encode, FileSink, FileWriter, JsonLines, TextLines};

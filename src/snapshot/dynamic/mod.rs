@@ -18,9 +18,11 @@ mod types;
 mod decode;
 mod layout;
 mod rows;
+mod door;
 #[cfg(test)]
 mod tests;
 
+pub(super) use door::try_rows;
 pub use layout::Column;
 pub use rows::SavedRows;
 pub use types::{Fields, Type, Variant, Variants};

@@ -14,11 +14,11 @@ use crate::process::context::Counters;
 use crate::process::core::Core;
 use crate::process::side::Sides;
 use crate::process::{Side, TimerKind, Value};
-use crate::snapshot::{RestoredOperator, Saved, WINDOWS};
+use crate::snapshot::{RestoredOperator, Saved};
 use crate::state::{Agenda, Share, Slot};
 use crate::stream::{Keyed, Logic, Outlets, WorkerContext};
 use crate::time::{EventTime, Time};
-use crate::window::Window;
+use crate::window::{WINDOWS, Window};
 
 pub(super) use recipe::WindowOperator;
 
@@ -458,7 +458,7 @@ where
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
         if let Some(settings) = self.settings.assigner.settings() {
-            from.check_windows(&settings)?;
+            from.check_settings(WINDOWS, &settings)?;
         }
         self.windows.restore("window ", from, share)?;
         self.keys.restore("key ", from, share)?;
