@@ -127,7 +127,8 @@ impl Migrations {
     ///
     /// `Old` must say that it reads what the program of before wrote, by the names of structs, fields and variants. A struct that the program calls otherwise
     /// now is given the old name: `#[serde(rename = "Word")]`. There may be several for a state, from several old types; that one is taken which the
-    /// snapshot has. The keys of a state and of a map, and so the order and the owners of rows, cannot be converted.
+    /// snapshot has. Types that read the same are not told apart, so nothing is converted from one to the other. The keys of a state and of a map, and so
+    /// the order and the owners of rows, cannot be converted; nor can what was written as [plain data](super::Codec::Abomonation).
     pub fn convert<Old, New>(
         mut self,
         uid: impl Into<String>,
