@@ -90,7 +90,7 @@ const NUMBERS: i64 = 8000;
 fn keyed<K: Key>(
     job: &Job,
     key: impl Fn(i64) -> K + Clone + Send + Sync + 'static,
-) -> KeyedStream<K, i64, impl Chain<Out = (K, i64)> + Clone> {
+) -> KeyedStream<K, i64, impl Chain<Out = (K, i64)>> {
     let watermarks = Watermarks::bounded(millis(5), |number: &i64| *number);
     let numbers = Collection::splits([(0..NUMBERS).collect::<Vec<i64>>()]);
     job.source(numbers, watermarks).uid("numbers").key_by(move |number| key(number % KEYS))
