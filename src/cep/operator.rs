@@ -268,12 +268,12 @@ impl<K: Key, T: Exchange + Ord> Logic<Record<(K, T)>> for Detector<K, T> {
     fn save(&mut self) -> Result<Saved> {
         let tables = vec![self.sealed.save("waiting"), self.partials.save("partial matches")];
         let mut saved = Saved { tables, ..Saved::default() };
-        saved.note(PATTERN, &self.pattern)?;
+        saved.note_settings(PATTERN, Some(self.pattern.clone()))?;
         Ok(saved)
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
-        from.check_settings(PATTERN, &self.pattern)?;
+        from.check_settings(PATTERN, Some(self.pattern.clone()))?;
         self.sealed.restore("waiting", from, share)?;
         let (taken, mut next) = (self.taken.get(), None::<EventTime>);
         self.sealed.each(|(at, ..), _| {

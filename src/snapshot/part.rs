@@ -46,6 +46,11 @@ impl Saved {
         Ok(())
     }
 
+    /// Notes settings that what has begun depends on, if they are known.
+    pub(crate) fn note_settings(&mut self, name: &str, settings: Option<String>) -> Result<()> {
+        settings.iter().try_for_each(|settings| self.note(name, settings))
+    }
+
     /// Adds a note, as postcard encodes it.
     pub(crate) fn note<T: serde::Serialize>(&mut self, name: &str, value: &T) -> Result<()> {
         self.notes.push((name.to_owned(), super::codec::encode_note(value)?));

@@ -255,10 +255,11 @@ impl RestoredOperator {
         }
     }
 
-    /// Checks that settings are what was noted of them under a name, if anything was: those that what has begun depends on.
-    pub(crate) fn check_settings(&self, name: &str, now: &str) -> Result<()> {
+    /// Checks that settings are what was noted of them under a name, if they are known now and were then.
+    pub(crate) fn check_settings(&self, name: &str, now: Option<String>) -> Result<()> {
+        let Some(now) = now else { return Ok(()) };
         let found = self.notes::<String>(name)?;
-        match found.into_iter().find(|(_, before)| before != now) {
+        match found.into_iter().find(|(_, before)| *before != now) {
             None => Ok(()),
             Some((_, before)) => Err(Error::data(format!(
                 "the {name} of operator {:?}: {before} in the snapshot, {now} in the program. What has begun by the one cannot go on by the other: \

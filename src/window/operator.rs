@@ -197,12 +197,12 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
     fn save(&mut self) -> Result<Saved> {
         let tables = vec![self.arrangement.save("panes")];
         let mut saved = Saved { tables, ..Saved::default() };
-        saved.note(WINDOWS, &self.windows.settings())?;
+        saved.note_settings(WINDOWS, Some(self.windows.settings()))?;
         Ok(saved)
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
-        from.check_settings(WINDOWS, &self.windows.settings())?;
+        from.check_settings(WINDOWS, Some(self.windows.settings()))?;
         self.arrangement.restore("panes", from, share)?;
         let waiting = &mut self.waiting;
         self.arrangement.each(|(pane, _), _| {

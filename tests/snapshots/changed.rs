@@ -2,22 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use highwater::cep::Pattern;
 use highwater::config::Options;
 use highwater::connector::Collection;
 use highwater::data::Key;
 use highwater::harness::Simulation;
 use highwater::process::{Context, Process, States, Value};
-use highwater::snapshot::{
-    Codec, Compression, Memory, Migrations, PageHead, Repository, Restore, Selector, Snapshots, Store,
-};
+use highwater::snapshot::{Memory, Migrations, PageHead, Repository, Restore, Selector, Snapshots, Store};
 use highwater::stream::{Chain, Job, KeyedStream};
 use highwater::time::{Epochs, Watermarks};
-use highwater::window::{Aligned, CountWindows, Sessions, Sliding, Tumbling};
 use highwater::{Error, ErrorKind};
 
 use crate::ledger::Stage;
@@ -25,17 +20,17 @@ use crate::world::millis;
 
 /// What is counted of a key in the later version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Word {
+pub(crate) struct Word {
     count: u64,
     note: String,
 }
 
-fn word(count: u32) -> Word {
+pub(crate) fn word(count: u32) -> Word {
     Word { count: count.into(), note: String::from("of before") }
 }
 
 /// Something that is kept as a count.
-trait Counted: highwater::data::Exchange {
+pub(crate) trait Counted: highwater::data::Exchange {
     fn first() -> Self;
     fn next(&mut self) -> u64;
 }
@@ -81,13 +76,13 @@ impl<K: Key, C: Counted> Process<K, i64> for Counts<C> {
 }
 
 /// So many that not all of them change between two snapshots.
-const KEYS: i64 = 1000;
+pub(crate) const KEYS: i64 = 1000;
 
 /// All there is to count.
-const NUMBERS: i64 = 8000;
+pub(crate) const NUMBERS: i64 = 8000;
 
 /// Numbers from 0, keyed by what is made of their rests.
-fn keyed<K: Key>(
+pub(crate) fn keyed<K: Key>(
     job: &Job,
     key: impl Fn(i64) -> K + Clone + Send + Sync + 'static,
 ) -> KeyedStream<K, i64, impl Chain<Out = (K, i64)>> {
@@ -97,32 +92,32 @@ fn keyed<K: Key>(
 }
 
 /// What is told: a key and its count.
-type Told = Stage<(i64, u64)>;
+pub(crate) type Told = Stage<(i64, u64)>;
 
 /// Counts the numbers of each key, under these names.
-fn counts<C: Counted>(job: &Job, (uid, state): (&str, &'static str)) -> Told {
+pub(crate) fn counts<C: Counted>(job: &Job, (uid, state): (&str, &'static str)) -> Told {
     let stage = Stage::new();
     keyed(job, |key| key).process(Counts::<C>(state, Value::default())).uid(uid).sink(stage.clone());
     stage
 }
 
-fn store() -> Arc<dyn Store> {
+pub(crate) fn store() -> Arc<dyn Store> {
     Arc::new(Memory::default())
 }
 
-fn options(store: &Arc<dyn Store>, workers: usize) -> Options {
+pub(crate) fn options(store: &Arc<dyn Store>, workers: usize) -> Options {
     let snapshots = Snapshots::in_store(Arc::clone(store)).every_epochs(2).restore(Restore::Latest);
     Options::default().workers(workers).epochs(Epochs::records(100)).snapshots(snapshots)
 }
 
 /// The epoch of the latest snapshot.
-fn latest(store: &Arc<dyn Store>) -> Option<u64> {
+pub(crate) fn latest(store: &Arc<dyn Store>) -> Option<u64> {
     let found = Repository::open(Arc::clone(store)).find(&Selector::Latest).unwrap();
     found.map(|(_, manifest)| manifest.epoch)
 }
 
 /// Goes on from the store with what `build` builds, and crashes when it has taken some snapshots.
-fn crash<R>(store: &Arc<dyn Store>, workers: usize, build: impl Fn(&Job) -> R) -> R {
+pub(crate) fn crash<R>(store: &Arc<dyn Store>, workers: usize, build: impl Fn(&Job) -> R) -> R {
     let (job, wanted) = (Job::new(), latest(store).unwrap_or(0) + 14);
     let result = build(&job);
     let mut running = Simulation::seeded(wanted).options(options(store, workers)).start(&job).unwrap();
@@ -141,7 +136,11 @@ fn before(workers: usize) -> (Arc<dyn Store>, Told) {
 }
 
 /// Goes on from the store to the end with what `build` builds.
-fn go_on<R>(store: &Arc<dyn Store>, workers: usize, build: impl Fn(&Job) -> R) -> Result<R, Error> {
+pub(crate) fn go_on<R>(
+    store: &Arc<dyn Store>,
+    workers: usize,
+    build: impl Fn(&Job) -> R,
+) -> Result<R, Error> {
     let job = Job::new();
     let result = build(&job);
     job.run_with(options(store, workers))?;
@@ -149,7 +148,7 @@ fn go_on<R>(store: &Arc<dyn Store>, workers: usize, build: impl Fn(&Job) -> R) -
 }
 
 /// Expects that a job which has changed like this does not go on from the store, for a reason in these words, and that the store is as good as before.
-fn refused<R>(store: &Arc<dyn Store>, kind: ErrorKind, words: &[&str], build: impl Fn(&Job) -> R) {
+pub(crate) fn refused<R>(store: &Arc<dyn Store>, kind: ErrorKind, words: &[&str], build: impl Fn(&Job) -> R) {
     let found = latest(store);
     for workers in [1, 3] {
         let error = go_on(store, workers, &build).err().expect("it should not go on");
@@ -162,7 +161,7 @@ fn refused<R>(store: &Arc<dyn Store>, kind: ErrorKind, words: &[&str], build: im
 }
 
 /// Expects that all is counted, and each number once. What is told twice is the same.
-fn assert_counted(told: &[&Told]) {
+pub(crate) fn assert_counted(told: &[&Told]) {
     let all: BTreeSet<(i64, u64)> = told.iter().flat_map(|stage| stage.shown()).collect();
     let counts = 1..=(NUMBERS / KEYS) as u64;
     let expected: BTreeSet<_> =
@@ -172,7 +171,7 @@ fn assert_counted(told: &[&Told]) {
 }
 
 /// The heads of the pages of the latest snapshot, each with the operator, table and fingerprint that its manifest tells.
-fn pages(store: &Arc<dyn Store>) -> Vec<(PageHead, (String, String, u64))> {
+pub(crate) fn pages(store: &Arc<dyn Store>) -> Vec<(PageHead, (String, String, u64))> {
     let (_, manifest) = Repository::open(Arc::clone(store)).find(&Selector::Latest).unwrap().unwrap();
     let mut pages = Vec::new();
     for operator in &manifest.operators {
@@ -395,137 +394,5 @@ fn what_is_said_of_operators_that_the_job_does_not_have_is_refused() {
             job.migrations(gone());
             counts::<u32>(job, ("counts", "count"))
         });
-    }
-}
-
-/// Counts numbers in windows.
-fn windows(job: &Job, windows: Aligned, late: Option<Duration>) -> Stage<(i64, i64, u64)> {
-    let (stage, keyed) = (Stage::new(), keyed(job, |key| key % 4));
-    let windows = keyed.window(windows);
-    let counts = match late {
-        None => windows.count().uid("windows"),
-        Some(late) => windows.allowed_lateness(late).count().uid("windows"),
-    };
-    counts.map(|w| (w.key, w.window.end, w.value)).sink(stage.clone());
-    stage
-}
-
-#[test]
-fn windows_of_other_settings_are_an_error() {
-    for late in [None, Some(millis(20))] {
-        let store = store();
-        let same = |job: &Job| windows(job, Sliding::of(millis(60), millis(20)), late);
-        // Windows are open when it crashes.
-        let first = crash(&store, 2, same);
-        let was = "the windows of operator \"windows\": sliding 60 ms each 20 ms in the snapshot, ";
-        let others = [
-            (Sliding::of(millis(60), millis(30)), "sliding 60 ms each 30 ms in the program"),
-            (Tumbling::of(millis(20)), "tumbling 20 ms in the program"),
-            (
-                Sliding::of(millis(60), millis(20)).offset(millis(5)),
-                "sliding 60 ms each 20 ms, 5 ms off in the program",
-            ),
-        ];
-        for (other, now) in others {
-            refused(&store, ErrorKind::Data, &[was, now], |job| windows(job, other, late));
-        }
-        let last = go_on(&store, 3, same).unwrap();
-        let job = Job::new();
-        let expected = same(&job);
-        job.run().unwrap();
-        let all: BTreeSet<_> = first.shown().into_iter().chain(last.shown()).collect();
-        assert!(all == expected.shown().into_iter().collect());
-    }
-}
-
-#[test]
-fn windows_of_another_kind_are_an_error() {
-    let store = store();
-    let count = |job: &Job, size: u64| {
-        keyed(job, |key| key % 4).window(CountWindows::of(size)).count().uid("windows").discard();
-    };
-    crash(&store, 2, |job| count(job, 50));
-    let words = ["of 50 records in the snapshot, of 20 records in the program"];
-    refused(&store, ErrorKind::Data, &words, |job| count(job, 20));
-    let words = ["of 50 records in the snapshot, tumbling 9 ms in the program"];
-    refused(&store, ErrorKind::Data, &words, |job| windows(job, Tumbling::of(millis(9)), Some(millis(1))));
-    go_on(&store, 2, |job| count(job, 50)).unwrap();
-}
-
-#[test]
-fn patterns_that_are_others_are_an_error() {
-    let store = store();
-    let detect = |job: &Job, within: i64| {
-        let rising = Pattern::begin("low", |number: &i64| number % 3 == 0);
-        let rising = rising.followed_by("high", |number| number % 7 == 1).within(millis(within));
-        keyed(job, |key| key % 4).detect(rising).matches().uid("rising").discard();
-    };
-    crash(&store, 2, |job| detect(job, 50));
-    refused(&store, ErrorKind::Data, &["the pattern of operator \"rising\"", "within"], |job| {
-        detect(job, 60)
-    });
-    go_on(&store, 3, |job| detect(job, 50)).unwrap();
-}
-
-/// A session that is open stays as long as its records said.
-#[test]
-fn sessions_may_have_another_gap() {
-    let sessions = |job: &Job, gap: i64| -> Stage<(i64, i64, u64)> {
-        let stage = Stage::new();
-        // Two at a time, some apart, and all that time so far behind that no session ends before the last has come.
-        let times: Vec<i64> = (0..400).flat_map(|n| [100 * n, 100 * n + 15]).collect();
-        let watermarks = Watermarks::bounded(millis(100_000), |time: &i64| *time);
-        let times = job.source(Collection::splits([times]), watermarks).uid("times");
-        let counts = times.key_by(|_| 0u8).window(Sessions::with_gap(millis(gap))).count().uid("sessions");
-        counts.map(|w| (w.window.start, w.window.end, w.value)).sink(stage.clone());
-        stage
-    };
-    let store = store();
-    let options = || {
-        let snapshots = Snapshots::in_store(Arc::clone(&store)).every_epochs(1).restore(Restore::Latest);
-        Options::default().workers(2).epochs(Epochs::records(100)).snapshots(snapshots)
-    };
-    let job = Job::new();
-    sessions(&job, 10);
-    let mut running = Simulation::seeded(1).piece(10).options(options()).start(&job).unwrap();
-    while latest(&store).is_none_or(|epoch| epoch < 3) {
-        running.steps(1).unwrap();
-    }
-    drop(running);
-    let job = Job::new();
-    let told = sessions(&job, 30);
-    job.run_with(options()).unwrap();
-    let shown = told.shown();
-    let (short, long) = shown.split_at(shown.partition_point(|(start, end, _)| end - start == 10));
-    assert!(short.len() > 100 && long.len() > 100, "{} {}", short.len(), long.len());
-    assert!(short.iter().all(|(start, end, count)| end - start == 10 && *count == 1));
-    assert!(long.iter().all(|(start, end, count)| start % 100 == 0 && end - start == 45 && *count == 2));
-}
-
-/// `ways` goes through all of them; these convert as well.
-#[test]
-fn codecs_and_compressions_may_be_others() {
-    let ways = [(Codec::Rows, Compression::None), (Codec::Columnar, Compression::Lz4)];
-    for (codec, other) in [(ways[0], ways[1]), (ways[1], ways[0])] {
-        let store = store();
-        let options = |(codec, compression), workers| {
-            let snapshots = Snapshots::in_store(Arc::clone(&store)).every_epochs(2).restore(Restore::Latest);
-            let snapshots = snapshots.codec(codec).compression(compression);
-            Options::default().workers(workers).epochs(Epochs::records(100)).snapshots(snapshots)
-        };
-        let job = Job::new();
-        let first = counts::<u32>(&job, ("counts", "count"));
-        let mut running = Simulation::seeded(1).options(options(codec, 2)).start(&job).unwrap();
-        while latest(&store).is_none_or(|epoch| epoch < 14) {
-            running.steps(10).unwrap();
-        }
-        drop(running);
-        assert!(pages(&store).iter().all(|(head, _)| head.codec == codec.0));
-        let job = Job::new();
-        let last = counts::<Word>(&job, ("counts", "count"));
-        job.migrations(Migrations::new().convert("counts", "count", word));
-        job.run_with(options(other, 3)).unwrap();
-        assert!(pages(&store).iter().all(|(head, _)| head.codec == other.0));
-        assert_counted(&[&first, &last]);
     }
 }

@@ -22,3 +22,4 @@ mod untyped;
 mod ways;
 mod migrated;
 mod changed;
+mod settings;

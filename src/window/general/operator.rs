@@ -450,16 +450,12 @@ where
         self.keys.save("key ", &mut saved)?;
         saved.tables.extend(self.waiting.save("waiting"));
         saved.tables.extend(self.ends.save("ends"));
-        if let Some(settings) = self.settings.assigner.settings() {
-            saved.note(WINDOWS, &settings)?;
-        }
+        saved.note_settings(WINDOWS, self.settings.assigner.settings())?;
         Ok(saved)
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
-        if let Some(settings) = self.settings.assigner.settings() {
-            from.check_settings(WINDOWS, &settings)?;
-        }
+        from.check_settings(WINDOWS, self.settings.assigner.settings())?;
         self.windows.restore("window ", from, share)?;
         self.keys.restore("key ", from, share)?;
         self.waiting.restore("waiting", from, share, Clone::clone)?;
