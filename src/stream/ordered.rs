@@ -23,6 +23,9 @@
 //!
 //! What is due by the wall clock is held for at the watermark, which keeps nothing back. When the input ends, it is due at once.
 //!
+//! If it is much, it is emitted a portion in each activation. In between those that read it have their turn, while it is in the caches; the operator itself reads nothing
+//! and closes no epoch. So it makes no difference to what is said.
+//!
 //! # Operators with a watermark of their own
 //!
 //! One that [keeps time](Logic::KEEPS_TIME) owes output at its own watermark, in the open epoch and all later ones, and at no other time. So
@@ -57,6 +60,12 @@ pub(crate) trait Logic<E>: 'static {
 
     /// Nothing older than `watermark` can come any more. `from` is a time that output may have.
     fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<Self::Out>);
+
+    /// True if not all has been done that is due at the watermark, because it is much: [`advance`](Logic::advance) is called again with the same watermark
+    /// when others have had their turn, before anything else.
+    fn is_amid(&self) -> bool {
+        false
+    }
 
     /// The epoch is complete. `since` is the time that output for it may have; there is none if no batch came.
     fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outlets<Self::Out>);
@@ -189,26 +198,20 @@ impl<E: Data> Frame<E> {
         }
         let progress = frontiers.progress();
         self.base = holds.least(self.epoch);
-        while self.epoch < progress.epoch {
-            let waiting = self.waiting.keys().next().copied();
-            let next = match waiting {
-                Some(epoch) => epoch.min(progress.epoch),
-                None if progress.is_end() => break,
-                None => progress.epoch,
-            };
-            self.close(next, logic, out);
-            self.epoch = next;
-            self.base = self.base.into_iter().chain(holds.least(next)).min();
-            for (time, mut batch) in self.waiting.remove(&next).unwrap_or_default() {
-                self.take(time, &mut batch, logic, out);
-            }
+        if logic.is_amid() {
+            logic.advance(self.watermark, self.from(), out);
         }
-        self.read(logic, out);
-        self.advance(progress, logic, out);
-        self.tick(progress, logic, out);
-        if progress.is_end() {
-            self.close(u64::MAX, logic, out);
-            self.ended = true;
+        if !logic.is_amid() {
+            self.follow(progress, holds, logic, out);
+        }
+        if logic.is_amid() {
+            self.activator.activate();
+        } else {
+            self.tick(progress, logic, out);
+            if progress.is_end() {
+                self.close(u64::MAX, logic, out);
+                self.ended = true;
+            }
         }
         self.hand_over_slice(logic);
         out.flush();
@@ -226,6 +229,32 @@ impl<E: Data> Frame<E> {
             "output is owed after the end"
         );
         holds.set(waiting.chain(self.since).chain(owed).chain(due));
+    }
+
+    /// Closes the epochs that are over, reads what has come, and does what is due at the watermark.
+    fn follow<L: Logic<E>>(
+        &mut self,
+        progress: Progress,
+        holds: &Holds,
+        logic: &mut L,
+        out: &mut Outlets<L::Out>,
+    ) {
+        while self.epoch < progress.epoch {
+            let waiting = self.waiting.keys().next().copied();
+            let next = match waiting {
+                Some(epoch) => epoch.min(progress.epoch),
+                None if progress.is_end() => break,
+                None => progress.epoch,
+            };
+            self.close(next, logic, out);
+            self.epoch = next;
+            self.base = self.base.into_iter().chain(holds.least(next)).min();
+            for (time, mut batch) in self.waiting.remove(&next).unwrap_or_default() {
+                self.take(time, &mut batch, logic, out);
+            }
+        }
+        self.read(logic, out);
+        self.advance(progress, logic, out);
     }
 
     /// The least time that output in the open epoch may have. If nothing is held and nothing was read there is none, nor any output.

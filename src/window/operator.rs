@@ -34,7 +34,12 @@ pub(super) struct Windows<K: Key, T: Data, A: Aggregate<T>> {
     ahead: Vec<((u64, u64), EventTime)>,
     /// Tables of panes that are through, to be used again.
     spare: Vec<Table<K, A::Acc>>,
+    /// True if more windows are due than have fired.
+    is_amid: bool,
 }
+
+/// So many results are enough for one activation.
+const PORTION: usize = 8192;
 
 struct Content<K, Acc> {
     /// What has been added since the last seal.
@@ -56,6 +61,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
             fired,
             ahead: Vec::new(),
             spare: Vec::new(),
+            is_amid: false,
         }
     }
 
@@ -68,13 +74,14 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         }
     }
 
-    /// Emits the results of the window that ends at `end`.
-    fn fire(&mut self, epoch: u64, end: EventTime, out: &mut Outlets<Windowed<K, A::Out>>) {
+    /// Emits the results of the window that ends at `end`, and says how many.
+    fn fire(&mut self, epoch: u64, end: EventTime, out: &mut Outlets<Windowed<K, A::Out>>) -> usize {
         let time = Time::new(epoch, end - 1);
         let window = self.windows.ending_at(end);
         let stamp = Stamp { timestamp: end - 1, watermark: end - 1 };
         self.ahead.retain(|(_, fired)| *fired >= end);
         let ahead = self.ahead.clone();
+        let mut given = 0;
         let mut emit = |key: &K, value| {
             if !ahead.is_empty() {
                 let hash = hash64(key);
@@ -82,6 +89,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
                     return;
                 }
             }
+            given += 1;
             out.give(time, Record::new(Windowed { key: key.clone(), window, value }, stamp));
         };
         if let Some(table) = self.only_pane(end) {
@@ -89,13 +97,14 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
             there.for_each(|(key, acc)| emit(key, self.aggregate.result(acc)));
             self.fired.set(end);
             self.reuse(table);
-            return;
+            return given;
         }
         self.enter(end);
         self.running.results(emit);
         self.fired.set(end);
         let spare = &mut self.spare;
         self.running.leave(end, |table| keep(spare, table));
+        given
     }
 
     /// The table of the pane that is all there is of a window, if there is one and it lies in the open epoch alone: most
@@ -169,9 +178,19 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
     }
 
     fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<Self::Out>) {
+        let mut given = 0;
         while let Some(end) = self.next_end().filter(|end| *end <= watermark) {
-            self.fire(from.epoch, end, out);
+            self.is_amid = given >= PORTION;
+            if self.is_amid {
+                return;
+            }
+            given += self.fire(from.epoch, end, out);
         }
+        self.is_amid = false;
+    }
+
+    fn is_amid(&self) -> bool {
+        self.is_amid
     }
 
     fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outlets<Self::Out>) {}

@@ -3,6 +3,7 @@
 //! Where keys seldom repeat within what is sent at once, that is tried now and then, and records are sent as they are meanwhile.
 
 use std::marker::PhantomData;
+use std::num::NonZeroU64;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -15,22 +16,58 @@ use crate::time::EventTime;
 use crate::window::Window;
 
 /// A piece of a session on its way to the owner of its key.
+///
+/// Most are in time. There are so many of them that a word less is worth something.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Piece<K, Acc> {
+pub(crate) enum Piece<K, Acc> {
+    /// Of records that are not behind: where it starts, and how long it is.
+    InTime {
+        key: K,
+        start: EventTime,
+        length: NonZeroU64,
+        acc: Acc,
+    },
+    Behind(Box<Behind<K, Acc>>),
+}
+
+/// One record that is behind the watermark in its stamp. If that is the least time, it is not behind.
+///
+/// Snapshots know it as what it was when all pieces were like it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename = "Piece")]
+pub(crate) struct Behind<K, Acc> {
     pub(super) key: K,
     pub(super) reach: Window,
     pub(super) acc: Acc,
-    /// The watermark in the stamp, if the piece is one record that is behind it; the least time otherwise.
     pub(super) watermark: EventTime,
 }
 
-impl<K: Key, Acc: Exchange> Parted for Piece<K, Acc> {
+impl<K: Key, Acc: Exchange> Parted for Behind<K, Acc> {
     type Part = Acc;
-    type With<P: DeserializeOwned + 'static> = Piece<K, P>;
+    type With<P: DeserializeOwned + 'static> = Behind<K, P>;
 
-    fn own<P: DeserializeOwned + 'static>(with: Piece<K, P>, own: impl Fn(P) -> Acc) -> Piece<K, Acc> {
-        let Piece { key, reach, acc, watermark } = with;
-        Piece { key, reach, acc: own(acc), watermark }
+    fn own<P: DeserializeOwned + 'static>(with: Behind<K, P>, own: impl Fn(P) -> Acc) -> Behind<K, Acc> {
+        let Behind { key, reach, acc, watermark } = with;
+        Behind { key, reach, acc: own(acc), watermark }
+    }
+}
+
+impl<K, Acc> Piece<K, Acc> {
+    #[inline(always)]
+    fn of(key: K, reach: Window, acc: Acc) -> Piece<K, Acc> {
+        match NonZeroU64::new(reach.end.wrapping_sub(reach.start) as u64) {
+            Some(length) => Piece::InTime { key, start: reach.start, length, acc },
+            // What begins at the end of time.
+            None => Piece::Behind(Box::new(Behind { key, reach, acc, watermark: EventTime::MIN })),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn key(&self) -> &K {
+        match self {
+            Piece::InTime { key, .. } => key,
+            Piece::Behind(behind) => &behind.key,
+        }
     }
 }
 
@@ -109,9 +146,13 @@ impl<K: Key, T: Data, G: Gap<T>, A: Aggregate<T>> Collector<(K, T)> for Pieces<K
         let Gathering { sessions, aggregate } = &self.how;
         let reach = sessions.reach(&value, stamp.timestamp);
         let is_behind = stamp.timestamp < stamp.watermark;
-        if is_behind || !A::COMBINES || !self.trial.tries() {
-            let watermark = if is_behind { stamp.watermark } else { EventTime::MIN };
-            self.sent.push(Piece { key, reach, acc: aggregate.start(value), watermark });
+        if is_behind {
+            let behind = Behind { key, reach, acc: aggregate.start(value), watermark: stamp.watermark };
+            self.sent.push(Piece::Behind(Box::new(behind)));
+            return;
+        }
+        if !A::COMBINES || !self.trial.tries() {
+            self.sent.push(Piece::of(key, reach, aggregate.start(value)));
             return;
         }
         let place = match self.places.find(&(), &key) {
@@ -126,14 +167,14 @@ impl<K: Key, T: Data, G: Gap<T>, A: Aggregate<T>> Collector<(K, T)> for Pieces<K
                     // The older piece goes on its way, and the place is the new one's.
                     let reach = std::mem::replace(window, reach);
                     let acc = std::mem::replace(acc, aggregate.start(value));
-                    self.sent.push(Piece { key, reach, acc, watermark: EventTime::MIN });
+                    self.sent.push(Piece::of(key, reach, acc));
                 }
                 return;
             }
             Err(place) => place,
         };
         if let Some(((), key, (reach, acc))) = place.replace(((), key, (reach, aggregate.start(value)))) {
-            self.sent.push(Piece { key, reach, acc, watermark: EventTime::MIN });
+            self.sent.push(Piece::of(key, reach, acc));
         }
     }
 }
@@ -149,12 +190,7 @@ impl<K: Key, T: Data, G: Gap<T>, A: Aggregate<T>> Gather for Pieces<K, T, G, A> 
     fn drain(&mut self, all: bool, send: &mut dyn FnMut(&mut Vec<Piece<K, A::Acc>>)) {
         if all {
             let rest = self.places.drain();
-            self.sent.extend(rest.map(|((), key, (reach, acc))| Piece {
-                key,
-                reach,
-                acc,
-                watermark: EventTime::MIN,
-            }));
+            self.sent.extend(rest.map(|((), key, (reach, acc))| Piece::of(key, reach, acc)));
         }
         send(&mut self.sent);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
-use super::gather::{Gathering, Piece};
+use super::gather::{Behind, Gathering, Piece};
 use super::{Gap, Sessions};
 use crate::data::{Data, Key, Record, Stamp, hash64};
 use crate::error::Result;
@@ -58,7 +58,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
         let late = cx.worker.shared.metrics.metric(uid, "late_dropped");
         let worker = cx.worker.clone();
         let mut builder = cx.operator(uid);
-        let input = builder.by_key(self.edge, |piece| &piece.key);
+        let input = builder.by_key(self.edge, Piece::key);
         let outlets = self.taps.open(&mut builder);
         let logic = Running::<K, T, A>::new(self.aggregate.clone(), builder.info(), late);
         ordered::build(builder, worker, vec![input], outlets, logic);
@@ -67,11 +67,12 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
 
 type Session<Acc> = (Window, Acc);
 
-/// The sessions of a key.
+/// The sessions of a key. Kept small: with many keys, what a piece costs is the memory that it waits for.
 struct Entry<Acc> {
     /// Most keys have one session at a time, which needs no list.
     first: Session<Acc>,
-    others: Vec<Session<Acc>>,
+    /// `None` if there is but one.
+    others: Option<Box<Others<Acc>>>,
     /// The time of the key's timer: not later than the last moment of the session that ends first.
     alarm: EventTime,
     /// True if it has changed since the last seal.
@@ -80,13 +81,19 @@ struct Entry<Acc> {
     sealed: bool,
 }
 
+/// The sessions of a key but one.
+struct Others<Acc>(Vec<Session<Acc>>);
+
+/// So many pieces are looked up together: their entries stay in a core's first cache until they are joined.
+const CHUNK: usize = 64;
+
 /// The logic of sessions on one worker.
 struct Running<K: Key, T: Data, A: Aggregate<T>> {
     aggregate: A,
     table: Table<K, Entry<A::Acc>>,
     alarms: Agenda<Slot>,
     /// Pieces that are behind, by the watermarks in their stamps.
-    waiting: Agenda<Piece<K, A::Acc>>,
+    waiting: Agenda<Behind<K, A::Acc>>,
     watermark: EventTime,
     arrangement: Arrangement<Latest<Hashed<K>, Vec<Session<A::Acc>>>>,
     changed: Vec<Slot>,
@@ -118,9 +125,26 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
         }
     }
 
-    /// Joins a piece to the sessions that it overlaps. None of these is over.
-    #[inline]
-    fn add(&mut self, Found { hash, slot }: Found, Piece { key, reach, acc, watermark }: Piece<K, A::Acc>) {
+    /// Joins a piece that is not behind to the sessions that it overlaps. None of these is over.
+    #[inline(always)]
+    fn add(&mut self, found: Found, key: K, reach: Window, acc: A::Acc) {
+        if let Some((_, entry)) = self.table.try_get_mut(found.slot)
+            && entry.others.is_none()
+            && entry.first.0.overlaps(reach)
+            && entry.changed
+            && entry.alarm <= reach.last()
+        {
+            entry.first.0 = entry.first.0.span(reach);
+            self.aggregate.merge(&mut entry.first.1, acc);
+            return;
+        }
+        self.join(found, Behind { key, reach, acc, watermark: EventTime::MIN });
+    }
+
+    /// Joins a piece to the sessions that it overlaps.
+    #[inline(never)]
+    fn join(&mut self, Found { hash, slot }: Found, piece: Behind<K, A::Acc>) {
+        let Behind { key, reach, acc, watermark } = piece;
         let is_late = reach.end <= watermark;
         // A key that was not found may have come meanwhile.
         let slot = if slot == Slot::NONE { self.table.find(hash, &key) } else { Some(slot) };
@@ -130,18 +154,14 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
                 return;
             }
             let alarm = reach.last();
-            let entry =
-                Entry { first: (reach, acc), others: Vec::new(), alarm, changed: true, sealed: false };
+            let entry = Entry { first: (reach, acc), others: None, alarm, changed: true, sealed: false };
             let slot = self.table.insert(hash, key, entry);
             self.changed.push(slot);
             self.alarms.add(alarm, slot);
             return;
         };
         let entry = &mut self.table.get_mut(slot).1;
-        if entry.others.is_empty() && entry.first.0.overlaps(reach) {
-            entry.first.0 = entry.first.0.span(reach);
-            self.aggregate.merge(&mut entry.first.1, acc);
-        } else if !entry.join(&self.aggregate, reach, acc, is_late) {
+        if !entry.join(&self.aggregate, reach, acc, is_late) {
             self.late.add(1);
             return;
         }
@@ -191,12 +211,12 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
             }
         };
         let is_over = |session: &Session<A::Acc>| session.0.end <= watermark;
-        let before = entry.others.len();
-        entry.others.extract_if(.., |session| is_over(session)).for_each(|session| emit(&session));
-        let mut changed = entry.others.len() < before;
+        let over = entry.extract(is_over);
+        over.iter().for_each(&mut emit);
+        let mut changed = !over.is_empty();
         if is_over(&entry.first) {
             emit(&entry.first);
-            match entry.others.pop() {
+            match entry.pop() {
                 Some(other) => (entry.first, changed) = (other, true),
                 None => {
                     let removed = self.table.remove(slot);
@@ -216,9 +236,34 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
 }
 
 impl<Acc> Entry<Acc> {
+    /// The sessions but the first.
+    fn others(&self) -> &[Session<Acc>] {
+        self.others.as_ref().map_or(&[], |others| &others.0)
+    }
+
+    /// Takes out those of the others for which `goes` holds.
+    fn extract(&mut self, goes: impl Fn(&Session<Acc>) -> bool) -> Vec<Session<Acc>> {
+        let Some(Others(others)) = self.others.as_deref_mut() else { return Vec::new() };
+        let gone = others.extract_if(.., |session| goes(session)).collect();
+        if others.is_empty() {
+            self.others = None;
+        }
+        gone
+    }
+
+    /// Takes one of the others out.
+    fn pop(&mut self) -> Option<Session<Acc>> {
+        let Others(others) = self.others.as_deref_mut()?;
+        let last = others.pop();
+        if others.is_empty() {
+            self.others = None;
+        }
+        last
+    }
+
     /// The last moment of the session that ends first.
     fn ends(&self) -> EventTime {
-        self.others.iter().fold(self.first.0.last(), |least, (window, _)| least.min(window.last()))
+        self.others().iter().fold(self.first.0.last(), |least, (window, _)| least.min(window.last()))
     }
 
     /// Joins a piece to all sessions that it overlaps, or makes it one of its own unless it is late.
@@ -230,17 +275,17 @@ impl<Acc> Entry<Acc> {
         is_late: bool,
     ) -> bool {
         let piece = reach;
-        let touched = self.others.extract_if(.., |(window, _)| window.overlaps(piece));
-        let mut found = false;
+        let touched = self.extract(|(window, _)| window.overlaps(piece));
+        let found = !touched.is_empty();
         for (window, other) in touched {
-            (reach, found) = (reach.span(window), true);
+            reach = reach.span(window);
             aggregate.merge(&mut acc, other);
         }
         if self.first.0.overlaps(piece) {
             self.first.0 = self.first.0.span(reach);
             aggregate.merge(&mut self.first.1, acc);
         } else if found || !is_late {
-            self.others.push((reach, acc));
+            self.others.get_or_insert_with(|| Box::new(Others(Vec::new()))).0.push((reach, acc));
         } else {
             return false;
         }
@@ -253,14 +298,26 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
 
     fn batch(&mut self, _: Time, batch: &mut Vec<Piece<K, A::Acc>>, _: &mut Outlets<Self::Out>) {
         let mut found = std::mem::take(&mut self.found);
-        self.table.find_all(batch.iter().map(|piece| &piece.key), &mut found);
-        for (piece, found) in batch.drain(..).zip(found.drain(..)) {
-            if piece.watermark == EventTime::MIN {
-                self.add(found, piece);
-            } else {
-                self.waiting.add(piece.watermark, piece);
+        let mut pieces = batch.drain(..);
+        while !pieces.as_slice().is_empty() {
+            let next = pieces.as_slice();
+            self.table.find_all(next[..next.len().min(CHUNK)].iter().map(Piece::key), &mut found);
+            for (found, piece) in found.drain(..).zip(pieces.by_ref()) {
+                match piece {
+                    Piece::InTime { key, start, length, acc } => {
+                        self.add(
+                            found,
+                            key,
+                            Window { start, end: start.wrapping_add_unsigned(length.get()) },
+                            acc,
+                        );
+                    }
+                    Piece::Behind(piece) if piece.watermark == EventTime::MIN => self.join(found, *piece),
+                    Piece::Behind(piece) => self.waiting.add(piece.watermark, *piece),
+                }
             }
         }
+        drop(pieces);
         self.found = found;
     }
 
@@ -272,7 +329,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
         for (at, piece) in behind {
             self.fire(at, from, out);
             // The key is looked up when it is added.
-            self.add(Found { hash: hash64(&piece.key), slot: Slot::NONE }, piece);
+            self.join(Found { hash: hash64(&piece.key), slot: Slot::NONE }, piece);
         }
         self.fire(watermark, from, out);
         self.watermark = watermark;
@@ -290,7 +347,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
             };
             (entry.changed, entry.sealed) = (false, true);
             let mut sessions = vec![entry.first.clone()];
-            sessions.extend(entry.others.iter().cloned());
+            sessions.extend_from_slice(entry.others());
             rows.push((Hashed::new(key.clone()), Some(sessions)));
         }
         self.arrangement.seal_unsorted(epoch, rows);
@@ -312,7 +369,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
         self.arrangement.each(|Hashed { hash, key }, sessions| {
             let sessions = sessions.as_ref().and_then(|sessions| sessions.split_first());
             let entry = sessions.map(|(first, others)| {
-                let (first, others) = (first.clone(), others.to_vec());
+                let others = (!others.is_empty()).then(|| Box::new(Others(others.to_vec())));
+                let first = first.clone();
                 let entry = Entry { first, others, alarm: 0, changed: false, sealed: true };
                 Entry { alarm: entry.ends(), ..entry }
             });
