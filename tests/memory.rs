@@ -14,9 +14,9 @@ use highwater::config::Options;
 use highwater::connector::Generator;
 use highwater::join::Interval;
 use highwater::process::{Context, Map, Process, States, Timer, Ttl, Value};
-use highwater::stream::{Chain, Job, KeyedStream};
+use highwater::stream::{Aggregate, Chain, Job, KeyedStream};
 use highwater::time::{Epochs, Watermarks};
-use highwater::window::{CountTrigger, Sessions, Tumbling};
+use highwater::window::{CountTrigger, Sessions, Sliding, Tumbling};
 
 /// Counts the bytes that are allocated.
 struct Counting;
@@ -249,6 +249,117 @@ fn aggregates_and_joins_are_those_of_all_that_came() {
         assert!(longest_then == longest && pairs_then == pairs, "with {workers} workers");
         assert!(left > 10_000, "{left} keys left memory");
     }
+}
+
+/// What records come to, in whatever order: how many they are, and a number that others would hardly have.
+#[derive(Default)]
+struct Digest([AtomicU64; 2]);
+
+impl Digest {
+    fn add(&self, fields: impl IntoIterator<Item = u64>) {
+        let number = fields.into_iter().fold(1, |all, field| mix(all ^ mix(field + 1)));
+        self.0[0].fetch_add(1, Ordering::Relaxed);
+        self.0[1].fetch_add(number, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> [u64; 2] {
+        [0, 1].map(|i| self.0[i].load(Ordering::Relaxed))
+    }
+}
+
+/// Checks that a job's output is the same when its state has a fifth of the memory that it takes, or less, and that it keeps to that.
+fn holds(name: &str, limit: usize, build: impl Fn(&Job, Arc<Digest>)) {
+    let run = |options: Options| {
+        let (job, digest) = (Job::new(), Arc::new(Digest::default()));
+        build(&job, Arc::clone(&digest));
+        let options = options.epochs(Epochs::records(500)).max_bytes_in_flight(32 << 10);
+        let (left, peak) = peak(|| job.run_with(options).unwrap().metrics.sum("keys_left_memory"));
+        (digest.read(), left, peak)
+    };
+    let (expected, none_left, without) = run(Options::default());
+    assert!(expected[0] > 1_000 && none_left == 0, "{name}: {expected:?}");
+    assert!(without > 5 * limit, "{name}: {without} bytes are not five times the limit");
+    for workers in 1..=2 {
+        let limited = Options::default().workers(workers).state_memory(limit, std::env::temp_dir());
+        let (digest, left, with) = run(limited);
+        assert_eq!(digest, expected, "{name} with {workers} workers");
+        assert!(left > 1_000, "{name}: {left} keys left memory");
+        assert!(with < 2 * limit, "{name}: {with} of {without} bytes with {workers} workers");
+    }
+}
+
+/// Texts of three hundred bytes by key, a thousand in each second.
+fn texts(
+    job: &Job,
+    records: u64,
+    keys: u64,
+) -> KeyedStream<u64, String, impl Chain<Out = (u64, String)> + use<>> {
+    let numbers = Generator::new(2, move |n| (n < records).then_some(n));
+    let numbers = job.source(numbers, Watermarks::monotone(|n: &u64| *n as i64));
+    numbers.key_by(move |n| mix(*n) % keys).map_values(|n| {
+        let mut text = format!("{n:>300}");
+        // What is counted is what there is of a text, not what it has room for.
+        text.shrink_to_fit();
+        text
+    })
+}
+
+fn number(text: &str) -> u64 {
+    text.trim().parse().unwrap()
+}
+
+/// Texts added up, which can be taken apart again.
+#[derive(Clone)]
+struct Apart;
+
+impl Aggregate<String> for Apart {
+    type Acc = (u64, u64, String);
+    type Out = (u64, u64);
+    const SUBTRACTS: bool = true;
+
+    fn start(&self, text: String) -> (u64, u64, String) {
+        (1, number(&text), text)
+    }
+
+    fn add(&self, acc: &mut (u64, u64, String), text: String) {
+        self.merge(acc, self.start(text));
+    }
+
+    fn merge(&self, acc: &mut (u64, u64, String), other: (u64, u64, String)) {
+        (acc.0, acc.1) = (acc.0 + other.0, acc.1 + other.1);
+    }
+
+    fn subtract(&self, acc: &mut (u64, u64, String), other: &(u64, u64, String)) {
+        (acc.0, acc.1) = (acc.0 - other.0, acc.1 - other.1);
+    }
+
+    fn result(&self, acc: &(u64, u64, String)) -> (u64, u64) {
+        (acc.0, acc.1)
+    }
+}
+
+#[test]
+fn windows_may_be_larger_than_memory() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let greatest = |one: &String, other: String| if *one < other { other } else { one.clone() };
+    let (second, all) = (Duration::from_secs(1), Duration::from_secs(1000));
+    holds("one window", 4 << 20, |job, digest| {
+        let windows = texts(job, 120_000, 80_000).window(Tumbling::of(all)).reduce(greatest);
+        let windows = windows.map(|w| [w.key, w.window.end as u64, number(&w.value)]);
+        windows.for_each(move |_, record| digest.add(record.value));
+    });
+    holds("sliding windows", 4 << 20, |job, digest| {
+        let windows =
+            texts(job, 60_000, 20_000).window(Sliding::of(40 * second, 10 * second)).reduce(greatest);
+        let windows = windows.map(|w| [w.key, w.window.end as u64, number(&w.value)]);
+        windows.for_each(move |_, record| digest.add(record.value));
+    });
+    holds("sliding windows that subtract", 4 << 20, |job, digest| {
+        let windows =
+            texts(job, 60_000, 20_000).window(Sliding::of(40 * second, 4 * second)).aggregate(Apart);
+        let windows = windows.map(|w| [w.key, w.window.end as u64, w.value.0, w.value.1]);
+        windows.for_each(move |_, record| digest.add(record.value));
+    });
 }
 
 /// Numbers whose keys pass: a hundred in each second, and then others.

@@ -26,11 +26,15 @@ pub(crate) struct Filed<R: Rows> {
 /// About how long a page in a file is to be, in bytes: what a look-up has to read of it is less.
 const PAGE_BYTES: usize = 64 << 10;
 
+/// The rows of the first page in a file, when nothing is known of them. They may be long.
+const FIRST_ROWS: usize = 64;
+
 impl<R: Rows> Filed<R> {
     /// Rows in files, if `memory` is limited.
     pub(crate) fn new(rows: R, memory: Option<&Rc<Memory>>, hash: fn(&R::Key) -> u64) -> Filed<R> {
         let files = memory.map(|memory| Rc::new(Files::new(Rc::clone(memory))));
-        Filed { rows, hash, files, page_rows: Rc::new(Cell::new(PAGE_ROWS)) }
+        let page_rows = if files.is_some() { FIRST_ROWS } else { PAGE_ROWS };
+        Filed { rows, hash, files, page_rows: Rc::new(Cell::new(page_rows)) }
     }
 }
 

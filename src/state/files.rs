@@ -52,6 +52,11 @@ impl Memory {
         Some((portion * (self.share - spare) as f64) as usize)
     }
 
+    /// True if someone who takes `before` bytes may take `now`.
+    pub(super) fn has_room(&self, before: usize, now: usize) -> bool {
+        (self.used.get() + now).saturating_sub(before) <= self.share
+    }
+
     /// Ends the job.
     pub(super) fn fail(&self, error: Error) {
         (self.fail)(error);

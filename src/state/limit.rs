@@ -3,6 +3,8 @@
 //! A hand goes round the slots. A key that was touched since the hand last came by is passed over once; the others leave. What is written at
 //! once is little more than the epoch has brought, so no epoch pays for the size of the state. If keys cannot leave, as those with timers cannot
 //! wholly, it is not tried again before much has come.
+//!
+//! What is written once and read once, in order, has no use for a hand: all of it leaves together ([`Quota`]).
 
 use std::rc::Rc;
 
@@ -106,5 +108,55 @@ impl Limit {
         let now = state.bytes();
         self.account(now);
         self.least = if now > allowance { now + now / 16 } else { 0 };
+    }
+}
+
+/// What a limit of memory asks of an operator of which all leaves memory together.
+pub(crate) struct Quota {
+    memory: Rc<Memory>,
+    /// The bytes that the memory was told of.
+    bytes: usize,
+    left: Metric,
+}
+
+/// Less than this is not worth a file.
+const LEAST: usize = 64 << 10;
+
+impl Quota {
+    /// The quota of an operator, which counts the rows that leave as `keys_left_memory`.
+    pub(crate) fn new(memory: &Rc<Memory>, operator: &str, metrics: &Metrics) -> Quota {
+        let left = metrics.metric(operator, "keys_left_memory");
+        Quota { memory: Rc::clone(memory), bytes: 0, left }
+    }
+
+    pub(crate) fn memory(&self) -> &Rc<Memory> {
+        &self.memory
+    }
+
+    /// The bytes that were last told of.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes note that so many bytes are taken; true if they are to leave.
+    pub(crate) fn is_exceeded(&mut self, now: usize) -> bool {
+        self.account(now);
+        now >= LEAST && self.memory.allowance(now).is_some()
+    }
+
+    /// Takes note that so many rows have left, and how many bytes are taken now.
+    pub(crate) fn left(&mut self, rows: usize, now: usize) {
+        self.left.add(rows as i64);
+        self.account(now);
+    }
+
+    /// True if so many bytes may be taken in place of those that are.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.memory.has_room(self.bytes, bytes)
+    }
+
+    fn account(&mut self, now: usize) {
+        self.memory.account(self.bytes, now);
+        self.bytes = now;
     }
 }

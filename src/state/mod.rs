@@ -156,7 +156,7 @@ pub(crate) use footprint::Footprint;
 pub(crate) use hashed::{Hashed, Owner};
 pub(crate) use items::{Items, Many, Mapped, One};
 pub(crate) use kept::{ItemRows, Kept, NEVER, is_over};
-pub(crate) use limit::{Limit, Sheds};
+pub(crate) use limit::{Limit, Quota, Sheds};
 pub(crate) use page::Page;
 pub(crate) use parted::Parted;
 pub(crate) use rows::{Latest, Rows, Sums};

@@ -17,7 +17,7 @@ use crate::config::{Limits, Options, Seals, StateMemory};
 use crate::error::{Error, Result};
 use crate::metric::Metrics;
 use crate::snapshot::{Desk, Part, Restored, RestoredOperator, Saved, Word};
-use crate::state::{Askers, Limit, Memory, Share};
+use crate::state::{Askers, Limit, Memory, Quota, Share};
 use crate::time::{EpochClock, Time};
 
 /// What all workers of a running job share.
@@ -215,6 +215,11 @@ impl WorkerContext {
     /// The limit of an operator's state, if there is one.
     pub(crate) fn limit(&self, operator: &str) -> Option<Limit> {
         self.memory.as_ref().map(|memory| Limit::new(memory, operator, &self.shared.metrics))
+    }
+
+    /// What a limit of memory asks of an operator of which all leaves memory together, if there is one.
+    pub(crate) fn quota(&self, operator: &str) -> Option<Quota> {
+        self.memory.as_ref().map(|memory| Quota::new(memory, operator, &self.shared.metrics))
     }
 
     /// The part of the keys that is this worker's.

@@ -36,6 +36,7 @@
 mod assign;
 mod assigner;
 mod running;
+mod filed;
 mod operator;
 mod windowed;
 mod session;

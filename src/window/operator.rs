@@ -10,12 +10,15 @@ use serde::de::DeserializeOwned;
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::assign::Paned;
+use super::filed::Slid;
 use super::running::Running;
-use super::{Aligned, Pane, WINDOWS, Windowed};
+use super::{Aligned, Pane, WINDOWS, Window, Windowed};
 use crate::data::{Data, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::snapshot::{Codec, RestoredOperator, Saved, Schema};
-use crate::state::{Arrangement, Encoded, Hashed, Rows, Saves, Share, Table};
+use crate::state::{
+    Arrangement, Encoded, Filed, Footprint, Hashed, INDEXED, Quota, Rows, Saves, Share, Table,
+};
 use crate::stream::{Aggregate, Logic, Outlets};
 use crate::time::{EventTime, Time};
 
@@ -27,7 +30,9 @@ pub(super) struct Windows<K: Key, T: Data, A: Aggregate<T>> {
     waiting: BTreeMap<(EventTime, EventTime), Content<K, A::Acc>>,
     /// Panes that some window has asked for and another one will.
     running: Running<K, T, A>,
-    arrangement: Arrangement<PaneRows<K, T, A>>,
+    arrangement: Arrangement<Filed<PaneRows<K, T, A>>>,
+    footprint: Footprint,
+    limited: Option<Box<Limited<K, T, A>>>,
     /// The end of the last window that has fired; shared with the rows, which expire by it.
     fired: Rc<Cell<EventTime>>,
     /// Ranges of hashes whose keys are ahead, having come from other workers of an earlier run: their windows up to this end have fired.
@@ -41,23 +46,43 @@ pub(super) struct Windows<K: Key, T: Data, A: Aggregate<T>> {
 /// So many results are enough for one activation.
 const PORTION: usize = 8192;
 
-struct Content<K, Acc> {
+/// What there is of a pane.
+pub(super) struct Content<K, Acc> {
     /// What has been added since the last seal.
-    open: Table<K, Acc>,
-    /// True if the arrangement has rows of the pane.
-    sealed: bool,
+    pub(super) open: Table<K, Acc>,
+    /// The number of rows that seals have written of it, at least if the arrangement has any.
+    pub(super) sealed: usize,
+}
+
+/// What a limit of memory needs.
+struct Limited<K: Key, T: Data, A: Aggregate<T>> {
+    quota: Quota,
+    /// The window that slides while that is too much for memory. Then [`Windows::running`] is empty.
+    slid: Slid<K, T, A>,
 }
 
 impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
-    pub(super) fn new(windows: Aligned, aggregate: A, operator: OperatorInfo) -> Windows<K, T, A> {
+    pub(super) fn new(
+        windows: Aligned,
+        aggregate: A,
+        quota: Option<Quota>,
+        operator: OperatorInfo,
+    ) -> Windows<K, T, A> {
         let fired = Rc::new(Cell::new(EventTime::MIN));
         let rows = PaneRows { aggregate: aggregate.clone(), fired: Rc::clone(&fired), row: PhantomData };
+        let rows = Filed::new(rows, quota.as_ref().map(Quota::memory), |(_, key)| key.hash);
+        let limited = quota.map(|quota| {
+            let slid = Slid::new(aggregate.clone(), quota.memory());
+            Box::new(Limited { quota, slid })
+        });
         Windows {
             windows,
             waiting: BTreeMap::new(),
             running: Running::new(aggregate.clone()),
             aggregate,
             arrangement: Arrangement::new(rows, operator),
+            footprint: Footprint::new(limited.is_some()),
+            limited,
             fired,
             ahead: Vec::new(),
             spare: Vec::new(),
@@ -67,63 +92,80 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
 
     /// The end of the next window to fire that has something in it.
     fn next_end(&self) -> Option<EventTime> {
-        match self.running.is_empty() {
-            true => self.waiting.first_key_value().map(|((first, _), _)| *first),
-            // What is left there is left for the next window.
-            false => Some(self.windows.next_end(self.fired.get())),
+        let fired = self.fired.get();
+        // What is left there is left for the next window.
+        let is_within =
+            !self.running.is_empty() || self.limited.iter().any(|limited| !limited.slid.is_empty());
+        match self.waiting.first_key_value() {
+            Some(((first, _), _)) if !is_within && *first > fired => Some(*first),
+            None if !is_within => None,
+            _ => Some(self.windows.next_end(fired)),
+        }
+    }
+
+    /// What the results of the window that ends at `end` are emitted by.
+    fn emitter<'o>(
+        &mut self,
+        epoch: u64,
+        end: EventTime,
+        out: &'o mut Outlets<Windowed<K, A::Out>>,
+    ) -> Emitter<'o, K, A::Out> {
+        self.ahead.retain(|(_, fired)| *fired >= end);
+        Emitter {
+            time: Time::new(epoch, end - 1),
+            window: self.windows.ending_at(end),
+            stamp: Stamp { timestamp: end - 1, watermark: end - 1 },
+            ahead: self.ahead.clone(),
+            given: 0,
+            out,
         }
     }
 
     /// Emits the results of the window that ends at `end`, and says how many.
     fn fire(&mut self, epoch: u64, end: EventTime, out: &mut Outlets<Windowed<K, A::Out>>) -> usize {
-        let time = Time::new(epoch, end - 1);
-        let window = self.windows.ending_at(end);
-        let stamp = Stamp { timestamp: end - 1, watermark: end - 1 };
-        self.ahead.retain(|(_, fired)| *fired >= end);
-        let ahead = self.ahead.clone();
-        let mut given = 0;
-        let mut emit = |key: &K, value| {
-            if !ahead.is_empty() {
-                let hash = hash64(key);
-                if ahead.iter().any(|((first, last), _)| (*first..=*last).contains(&hash)) {
-                    return;
-                }
-            }
-            given += 1;
-            out.give(time, Record::new(Windowed { key: key.clone(), window, value }, stamp));
-        };
-        if let Some(table) = self.only_pane(end) {
+        let mut results = self.emitter(epoch, end, out);
+        if self.is_one_table(end)
+            && let Some((_, Content { open: table, .. })) = self.waiting.pop_first()
+        {
             let there = table.iter().filter(|(_, acc)| !self.aggregate.is_empty(acc));
-            there.for_each(|(key, acc)| emit(key, self.aggregate.result(acc)));
+            there.for_each(|(key, acc)| results.emit(key, self.aggregate.result(acc)));
             self.fired.set(end);
             self.reuse(table);
-            return given;
+            return results.given;
         }
         self.enter(end);
-        self.running.results(emit);
+        self.running.results(|key, value| results.emit(key, value));
         self.fired.set(end);
-        let spare = &mut self.spare;
-        self.running.leave(end, |table| keep(spare, table));
-        given
+        let mut left = Vec::new();
+        self.running.leave(end, |table| left.push(table));
+        left.into_iter().for_each(|table| self.reuse(table));
+        results.given
     }
 
-    /// The table of the pane that is all there is of a window, if there is one and it lies in the open epoch alone: most
+    /// True if a window consists of one pane, which lies in the open epoch alone: most
     /// windows are like that where event time is fast, and need not be added up.
-    fn only_pane(&mut self, end: EventTime) -> Option<Table<K, A::Acc>> {
+    fn is_one_table(&self, end: EventTime) -> bool {
         let mut entering = self.waiting.range(..=(end, EventTime::MAX));
-        let ((_, last), content) = entering.next()?;
-        let alone = entering.next().is_none() && self.running.is_empty() && *last == end && !content.sealed;
-        if alone { self.waiting.pop_first().map(|(_, content)| content.open) } else { None }
+        let Some(((_, last), content)) = entering.next() else { return false };
+        self.running.is_empty() && *last == end && content.sealed == 0 && entering.next().is_none()
+    }
+
+    /// Takes the panes out that enter the window that ends at `end`.
+    fn entering(&mut self, end: EventTime) -> Vec<(Pane, Content<K, A::Acc>)> {
+        let mut entering = Vec::new();
+        while let Some(entry) = self.waiting.first_entry().filter(|entry| entry.key().0 <= end) {
+            let ((first, last), content) = entry.remove_entry();
+            entering.push((Pane { last, first }, content));
+        }
+        entering
     }
 
     /// Lets panes into the window that ends at `end`.
     fn enter(&mut self, end: EventTime) {
-        while let Some(entry) = self.waiting.first_entry().filter(|entry| entry.key().0 <= end) {
-            let ((first, last), Content { open, sealed }) = entry.remove_entry();
-            let pane = Pane { last, first };
-            let arrangement = &self.arrangement;
-            self.running.enter(pane, open, |add| {
-                if sealed {
+        for (pane, content) in self.entering(end) {
+            let (arrangement, sealed) = (&self.arrangement, content.sealed);
+            self.running.enter(pane, content, |add| {
+                if sealed > 0 {
                     arrangement.scan(
                         |(other, _)| *other < pane,
                         |(other, key), acc| {
@@ -140,7 +182,98 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
     }
 
     fn reuse(&mut self, table: Table<K, A::Acc>) {
-        keep(&mut self.spare, table);
+        if self.limited.is_none() {
+            keep(&mut self.spare, table);
+        }
+    }
+
+    /// Puts panes back that were within a window, for the next one to let in.
+    fn put_back(&mut self, panes: impl Iterator<Item = (Pane, Content<K, A::Acc>)>) {
+        self.waiting.extend(panes.map(|(pane, content)| ((pane.first, pane.last), content)));
+    }
+
+    /// Decides whether the window that ends at `end` is fired from memory or from files, and begins to fire it if it is from files.
+    fn begin_in_files(&mut self, end: EventTime) -> bool {
+        let is_one_table = self.is_one_table(end);
+        let Some(Limited { quota, slid }) = self.limited.as_deref_mut() else { return false };
+        if slid.is_empty() && is_one_table {
+            return false;
+        }
+        let entering = self.waiting.range(..=(end, EventTime::MAX)).map(|(_, content)| content);
+        let rows = entering.chain(slid.panes()).map(|content| content.sealed + content.open.len());
+        let row = size_of::<(EventTime, (K, A::Acc))>() + INDEXED + self.footprint.heap();
+        // In memory each has a part beside the sum.
+        let bytes = quota.bytes() + 2 * row * rows.sum::<usize>();
+        // What is in files already comes back only if it is much less than what there is room for.
+        let fits = quota.has_room(if slid.is_empty() { bytes } else { 2 * bytes });
+        if fits {
+            let panes = slid.release();
+            self.put_back(panes);
+            return false;
+        }
+        let panes = self.running.release();
+        self.put_back(panes);
+        let entering = self.entering(end);
+        let runs = self.arrangement.runs();
+        if let Some(Limited { slid, .. }) = self.limited.as_deref_mut() {
+            slid.begin(end, entering, runs);
+        }
+        true
+    }
+
+    /// Goes on with the window that is fired from files, if there is one, and says how many results that gave.
+    fn go_on_in_files(&mut self, epoch: u64, out: &mut Outlets<Windowed<K, A::Out>>) -> usize {
+        let firing = self.limited.as_ref().and_then(|limited| limited.slid.firing());
+        let Some(end) = firing else { return 0 };
+        let mut results = self.emitter(epoch, end, out);
+        if let Some(Limited { slid, .. }) = self.limited.as_deref_mut()
+            && slid.go_on(PORTION, |key, value| results.emit(key, value))
+        {
+            self.fired.set(end);
+            return results.given;
+        }
+        PORTION
+    }
+
+    /// What has been added to each pane since the last seal.
+    fn contents(&mut self) -> impl Iterator<Item = (Pane, &mut Content<K, A::Acc>)> {
+        let waiting = self.waiting.iter_mut();
+        let waiting = waiting.map(|((first, last), content)| (Pane { last: *last, first: *first }, content));
+        let within = self.running.panes_mut().map(|(pane, entered)| (*pane, &mut entered.content));
+        let filed = self.limited.iter_mut().flat_map(|limited| limited.slid.panes_mut());
+        waiting.chain(within).chain(filed.map(|(pane, content)| (*pane, content)))
+    }
+
+    /// The bytes of memory that all takes, about.
+    fn bytes(&mut self) -> usize {
+        let heap = self.footprint.heap();
+        let row = size_of::<Option<(K, A::Acc)>>() + INDEXED + heap;
+        self.running.bytes(heap) + self.contents().map(|(_, content)| content.open.len() * row).sum::<usize>()
+    }
+}
+
+/// Emits the results of a window.
+struct Emitter<'o, K, Out> {
+    time: Time,
+    window: Window,
+    stamp: Stamp,
+    ahead: Vec<((u64, u64), EventTime)>,
+    given: usize,
+    out: &'o mut Outlets<Windowed<K, Out>>,
+}
+
+impl<K: Key, Out: Data> Emitter<'_, K, Out> {
+    #[inline]
+    fn emit(&mut self, key: &K, value: Out) {
+        if !self.ahead.is_empty() {
+            let hash = hash64(key);
+            if self.ahead.iter().any(|((first, last), _)| (*first..=*last).contains(&hash)) {
+                return;
+            }
+        }
+        self.given += 1;
+        let result = Windowed { key: key.clone(), window: self.window, value };
+        self.out.give(self.time, Record::new(result, self.stamp));
     }
 }
 
@@ -167,24 +300,30 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
             let content = self
                 .waiting
                 .entry((pane.first, pane.last))
-                .or_insert_with(|| Content { open: spare.pop().unwrap_or_default(), sealed: false });
+                .or_insert_with(|| Content { open: spare.pop().unwrap_or_default(), sealed: 0 });
             let mut next = Some(first);
             while let Some(Paned { key, acc, .. }) = next {
                 let aggregate = &self.aggregate;
-                content.open.upsert(key, acc, |acc| acc, |sum, acc| aggregate.merge(sum, acc));
+                let slot = content.open.upsert(key, acc, |acc| acc, |sum, acc| aggregate.merge(sum, acc));
+                if self.footprint.wanted {
+                    self.footprint.see(&content.open.get(slot).1);
+                }
                 next = inputs.next_if(|input| input.pane == pane);
             }
         }
     }
 
     fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<Self::Out>) {
-        let mut given = 0;
+        let mut given = self.go_on_in_files(from.epoch, out);
         while let Some(end) = self.next_end().filter(|end| *end <= watermark) {
             self.is_amid = given >= PORTION;
             if self.is_amid {
                 return;
             }
-            given += self.fire(from.epoch, end, out);
+            given += match self.begin_in_files(end) {
+                true => self.go_on_in_files(from.epoch, out),
+                false => self.fire(from.epoch, end, out),
+            };
         }
         self.is_amid = false;
     }
@@ -196,18 +335,13 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
     fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outlets<Self::Out>) {}
 
     fn seal(&mut self, epoch: u64) {
-        let waiting = self.waiting.iter_mut().filter(|(_, content)| !content.open.is_empty());
-        let waiting = waiting.map(|((first, last), content)| {
-            content.sealed = true;
-            (Pane { last: *last, first: *first }, &mut content.open)
-        });
-        let entered = self.running.panes_mut().map(|(pane, entered)| (*pane, &mut entered.open));
-        let mut panes: Vec<_> = waiting.chain(entered.filter(|(_, open)| !open.is_empty())).collect();
+        let mut panes: Vec<_> = self.contents().filter(|(_, content)| !content.open.is_empty()).collect();
         panes.sort_unstable_by_key(|(pane, _)| *pane);
         let mut rows = Vec::new();
-        for (pane, open) in panes {
+        for (pane, content) in panes {
             let start = rows.len();
-            rows.extend(open.drain().map(|(key, acc)| ((pane, Hashed::new(key)), acc)));
+            rows.extend(content.open.drain().map(|(key, acc)| ((pane, Hashed::new(key)), acc)));
+            content.sealed += rows.len() - start;
             rows[start..].sort_unstable_by(|a, b| a.0.1.cmp(&b.0.1));
         }
         self.arrangement.seal(epoch, rows);
@@ -224,15 +358,32 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
         from.check_settings(WINDOWS, Some(self.windows.settings()))?;
         self.arrangement.restore("panes", from, share)?;
         let waiting = &mut self.waiting;
-        self.arrangement.each(|(pane, _), _| {
-            let content = || Content { open: Table::default(), sealed: true };
-            waiting.entry((pane.first, pane.last)).or_insert_with(content);
+        let footprint = &mut self.footprint;
+        self.arrangement.each(|(pane, _), acc| {
+            let content = || Content { open: Table::default(), sealed: 0 };
+            waiting.entry((pane.first, pane.last)).or_insert_with(content).sealed += 1;
+            footprint.see(acc);
         });
         let fired = self.fired.get();
         self.waiting.retain(|(_, last), _| *last > fired);
-        self.enter(fired);
         self.ahead = from.clocks("panes")?.into_iter().filter(|(_, clock)| *clock > fired).collect();
         Ok(())
+    }
+
+    fn shed(&mut self, epoch: u64) {
+        if self.limited.is_none() {
+            return;
+        }
+        let now = self.bytes();
+        if !self.limited.iter_mut().any(|limited| limited.quota.is_exceeded(now)) {
+            return;
+        }
+        let before = self.contents().map(|(_, content)| content.open.len()).sum();
+        self.seal(epoch);
+        let panes = self.running.release();
+        self.put_back(panes);
+        self.contents().for_each(|(_, content)| content.open = Table::default());
+        self.limited.iter_mut().for_each(|limited| limited.quota.left(before, 0));
     }
 
     fn owes(&self) -> Option<EventTime> {
@@ -241,7 +392,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
 }
 
 /// Rows of accumulators by pane and key, which add up, and expire when the pane's last window has fired.
-struct PaneRows<K, T, A> {
+pub(super) struct PaneRows<K, T, A> {
     aggregate: A,
     fired: Rc<Cell<EventTime>>,
     row: PhantomData<fn() -> (K, T)>,

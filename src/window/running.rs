@@ -13,9 +13,12 @@
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
+use serde::{Deserialize, Serialize};
+
 use super::Pane;
+use super::operator::Content;
 use crate::data::Key;
-use crate::state::{Slot, Table};
+use crate::state::{INDEXED, Slot, Table};
 use crate::stream::Aggregate;
 use crate::time::EventTime;
 
@@ -29,8 +32,7 @@ pub(super) struct Running<K: Key, T, A: Aggregate<T>> {
 
 /// A pane within the window.
 pub(super) struct Entered<K, Acc> {
-    /// What was added to it since the last seal, until the next.
-    pub(super) open: Table<K, Acc>,
+    pub(super) content: Content<K, Acc>,
     /// The keys that it added to.
     slots: Vec<Slot>,
     /// What it added to each, if that is to be subtracted.
@@ -38,14 +40,16 @@ pub(super) struct Entered<K, Acc> {
 }
 
 /// What some panes add up to for one key.
-enum Sum<Acc> {
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) enum Sum<Acc> {
     /// Of so many parts.
     Whole(Acc, u32),
     Stacks(Box<Stacks<Acc>>),
 }
 
 /// Parts by the end of the last window that they count for.
-struct Stacks<Acc> {
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Stacks<Acc> {
     /// Each with all below it that are later; the last one leaves first.
     front: Vec<(EventTime, Acc)>,
     /// In order of leaving.
@@ -69,11 +73,24 @@ impl<K: Key, T: 'static, A: Aggregate<T>> Running<K, T, A> {
         self.panes.iter_mut()
     }
 
-    /// Lets a pane enter. `open` is what was added to it since the last seal, `sealed` shows what was before.
+    /// The bytes of memory that it takes but for what the panes have in tables of their own, about, if accumulators point to so many each.
+    pub(super) fn bytes(&self, heap: usize) -> usize {
+        let sum = size_of::<Option<(K, Sum<A::Acc>)>>() + INDEXED + heap;
+        let parts: usize = self.panes.values().map(|entered| entered.slots.len()).sum();
+        self.sums.len() * sum + parts * (size_of::<(EventTime, A::Acc)>() + size_of::<Slot>() + heap)
+    }
+
+    /// Forgets the sums, and gives the panes back.
+    pub(super) fn release(&mut self) -> impl Iterator<Item = (Pane, Content<K, A::Acc>)> + use<K, T, A> {
+        self.sums = Table::default();
+        std::mem::take(&mut self.panes).into_iter().map(|(pane, entered)| (pane, entered.content))
+    }
+
+    /// Lets a pane enter. `sealed` shows what the arrangement has of it.
     pub(super) fn enter(
         &mut self,
         pane: Pane,
-        open: Table<K, A::Acc>,
+        content: Content<K, A::Acc>,
         sealed: impl FnOnce(&mut dyn FnMut(&K, &A::Acc)),
     ) {
         let Running { aggregate, sums, .. } = self;
@@ -87,15 +104,15 @@ impl<K: Key, T: 'static, A: Aggregate<T>> Running<K, T, A> {
             }
         };
         sealed(&mut add);
-        open.iter().for_each(|(key, part)| add(key, part));
-        self.panes.insert(pane, Entered { open, slots, parts });
+        content.open.iter().for_each(|(key, part)| add(key, part));
+        self.panes.insert(pane, Entered { content, slots, parts });
     }
 
     /// Lets the panes leave whose last window ended at `end`, and hands out their tables.
     pub(super) fn leave(&mut self, end: EventTime, mut spare: impl FnMut(Table<K, A::Acc>)) {
         while let Some(first) = self.panes.first_entry().filter(|first| first.key().last <= end) {
-            let Entered { open, slots, parts } = first.remove();
-            spare(open);
+            let Entered { content, slots, parts } = first.remove();
+            spare(content.open);
             if self.panes.is_empty() {
                 drop(self.sums.drain());
                 return;
@@ -114,22 +131,25 @@ impl<K: Key, T: 'static, A: Aggregate<T>> Running<K, T, A> {
     /// Shows the result of each key.
     pub(super) fn results(&self, mut each: impl FnMut(&K, A::Out)) {
         for (key, sum) in self.sums.iter() {
-            match sum {
-                Sum::Whole(acc, _) if self.aggregate.is_empty(acc) => {}
-                Sum::Whole(acc, _) => each(key, self.aggregate.result(acc)),
-                Sum::Stacks(stacks) => {
-                    let total = stacks.total(&self.aggregate);
-                    if let Some(acc) = total.filter(|acc| !self.aggregate.is_empty(acc)) {
-                        each(key, self.aggregate.result(&acc));
-                    }
-                }
-            }
+            sum.result(&self.aggregate).into_iter().for_each(|result| each(key, result));
         }
     }
 }
 
 impl<Acc: Clone> Sum<Acc> {
-    fn start(part: Acc, last: EventTime, subtracts: bool) -> Sum<Acc> {
+    /// The result of all parts, unless that is as if there were none.
+    #[inline]
+    pub(super) fn result<T, A: Aggregate<T, Acc = Acc>>(&self, aggregate: &A) -> Option<A::Out> {
+        match self {
+            Sum::Whole(acc, _) => (!aggregate.is_empty(acc)).then(|| aggregate.result(acc)),
+            Sum::Stacks(stacks) => {
+                let total = stacks.total(aggregate).filter(|acc| !aggregate.is_empty(acc))?;
+                Some(aggregate.result(&total))
+            }
+        }
+    }
+
+    pub(super) fn start(part: Acc, last: EventTime, subtracts: bool) -> Sum<Acc> {
         match subtracts {
             true => Sum::Whole(part, 1),
             false => {
@@ -140,7 +160,7 @@ impl<Acc: Clone> Sum<Acc> {
     }
 
     #[inline]
-    fn add<T, A: Aggregate<T, Acc = Acc>>(&mut self, aggregate: &A, part: &Acc, last: EventTime) {
+    pub(super) fn add<T, A: Aggregate<T, Acc = Acc>>(&mut self, aggregate: &A, part: &Acc, last: EventTime) {
         match self {
             Sum::Whole(sum, parts) => {
                 aggregate.merge(sum, part.clone());
@@ -152,7 +172,7 @@ impl<Acc: Clone> Sum<Acc> {
 
     /// Takes a part out that leaves after the window that ends at `end`; true if nothing is left.
     #[inline]
-    fn remove<T, A: Aggregate<T, Acc = Acc>>(
+    pub(super) fn remove<T, A: Aggregate<T, Acc = Acc>>(
         &mut self,
         aggregate: &A,
         part: Option<&Acc>,
@@ -263,7 +283,8 @@ mod tests {
                     open.insert(hash64(key), *key, *value);
                 }
                 let sealed = rows.iter().filter(|row| row.0 % 2 == 1);
-                running.enter(pane, open, |add| sealed.for_each(|(key, value)| add(key, value)));
+                let content = Content { open, sealed: 0 };
+                running.enter(pane, content, |add| sealed.for_each(|(key, value)| add(key, value)));
             }
             let mut expected = BTreeMap::new();
             for (pane, rows) in all.iter().filter(|(pane, _)| pane.first <= end && end <= pane.last) {

@@ -278,7 +278,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for WindowOperator<K, T, A> {
         let mut builder = cx.operator(uid);
         let input = builder.by_key(self.edge, |paned| &paned.key);
         let outlets = self.taps.open(&mut builder);
-        let logic = Windows::<K, T, A>::new(self.windows, self.aggregate.clone(), builder.info());
+        let quota = worker.quota(uid);
+        let logic = Windows::<K, T, A>::new(self.windows, self.aggregate.clone(), quota, builder.info());
         ordered::build(builder, worker, vec![input], outlets, logic);
     }
 }

@@ -1,0 +1,278 @@
+//! The window that slides when it is too large for memory: what its panes add up to lies in local files, sorted by key.
+//!
+//! The panes are in the arrangement by then, or most of each. To fire a window is one pass in the order of keys over what the window before it left, the panes that enter
+//! and the panes that leave: a key's sum is read, what enters is added to it, its result is emitted, what leaves is taken out, and what remains is written. So a
+//! window has a page of each of these in memory, whatever it adds up to, and sums are those that [`Running`](super::running::Running) would
+//! have had. Of many panes that enter at once, some are added before the others, in passes that emit nothing.
+//!
+//! # Cost
+//!
+//! A window costs a read and a write of each of its keys, and a read of the rows of each pane that enters or leaves, all in order; about a microsecond for each.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::iter::{FlatMap, Peekable};
+use std::rc::Rc;
+use std::vec;
+
+use super::Pane;
+use super::operator::{Content, PaneRows};
+use super::running::Sum;
+use crate::data::{Data, Key, hash64};
+use crate::state::{Cursor, Filed, Hashed, Latest, Memory, Page, Rows, Run, Slot};
+use crate::stream::Aggregate;
+use crate::time::EventTime;
+
+/// Sums by key.
+type SumRows<K, Acc> = Filed<Latest<Hashed<K>, Sum<Acc>>>;
+type SumRow<K, Acc> = (Hashed<K>, Option<Sum<Acc>>);
+type SumPage<K, Acc> = Page<Hashed<K>, Option<Sum<Acc>>>;
+
+type Panes<K, Acc> = BTreeMap<Pane, Content<K, Acc>>;
+
+/// A run of panes.
+type PaneRun<K, T, A> = Rc<Run<Filed<PaneRows<K, T, A>>>>;
+
+/// What the panes within one window add up to.
+pub(super) struct Slid<K: Key, T: Data, A: Aggregate<T>> {
+    aggregate: A,
+    rows: SumRows<K, A::Acc>,
+    pages: Vec<SumPage<K, A::Acc>>,
+    /// The panes within.
+    panes: Panes<K, A::Acc>,
+    pass: Option<Pass<K, T, A>>,
+}
+
+/// Firing one window.
+struct Pass<K: Key, T: Data, A: Aggregate<T>> {
+    end: EventTime,
+    /// The runs of all panes.
+    runs: Vec<PaneRun<K, T, A>>,
+    /// The panes to be read together, and whether each enters. The last ones are those of the merge that emits.
+    steps: VecDeque<Vec<(Pane, bool)>>,
+    merge: Option<Merge<K, T, A>>,
+}
+
+/// Some panes and the sums so far, on their way to new sums.
+struct Merge<K: Key, T: Data, A: Aggregate<T>> {
+    sums: Sums<K, A::Acc>,
+    parts: Vec<Part<K, T, A>>,
+    open: Vec<SumRow<K, A::Acc>>,
+    pages: Vec<SumPage<K, A::Acc>>,
+}
+
+/// The rows of pages, of which one is in memory.
+type Sums<K, Acc> = Peekable<
+    FlatMap<vec::IntoIter<SumPage<K, Acc>>, Vec<SumRow<K, Acc>>, fn(SumPage<K, Acc>) -> Vec<SumRow<K, Acc>>>,
+>;
+
+/// Rows of a pane in the order of keys.
+struct Part<K: Key, T: Data, A: Aggregate<T>> {
+    pane: Pane,
+    enters: bool,
+    head: Option<(Hashed<K>, A::Acc)>,
+    rest: Rest<K, T, A>,
+}
+
+/// The rows after the first.
+enum Rest<K: Key, T: Data, A: Aggregate<T>> {
+    Run(PaneRun<K, T, A>, Cursor<(Pane, Hashed<K>), A::Acc>),
+    /// In the table of the pane.
+    Open(vec::IntoIter<(u64, Slot)>),
+}
+
+/// So many sources of rows are merged at a time, each with a page in memory.
+const SOURCES: usize = 16;
+
+impl<K: Key, T: Data, A: Aggregate<T>> Slid<K, T, A> {
+    pub(super) fn new(aggregate: A, memory: &Rc<Memory>) -> Slid<K, T, A> {
+        let rows = Filed::new(Latest::new(), Some(memory), |key: &Hashed<K>| key.hash);
+        Slid { aggregate, rows, pages: Vec::new(), panes: BTreeMap::new(), pass: None }
+    }
+
+    /// True if no pane is in the window.
+    pub(super) fn is_empty(&self) -> bool {
+        self.panes.is_empty()
+    }
+
+    /// The panes in the window.
+    pub(super) fn panes(&self) -> impl Iterator<Item = &Content<K, A::Acc>> {
+        self.panes.values()
+    }
+
+    pub(super) fn panes_mut(&mut self) -> impl Iterator<Item = (&Pane, &mut Content<K, A::Acc>)> {
+        self.panes.iter_mut()
+    }
+
+    /// Forgets the sums, and gives the panes back.
+    pub(super) fn release(&mut self) -> impl Iterator<Item = (Pane, Content<K, A::Acc>)> + use<K, T, A> {
+        self.pages.clear();
+        std::mem::take(&mut self.panes).into_iter()
+    }
+
+    /// The window that is being fired, by its end.
+    pub(super) fn firing(&self) -> Option<EventTime> {
+        self.pass.as_ref().map(|pass| pass.end)
+    }
+
+    /// Begins to fire the window that ends at `end`, which some panes enter.
+    pub(super) fn begin(
+        &mut self,
+        end: EventTime,
+        entering: Vec<(Pane, Content<K, A::Acc>)>,
+        runs: Vec<PaneRun<K, T, A>>,
+    ) {
+        let mut last: Vec<_> = self.panes.range(..=leaving(end)).map(|(pane, _)| (*pane, false)).collect();
+        let (leave, stay): (Vec<_>, Vec<_>) =
+            entering.iter().map(|(pane, _)| (*pane, true)).partition(|(pane, _)| pane.last <= end);
+        last.extend(leave);
+        self.panes.extend(entering);
+        let mut steps: VecDeque<Vec<_>> =
+            stay.chunks((SOURCES / runs.len().max(1)).max(1)).map(<[_]>::to_vec).collect();
+        // Most often it is one pass.
+        if last.len() + steps.back().map_or(0, Vec::len) <= 2 {
+            last.extend(steps.pop_back().unwrap_or_default());
+        }
+        steps.push_back(last);
+        self.pass = Some(Pass { end, runs, steps, merge: None });
+    }
+
+    /// Goes on with firing, for about so many keys. True if the window has fired.
+    pub(super) fn go_on(&mut self, mut keys: usize, mut emit: impl FnMut(&K, A::Out)) -> bool {
+        let Slid { aggregate, rows, pages, panes, pass } = self;
+        let Some(Pass { end, runs, steps, merge }) = pass else { return true };
+        loop {
+            if merge.is_none() {
+                let Some(step) = steps.pop_front() else { break };
+                *merge = Some(Merge::new(std::mem::take(pages), step, panes, runs));
+            }
+            let Some(merging) = merge else { break };
+            let emits = steps.is_empty();
+            while keys > 0 {
+                let Some((key, sum, parts)) = merging.next(aggregate, panes) else { break };
+                let mut show = |sum: &Sum<A::Acc>| {
+                    sum.result(aggregate).into_iter().for_each(|result| emit(&key.key, result));
+                };
+                let show: Option<&mut dyn FnMut(&Sum<A::Acc>)> = if emits { Some(&mut show) } else { None };
+                let sum = add_up(aggregate, sum, &parts, *end, show);
+                merging.open.extend(sum.map(|sum| (key, Some(sum))));
+                if merging.open.len() >= rows.page_rows() {
+                    merging.pages.push(rows.page(std::mem::take(&mut merging.open)));
+                }
+                keys -= 1;
+            }
+            if keys == 0 {
+                return false;
+            }
+            if let Some(Merge { pages: mut made, open, .. }) = merge.take() {
+                made.extend((!open.is_empty()).then(|| rows.page(open)));
+                *pages = made;
+            }
+        }
+        let end = *end;
+        self.pass = None;
+        self.panes.retain(|pane, _| pane.last > end);
+        true
+    }
+}
+
+/// The greatest pane that leaves after the window that ends at `end`.
+fn leaving(end: EventTime) -> Pane {
+    Pane { last: end, first: EventTime::MAX }
+}
+
+/// Adds what enters to a key's sum, and, if it is to be shown, shows it and takes out what leaves. `None` if nothing is left.
+fn add_up<T: Data, A: Aggregate<T>>(
+    aggregate: &A,
+    mut sum: Option<Sum<A::Acc>>,
+    parts: &[(Pane, bool, A::Acc)],
+    end: EventTime,
+    show: Option<&mut dyn FnMut(&Sum<A::Acc>)>,
+) -> Option<Sum<A::Acc>> {
+    for (pane, _, part) in parts.iter().filter(|(_, enters, _)| *enters) {
+        match &mut sum {
+            Some(sum) => sum.add(aggregate, part, pane.last),
+            None => sum = Some(Sum::start(part.clone(), pane.last, A::SUBTRACTS)),
+        }
+    }
+    let (Some(show), Some(all)) = (show, &mut sum) else { return sum };
+    show(all);
+    let mut leaving = parts.iter().filter(|(pane, ..)| pane.last <= end);
+    if leaving.any(|(_, _, part)| all.remove(aggregate, Some(part), end)) { None } else { sum }
+}
+
+impl<K: Key, T: Data, A: Aggregate<T>> Merge<K, T, A> {
+    fn new(
+        pages: Vec<SumPage<K, A::Acc>>,
+        step: Vec<(Pane, bool)>,
+        panes: &Panes<K, A::Acc>,
+        runs: &[PaneRun<K, T, A>],
+    ) -> Merge<K, T, A> {
+        let read: fn(SumPage<K, A::Acc>) -> Vec<SumRow<K, A::Acc>> = |page| page.read();
+        let mut parts = Vec::new();
+        for (pane, enters) in step {
+            let Some(content) = panes.get(&pane) else { continue };
+            let mut part = |rest| {
+                let mut part = Part { pane, enters, head: None, rest };
+                part.step(panes);
+                parts.push(part);
+            };
+            for run in runs.iter().filter(|_| content.sealed > 0) {
+                let mut cursor = Cursor::default();
+                cursor.seek(run, |(other, _)| *other < pane);
+                part(Rest::Run(Rc::clone(run), cursor));
+            }
+            let open = &content.open;
+            let mut order: Vec<_> = open.occupied().map(|slot| (hash64(&open.get(slot).0), slot)).collect();
+            order.sort_unstable_by(|(hash, slot), (other, place)| {
+                hash.cmp(other).then_with(|| open.get(*slot).0.cmp(&open.get(*place).0))
+            });
+            part(Rest::Open(order.into_iter()));
+        }
+        let sums = pages.into_iter().flat_map(read).peekable();
+        Merge { sums, parts, open: Vec::new(), pages: Vec::new() }
+    }
+
+    /// The next key, its sum so far, and what each pane has of it.
+    #[allow(clippy::type_complexity, reason = "a row of the merge")]
+    fn next(
+        &mut self,
+        aggregate: &A,
+        panes: &Panes<K, A::Acc>,
+    ) -> Option<(Hashed<K>, Option<Sum<A::Acc>>, Vec<(Pane, bool, A::Acc)>)> {
+        let Merge { sums, parts, .. } = self;
+        let heads = parts.iter().filter_map(|part| part.head.as_ref().map(|(key, _)| key));
+        let key = heads.chain(sums.peek().map(|(key, _)| key)).min()?.clone();
+        let sum = sums.next_if(|(other, _)| *other == key).and_then(|(_, sum)| sum);
+        let mut found: Vec<(Pane, bool, A::Acc)> = Vec::new();
+        for part in parts {
+            let Some((_, acc)) = part.head.take_if(|(other, _)| *other == key) else { continue };
+            part.step(panes);
+            // The rows of a pane's sources are one part.
+            match found.last_mut().filter(|(other, ..)| *other == part.pane) {
+                Some((_, _, sum)) => aggregate.merge(sum, acc),
+                None => found.push((part.pane, part.enters, acc)),
+            }
+        }
+        Some((key, sum, found))
+    }
+}
+
+impl<K: Key, T: Data, A: Aggregate<T>> Part<K, T, A> {
+    /// Reads the next row.
+    fn step(&mut self, panes: &Panes<K, A::Acc>) {
+        self.head = match &mut self.rest {
+            Rest::Run(run, cursor) => {
+                let row = cursor.row(run).filter(|((pane, _), _)| *pane == self.pane);
+                let row = row.map(|((_, key), acc)| (key.clone(), acc.clone()));
+                if row.is_some() {
+                    cursor.next(run);
+                }
+                row
+            }
+            Rest::Open(order) => order.next().and_then(|(hash, slot)| {
+                let (key, acc) = panes.get(&self.pane)?.open.try_get(slot)?;
+                Some((Hashed { hash, key: key.clone() }, acc.clone()))
+            }),
+        };
+    }
+}
