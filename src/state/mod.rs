@@ -49,8 +49,8 @@
 //! keys that have not been touched for a while leave the tables. The arrangement is the truth then and the table a cache. To look a key
 //! up that is not in the table, the pages that may hold it are found by their last keys and a filter, which are in memory; of those
 //! pages the keys are read and searched, and the one value that is wanted. This holds for what process functions keep, and so for windows with
-//! triggers and for joins in event time; for rolling aggregates; and for joins without windows. The panes of aligned windows, sessions and
-//! patterns, and all timers, are in memory whatever the limit: they are few, or soon over.
+//! triggers and for joins in event time; for rolling aggregates; for joins without windows; and for sessions, of whose keys some sixty bytes stay. The panes of
+//! aligned windows are written and read once, in order, so all of them leave together. Patterns and all timers are in memory whatever the limit.
 //!
 //! # What it costs
 //!

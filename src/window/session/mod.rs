@@ -24,8 +24,12 @@
 //!
 //! Records that are not behind meet the session of their key where they are read; what is sent is one piece for each key and round. The
 //! owner has one table entry for each key, with its sessions inside. A key has one timer, which is moved when it
-//! goes off too early, not with each record.
+//! goes off too early, not with each record. With many keys it is memory that is waited for, so an entry is small, and pieces are looked up some
+//! at a time.
+//!
+//! If memory is limited, keys that have not been touched for a while [leave it](absent) with their sessions, and come back when a piece or their alarm does.
 
+mod absent;
 mod assigner;
 mod gather;
 mod operator;

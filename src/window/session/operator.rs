@@ -2,17 +2,23 @@
 
 use std::hint::black_box;
 use std::marker::PhantomData;
+use std::mem::size_of;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
+use super::absent::Absent;
 use super::gather::{Behind, Gathering, Piece};
 use super::{Gap, Sessions};
 use crate::data::{Data, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::metric::Metric;
 use crate::snapshot::{RestoredOperator, Saved};
-use crate::state::{Agenda, Arrangement, Found, Hashed, Latest, Share, Slot, Table};
+use crate::state::{
+    Agenda, Arrangement, Filed, Footprint, Found, Hashed, INDEXED, Latest, Limit, Memory, Share, Sheds, Slot,
+    Table,
+};
 use crate::stream::{
     Aggregate, Chain, Edge, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing, Stream, Taps,
     ordered,
@@ -60,7 +66,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
         let mut builder = cx.operator(uid);
         let input = builder.by_key(self.edge, Piece::key);
         let outlets = self.taps.open(&mut builder);
-        let logic = Running::<K, T, A>::new(self.aggregate.clone(), builder.info(), late);
+        let memory = (worker.memory.as_ref(), worker.limit(uid));
+        let logic = Running::<K, T, A>::new(self.aggregate.clone(), builder.info(), late, memory);
         ordered::build(builder, worker, vec![input], outlets, logic);
     }
 }
@@ -79,6 +86,8 @@ struct Entry<Acc> {
     changed: bool,
     /// True if the arrangement knows the key.
     sealed: bool,
+    /// True if it was touched since the hand came by that lets keys leave memory.
+    touched: bool,
 }
 
 /// The sessions of a key but one.
@@ -86,6 +95,11 @@ struct Others<Acc>(Vec<Session<Acc>>);
 
 /// So many pieces are looked up together: their entries stay in a core's first cache until they are joined.
 const CHUNK: usize = 64;
+
+type SessionRows<K, Acc> = Filed<Latest<Hashed<K>, Vec<Session<Acc>>>>;
+
+/// While keys are absent, alarms ring for so many milliseconds at a time, so that not all come back at once.
+const STEP: EventTime = 64;
 
 /// The logic of sessions on one worker.
 struct Running<K: Key, T: Data, A: Aggregate<T>> {
@@ -95,7 +109,13 @@ struct Running<K: Key, T: Data, A: Aggregate<T>> {
     /// Pieces that are behind, by the watermarks in their stamps.
     waiting: Agenda<Behind<K, A::Acc>>,
     watermark: EventTime,
-    arrangement: Arrangement<Latest<Hashed<K>, Vec<Session<A::Acc>>>>,
+    arrangement: Arrangement<SessionRows<K, A::Acc>>,
+    /// Keys that have left memory.
+    absent: Absent<K>,
+    /// What of them the arrangement does not have yet.
+    left: Vec<(Hashed<K>, Option<Vec<Session<A::Acc>>>)>,
+    limit: Option<Limit>,
+    footprint: Footprint,
     changed: Vec<Slot>,
     /// Keys that the arrangement knows and that have no session any more.
     gone: Vec<Hashed<K>>,
@@ -108,14 +128,24 @@ struct Running<K: Key, T: Data, A: Aggregate<T>> {
 }
 
 impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
-    fn new(aggregate: A, operator: OperatorInfo, late: Metric) -> Running<K, T, A> {
+    fn new(
+        aggregate: A,
+        operator: OperatorInfo,
+        late: Metric,
+        (memory, limit): (Option<&Rc<Memory>>, Option<Limit>),
+    ) -> Running<K, T, A> {
+        let rows = Filed::new(Latest::new(), memory, |key: &Hashed<K>| key.hash);
         Running {
             aggregate,
             table: Table::default(),
             alarms: Agenda::default(),
             waiting: Agenda::sealable(operator.clone()),
             watermark: EventTime::MIN,
-            arrangement: Arrangement::new(Latest::new(), operator),
+            arrangement: Arrangement::new(rows, operator),
+            absent: Absent::default(),
+            left: Vec::new(),
+            limit,
+            footprint: Footprint::new(memory.is_some()),
             changed: Vec::new(),
             gone: Vec::new(),
             results: Vec::new(),
@@ -136,6 +166,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
         {
             entry.first.0 = entry.first.0.span(reach);
             self.aggregate.merge(&mut entry.first.1, acc);
+            entry.touched = true;
+            self.footprint.see(&entry.first.1);
             return;
         }
         self.join(found, Behind { key, reach, acc, watermark: EventTime::MIN });
@@ -148,19 +180,22 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
         let is_late = reach.end <= watermark;
         // A key that was not found may have come meanwhile.
         let slot = if slot == Slot::NONE { self.table.find(hash, &key) } else { Some(slot) };
+        let slot = slot.or_else(|| self.absent.take(hash, &key).then(|| self.enter(hash, key.clone()))?);
         let Some(slot) = slot else {
             if is_late {
                 self.late.add(1);
                 return;
             }
             let alarm = reach.last();
-            let entry = Entry { first: (reach, acc), others: None, alarm, changed: true, sealed: false };
+            self.footprint.see(&acc);
+            let entry = Entry { alarm, changed: true, sealed: false, ..Entry::new((reach, acc), Vec::new()) };
             let slot = self.table.insert(hash, key, entry);
             self.changed.push(slot);
             self.alarms.add(alarm, slot);
             return;
         };
         let entry = &mut self.table.get_mut(slot).1;
+        entry.touched = true;
         if !entry.join(&self.aggregate, reach, acc, is_late) {
             self.late.add(1);
             return;
@@ -176,8 +211,45 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
         }
     }
 
+    /// Brings a key back into memory that is no longer [absent](Absent). `None` if its sessions cannot be read, which ends the job.
+    fn enter(&mut self, hash: u64, key: K) -> Option<Slot> {
+        let (key, mut found) = (Hashed { hash, key }, None);
+        self.arrangement.range(hash, &|other| other.cmp(&key), &mut |_, sessions| found = sessions);
+        let mut sessions = found?;
+        let first = (!sessions.is_empty()).then(|| sessions.swap_remove(0))?;
+        let entry = Entry::new(first, sessions);
+        let alarm = entry.alarm;
+        let slot = self.table.insert(hash, key.key, entry);
+        self.alarms.add(alarm, slot);
+        self.limit.iter_mut().for_each(Limit::entered);
+        Some(slot)
+    }
+
+    /// No alarm of a key is earlier than this.
+    fn next_alarm(&self) -> Option<EventTime> {
+        self.alarms.next().into_iter().chain(self.absent.next()).min()
+    }
+
     /// Emits the sessions that are over at `watermark`.
     fn fire(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<Windowed<K, A::Out>>) {
+        while let Some(next) = self.next_alarm().filter(|next| *next < watermark) {
+            let step = if self.absent.is_empty() { EventTime::MAX } else { STEP };
+            let until = watermark.min(next.saturating_add(step));
+            for (hash, key) in self.absent.due(until) {
+                self.enter(hash, key);
+            }
+            self.ring_until(until);
+            // Nearly sorted already, since alarms ring in order.
+            self.results.sort_by_key(|record| record.stamp.timestamp);
+            self.results.drain(..).for_each(|record| out.give(from, record));
+            if until == watermark {
+                break;
+            }
+        }
+    }
+
+    /// Takes the results of the sessions that are over at `watermark`.
+    fn ring_until(&mut self, watermark: EventTime) {
         // An alarm that is moved may be due again at once.
         while self.alarms.next().is_some_and(|next| next < watermark) {
             let due = self.alarms.due(watermark);
@@ -191,9 +263,6 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
             black_box(due.iter().filter(rings).count());
             due.into_iter().for_each(|(time, slot)| self.ring(time, slot, watermark));
         }
-        // Nearly sorted already, since alarms ring in order.
-        self.results.sort_by_key(|record| record.stamp.timestamp);
-        self.results.drain(..).for_each(|record| out.give(from, record));
     }
 
     /// Takes the results of a key's sessions that are over.
@@ -236,6 +305,23 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
 }
 
 impl<Acc> Entry<Acc> {
+    /// What is as the arrangement has it.
+    fn new(first: Session<Acc>, others: Vec<Session<Acc>>) -> Entry<Acc> {
+        let others = (!others.is_empty()).then(|| Box::new(Others(others)));
+        let entry = Entry { first, others, alarm: 0, changed: false, sealed: true, touched: true };
+        Entry { alarm: entry.ends(), ..entry }
+    }
+
+    /// All sessions.
+    fn sessions(&self) -> Vec<Session<Acc>>
+    where
+        Acc: Clone,
+    {
+        let mut sessions = vec![self.first.clone()];
+        sessions.extend_from_slice(self.others());
+        sessions
+    }
+
     /// The sessions but the first.
     fn others(&self) -> &[Session<Acc>] {
         self.others.as_ref().map_or(&[], |others| &others.0)
@@ -346,9 +432,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
                 continue;
             };
             (entry.changed, entry.sealed) = (false, true);
-            let mut sessions = vec![entry.first.clone()];
-            sessions.extend_from_slice(entry.others());
-            rows.push((Hashed::new(key.clone()), Some(sessions)));
+            rows.push((Hashed::new(key.clone()), Some(entry.sessions())));
         }
         self.arrangement.seal_unsorted(epoch, rows);
         self.waiting.seal(epoch, |piece| (hash64(&piece.key), piece.clone()));
@@ -365,14 +449,12 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
         self.arrangement.restore("sessions", from, share)?;
         self.waiting.restore("waiting", from, share, Clone::clone)?;
-        let table = &mut self.table;
+        let (table, footprint) = (&mut self.table, &mut self.footprint);
         self.arrangement.each(|Hashed { hash, key }, sessions| {
             let sessions = sessions.as_ref().and_then(|sessions| sessions.split_first());
             let entry = sessions.map(|(first, others)| {
-                let others = (!others.is_empty()).then(|| Box::new(Others(others.to_vec())));
-                let first = first.clone();
-                let entry = Entry { first, others, alarm: 0, changed: false, sealed: true };
-                Entry { alarm: entry.ends(), ..entry }
+                footprint.see(&first.1);
+                Entry::new(first.clone(), others.to_vec())
             });
             table.replace(*hash, key, entry);
         });
@@ -384,8 +466,56 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
     }
 
     fn owes(&self) -> Option<EventTime> {
-        let owed = self.waiting.next().into_iter().chain(self.alarms.next()).min()?;
+        let owed = self.waiting.next().into_iter().chain(self.next_alarm()).min()?;
         // Buckets begin before what is in them.
         Some(owed.max(self.watermark))
+    }
+
+    fn shed(&mut self, epoch: u64) {
+        let Some(mut limit) = self.limit.take() else { return };
+        limit.shed(self, epoch);
+        if limit.has_shed && self.gone.len() > GONE {
+            self.write(epoch);
+        }
+        self.limit = Some(limit);
+    }
+}
+
+/// So many keys that are no more are written, lest files have them for ever.
+const GONE: usize = 4096;
+
+impl<K: Key, T: Data, A: Aggregate<T>> Sheds for Running<K, T, A> {
+    fn bytes(&self) -> usize {
+        let entry = size_of::<Option<(K, Entry<A::Acc>)>>() + INDEXED + size_of::<(u8, Slot)>();
+        self.table.len() * (entry + self.footprint.heap()) + self.absent.bytes()
+    }
+
+    fn slots(&self) -> usize {
+        self.table.slots()
+    }
+
+    fn after(&self, slot: Slot) -> Slot {
+        self.table.after(slot)
+    }
+
+    fn leave(&mut self, slot: Slot) -> bool {
+        let Some((_, entry)) = self.table.try_get_mut(slot) else { return false };
+        if std::mem::take(&mut entry.touched) {
+            return false;
+        }
+        let Some((key, entry)) = self.table.remove(slot) else { return false };
+        let key = Hashed::new(key);
+        // Its timer is moved now: if the key came back only to find that it goes on, it would have come for nothing.
+        self.absent.add(key.hash, key.key.clone(), entry.ends());
+        if entry.changed || !entry.sealed {
+            self.left.push((key, Some(entry.sessions())));
+        }
+        true
+    }
+
+    fn write(&mut self, epoch: u64) {
+        let mut rows: Vec<_> = self.gone.drain(..).map(|key| (key, None)).collect();
+        rows.append(&mut self.left);
+        self.arrangement.seal_unsorted(epoch, rows);
     }
 }
