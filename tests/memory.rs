@@ -4,9 +4,10 @@
 #![allow(clippy::unwrap_used)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use highwater::ErrorKind;
@@ -14,6 +15,7 @@ use highwater::config::Options;
 use highwater::connector::Generator;
 use highwater::join::Interval;
 use highwater::process::{Context, Map, Process, States, Timer, Ttl, Value};
+use highwater::snapshot::{Memory, Restore, Snapshots};
 use highwater::stream::{Aggregate, Chain, Job, KeyedStream};
 use highwater::time::{Epochs, Watermarks};
 use highwater::window::{CountTrigger, Sessions, Sliding, Tumbling};
@@ -375,6 +377,57 @@ fn sessions_may_be_larger_than_memory() {
             sessions.map(|w| [w.key, w.window.start as u64, w.window.end as u64, number(&w.value)]);
         sessions.for_each(move |_, record| digest.add(record.value));
     });
+}
+
+/// Results of windows: the key, where the window begins and ends, and the number of the text.
+type Results = Arc<Mutex<BTreeSet<[u64; 4]>>>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn windows_that_are_larger_than_memory_go_on_from_a_snapshot() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let build = |results: &Results, rate: Option<f64>| {
+        let job = Job::new();
+        let numbers = Generator::new(2, move |n| (n < 40_000).then_some(n));
+        let numbers = rate.map_or(numbers.clone(), |rate| numbers.rate(rate));
+        let numbers = job.source(numbers, Watermarks::monotone(|n: &u64| *n as i64));
+        let texts = numbers.key_by(|n| mix(*n) % 8_000).map_values(|n| format!("{n:>300}"));
+        let greatest = |one: &String, other: String| if *one < other { other } else { one.clone() };
+        let seconds = Duration::from_secs;
+        let sliding =
+            texts.clone().window(Sliding::of(seconds(9), seconds(3))).reduce(greatest).uid("sliding");
+        let sessions = texts.window(Sessions::with_gap(seconds(12))).reduce(greatest).uid("sessions");
+        let results = Arc::clone(results);
+        let all = sliding.union(sessions);
+        all.map(|w| [w.key, w.window.start as u64, w.window.end as u64, number(&w.value)]).for_each(
+            move |_, record| {
+                lock(&results).insert(record.value);
+            },
+        );
+        job
+    };
+    let expected = Results::default();
+    build(&expected, None).run().unwrap();
+    let (results, store) = (Results::default(), Arc::new(Memory::default()));
+    let options = |workers| {
+        let snapshots =
+            Snapshots::in_store(store.clone()).every(Duration::from_millis(100)).restore(Restore::Latest);
+        let options = Options::default().workers(workers).state_memory(1 << 20, std::env::temp_dir());
+        options.epochs(Epochs::records(500)).snapshots(snapshots)
+    };
+    for workers in [1, 2] {
+        let running = build(&results, Some(10_000.0)).start(options(workers)).unwrap();
+        std::thread::sleep(Duration::from_millis(1_400));
+        running.suspend().unwrap();
+        assert!(lock(&results).len() < lock(&expected).len());
+    }
+    let summary = build(&results, None).run_with(options(1)).unwrap();
+    // What came after the last snapshot was said before the job went on, and is said again.
+    assert!(*lock(&results) == *lock(&expected));
+    assert!(summary.metrics.sum("keys_left_memory") > 1_000);
 }
 
 /// Numbers whose keys pass: a hundred in each second, and then others.

@@ -276,3 +276,84 @@ impl<K: Key, T: Data, A: Aggregate<T>> Part<K, T, A> {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::running::tests::Total;
+    use super::*;
+    use crate::state::{Arrangement, Table};
+    use crate::stream::Reduce;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::cell::Cell;
+    use std::sync::Arc;
+    use timely::dataflow::operators::generic::OperatorInfo;
+
+    /// Lets panes enter and leave in their order, some of their rows in tables and some in two runs each, and compares each window with the sum of the panes
+    /// that cover it.
+    fn slide<A: Aggregate<u64, Acc = u64, Out = u64>>(aggregate: A, panes: &[(i64, i64, u8, u64)]) {
+        let combine = |mut one: u64, other: u64| {
+            aggregate.merge(&mut one, other);
+            one
+        };
+        let memory = Memory::new(1 << 20, std::env::temp_dir(), Arc::new(|error| panic!("{error}")));
+        let fired = Rc::new(Cell::new(EventTime::MIN));
+        let rows = PaneRows::<u8, u64, A>::new(aggregate.clone(), Rc::clone(&fired));
+        let rows = Filed::new(rows, Some(&memory), |(_, key): &(Pane, Hashed<u8>)| key.hash);
+        let mut arrangement = Arrangement::new(rows, OperatorInfo::new(0, 0, Rc::from([0])));
+        let mut slid = Slid::<u8, u64, A>::new(aggregate.clone(), &memory);
+        let mut all: BTreeMap<Pane, BTreeMap<u8, u64>> = BTreeMap::new();
+        for (first, length, key, value) in panes {
+            all.entry(Pane { last: first + length, first: *first }).or_default().insert(*key, *value);
+        }
+        for end in 0..40 {
+            let (mut entering, mut sealed) = (Vec::new(), Vec::new());
+            for (pane, rows) in all.iter().filter(|(pane, _)| pane.first == end) {
+                let mut open = Table::default();
+                let rows_in_runs = rows.iter().filter(|(key, _)| *key % 2 == 1);
+                sealed.extend(rows_in_runs.map(|(key, value)| ((*pane, Hashed::new(*key)), *value)));
+                rows.iter().filter(|(key, _)| *key % 3 == 0).for_each(|(key, value)| {
+                    open.insert(hash64(key), *key, *value);
+                });
+                entering.push((*pane, Content { open, sealed: rows.len() }));
+            }
+            sealed.sort();
+            arrangement.seal(2 * end as u64, sealed.clone());
+            arrangement.seal(2 * end as u64 + 1, sealed);
+            slid.begin(end, entering, arrangement.runs());
+            let mut found = BTreeMap::new();
+            let mut portions = (1..4).cycle();
+            while !slid.go_on(portions.next().unwrap(), |key, sum| {
+                assert!(found.insert(*key, sum).is_none());
+            }) {
+                assert_eq!(slid.firing(), Some(end));
+            }
+            let mut expected = BTreeMap::new();
+            for (pane, rows) in all.iter().filter(|(pane, _)| pane.first <= end && end <= pane.last) {
+                for (key, value) in rows {
+                    // A row in two runs is there twice.
+                    let times =
+                        [*key % 2 == 1, *key % 2 == 1, *key % 3 == 0].into_iter().filter(|there| *there);
+                    for _ in times {
+                        let sum = expected.get(key).map_or(*value, |sum| combine(*sum, *value));
+                        expected.insert((*key, pane.first).0, sum);
+                    }
+                }
+            }
+            assert_eq!(found, expected, "the window that ends at {end}");
+            fired.set(end);
+        }
+        assert!(slid.is_empty() && slid.pages.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn windows_are_the_sums_of_their_panes(
+            panes in vec((0..20i64, 0..12i64, 0..8u8, 1..1000u64), 0..60),
+        ) {
+            slide(Total, &panes);
+            slide(Reduce(|a: &u64, b: u64| *a + b), &panes);
+            slide(Reduce(|a: &u64, b: u64| b.max(*a)), &panes);
+        }
+    }
+}

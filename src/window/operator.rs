@@ -69,7 +69,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         operator: OperatorInfo,
     ) -> Windows<K, T, A> {
         let fired = Rc::new(Cell::new(EventTime::MIN));
-        let rows = PaneRows { aggregate: aggregate.clone(), fired: Rc::clone(&fired), row: PhantomData };
+        let rows = PaneRows::new(aggregate.clone(), Rc::clone(&fired));
         let rows = Filed::new(rows, quota.as_ref().map(Quota::memory), |(_, key)| key.hash);
         let limited = quota.map(|quota| {
             let slid = Slid::new(aggregate.clone(), quota.memory());
@@ -396,6 +396,12 @@ pub(super) struct PaneRows<K, T, A> {
     aggregate: A,
     fired: Rc<Cell<EventTime>>,
     row: PhantomData<fn() -> (K, T)>,
+}
+
+impl<K, T, A> PaneRows<K, T, A> {
+    pub(super) fn new(aggregate: A, fired: Rc<Cell<EventTime>>) -> PaneRows<K, T, A> {
+        PaneRows { aggregate, fired, row: PhantomData }
+    }
 }
 
 impl<K, T, A: Clone> Clone for PaneRows<K, T, A> {

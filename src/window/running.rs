@@ -254,7 +254,7 @@ impl<Acc: Clone> Stacks<Acc> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::data::hash64;
     use crate::stream::Reduce;
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[derive(Clone)]
-    struct Total;
+    pub(in crate::window) struct Total;
 
     impl Aggregate<u64> for Total {
         type Acc = u64;

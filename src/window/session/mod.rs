@@ -31,6 +31,7 @@
 
 mod absent;
 mod assigner;
+mod entry;
 mod gather;
 mod operator;
 

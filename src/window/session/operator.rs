@@ -9,6 +9,7 @@ use std::sync::Arc;
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::absent::Absent;
+use super::entry::{Entry, Session};
 use super::gather::{Behind, Gathering, Piece};
 use super::{Gap, Sessions};
 use crate::data::{Data, Key, Record, Stamp, hash64};
@@ -71,27 +72,6 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
         ordered::build(builder, worker, vec![input], outlets, logic);
     }
 }
-
-type Session<Acc> = (Window, Acc);
-
-/// The sessions of a key. Kept small: with many keys, what a piece costs is the memory that it waits for.
-struct Entry<Acc> {
-    /// Most keys have one session at a time, which needs no list.
-    first: Session<Acc>,
-    /// `None` if there is but one.
-    others: Option<Box<Others<Acc>>>,
-    /// The time of the key's timer: not later than the last moment of the session that ends first.
-    alarm: EventTime,
-    /// True if it has changed since the last seal.
-    changed: bool,
-    /// True if the arrangement knows the key.
-    sealed: bool,
-    /// True if it was touched since the hand came by that lets keys leave memory.
-    touched: bool,
-}
-
-/// The sessions of a key but one.
-struct Others<Acc>(Vec<Session<Acc>>);
 
 /// So many pieces are looked up together: their entries stay in a core's first cache until they are joined.
 const CHUNK: usize = 64;
@@ -301,81 +281,6 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
         }
         entry.alarm = entry.ends();
         self.alarms.add(entry.alarm, slot);
-    }
-}
-
-impl<Acc> Entry<Acc> {
-    /// What is as the arrangement has it.
-    fn new(first: Session<Acc>, others: Vec<Session<Acc>>) -> Entry<Acc> {
-        let others = (!others.is_empty()).then(|| Box::new(Others(others)));
-        let entry = Entry { first, others, alarm: 0, changed: false, sealed: true, touched: true };
-        Entry { alarm: entry.ends(), ..entry }
-    }
-
-    /// All sessions.
-    fn sessions(&self) -> Vec<Session<Acc>>
-    where
-        Acc: Clone,
-    {
-        let mut sessions = vec![self.first.clone()];
-        sessions.extend_from_slice(self.others());
-        sessions
-    }
-
-    /// The sessions but the first.
-    fn others(&self) -> &[Session<Acc>] {
-        self.others.as_ref().map_or(&[], |others| &others.0)
-    }
-
-    /// Takes out those of the others for which `goes` holds.
-    fn extract(&mut self, goes: impl Fn(&Session<Acc>) -> bool) -> Vec<Session<Acc>> {
-        let Some(Others(others)) = self.others.as_deref_mut() else { return Vec::new() };
-        let gone = others.extract_if(.., |session| goes(session)).collect();
-        if others.is_empty() {
-            self.others = None;
-        }
-        gone
-    }
-
-    /// Takes one of the others out.
-    fn pop(&mut self) -> Option<Session<Acc>> {
-        let Others(others) = self.others.as_deref_mut()?;
-        let last = others.pop();
-        if others.is_empty() {
-            self.others = None;
-        }
-        last
-    }
-
-    /// The last moment of the session that ends first.
-    fn ends(&self) -> EventTime {
-        self.others().iter().fold(self.first.0.last(), |least, (window, _)| least.min(window.last()))
-    }
-
-    /// Joins a piece to all sessions that it overlaps, or makes it one of its own unless it is late.
-    fn join<T, A: Aggregate<T, Acc = Acc>>(
-        &mut self,
-        aggregate: &A,
-        mut reach: Window,
-        mut acc: Acc,
-        is_late: bool,
-    ) -> bool {
-        let piece = reach;
-        let touched = self.extract(|(window, _)| window.overlaps(piece));
-        let found = !touched.is_empty();
-        for (window, other) in touched {
-            reach = reach.span(window);
-            aggregate.merge(&mut acc, other);
-        }
-        if self.first.0.overlaps(piece) {
-            self.first.0 = self.first.0.span(reach);
-            aggregate.merge(&mut self.first.1, acc);
-        } else if found || !is_late {
-            self.others.get_or_insert_with(|| Box::new(Others(Vec::new()))).0.push((reach, acc));
-        } else {
-            return false;
-        }
-        true
     }
 }
 
