@@ -159,9 +159,11 @@ impl<V: Exchange> Saves for Latest<(), V> {
     }
 }
 
-/// Records of a collection without keys, and how often each is there.
+/// Records of a collection without keys, and how often each is there. A record of another type would have another owner.
 impl<K: Key, R: Exchange + Semigroup> Saves for Sums<Hashed<K>, R> {
-    fn schema() -> Schema {
+    type Part = ();
+
+    fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
         Schema::of::<(K, R)>("sums")
     }
 
@@ -173,9 +175,12 @@ impl<K: Key, R: Exchange + Semigroup> Saves for Sums<Hashed<K>, R> {
         codec.encode_views(&rows.iter().map(|(key, sum)| (&key.key, sum)).collect::<Vec<_>>())
     }
 
-    fn decode(&self, bytes: &[u8], count: usize, codec: Codec) -> Result<Vec<(Hashed<K>, R)>> {
-        let rows: Vec<(K, R)> = codec.decode(bytes, count)?;
-        Ok(rows.into_iter().map(|(key, sum)| (Hashed::new(key), sum)).collect())
+    fn decode_of<P: DeserializeOwned + 'static>(
+        &self,
+        page: Encoded<'_>,
+        _: impl Fn(P),
+    ) -> Result<Vec<(Hashed<K>, R)>> {
+        Ok(page.rows()?.into_iter().map(|(key, sum): (K, R)| (Hashed::new(key), sum)).collect())
     }
 }
 
