@@ -84,6 +84,7 @@ pub(super) fn draw(path: &Path, panels: &[Panel]) -> Result<(), Box<dyn Error>> 
             .x_desc(panel.x.title)
             .y_desc(panel.y)
             .x_label_formatter(&label)
+            .x_labels(if panel.x.names.is_empty() { 5 } else { panel.x.names.len() })
             .light_line_style(TRANSPARENT)
             .draw()?;
         for (series, colour) in panel.series.iter().zip(COLOURS.iter().cycle()) {
@@ -93,7 +94,12 @@ pub(super) fn draw(path: &Path, panels: &[Panel]) -> Result<(), Box<dyn Error>> 
             chart.draw_series(line)?.label(&series.name).legend(legend);
             chart.draw_series(points.into_iter().map(|point| Circle::new(point, 3, colour.filled())))?;
         }
-        chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(TRANSPARENT).draw()?;
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::LowerLeft)
+            .background_style(WHITE.mix(0.8))
+            .border_style(TRANSPARENT)
+            .draw()?;
     }
     area.present()?;
     println!("drawn: {}", path.display());
