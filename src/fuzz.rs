@@ -23,6 +23,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All there are in this build.
 pub fn targets() -> Vec<Target> {
+    #[cfg_attr(not(any(feature = "nexmark", feature = "lab")), allow(unused_mut))]
     let mut targets: Vec<Target> = vec![
         // A page of a snapshot: its head, its body however it is compressed, and the rows in it.
         ("page", snapshot::door::page),
