@@ -8,7 +8,7 @@
 //!
 //! When the last four runs are of about one size, they become one. So each row is written again once for each time that the state is
 //! four times as large as what changes between two cuts, and there are no more than four runs of each size. If one in a hundred of a million keys changes
-//! from cut to cut, that is four to five bytes for each one that has changed (`cargo bench --bench snapshot -- changes`).
+//! from cut to cut, that is three bytes for each one that has changed (`cargo bench --bench snapshot -- changes`).
 
 use std::any::Any;
 use std::collections::{BTreeSet, VecDeque};
