@@ -3,13 +3,16 @@
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "support/heap.rs"]
+mod heap;
+
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use heap::{alone, peak};
 use highwater::ErrorKind;
 use highwater::config::Options;
 use highwater::connector::Generator;
@@ -19,43 +22,6 @@ use highwater::snapshot::{Memory, Restore, Snapshots};
 use highwater::stream::{Aggregate, Chain, Job, KeyedStream};
 use highwater::time::{Epochs, Watermarks};
 use highwater::window::{CountTrigger, Sessions, Sliding, Tumbling};
-
-/// Counts the bytes that are allocated.
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: the system's allocator does the work.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(live, Ordering::Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Tests that look at memory run one after the other.
-static ALONE: Mutex<()> = Mutex::new(());
-
-/// What `run` returns, and by how many bytes memory rose meanwhile.
-fn peak<R>(run: impl FnOnce() -> R) -> (R, usize) {
-    let before = LIVE.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
-    let result = run();
-    (result, PEAK.load(Ordering::Relaxed) - before)
-}
 
 fn mix(n: u64) -> u64 {
     let n = (n ^ (n >> 31)).wrapping_mul(0x7fb5_d329_728e_a185);
@@ -106,7 +72,7 @@ fn hoard(records: u64, options: Options, last: &Arc<Vec<[AtomicU64; 2]>>) -> i64
 
 #[test]
 fn state_five_times_its_memory_is_exact_and_memory_is_held() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let records = 2 * KEYS;
     let mut expected = vec![[300, 0]; KEYS as usize];
     for n in 0..records {
@@ -169,7 +135,7 @@ impl Process<u64, u64> for Closing {
 
 #[test]
 fn timers_find_the_state_of_keys_that_have_left_memory() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let run = |options: Options| {
         let job = Job::new();
         let numbers = Generator::new(1, move |n| (n < 60_000).then_some(n));
@@ -209,7 +175,7 @@ impl Process<u64, u64> for Repeats {
 
 #[test]
 fn what_has_expired_does_not_come_back() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let run = |options: Options| {
         let job = Job::new();
         let numbers = Generator::new(1, move |n| (n < 100_000).then_some(n));
@@ -227,7 +193,7 @@ fn what_has_expired_does_not_come_back() {
 
 #[test]
 fn aggregates_and_joins_are_those_of_all_that_came() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let run = |options: Options| {
         let job = Job::new();
         let numbers = |splits, many: u64| {
@@ -343,7 +309,7 @@ impl Aggregate<String> for Apart {
 
 #[test]
 fn windows_may_be_larger_than_memory() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let greatest = |one: &String, other: String| if *one < other { other } else { one.clone() };
     let (second, all) = (Duration::from_secs(1), Duration::from_secs(1000));
     holds("one window", 4 << 20, |job, digest| {
@@ -367,7 +333,7 @@ fn windows_may_be_larger_than_memory() {
 
 #[test]
 fn sessions_may_be_larger_than_memory() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let join = |one: &String, other: String| if *one < other { other } else { one.clone() };
     // Some sessions end while others begin, and keys come again. Of a key that has left some sixty bytes stay.
     holds("sessions", 6 << 20, |job, digest| {
@@ -388,7 +354,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[test]
 fn windows_that_are_larger_than_memory_go_on_from_a_snapshot() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let build = |results: &Results, rate: Option<f64>| {
         let job = Job::new();
         let numbers = Generator::new(2, move |n| (n < 40_000).then_some(n));
@@ -439,7 +405,7 @@ fn passing(job: &Job, records: u64) -> KeyedStream<u64, u64, impl Chain<Out = (u
 
 #[test]
 fn memory_does_not_grow_with_keys_that_are_no_more() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     type Build = fn(&Job, u64);
     let jobs: [(&str, Build); 5] = [
         ("sessions", |job, n| {

@@ -7,47 +7,18 @@
 #![allow(clippy::unwrap_used)]
 
 mod corpus;
+#[path = "../support/heap.rs"]
+mod heap;
 mod mutate;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
+use heap::{alone, peak};
 use highwater::fuzz::{Target, targets};
 use mutate::Mutations;
-
-/// Counts the bytes that are allocated.
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: the system's allocator does the work.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(live, Ordering::Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Tests that look at memory run one after the other.
-static ALONE: Mutex<()> = Mutex::new(());
 
 /// The most memory that bytes justify: some buffers, and for each of them what a bit of a column may stand for.
 const fn most(len: usize) -> usize {
@@ -68,10 +39,7 @@ fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
 
 /// Feeds a target, which must bear it; `told` says what it is fed.
 fn feed((name, decode): Target, bytes: &[u8], told: &dyn Fn() -> String) {
-    let before = LIVE.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
-    let outcome = catch_unwind(AssertUnwindSafe(|| decode(bytes)));
-    let took = PEAK.load(Ordering::Relaxed).saturating_sub(before);
+    let (outcome, took) = peak(|| catch_unwind(AssertUnwindSafe(|| decode(bytes))));
     let hex = || bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert!(outcome.is_ok(), "{name} panicked on {}: {}", told(), hex());
     let (len, most) = (bytes.len(), most(bytes.len()));
@@ -80,7 +48,7 @@ fn feed((name, decode): Target, bytes: &[u8], told: &dyn Fn() -> String) {
 
 #[test]
 fn nothing_that_may_come_makes_a_decoder_panic_or_take_memory_without_end() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let count = std::env::var("HIGHWATER_MUTATIONS").map_or(MUTATIONS, |count| count.parse().unwrap());
     for target in targets() {
         let corpus = corpus(target.0);
@@ -102,7 +70,7 @@ fn nothing_that_may_come_makes_a_decoder_panic_or_take_memory_without_end() {
 /// Else nothing would be tried but refusals.
 #[test]
 fn what_is_in_the_corpus_is_what_the_program_writes() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     corpus::check(&|name| corpus(name).into_iter().map(|(_, bytes)| bytes).collect());
 }
 
