@@ -20,6 +20,9 @@
 //! What is written is what has changed since the last snapshot, and what merges have rewritten: runs of rows are merged with others of like size, so a row
 //! is written again some `log4(rows / rows changed each time)` times while it stays, and `log2` times if its state is sealed.
 //!
+//! What has been written to a store that is [near](Store::is_near) is not kept in memory for merges, but read again. If it cannot be, the merge is put off, which the metric `merges_put_off` of
+//! `snapshots` counts, and what was to be merged is named as it is.
+//!
 //! # How a job goes on from one
 //!
 //! Workers own ranges of the hashes of keys, and pages say which hashes they have. Each worker of the new run, of whatever number, reads the pages that touch its
@@ -147,6 +150,7 @@ mod trace;
 mod schema;
 mod convert;
 mod migrate;
+mod origin;
 mod part;
 mod cuts;
 mod gather;
@@ -183,7 +187,8 @@ pub(crate) use codec::{decode_note, encode_note};
 pub(crate) use convert::Converted;
 pub(crate) use cuts::Cuts;
 pub(crate) use gather::{Gather, Word};
-pub(crate) use part::{Coming, Part, Run, Saved, SavedPage, Table};
+pub(crate) use origin::Origin;
+pub(crate) use part::{Coming, Part, Received, Run, Saved, SavedPage, Table};
 pub(crate) use restored::{Restored, RestoredOperator, RestoredTable};
 pub(crate) use taker::{Desk, Taker};
 pub(crate) use trace::Foreign;

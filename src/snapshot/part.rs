@@ -7,6 +7,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::origin::Origin;
 use super::{Codec, PageRef, Schema};
 use crate::error::Result;
 
@@ -32,18 +33,21 @@ pub(crate) struct Saved {
 }
 
 impl Saved {
-    /// Makes the runs that are not made yet.
+    /// Makes the runs that are not made yet, and says how many merges had to be put off.
     ///
     /// # Errors
     ///
     /// If something was not delivered.
-    pub(crate) fn receive(&mut self) -> Result<()> {
+    pub(crate) fn receive(&mut self) -> Result<u64> {
+        let mut all_put_off = 0;
         for table in &mut self.tables {
-            if let Some((coming, delivery)) = table.coming.take() {
-                table.runs = coming.runs(delivery)?;
+            if let Some((coming, delivery)) = &table.coming {
+                let Received { runs, put_off } = coming.runs(*delivery)?;
+                table.runs = runs;
+                all_put_off += put_off;
             }
         }
-        Ok(())
+        Ok(all_put_off)
     }
 
     /// Notes settings that what has begun depends on, if they are known.
@@ -67,7 +71,7 @@ pub(crate) struct Table {
     pub(crate) clock: i64,
     /// The runs, oldest first.
     pub(crate) runs: Vec<Run>,
-    /// What makes the runs when the table is received, if they are not made yet, and the number of the last delivery that is to be in them.
+    /// What makes the runs when the table is received, if the operator has not made them, and the number of the last delivery that is to be in them.
     pub(crate) coming: Option<(Arc<dyn Coming>, u64)>,
 }
 
@@ -78,7 +82,17 @@ pub(crate) trait Coming: Send + Sync {
     /// # Errors
     ///
     /// If there was no such delivery.
-    fn runs(&self, delivery: u64) -> Result<Vec<Run>>;
+    fn runs(&self, delivery: u64) -> Result<Received>;
+
+    /// Lets go of the rows of all pages that have been written, by a snapshot that has been committed: they can be read from `origin`.
+    fn release(&self, origin: &Arc<Origin>);
+}
+
+/// Runs as of a delivery.
+pub(crate) struct Received {
+    pub(crate) runs: Vec<Run>,
+    /// How many merges had to be put off, since what they merge could not be read.
+    pub(crate) put_off: u64,
 }
 
 /// A run of an arrangement.

@@ -14,7 +14,8 @@ use super::codec::{Codec, decode_note};
 use super::convert::Conversion;
 use super::manifest::{Manifest, OperatorState, PageRef, RunState, Schema, TableState};
 use super::migrate::Migrations;
-use super::repository::{Expected, Repository};
+use super::origin::Origin;
+use super::repository::Repository;
 use crate::error::{Error, Result};
 
 /// A snapshot that a job goes on from.
@@ -285,15 +286,18 @@ impl RestoredOperator {
         Ok(shards.collect())
     }
 
-    /// The body of a page of a table, and how it is encoded.
-    pub(crate) fn page(&self, table: &str, page: &PageRef) -> Result<(Vec<u8>, Codec)> {
+    /// Where the pages of a table are read from.
+    pub(crate) fn origin(&self, table: &str) -> Origin {
         let (table, fingerprint) = match self.table(table) {
             Some(table) => (table.name.as_str(), table.schema.fingerprint),
             None => (table, 0),
         };
-        let expected = Expected { uid: &self.state().uid, table, fingerprint };
-        let (head, body) = self.restored.repository.page(page, expected)?;
-        Ok((body, head.codec))
+        Origin::new(&self.restored.repository, self.uid(), table, fingerprint)
+    }
+
+    /// The body of a page of a table, and how it is encoded.
+    pub(crate) fn page(&self, table: &str, page: &PageRef) -> Result<(Vec<u8>, Codec)> {
+        self.origin(table).page(page)
     }
 }
 

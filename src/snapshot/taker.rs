@@ -19,6 +19,7 @@ use super::cuts::Cuts;
 use super::gather::{Gather, Member, Word};
 use super::lease::Lease;
 use super::manifest::{Cause, Manifest, Note, OperatorState, PageRef, RunState, Shard, TableState};
+use super::origin::Origin;
 use super::part::{END, Saved, SavedPage, Table};
 use super::repository::Repository;
 use super::restored::clock_of;
@@ -69,7 +70,10 @@ impl Taker {
     /// If the job must end.
     pub(crate) fn hear(&mut self, mut word: Word) -> Result<()> {
         if let Word::Part(part) = &mut word {
-            part.state.receive()?;
+            let put_off = part.state.receive()?;
+            if put_off > 0 {
+                self.metrics.metric("snapshots", "merges_put_off").add(put_off as i64);
+            }
         }
         let Some((cut, parts)) = self.gather.take(word) else { return Ok(()) };
         let epoch = if cut == END { (self.epoch)() } else { cut };
@@ -82,6 +86,9 @@ impl Taker {
                     self.lease.commit(manifest)?;
                     self.tell(bytes, self.clock.now().saturating_sub(began));
                     self.cuts.settle(cut, true);
+                    if !is_last {
+                        self.release(&parts);
+                    }
                     self.collect();
                     return Ok(());
                 }
@@ -163,6 +170,17 @@ impl Taker {
         let operators = operators.into_values().collect();
         let manifest = self.lease.manifest(epoch, self.cuts.cause(cut), self.workers as u32);
         Ok(Manifest { operators, ..manifest })
+    }
+
+    /// Lets states go of the rows that are written now, where they can be read again at little cost.
+    fn release(&self, parts: &BTreeMap<Member, Saved>) {
+        for ((uid, _), table) in tables(parts) {
+            let Some((coming, _)) = &table.coming else { continue };
+            let origin = Origin::new(&self.repository, uid, &table.name, table.schema.fingerprint);
+            if origin.is_near() {
+                coming.release(&Arc::new(origin));
+            }
+        }
     }
 
     /// Deletes what is not to stay, now and then. What could not be deleted is tried again.

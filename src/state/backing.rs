@@ -10,9 +10,8 @@ use std::sync::Arc;
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::draft::Draft;
-use super::run::PageOf;
-use super::saving::{self, Saves};
-use super::shelf::{Gone, Shelf};
+use super::saving::{Incoming, Read, Saves};
+use super::shelf::{Gone, Row, Shelf};
 use super::{Arrangement, Filed, ItemRows, Memory, Rows, Share};
 use crate::data::{Exchange, Key};
 use crate::error::Result;
@@ -92,22 +91,39 @@ impl<K: Key, S: Key, V: Exchange> Backing<K, S, V> {
         }
     }
 
-    /// Takes in a worker's share of what a snapshot has, and gives its pages, older ones first.
+    /// Takes in a worker's share of what a snapshot has, and gives `fill` the rows of its pages, older ones first, and about how many keys there are in all.
     pub(crate) fn restore(
         &mut self,
         rows: &ItemRows<K, S, V>,
         (name, from): (&str, &RestoredOperator),
         share: Share,
-    ) -> Result<Vec<PageOf<ItemRows<K, S, V>>>> {
+        mut fill: impl FnMut(Vec<Row<K, S, V>>, usize),
+    ) -> Result<()> {
         match self {
             Backing::Arranged(arrangement) => {
-                arrangement.restore(name, from, share)?;
-                Ok(arrangement.runs().iter().flat_map(|run| run.pages().to_vec()).collect())
+                let incoming = Incoming::open(from, name, share)?;
+                arrangement.take_in(&incoming)?;
+                let runs = arrangement.runs();
+                let pages = runs.iter().flat_map(|run| run.pages());
+                pages.for_each(|page| fill(page.read(), incoming.keys()));
             }
             Backing::Shelved { shelf, .. } => {
-                saving::restore(rows, (from, name), share, |pages| shelf.adopt(pages))?;
-                Ok(shelf.pages())
+                let incoming = Incoming::open(from, name, share)?;
+                let (keys, origin) = (incoming.keys(), Arc::new(from.origin(name)));
+                let page = |read: Read<ItemRows<K, S, V>>| match (read.written, read.rows.last()) {
+                    (Some(place), Some((last, _))) if origin.is_near() => {
+                        let page = shelf.released((read.rows.len(), last.clone()), &origin, place);
+                        fill(read.rows, keys);
+                        page
+                    }
+                    (written, _) => {
+                        fill(read.rows.clone(), keys);
+                        Read { written, ..read }.page(rows)
+                    }
+                };
+                incoming.read(rows, page, |pages| shelf.adopt(pages))?;
             }
         }
+        Ok(())
     }
 }

@@ -39,7 +39,8 @@
 //! To seal takes some hundred nanoseconds a row, in one piece, and a copy of all state in memory beside the tables. Where an arrangement is not read, that is too much. What process functions
 //! and rolling aggregates keep in memory, and nobody looks at from outside, has none. At a cut the list of what has changed is set aside (a [`Draft`]), and copied
 //! a slice at a time while the operator goes on; what is about to change before its turn is copied then. The copies lie on a `Shelf`, unsorted, until
-//! the thread of snapshots sorts them into runs, merges these, and writes what is new. So a worker never pauses for longer than a slice takes, and a snapshot costs it a
+//! the thread of snapshots sorts them into runs, merges these, and writes what is new. What it has written to a store that is near it lets go of, and reads again what it merges: so
+//! a state that is saved lies in memory once. A worker never pauses for longer than a slice takes, and a snapshot costs it a
 //! copy of each row that has changed. Panes of aligned windows, sessions, patterns and timers are sealed in one piece: of them there is little. What joins and
 //! differential computations were given is sealed at the end of each epoch, and so a piece is no longer than what an epoch has changed.
 //!
@@ -127,6 +128,7 @@ mod filed;
 mod kept;
 mod footprint;
 mod limit;
+mod released;
 mod shelf;
 mod draft;
 mod tag;
@@ -161,7 +163,7 @@ pub(crate) use page::Page;
 pub(crate) use parted::Parted;
 pub(crate) use rows::{Latest, Rows, Sums};
 pub(crate) use run::{Cursor, Run};
-pub(crate) use saving::{Encoded, Saves, Share, each};
+pub(crate) use saving::{Encoded, Saves, Share};
 pub(crate) use shelf::{Gone, Row};
 pub(crate) use store::{INDEXED, Store, WARM};
 pub(crate) use table::{Found, Slot, Table};

@@ -25,7 +25,7 @@ use differential_dataflow::trace::BatchReader;
 
 use serde::de::DeserializeOwned;
 
-use super::run::{PageOf, pages};
+use super::run::PageOf;
 use super::{Arrangement, Rows, Run};
 use crate::data::{Exchange, worker_of};
 use crate::error::Result;
@@ -74,9 +74,9 @@ pub(crate) trait Saves: Rows<Key: Send + Sync, Value: Send + Sync> {
 /// A page as it was written.
 #[derive(Clone, Copy)]
 pub(crate) struct Encoded<'a> {
-    bytes: &'a [u8],
-    rows: usize,
-    codec: Codec,
+    pub(super) bytes: &'a [u8],
+    pub(super) rows: usize,
+    pub(super) codec: Codec,
 }
 
 impl Encoded<'_> {
@@ -143,108 +143,138 @@ pub(super) fn outgoing<R: Saves>(page: &PageOf<R>) -> Arc<dyn SavedPage> {
     Arc::new(Outgoing::<R>(Arc::clone(page)))
 }
 
-/// Reads a worker's share of what a snapshot has, and gives each run's pages to `adopt`, older runs first.
-///
-/// Costs a read of the pages that have to do with the share.
-pub(super) fn restore<R: Saves>(
-    rows: &R,
-    (from, table): (&RestoredOperator, &str),
-    share: Share,
-    mut adopt: impl FnMut(Vec<PageOf<R>>),
-) -> Result<()> {
-    let restored = from.open::<R::Part>(table, &R::schema(), R::schema_of::<Foreign>)?;
-    let shards = &restored.shards;
-    let (mine, share): (Vec<_>, _) = match R::BY_KEY {
-        true => (shards.iter().filter(|shard| share.touches(shard.hashes)).collect(), share),
-        false => (shards.iter().take(1).collect(), Share { worker: 0, workers: 1 }),
-    };
-    let Some(least) = mine.iter().map(|shard| shard.clock).min() else { return Ok(()) };
-    let sorts = R::ORDERED_BY_PART && restored.conversion.is_some();
-    for shard in &mine {
-        let clock = (shard.clock != least).then_some(shard.clock);
-        let taking = Taking { rows, from, table, restored: &restored, share, clock };
-        for run in &shard.runs {
-            let touched = run.iter().filter(|page| share.touches(page.hashes));
-            let taken = match sorts {
-                true => taking.sorted(touched)?,
-                false => touched.filter_map(|page| taking.page(page).transpose()).collect::<Result<_>>()?,
-            };
-            if !taken.is_empty() {
-                adopt(taken);
-            }
-        }
-    }
-    rows.reach(least);
-    Ok(())
-}
-
-/// How pages of a snapshot are taken over.
-struct Taking<'a, R: Saves> {
-    rows: &'a R,
+/// A worker's share of what a snapshot has of a table, as long as it is not read.
+pub(super) struct Incoming<'a, R: Saves> {
     from: &'a RestoredOperator,
     table: &'a str,
-    restored: &'a RestoredTable<R::Part>,
+    restored: RestoredTable<R::Part>,
     share: Share,
-    /// The time up to which rows are left out as over.
+    /// The least clock of those who wrote what belongs to the share, if there is anything.
     clock: Option<i64>,
 }
 
-impl<R: Saves> Taking<'_, R> {
-    /// What of a page belongs to the share and is not over, and whether that is all of it.
-    fn read(&self, page: &PageRef) -> Result<(Vec<(R::Key, R::Value)>, bool)> {
+/// What is read of a page.
+pub(super) struct Read<R: Saves> {
+    pub(super) rows: Vec<(R::Key, R::Value)>,
+    /// Where these rows, all of them and no others, have been written.
+    pub(super) written: Option<PageRef>,
+}
+
+impl<'a, R: Saves> Incoming<'a, R> {
+    /// What a snapshot has of a table. Reads nothing yet.
+    pub(super) fn open(from: &'a RestoredOperator, table: &'a str, share: Share) -> Result<Incoming<'a, R>> {
+        let mut restored = from.open::<R::Part>(table, &R::schema(), R::schema_of::<Foreign>)?;
+        let share = if R::BY_KEY { share } else { Share { worker: 0, workers: 1 } };
+        match R::BY_KEY {
+            true => restored.shards.retain(|shard| share.touches(shard.hashes)),
+            false => restored.shards.truncate(1),
+        }
+        let clock = restored.shards.iter().map(|shard| shard.clock).min();
+        Ok(Incoming { from, table, restored, share, clock })
+    }
+
+    /// The pages of a run that have to do with the share.
+    fn touched<'r>(&'r self, run: &'r [PageRef]) -> impl Iterator<Item = &'r PageRef> {
+        run.iter().filter(|page| self.share.touches(page.hashes))
+    }
+
+    /// About how many keys there are, if each has one row: runs of one shard are mostly of the same keys.
+    pub(super) fn keys(&self) -> usize {
+        let rows = |run: &Vec<PageRef>| self.touched(run).map(|page| page.rows as usize).sum();
+        let most = |runs: &[Vec<PageRef>]| runs.iter().map(rows).max().unwrap_or(0);
+        self.restored.shards.iter().map(|shard| most(&shard.runs)).sum()
+    }
+
+    /// Reads it, page by page, and lets the clock of the rows reach what it was. `page` makes a page of what was read of one, and each run's pages are given to `adopt`, older runs first.
+    ///
+    /// Costs a read of the pages that have to do with the share.
+    pub(super) fn read(
+        &self,
+        rows: &R,
+        mut page: impl FnMut(Read<R>) -> PageOf<R>,
+        mut adopt: impl FnMut(Vec<PageOf<R>>),
+    ) -> Result<()> {
+        let Some(least) = self.clock else { return Ok(()) };
+        rows.reach(least);
+        let sorts = R::ORDERED_BY_PART && self.restored.conversion.is_some();
+        for shard in &self.restored.shards {
+            let clock = (shard.clock != least).then_some(shard.clock);
+            for run in &shard.runs {
+                let mut taken = Vec::with_capacity(run.len());
+                if sorts {
+                    let mut sorted = self.sorted(rows, run, clock)?.into_iter().peekable();
+                    while sorted.peek().is_some() {
+                        let some = sorted.by_ref().take(rows.page_rows()).collect();
+                        taken.push(page(Read { rows: some, written: None }));
+                    }
+                } else {
+                    for place in self.touched(run) {
+                        let read = self.read_page(rows, place, clock)?;
+                        taken.extend((!read.rows.is_empty()).then(|| page(read)));
+                    }
+                }
+                if !taken.is_empty() {
+                    adopt(taken);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What of a page belongs to the share, and is not over by the clock, if that is not the clock of all.
+    fn read_page(&self, rows: &R, page: &PageRef, clock: Option<i64>) -> Result<Read<R>> {
         let (bytes, codec) = self.from.page(self.table, page)?;
         let encoded = Encoded { bytes: &bytes, rows: page.rows as usize, codec };
         let mut read = match &self.restored.conversion {
-            None => self.rows.decode(encoded)?,
+            None => rows.decode(encoded)?,
             Some(conversion) => conversion
-                .hold(|| self.rows.decode_of::<Converted<R::Part>>(encoded, |part| part.0))
+                .hold(|| rows.decode_of::<Converted<R::Part>>(encoded, |part| part.0))
                 .map_err(|error| self.from.is_not_converted(self.table, codec, error))?,
         };
-        let is_whole = self.clock.is_none() && self.share.holds(page.hashes);
+        let is_whole = clock.is_none() && self.share.holds(page.hashes);
         if !is_whole {
             read.retain(|(key, _)| self.share.has(R::owner(key)));
         }
-        if let Some(clock) = self.clock {
+        if let Some(clock) = clock {
             read.retain(|(key, _)| !R::is_expired(key, clock));
         }
-        Ok((read, is_whole))
+        let written = (is_whole && self.restored.is_as_written).then(|| page.clone());
+        Ok(Read { rows: read, written })
     }
 
-    /// The page of that, if there is anything.
-    fn page(&self, page: &PageRef) -> Result<Option<PageOf<R>>> {
-        let (read, is_whole) = self.read(page)?;
-        if read.is_empty() {
-            return Ok(None);
-        }
-        let taken = self.rows.page(read);
-        if is_whole && self.restored.is_as_written {
-            let _ = taken.written().set(page.clone());
-        }
-        Ok(Some(Arc::new(taken)))
-    }
-
-    /// The pages of a run whose rows have another order now, and may have become one.
-    fn sorted<'p>(&self, run: impl Iterator<Item = &'p PageRef>) -> Result<Vec<PageOf<R>>> {
+    /// The rows of a run that have another order now, and may have become one.
+    fn sorted(&self, rows: &R, run: &[PageRef], clock: Option<i64>) -> Result<Vec<(R::Key, R::Value)>> {
         let mut read = Vec::new();
-        for page in run {
-            read.extend(self.read(page)?.0);
+        for page in self.touched(run) {
+            read.extend(self.read_page(rows, page, clock)?.rows);
         }
         // Of those that become one, the order is that of before.
         read.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut sorted: Vec<(R::Key, R::Value)> = Vec::with_capacity(read.len());
         for (key, value) in read {
             match sorted.last_mut() {
-                Some((last, older)) if *last == key => self.rows.absorb(older, &value),
+                Some((last, older)) if *last == key => rows.absorb(older, &value),
                 _ => sorted.push((key, value)),
             }
         }
-        sorted.retain(|(_, value)| !self.rows.is_vacant(value, false));
-        Ok(pages(self.rows, sorted))
+        sorted.retain(|(_, value)| !rows.is_vacant(value, false));
+        Ok(sorted)
+    }
+}
+
+impl<R: Saves> Read<R> {
+    /// The page of it.
+    pub(super) fn page(self, rows: &R) -> PageOf<R> {
+        let page = rows.page(self.rows);
+        if let Some(written) = self.written {
+            let _ = page.written().set(written);
+        }
+        Arc::new(page)
     }
 }
 
 /// Shows all rows of some pages, in order.
-pub(crate) fn each<R: Rows>(pages: &[PageOf<R>], mut visit: impl FnMut(&R::Key, &R::Value)) {
+fn each<R: Rows>(pages: &[PageOf<R>], mut visit: impl FnMut(&R::Key, &R::Value)) {
     for page in pages {
         match page.rows() {
             Some(rows) => rows.iter().for_each(|(key, value)| visit(key, value)),
@@ -267,11 +297,20 @@ impl<R: Saves> Arrangement<R> {
 
     /// Takes in a worker's share of what a snapshot has. Nothing must have been sealed.
     pub(crate) fn restore(&mut self, name: &str, from: &RestoredOperator, share: Share) -> Result<()> {
+        self.take_in(&Incoming::open(from, name, share)?)
+    }
+
+    /// The same, once the share is known.
+    pub(super) fn take_in(&mut self, incoming: &Incoming<'_, R>) -> Result<()> {
         let rows = self.rows.clone();
-        restore(&rows, (from, name), share, |pages| {
-            self.add(self.upper + 1, |rows, description| Run::from_pages(Some(rows), pages, description));
-            self.base = self.upper;
-        })
+        incoming.read(
+            &rows,
+            |read| read.page(&rows),
+            |pages| {
+                self.add(self.upper + 1, |rows, description| Run::from_pages(Some(rows), pages, description));
+                self.base = self.upper;
+            },
+        )
     }
 
     /// Shows all rows, older runs first.

@@ -12,16 +12,17 @@
 
 use std::any::Any;
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::build::RunBuilder;
 use super::draft::Pile;
+use super::released::{Lost, released};
 use super::run::PageOf;
 use super::saving::outgoing;
 use super::{Hashed, ItemRows, Kept, Owner, Rows, merge};
 use crate::data::{Exchange, Key};
 use crate::error::{Error, Result};
-use crate::snapshot::{self, Coming};
+use crate::snapshot::{self, Coming, Origin, PageRef, Received};
 
 /// A row of items.
 pub(crate) type Row<K, S, V> = ((Hashed<K>, S), Kept<V>);
@@ -49,6 +50,8 @@ pub(crate) struct Shelf<K: Key, S: Key, V: Exchange> {
     /// Deliveries that nobody has taken yet. They are numbered from 1 on, and each is left only by the worker.
     coming: Mutex<VecDeque<Delivery<K, S, V>>>,
     sorted: Mutex<Sorted<K, S, V>>,
+    /// Set when something that is merged could not be read.
+    lost: Lost,
 }
 
 /// Runs, oldest first, and the number of the last delivery that is in them.
@@ -69,7 +72,8 @@ const FAN: usize = 4;
 
 impl<K: Key, S: Key, V: Exchange> Shelf<K, S, V> {
     pub(crate) fn new(owner: Owner<K>) -> Shelf<K, S, V> {
-        Shelf { owner, coming: Mutex::default(), sorted: Mutex::new(Sorted { last: 0, runs: Vec::new() }) }
+        let sorted = Mutex::new(Sorted { last: 0, runs: Vec::new() });
+        Shelf { owner, coming: Mutex::default(), sorted, lost: Lost::default() }
     }
 
     /// Takes in a run that comes from another snapshot, after all others.
@@ -77,9 +81,14 @@ impl<K: Key, S: Key, V: Exchange> Shelf<K, S, V> {
         lock(&self.sorted).runs.push(Stack::new((0, 0), pages));
     }
 
-    /// The pages of all runs, oldest first.
-    pub(super) fn pages(&self) -> Vec<PageOf<ItemRows<K, S, V>>> {
-        lock(&self.sorted).runs.iter().flat_map(|run| run.pages.iter().cloned()).collect()
+    /// A page of another snapshot, which can be read again: see [`released`].
+    pub(super) fn released(
+        &self,
+        rows: (usize, (Hashed<K>, S)),
+        origin: &Arc<Origin>,
+        place: PageRef,
+    ) -> PageOf<ItemRows<K, S, V>> {
+        Arc::new(released(rows, (origin, place), self.owner, &self.lost))
     }
 
     /// Leaves the next delivery.
@@ -89,7 +98,8 @@ impl<K: Key, S: Key, V: Exchange> Shelf<K, S, V> {
 }
 
 impl<K: Key, S: Key, V: Exchange> Sorted<K, S, V> {
-    fn take(&mut self, owner: Owner<K>, delivery: Delivery<K, S, V>) {
+    /// Takes in the next delivery. False if something could not be merged since it could not be read.
+    fn take(&mut self, owner: Owner<K>, delivery: Delivery<K, S, V>, lost: &Lost) -> bool {
         let Delivery { epoch, clock, gone, piles, .. } = delivery;
         let rows = ItemRows::new(owner);
         rows.reach(clock);
@@ -100,27 +110,34 @@ impl<K: Key, S: Key, V: Exchange> Sorted<K, S, V> {
         }
         let (_, pages) = built.finish();
         self.last += 1;
-        if !pages.is_empty() {
-            let from = self.runs.last().map_or(0, |run| run.epochs.1);
-            self.runs.push(Stack::new((from, epoch + 1), pages));
-            self.merge(&rows);
+        if pages.is_empty() {
+            return true;
         }
+        let from = self.runs.last().map_or(0, |run| run.epochs.1);
+        self.runs.push(Stack::new((from, epoch + 1), pages));
+        self.merge(&rows, lost)
     }
 
-    /// Merges the newest runs, as long as the newest of all is of the size of the oldest of them: then each size has had its full number.
-    fn merge(&mut self, rows: &ItemRows<K, S, V>) {
+    /// Merges the newest runs, as long as the newest of all is of the size of the oldest of them: then each size has had its full number. False if they stay as they
+    /// are since they could not be read.
+    fn merge(&mut self, rows: &ItemRows<K, S, V>, lost: &Lost) -> bool {
         while let Some(from) = self.runs.len().checked_sub(FAN) {
             if self.runs.last().map(Stack::size) < Some(self.runs[from].size()) {
-                return;
+                return true;
             }
-            let Some(newest) = self.runs.pop() else { return };
-            let older = self.runs.drain(from..).enumerate().rev();
-            let merged = older.fold(newest, |newer, (place, older)| {
-                let pages = merge::at_once(rows, older.pages, newer.pages, from + place == 0);
-                Stack::new((older.epochs.0, newer.epochs.1), pages)
+            let runs = self.runs[from..].iter().enumerate();
+            let merged = runs.rev().map(|(place, run)| (from + place, run.epochs, run.pages.clone()));
+            let merged = merged.reduce(|(_, newer, pages), (place, older, below)| {
+                (place, (older.0, newer.1), merge::at_once(rows, below, pages, place == 0))
             });
-            self.runs.extend((merged.len > 0).then_some(merged));
+            if lost.take() {
+                return false;
+            }
+            self.runs.truncate(from);
+            let merged = merged.map(|(_, epochs, pages)| Stack::new(epochs, pages));
+            self.runs.extend(merged.filter(|merged| merged.len > 0));
         }
+        true
     }
 }
 
@@ -136,18 +153,27 @@ impl<K: Key, S: Key, V: Exchange> Stack<K, S, V> {
 }
 
 impl<K: Key, S: Key, V: Exchange> Coming for Shelf<K, S, V> {
-    fn runs(&self, number: u64) -> Result<Vec<snapshot::Run>> {
-        let mut sorted = lock(&self.sorted);
+    fn runs(&self, number: u64) -> Result<Received> {
+        let (mut sorted, mut put_off) = (lock(&self.sorted), 0);
         while sorted.last < number {
             let next = lock(&self.coming).pop_front();
             let missing = || Error::data("a part of a snapshot was handed over before its state was");
-            sorted.take(self.owner, next.ok_or_else(missing)?);
+            put_off += u64::from(!sorted.take(self.owner, next.ok_or_else(missing)?, &self.lost));
         }
         let run = |run: &Stack<K, S, V>| snapshot::Run {
             epochs: run.epochs,
             pages: run.pages.iter().map(outgoing::<ItemRows<K, S, V>>).collect(),
         };
-        Ok(sorted.runs.iter().map(run).collect())
+        Ok(Received { runs: sorted.runs.iter().map(run).collect(), put_off })
+    }
+
+    fn release(&self, origin: &Arc<Origin>) {
+        let mut sorted = lock(&self.sorted);
+        for page in sorted.runs.iter_mut().flat_map(|run| &mut run.pages) {
+            if let (Some(place), Some([.., (last, _)])) = (page.written().get(), page.rows()) {
+                *page = self.released((page.len(), last.clone()), origin, place.clone());
+            }
+        }
     }
 }
 

@@ -37,11 +37,18 @@ pub(crate) struct Slots<'a, K: Key> {
 }
 
 impl<K: Key> Slots<'_, K> {
-    /// The slot of a key, which has one from now on.
-    pub(super) fn of(&mut self, key: &K) -> Slot {
-        let hash = hash64(key);
-        let known = self.keys.find(hash, key);
-        known.unwrap_or_else(|| self.keys.insert(hash, key.clone(), Pins::default()))
+    /// Looks keys up, together, as [`Table::find_all`] does.
+    pub(super) fn find_all<'k>(&self, keys: impl Iterator<Item = &'k K> + Clone, found: &mut Vec<Found>) {
+        found.clear();
+        self.keys.find_all(keys, found);
+    }
+
+    /// The slot of a key that was looked up, which has one from now on.
+    pub(super) fn of(&mut self, found: Found, key: &K) -> Slot {
+        // It may be known since.
+        let known = Some(found.slot).filter(|slot| *slot != Slot::NONE);
+        let known = known.or_else(|| self.keys.find(found.hash, key));
+        known.unwrap_or_else(|| self.keys.insert(found.hash, key.clone(), Pins::default()))
     }
 
     /// Makes room for so many keys, if there are none yet.

@@ -11,7 +11,7 @@ use super::shelf::Row;
 use super::store::{Column, Pins, Slots};
 use super::tag::Tag;
 use super::view::Published;
-use super::{Backing, Cells, Hashed, ItemRows, Now, Rows, Shape, Share, Slot, Table, each};
+use super::{Backing, Cells, Hashed, Now, Rows, Shape, Share, Slot, Table};
 use crate::data::Key;
 use crate::error::Result;
 use crate::snapshot::{self, RestoredOperator};
@@ -185,37 +185,40 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         slots: &mut Slots<'_, K>,
     ) -> Result<()> {
         let Cells { backing, rows, cells, items, footprint, .. } = self;
-        let pages = backing.restore(rows, (name, from), share)?;
-        let count = pages.iter().map(|page| page.len()).sum();
-        slots.reserve(count);
-        cells.reserve(count);
-        each::<ItemRows<K, S::Sub, S::Value>>(&pages, |(hashed, sub), kept| {
-            let slot = slots.of(&hashed.key);
-            if cells.len() <= slot.index() {
-                cells.resize_with(slot.index() + 1, S::empty);
+        let mut found = Vec::new();
+        backing.restore(rows, (name, from), share, |read, keys| {
+            if size_of::<S::Sub>() == 0 {
+                slots.reserve(keys);
+                cells.reserve(keys.saturating_sub(cells.len()));
             }
-            let cell = &mut cells[slot.index()];
-            match kept.as_ref().filter(|(_, expires)| !is_over(*expires, rows.clock())) {
-                Some((value, expires)) => {
-                    footprint.see(value);
-                    let item = Item { value: value.clone(), tag: Tag::new(*expires, Turn::Still, true) };
-                    match S::get_mut(cell, sub) {
-                        Some(known) => *known = item,
-                        None => {
-                            S::insert(cell, sub.clone(), item, *expires);
-                            *items += 1;
+            slots.find_all(read.iter().map(|((hashed, _), _)| &hashed.key), &mut found);
+            for (((hashed, sub), kept), found) in read.into_iter().zip(&found) {
+                let slot = slots.of(*found, &hashed.key);
+                if cells.len() <= slot.index() {
+                    cells.resize_with(slot.index() + 1, S::empty);
+                }
+                let cell = &mut cells[slot.index()];
+                match kept.filter(|(_, expires)| !is_over(*expires, rows.clock())) {
+                    Some((value, expires)) => {
+                        footprint.see(&value);
+                        let item = Item { value, tag: Tag::new(expires, Turn::Still, true) };
+                        match S::get_mut(cell, &sub) {
+                            Some(known) => *known = item,
+                            None => {
+                                S::insert(cell, sub, item, expires);
+                                *items += 1;
+                            }
                         }
                     }
-                }
-                None => {
-                    if S::remove(cell, sub).is_some() {
-                        *items -= 1;
+                    None => {
+                        if S::remove(cell, &sub).is_some() {
+                            *items -= 1;
+                        }
+                        slots.lost(slot);
                     }
-                    slots.lost(slot);
                 }
             }
-        });
-        Ok(())
+        })
     }
 
     fn warm(&self, slots: &[Slot]) {

@@ -31,7 +31,7 @@ use crate::metric::Metric;
 use crate::snapshot::{RestoredOperator, Saved};
 use crate::state::{
     Backing, Draft, Footprint, Found, Gone, Hashed, INDEXED, ItemRows, Kept, Limit, NEVER, Row, Rows, Share,
-    Sheds, Slot, Table, Turn, copy, each, is_over,
+    Sheds, Slot, Table, Turn, copy, is_over,
 };
 use crate::time::{EventTime, Time};
 
@@ -366,16 +366,19 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
         let (table, rows) = (&mut self.table, &self.rows);
-        let pages = self.backing.restore(rows, ("aggregates", from), share)?;
-        table.reserve(pages.iter().map(|page| page.len()).sum());
-        each::<ItemRows<K, (), A::Acc>>(&pages, |(Hashed { hash, key }, ()), kept| {
-            let entry = kept.as_ref().map(|(acc, expires)| Entry {
-                due: *expires,
-                sealed: true,
-                ..Entry::new(acc.clone(), *expires)
-            });
-            table.replace(*hash, key, entry);
-        });
+        let mut found = Vec::new();
+        self.backing.restore(rows, ("aggregates", from), share, |read, keys| {
+            if table.is_empty() {
+                table.reserve(keys);
+            }
+            // Together: where they are to be looked up is in the caches then.
+            found.clear();
+            table.find_all(read.iter().map(|((hashed, ()), _)| &hashed.key), &mut found);
+            for ((Hashed { hash, key }, ()), kept) in read {
+                let entry = kept.map(|(acc, due)| Entry { due, sealed: true, ..Entry::new(acc, due) });
+                table.replace(hash, &key, entry);
+            }
+        })?;
         for (key, entry) in table.iter().filter(|(_, entry)| entry.due < NEVER) {
             self.expiry.entry(entry.due).or_default().push(key.clone());
         }

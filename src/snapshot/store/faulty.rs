@@ -180,6 +180,10 @@ impl Store for Faulty {
         Ok(listed)
     }
 
+    fn is_near(&self) -> bool {
+        self.store.is_near()
+    }
+
     fn delete(&self, name: &str) -> Result<()> {
         let mut state = self.state();
         let fate = self.fate(&mut state, true);

@@ -262,6 +262,10 @@ impl Store for Local {
         Ok(path.is_file().then_some(path))
     }
 
+    fn is_near(&self) -> bool {
+        true
+    }
+
     fn link(&self, name: &str, from: &dyn Store) -> Result<bool> {
         check_name(name)?;
         let path = self.path(name)?;

@@ -107,6 +107,10 @@ impl Store for Memory {
         Ok(begin_so.map(|(name, bytes)| (name.clone(), bytes.len() as u64)).collect())
     }
 
+    fn is_near(&self) -> bool {
+        true
+    }
+
     fn delete(&self, name: &str) -> Result<()> {
         check_name(name)?;
         let mut state = self.state();

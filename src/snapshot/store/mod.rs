@@ -61,6 +61,12 @@ pub trait Store: Send + Sync + Debug {
         Ok(None)
     }
 
+    /// True if reading an object again costs little more than keeping it in memory would, as with local files: then states that are only saved, and not read, let
+    /// go of what a snapshot has of them until runs of it are merged.
+    fn is_near(&self) -> bool {
+        false
+    }
+
     /// Creates an object as another store has it, if this can be done without a copy and there is none of this name; `false` if it cannot, and then
     /// nothing has changed.
     ///
