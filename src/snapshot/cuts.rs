@@ -7,7 +7,7 @@
 //! When the input has ended all instances hand over their last state, for a cut after all epochs.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ pub(crate) struct Often {
     pub(crate) epochs: Option<u64>,
 }
 
-/// So many cuts can be under way before those that are due by policy wait: where the store is slower than they come, they would pile up.
+/// So many cuts can be under way before those that are due by policy wait: where the store is slower than they come, they would pile up. They wait as well while an
+/// operator copies what it had changed by the last one, lest it must finish that all at once.
 const OPEN: usize = 4;
 
 /// The cuts of a running job.
@@ -36,6 +37,8 @@ pub(crate) struct Cuts {
     committed: AtomicU64,
     /// True if one is committed that was to be the last.
     stopped: AtomicBool,
+    /// How many instances of operators copy what they had changed by a cut.
+    copying: AtomicUsize,
 }
 
 struct Plan {
@@ -56,6 +59,7 @@ impl Cuts {
             upper: AtomicU64::new(0),
             committed: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
+            copying: AtomicUsize::new(0),
         }
     }
 
@@ -74,13 +78,23 @@ impl Cuts {
         let (at, last) = plan.last;
         let is_due = self.often.every.is_some_and(|every| now >= at.saturating_add(every))
             || self.often.epochs.is_some_and(|epochs| epoch >= last.saturating_add(epochs));
-        let has_room = plan.cuts.len() < OPEN;
+        let has_room = plan.cuts.len() < OPEN && self.copying.load(Ordering::Relaxed) == 0;
         let cause = plan.asked.take().or((is_due && has_room).then_some(Cause::Interval));
         if let Some(cause) = cause {
             plan.last = (now, epoch);
             plan.cuts.insert(epoch, cause);
             self.upper.store(epoch + 1, Ordering::Release);
         }
+    }
+
+    /// An instance of an operator begins to copy.
+    pub(crate) fn copies(&self) {
+        self.copying.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An instance that copied has done so.
+    pub(crate) fn has_copied(&self) {
+        self.copying.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The cuts that are served by the state as of the end of `epoch`, when `next` is the next epoch to come.
@@ -168,6 +182,23 @@ mod tests {
         cuts.settle(2, true);
         cuts.turn(11, Duration::ZERO);
         assert_eq!(cuts.between(0, 20), [3, 4, 9, 11]);
+    }
+
+    #[test]
+    fn cuts_wait_while_the_last_one_is_copied() {
+        let cuts = Cuts::new(Often { every: None, epochs: Some(1) }, 0);
+        cuts.turn(1, Duration::ZERO);
+        cuts.copies();
+        cuts.copies();
+        cuts.turn(2, Duration::ZERO);
+        cuts.has_copied();
+        cuts.turn(3, Duration::ZERO);
+        assert_eq!(cuts.between(0, 20), [1]);
+        cuts.ask(Cause::Request);
+        cuts.turn(4, Duration::ZERO);
+        cuts.has_copied();
+        cuts.turn(5, Duration::ZERO);
+        assert_eq!(cuts.between(0, 20), [1, 4, 5]);
     }
 
     #[test]

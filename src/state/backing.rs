@@ -70,10 +70,10 @@ impl<K: Key, S: Key, V: Exchange> Backing<K, S, V> {
         Some(Draft::new(epoch, rows, std::mem::take(gone), items))
     }
 
-    /// Delivers what was drafted, with the list that it was gathered by.
-    pub(crate) fn deliver(&self, draft: Draft<K, S, V>, list: impl Send + 'static) {
+    /// Delivers what was drafted.
+    pub(crate) fn deliver(&self, draft: Draft<K, S, V>) {
         if let Backing::Shelved { shelf, .. } = self {
-            draft.deliver(shelf, list);
+            draft.deliver(shelf);
         }
     }
 

@@ -27,7 +27,7 @@ use super::shelf::{Gone, Row};
 use super::sweep::Sweep;
 use super::tag::Tag;
 use super::view::Published;
-use super::{Askers, Backing, Hashed, Owner, Slot};
+use super::{Askers, Backing, Hashed, Owner, Pile, Slot};
 use crate::data::{Exchange, Key};
 
 /// What can be under one key.
@@ -107,9 +107,7 @@ pub(crate) struct Cells<K: Key, S: Shape> {
     /// What changes are marked by.
     pub(super) turn: Turn,
     /// Where items are that have changed since the last seal or cut.
-    pub(super) changed: Vec<(Slot, S::Mark)>,
-    /// The length at which that list is looked through for what is no more.
-    trim_at: usize,
+    pub(super) changed: Pile<(Slot, S::Mark)>,
     /// Items that the backing has and that are no more.
     pub(super) gone: Gone<K, S::Sub>,
     /// Items that have left memory and are not in the arrangement yet.
@@ -142,8 +140,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
             backing: Backing::new(&rows, &askers, operator),
             rows,
             turn: Turn::default().next(),
-            changed: Vec::new(),
-            trim_at: 1024,
+            changed: Pile::default(),
             gone: Gone::new(),
             left: Vec::new(),
             cutting: None,
@@ -309,25 +306,25 @@ impl<K: Key, S: Shape> Cells<K, S> {
         }
     }
 
-    /// Drops items that are no more from the list of changed ones, when they may be most of it.
+    /// Drops items that are no more from the list of changed ones, when they are most of it.
+    #[inline]
     fn trim(&mut self) {
-        if self.changed.len() < self.trim_at {
-            return;
+        if self.changed.len() > 1024 + 2 * self.items {
+            self.trim_changed();
         }
+    }
+
+    #[cold]
+    fn trim_changed(&mut self) {
         let (cells, turn) = (&self.cells, self.turn);
-        self.changed.sort_unstable();
-        self.changed.dedup();
-        self.changed.retain(|(slot, mark)| {
+        let mut list = std::mem::take(&mut self.changed).into_list();
+        list.sort_unstable();
+        list.dedup();
+        list.retain(|(slot, mark)| {
             cells
                 .get(slot.index())
                 .is_some_and(|cell| S::is_noted(cell, mark, |item| item.tag.changed() == turn))
         });
-        self.trim_at = 1024 + 2 * self.changed.len();
-    }
-
-    /// Takes the list of what has changed.
-    pub(super) fn take_changed(&mut self) -> Vec<(Slot, S::Mark)> {
-        self.trim_at = 1024;
-        std::mem::take(&mut self.changed)
+        self.changed.extend(list);
     }
 }

@@ -6,14 +6,13 @@ use std::hint::black_box;
 
 use super::draft::{Draft, Turn};
 use super::store::{Pins, WARM};
-use super::{Cells, ItemRows, Kept, Shape, Slot, Table};
+use super::{Cells, Deal, ItemRows, Kept, Shape, Slot, Table};
 use crate::data::Key;
 
 /// What is copied for a cut.
 pub(crate) struct Cutting<K: Key, S: Shape> {
-    /// Where items are that had changed, and how many of these places have been seen to.
-    list: Vec<(Slot, S::Mark)>,
-    next: usize,
+    /// Where items are that had changed, and that have not been seen to.
+    list: Deal<(Slot, S::Mark)>,
     /// Copies whose keys are still to be looked up.
     kept: Vec<(Slot, S::Sub, Kept<S::Value>)>,
     pub(super) draft: Draft<K, S::Sub, S::Value>,
@@ -47,41 +46,45 @@ impl<K: Key, S: Shape> Cells<K, S> {
     pub(super) fn begin_cut(&mut self, epoch: u64) {
         let Cells { backing, rows, gone, changed, .. } = self;
         let Some(draft) = backing.draft(epoch, rows, gone, changed.len()) else { return };
-        let list = self.take_changed();
+        let list = Deal::new(std::mem::take(&mut self.changed));
         self.turn = self.turn.next();
-        self.cutting = Some(Box::new(Cutting { list, next: 0, kept: Vec::new(), draft }));
+        self.cutting = Some(Box::new(Cutting { list, kept: Vec::new(), draft }));
     }
 
     /// Copies some of what was set aside, and delivers all when all is copied. `left` is how many rows it may still take.
     pub(super) fn copy_slice(&mut self, keys: &Table<K, Pins>, left: &mut usize) {
         let Some(mut cutting) = self.cutting.take() else { return };
         cutting.resolve(keys, &self.rows, left);
-        while *left > 0 && cutting.next < cutting.list.len() {
-            let end = cutting.list.len().min(cutting.next + WARM.min(*left));
-            let slots = cutting.list[cutting.next..end].iter().map(|(slot, _)| *slot);
+        let Cutting { list, kept, draft } = &mut *cutting;
+        while *left > 0 && !list.is_over() {
+            let some = list.some(WARM.min(*left));
+            let slots = some.iter().map(|(slot, _)| *slot);
             // The loads of a loop with nothing else in it do not wait for each other.
             black_box(slots.clone().filter(|slot| keys.try_get(*slot).is_some()).count());
             black_box(
                 slots.filter(|slot| self.cells.get(slot.index()).is_some_and(|cell| !S::peek(cell))).count(),
             );
-            for place in cutting.next..end {
-                let copied = self.copy_place(&mut cutting, place, keys);
+            for (slot, mark) in some {
+                let copied = self.copy_place(draft, (*slot, mark), keys);
                 *left = left.saturating_sub(copied.max(1));
             }
-            cutting.next = end;
         }
-        if cutting.next < cutting.list.len() || !cutting.kept.is_empty() {
-            self.cutting = Some(cutting);
+        if list.is_over() && kept.is_empty() {
+            self.backing.deliver(cutting.draft);
         } else {
-            self.backing.deliver(cutting.draft, cutting.list);
+            self.cutting = Some(cutting);
         }
     }
 
     /// Copies what is at a place, and says how much it was.
-    fn copy_place(&mut self, cutting: &mut Cutting<K, S>, place: usize, keys: &Table<K, Pins>) -> usize {
-        let (slot, mark) = &cutting.list[place];
+    fn copy_place(
+        &mut self,
+        draft: &mut Draft<K, S::Sub, S::Value>,
+        (slot, mark): (Slot, &S::Mark),
+        keys: &Table<K, Pins>,
+    ) -> usize {
         let Cells { cells, rows, turn, changed, .. } = self;
-        let (Some(cell), key) = (cells.get_mut(slot.index()), keys.try_get(*slot)) else { return 0 };
+        let (Some(cell), key) = (cells.get_mut(slot.index()), keys.try_get(slot)) else { return 0 };
         let (mut copied, mut again) = (0, Vec::new());
         // Of a slot without a key as well: what it notes is for the next one.
         S::noted(cell, mark, |sub, item| {
@@ -90,13 +93,13 @@ impl<K: Key, S: Shape> Cells<K, S> {
             } else if let Some((key, _)) = key.filter(|_| item.tag.changed() != Turn::Still) {
                 item.tag = item.tag.kept();
                 let row = (rows.hashed(key.clone()), sub);
-                cutting.draft.add((row, Some((item.value.clone(), item.tag.expires()))));
+                draft.add((row, Some((item.value.clone(), item.tag.expires()))));
                 copied += 1;
             }
         });
         for sub in again {
             // What has changed since the cut is still to be found by the next one.
-            changed.extend(S::note(cell, &sub).map(|mark| (*slot, mark)));
+            changed.extend(S::note(cell, &sub).map(|mark| (slot, mark)));
         }
         copied
     }

@@ -296,7 +296,10 @@ fn what_was_let_go_is_read_again_and_what_cannot_be_read_is_merged_later() {
     }
     assert_eq!(both.compared, 200);
     let Desk { released, put_off, .. } = both.desk;
-    assert!(released > 300 && (5..200).contains(&put_off), "{released} pages let go, {put_off} merges put off");
+    assert!(
+        released > 300 && (5..200).contains(&put_off),
+        "{released} pages let go, {put_off} merges put off"
+    );
 }
 
 #[test]

@@ -6,10 +6,10 @@
 //! Whether an item's last change came before the cut or after it is told by its mark: there is one [`Turn`] for the changes before a cut and
 //! another one for those after it, and again the first one for those after the next. By then the draft of the first cut is finished.
 //!
-//! What it costs a worker: a look at each changed item, a copy of it, and 48 bytes a pile.
+//! What it costs a worker: a look at each changed item, and a copy of it, behind others.
 
 use super::shelf::{Delivery, Gone, Row, Shelf};
-use super::{ItemRows, Kept, Rows};
+use super::{ItemRows, Kept, Pile, Rows};
 use crate::data::{Exchange, Key};
 
 /// What a change is marked by.
@@ -56,38 +56,6 @@ impl Turn {
     }
 }
 
-/// Rows of a range of hashes, in stacks that do not grow: all piles grow alike, and if each were one buffer, all would have to move at about one time.
-pub(super) struct Pile<T> {
-    full: Vec<Vec<T>>,
-    open: Vec<T>,
-}
-
-/// The bytes of a stack, once a pile is high. Lower piles have lower ones: to make thousands of high stacks at once takes long.
-const STACK: usize = 16 << 10;
-
-impl<T> Pile<T> {
-    fn new() -> Pile<T> {
-        Pile { full: Vec::new(), open: Vec::new() }
-    }
-
-    #[inline]
-    fn push(&mut self, row: T) {
-        if self.open.len() == self.open.capacity() {
-            let most = (STACK / size_of::<T>().max(1)).max(4);
-            let rows = (2 * self.open.capacity()).clamp(4, most);
-            let full = std::mem::replace(&mut self.open, Vec::with_capacity(rows));
-            self.full.extend((!full.is_empty()).then_some(full));
-        }
-        self.open.push(row);
-    }
-
-    /// Moves all rows to others.
-    pub(super) fn move_to(self, rows: &mut Vec<T>) {
-        rows.reserve(self.full.iter().map(Vec::len).sum::<usize>() + self.open.len());
-        self.full.into_iter().chain([self.open]).for_each(|mut stack| rows.append(&mut stack));
-    }
-}
-
 /// A delivery that is being gathered.
 pub(crate) struct Draft<K, S, V> {
     delivery: Delivery<K, S, V>,
@@ -95,8 +63,12 @@ pub(crate) struct Draft<K, S, V> {
     shift: u32,
 }
 
-/// About so many rows lie in a pile: they are sorted in the processor's cache.
+/// About so many rows lie in a pile, if that does not make too many piles: then they are sorted in the processor's cache.
 const PILE: usize = 4096;
+
+/// The most piles. If there were thousands, each row would be the first one in a while that its pile gets: so its place would have to be fetched, and all piles would begin a new
+/// stack at about one time, which takes as long as to clear all their memory.
+const PILES: usize = 64;
 
 impl<K: Key, S: Key, V: Exchange> Draft<K, S, V> {
     /// A draft of what has changed up to and including an epoch: what is no more, and about so many items.
@@ -106,9 +78,9 @@ impl<K: Key, S: Key, V: Exchange> Draft<K, S, V> {
         gone: Gone<K, S>,
         items: usize,
     ) -> Draft<K, S, V> {
-        let piles = (items / PILE).next_power_of_two();
-        let piles_of_rows = (0..piles).map(|_| Pile::new()).collect();
-        let delivery = Delivery { epoch, clock: rows.clock(), gone, piles: piles_of_rows, spent: None };
+        let piles = (items / PILE).next_power_of_two().min(PILES);
+        let piles_of_rows = (0..piles).map(|_| Pile::default()).collect();
+        let delivery = Delivery { epoch, clock: rows.clock(), gone, piles: piles_of_rows };
         Draft { delivery, shift: u64::BITS - piles.ilog2() }
     }
 
@@ -116,12 +88,11 @@ impl<K: Key, S: Key, V: Exchange> Draft<K, S, V> {
     #[inline]
     pub(crate) fn add(&mut self, row: Row<K, S, V>) {
         let pile = row.0.0.hash.checked_shr(self.shift).unwrap_or(0);
-        self.delivery.piles[pile as usize].push(row);
+        self.delivery.piles[pile as usize].push(Some(row));
     }
 
-    /// Delivers what was gathered, with the list that it was gathered by, for which nobody here has a use any more.
-    pub(crate) fn deliver(mut self, shelf: &Shelf<K, S, V>, list: impl Send + 'static) {
-        self.delivery.spent = Some(Box::new(list));
+    /// Delivers what was gathered.
+    pub(crate) fn deliver(self, shelf: &Shelf<K, S, V>) {
         shelf.leave(self.delivery);
     }
 }

@@ -1,6 +1,6 @@
 //! Where a worker leaves what a snapshot is to have of a state, unsorted, and the thread of snapshots takes it from.
 //!
-//! A worker that keeps running has no time to sort. It leaves copies of what has changed in piles by hash, as one delivery for each cut, and goes on. Who writes
+//! A worker that keeps running has no time to sort. It leaves copies of what has changed in a few piles by hash, as one delivery for each cut, and goes on. Who writes
 //! the snapshot sorts the piles, pages them, and merges runs: so the runs of a state that is only saved, and never read, cost its worker the copies and
 //! nothing else. Deliveries are numbered, and the runs *as of* a delivery are those that it and the ones before it made: a cut names the number.
 //!
@@ -10,16 +10,14 @@
 //! four times as large as what changes between two cuts, and there are no more than four runs of each size. If one in a hundred of a million keys changes
 //! from cut to cut, that is three bytes for each one that has changed (`cargo bench --bench snapshot -- changes`).
 
-use std::any::Any;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::build::RunBuilder;
-use super::draft::Pile;
 use super::released::{Lost, released};
 use super::run::PageOf;
 use super::saving::outgoing;
-use super::{Hashed, ItemRows, Kept, Owner, Rows, merge};
+use super::{Hashed, ItemRows, Kept, Owner, Pile, Rows, merge};
 use crate::data::{Exchange, Key};
 use crate::error::{Error, Result};
 use crate::snapshot::{self, Coming, Origin, PageRef, Received};
@@ -38,10 +36,8 @@ pub(crate) struct Delivery<K, S, V> {
     pub(super) clock: i64,
     /// What is no more, unless it is in the piles.
     pub(super) gone: Gone<K, S>,
-    /// What there is, in piles by ranges of hashes. Each item once.
-    pub(super) piles: Vec<Pile<Row<K, S, V>>>,
-    /// The list that was worked off. To give back the memory of a long list takes longer than a worker should pause.
-    pub(super) spent: Option<Box<dyn Any + Send>>,
+    /// What there is, in piles by ranges of hashes. Each item once. A row that has been taken out is `None`.
+    pub(super) piles: Vec<Pile<Option<Row<K, S, V>>>>,
 }
 
 /// The deliveries of one state, and the runs that were made of them.
@@ -100,14 +96,12 @@ impl<K: Key, S: Key, V: Exchange> Shelf<K, S, V> {
 impl<K: Key, S: Key, V: Exchange> Sorted<K, S, V> {
     /// Takes in the next delivery. False if something could not be merged since it could not be read.
     fn take(&mut self, owner: Owner<K>, delivery: Delivery<K, S, V>, lost: &Lost) -> bool {
-        let Delivery { epoch, clock, gone, piles, .. } = delivery;
+        let Delivery { epoch, clock, gone, piles } = delivery;
         let rows = ItemRows::new(owner);
         rows.reach(clock);
         let gone = gone.into_iter().map(|row| (row, None)).collect();
         let mut built = RunBuilder::new(rows.clone(), gone);
-        for pile in piles {
-            built.group(|group| pile.move_to(group));
-        }
+        piles.into_iter().for_each(|pile| unpile(pile, &mut built));
         let (_, pages) = built.finish();
         self.last += 1;
         if pages.is_empty() {
@@ -138,6 +132,25 @@ impl<K: Key, S: Key, V: Exchange> Sorted<K, S, V> {
             self.runs.extend(merged.filter(|merged| merged.len > 0));
         }
         true
+    }
+}
+
+/// Adds the rows of a pile, which come after all that were added, in order of their hashes: numbers are sorted and not rows, and each row moves once.
+fn unpile<K: Key, S: Key, V: Exchange>(
+    pile: Pile<Option<Row<K, S, V>>>,
+    built: &mut RunBuilder<ItemRows<K, S, V>>,
+) {
+    let mut places: Vec<(u64, u32, u32)> = Vec::with_capacity(pile.len());
+    let mut stacks = pile.into_stacks();
+    for (stack, number) in stacks.iter().zip(0..) {
+        let rows = stack.iter().flatten().zip(0..);
+        places.extend(rows.map(|(((key, _), _), place)| (key.hash, number, place)));
+    }
+    places.sort_unstable();
+    for same in places.chunk_by(|one, other| one.0 == other.0) {
+        let rows =
+            same.iter().filter_map(|(_, stack, place)| stacks[*stack as usize][*place as usize].take());
+        built.group(|group| group.extend(rows));
     }
 }
 

@@ -82,7 +82,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         let before = self.take_left();
         let Some(arrangement) = self.backing.arrangement() else { return };
         let mut built = arrangement.build(before);
-        let changed = self.take_changed();
+        let changed = std::mem::take(&mut self.changed).into_list();
         let order = self.in_order(&changed, keys);
         let Cells { cells, .. } = self;
         for some in order.chunk_by(|a, b| a.0 == b.0) {

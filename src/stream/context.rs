@@ -279,6 +279,16 @@ impl Saving {
         self.shared.desk().map_or_else(Vec::new, |desk| desk.cuts.between(epoch, next))
     }
 
+    /// Begins to copy what is to be handed over. Until [`has_copied`](Saving::has_copied), cuts that are not asked for wait.
+    pub(crate) fn copies(&self) {
+        self.shared.desk().into_iter().for_each(|desk| desk.cuts.copies());
+    }
+
+    /// Ends what [`copies`](Saving::copies) has begun.
+    pub(crate) fn has_copied(&self) {
+        self.shared.desk().into_iter().for_each(|desk| desk.cuts.has_copied());
+    }
+
     /// How many rows a worker copies at a time.
     pub(crate) fn slice(&self) -> usize {
         self.shared.desk().map_or(usize::MAX, |desk| desk.slice)

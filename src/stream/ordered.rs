@@ -287,7 +287,10 @@ impl<E: Data> Frame<E> {
         logic.cut(epoch);
         self.leaving = Some((cuts, logic.save()));
         let took = clock.now().saturating_sub(began);
-        self.saving.iter().for_each(|saving| saving.paused(took));
+        if let Some(saving) = &self.saving {
+            saving.copies();
+            saving.paused(took);
+        }
     }
 
     /// Copies as much for the last cut as is to be copied at a time.
@@ -304,6 +307,7 @@ impl<E: Data> Frame<E> {
         let began = clock.now();
         if logic.copy(&mut rows) {
             saving.hand_over(&cuts, state);
+            saving.has_copied();
         } else {
             self.leaving = Some((cuts, state));
             self.activator.activate();

@@ -16,6 +16,7 @@
 //! been touched for a while leave the table for the arrangement, whose pages then lie in files, and are read back when they are touched.
 
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::mem::size_of;
 
 use timely::dataflow::operators::generic::OperatorInfo;
@@ -30,8 +31,8 @@ use crate::error::Result;
 use crate::metric::Metric;
 use crate::snapshot::{RestoredOperator, Saved};
 use crate::state::{
-    Backing, Draft, Footprint, Found, Gone, Hashed, INDEXED, ItemRows, Kept, Limit, NEVER, Row, Rows, Share,
-    Sheds, Slot, Table, Turn, copy, is_over,
+    Backing, Deal, Draft, Footprint, Found, Gone, Hashed, INDEXED, ItemRows, Kept, Limit, NEVER, Pile, Row,
+    Rows, Share, Sheds, Slot, Table, Turn, WARM, copy, is_over,
 };
 use crate::time::{EventTime, Time};
 
@@ -50,7 +51,7 @@ where
     /// What changes are marked by.
     turn: Turn,
     /// The keys that have changed since the last seal or cut, and those that the backing knows and that are no more.
-    changed: Vec<Slot>,
+    changed: Pile<Slot>,
     gone: Gone<K, ()>,
     /// What has left memory and is not in the arrangement yet.
     left: Vec<Row<K, (), A::Acc>>,
@@ -67,10 +68,9 @@ where
     found: Vec<Found>,
 }
 
-/// What is copied for a cut: the keys that had changed, the number of those that have been seen to, and the copies.
+/// What is copied for a cut: the keys that had changed and have not been seen to, and the copies.
 struct Cutting<K, Acc> {
-    list: Vec<Slot>,
-    next: usize,
+    list: Deal<Slot>,
     draft: Draft<K, (), Acc>,
 }
 
@@ -109,7 +109,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             backing: Backing::new(&rows, &worker.askers(), operator),
             rows,
             turn: Turn::default().next(),
-            changed: Vec::new(),
+            changed: Pile::default(),
             gone: Gone::new(),
             left: Vec::new(),
             cutting: None,
@@ -224,8 +224,18 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             let turn = self.turn;
             entry.changed = turn;
             self.changed.push(slot);
-            self.table.trim(&mut self.changed, |entry| entry.changed == turn);
+            if self.changed.len() > 1024 + 2 * self.table.len() {
+                self.trim_changed();
+            }
         }
+    }
+
+    /// Drops keys that are no more from the list of changed ones, when they are most of it.
+    #[cold]
+    fn trim_changed(&mut self) {
+        let mut list = std::mem::take(&mut self.changed).into_list();
+        self.table.trim(&mut list, |entry| entry.changed == self.turn);
+        self.changed.extend(list);
     }
 
     /// What is no more, and what has left memory.
@@ -304,7 +314,8 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
         }
         let table = &self.table;
         let hash = |slot: Slot| Some((hash64(&table.try_get(slot)?.0), slot));
-        let mut order: Vec<(u64, Slot)> = self.changed.drain(..).filter_map(hash).collect();
+        let mut order: Vec<(u64, Slot)> =
+            std::mem::take(&mut self.changed).into_list().into_iter().filter_map(hash).collect();
         order.sort_unstable();
         let before = self.take_left();
         let Some(arrangement) = self.backing.arrangement() else { return };
@@ -329,30 +340,33 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
     fn cut(&mut self, epoch: u64) {
         let Rolling { backing, rows, gone, changed, .. } = self;
         let Some(draft) = backing.draft(epoch, rows, gone, changed.len()) else { return };
-        let list = std::mem::take(changed);
+        let list = Deal::new(std::mem::take(changed));
         self.turn = self.turn.next();
-        self.cutting = Some(Cutting { list, next: 0, draft });
+        self.cutting = Some(Cutting { list, draft });
     }
 
     fn copy(&mut self, left: &mut usize) -> bool {
-        let Some(Cutting { list, next, draft }) = &mut self.cutting else { return true };
-        let end = list.len().min(next.saturating_add(*left));
-        for slot in &list[*next..end] {
-            // The slot of a key that is no more may be another's.
-            if let Some((key, entry)) = self.table.try_get_mut(*slot)
-                && entry.changed.is_before(self.turn)
-            {
-                (entry.changed, entry.sealed) = (Turn::Still, true);
-                draft.add(((Hashed::new(key.clone()), ()), copy(&entry.acc, entry.expires)));
+        let Some(Cutting { list, draft }) = &mut self.cutting else { return true };
+        while *left > 0 && !list.is_over() {
+            let some = list.some(WARM.min(*left));
+            // The loads of a loop with nothing else in it do not wait for each other.
+            black_box(some.iter().filter(|slot| self.table.try_get(**slot).is_some()).count());
+            for slot in some {
+                // The slot of a key that is no more may be another's.
+                if let Some((key, entry)) = self.table.try_get_mut(*slot)
+                    && entry.changed.is_before(self.turn)
+                {
+                    (entry.changed, entry.sealed) = (Turn::Still, true);
+                    draft.add(((Hashed::new(key.clone()), ()), copy(&entry.acc, entry.expires)));
+                }
             }
+            *left -= some.len();
         }
-        *left -= end - *next;
-        *next = end;
-        if end < list.len() {
+        if !list.is_over() {
             return false;
         }
         if let Some(cutting) = self.cutting.take() {
-            self.backing.deliver(cutting.draft, cutting.list);
+            self.backing.deliver(cutting.draft);
         }
         true
     }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use highwater::config::Options;
-use highwater::connector::Collection;
-use highwater::harness::Simulation;
+use highwater::connector::{Collection, Generator};
 use highwater::process::{Context, Process, States, Value};
 use highwater::snapshot::{Memory, Repository, Restore, Selector, Snapshots, Store};
 use highwater::stream::Job;
@@ -77,12 +76,20 @@ fn a_job_that_has_ended_goes_on_when_there_is_more() {
 fn a_cut_that_comes_before_the_last_one_is_copied_loses_nothing() {
     let store: Arc<dyn Store> = Arc::new(Memory::default());
     let job = Job::new();
-    let numbers = job.source(Collection::new(0..5000u64), Watermarks::none());
+    let numbers = job.source(Generator::new(1, Some), Watermarks::none());
     numbers.clone().key_by(|n| n % 1000).count().uid("counts").discard();
     numbers.key_by(|n| n % 1000).process(Sums::default()).uid("sums").discard();
-    let snapshots = Snapshots::in_store(Arc::clone(&store)).every_epochs(1).retain(100).slice(1);
+    let snapshots = Snapshots::in_store(Arc::clone(&store)).retain(1000).slice(1);
     let options = Options::default().epochs(Epochs::records(500)).snapshots(snapshots);
-    Simulation::seeded(3).options(options).run(&job).unwrap();
+    let running = job.start(options).unwrap();
+    // What is asked for does not wait, and what one by one takes a thousand activations is not done when the next epoch ends.
+    let taken = running.metrics().metric("snapshots", "taken");
+    while taken.get() < 10 {
+        running.snapshot();
+        std::thread::yield_now();
+    }
+    running.stop();
+    running.join().unwrap();
     let repository = Repository::open(store);
     let mut seen = 0;
     for (_, manifest) in repository.list().unwrap() {
@@ -92,7 +99,7 @@ fn a_cut_that_comes_before_the_last_one_is_copied_loses_nothing() {
         assert_eq!(rows, sums.len(), "both have read as much");
         let read = sums.values().sum::<u64>();
         assert!(sums.iter().all(|((key, ()), sum)| *sum == read / 1000 + u64::from(*key < read % 1000)));
-        seen += usize::from((1..5000).contains(&read));
+        seen += usize::from(read > 0);
     }
     assert!(seen > 2, "{seen} snapshots in the middle");
 }

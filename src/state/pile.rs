@@ -1,0 +1,139 @@
+//! Many things one after the other, in memory that does not move when there are more.
+//!
+//! A list that grows to millions of things moves each time that it has doubled, and the last move takes longer than a worker should pause. So they lie in stacks that are filled once. Where
+//! there are thousands of piles that all grow alike, all would double at about one time, too.
+
+use std::collections::VecDeque;
+
+/// Things in order, in stacks.
+#[derive(Clone, Debug)]
+pub(crate) struct Pile<T> {
+    full: VecDeque<Vec<T>>,
+    open: Vec<T>,
+    len: usize,
+}
+
+/// The bytes of a stack, once a pile is high. Lower piles have lower ones: to make thousands of high stacks at once takes long.
+const STACK: usize = 16 << 10;
+
+impl<T> Default for Pile<T> {
+    fn default() -> Pile<T> {
+        Pile { full: VecDeque::new(), open: Vec::new(), len: 0 }
+    }
+}
+
+impl<T> Pile<T> {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, thing: T) {
+        if self.open.len() == self.open.capacity() {
+            self.begin_stack();
+        }
+        self.open.push(thing);
+        self.len += 1;
+    }
+
+    #[inline(never)]
+    fn begin_stack(&mut self) {
+        let most = (STACK / size_of::<T>().max(1)).max(4);
+        let things = (2 * self.open.capacity()).clamp(4, most);
+        let full = std::mem::replace(&mut self.open, Vec::with_capacity(things));
+        self.full.extend((!full.is_empty()).then_some(full));
+    }
+
+    /// Takes the first stack; an empty one if there is nothing.
+    pub(crate) fn take_stack(&mut self) -> Vec<T> {
+        let stack = self.full.pop_front().unwrap_or_else(|| std::mem::take(&mut self.open));
+        self.len -= stack.len();
+        stack
+    }
+
+    /// All stacks.
+    pub(crate) fn into_stacks(self) -> Vec<Vec<T>> {
+        self.full.into_iter().chain([self.open]).collect()
+    }
+
+    /// All of them, in one list.
+    pub(crate) fn into_list(self) -> Vec<T> {
+        let mut list = Vec::with_capacity(self.len);
+        self.into_stacks().into_iter().for_each(|mut stack| list.append(&mut stack));
+        list
+    }
+}
+
+/// The things of a pile, dealt out a few at a time.
+pub(crate) struct Deal<T> {
+    pile: Pile<T>,
+    /// The first stack, which has been dealt out up to a place.
+    stack: Vec<T>,
+    next: usize,
+}
+
+impl<T> Deal<T> {
+    pub(crate) fn new(pile: Pile<T>) -> Deal<T> {
+        Deal { pile, stack: Vec::new(), next: 0 }
+    }
+
+    /// The next few of them, in order; none if none is left.
+    pub(crate) fn some(&mut self, at_most: usize) -> &[T] {
+        if self.next == self.stack.len() {
+            (self.stack, self.next) = (self.pile.take_stack(), 0);
+        }
+        let from = self.next;
+        self.next = self.stack.len().min(from.saturating_add(at_most));
+        &self.stack[from..self.next]
+    }
+
+    /// True if none is left.
+    pub(crate) fn is_over(&self) -> bool {
+        self.next == self.stack.len() && self.pile.len() == 0
+    }
+}
+
+impl<T> Extend<T> for Pile<T> {
+    #[inline]
+    fn extend<I: IntoIterator<Item = T>>(&mut self, things: I) {
+        things.into_iter().for_each(|thing| self.push(thing));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_piled_up_is_taken_in_order() {
+        for many in [0, 1, 3, 4, 5, 100, 10_000] {
+            let mut pile = Pile::default();
+            pile.extend(0..many);
+            assert_eq!((pile.len(), pile.clone().into_list()), (many, (0..many).collect()));
+            let mut taken = Vec::new();
+            while pile.len() > 0 {
+                let stack = pile.take_stack();
+                assert!((1..=STACK / size_of::<usize>()).contains(&stack.len()));
+                taken.extend(stack);
+                pile.extend((taken.len() == 4).then_some(many));
+            }
+            assert!(pile.take_stack().is_empty());
+            assert!(taken.into_iter().eq(0..many + usize::from(many >= 4)));
+        }
+    }
+
+    #[test]
+    fn what_is_dealt_out_is_no_more_than_was_asked_for() {
+        for (many, at_most) in [(0, 1), (1, 1), (7, 3), (1000, 64), (10_000, 5000), (9, usize::MAX)] {
+            let mut pile = Pile::default();
+            pile.extend(0..many);
+            let (mut deal, mut dealt) = (Deal::new(pile), Vec::new());
+            while !deal.is_over() {
+                let some = deal.some(at_most);
+                assert!((1..=at_most).contains(&some.len()));
+                dealt.extend_from_slice(some);
+            }
+            assert!(deal.some(at_most).is_empty() && dealt.into_iter().eq(0..many));
+        }
+    }
+}
