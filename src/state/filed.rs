@@ -19,8 +19,8 @@ pub(crate) struct Filed<R: Rows> {
     /// The hash that a row's page is asked for by: that of the part of the key that is looked for.
     hash: fn(&R::Key) -> u64,
     files: Option<Rc<Files>>,
-    /// The rows of a page, by how long rows have been.
-    page_rows: Rc<Cell<usize>>,
+    /// How long rows have been of late, in bytes; 0 if nothing is known of them.
+    row: Rc<Cell<usize>>,
 }
 
 /// About how long a page in a file is to be, in bytes: what a look-up has to read of it is less.
@@ -33,8 +33,7 @@ impl<R: Rows> Filed<R> {
     /// Rows in files, if `memory` is limited.
     pub(crate) fn new(rows: R, memory: Option<&Rc<Memory>>, hash: fn(&R::Key) -> u64) -> Filed<R> {
         let files = memory.map(|memory| Rc::new(Files::new(Rc::clone(memory))));
-        let page_rows = if files.is_some() { FIRST_ROWS } else { PAGE_ROWS };
-        Filed { rows, hash, files, page_rows: Rc::new(Cell::new(page_rows)) }
+        Filed { rows, hash, files, row: Rc::default() }
     }
 }
 
@@ -69,12 +68,18 @@ where
         let Some(files) = &self.files else { return Page::resident(rows) };
         let count = rows.len();
         let (page, len) = stored::store(files, rows, self.hash);
-        self.page_rows.set((PAGE_BYTES * count / len.max(1)).clamp(16, PAGE_ROWS));
+        // Rows that only say that a key is no more are short, and others may follow: what was long is forgotten slowly, lest a page be very long.
+        let before = self.row.get();
+        self.row.set((len / count.max(1)).max(before - before / 8).max(1));
         page
     }
 
     fn page_rows(&self) -> usize {
-        self.page_rows.get()
+        match self.row.get() {
+            _ if self.files.is_none() => PAGE_ROWS,
+            0 => FIRST_ROWS,
+            row => (PAGE_BYTES / row).clamp(16, PAGE_ROWS),
+        }
     }
 }
 
