@@ -5,6 +5,8 @@
 
 #[path = "support/heap.rs"]
 mod heap;
+#[path = "memory/patterns.rs"]
+mod patterns;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -21,11 +21,12 @@
 //! An event asks each condition that does not look back at most once, and an iterative one at most once for each run that waits
 //! for it. Each run costs a few words, each take one link of the buffer.
 
+use std::mem::size_of;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::buffer::{Buffer, Earlier, LinkId, NONE, Taken};
+use super::buffer::{Buffer, Earlier, LinkId, NONE, Size, Taken};
 use super::pattern::{Condition, Contiguity};
 use super::skip::AfterMatch;
 use crate::time::EventTime;
@@ -199,6 +200,20 @@ impl<T> Partials<T> {
         if runs.capacity() > 4 * runs.len() + SPARE {
             runs.shrink_to(2 * runs.len());
         }
+    }
+
+    /// The event that was taken last.
+    pub(super) fn newest(&self) -> Option<&T> {
+        self.buffer.newest()
+    }
+
+    /// What they take of memory, beside their own places.
+    #[inline]
+    pub(super) fn size(&self) -> Size {
+        let Size { bytes, events } = self.buffer.size();
+        let lists =
+            self.runs.capacity() * size_of::<Run>() + self.withheld.capacity() * size_of::<(LinkId, u64)>();
+        Size { bytes: bytes + lists, events }
     }
 
     /// The number of takes and of events that are held.

@@ -11,6 +11,7 @@
 //! time, all that no partial match leads to are dropped in one pass, and the others move up in their order. So the buffer
 //! holds at most about twice what is live, and a take pays for its removal in advance.
 
+use std::mem::size_of;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,22 @@ pub(super) struct Buffer<T> {
     next: u64,
     /// The number of links at which to look for those that are not needed.
     limit: u32,
+}
+
+/// What something takes of memory: bytes, beside what its events point to, and events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) bytes: usize,
+    pub(super) events: usize,
+}
+
+impl Size {
+    /// Takes note that what took `before` now takes `now`.
+    #[inline]
+    pub(super) fn account(&mut self, before: Size, now: Size) {
+        self.bytes = self.bytes + now.bytes - before.bytes;
+        self.events = self.events + now.events - before.events;
+    }
 }
 
 /// A take. Its number is its place in the buffer.
@@ -143,6 +160,19 @@ impl<T> Buffer<T> {
         self.links.shrink_to(self.limit as usize);
         self.events.shrink_to(self.limit as usize);
         places
+    }
+
+    /// The event that was kept last.
+    pub(super) fn newest(&self) -> Option<&T> {
+        self.events.last().map(|(_, event)| event)
+    }
+
+    /// What it takes of memory.
+    #[inline]
+    pub(super) fn size(&self) -> Size {
+        let bytes =
+            self.links.capacity() * size_of::<Link>() + self.events.capacity() * size_of::<(u64, T)>();
+        Size { bytes, events: self.events.len() }
     }
 
     /// The number of takes and of events that are held.

@@ -57,12 +57,19 @@
 //!
 //! # State
 //!
-//! A record that waits is a row of an arrangement, in the order of time, and is read by a range scan when the watermark
-//! passes it. The partial matches of a key are a list of small [runs](Automaton) over a buffer in which those with a common beginning
-//! share it. They are rows of a second arrangement, by key, and in a table in front of it. Both are sealed when an epoch closes;
-//! for that the partial matches of each key that the epoch touched are copied.
+//! A record that waits lies in a map by time until a snapshot is taken; then it is a row of an arrangement, in the order of time, and is read by a
+//! range scan when the watermark passes it. The partial matches of a key are a list of small [runs](Automaton) over a buffer in which those with a common beginning
+//! share it. They are in a table, and rows of a second arrangement, by key. Both are sealed when someone asks for the state;
+//! for that the partial matches of each key that has changed are copied.
 //!
 //! A pattern without `within` keeps partial matches until they match or cannot any more, which may be for ever.
+//!
+//! # State larger than memory
+//!
+//! With a [limit](crate::config::Options::state_memory), the partial matches of keys that have had no record for a while lie in files, with the records that they hold,
+//! and are read back when the key has a record or when its next partial match times out; some sixty bytes of the key stay. Records that wait
+//! lie in files if they take more than they may, those that are due last first, and are read back a portion at a time. Nothing of what is found, told, counted
+//! or saved depends on that, nor does the order in which it is told. Records of one key, and those of one millisecond, must have room together.
 //!
 //! # What Flink has and is not here
 //!
@@ -71,10 +78,12 @@
 mod automaton;
 mod buffer;
 mod compile;
+mod keys;
 mod operator;
 mod pattern;
 mod select;
 mod skip;
+mod waiting;
 
 pub use automaton::{Automaton, Outcome, Partials};
 pub use buffer::{Earlier, Taken};
@@ -83,6 +92,10 @@ pub use select::{Late, Match, OnTime, PatternStream};
 
 #[cfg(test)]
 mod case_tests;
+#[cfg(test)]
+mod driven;
+#[cfg(test)]
+mod limit_tests;
 #[cfg(test)]
 mod notation;
 #[cfg(test)]

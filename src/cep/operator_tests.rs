@@ -1,122 +1,25 @@
 //! The logic alone: what it keeps, and that what it seals is all there is.
 
-use std::cell::RefCell;
-
 use super::*;
 use crate::cep::Pattern;
-use crate::stream::Outlet;
+use crate::cep::driven::Driven;
 use proptest::prelude::*;
 use std::time::Duration;
 
-/// A key and a value; keys of the same number have the same worker.
-type Event = (u8, u32);
-
-/// An output that is kept, by whoever holds the other end.
-struct Kept(Rc<RefCell<Vec<Match<u8, Event>>>>);
-
-impl Outlet<Match<u8, Event>> for Kept {
-    fn walk(&mut self, time: Time, batch: &mut Vec<Record<Match<u8, Event>>>, _: bool) {
-        for record in batch.drain(..) {
-            assert!(record.stamp.timestamp >= time.event, "{record:?} cannot be sent at {time:?}");
-            assert_eq!(record.stamp.timestamp, record.value.timestamp);
-            self.0.borrow_mut().push(record.value);
-        }
-    }
-
-    fn flush(&mut self) {}
-
-    fn take_sent(&mut self) -> usize {
-        0
-    }
-}
-
-/// A detector and its outputs: matches and time-outs.
-struct Driven {
-    detector: Detector<u8, Event>,
-    out: Outlets<Match<u8, Event>>,
-    outputs: [Rc<RefCell<Vec<Match<u8, Event>>>>; 2],
-    pattern: Pattern<Event>,
-}
-
-impl Driven {
-    fn new(pattern: &Pattern<Event>) -> Driven {
-        let outputs = [Rc::default(), Rc::default()];
-        let [out, timed_out] =
-            outputs.each_ref().map(|output| Outlets::to(vec![Box::new(Kept(Rc::clone(output)))]));
-        let operator = OperatorInfo::new(0, 0, Rc::from([0]));
-        let automaton = Arc::new(pattern.compile().unwrap());
-        Driven {
-            detector: Detector::new(automaton, timed_out, operator),
-            out,
-            outputs,
-            pattern: pattern.clone(),
-        }
-    }
-
-    /// Brings records that the split was at `watermark` before.
-    fn bring(&mut self, epoch: u64, watermark: EventTime, events: &[(EventTime, Event)]) {
-        let record = |(timestamp, event): &(EventTime, Event)| {
-            Record::new((event.0, *event), Stamp { timestamp: *timestamp, watermark })
-        };
-        let mut batch = events.iter().map(record).collect();
-        self.detector.batch(Time::new(epoch, watermark), &mut batch, &mut self.out);
-    }
-
-    fn advance(&mut self, epoch: u64, watermark: EventTime) {
-        let from = Time::new(epoch, self.detector.owes().map_or(watermark, |owed| owed.min(watermark)));
-        self.detector.advance(watermark, from, &mut self.out);
-        self.detector.flush();
-        self.out.flush();
-        assert!(self.detector.owes().is_none_or(|owed| owed >= watermark), "what was due is still owed");
-    }
-
-    fn close(&mut self, epoch: u64) {
-        self.detector.close(epoch, None, &mut self.out);
-        self.detector.seal(epoch);
-    }
-
-    fn take(&mut self) -> [Vec<Match<u8, Event>>; 2] {
-        self.outputs.each_ref().map(|output| output.take())
-    }
-
-    /// A detector that knows what this one's arrangements say, and how far records have been taken.
-    fn restored(&self) -> Driven {
-        let mut restored = Driven::new(&self.pattern);
-        let taken = self.detector.taken.get();
-        restored.detector.taken.set(taken);
-        self.detector.sealed.scan(
-            |(at, ..)| *at < taken,
-            |(at, key, value), count| {
-                let records = restored.detector.open.entry(*at).or_default();
-                records.extend((0..*count).map(|_| (key.key, *value)));
-                ControlFlow::Continue(())
-            },
-        );
-        for key in 0..=u8::MAX {
-            if let Some(Some(partials)) = self.detector.partials.get(&Hashed::new(key)) {
-                let entry = Entry { partials, deadline: None, touched: false, changed: false, sealed: false };
-                let slot = restored.detector.keys.insert(hash64(&key), key, entry);
-                restored.detector.touch(slot);
-            }
-        }
-        restored
-    }
-}
-
-fn pair() -> Pattern<Event> {
-    Pattern::begin("even", |event: &Event| event.1.is_multiple_of(2))
-        .followed_by("odd", |event| event.1 % 2 == 1)
+fn pair() -> Pattern<u32> {
+    Pattern::begin("even", |n: &u32| n.is_multiple_of(2))
+        .followed_by("odd", |n| n % 2 == 1)
         .within(Duration::from_millis(10))
 }
 
 #[test]
 fn a_deadline_is_acted_on_when_the_watermark_reaches_it() {
-    let mut driven = Driven::new(&pair());
+    let mut driven = Driven::new(&pair(), None);
     driven.bring(0, 0, &[(5, (1, 2)), (7, (2, 4))]);
     assert_eq!(driven.detector.owes(), Some(5));
     driven.advance(0, 6);
     assert_eq!(driven.detector.owes(), Some(7), "a record comes before a deadline");
-    driven.close(0);
+    driven.close(0, true);
     driven.advance(1, 14);
     assert_eq!(driven.detector.owes(), Some(15));
     assert_eq!(driven.take().map(|output| output.len()), [0, 0]);
@@ -131,7 +34,7 @@ fn a_deadline_is_acted_on_when_the_watermark_reaches_it() {
 
 #[test]
 fn times_at_the_limits_are_taken() {
-    let mut driven = Driven::new(&pair());
+    let mut driven = Driven::new(&pair(), None);
     driven.bring(
         0,
         EventTime::MIN,
@@ -146,27 +49,27 @@ fn times_at_the_limits_are_taken() {
 #[test]
 fn what_is_kept_is_bounded_by_what_is_within() {
     // Each record begins a partial match, in one of a hundred keys, and none is ever completed: in any 50 ms there are 50.
-    let never = Pattern::begin("any", |_: &Event| true)
+    let never = Pattern::begin("any", |_: &u32| true)
         .followed_by_any("again", |_| true)
         .one_or_more()
-        .followed_by("never", |event| event.1 == u32::MAX)
+        .followed_by("never", |n| *n == u32::MAX)
         .within(Duration::from_millis(50));
-    let mut driven = Driven::new(&never);
+    let mut driven = Driven::new(&never, None);
     let mut timed_out = 0;
     for at in 0..20_000i64 {
         let (epoch, key) = (at as u64 / 10, (at * 7 % 100) as u8);
         driven.bring(epoch, at - 25, &[(at, (key, at as u32))]);
         driven.advance(epoch, at - 24);
         if at % 10 == 9 {
-            driven.close(epoch);
+            driven.close(epoch, true);
             timed_out += driven.take()[1].len();
-            let Detector { keys, deadlines, sealed, partials, open, touched, .. } = &driven.detector;
-            assert!(keys.len() <= 60 && deadlines.len() <= 60, "{} keys at {at}", keys.len());
-            assert!(open.is_empty() && touched.is_empty());
-            let held = keys.iter().map(|(_, entry)| entry.partials.held().0).sum::<usize>();
-            assert!(held <= 60, "{held} takes are held at {at}");
-            assert!(partials.len() <= 1_000, "{} rows of partial matches at {at}", partials.len());
-            assert!(sealed.len() <= 1_000, "{} rows of waiting records at {at}", sealed.len());
+            let [keys, deadlines, takes, rows, touched] = driven.detector.keys.counts();
+            assert!(keys <= 60 && deadlines <= 60, "{keys} keys at {at}");
+            assert!(takes <= 60, "{takes} takes are held at {at}");
+            assert!(rows <= 1_000, "{rows} rows of partial matches at {at}");
+            let [open, _, rows] = driven.detector.waiting.counts();
+            assert!(rows <= 1_000, "{rows} rows of waiting records at {at}");
+            assert!(open == 0 && touched == 0);
         }
     }
     assert!(timed_out > 19_000, "{timed_out} timed out");
@@ -206,15 +109,15 @@ proptest! {
     ) {
         let pattern = match which {
             0 => pair(),
-            1 => pair().not_followed_by("zero", |event| event.1 == 0).skip_past_last(),
-            _ => Pattern::begin("even", |event: &Event| event.1.is_multiple_of(2))
+            1 => pair().not_followed_by("zero", |n| *n == 0).skip_past_last(),
+            _ => Pattern::begin("even", |n: &u32| n.is_multiple_of(2))
                 .one_or_more()
-                .followed_by("three", |event| event.1 % 3 == 0)
-                .iterative(|event, earlier| earlier.of("even").iter().all(|even| even.1 <= event.1))
+                .followed_by("three", |n| n % 3 == 0)
+                .iterative(|n, earlier| earlier.of("even").iter().all(|even| *even <= n))
                 .within(Duration::from_millis(15))
                 .skip_to_next(),
         };
-        let (mut whole, mut broken) = (Driven::new(&pattern), Driven::new(&pattern));
+        let (mut whole, mut broken) = (Driven::new(&pattern, None), Driven::new(&pattern, None));
         let mut now = 0;
         for (epoch, steps) in steps.chunks(per_epoch).enumerate() {
             for (key, value, ahead, pace) in steps {
@@ -226,10 +129,10 @@ proptest! {
                 prop_assert_eq!(whole.take(), broken.take());
                 prop_assert_eq!(whole.detector.owes(), broken.detector.owes());
             }
-            whole.close(epoch as u64);
-            broken.close(epoch as u64);
+            whole.close(epoch as u64, true);
+            broken.close(epoch as u64, true);
             if epoch % restores == 0 {
-                broken = broken.restored();
+                broken = broken.restored(epoch as u64);
             }
         }
         whole.advance(u64::MAX, EventTime::MAX);

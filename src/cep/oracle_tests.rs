@@ -53,7 +53,7 @@ fn part() -> impl Strategy<Value = Part> {
     })
 }
 
-fn spec() -> impl Strategy<Value = Spec> {
+pub(super) fn spec() -> impl Strategy<Value = Spec> {
     let after = prop_oneof![
         4 => Just(After::NoSkip),
         1 => Just(After::ToNext),
@@ -87,7 +87,7 @@ fn spec() -> impl Strategy<Value = Spec> {
     })
 }
 
-fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
+pub(super) fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
     let kind = prop_oneof![3 => Just('a'), 3 => Just('b'), 2 => Just('c')];
     vec((0..3i64, kind), 1..9).prop_map(|gaps| {
         let mut now = 0;
@@ -99,7 +99,7 @@ fn events() -> impl Strategy<Value = Vec<(i64, Event)>> {
     })
 }
 
-fn takes(taken: &Taken<Event>) -> Takes {
+pub(super) fn takes(taken: &Taken<Event>) -> Takes {
     let stages = taken.stages();
     let takes = stages.flat_map(|(stage, events)| {
         events.iter().map(move |event| (stage.parse().unwrap(), event.number() as usize))

@@ -22,7 +22,7 @@ pub(crate) struct Arrangement<R: Rows> {
     spine: Spine<Rc<Run<R>>>,
     /// Every epoch below this one is sealed, counted from `base` on.
     pub(super) upper: u64,
-    /// The number of runs from before the first epoch.
+    /// The number of runs from before the first epoch, and of those that were added amid one.
     pub(super) base: u64,
 }
 
@@ -55,6 +55,15 @@ impl<R: Rows> Arrangement<R> {
     pub(crate) fn seal_unsorted(&mut self, epoch: u64, mut rows: Vec<(R::Key, R::Value)>) {
         sort(&mut rows);
         self.seal(epoch, rows);
+    }
+
+    /// Adds some of what the open epoch has changed so far: rows in any order, of which the later of two for a key counts. To a snapshot, changes of
+    /// earlier epochs seem to be of an epoch before theirs then.
+    pub(crate) fn seal_amid(&mut self, epoch: u64, rows: Vec<(R::Key, R::Value)>) {
+        if !rows.is_empty() {
+            self.seal_unsorted(epoch, rows);
+            self.base += 1;
+        }
     }
 
     /// Begins to build what changed, with rows in any order, of which the later of two for a key counts.
@@ -172,13 +181,20 @@ mod tests {
 
         #[test]
         fn the_latest_value_wins_and_absence_is_a_value(
-            epochs in vec(btree_map(0..3000u64, proptest::option::of(0..9u8), 0..600), 1..30),
+            epochs in vec((btree_map(0..3000u64, proptest::option::of(0..9u8), 0..600), 0..3u8), 1..30),
         ) {
             let mut arrangement = Arrangement::new(Latest::new(), operator());
             let mut oracle = BTreeMap::<u64, Option<u8>>::new();
-            for (epoch, changes) in epochs.into_iter().enumerate() {
+            let mut epoch = 0;
+            for (changes, amid) in epochs {
                 oracle.extend(changes.iter().map(|(k, v)| (*k, *v)));
-                arrangement.seal(epoch as u64, changes.into_iter().collect());
+                let changes = changes.into_iter().collect();
+                if amid == 0 {
+                    arrangement.seal_amid(epoch, changes);
+                } else {
+                    arrangement.seal(epoch, changes);
+                    epoch += 1;
+                }
             }
             for (key, value) in oracle {
                 prop_assert_eq!(arrangement.get(&key), value.map(Some));

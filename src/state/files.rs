@@ -48,8 +48,12 @@ impl Memory {
             return None;
         }
         let portion = bytes as f64 / self.used.get() as f64;
-        let spare = (self.share / 16).min(SPARE);
-        Some((portion * (self.share - spare) as f64) as usize)
+        Some((portion * (self.share - self.spare()) as f64) as usize)
+    }
+
+    /// The bytes that are written beyond what must be. As much may be read at once of what is read in order.
+    pub(super) fn spare(&self) -> usize {
+        (self.share / 16).min(SPARE)
     }
 
     /// True if someone who takes `before` bytes may take `now`.

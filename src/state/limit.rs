@@ -4,7 +4,7 @@
 //! once is little more than the epoch has brought, so no epoch pays for the size of the state. If keys cannot leave, as those with timers cannot
 //! wholly, it is not tried again before much has come.
 //!
-//! What is written once and read once, in order, has no use for a hand: all of it leaves together ([`Quota`]).
+//! What is written once and read once, in order, has no use for a hand: all of it leaves together, or what is due last ([`Quota`]).
 
 use std::rc::Rc;
 
@@ -62,6 +62,11 @@ impl Limit {
             left: metrics.metric(operator, "keys_left_memory"),
             entered: metrics.metric(operator, "keys_entered_memory"),
         }
+    }
+
+    /// True if state that takes so many bytes may be in memory.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.memory.has_room(self.bytes, bytes)
     }
 
     /// Takes note that a key has come back.
@@ -133,6 +138,11 @@ impl Quota {
         &self.memory
     }
 
+    /// The bytes that may be read at once of what has left.
+    pub(crate) fn portion(&self) -> usize {
+        self.memory.spare().max(LEAST)
+    }
+
     /// The bytes that were last told of.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
@@ -140,8 +150,13 @@ impl Quota {
 
     /// Takes note that so many bytes are taken; true if they are to leave.
     pub(crate) fn is_exceeded(&mut self, now: usize) -> bool {
+        self.allowance(now).is_some()
+    }
+
+    /// Takes note that so many bytes are taken; gives what they must come down to, if some are to leave.
+    pub(crate) fn allowance(&mut self, now: usize) -> Option<usize> {
         self.account(now);
-        now >= LEAST && self.memory.allowance(now).is_some()
+        self.memory.allowance(now).filter(|_| now >= LEAST)
     }
 
     /// Takes note that so many rows have left, and how many bytes are taken now.

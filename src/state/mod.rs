@@ -50,8 +50,9 @@
 //! keys that have not been touched for a while leave the tables. The arrangement is the truth then and the table a cache. To look a key
 //! up that is not in the table, the pages that may hold it are found by their last keys and a filter, which are in memory; of those
 //! pages the keys are read and searched, and the one value that is wanted. This holds for what process functions keep, and so for windows with
-//! triggers and for joins in event time; for rolling aggregates; for joins without windows; and for sessions, of whose keys some sixty bytes stay. The panes of
-//! aligned windows are written and read once, in order, so all of them leave together. Patterns and all timers are in memory whatever the limit.
+//! triggers and for joins in event time; for rolling aggregates; for joins without windows; and for sessions and the partial matches of patterns, of
+//! whose keys some sixty bytes stay. The panes of aligned windows are written and read once, in order, so all of them leave together; so do records that wait in
+//! a pattern, but for those that are due first. All timers are in memory whatever the limit.
 //!
 //! # What it costs
 //!
@@ -138,6 +139,7 @@ mod items;
 mod timed;
 mod view;
 mod store;
+mod absent;
 mod sweep;
 mod column;
 mod cutting;
@@ -147,6 +149,7 @@ mod cutting_tests;
 #[cfg(test)]
 mod shed_tests;
 
+pub(crate) use absent::Absent;
 pub(crate) use agenda::Agenda;
 pub(crate) use arrangement::Arrangement;
 pub(crate) use backing::{Askers, Backing};
@@ -165,7 +168,7 @@ pub(crate) use parted::Parted;
 pub(crate) use pile::{Deal, Pile};
 pub(crate) use rows::{Latest, Rows, Sums};
 pub(crate) use run::{Cursor, Run};
-pub(crate) use saving::{Encoded, Saves, Share};
+pub(crate) use saving::{Encoded, Saves, Share, each};
 pub(crate) use shelf::{Gone, Row};
 pub(crate) use store::{INDEXED, Store, WARM};
 pub(crate) use table::{Found, Slot, Table};

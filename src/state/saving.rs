@@ -274,7 +274,7 @@ impl<R: Saves> Read<R> {
 }
 
 /// Shows all rows of some pages, in order.
-fn each<R: Rows>(pages: &[PageOf<R>], mut visit: impl FnMut(&R::Key, &R::Value)) {
+pub(crate) fn each<R: Rows>(pages: &[PageOf<R>], mut visit: impl FnMut(&R::Key, &R::Value)) {
     for page in pages {
         match page.rows() {
             Some(rows) => rows.iter().for_each(|(key, value)| visit(key, value)),

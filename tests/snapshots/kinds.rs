@@ -1,8 +1,9 @@
 //! Every kind of state, under seeds: the input, the workers of each run, the steps, the epochs, the snapshots and the crashes are drawn.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use highwater::cep::Pattern;
+use highwater::cep::{Match, Pattern};
 use highwater::data::Change;
 use highwater::join::{Interval, Outer};
 use highwater::process::{BroadcastProcess, Context, List, Map, Process, States, Timer, Ttl, Value};
@@ -200,6 +201,35 @@ fn process_functions_in_order() {
                 .sink(out);
         });
     });
+}
+
+#[test]
+fn patterns_with_little_memory() {
+    let left = AtomicI64::new(0);
+    under_seeds("patterns_with_little_memory", |world| {
+        world.memory = Some(1 << 20);
+        let (splits, disorder) = (world.splits(20), world.disorder);
+        let within = millis(5 + world.below(400));
+        world.check(|job, out: Ledger<(i64, i64, Vec<i64>)>| {
+            // Each drags something along, so that some of the state must leave.
+            let long = |event: Event| (event, format!("{:>20000}", event.1));
+            let low = |event: &(Event, String)| event.0.1 % 3 != 0;
+            let ended = Pattern::begin("low", low)
+                .followed_by("end", |event| event.0.1 % 11 == 1)
+                .iterative(|end, earlier| earlier.last().is_some_and(|last| last.1 != end.1))
+                .within(within)
+                .skip_to_next();
+            let found = read(job, &splits, disorder).map(long).key_by(|event| event.0.1 % 20).detect(ended);
+            let told = |found: Match<i64, (Event, String)>| {
+                (found.key, found.timestamp, found.events.iter().map(|event| event.0.1).collect::<Vec<_>>())
+            };
+            found.matches().map(told).union(found.timed_out().map(told)).sink(out);
+        });
+        left.fetch_add(world.left, Ordering::Relaxed);
+    });
+    let is_one = std::env::var("HIGHWATER_SEED").is_ok();
+    let left = left.into_inner();
+    assert!(is_one || left > 100, "{left} keys have left memory");
 }
 
 #[test]

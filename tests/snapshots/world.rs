@@ -40,11 +40,15 @@ pub(crate) struct World {
     draws: Draws,
     /// The disorder that the watermarks allow for.
     pub(crate) disorder: i64,
+    /// The memory that the state of runs that crash may take, in bytes, if it is limited.
+    pub(crate) memory: Option<usize>,
+    /// How many keys have left memory in these.
+    pub(crate) left: i64,
 }
 
 impl World {
     fn new(seed: u64) -> World {
-        let mut world = World { seed, draws: Draws::new(seed), disorder: 0 };
+        let mut world = World { seed, draws: Draws::new(seed), disorder: 0, memory: None, left: 0 };
         world.disorder = world.below(15);
         world
     }
@@ -53,18 +57,25 @@ impl World {
         self.draws.below(n)
     }
 
-    /// One to four splits of up to 60 events each, up to `back` older than the newest before them.
+    /// One to four splits of up to 60 events each, up to `back` older than the newest before them; of more, if memory is limited.
     pub(crate) fn splits(&mut self, back: i64) -> Vec<Vec<Event>> {
-        self.draws.splits(60, 6, back)
+        let most = if self.memory.is_some() { 150 } else { 60 };
+        self.draws.splits(most, 6, back)
     }
 
     /// How one run goes: workers, epochs, memory.
     fn options(&mut self) -> Options {
         let epochs = match self.below(3) {
             0 => Epochs::every(millis(1 + self.below(9))),
+            // State leaves memory when an epoch ends.
+            _ if self.memory.is_some() => Epochs::records(1 + self.below(8) as u64),
             _ => Epochs::records(1 + self.below(60) as u64),
         };
         let options = Options::default().workers(1 + self.below(4) as usize).epochs(epochs);
+        let options = match self.memory {
+            Some(bytes) => options.state_memory(bytes, std::env::temp_dir()),
+            None => options,
+        };
         options.max_epochs_in_flight(1 + self.below(4) as usize)
     }
 
@@ -113,6 +124,7 @@ impl World {
                     }
                 }
             }
+            self.left += job.metrics().sum("keys_left_memory");
         }
         ledger
     }

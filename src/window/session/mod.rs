@@ -27,9 +27,8 @@
 //! goes off too early, not with each record. With many keys it is memory that is waited for, so an entry is small, and pieces are looked up some
 //! at a time.
 //!
-//! If memory is limited, keys that have not been touched for a while [leave it](absent) with their sessions, and come back when a piece or their alarm does.
+//! If memory is limited, keys that have not been touched for a while [leave it](crate::state) with their sessions, and come back when a piece or their alarm does.
 
-mod absent;
 mod assigner;
 mod entry;
 mod gather;

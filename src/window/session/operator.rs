@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
-use super::absent::Absent;
 use super::entry::{Entry, Session};
 use super::gather::{Behind, Gathering, Piece};
 use super::{Gap, Sessions};
@@ -17,8 +16,8 @@ use crate::error::Result;
 use crate::metric::Metric;
 use crate::snapshot::{RestoredOperator, Saved};
 use crate::state::{
-    Agenda, Arrangement, Filed, Footprint, Found, Hashed, INDEXED, Latest, Limit, Memory, Share, Sheds, Slot,
-    Table,
+    Absent, Agenda, Arrangement, Filed, Footprint, Found, Hashed, INDEXED, Latest, Limit, Memory, Share,
+    Sheds, Slot, Table,
 };
 use crate::stream::{
     Aggregate, Chain, Edge, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing, Stream, Taps,
@@ -215,7 +214,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
         while let Some(next) = self.next_alarm().filter(|next| *next < watermark) {
             let step = if self.absent.is_empty() { EventTime::MAX } else { STEP };
             let until = watermark.min(next.saturating_add(step));
-            for (hash, key) in self.absent.due(until) {
+            for (hash, key) in self.absent.due(until.saturating_sub(1)) {
                 self.enter(hash, key);
             }
             self.ring_until(until);
@@ -411,7 +410,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Sheds for Running<K, T, A> {
         let Some((key, entry)) = self.table.remove(slot) else { return false };
         let key = Hashed::new(key);
         // Its timer is moved now: if the key came back only to find that it goes on, it would have come for nothing.
-        self.absent.add(key.hash, key.key.clone(), entry.ends());
+        self.absent.add(key.hash, key.key.clone(), Some(entry.ends()));
         if entry.changed || !entry.sealed {
             self.left.push((key, Some(entry.sessions())));
         }
