@@ -110,13 +110,13 @@ impl Options {
         self
     }
 
-    /// The bytes of memory that the state of process functions, windows, rolling aggregates, joins and patterns may take, on all
+    /// The bytes of memory that the state of process functions, timers, windows, rolling aggregates, joins and patterns may take, on all
     /// workers together; at least 1 MiB. Without it all state is in memory.
     ///
     /// What is more lies in files in `directory`, which should be on a local disk that is fast. The files have no names, and go away with the process,
     /// however it ends. The limit is held when an epoch ends: what one epoch touches is in memory until then, so the limits of what is in
     /// flight count here too. It is for state alone: records
-    /// in flight, and timers, come on top, and so do some sixty bytes for each key that has a session or a partial match. A key that is not in memory costs a read or a few when it is touched; one that is, nothing.
+    /// in flight come on top, and so do some sixty bytes for each key that has a session or a partial match. A key that is not in memory costs a read or a few when it is touched; one that is, nothing.
     ///
     /// ```
     /// use highwater::config::Options;

@@ -51,7 +51,10 @@ impl<T: Exchange + Ord> Driven<T> {
         let metrics = Metrics::default();
         let limits = bytes.map(|bytes| {
             let memory = Memory::new(bytes, std::env::temp_dir(), Arc::new(|error| panic!("{error}")));
-            (Limit::new(&memory, "pattern", &metrics), Quota::new(&memory, "pattern", &metrics))
+            (
+                Limit::new(&memory, "pattern", &metrics),
+                Quota::new(&memory, "pattern", "records_left_memory", &metrics),
+            )
         });
         let outputs = [Told::default(), Told::default()];
         let [out, timed_out] =

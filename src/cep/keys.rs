@@ -64,8 +64,7 @@ pub(super) struct Keys<K: Key, T: Exchange> {
     /// What of them the arrangement does not have yet.
     left: Vec<PartialRow<K, T>>,
     limit: Option<Limit>,
-    /// True while keys leave amid an epoch, and the records that were taken since it was last asked whether they must.
-    is_amid: bool,
+    /// The records that were taken since it was last asked whether keys must leave.
     taken: u32,
     /// What the entries point to, if that is limited, and the events of these.
     size: Size,
@@ -122,7 +121,6 @@ impl<K: Key, T: Exchange> Keys<K, T> {
             left: Vec::new(),
             footprint: Footprint::new(limit.is_some()),
             limit,
-            is_amid: false,
             taken: 0,
             size: Size::default(),
         }
@@ -344,15 +342,6 @@ impl<K: Key, T: Exchange> Keys<K, T> {
         self.limit = Some(limit);
     }
 
-    /// Lets keys leave memory amid an epoch, if they take more than they may.
-    pub(super) fn make_room(&mut self, epoch: u64) {
-        let Some(mut limit) = self.limit.take() else { return };
-        self.is_amid = true;
-        limit.shed(self, epoch);
-        self.is_amid = false;
-        self.limit = Some(limit);
-    }
-
     /// The same, when some more records have been taken.
     #[inline]
     pub(super) fn has_taken(&mut self, epoch: u64) {
@@ -360,7 +349,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
             self.taken += 1;
             if self.taken >= TAKEN {
                 self.taken = 0;
-                self.make_room(epoch);
+                self.shed(epoch);
             }
         }
     }
@@ -431,9 +420,6 @@ impl<K: Key, T: Exchange> Sheds for Keys<K, T> {
     fn write(&mut self, epoch: u64) {
         let mut rows: Vec<_> = self.gone.drain(..).map(|key| (key, None)).collect();
         rows.append(&mut self.left);
-        match self.is_amid {
-            true => self.arrangement.seal_amid(epoch, rows),
-            false => self.arrangement.seal_unsorted(epoch, rows),
-        }
+        self.arrangement.seal_unsorted(epoch, rows);
     }
 }

@@ -131,7 +131,7 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
                     return false;
                 }
             }
-            self.keys.make_room(since.epoch);
+            self.keys.shed(since.epoch);
             if until == now {
                 break;
             }

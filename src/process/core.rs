@@ -1,4 +1,19 @@
 //! What all contexts of a process function share: its state, its timers, and the time.
+//!
+//! # Timers
+//!
+//! A call that registers a timer or deletes one is an entry in an agenda, with the slot of its key. When its time has come, the last call counts of those for one key and time. So
+//! neither is looked for when it is made, and a call is exact wherever the calls before it are.
+//!
+//! # Timers that have left memory
+//!
+//! If memory is limited, calls for far-off times leave it, as rows with the key instead of a slot; and a key of which no call is in memory can leave wholly. When calls come back their keys are
+//! given slots again; the state of a key comes back when its timer fires. Timers are fired some at a time then: those of before a *bound*, of which all calls are in memory. What a
+//! timer calls for a time beyond the bound goes to the agenda, after what has left; what it calls for a time that has been waits aside until all have fired.
+//!
+//! What fires brings state into memory, however many timers are due at once: when the watermark leaps, all of them. So state may leave it in between.
+//!
+//! When the input has ended and there is no end of timers that register timers, some are dropped; if some had left memory, more may fire before.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -10,7 +25,9 @@ use crate::clock::Clock;
 use crate::data::Key;
 use crate::error::{Error, Result};
 use crate::snapshot::{RestoredOperator, Saved};
-use crate::state::{Agenda, Cells, LivesBy, Now, Owner, Shape, Share, Slot, Store, WARM};
+use crate::state::{
+    Agenda, Cells, END, LivesBy, Now, Owner, Place as Bound, Shape, Share, Slot, Store, WARM,
+};
 use crate::stream::WorkerContext;
 
 use super::Ttl;
@@ -67,19 +84,42 @@ pub struct Core<K: Key> {
     pub(crate) mistake: OnceCell<Error>,
     /// The timers that are being fired.
     pass: Option<Pass>,
+    /// Timers that were not fired, for there was no end of them.
+    dropped: usize,
+    /// How many keys may have come into memory since state could last leave it.
+    stirred: usize,
 }
+
+/// After so many keys state may leave memory in the midst of an epoch.
+const RELIEF: usize = 256;
+
+/// When the input has ended, timers may register so many timers that still fire.
+const LAST_TIMERS: usize = 100_000;
 
 /// Firing all timers of before a time, in order, while they register and delete others.
 struct Pass {
     by: LivesBy,
     until: i64,
+    /// What is before this in order of times and hashes of keys is at hand: all that is to fire, unless some of it has left memory.
+    bound: Bound,
     /// The time of the timer that fires.
     at: i64,
     /// What is left to fire, the first one last.
     due: Vec<(i64, Slot)>,
-    /// What timers have registered and deleted that is to fire, or would have, before the pass ends. A timer for a time that has been is not
+    /// What timers have registered and deleted that is to fire, or would have, before the bound. A timer for a time that has been is not
     /// among them: it waits for the next pass, so that a pass always ends.
     calls: BTreeMap<(i64, Slot), Call>,
+    /// What waits for the next pass, while others have yet to be read back for this one.
+    late: Vec<(i64, Slot, Call)>,
+    /// How many may fire.
+    left: usize,
+}
+
+impl Pass {
+    /// True if all timers are at hand that are to fire.
+    fn is_last(&self) -> bool {
+        self.bound == (self.until, 0)
+    }
 }
 
 /// Where a state lies, and how long it lives.
@@ -126,14 +166,16 @@ impl<K: Key> Core<K> {
             id: NEXT.fetch_add(1, Ordering::Relaxed).max(NOBODY + 1),
             store,
             slot: Slot::NONE,
-            event_timers: Agenda::sealable(operator.clone()),
-            wall_timers: Agenda::sealable(operator.clone()),
+            event_timers: Agenda::sealable(operator.clone(), worker.quota(uid, "timers_left_memory")),
+            wall_timers: Agenda::sealable(operator.clone(), worker.quota(uid, "timers_left_memory")),
             held: BTreeMap::new(),
             now: Now { watermark: i64::MIN, millis: i64::MIN },
             epoch: 0,
             clock: worker.shared.clock.clone(),
             mistake: OnceCell::new(),
             pass: None,
+            dropped: 0,
+            stirred: 0,
         }
     }
 
@@ -208,14 +250,24 @@ impl<K: Key> Core<K> {
 
     /// Registers or deletes a timer.
     pub(crate) fn time(&mut self, by: LivesBy, time: i64, call: Call) {
-        if let Some(pass) =
-            self.pass.as_mut().filter(|pass| pass.by == by && pass.at < time && time < pass.until)
-        {
-            pass.calls.insert((time, self.slot), call);
-            return;
+        let Core { slot, store, pass, owner, .. } = self;
+        if let Some(pass) = pass.as_mut().filter(|pass| pass.by == by) {
+            let (bound, hash) = pass.bound;
+            let is_before = time < bound || time == bound && hash > 0 && owner(store.key(*slot)) < hash;
+            if pass.at < time && is_before {
+                if pass.calls.insert((time, *slot), call).is_none() && store.is_limited() {
+                    store.pin(*slot);
+                }
+                return;
+            }
+            if time <= pass.at && !pass.is_last() {
+                store.pin(*slot);
+                pass.late.push((time, *slot, call));
+                return;
+            }
         }
-        let slot = self.slot;
-        self.store.pin(slot);
+        let slot = *slot;
+        store.pin(slot);
         self.agenda(by).add(time, (slot, call));
     }
 
@@ -228,32 +280,73 @@ impl<K: Key> Core<K> {
 
     /// Begins to fire the timers of before a time.
     pub(crate) fn begin(&mut self, by: LivesBy, until: i64) {
-        let mut calls = self.agenda(by).due(until);
+        let (bound, due, calls, late) = ((i64::MIN, 0), Vec::new(), BTreeMap::new(), Vec::new());
+        let left = if until == i64::MAX { LAST_TIMERS } else { usize::MAX };
+        self.pass = Some(Pass { by, until, bound, at: i64::MIN, due, calls, late, left });
+        self.go_on();
+    }
+
+    /// Takes the timers that are to fire next from the agenda. False if there are no more, which ends the pass.
+    fn go_on(&mut self) -> bool {
+        while let Some((by, until)) =
+            self.pass.as_ref().filter(|pass| !pass.is_last()).map(|pass| (pass.by, pass.until))
+        {
+            let (due, bound) = self.next_timers(by, Some(until));
+            let Some(pass) = &mut self.pass else { return false };
+            pass.bound = bound;
+            pass.left = pass.left.saturating_add(due.len());
+            pass.due = due;
+            if !pass.due.is_empty() {
+                if !pass.due.len().is_multiple_of(WARM) {
+                    let first = pass.due.iter().rev().take(pass.due.len() % WARM);
+                    self.store.warm_cells(first.map(|(_, slot)| *slot));
+                }
+                return true;
+            }
+        }
+        let Some(Pass { by, late, .. }) = self.pass.take() else { return false };
+        late.into_iter().for_each(|(time, slot, call)| self.agenda(by).add(time, (slot, call)));
+        false
+    }
+
+    /// Takes timers of before a time, or all, out of an agenda, the first one last, and says up to where these are all. If memory is limited, their slots are pinned.
+    fn next_timers(&mut self, by: LivesBy, before: Option<i64>) -> (Vec<(i64, Slot)>, Bound) {
+        let Core { store, event_timers, wall_timers, owner, .. } = self;
+        let agenda = match by {
+            LivesBy::EventTime => event_timers,
+            LivesBy::ProcessingTime => wall_timers,
+        };
+        agenda.fetch(before, |(key, registers)| call_of(store, key, *registers));
+        let (mut calls, bound) = agenda.some(before, |(slot, _)| owner(store.key(*slot)));
         // Of several calls for one key and time the last one counts, and they are in order of arrival.
         calls.chunk_by_mut(|a, b| a.0 == b.0).for_each(|calls| calls.sort_by_key(|(_, (slot, _))| *slot));
-        self.store.warm(calls.iter().map(|(_, (slot, _))| *slot));
+        store.warm(calls.iter().map(|(_, (slot, _))| *slot));
         let mut due = Vec::with_capacity(calls.len());
         for group in calls.chunk_by(|a, b| a.0 == b.0 && a.1.0 == b.1.0) {
             let (time, (slot, last)) = group[group.len() - 1];
-            group.iter().for_each(|_| self.store.unpin(slot));
             if last == Call::Register {
                 due.push((time, slot));
+                if store.is_limited() {
+                    store.pin(slot);
+                }
             }
+            group.iter().for_each(|_| store.unpin(slot));
         }
         due.reverse();
-        if !due.len().is_multiple_of(WARM) {
-            self.store.warm_cells(due.iter().rev().take(due.len() % WARM).map(|(_, slot)| *slot));
-        }
-        self.pass = Some(Pass { by, until, at: i64::MIN, due, calls: BTreeMap::new() });
+        (due, bound)
     }
 
     /// Makes the key of the next timer to fire the one at hand, and gives the timer's time. `None` ends what was begun.
     pub(crate) fn fire(&mut self) -> Option<i64> {
-        let pass = self.pass.as_mut()?;
-        if pass.due.len().is_multiple_of(WARM) {
-            self.store.warm_cells(pass.due.iter().rev().take(WARM).map(|(_, slot)| *slot));
+        let is_limited = self.store.is_limited();
+        if is_limited {
+            self.relieve(1);
         }
         loop {
+            let pass = self.pass.as_mut()?;
+            if pass.due.len().is_multiple_of(WARM) {
+                self.store.warm_cells(pass.due.iter().rev().take(WARM).map(|(_, slot)| *slot));
+            }
             let due = pass.due.last().copied();
             let called = pass.calls.first_key_value().map(|(timer, call)| (*timer, *call));
             let (timer, fires) = match (due, called) {
@@ -261,6 +354,9 @@ impl<K: Key> Core<K> {
                     pass.calls.pop_first();
                     if timer == due {
                         pass.due.pop();
+                        if is_limited {
+                            self.store.unpin(timer.1);
+                        }
                     }
                     (timer, call == Call::Register)
                 }
@@ -272,32 +368,58 @@ impl<K: Key> Core<K> {
                     pass.due.pop();
                     (due, true)
                 }
-                (None, None) => {
-                    self.pass = None;
-                    return None;
-                }
+                (None, None) if self.go_on() => continue,
+                (None, None) => return None,
             };
-            if fires {
+            let is_dropped = fires && pass.left == 0;
+            if fires && !is_dropped {
+                pass.left -= 1;
                 pass.at = timer.0;
                 self.slot = timer.1;
                 self.store.touch(self.slot);
+            }
+            if is_limited {
+                self.store.unpin(timer.1);
+            }
+            if fires && !is_dropped {
                 return Some(timer.0);
             }
+            self.dropped += usize::from(is_dropped);
         }
-    }
-
-    /// The number of timers that were due when firing began.
-    pub(crate) fn due_now(&self) -> usize {
-        self.pass.as_ref().map_or(0, |pass| pass.due.len())
     }
 
     /// Drops all timers and says how many.
     pub(crate) fn drop_timers(&mut self) -> usize {
-        self.pass = None;
-        let calls = [LivesBy::EventTime, LivesBy::ProcessingTime].map(|by| self.agenda(by).take());
-        let dropped = calls.iter().flatten().filter(|(_, (_, call))| *call == Call::Register).count();
-        calls.into_iter().flatten().for_each(|(_, (slot, _))| self.store.unpin(slot));
-        dropped
+        for by in [LivesBy::EventTime, LivesBy::ProcessingTime] {
+            loop {
+                let (timers, bound) = self.next_timers(by, None);
+                self.dropped += timers.len();
+                if self.store.is_limited() {
+                    timers.iter().for_each(|(_, slot)| self.store.unpin(*slot));
+                    self.relieve(timers.len());
+                }
+                if bound == END {
+                    break;
+                }
+            }
+        }
+        self.take_dropped()
+    }
+
+    /// How many timers have been dropped since this was last asked.
+    pub(crate) fn take_dropped(&mut self) -> usize {
+        std::mem::take(&mut self.dropped)
+    }
+
+    /// Lets state leave memory in the midst of an epoch, if it takes more than it may. To be called after each so many keys that have been touched, when
+    /// none is at hand.
+    pub(crate) fn relieve(&mut self, keys: usize) {
+        self.stirred += keys;
+        if self.stirred >= RELIEF && self.store.is_limited() {
+            self.stirred = 0;
+            self.tidy();
+            self.shed(self.epoch);
+        }
     }
 
     /// Drops what has expired, and keys without state.
@@ -317,20 +439,26 @@ impl<K: Key> Core<K> {
     pub(crate) fn restore(&mut self, prefix: &str, from: &RestoredOperator, share: Share) -> Result<()> {
         let Core { store, event_timers, wall_timers, .. } = self;
         store.restore(&format!("{prefix}state "), from, share)?;
-        let mut timer = |(key, registers): &(K, bool)| {
-            let slot = store.slot(key);
-            store.pin(slot);
-            (slot, if *registers { Call::Register } else { Call::Delete })
-        };
+        let mut timer = |(key, registers): &(K, bool)| call_of(store, key, *registers);
         event_timers.restore(&format!("{prefix}event timers"), from, share, &mut timer)?;
         wall_timers.restore(&format!("{prefix}wall timers"), from, share, &mut timer)?;
         self.now.watermark = from.latest(&format!("{prefix}watermark"))?.unwrap_or(i64::MIN);
         Ok(())
     }
 
-    /// Lets keys leave memory, if state takes more than it may.
+    /// Lets timers and keys leave memory, if they take more than they may.
     pub(crate) fn shed(&mut self, epoch: u64) {
-        self.store.shed(epoch);
+        let Core { store, owner, event_timers, wall_timers, .. } = self;
+        store.account();
+        for agenda in [event_timers, wall_timers] {
+            let left = agenda.shed(
+                epoch,
+                |(slot, _)| owner(store.key(*slot)),
+                |(slot, call)| row_of(store, *slot, *call),
+            );
+            left.into_iter().for_each(|(slot, _)| store.unpin(slot));
+        }
+        store.shed(epoch);
     }
 
     /// Begins to deliver what has changed of states that are only saved.
@@ -348,12 +476,21 @@ impl<K: Key> Core<K> {
         self.store.seal(epoch);
         let (store, owner) = (&self.store, self.owner);
         for agenda in [&mut self.event_timers, &mut self.wall_timers] {
-            agenda.seal(epoch, |(slot, call)| {
-                let key = store.key(*slot).clone();
-                (owner(&key), (key, *call == Call::Register))
-            });
+            agenda.seal(epoch, |(slot, call)| (owner(store.key(*slot)), row_of(store, *slot, *call)));
         }
     }
+}
+
+/// What is kept of a call.
+fn row_of<K: Key>(store: &Store<K>, slot: Slot, call: Call) -> (K, bool) {
+    (store.key(slot).clone(), call == Call::Register)
+}
+
+/// The call of which this was kept.
+fn call_of<K: Key>(store: &mut Store<K>, key: &K, registers: bool) -> (Slot, Call) {
+    let slot = store.place(key);
+    store.pin(slot);
+    (slot, if registers { Call::Register } else { Call::Delete })
 }
 
 #[cold]

@@ -126,9 +126,6 @@ pub(super) struct Processing<K: Key, T: Exchange, P> {
     found: Vec<Found>,
 }
 
-/// When the input has ended, timers may register so many timers that still fire.
-const LAST_TIMERS: usize = 100_000;
-
 impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
     /// Opens a function on a worker.
     pub(super) fn open(
@@ -143,7 +140,8 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         let mut states = States::new(&mut core, info, worker, readers);
         function.open(&mut states);
         states.check();
-        let waiting = sort.map(|sort| (sort, Agenda::sealable(info.clone())));
+        let quota = worker.quota(uid, "records_left_memory");
+        let waiting = sort.map(|sort| (sort, Agenda::of_records(info.clone(), quota)));
         let counters = Counters::new(worker.shared.metrics.clone(), uid);
         let sides = Sides(sides);
         let (worker, found) = (worker.clone(), Vec::new());
@@ -175,15 +173,8 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
     /// Fires the timers of before a time.
     fn fire(&mut self, by: LivesBy, until: i64, from: Time, out: &mut Outlets<P::Out>) {
         let Processing { function, core, sides, counters, waiting, .. } = self;
-        let mut left = if until == i64::MAX { LAST_TIMERS } else { usize::MAX };
         core.begin(by, until);
-        left = left.saturating_add(core.due_now());
         while let Some(time) = core.fire() {
-            if left == 0 {
-                counters.add("timers_dropped", 1);
-                continue;
-            }
-            left -= 1;
             let wall = by == LivesBy::ProcessingTime;
             if waiting.is_some() && !wall {
                 core.now.watermark = time;
@@ -193,21 +184,27 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
             let stamp = Stamp { timestamp: at, watermark: at };
             function.timer(Timer { time, wall }, &mut Context { core, out, sides, counters, from, stamp });
         }
+        let dropped = core.take_dropped();
+        if dropped > 0 {
+            counters.add("timers_dropped", dropped as i64);
+        }
     }
 
     /// Takes the records that the watermark has passed, and the timers between them, in order.
     fn take_in_order(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<P::Out>) {
-        let Some((sort, agenda)) = &mut self.waiting else { return };
-        let mut records = agenda.due(watermark);
-        sort(&mut records);
         let mut reached = EventTime::MIN;
-        for (time, (key, value, stamp)) in records {
-            if time > reached && self.core.event_timers.next().is_some_and(|next| next < time) {
-                self.fire(LivesBy::EventTime, time, from, out);
+        while let Some((sort, agenda)) = &mut self.waiting {
+            let Some(mut records) = agenda.draw(Some(watermark)) else { return };
+            sort(&mut records);
+            for (time, (key, value, stamp)) in records {
+                if time > reached && self.core.event_timers.next().is_some_and(|next| next < time) {
+                    self.fire(LivesBy::EventTime, time, from, out);
+                }
+                reached = time;
+                self.core.now.watermark = time;
+                self.process(&key, value, stamp, from, out);
+                self.core.relieve(1);
             }
-            reached = time;
-            self.core.now.watermark = time;
-            self.process(&key, value, stamp, from, out);
         }
     }
 
@@ -303,6 +300,9 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K,
     }
 
     fn shed(&mut self, epoch: u64) {
+        if let Some((_, agenda)) = &mut self.waiting {
+            agenda.shed(epoch, |waiting| hash64(&waiting.0), Clone::clone);
+        }
         self.core.shed(epoch);
     }
 

@@ -23,7 +23,7 @@ pub struct JobArgs {
     #[arg(long, value_name = "WHEN", default_value = "10ms", value_parser = amount::epochs)]
     pub epoch: Epochs,
     /// How much memory state may take; k, M and G stand for thousands, millions and billions of bytes. What is more lies in files. Holds for
-    /// process functions, windows, rolling aggregates, joins and patterns, not for timers. [default: all state is in memory]
+    /// process functions with their timers, windows, rolling aggregates, joins and patterns. [default: all state is in memory]
     #[arg(long, value_name = "BYTES", value_parser = amount::count)]
     pub state_memory: Option<u64>,
     /// Where those files are: a directory on a fast local disk. They have no names, and are gone when the program is. [default: that for

@@ -17,7 +17,7 @@ use crate::time::EventTime;
 pub(crate) struct Absent<K> {
     /// A key without an alarm has the last moment there is, when nothing more can come.
     keys: Table<K, EventTime>,
-    alarms: Agenda<Slot>,
+    alarms: Agenda<Slot, ()>,
     /// The number of alarms, those of keys that have come back included.
     listed: usize,
 }

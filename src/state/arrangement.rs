@@ -22,7 +22,7 @@ pub(crate) struct Arrangement<R: Rows> {
     spine: Spine<Rc<Run<R>>>,
     /// Every epoch below this one is sealed, counted from `base` on.
     pub(super) upper: u64,
-    /// The number of runs from before the first epoch, and of those that were added amid one.
+    /// The number of runs from before the first epoch, and of those that an epoch had beyond one.
     pub(super) base: u64,
 }
 
@@ -38,7 +38,14 @@ impl<R: Rows> Arrangement<R> {
         if sorted.is_empty() {
             return;
         }
-        self.add(self.base + epoch + 1, |rows, description| Run::of(rows, sorted, description));
+        let upper = self.upper_of(epoch);
+        self.add(upper, |rows, description| Run::of(rows, sorted, description));
+    }
+
+    /// Where the next run ends, if it is of `epoch`. There may be several of one epoch: state leaves memory in the midst of it too.
+    fn upper_of(&mut self, epoch: u64) -> u64 {
+        self.base = self.base.max(self.upper.saturating_sub(epoch));
+        self.base + epoch + 1
     }
 
     /// Adds a run after all others, which goes up to `upper`.
@@ -57,15 +64,6 @@ impl<R: Rows> Arrangement<R> {
         self.seal(epoch, rows);
     }
 
-    /// Adds some of what the open epoch has changed so far: rows in any order, of which the later of two for a key counts. To a snapshot, changes of
-    /// earlier epochs seem to be of an epoch before theirs then.
-    pub(crate) fn seal_amid(&mut self, epoch: u64, rows: Vec<(R::Key, R::Value)>) {
-        if !rows.is_empty() {
-            self.seal_unsorted(epoch, rows);
-            self.base += 1;
-        }
-    }
-
     /// Begins to build what changed, with rows in any order, of which the later of two for a key counts.
     pub(crate) fn build(&self, before: Vec<(R::Key, R::Value)>) -> RunBuilder<R> {
         RunBuilder::new(self.rows.clone(), before)
@@ -76,7 +74,8 @@ impl<R: Rows> Arrangement<R> {
         let (rows, pages) = built.finish();
         if !pages.is_empty() {
             let run = |_, description| Run::from_pages(Some(rows), pages, description);
-            self.add(self.base + epoch + 1, run);
+            let upper = self.upper_of(epoch);
+            self.add(upper, run);
         }
     }
 
@@ -190,7 +189,7 @@ mod tests {
                 oracle.extend(changes.iter().map(|(k, v)| (*k, *v)));
                 let changes = changes.into_iter().collect();
                 if amid == 0 {
-                    arrangement.seal_amid(epoch, changes);
+                    arrangement.seal_unsorted(epoch, changes);
                 } else {
                     arrangement.seal(epoch, changes);
                     epoch += 1;

@@ -35,6 +35,11 @@ impl Memory {
         Rc::new(Memory { share, used: Cell::new(0), directory, stored: Arc::default(), fail })
     }
 
+    /// The bytes that all state of the worker may take.
+    pub(super) fn share(&self) -> usize {
+        self.share
+    }
+
     /// Takes note that what took `before` bytes now takes `now`.
     pub(super) fn account(&self, before: usize, now: usize) {
         self.used.set((self.used.get() + now).saturating_sub(before));

@@ -28,9 +28,9 @@ impl Footprint {
         }
     }
 
-    /// With numbers at their full width, a value is encoded about as long as what it holds inside and out.
+    /// Looks at a value. With numbers at their full width, it is encoded about as long as what it holds inside and out.
     #[cold]
-    fn sample<V: Exchange>(&mut self, value: &V) {
+    pub(crate) fn sample<V: Exchange>(&mut self, value: &V) {
         let all = bincode::serialized_size(value).unwrap_or(0);
         let heap = (all as usize).saturating_sub(size_of::<V>()) as f32;
         self.heap += (heap - self.heap) / if self.touches < 1024 { 4.0 } else { 32.0 };

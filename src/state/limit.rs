@@ -1,10 +1,10 @@
 //! What a limit of memory asks of an operator: when an epoch closes, keys leave until there is room.
 //!
 //! A hand goes round the slots. A key that was touched since the hand last came by is passed over once; the others leave. What is written at
-//! once is little more than the epoch has brought, so no epoch pays for the size of the state. If keys cannot leave, as those with timers cannot
+//! once is little more than the epoch has brought, so no epoch pays for the size of the state. If keys cannot leave, as those with timers in memory cannot
 //! wholly, it is not tried again before much has come.
 //!
-//! What is written once and read once, in order, has no use for a hand: all of it leaves together, or what is due last ([`Quota`]).
+//! What is written once and read once, in order, has no use for a hand ([`Quota`]): of what is to be done at a time the farthest leaves, and the panes of a window all together.
 
 use std::rc::Rc;
 
@@ -88,7 +88,8 @@ impl Limit {
         }
     }
 
-    fn account(&mut self, now: usize) {
+    /// Takes note that so many bytes are taken.
+    pub(crate) fn account(&mut self, now: usize) {
         self.memory.account(self.bytes, now);
         self.bytes = now;
     }
@@ -116,11 +117,13 @@ impl Limit {
     }
 }
 
-/// What a limit of memory asks of an operator of which all leaves memory together.
+/// What a limit of memory asks of state that leaves memory in its own order.
 pub(crate) struct Quota {
     memory: Rc<Memory>,
     /// The bytes that the memory was told of.
     bytes: usize,
+    /// Less than this does not leave.
+    pub(super) least: usize,
     left: Metric,
 }
 
@@ -128,10 +131,10 @@ pub(crate) struct Quota {
 const LEAST: usize = 64 << 10;
 
 impl Quota {
-    /// The quota of an operator, which counts the rows that leave as `keys_left_memory`.
-    pub(crate) fn new(memory: &Rc<Memory>, operator: &str, metrics: &Metrics) -> Quota {
-        let left = metrics.metric(operator, "keys_left_memory");
-        Quota { memory: Rc::clone(memory), bytes: 0, left }
+    /// The quota of an operator, which counts the rows that leave as the metric `left`.
+    pub(crate) fn new(memory: &Rc<Memory>, operator: &str, left: &'static str, metrics: &Metrics) -> Quota {
+        let left = metrics.metric(operator, left);
+        Quota { memory: Rc::clone(memory), bytes: 0, least: LEAST, left }
     }
 
     pub(crate) fn memory(&self) -> &Rc<Memory> {
@@ -153,10 +156,10 @@ impl Quota {
         self.allowance(now).is_some()
     }
 
-    /// Takes note that so many bytes are taken; gives what they must come down to, if some are to leave.
+    /// Takes note that so many bytes are taken, and says what they must come down to. `None` if there is room.
     pub(crate) fn allowance(&mut self, now: usize) -> Option<usize> {
         self.account(now);
-        self.memory.allowance(now).filter(|_| now >= LEAST)
+        if now < self.least { None } else { self.memory.allowance(now) }
     }
 
     /// Takes note that so many rows have left, and how many bytes are taken now.

@@ -51,8 +51,8 @@
 //! up that is not in the table, the pages that may hold it are found by their last keys and a filter, which are in memory; of those
 //! pages the keys are read and searched, and the one value that is wanted. This holds for what process functions keep, and so for windows with
 //! triggers and for joins in event time; for rolling aggregates; for joins without windows; and for sessions and the partial matches of patterns, of
-//! whose keys some sixty bytes stay. The panes of aligned windows are written and read once, in order, so all of them leave together; so do records that wait in
-//! a pattern, but for those that are due first. All timers are in memory whatever the limit.
+//! whose keys some sixty bytes stay. The panes of aligned windows are written and read once, in order, so all of them leave together. Timers, and records that wait for their time, are written once and
+//! read once, in order, too: those that are due last leave first, and are read back before their time comes. A key with timers leaves wholly when they have.
 //!
 //! # What it costs
 //!
@@ -122,13 +122,15 @@ mod saving;
 mod parted;
 mod index;
 mod table;
-mod agenda;
 mod files;
 mod stored;
 mod filed;
 mod kept;
 mod footprint;
 mod limit;
+mod dated;
+mod far;
+mod agenda;
 mod pile;
 mod released;
 mod shelf;
@@ -145,6 +147,8 @@ mod column;
 mod cutting;
 mod upkeep;
 #[cfg(test)]
+mod agenda_tests;
+#[cfg(test)]
 mod cutting_tests;
 #[cfg(test)]
 mod shed_tests;
@@ -156,6 +160,7 @@ pub(crate) use backing::{Askers, Backing};
 pub use column::LivesBy;
 pub(crate) use column::{Cells, Now, Publish, Shape};
 pub(crate) use draft::{Draft, Turn, copy};
+pub(crate) use far::{END, Place};
 pub(crate) use filed::Filed;
 pub(crate) use files::Memory;
 pub(crate) use footprint::Footprint;

@@ -9,7 +9,7 @@
 //! # State larger than memory
 //!
 //! If memory is limited, keys that have not been touched for a while leave it when an epoch closes, until there is room: their items go to the
-//! arrangements, whose pages lie in files, and the key is forgotten, unless a timer speaks of its slot; then an empty slot stays. A key that is touched without being known is looked for in
+//! arrangements, whose pages lie in files, and the key is forgotten, unless a timer that is in memory speaks of its slot; then an empty slot stays. A key that is touched without being known is looked for in
 //! the arrangements, so from the first time that keys leave, each new key costs a look at the filters of some pages, and each returning one a
 //! read of one page or a few.
 //!
@@ -70,8 +70,13 @@ pub(crate) struct Store<K: Key> {
     columns: Vec<Named<K>>,
     /// Slots of keys that may have no state.
     bare: Vec<Slot>,
+    /// How many of them there have been since anything was written.
+    lost: usize,
     limit: Option<Limit>,
 }
+
+/// So much that is no more is written, lest it take memory.
+const GONE: usize = 4096;
 
 /// A state and its name.
 struct Named<K: Key> {
@@ -82,7 +87,7 @@ struct Named<K: Key> {
 /// What a key's slot is known by beside the key.
 #[derive(Default)]
 pub(crate) struct Pins {
-    /// What keeps a key without state: the number of timers that speak of its slot.
+    /// What keeps a key without state: the number of timers in memory that speak of its slot.
     count: u32,
     /// True if the key was touched since the hand came by.
     touched: bool,
@@ -143,7 +148,7 @@ pub(crate) trait Column<K: Key>: Any {
 
 impl<K: Key> Store<K> {
     pub(crate) fn new() -> Store<K> {
-        Store { keys: Table::of_slots(), columns: Vec::new(), bare: Vec::new(), limit: None }
+        Store { keys: Table::of_slots(), columns: Vec::new(), bare: Vec::new(), lost: 0, limit: None }
     }
 
     /// Limits the memory that it takes.
@@ -189,6 +194,17 @@ impl<K: Key> Store<K> {
         let slot = self.slot_of(hash64(key), key);
         self.touch(slot);
         slot
+    }
+
+    /// The slot of a key, which has one from now on. Its cells are filled when it is [touched](Store::touch).
+    pub(crate) fn place(&mut self, key: &K) -> Slot {
+        self.slot_of(hash64(key), key)
+    }
+
+    /// True if memory is limited.
+    #[inline]
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limit.is_some()
     }
 
     /// The slots of keys, as [`slot`](Store::slot) gives them one by one, at less cost: see [`Table::find_all`].
@@ -316,6 +332,7 @@ impl<K: Key> Store<K> {
                 keys.remove(*slot);
             }
         }
+        self.lost += bare.len();
         bare.clear();
     }
 
@@ -345,10 +362,21 @@ impl<K: Key> Store<K> {
         self.keys.len()
     }
 
+    /// Tells how much it takes. Timers leave before the keys that they keep, and have to know.
+    pub(crate) fn account(&mut self) {
+        if let Some(mut limit) = self.limit.take() {
+            limit.account(self.bytes());
+            self.limit = Some(limit);
+        }
+    }
+
     /// Lets keys leave memory, if state takes more than it may, now that an epoch has closed and, if anyone wanted that, was sealed.
     pub(crate) fn shed(&mut self, epoch: u64) {
         if let Some(mut limit) = self.limit.take() {
             limit.shed(self, epoch);
+            if limit.has_shed && self.lost > GONE {
+                self.write(epoch);
+            }
             self.limit = Some(limit);
         }
     }
@@ -386,6 +414,7 @@ impl<K: Key> Sheds for Store<K> {
     }
 
     fn write(&mut self, epoch: u64) {
+        self.lost = 0;
         self.columns.iter_mut().for_each(|named| named.column.write(epoch));
     }
 }

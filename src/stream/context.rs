@@ -217,9 +217,9 @@ impl WorkerContext {
         self.memory.as_ref().map(|memory| Limit::new(memory, operator, &self.shared.metrics))
     }
 
-    /// What a limit of memory asks of an operator of which all leaves memory together, if there is one.
-    pub(crate) fn quota(&self, operator: &str) -> Option<Quota> {
-        self.memory.as_ref().map(|memory| Quota::new(memory, operator, &self.shared.metrics))
+    /// What a limit of memory asks of state that leaves memory in its own order, if there is one. What leaves is counted as the metric `left`.
+    pub(crate) fn quota(&self, operator: &str, left: &'static str) -> Option<Quota> {
+        self.memory.as_ref().map(|memory| Quota::new(memory, operator, left, &self.shared.metrics))
     }
 
     /// The part of the keys that is this worker's.

@@ -64,9 +64,6 @@ enum Cause {
     WallTimer(i64),
 }
 
-/// When the input has ended, timers may register so many timers that still fire.
-const LAST_TIMERS: usize = 100_000;
-
 impl<K, T, W, G, B> Windows<K, T, W, G, B>
 where
     K: Key,
@@ -276,15 +273,9 @@ where
 
     /// Fires the timers of before a time.
     fn fire(&mut self, by: TimerKind, until: i64, from: Time, out: &mut Outlets<B::Out>) {
-        let mut left = if until == i64::MAX { LAST_TIMERS } else { usize::MAX };
         self.windows.begin(by, until);
-        left = left.saturating_add(self.windows.due_now());
         while let Some(time) = self.windows.fire() {
-            if left == 0 {
-                self.counters.add("timers_dropped", 1);
-                continue;
-            }
-            left -= 1;
+            self.keys.relieve(1);
             let Some(window) = self.open(self.windows.slot) else { continue };
             if W::ENDS && by == W::CLOCK && time > self.last_call(window) {
                 continue;
@@ -302,15 +293,23 @@ where
             };
             self.react(fire, window, cause, from, out);
         }
+        let dropped = self.windows.take_dropped();
+        if dropped > 0 {
+            self.counters.add("timers_dropped", dropped as i64);
+        }
     }
 
     /// Drops windows that take no records any more from `until` on.
     fn end(&mut self, until: i64) {
         while self.ends.next().is_some_and(|next| next < until) {
-            let due = if until == i64::MAX { self.ends.take() } else { self.ends.due(until) };
+            let (before, store) = ((until < i64::MAX).then_some(until), &mut self.windows.store);
+            self.ends.fetch(before, |scope| scope.pin(store));
+            let (due, _) = self.ends.some(before, |slot| Scope::owner(store, *slot));
             if due.is_empty() {
                 return;
             }
+            self.windows.relieve(due.len());
+            self.keys.relieve(due.len());
             for (time, slot) in due {
                 let window = self.open(slot);
                 if self.over_at.get(&self.windows) == Some(&time)
@@ -397,11 +396,12 @@ where
     fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<B::Out>) {
         (self.windows.epoch, self.keys.epoch) = (from.epoch, from.epoch);
         let is_end = watermark == EventTime::MAX;
-        let mut behind = if is_end { self.waiting.take() } else { self.waiting.due(watermark) };
-        behind.sort_by_key(|(at, (_, _, stamp))| (*at, stamp.timestamp));
-        for (at, (key, value, stamp)) in behind {
-            self.pass(at, from, out);
-            self.take(key, value, stamp, from, out);
+        while let Some(mut behind) = self.waiting.draw((!is_end).then_some(watermark)) {
+            behind.sort_by_key(|(at, (_, _, stamp))| (*at, stamp.timestamp));
+            for (at, (key, value, stamp)) in behind {
+                self.pass(at, from, out);
+                self.take(key, value, stamp, from, out);
+            }
         }
         self.pass(watermark, from, out);
         if is_end {
@@ -431,8 +431,8 @@ where
         self.windows.seal(epoch);
         self.keys.seal(epoch);
         self.waiting.seal(epoch, |waiting| (hash64(&waiting.0), waiting.clone()));
-        let scope = |slot: &Slot| self.windows.store.key(*slot);
-        self.ends.seal(epoch, |slot| (hash64(&scope(slot).key), scope(slot).clone()));
+        let store = &self.windows.store;
+        self.ends.seal(epoch, |slot| (Scope::owner(store, *slot), store.key(*slot).clone()));
     }
 
     fn cut(&mut self, epoch: u64) {
@@ -460,14 +460,15 @@ where
         self.keys.restore("key ", from, share)?;
         self.waiting.restore("waiting", from, share, Clone::clone)?;
         let store = &mut self.windows.store;
-        self.ends.restore("ends", from, share, |scope| {
-            let slot = store.slot(scope);
-            store.pin(slot);
-            slot
-        })
+        self.ends.restore("ends", from, share, |scope| scope.pin(store))
     }
 
     fn shed(&mut self, epoch: u64) {
+        self.waiting.shed(epoch, |waiting| hash64(&waiting.0), Clone::clone);
+        let store = &mut self.windows.store;
+        store.account();
+        let left = self.ends.shed(epoch, |slot| Scope::owner(store, *slot), |slot| store.key(*slot).clone());
+        left.into_iter().for_each(|slot| store.unpin(slot));
         self.windows.shed(epoch);
         self.keys.shed(epoch);
     }
@@ -484,8 +485,7 @@ where
     }
 
     fn tick(&mut self, millis: i64, from: Time, out: &mut Outlets<B::Out>) {
-        self.windows.epoch = from.epoch;
-        self.keys.epoch = from.epoch;
+        (self.windows.epoch, self.keys.epoch) = (from.epoch, from.epoch);
         self.set_millis(millis);
         self.fire(TimerKind::ProcessingTime, millis.saturating_add(1), from, out);
         if !Self::BY_EVENT_TIME {

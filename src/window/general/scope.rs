@@ -3,8 +3,8 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::data::Key;
-use crate::state::Parted;
+use crate::data::{Key, hash64};
+use crate::state::{Parted, Slot, Store};
 use crate::window::Window;
 
 /// A key's window: what the state of triggers and of functions for each window is kept by.
@@ -13,6 +13,20 @@ pub struct Scope<K> {
     pub(super) key: K,
     /// The window, or the first of those that were merged into it.
     pub(super) window: Window,
+}
+
+impl<K: Key> Scope<K> {
+    /// The hash that the window in a slot is owned by.
+    pub(super) fn owner(store: &Store<Scope<K>>, slot: Slot) -> u64 {
+        hash64(&store.key(slot).key)
+    }
+
+    /// The slot of the window, which is kept until it is let go.
+    pub(super) fn pin(&self, store: &mut Store<Scope<K>>) -> Slot {
+        let slot = store.place(self);
+        store.pin(slot);
+        slot
+    }
 }
 
 /// A window that others have been merged into.

@@ -16,8 +16,8 @@ use crate::error::Result;
 use crate::metric::Metric;
 use crate::snapshot::{RestoredOperator, Saved};
 use crate::state::{
-    Absent, Agenda, Arrangement, Filed, Footprint, Found, Hashed, INDEXED, Latest, Limit, Memory, Share,
-    Sheds, Slot, Table,
+    Absent, Agenda, Arrangement, Filed, Footprint, Found, Hashed, INDEXED, Latest, Limit, Memory, Quota,
+    Share, Sheds, Slot, Table,
 };
 use crate::stream::{
     Aggregate, Chain, Edge, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing, Stream, Taps,
@@ -66,7 +66,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
         let mut builder = cx.operator(uid);
         let input = builder.by_key(self.edge, Piece::key);
         let outlets = self.taps.open(&mut builder);
-        let memory = (worker.memory.as_ref(), worker.limit(uid));
+        let quota = worker.quota(uid, "records_left_memory");
+        let memory = (worker.memory.as_ref(), worker.limit(uid), quota);
         let logic = Running::<K, T, A>::new(self.aggregate.clone(), builder.info(), late, memory);
         ordered::build(builder, worker, vec![input], outlets, logic);
     }
@@ -84,7 +85,7 @@ const STEP: EventTime = 64;
 struct Running<K: Key, T: Data, A: Aggregate<T>> {
     aggregate: A,
     table: Table<K, Entry<A::Acc>>,
-    alarms: Agenda<Slot>,
+    alarms: Agenda<Slot, ()>,
     /// Pieces that are behind, by the watermarks in their stamps.
     waiting: Agenda<Behind<K, A::Acc>>,
     watermark: EventTime,
@@ -111,14 +112,14 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
         aggregate: A,
         operator: OperatorInfo,
         late: Metric,
-        (memory, limit): (Option<&Rc<Memory>>, Option<Limit>),
+        (memory, limit, quota): (Option<&Rc<Memory>>, Option<Limit>, Option<Quota>),
     ) -> Running<K, T, A> {
         let rows = Filed::new(Latest::new(), memory, |key: &Hashed<K>| key.hash);
         Running {
             aggregate,
             table: Table::default(),
             alarms: Agenda::default(),
-            waiting: Agenda::sealable(operator.clone()),
+            waiting: Agenda::of_records(operator.clone(), quota),
             watermark: EventTime::MIN,
             arrangement: Arrangement::new(rows, operator),
             absent: Absent::default(),
@@ -313,13 +314,14 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
 
     fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<Self::Out>) {
         let is_end = watermark == EventTime::MAX;
-        let mut behind = if is_end { self.waiting.take() } else { self.waiting.due(watermark) };
-        // Those of one watermark in an order of their own.
-        behind.sort_by_key(|(at, piece)| (*at, piece.reach));
-        for (at, piece) in behind {
-            self.fire(at, from, out);
-            // The key is looked up when it is added.
-            self.join(Found { hash: hash64(&piece.key), slot: Slot::NONE }, piece);
+        while let Some(mut behind) = self.waiting.draw((!is_end).then_some(watermark)) {
+            // Those of one watermark in an order of their own.
+            behind.sort_by_key(|(at, piece)| (*at, piece.reach));
+            for (at, piece) in behind {
+                self.fire(at, from, out);
+                // The key is looked up when it is added.
+                self.join(Found { hash: hash64(&piece.key), slot: Slot::NONE }, piece);
+            }
         }
         self.fire(watermark, from, out);
         self.watermark = watermark;
@@ -376,6 +378,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
     }
 
     fn shed(&mut self, epoch: u64) {
+        self.waiting.shed(epoch, |piece| hash64(&piece.key), Clone::clone);
         let Some(mut limit) = self.limit.take() else { return };
         limit.shed(self, epoch);
         if limit.has_shed && self.gone.len() > GONE {
