@@ -72,7 +72,9 @@ impl World {
             _ => Epochs::records(1 + self.below(60) as u64),
         };
         let options = Options::default().workers(1 + self.below(4) as usize).epochs(epochs);
-        let options = match self.memory {
+        // So little leaves no memory, but what is restored of timers and of records that wait has left to begin with.
+        let little = (self.below(3) == 0).then_some(1 << 20);
+        let options = match self.memory.or(little) {
             Some(bytes) => options.state_memory(bytes, std::env::temp_dir()),
             None => options,
         };

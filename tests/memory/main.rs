@@ -3,10 +3,10 @@
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
 
-#[path = "support/heap.rs"]
+#[path = "../support/heap.rs"]
 mod heap;
-#[path = "memory/patterns.rs"]
 mod patterns;
+mod timers;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -243,8 +243,9 @@ fn holds(name: &str, limit: usize, build: impl Fn(&Job, Arc<Digest>)) {
         let (job, digest) = (Job::new(), Arc::new(Digest::default()));
         build(&job, Arc::clone(&digest));
         let options = options.epochs(Epochs::records(250)).max_bytes_in_flight(8 << 10);
-        let (left, peak) = peak(|| job.run_with(options).unwrap().metrics.sum("keys_left_memory"));
-        (digest.read(), left, peak)
+        let (summary, peak) = peak(|| job.run_with(options).unwrap());
+        let left = ["keys_left_memory", "timers_left_memory", "records_left_memory"];
+        (digest.read(), left.map(|name| summary.metrics.sum(name)).iter().sum::<i64>(), peak)
     };
     let (expected, none_left, without) = run(Options::default());
     assert!(expected[0] > 1_000 && none_left == 0, "{name}: {expected:?}");
@@ -253,7 +254,7 @@ fn holds(name: &str, limit: usize, build: impl Fn(&Job, Arc<Digest>)) {
         let limited = Options::default().workers(workers).state_memory(limit, std::env::temp_dir());
         let (digest, left, with) = run(limited);
         assert_eq!(digest, expected, "{name} with {workers} workers");
-        assert!(left > 1_000, "{name}: {left} keys left memory");
+        assert!(left > 1_000, "{name}: {left} left memory");
         assert!(with < 2 * limit, "{name}: {with} of {without} bytes with {workers} workers");
     }
 }
