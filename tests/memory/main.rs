@@ -143,7 +143,9 @@ fn timers_find_the_state_of_keys_that_have_left_memory() {
         let numbers = Generator::new(1, move |n| (n < 60_000).then_some(n));
         let numbers = job.source(numbers, Watermarks::monotone(|n: &u64| (*n / 5) as i64));
         let closed = numbers.key_by(|n| mix(*n) % 10_000).process_in_order(Closing::default()).collect();
-        let summary = job.run_with(options.epochs(Epochs::records(1_000))).unwrap();
+        // State leaves when epochs close, so they must not all close together.
+        let options = options.epochs(Epochs::records(1_000)).max_bytes_in_flight(8 << 10);
+        let summary = job.run_with(options).unwrap();
         (closed.sorted(), summary.metrics.sum("keys_left_memory"))
     };
     let (expected, _) = run(Options::default());
