@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use super::draft::{Draft, Turn};
 use super::store::{Pins, WARM};
-use super::{Cells, Deal, ItemRows, Kept, Shape, Slot, Table};
+use super::{Cells, Deal, ItemRows, Kept, Pile, Shape, Slot, Table};
 use crate::data::Key;
 
 /// What is copied for a cut.
@@ -14,7 +14,7 @@ pub(crate) struct Cutting<K: Key, S: Shape> {
     /// Where items are that had changed, and that have not been seen to.
     list: Deal<(Slot, S::Mark)>,
     /// Copies whose keys are still to be looked up.
-    kept: Vec<(Slot, S::Sub, Kept<S::Value>)>,
+    kept: Pile<(Slot, S::Sub, Kept<S::Value>)>,
     pub(super) draft: Draft<K, S::Sub, S::Value>,
 }
 
@@ -24,18 +24,20 @@ impl<K: Key, S: Shape> Cutting<K, S> {
         self.kept.push((slot, sub, kept));
     }
 
-    /// Looks up the keys of what was kept, up to so many, and takes them from the number. All must be done before any key goes.
+    /// Looks up the keys of what was kept, up to about so many, and takes them from the number. All must be done before any key goes.
     pub(super) fn resolve(
         &mut self,
         keys: &Table<K, Pins>,
         rows: &ItemRows<K, S::Sub, S::Value>,
         left: &mut usize,
     ) {
-        let first = self.kept.len().saturating_sub(*left);
-        *left -= self.kept.len() - first;
-        for (slot, sub, kept) in self.kept.drain(first..) {
-            if let Some((key, _)) = keys.try_get(slot) {
-                self.draft.add(((rows.hashed(key.clone()), sub), kept));
+        while *left > 0 && self.kept.len() > 0 {
+            let some = self.kept.take_stack();
+            *left = left.saturating_sub(some.len());
+            for (slot, sub, kept) in some {
+                if let Some((key, _)) = keys.try_get(slot) {
+                    self.draft.add(((rows.hashed(key.clone()), sub), kept));
+                }
             }
         }
     }
@@ -48,7 +50,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
         let Some(draft) = backing.draft(epoch, rows, gone, changed.len()) else { return };
         let list = Deal::new(std::mem::take(&mut self.changed));
         self.turn = self.turn.next();
-        self.cutting = Some(Box::new(Cutting { list, kept: Vec::new(), draft }));
+        self.cutting = Some(Box::new(Cutting { list, kept: Pile::default(), draft }));
     }
 
     /// Copies some of what was set aside, and delivers all when all is copied. `left` is how many rows it may still take.
@@ -69,7 +71,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
                 *left = left.saturating_sub(copied.max(1));
             }
         }
-        if list.is_over() && kept.is_empty() {
+        if list.is_over() && kept.len() == 0 {
             self.backing.deliver(cutting.draft);
         } else {
             self.cutting = Some(cutting);
