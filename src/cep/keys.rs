@@ -41,8 +41,8 @@ use crate::data::{Exchange, Key};
 use crate::error::Result;
 use crate::snapshot::{self, RestoredOperator};
 use crate::state::{
-    Absent, Arrangement, Filed, Footprint, Hashed, INDEXED, Latest, Limit, Memory, Share, Sheds, Slot, Table,
-    each,
+    Absent, Arrangement, Filed, Footprint, Hashed, INDEXED, Latest, Limit, Memory, Pile, Share, Sheds, Slot,
+    Table, each, rows_to_write,
 };
 use crate::time::EventTime;
 
@@ -56,7 +56,7 @@ pub(super) struct Keys<K: Key, T: Exchange> {
     /// Those that the open epoch has changed.
     touched: Vec<Slot>,
     /// The keys that have changed since the last seal, and those that the last seal knew and that are no more.
-    changed: Vec<Slot>,
+    changed: Pile<Slot>,
     gone: Vec<Hashed<K>>,
     arrangement: Arrangement<PartialRows<K, T>>,
     /// Keys that have left memory.
@@ -90,9 +90,6 @@ struct Entry<T> {
 /// While keys are away, deadlines are due for so many milliseconds at a time.
 const STEP: EventTime = 64;
 
-/// So many keys that are no more are written, lest files have them for ever.
-const GONE: usize = 4096;
-
 /// After so many records it is asked whether keys must leave.
 const TAKEN: u32 = 64;
 
@@ -114,7 +111,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
             table: Table::default(),
             deadlines: BTreeSet::new(),
             touched: Vec::new(),
-            changed: Vec::new(),
+            changed: Pile::default(),
             gone: Vec::new(),
             arrangement: Arrangement::new(rows, operator),
             absent: Absent::default(),
@@ -288,7 +285,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
     /// Writes what has changed since the last seal.
     pub(super) fn seal(&mut self, epoch: u64) {
         let mut rows: Vec<_> = self.gone.drain(..).map(|key| (key, None)).collect();
-        for slot in self.changed.drain(..) {
+        for slot in std::mem::take(&mut self.changed).into_list() {
             // The slot of a key that is no more may be vacant or another's.
             if let Some((key, entry)) = self.table.try_get_mut(slot).filter(|(_, entry)| entry.changed) {
                 (entry.changed, entry.sealed) = (false, true);
@@ -336,9 +333,6 @@ impl<K: Key, T: Exchange> Keys<K, T> {
     pub(super) fn shed(&mut self, epoch: u64) {
         let Some(mut limit) = self.limit.take() else { return };
         limit.shed(self, epoch);
-        if limit.has_shed && self.gone.len() > GONE {
-            self.write(epoch);
-        }
         self.limit = Some(limit);
     }
 
@@ -417,9 +411,12 @@ impl<K: Key, T: Exchange> Sheds for Keys<K, T> {
         true
     }
 
+    fn gone(&self) -> usize {
+        self.gone.len()
+    }
+
     fn write(&mut self, epoch: u64) {
-        let mut rows: Vec<_> = self.gone.drain(..).map(|key| (key, None)).collect();
-        rows.append(&mut self.left);
+        let rows = rows_to_write(self.gone.drain(..), &mut self.left);
         self.arrangement.seal_unsorted(epoch, rows);
     }
 }

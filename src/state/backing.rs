@@ -105,7 +105,8 @@ impl<K: Key, S: Key, V: Exchange> Backing<K, S, V> {
                 arrangement.take_in(&incoming)?;
                 let runs = arrangement.runs();
                 let pages = runs.iter().flat_map(|run| run.pages());
-                pages.for_each(|page| fill(page.read(), incoming.keys()));
+                let keys = incoming.keys();
+                pages.for_each(|page| fill(page.read(), keys));
             }
             Backing::Shelved { shelf, .. } => {
                 let incoming = Incoming::open(from, name, share)?;

@@ -309,22 +309,11 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Drops items that are no more from the list of changed ones, when they are most of it.
     #[inline]
     fn trim(&mut self) {
-        if self.changed.len() > 1024 + 2 * self.items {
-            self.trim_changed();
-        }
-    }
-
-    #[cold]
-    fn trim_changed(&mut self) {
-        let (cells, turn) = (&self.cells, self.turn);
-        let mut list = std::mem::take(&mut self.changed).into_list();
-        list.sort_unstable();
-        list.dedup();
-        list.retain(|(slot, mark)| {
+        let Cells { cells, turn, changed, .. } = self;
+        changed.trim(self.items, |(slot, mark)| {
             cells
                 .get(slot.index())
-                .is_some_and(|cell| S::is_noted(cell, mark, |item| item.tag.changed() == turn))
+                .is_some_and(|cell| S::is_noted(cell, mark, |item| item.tag.changed() == *turn))
         });
-        self.changed.extend(list);
     }
 }

@@ -26,8 +26,26 @@ pub(crate) trait Sheds {
     /// Lets the key of a slot leave memory, unless it was touched since the last call. False if it was, or is not there.
     fn leave(&mut self, slot: Slot) -> bool;
 
-    /// Writes what has left.
+    /// The number of rows that tell of keys that are no more, and that are not written before something leaves.
+    fn gone(&self) -> usize {
+        0
+    }
+
+    /// Writes what has left, and what is no more.
     fn write(&mut self, epoch: u64);
+}
+
+/// So many rows that tell of keys that are no more are written, though nothing leaves: memory has them until then, and files what they undo.
+const GONE: usize = 4096;
+
+/// The rows of what is no more, and after them those of what has left. The later of two for a key counts.
+pub(crate) fn rows_to_write<K, V>(
+    gone: impl IntoIterator<Item = K>,
+    left: &mut Vec<(K, Option<V>)>,
+) -> Vec<(K, Option<V>)> {
+    let mut rows: Vec<_> = gone.into_iter().map(|key| (key, None)).collect();
+    rows.append(left);
+    rows
 }
 
 /// What a limit of memory asks of one operator.
@@ -80,6 +98,9 @@ impl Limit {
         self.account(now);
         if let Some(allowance) = self.memory.allowance(now).filter(|_| now > self.least) {
             self.shed_to(allowance, state, epoch);
+        }
+        if self.has_shed && state.gone() > GONE {
+            state.write(epoch);
         }
         let (left, entered) = std::mem::take(&mut self.moved);
         if left + entered > 0 {

@@ -51,6 +51,31 @@ impl<T> Pile<T> {
         stack
     }
 
+    /// Drops what occurs twice and what is not to be kept, if most of it is such: if there is more than twice what there can be otherwise, and some.
+    ///
+    /// Whoever takes note of things that go needs this, lest the list grow for ever. Costs as much as what was added since the last time.
+    #[inline]
+    pub(crate) fn trim(&mut self, at_most: usize, keep: impl FnMut(&T) -> bool)
+    where
+        T: Ord,
+    {
+        if self.len > 1024 + 2 * at_most {
+            self.drop_but(keep);
+        }
+    }
+
+    #[cold]
+    fn drop_but(&mut self, keep: impl FnMut(&T) -> bool)
+    where
+        T: Ord,
+    {
+        let mut list = std::mem::take(self).into_list();
+        list.retain(keep);
+        list.sort_unstable();
+        list.dedup();
+        self.extend(list);
+    }
+
     /// All stacks.
     pub(crate) fn into_stacks(self) -> Vec<Vec<T>> {
         self.full.into_iter().chain([self.open]).collect()

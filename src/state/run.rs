@@ -43,17 +43,25 @@ impl<R: Rows> Run<R> {
 }
 
 /// The pages of sorted rows with distinct keys.
-pub(super) fn pages<R: Rows>(rows: &R, mut sorted: Vec<(R::Key, R::Value)>) -> Vec<PageOf<R>> {
+fn pages<R: Rows>(rows: &R, sorted: Vec<(R::Key, R::Value)>) -> Vec<PageOf<R>> {
+    pages_by(rows, sorted, |some| Arc::new(rows.page(some)))
+}
+
+/// The same, each as `page` makes it.
+pub(super) fn pages_by<R: Rows>(
+    rows: &R,
+    mut sorted: Vec<(R::Key, R::Value)>,
+    mut page: impl FnMut(Vec<(R::Key, R::Value)>) -> PageOf<R>,
+) -> Vec<PageOf<R>> {
     debug_assert!(sorted.is_sorted_by(|a, b| a.0 < b.0), "rows must be sorted, each key once");
     let len = sorted.len();
     let mut pages = Vec::with_capacity(len.div_ceil(rows.page_rows()));
     if len <= rows.page_rows() {
-        pages.extend((len > 0).then(|| Arc::new(rows.page(sorted))));
+        pages.extend((len > 0).then(|| page(sorted)));
     } else {
         let mut rest = sorted.drain(..).peekable();
         while rest.peek().is_some() {
-            let page = rest.by_ref().take(rows.page_rows()).collect();
-            pages.push(Arc::new(rows.page(page)));
+            pages.push(page(rest.by_ref().take(rows.page_rows()).collect()));
         }
     }
     pages

@@ -25,7 +25,7 @@ use differential_dataflow::trace::BatchReader;
 
 use serde::de::DeserializeOwned;
 
-use super::run::PageOf;
+use super::run::{PageOf, pages_by};
 use super::{Arrangement, Rows, Run};
 use crate::data::{Exchange, worker_of};
 use crate::error::Result;
@@ -200,19 +200,17 @@ impl<'a, R: Saves> Incoming<'a, R> {
         for shard in &self.restored.shards {
             let clock = (shard.clock != least).then_some(shard.clock);
             for run in &shard.runs {
-                let mut taken = Vec::with_capacity(run.len());
-                if sorts {
-                    let mut sorted = self.sorted(rows, run, clock)?.into_iter().peekable();
-                    while sorted.peek().is_some() {
-                        let some = sorted.by_ref().take(rows.page_rows()).collect();
-                        taken.push(page(Read { rows: some, written: None }));
-                    }
+                let taken = if sorts {
+                    let sorted = self.sorted(rows, run, clock)?;
+                    pages_by(rows, sorted, |some| page(Read { rows: some, written: None }))
                 } else {
+                    let mut taken = Vec::with_capacity(run.len());
                     for place in self.touched(run) {
                         let read = self.read_page(rows, place, clock)?;
                         taken.extend((!read.rows.is_empty()).then(|| page(read)));
                     }
-                }
+                    taken
+                };
                 if !taken.is_empty() {
                     adopt(taken);
                 }

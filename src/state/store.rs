@@ -75,9 +75,6 @@ pub(crate) struct Store<K: Key> {
     limit: Option<Limit>,
 }
 
-/// So much that is no more is written, lest it take memory.
-const GONE: usize = 4096;
-
 /// A state and its name.
 struct Named<K: Key> {
     name: String,
@@ -374,9 +371,6 @@ impl<K: Key> Store<K> {
     pub(crate) fn shed(&mut self, epoch: u64) {
         if let Some(mut limit) = self.limit.take() {
             limit.shed(self, epoch);
-            if limit.has_shed && self.lost > GONE {
-                self.write(epoch);
-            }
             self.limit = Some(limit);
         }
     }
@@ -411,6 +405,10 @@ impl<K: Key> Sheds for Store<K> {
             keys.remove(slot);
         }
         true
+    }
+
+    fn gone(&self) -> usize {
+        self.lost
     }
 
     fn write(&mut self, epoch: u64) {

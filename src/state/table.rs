@@ -4,6 +4,7 @@ use std::hash::Hash;
 use std::hint::black_box;
 
 use super::index::Index;
+use super::pile::Pile;
 use crate::data::hash64;
 
 /// A hash table whose entries keep their place: a slot number stays valid until its entry is removed.
@@ -159,16 +160,9 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
         if slot.index() + 1 < self.entries.len() { Slot(slot.0 + 1) } else { Slot(0) }
     }
 
-    /// Drops slots from a list of slots when they may be most of it: those that occur twice, and those without an entry for which `keep` holds.
-    ///
-    /// Whoever takes note of slots and lets go of keys needs this, lest the list grow for ever. Costs as much as what was added to the list since
-    /// the last time.
-    pub(crate) fn trim(&self, slots: &mut Vec<Slot>, keep: impl Fn(&V) -> bool) {
-        if slots.len() > 1024 + 2 * self.len() {
-            slots.retain(|slot| self.try_get(*slot).is_some_and(|(_, value)| keep(value)));
-            slots.sort_unstable();
-            slots.dedup();
-        }
+    /// [Trims](Pile::trim) a list of slots: those stay that have an entry for which `keep` holds, once each.
+    pub(crate) fn trim(&self, slots: &mut Pile<Slot>, keep: impl Fn(&V) -> bool) {
+        slots.trim(self.len(), |slot| self.try_get(*slot).is_some_and(|(_, value)| keep(value)));
     }
 
     /// Puts an entry for a key in the place of one that there may be, or of none; or removes that, if there is to be none.

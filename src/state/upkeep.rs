@@ -11,7 +11,7 @@ use super::shelf::Row;
 use super::store::{Column, Pins, Slots};
 use super::tag::Tag;
 use super::view::Published;
-use super::{Backing, Cells, Hashed, Now, Rows, Shape, Share, Slot, Table};
+use super::{Backing, Cells, Hashed, Now, Rows, Shape, Share, Slot, Table, rows_to_write};
 use crate::data::Key;
 use crate::error::Result;
 use crate::snapshot::{self, RestoredOperator};
@@ -19,9 +19,7 @@ use crate::snapshot::{self, RestoredOperator};
 impl<K: Key, S: Shape> Cells<K, S> {
     /// What is no more, and what has left memory.
     fn take_left(&mut self) -> Vec<Row<K, S::Sub, S::Value>> {
-        let mut rows: Vec<_> = std::mem::take(&mut self.gone).into_iter().map(|row| (row, None)).collect();
-        rows.append(&mut std::mem::take(&mut self.left));
-        rows
+        rows_to_write(std::mem::take(&mut self.gone), &mut std::mem::take(&mut self.left))
     }
 
     /// The places in a list of what has changed, with the hashes that the keys are owned by, in order of these.

@@ -32,7 +32,7 @@ use crate::metric::Metric;
 use crate::snapshot::{RestoredOperator, Saved};
 use crate::state::{
     Backing, Deal, Draft, Footprint, Found, Gone, Hashed, INDEXED, ItemRows, Kept, Limit, NEVER, Pile, Row,
-    Rows, Share, Sheds, Slot, Table, Turn, WARM, copy, is_over,
+    Rows, Share, Sheds, Slot, Table, Turn, WARM, copy, is_over, rows_to_write,
 };
 use crate::time::{EventTime, Time};
 
@@ -224,26 +224,13 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             let turn = self.turn;
             entry.changed = turn;
             self.changed.push(slot);
-            if self.changed.len() > 1024 + 2 * self.table.len() {
-                self.trim_changed();
-            }
+            self.table.trim(&mut self.changed, |entry| entry.changed == turn);
         }
-    }
-
-    /// Drops keys that are no more from the list of changed ones, when they are most of it.
-    #[cold]
-    fn trim_changed(&mut self) {
-        let mut list = std::mem::take(&mut self.changed).into_list();
-        self.table.trim(&mut list, |entry| entry.changed == self.turn);
-        self.changed.extend(list);
     }
 
     /// What is no more, and what has left memory.
     fn take_left(&mut self) -> Vec<Row<K, (), A::Acc>> {
-        let gone = std::mem::take(&mut self.gone);
-        let mut rows: Vec<_> = gone.into_iter().map(|row| (row, None)).collect();
-        rows.append(&mut self.left);
-        rows
+        rows_to_write(std::mem::take(&mut self.gone), &mut self.left)
     }
 
     fn remove(&mut self, slot: Slot) {

@@ -5,14 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use highwater::cep::{Match, Pattern};
-use highwater::config::Options;
 use highwater::connector::Generator;
-use highwater::snapshot::{Memory, Restore, Snapshots};
 use highwater::stream::{Chain, Job, KeyedStream};
-use highwater::time::{Epochs, Watermarks};
+use highwater::time::Watermarks;
 
 use crate::heap::alone;
-use crate::{Digest, holds, lock, mix, number, texts};
+use crate::{Digest, goes_on, holds, lock, mix, number, text_of, texts};
 
 /// Records of a key, of which one in four ends what the others begin, within so many seconds.
 fn begun_and_ended(seconds: u64) -> Pattern<String> {
@@ -58,11 +56,7 @@ fn records_that_wait_may_be_larger_than_memory() {
         // The watermark is half a minute behind, and records come some seconds out of order.
         let half = Duration::from_secs(30);
         let numbers = job.source(numbers, Watermarks::bounded(half, |n: &u64| (*n + mix(*n) % 5_000) as i64));
-        let keyed = numbers.key_by(|n| mix(*n) % 3_000).map_values(|n| {
-            let mut text = format!("{n:>1200}");
-            text.shrink_to_fit();
-            text
-        });
+        let keyed = numbers.key_by(|n| mix(*n) % 3_000).map_values(|n| text_of(n, 1200));
         detect(keyed, begun_and_ended(2), &digest);
     });
 }
@@ -90,24 +84,6 @@ fn patterns_that_are_larger_than_memory_go_on_from_a_snapshot() {
         }
         job
     };
-    let expected = Told::default();
-    build(&expected, None).run().unwrap();
-    assert!(lock(&expected).len() > 10_000);
-    let (told, store) = (Told::default(), Arc::new(Memory::default()));
-    let options = |workers| {
-        let snapshots =
-            Snapshots::in_store(store.clone()).every(Duration::from_millis(100)).restore(Restore::Latest);
-        let options = Options::default().workers(workers).state_memory(1 << 20, std::env::temp_dir());
-        options.epochs(Epochs::records(500)).snapshots(snapshots)
-    };
-    for workers in [1, 2] {
-        let running = build(&told, Some(10_000.0)).start(options(workers)).unwrap();
-        std::thread::sleep(Duration::from_millis(1_400));
-        running.suspend().unwrap();
-        assert!(lock(&told).len() < lock(&expected).len());
-    }
-    let summary = build(&told, None).run_with(options(1)).unwrap();
-    // What came after the last snapshot was said before the job went on, and is said again.
-    assert!(*lock(&told) == *lock(&expected));
-    assert!(summary.metrics.sum("keys_left_memory") > 1_000);
+    let run = goes_on(build, 10_000.0, 1_400, "keys_left_memory");
+    assert!(run.told.len() > 10_000 && run.left.last() > Some(&1_000));
 }

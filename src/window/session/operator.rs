@@ -16,8 +16,8 @@ use crate::error::Result;
 use crate::metric::Metric;
 use crate::snapshot::{RestoredOperator, Saved};
 use crate::state::{
-    Absent, Agenda, Arrangement, Filed, Footprint, Found, Hashed, INDEXED, Latest, Limit, Memory, Quota,
-    Share, Sheds, Slot, Table,
+    Absent, Agenda, Arrangement, Filed, Footprint, Found, Hashed, INDEXED, Latest, Limit, Memory, Pile,
+    Quota, Share, Sheds, Slot, Table, rows_to_write,
 };
 use crate::stream::{
     Aggregate, Chain, Edge, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing, Stream, Taps,
@@ -96,7 +96,7 @@ struct Running<K: Key, T: Data, A: Aggregate<T>> {
     left: Vec<(Hashed<K>, Option<Vec<Session<A::Acc>>>)>,
     limit: Option<Limit>,
     footprint: Footprint,
-    changed: Vec<Slot>,
+    changed: Pile<Slot>,
     /// Keys that the arrangement knows and that have no session any more.
     gone: Vec<Hashed<K>>,
     /// Sessions that are over and on their way out.
@@ -126,7 +126,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
             left: Vec::new(),
             limit,
             footprint: Footprint::new(memory.is_some()),
-            changed: Vec::new(),
+            changed: Pile::default(),
             gone: Vec::new(),
             results: Vec::new(),
             found: Vec::new(),
@@ -333,7 +333,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
 
     fn seal(&mut self, epoch: u64) {
         let mut rows: Vec<_> = self.gone.drain(..).map(|key| (key, None)).collect();
-        for slot in self.changed.drain(..) {
+        for slot in std::mem::take(&mut self.changed).into_list() {
             let Some((key, entry)) = self.table.try_get_mut(slot).filter(|(_, entry)| entry.changed) else {
                 continue;
             };
@@ -381,15 +381,9 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
         self.waiting.shed(epoch, |piece| hash64(&piece.key), Clone::clone);
         let Some(mut limit) = self.limit.take() else { return };
         limit.shed(self, epoch);
-        if limit.has_shed && self.gone.len() > GONE {
-            self.write(epoch);
-        }
         self.limit = Some(limit);
     }
 }
-
-/// So many keys that are no more are written, lest files have them for ever.
-const GONE: usize = 4096;
 
 impl<K: Key, T: Data, A: Aggregate<T>> Sheds for Running<K, T, A> {
     fn bytes(&self) -> usize {
@@ -420,9 +414,12 @@ impl<K: Key, T: Data, A: Aggregate<T>> Sheds for Running<K, T, A> {
         true
     }
 
+    fn gone(&self) -> usize {
+        self.gone.len()
+    }
+
     fn write(&mut self, epoch: u64) {
-        let mut rows: Vec<_> = self.gone.drain(..).map(|key| (key, None)).collect();
-        rows.append(&mut self.left);
+        let rows = rows_to_write(self.gone.drain(..), &mut self.left);
         self.arrangement.seal_unsorted(epoch, rows);
     }
 }
