@@ -53,6 +53,10 @@ fn sale(number: u64) -> Sale {
     (number as EventTime * 10_000, number % 3, 1 + number)
 }
 
+/// Memory for tables that grow.
+#[global_allocator]
+static ALLOCATOR: highwater::Allocator = highwater::Allocator;
+
 fn main() -> ExitCode {
     program::main_with("tills", |job, shop: Shop| {
         let generator = Generator::new(1, |number| Some(sale(number))).limit(shop.sales);

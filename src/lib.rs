@@ -30,6 +30,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | `allocator` | memory for programs, which grows without being copied; feature `allocator` |
 //! | [`error`] | what can go wrong, told by what to do next |
 //! | [`clock`] | the only wall clock, which tests move by hand |
 //! | [`metric`] | counters and gauges that all workers share |
@@ -103,6 +104,8 @@
 //! | operator chain | fused steps |
 //! | parallelism | [workers](config::Options::workers) |
 
+#[cfg(feature = "allocator")]
+mod allocator;
 pub mod error;
 pub mod clock;
 pub mod metric;
@@ -128,6 +131,8 @@ pub mod program;
 #[doc(hidden)]
 pub mod fuzz;
 
+#[cfg(feature = "allocator")]
+pub use allocator::Allocator;
 pub use error::{Error, ErrorKind, Result};
 
 /// Differential dataflow, which computations that streams go [`through`](stream::Stream::through) are written with.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: highwater::Allocator = highwater::Allocator;
 
 fn main() -> ExitCode {
     cli::run(cli::Cli::parse())

@@ -18,7 +18,7 @@ use by_hand::{Counts, Hand, Pairs, Sessions, Sliding, Timers};
 use numbers::Numbers;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: highwater::Allocator = highwater::Allocator;
 
 type Outcome = Result<(f64, u64), Box<dyn Error>>;
 

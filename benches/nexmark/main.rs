@@ -25,7 +25,7 @@ use highwater::stream::{Chain, Job, Stream};
 use highwater::time::Epochs;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: highwater::Allocator = highwater::Allocator;
 
 const ROUNDS: usize = 5;
 const EPOCH_EVENTS: u64 = 16_384;

@@ -28,7 +28,7 @@ use load::{Latest, Load, Sums};
 use meter::Measured;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: highwater::Allocator = highwater::Allocator;
 
 const LOADS: [&str; 4] = ["few", "uniform", "zipf", "strings"];
 const EPOCHS: [usize; 3] = [1_000, 10_000, 100_000];

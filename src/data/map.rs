@@ -1,6 +1,6 @@
 //! Files as memory, for the rest of the process.
 //!
-//! This is the one place of the library that needs `unsafe`. What it buys: two gigabytes that are in the page
+//! It needs `unsafe`. What that buys: two gigabytes that are in the page
 //! cache are there to be read after 50 microseconds, and reading a byte of each cache line takes 0.2 seconds,
 //! page faults included. `std::fs::read` needs 2.8 seconds before the first byte, and the memory once more.
 #![allow(unsafe_code)]
