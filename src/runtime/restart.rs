@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::Options;
 use crate::error::{Error, Result};
 use crate::snapshot::{
-    Cuts, Desk, Gather, Lease, Manifest, Repository, Restore, Restored, Selector, Snapshots, Taker,
+    Cuts, Desk, Gather, Lease, Manifest, Repository, Restore, Restored, Selector, Snapshots, Taker, Writing,
 };
 use crate::stream::{Job, Shared};
 
@@ -43,6 +43,7 @@ pub(crate) fn prepare(
         cuts: Arc::new(Cuts::new(snapshots.often, first)),
         options: snapshots.clone(),
         gather: Gather::new(options.workers),
+        writing: Writing::new(snapshots.codec, snapshots.compression),
         workers: options.workers,
         kinds,
         epoch: Box::new(move || epoch().map_or(0, |shared| shared.epochs.current())),

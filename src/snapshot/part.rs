@@ -5,10 +5,11 @@
 //! delivery was the last: then whoever writes the snapshot makes the runs. Whoever writes the snapshot encodes the pages, on a thread of its own, but for those that an
 //! earlier snapshot has written.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use super::Schema;
 use super::origin::Origin;
-use super::{Codec, PageRef, Schema};
+use super::writing::{Early, SavedPage};
 use crate::error::Result;
 
 /// The cut at the end of all input.
@@ -33,23 +34,6 @@ pub(crate) struct Saved {
 }
 
 impl Saved {
-    /// Makes the runs that are not made yet, and says how many merges had to be put off.
-    ///
-    /// # Errors
-    ///
-    /// If something was not delivered.
-    pub(crate) fn receive(&mut self) -> Result<u64> {
-        let mut all_put_off = 0;
-        for table in &mut self.tables {
-            if let Some((coming, delivery)) = &table.coming {
-                let Received { runs, put_off } = coming.runs(*delivery)?;
-                table.runs = runs;
-                all_put_off += put_off;
-            }
-        }
-        Ok(all_put_off)
-    }
-
     /// Notes settings that what has begun depends on, if they are known.
     pub(crate) fn note_settings(&mut self, name: &str, settings: Option<String>) -> Result<()> {
         settings.iter().try_for_each(|settings| self.note(name, settings))
@@ -77,12 +61,12 @@ pub(crate) struct Table {
 
 /// Runs that are made of what an operator has delivered, by whoever writes them.
 pub(crate) trait Coming: Send + Sync {
-    /// The runs as of a delivery. Asked for in order of the deliveries, by one thread.
+    /// The runs as of a delivery. Asked for in order of the deliveries, by one thread. Their pages may be written as they are made.
     ///
     /// # Errors
     ///
     /// If there was no such delivery.
-    fn runs(&self, delivery: u64) -> Result<Received>;
+    fn runs(&self, delivery: u64, early: Option<Early<'_>>) -> Result<Received>;
 
     /// Lets go of the rows of all pages that have been written, by a snapshot that has been committed: they can be read from `origin`.
     fn release(&self, origin: &Arc<Origin>);
@@ -101,19 +85,4 @@ pub(crate) struct Run {
     /// The first epoch that it is about, and the first that it is not.
     pub(crate) epochs: (u64, u64),
     pub(crate) pages: Vec<Arc<dyn SavedPage>>,
-}
-
-/// A page as a snapshot sees it.
-pub(crate) trait SavedPage: Send + Sync {
-    /// The number of rows.
-    fn rows(&self) -> usize;
-
-    /// The least hash that a row's key is owned by, and the greatest.
-    fn hashes(&self) -> (u64, u64);
-
-    /// The rows as bytes.
-    fn encode(&self, codec: Codec) -> Result<Vec<u8>>;
-
-    /// Where it has been written, once it has been.
-    fn written(&self) -> &OnceLock<PageRef>;
 }

@@ -14,16 +14,17 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::Snapshots;
 use super::codec::encode_note;
 use super::cuts::Cuts;
 use super::gather::{Gather, Member, Word};
 use super::lease::Lease;
-use super::manifest::{Cause, Manifest, Note, OperatorState, PageRef, RunState, Shard, TableState};
+use super::manifest::{Cause, Manifest, Note, OperatorState, RunState, Shard, TableState};
 use super::origin::Origin;
-use super::part::{END, Saved, SavedPage, Table};
+use super::part::{END, Part, Received, Saved, Table};
 use super::repository::Repository;
 use super::restored::clock_of;
-use super::{PageHead, Snapshots};
+use super::writing::{Early, Owner, SavedPage, Writing};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::metric::Metrics;
@@ -35,6 +36,7 @@ pub(crate) struct Taker {
     pub(crate) cuts: Arc<Cuts>,
     pub(crate) options: Snapshots,
     pub(crate) gather: Gather,
+    pub(crate) writing: Writing,
     pub(crate) workers: usize,
     /// What operators are, by their uids.
     pub(crate) kinds: BTreeMap<String, String>,
@@ -46,9 +48,6 @@ pub(crate) struct Taker {
     /// How long to wait before the last snapshot is tried again; twice as long each time.
     pub(crate) patience: Duration,
 }
-
-/// A segment is closed when it has so many bytes.
-const SEGMENT: u64 = 32 << 20;
 
 /// How often the last snapshot is tried.
 const LAST_TRIES: u32 = 5;
@@ -70,10 +69,7 @@ impl Taker {
     /// If the job must end.
     pub(crate) fn hear(&mut self, mut word: Word) -> Result<()> {
         if let Word::Part(part) = &mut word {
-            let put_off = part.state.receive()?;
-            if put_off > 0 {
-                self.metrics.metric("snapshots", "merges_put_off").add(put_off as i64);
-            }
+            self.receive(part)?;
         }
         let Some((cut, parts)) = self.gather.take(word) else { return Ok(()) };
         let epoch = if cut == END { (self.epoch)() } else { cut };
@@ -81,10 +77,10 @@ impl Taker {
         for left in (0..if is_last { LAST_TRIES } else { 1 }).rev() {
             let began = self.clock.now();
             match self.write_pages(epoch, &parts) {
-                Ok(bytes) => {
+                Ok(()) => {
                     let manifest = self.manifest(epoch, cut, &parts)?;
                     self.lease.commit(manifest)?;
-                    self.tell(bytes, self.clock.now().saturating_sub(began));
+                    self.tell(self.clock.now().saturating_sub(began));
                     self.cuts.settle(cut, true);
                     if !is_last {
                         self.release(&parts);
@@ -108,34 +104,53 @@ impl Taker {
         Ok(())
     }
 
-    fn tell(&mut self, bytes: u64, took: Duration) {
+    /// Makes the runs of a part that are not made yet, and writes of them what it can.
+    fn receive(&mut self, part: &mut Part) -> Result<()> {
+        let epoch = if part.cut == END { (self.epoch)() } else { part.cut };
+        for table in &mut part.state.tables {
+            let Some((coming, delivery)) = &table.coming else { continue };
+            let origin = self.origin(&part.uid, table);
+            let early = Early {
+                writing: &mut self.writing,
+                lease: (&self.lease, epoch),
+                owner: owner(&part.uid, table),
+                origin,
+            };
+            let Received { runs, put_off } = coming.runs(*delivery, Some(early))?;
+            table.runs = runs;
+            if put_off > 0 {
+                self.metrics.metric("snapshots", "merges_put_off").add(put_off as i64);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the pages of a table can be read again, if that costs little.
+    fn origin(&self, uid: &str, table: &Table) -> Option<Arc<Origin>> {
+        let origin = Origin::new(&self.repository, uid, &table.name, table.schema.fingerprint);
+        origin.is_near().then(|| Arc::new(origin))
+    }
+
+    fn tell(&mut self, took: Duration) {
+        let bytes = self.writing.take_bytes();
         self.commits += 1;
         self.metrics.metric("snapshots", "taken").add(1);
         self.metrics.metric("snapshots", "bytes").add(bytes as i64);
         self.metrics.metric("snapshots", "last_micros").set(took.as_micros() as i64);
     }
 
-    /// Writes the pages that no snapshot has yet, and says how many bytes they have.
-    fn write_pages(&self, epoch: u64, parts: &BTreeMap<Member, Saved>) -> Result<u64> {
-        let (mut bytes, mut open) = (0, Vec::new());
-        let mut segment = self.lease.segment(epoch, 0)?;
+    /// Writes the pages that no snapshot has yet.
+    fn write_pages(&mut self, epoch: u64, parts: &BTreeMap<Member, Saved>) -> Result<()> {
+        self.writing.finish(epoch)?;
         for ((uid, _), table) in tables(parts) {
             for run in &table.runs {
                 for page in run.pages.iter().filter(|page| page.written().get().is_none()) {
-                    let head = head(uid, table, run.epochs, &**page, &self.options)?;
-                    let place = segment.add(&head, &page.encode(head.codec)?)?;
-                    bytes += u64::from(place.len);
-                    open.push((page, place));
-                    if segment.bytes() > SEGMENT {
-                        std::mem::replace(&mut segment, self.lease.segment(epoch, 0)?).finish()?;
-                        settle(&mut open);
-                    }
+                    let (lease, owner) = ((&self.lease, epoch), owner(uid, table));
+                    self.writing.add(lease, owner, run.epochs, page)?;
                 }
             }
         }
-        segment.finish()?;
-        settle(&mut open);
-        Ok(bytes)
+        self.writing.finish(epoch)
     }
 
     fn manifest(&self, epoch: u64, cut: u64, parts: &BTreeMap<Member, Saved>) -> Result<Manifest> {
@@ -175,10 +190,8 @@ impl Taker {
     /// Lets states go of the rows that are written now, where they can be read again at little cost.
     fn release(&self, parts: &BTreeMap<Member, Saved>) {
         for ((uid, _), table) in tables(parts) {
-            let Some((coming, _)) = &table.coming else { continue };
-            let origin = Origin::new(&self.repository, uid, &table.name, table.schema.fingerprint);
-            if origin.is_near() {
-                coming.release(&Arc::new(origin));
+            if let (Some((coming, _)), Some(origin)) = (&table.coming, self.origin(uid, table)) {
+                coming.release(&origin);
             }
         }
     }
@@ -193,15 +206,12 @@ impl Taker {
     }
 }
 
-/// Lets pages know where they have been written.
-fn settle(open: &mut Vec<(&Arc<dyn SavedPage>, PageRef)>) {
-    for (page, place) in open.drain(..) {
-        let _ = page.written().set(place);
-    }
-}
-
 fn tables(parts: &BTreeMap<Member, Saved>) -> impl Iterator<Item = (&Member, &Table)> {
     parts.iter().flat_map(|(member, state)| state.tables.iter().map(move |table| (member, table)))
+}
+
+fn owner<'a>(uid: &'a str, table: &'a Table) -> Owner<'a> {
+    Owner { uid, table: &table.name, fingerprint: table.schema.fingerprint }
 }
 
 /// A run as a manifest tells of it. A state that serves several cuts may say that it is of the last of them.
@@ -210,27 +220,6 @@ fn run_state(run: &super::part::Run, epoch: u64) -> Result<RunState> {
     let place = |page: &Arc<dyn SavedPage>| page.written().get().cloned().ok_or_else(unwritten);
     let pages = run.pages.iter().map(place).collect::<Result<_>>()?;
     Ok(RunState { epochs: (run.epochs.0.min(epoch), run.epochs.1.saturating_sub(1).min(epoch)), pages })
-}
-
-fn head(
-    uid: &str,
-    table: &Table,
-    epochs: (u64, u64),
-    page: &dyn SavedPage,
-    options: &Snapshots,
-) -> Result<PageHead> {
-    let rows = u32::try_from(page.rows())
-        .map_err(|_| Error::data("a page of state has more than 4 billion rows"))?;
-    Ok(PageHead {
-        codec: options.codec,
-        compression: options.compression,
-        uid: uid.to_owned(),
-        table: table.name.clone(),
-        fingerprint: table.schema.fingerprint,
-        hashes: page.hashes(),
-        epochs: (epochs.0, epochs.1.saturating_sub(1)),
-        rows,
-    })
 }
 
 /// Lets workers go first where there are no more cores than they need: whoever waits for results feels what a worker waits, and nobody feels what a snapshot takes longer.

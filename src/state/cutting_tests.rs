@@ -74,7 +74,7 @@ impl Desk {
     /// The runs of a table.
     fn receive(&mut self, table: &Table) -> Vec<Run> {
         let (coming, delivery) = table.coming.as_ref().unwrap();
-        let Received { runs, put_off } = coming.runs(*delivery).unwrap();
+        let Received { runs, put_off } = coming.runs(*delivery, None).unwrap();
         self.put_off += put_off;
         runs
     }

@@ -139,24 +139,6 @@ impl<R: Rows> Merged<R> {
     }
 }
 
-/// Merges the pages of two runs, of which `newer` follows `older`, all at once. No run lies below if they are the oldest.
-pub(super) fn at_once<R: Rows>(
-    rows: &R,
-    older: Vec<PageOf<R>>,
-    newer: Vec<PageOf<R>>,
-    is_oldest: bool,
-) -> Vec<PageOf<R>> {
-    let first = u64::from(!is_oldest);
-    let run = |pages, epoch| {
-        Run::from_pages(Some(rows.clone()), pages, Description::new(at(epoch), at(epoch + 1), at(0)))
-    };
-    let (older, newer) = (run(older, first), run(newer, first + 1));
-    let mut merger = RunMerger::new(&older, &newer, at(0).borrow());
-    let mut fuel = isize::MAX;
-    merger.work(&older, &newer, &mut fuel);
-    merger.done().pages
-}
-
 /// The frontier of one epoch.
 pub(super) fn at(epoch: u64) -> Antichain<u64> {
     Antichain::from_elem(epoch)

@@ -133,6 +133,8 @@ mod dated;
 mod far;
 mod agenda;
 mod released;
+mod stack;
+mod multiway;
 mod shelf;
 mod draft;
 mod tag;

@@ -1,26 +1,24 @@
 //! Where a worker leaves what a snapshot is to have of a state, unsorted, and the thread of snapshots takes it from.
 //!
 //! A worker that keeps running has no time to sort. It leaves copies of what has changed in a few piles by hash, as one delivery for each cut, and goes on. Who writes
-//! the snapshot sorts the piles, pages them, and merges runs: so the runs of a state that is only saved, and never read, cost its worker the copies and
+//! the snapshot sorts the piles, pages them, and merges [runs](super::stack): so the runs of a state that is only saved, and never read, cost its worker the copies and
 //! nothing else. Deliveries are numbered, and the runs *as of* a delivery are those that it and the ones before it made: a cut names the number.
 //!
-//! # Merges
-//!
-//! When the last four runs are of about one size, they become one. So each row is written again once for each time that the state is
-//! four times as large as what changes between two cuts, and there are no more than four runs of each size. If one in a hundred of a million keys changes
-//! from cut to cut, that is three bytes for each one that has changed (`cargo bench --bench snapshot -- changes`).
+//! A page is written as soon as it is made, and its rows are let go as soon as they can be read again: so what is delivered lies in memory twice only while a page is made of it.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::build::RunBuilder;
+use super::multiway::multiway;
 use super::released::{Lost, released};
 use super::run::PageOf;
 use super::saving::outgoing;
-use super::{Hashed, ItemRows, Kept, Owner, Pile, Rows, merge};
+use super::stack::{Sample, Stack, may_merge, merges_from};
+use super::{Hashed, ItemRows, Kept, Owner, Page, Pile, Rows};
 use crate::data::{Exchange, Key};
 use crate::error::{Error, Result};
-use crate::snapshot::{self, Coming, Origin, PageRef, Received};
+use crate::snapshot::{self, Coming, Early, Origin, PageRef, Received};
 
 /// A row of items.
 pub(crate) type Row<K, S, V> = ((Hashed<K>, S), Kept<V>);
@@ -56,25 +54,18 @@ struct Sorted<K: Key, S: Key, V: Exchange> {
     runs: Vec<Stack<K, S, V>>,
 }
 
-/// A run.
-struct Stack<K: Key, S: Key, V: Exchange> {
-    epochs: (u64, u64),
-    len: usize,
-    pages: Vec<PageOf<ItemRows<K, S, V>>>,
-}
-
-/// So many runs of a size become one.
-const FAN: usize = 4;
-
 impl<K: Key, S: Key, V: Exchange> Shelf<K, S, V> {
     pub(crate) fn new(owner: Owner<K>) -> Shelf<K, S, V> {
         let sorted = Mutex::new(Sorted { last: 0, runs: Vec::new() });
         Shelf { owner, coming: Mutex::default(), sorted, lost: Lost::default() }
     }
 
-    /// Takes in a run that comes from another snapshot, after all others.
+    /// Takes in a run that comes from another snapshot, after all others. Reads its first page.
     pub(super) fn adopt(&self, pages: Vec<PageOf<ItemRows<K, S, V>>>) {
-        lock(&self.sorted).runs.push(Stack::new((0, 0), pages));
+        let sample = pages.first().map(|page| sample(page)).unwrap_or_default();
+        // If it cannot be read, nothing is known of the run.
+        self.lost.take();
+        lock(&self.sorted).runs.push(Stack::new((0, 0), pages, sample));
     }
 
     /// A page of another snapshot, which can be read again: see [`released`].
@@ -91,47 +82,145 @@ impl<K: Key, S: Key, V: Exchange> Shelf<K, S, V> {
     pub(super) fn leave(&self, delivery: Delivery<K, S, V>) {
         lock(&self.coming).push_back(delivery);
     }
-}
 
-impl<K: Key, S: Key, V: Exchange> Sorted<K, S, V> {
-    /// Takes in the next delivery. False if something could not be merged since it could not be read.
-    fn take(&mut self, owner: Owner<K>, delivery: Delivery<K, S, V>, lost: &Lost) -> bool {
+    /// A page that can be read again from where it was written, if that is known and it has rows.
+    fn let_go(
+        &self,
+        page: &Page<(Hashed<K>, S), Kept<V>>,
+        origin: &Arc<Origin>,
+    ) -> Option<PageOf<ItemRows<K, S, V>>> {
+        match (page.written().get(), page.rows()) {
+            (Some(place), Some([.., (last, _)])) => {
+                Some(self.released((page.len(), last.clone()), origin, place.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Makes a run of the next delivery. False if something could not be merged since it could not be read.
+    fn sort(
+        &self,
+        sorted: &mut Sorted<K, S, V>,
+        delivery: Delivery<K, S, V>,
+        early: &mut Option<Early<'_>>,
+    ) -> bool {
         let Delivery { epoch, clock, gone, piles } = delivery;
-        let rows = ItemRows::new(owner);
+        let rows = ItemRows::new(self.owner);
         rows.reach(clock);
+        let from = sorted.runs.last().map_or(0, |run| run.epochs.1);
+        let mut press = Press::new(self, early, (from, epoch + 1));
+        let most = gone.len() + piles.iter().map(Pile::len).sum::<usize>();
+        let is_merged = may_merge(&sorted.runs, most);
         let gone = gone.into_iter().map(|row| (row, None)).collect();
         let mut built = RunBuilder::new(rows.clone(), gone);
-        piles.into_iter().for_each(|pile| unpile(pile, &mut built));
-        let (_, pages) = built.finish();
-        self.last += 1;
+        for pile in piles {
+            unpile(pile, &mut built);
+            if !is_merged {
+                press.catch_up(&mut built.pages);
+            }
+        }
+        let (_, mut pages) = built.finish();
+        sorted.last += 1;
         if pages.is_empty() {
             return true;
         }
-        let from = self.runs.last().map_or(0, |run| run.epochs.1);
-        self.runs.push(Stack::new((from, epoch + 1), pages));
-        self.merge(&rows, lost)
+        if !is_merged {
+            press.catch_up(&mut pages);
+        }
+        sorted.runs.push(press.stack(pages));
+        let merges = merges_from(&sorted.runs);
+        if let Some(from) = merges
+            && self.merge(sorted, from, &rows, early)
+        {
+            return true;
+        }
+        if let (true, Some(newest)) = (is_merged, sorted.runs.last_mut()) {
+            Press::new(self, early, newest.epochs).catch_up(&mut newest.pages);
+        }
+        merges.is_none()
     }
 
-    /// Merges the newest runs, as long as the newest of all is of the size of the oldest of them: then each size has had its full number. False if they stay as they
-    /// are since they could not be read.
-    fn merge(&mut self, rows: &ItemRows<K, S, V>, lost: &Lost) -> bool {
-        while let Some(from) = self.runs.len().checked_sub(FAN) {
-            if self.runs.last().map(Stack::size) < Some(self.runs[from].size()) {
-                return true;
-            }
-            let runs = self.runs[from..].iter().enumerate();
-            let merged = runs.rev().map(|(place, run)| (from + place, run.epochs, run.pages.clone()));
-            let merged = merged.reduce(|(_, newer, pages), (place, older, below)| {
-                (place, (older.0, newer.1), merge::at_once(rows, below, pages, place == 0))
-            });
-            if lost.take() {
-                return false;
-            }
-            self.runs.truncate(from);
-            let merged = merged.map(|(_, epochs, pages)| Stack::new(epochs, pages));
-            self.runs.extend(merged.filter(|merged| merged.len > 0));
+    /// Makes one run of the newest ones from a place on. False if they stay as they are since they could not be read.
+    fn merge(
+        &self,
+        sorted: &mut Sorted<K, S, V>,
+        from: usize,
+        rows: &ItemRows<K, S, V>,
+        early: &mut Option<Early<'_>>,
+    ) -> bool {
+        let merged = &sorted.runs[from..];
+        let epochs = (merged[0].epochs.0, merged[merged.len() - 1].epochs.1);
+        let mut press = Press::new(self, early, epochs);
+        let pages = merged.iter().map(|run| run.pages.clone()).collect();
+        let pages = multiway(rows, pages, from == 0, |pages| press.catch_up(pages));
+        if self.lost.take() {
+            return false;
         }
+        sorted.runs.truncate(from);
+        sorted.runs.extend((!pages.is_empty()).then(|| press.stack(pages)));
         true
+    }
+}
+
+/// Writes the pages of a run as they are made, and lets go of their rows.
+struct Press<'a, 'e, K: Key, S: Key, V: Exchange> {
+    shelf: &'a Shelf<K, S, V>,
+    early: &'a mut Option<Early<'e>>,
+    epochs: (u64, u64),
+    /// So many pages have been written.
+    written: usize,
+    /// And so many let go.
+    gone: usize,
+    sample: Sample<K, S>,
+}
+
+impl<'a, 'e, K: Key, S: Key, V: Exchange> Press<'a, 'e, K, S, V> {
+    fn new(
+        shelf: &'a Shelf<K, S, V>,
+        early: &'a mut Option<Early<'e>>,
+        epochs: (u64, u64),
+    ) -> Press<'a, 'e, K, S, V> {
+        Press { shelf, early, epochs, written: 0, gone: 0, sample: Vec::new() }
+    }
+
+    /// Sees to the pages that are new.
+    fn catch_up(&mut self, pages: &mut [PageOf<ItemRows<K, S, V>>]) {
+        self.look_at(pages);
+        let Some(early) = self.early else { return };
+        for page in pages[self.written..].iter().filter(|page| page.written().get().is_none()) {
+            early.write(self.epochs, &outgoing::<ItemRows<K, S, V>>(page));
+        }
+        self.written = pages.len();
+        let Some(origin) = early.origin() else { return };
+        while let Some(page) = pages.get_mut(self.gone)
+            && page.written().get().is_some()
+        {
+            if let Some(released) = self.shelf.let_go(page, origin) {
+                *page = released;
+            }
+            self.gone += 1;
+        }
+    }
+
+    /// Takes the sample of the first page, while its rows are there.
+    fn look_at(&mut self, pages: &[PageOf<ItemRows<K, S, V>>]) {
+        if let (true, Some(first)) = (self.sample.is_empty(), pages.first()) {
+            self.sample = sample(first);
+        }
+    }
+
+    /// The run of these pages.
+    fn stack(mut self, pages: Vec<PageOf<ItemRows<K, S, V>>>) -> Stack<K, S, V> {
+        self.look_at(&pages);
+        Stack::new(self.epochs, pages, self.sample)
+    }
+}
+
+/// The keys of a page.
+fn sample<K: Key, S: Key, V: Exchange>(page: &Page<(Hashed<K>, S), Kept<V>>) -> Sample<K, S> {
+    match page.rows() {
+        Some(rows) => rows.iter().map(|(key, _)| key.clone()).collect(),
+        None => page.read().into_iter().map(|(key, _)| key).collect(),
     }
 }
 
@@ -154,24 +243,13 @@ fn unpile<K: Key, S: Key, V: Exchange>(
     }
 }
 
-impl<K: Key, S: Key, V: Exchange> Stack<K, S, V> {
-    fn new(epochs: (u64, u64), pages: Vec<PageOf<ItemRows<K, S, V>>>) -> Stack<K, S, V> {
-        Stack { epochs, len: pages.iter().map(|page| page.len()).sum(), pages }
-    }
-
-    /// How often a row has to be multiplied by the number of runs that become one to be as many.
-    fn size(&self) -> u32 {
-        self.len.max(1).ilog(FAN)
-    }
-}
-
 impl<K: Key, S: Key, V: Exchange> Coming for Shelf<K, S, V> {
-    fn runs(&self, number: u64) -> Result<Received> {
+    fn runs(&self, number: u64, mut early: Option<Early<'_>>) -> Result<Received> {
         let (mut sorted, mut put_off) = (lock(&self.sorted), 0);
         while sorted.last < number {
             let next = lock(&self.coming).pop_front();
             let missing = || Error::data("a part of a snapshot was handed over before its state was");
-            put_off += u64::from(!sorted.take(self.owner, next.ok_or_else(missing)?, &self.lost));
+            put_off += u64::from(!self.sort(&mut sorted, next.ok_or_else(missing)?, &mut early));
         }
         let run = |run: &Stack<K, S, V>| snapshot::Run {
             epochs: run.epochs,
@@ -183,8 +261,8 @@ impl<K: Key, S: Key, V: Exchange> Coming for Shelf<K, S, V> {
     fn release(&self, origin: &Arc<Origin>) {
         let mut sorted = lock(&self.sorted);
         for page in sorted.runs.iter_mut().flat_map(|run| &mut run.pages) {
-            if let (Some(place), Some([.., (last, _)])) = (page.written().get(), page.rows()) {
-                *page = self.released((page.len(), last.clone()), origin, place.clone());
+            if let Some(released) = self.let_go(page, origin) {
+                *page = released;
             }
         }
     }
