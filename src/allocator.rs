@@ -133,15 +133,16 @@ mod pages {
 
     /// Address space for a block.
     fn reserve(bytes: usize, protection: ProtFlags) -> Result<*mut c_void> {
-        // SAFETY: no address is asked for, so no map that there is changes. What is let go is the two ends of what was just mapped, outside of the block.
+        // SAFETY: no address is asked for, so no map that there is changes. What is let go is the two ends of what was just mapped, outside of the block; if the kernel does not let go
+        // of them, they stay.
         unsafe {
             let all = mmap_anonymous(null_mut(), bytes + HUGE, protection, MapFlags::PRIVATE)?;
             let before = all.cast::<u8>().align_offset(HUGE);
             let block = all.byte_add(before);
             if before > 0 {
-                munmap(all, before)?;
+                let _ = munmap(all, before);
             }
-            munmap(block.byte_add(bytes), HUGE - before)?;
+            let _ = munmap(block.byte_add(bytes), HUGE - before);
             Ok(block)
         }
     }
@@ -157,13 +158,12 @@ mod pages {
         if old == new {
             return block.cast();
         }
-        // SAFETY: the caller promises that these bytes are the block. Where it cannot stay in its place, it goes to address space that was just reserved for it.
+        // SAFETY: the caller promises that these bytes are the block. Where it cannot stay in its place, it goes to address space that was just reserved for it. If it cannot, nobody knows
+        // whether that is still reserved or another thread's by now: so it is not given back.
         let moved = unsafe {
             mremap(block, old, new, MremapFlags::empty()).or_else(|_| {
                 let place = reserve(new, ProtFlags::empty())?;
-                mremap_fixed(block, old, new, MremapFlags::MAYMOVE, place).inspect_err(|_| {
-                    let _ = munmap(place, new);
-                })
+                mremap_fixed(block, old, new, MremapFlags::MAYMOVE, place)
             })
         };
         moved.map_or(null_mut(), |block| block.cast())
