@@ -1,5 +1,6 @@
 //! What flows: values with their stamps, changes with their signs, and the text in them.
 
+mod ahead;
 mod change;
 mod hash;
 #[cfg(feature = "nexmark")]
@@ -8,6 +9,7 @@ mod record;
 mod text;
 mod visit;
 
+pub(crate) use ahead::look_ahead;
 pub use change::{Change, Diff, consolidate};
 pub(crate) use hash::worker_of;
 pub use hash::{Hash64, hash64};

@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::ahead::RAW;
+
 /// An immutable string that is cheap to clone, to move and to drop.
 ///
 /// Two texts compare and hash by their bytes, wherever these lie.
@@ -210,9 +212,21 @@ impl Serialize for Text {
         if serializer.is_human_readable() {
             return serializer.serialize_str(&self.as_str());
         }
-        match str::from_utf8(self.as_bytes()) {
+        serializer.serialize_newtype_struct(RAW, &Raw(self.as_bytes()))
+    }
+}
+
+/// The bytes, for those that are not for people: whether they are text is found out only when someone wants to know more than where they are.
+struct Raw<'a>(&'a [u8]);
+
+impl Serialize for Raw<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.serialize_bytes(self.0);
+        }
+        match str::from_utf8(self.0) {
             Ok(text) => Exact::Text(Cow::Borrowed(text)).serialize(serializer),
-            Err(_) => Exact::Bytes(self.as_bytes().to_vec()).serialize(serializer),
+            Err(_) => Exact::Bytes(self.0.to_vec()).serialize(serializer),
         }
     }
 }
@@ -242,6 +256,19 @@ enum Exact<'a> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Snapshots have them so.
+    #[test]
+    fn a_text_is_written_as_it_always_was() {
+        let (text, bytes) = (Text::from("ab"), Text::from(Arc::<[u8]>::from([0xff])));
+        assert_eq!(postcard::to_allocvec(&text).unwrap(), [0, 2, b'a', b'b']);
+        assert_eq!(postcard::to_allocvec(&bytes).unwrap(), [1, 1, 0xff]);
+        assert_eq!(
+            bitcode::serialize(&text).unwrap(),
+            bitcode::serialize(&Exact::Text("ab".into())).unwrap()
+        );
+        assert_eq!(serde_json::to_string(&text).unwrap(), "\"ab\"");
+    }
 
     proptest! {
         #[test]

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use serde::de::DeserializeOwned;
 
 use super::{Encoded, Hashed, Owner, Rows, Saves};
-use crate::data::{Exchange, Key};
+use crate::data::{Exchange, Key, look_ahead};
 use crate::error::Result;
 use crate::snapshot::{Codec, Schema};
 
@@ -91,6 +91,7 @@ impl<K: Key, S: Key, V: Exchange> Saves for ItemRows<K, S, V> {
             return codec.encode(&rows.iter().map(own).collect::<Vec<_>>());
         }
         let rows: Vec<_> = rows.iter().map(|((key, sub), kept)| (&key.key, sub, kept)).collect();
+        look_ahead(&rows);
         codec.encode_views(&rows)
     }
 
