@@ -1,7 +1,7 @@
 //! Speed and latency against how far snapshots are apart.
 //!
-//! Speed is that until all events are read and all results told: the last snapshot, at the end of the input, is one that jobs that go on for long do not have. Latency
-//! is what the program tells of an open loop.
+//! Speed is that until all events are read: the last snapshot, at the end of the input, is one that jobs that go on for long do not have. Latency is what the program
+//! tells of an open loop.
 
 use std::error::Error;
 use std::path::Path;
