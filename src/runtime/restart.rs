@@ -50,6 +50,7 @@ pub(crate) fn prepare(
         clock: options.clock.clone(),
         metrics: job.metrics.clone(),
         commits: 0,
+        began: BTreeMap::new(),
         patience: Duration::ZERO,
     };
     let desk = match in_turns {

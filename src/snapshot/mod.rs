@@ -13,12 +13,12 @@
 //!   activation from then on; what is about to change is copied first. If its state is read elsewhere too, or limited in memory, it seals what has changed into its arrangements instead, and hands over
 //!   pointers to their pages. This is all that a worker does for a snapshot; the longest time that it does so at once is told as the metric
 //!   `longest_pause_micros` of `snapshots`. Sources hand over their positions, sinks what they have prepared.
-//! * Another thread gathers the parts, sorts the copies into pages and merges runs of them, encodes the pages that no snapshot has yet, writes them as segments, and
-//!   commits a manifest. Pages never change, so the job goes on meanwhile, and the next cut may come before this one is done.
+//! * Another thread takes the parts as they come, sorts the copies into pages, merges runs of them where that pays, and encodes the pages that no snapshot has yet. It writes them as
+//!   segments, and when all parts are there it commits a manifest. Pages never change, so the job goes on meanwhile, and the next cut may come before this one is done.
 //! * Sinks that learn of the commit finish theirs.
 //!
-//! What is written is what has changed since the last snapshot, and what merges have rewritten: runs of rows are merged with others of like size, so a row
-//! is written again some `log4(rows / rows changed each time)` times while it stays, and `log2` times if its state is sealed.
+//! What is written is what has changed since the last snapshot, and what merges have rewritten. Runs are merged where many of their rows would go, so a row that has changed
+//! is written again about twice while it stays, and a new one seldom; if its state is sealed, some `log2(rows / rows changed each time)` times.
 //!
 //! What has been written to a store that is [near](Store::is_near) is not kept in memory for merges, but read again. If it cannot be, the merge is put off, which the metric `merges_put_off` of
 //! `snapshots` counts, and what was to be merged is named as it is.
@@ -193,4 +193,6 @@ pub(crate) use part::{Coming, Part, Received, Run, Saved, Table};
 pub(crate) use restored::{Restored, RestoredOperator, RestoredTable};
 pub(crate) use taker::{Desk, Taker};
 pub(crate) use trace::Foreign;
+#[cfg(test)]
+pub(crate) use writing::Owner;
 pub(crate) use writing::{Early, SavedPage, Writing};

@@ -45,6 +45,8 @@ pub(crate) struct Taker {
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) commits: u64,
+    /// When the first part of each cut came that is under way.
+    pub(crate) began: BTreeMap<u64, Duration>,
     /// How long to wait before the last snapshot is tried again; twice as long each time.
     pub(crate) patience: Duration,
 }
@@ -68,14 +70,19 @@ impl Taker {
     ///
     /// If the job must end.
     pub(crate) fn hear(&mut self, mut word: Word) -> Result<()> {
+        let heard = self.clock.now();
         if let Word::Part(part) = &mut word {
+            if part.cut != END {
+                self.began.entry(part.cut).or_insert(heard);
+            }
             self.receive(part)?;
         }
         let Some((cut, parts)) = self.gather.take(word) else { return Ok(()) };
         let epoch = if cut == END { (self.epoch)() } else { cut };
         let is_last = cut == END || self.cuts.cause(cut) == Cause::Stop;
+        let began = self.began.remove(&cut).unwrap_or(heard);
+        self.began.retain(|other, _| *other > cut);
         for left in (0..if is_last { LAST_TRIES } else { 1 }).rev() {
-            let began = self.clock.now();
             match self.write_pages(epoch, &parts) {
                 Ok(()) => {
                     let manifest = self.manifest(epoch, cut, &parts)?;

@@ -16,7 +16,7 @@ use super::origin::Origin;
 use super::{Codec, Compression, PageHead, PageRef};
 use crate::error::{Error, Result};
 
-/// A segment is finished when it has so many bytes.
+/// The bytes of a segment that is full.
 const SEGMENT: u64 = 32 << 20;
 
 /// A page as a snapshot sees it.
@@ -36,20 +36,24 @@ pub(crate) trait SavedPage: Send + Sync {
 
 /// Whose pages they are.
 #[derive(Clone, Copy)]
-pub(super) struct Owner<'a> {
-    pub(super) uid: &'a str,
-    pub(super) table: &'a str,
-    pub(super) fingerprint: u64,
+pub(crate) struct Owner<'a> {
+    pub(crate) uid: &'a str,
+    pub(crate) table: &'a str,
+    pub(crate) fingerprint: u64,
 }
 
 /// The segments that are being written.
 pub(crate) struct Writing {
     codec: Codec,
     compression: Compression,
+    /// A segment is finished when it has so many bytes.
+    enough: u64,
     /// By the epoch of the snapshot that they are for.
     open: BTreeMap<u64, Open>,
     /// The bytes of the segments that are finished.
     bytes: u64,
+    /// True if something could not be written early. Then nothing is, until a snapshot is complete.
+    fails: bool,
 }
 
 /// A segment, and the pages in it.
@@ -61,7 +65,12 @@ struct Open {
 impl Writing {
     /// For pages that are encoded and compressed like this.
     pub(crate) fn new(codec: Codec, compression: Compression) -> Writing {
-        Writing { codec, compression, open: BTreeMap::new(), bytes: 0 }
+        Writing::in_segments(SEGMENT, codec, compression)
+    }
+
+    /// The same, in segments of about so many bytes.
+    pub(crate) fn in_segments(enough: u64, codec: Codec, compression: Compression) -> Writing {
+        Writing { codec, compression, enough, open: BTreeMap::new(), bytes: 0, fails: false }
     }
 
     /// Adds a page of a run of these epochs to what is written for a snapshot.
@@ -69,7 +78,7 @@ impl Writing {
     /// # Errors
     ///
     /// If the page cannot be encoded, or a segment not be written. Its pages are not known to be written then.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         (lease, epoch): (&Lease, u64),
         owner: Owner<'_>,
@@ -77,16 +86,16 @@ impl Writing {
         page: &Arc<dyn SavedPage>,
     ) -> Result<()> {
         let head = self.head(owner, epochs, &**page)?;
-        let body = page.encode(head.codec)?;
         let open = match self.open.entry(epoch) {
             Entry::Occupied(open) => open.into_mut(),
             Entry::Vacant(place) => {
                 place.insert(Open { segment: lease.segment(epoch, 0)?, pages: Vec::new() })
             }
         };
+        let body = page.encode(head.codec)?;
         let place = open.segment.add(&head, &body)?;
         open.pages.push((Arc::clone(page), place));
-        if open.segment.bytes() > SEGMENT {
+        if open.segment.bytes() > self.enough {
             let full = self.open.remove(&epoch);
             full.into_iter().try_for_each(|full| self.put(full))?;
         }
@@ -98,7 +107,8 @@ impl Writing {
     /// # Errors
     ///
     /// If one cannot be written. Its pages are not known to be written then.
-    pub(super) fn finish(&mut self, epoch: u64) -> Result<()> {
+    pub(crate) fn finish(&mut self, epoch: u64) -> Result<()> {
+        self.fails = false;
         let later = match epoch.checked_add(1) {
             Some(next) => self.open.split_off(&next),
             None => BTreeMap::new(),
@@ -140,22 +150,20 @@ impl Writing {
 
 /// Writes the pages of a table as they are made, as far as that works.
 pub(crate) struct Early<'a> {
-    pub(super) writing: &'a mut Writing,
-    pub(super) lease: (&'a Lease, u64),
-    pub(super) owner: Owner<'a>,
+    pub(crate) writing: &'a mut Writing,
+    /// Who writes them, and for which epoch's snapshot.
+    pub(crate) lease: (&'a Lease, u64),
+    pub(crate) owner: Owner<'a>,
     /// Where pages can be read again at little cost, if they can.
-    pub(super) origin: Option<Arc<Origin>>,
+    pub(crate) origin: Option<Arc<Origin>>,
 }
 
 impl Early<'_> {
     /// Writes a page of a run of these epochs.
     pub(crate) fn write(&mut self, epochs: (u64, u64), page: &Arc<dyn SavedPage>) {
-        // What fails is tried again when all parts are there, and told of then.
-        let _ = self.writing.add(self.lease, self.owner, epochs, page);
-    }
-
-    /// Where pages that are known to be written can be read again, if that costs little.
-    pub(crate) fn origin(&self) -> Option<&Arc<Origin>> {
-        self.origin.as_ref()
+        if !self.writing.fails {
+            // What fails is tried again when all parts are there, and told of then.
+            self.writing.fails = self.writing.add(self.lease, self.owner, epochs, page).is_err();
+        }
     }
 }

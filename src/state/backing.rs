@@ -65,9 +65,9 @@ impl<K: Key, S: Key, V: Exchange> Backing<K, S, V> {
         gone: &mut Gone<K, S>,
         items: usize,
     ) -> Option<Draft<K, S, V>> {
-        let Backing::Shelved { last, .. } = self else { return None };
+        let Backing::Shelved { shelf, last } = self else { return None };
         *last += 1;
-        Some(Draft::new(epoch, rows, std::mem::take(gone), items))
+        Some(Draft::new(epoch, rows, std::mem::take(gone), items, Arc::clone(&shelf.spares)))
     }
 
     /// Delivers what was drafted.

@@ -8,6 +8,9 @@
 //!
 //! What it costs a worker: a look at each changed item, and a copy of it, behind others.
 
+use std::sync::Arc;
+
+use super::pile::Spares;
 use super::shelf::{Delivery, Gone, Row, Shelf};
 use super::{ItemRows, Kept, Pile, Rows};
 use crate::data::{Exchange, Key};
@@ -61,6 +64,7 @@ pub(crate) struct Draft<K, S, V> {
     delivery: Delivery<K, S, V>,
     /// The bits of a hash that do not tell its pile.
     shift: u32,
+    spares: Arc<Spares<Option<Row<K, S, V>>>>,
 }
 
 /// About so many rows lie in a pile, if that does not make too many piles: then they are sorted in the processor's cache.
@@ -71,24 +75,25 @@ const PILE: usize = 4096;
 const PILES: usize = 64;
 
 impl<K: Key, S: Key, V: Exchange> Draft<K, S, V> {
-    /// A draft of what has changed up to and including an epoch: what is no more, and about so many items.
+    /// A draft of what has changed up to and including an epoch: what is no more, and about so many items. It is copied to `spares` first.
     pub(crate) fn new(
         epoch: u64,
         rows: &ItemRows<K, S, V>,
         gone: Gone<K, S>,
         items: usize,
+        spares: Arc<Spares<Option<Row<K, S, V>>>>,
     ) -> Draft<K, S, V> {
         let piles = (items / PILE).next_power_of_two().min(PILES);
         let piles_of_rows = (0..piles).map(|_| Pile::default()).collect();
         let delivery = Delivery { epoch, clock: rows.clock(), gone, piles: piles_of_rows };
-        Draft { delivery, shift: u64::BITS - piles.ilog2() }
+        Draft { delivery, shift: u64::BITS - piles.ilog2(), spares }
     }
 
     /// Copies an item.
     #[inline]
     pub(crate) fn add(&mut self, row: Row<K, S, V>) {
         let pile = row.0.0.hash.checked_shr(self.shift).unwrap_or(0);
-        self.delivery.piles[pile as usize].push(Some(row));
+        self.delivery.piles[pile as usize].push_with(&self.spares, Some(row));
     }
 
     /// Delivers what was gathered.

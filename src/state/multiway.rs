@@ -85,9 +85,13 @@ struct Merged<'a, K: Key, S: Key, V: Exchange, M> {
     pages: Vec<PageOf<ItemRows<K, S, V>>>,
     open: Vec<Row<K, S, V>>,
     made: M,
+    /// False once it is of no use any more.
+    goes_on: bool,
 }
 
-impl<K: Key, S: Key, V: Exchange, M: FnMut(&mut Vec<PageOf<ItemRows<K, S, V>>>)> Merged<'_, K, S, V, M> {
+impl<K: Key, S: Key, V: Exchange, M: FnMut(&mut Vec<PageOf<ItemRows<K, S, V>>>) -> bool>
+    Merged<'_, K, S, V, M>
+{
     fn push(&mut self, row: Row<K, S, V>) {
         if !self.rows.is_vacant(&row.1, self.is_oldest) {
             self.open.push(row);
@@ -102,7 +106,7 @@ impl<K: Key, S: Key, V: Exchange, M: FnMut(&mut Vec<PageOf<ItemRows<K, S, V>>>)>
             let next = Vec::with_capacity(self.open.len());
             let rows = std::mem::replace(&mut self.open, next);
             self.pages.push(Arc::new(self.rows.page(rows)));
-            (self.made)(&mut self.pages);
+            self.goes_on &= (self.made)(&mut self.pages);
         }
     }
 
@@ -114,24 +118,24 @@ impl<K: Key, S: Key, V: Exchange, M: FnMut(&mut Vec<PageOf<ItemRows<K, S, V>>>)>
     fn share(&mut self, page: PageOf<ItemRows<K, S, V>>) {
         self.close_page();
         self.pages.push(page);
-        (self.made)(&mut self.pages);
+        self.goes_on &= (self.made)(&mut self.pages);
     }
 }
 
 /// Merges runs, oldest first; of several rows for a key the newest stays. No run lies below if they are the oldest. `made` sees the pages whenever there is one
-/// more, and may put others of the same rows in their places.
+/// more, and may put others of the same rows in their places; it says whether to go on.
 ///
 /// Pages that lie between the other runs' rows are shared.
 pub(super) fn multiway<K: Key, S: Key, V: Exchange>(
     rows: &ItemRows<K, S, V>,
     runs: Vec<Vec<PageOf<ItemRows<K, S, V>>>>,
     is_oldest: bool,
-    made: impl FnMut(&mut Vec<PageOf<ItemRows<K, S, V>>>),
+    made: impl FnMut(&mut Vec<PageOf<ItemRows<K, S, V>>>) -> bool,
 ) -> Vec<PageOf<ItemRows<K, S, V>>> {
-    let mut merged = Merged { rows, is_oldest, pages: Vec::new(), open: Vec::new(), made };
+    let mut merged = Merged { rows, is_oldest, pages: Vec::new(), open: Vec::new(), made, goes_on: true };
     let mut strands: Vec<_> = runs.into_iter().map(Strand::new).filter(|run| run.head().is_some()).collect();
     let mut hashes: Vec<u64> = strands.iter().filter_map(Strand::hash).collect();
-    while let Some(least) = hashes.iter().copied().min() {
+    while let (true, Some(least)) = (merged.goes_on, hashes.iter().copied().min()) {
         let next = newest_of_least(&strands, &hashes, least);
         let mut ends = false;
         let others =
@@ -194,4 +198,64 @@ fn drop_older<K: Key, S: Key, V: Exchange>(
         }
     }
     ends
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::super::page::PAGE_ROWS;
+    use super::super::run::pages_by;
+    use super::*;
+
+    type Items = ItemRows<u32, (), u8>;
+
+    /// Two keys have one hash.
+    fn hash(key: &u32) -> u64 {
+        u64::from(key / 2)
+    }
+
+    /// A run: keys from one on in steps, of which each so-manyth is no more.
+    fn run() -> impl Strategy<Value = (u32, u32, u32, u32)> {
+        (0..6000u32, 1..4u32, prop_oneof![0..3000u32, 0..20u32], 2..9u32)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+        #[test]
+        fn the_newest_row_of_each_key_stays(runs in vec(run(), 0..6), is_oldest in any::<bool>(), clock in 0..3000i64) {
+            let rows = Items::new(hash);
+            rows.reach(clock);
+            let (mut oracle, mut all) = (BTreeMap::new(), Vec::new());
+            for (number, (first, step, many, gone)) in runs.iter().enumerate() {
+                let key = |n: u32| first + step * n;
+                let kept = |n: u32| (!n.is_multiple_of(*gone)).then_some((number as u8, i64::from(n)));
+                let sorted: Vec<_> = (0..*many).map(|n| ((rows.hashed(key(n)), ()), kept(n))).collect();
+                oracle.extend((0..*many).map(|n| (key(n), kept(n))));
+                all.push(pages_by(&rows, sorted, |some| Arc::new(rows.page(some))));
+            }
+            if is_oldest {
+                oracle.retain(|_, kept| kept.is_some_and(|(_, expires)| expires > clock));
+            }
+            let given = all.clone();
+            let mut seen = Vec::new();
+            let merged = multiway(&rows, all, is_oldest, |pages| {
+                seen.push(pages.len());
+                true
+            });
+            prop_assert_eq!(seen, (1..=merged.len()).collect::<Vec<_>>());
+            let found: Vec<_> = merged.iter().flat_map(|page| page.read()).map(|((key, ()), kept)| (key.key, kept)).collect();
+            prop_assert_eq!(found, oracle.into_iter().collect::<Vec<_>>());
+            // Where pages are shared others may be short, but no two in a row.
+            let short = |page: &PageOf<Items>| page.len() < PAGE_ROWS / 2;
+            prop_assert!(merged.windows(2).all(|two| !short(&two[0]) || !short(&two[1])));
+            if let [only] = &given[..] && !is_oldest {
+                let shared = |page: &PageOf<Items>| merged.iter().any(|other| Arc::ptr_eq(page, other));
+                prop_assert!(only.iter().all(|page| shared(page) || short(page)));
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! there are thousands of piles that all grow alike, all would double at about one time, too.
 
 use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Things in order, in stacks.
 #[derive(Clone, Debug)]
@@ -38,10 +39,31 @@ impl<T> Pile<T> {
 
     #[inline(never)]
     fn begin_stack(&mut self) {
-        let most = (STACK / size_of::<T>().max(1)).max(4);
-        let things = (2 * self.open.capacity()).clamp(4, most);
-        let full = std::mem::replace(&mut self.open, Vec::with_capacity(things));
+        let things = (2 * self.open.capacity()).clamp(4, Self::HIGH);
+        self.begin(Vec::with_capacity(things));
+    }
+
+    fn begin(&mut self, stack: Vec<T>) {
+        let full = std::mem::replace(&mut self.open, stack);
         self.full.extend((!full.is_empty()).then_some(full));
+    }
+
+    /// The things of a stack of a high pile.
+    const HIGH: usize = {
+        let things = STACK / if size_of::<T>() == 0 { 1 } else { size_of::<T>() };
+        if things < 4 { 4 } else { things }
+    };
+
+    /// Like [`push`](Pile::push), onto stacks that were used before if there are some.
+    #[inline]
+    pub(crate) fn push_with(&mut self, spares: &Spares<T>, thing: T) {
+        if self.open.len() == self.open.capacity()
+            && 2 * self.open.capacity() >= Self::HIGH
+            && let Some(stack) = spares.take()
+        {
+            self.begin(stack);
+        }
+        self.push(thing);
     }
 
     /// Takes the first stack; an empty one if there is nothing.
@@ -118,6 +140,50 @@ impl<T> Deal<T> {
     }
 }
 
+/// Empty stacks, which one thread leaves to another to use again: their memory is there already, and new memory is cleared first, which takes longer than to fill it.
+pub(crate) struct Spares<T>(Mutex<Vec<Vec<T>>>);
+
+impl<T> Default for Spares<T> {
+    fn default() -> Spares<T> {
+        Spares(Mutex::default())
+    }
+}
+
+impl<T> Spares<T> {
+    fn stacks(&self) -> MutexGuard<'_, Vec<Vec<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[inline(never)]
+    fn take(&self) -> Option<Vec<T>> {
+        self.stacks().pop()
+    }
+
+    /// Leaves stacks, which are emptied, and says how many of them are worth it.
+    pub(crate) fn leave(&self, stacks: Vec<Vec<T>>) -> usize {
+        let high = stacks.into_iter().filter(|stack| stack.capacity() == Pile::<T>::HIGH);
+        let high: Vec<Vec<T>> = high
+            .map(|mut stack| {
+                stack.clear();
+                stack
+            })
+            .collect();
+        let many = high.len();
+        self.stacks().extend(high);
+        many
+    }
+
+    /// Lets go of all but so many.
+    pub(crate) fn keep(&self, at_most: usize) {
+        let gone = {
+            let mut stacks = self.stacks();
+            let from = stacks.len().min(at_most);
+            stacks.split_off(from)
+        };
+        drop(gone);
+    }
+}
+
 impl<T> Extend<T> for Pile<T> {
     #[inline]
     fn extend<I: IntoIterator<Item = T>>(&mut self, things: I) {
@@ -145,6 +211,28 @@ mod tests {
             assert!(pile.take_stack().is_empty());
             assert!(taken.into_iter().eq(0..many + usize::from(many >= 4)));
         }
+    }
+
+    #[test]
+    fn high_stacks_are_used_again() {
+        let (spares, mut pile) = (Spares::default(), Pile::default());
+        (0..100_000u32).for_each(|n| pile.push_with(&spares, n));
+        let stacks = pile.into_stacks();
+        let places: Vec<_> = stacks.iter().map(|stack| stack.as_ptr()).collect();
+        let high = spares.leave(stacks);
+        // All but the first ones, which double.
+        assert!(high + 11 > places.len() && high < places.len(), "{high} of {}", places.len());
+        let mut pile = Pile::default();
+        (0..100_000u32).for_each(|n| pile.push_with(&spares, n));
+        let stacks = pile.clone().into_stacks();
+        let again = pile.into_stacks();
+        assert!(again.iter().filter(|stack| places.contains(&stack.as_ptr())).count() >= high - 1);
+        assert!(stacks.concat().into_iter().eq(0..100_000));
+        spares.leave(again);
+        spares.keep(3);
+        assert!(
+            (0..3).all(|_| spares.take().is_some_and(|stack| stack.is_empty())) && spares.take().is_none()
+        );
     }
 
     #[test]

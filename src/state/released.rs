@@ -1,6 +1,6 @@
 //! Pages whose rows a snapshot has, and memory has not.
 //!
-//! What is only saved is read again for nothing but merges. So once a snapshot is committed, a [shelf](super::Shelf) lets go of the rows of its pages, and a merge reads them back from where they were
+//! What is only saved is read again for nothing but merges. So once it is written, a [shelf](super::Shelf) lets go of the rows of a page, and a merge reads them back from where they were
 //! written: with local files they are in the cache of the operating system, or were not wanted for long. What a job goes on from is let go as it is read. So a state that is saved lies in memory once, and
 //! not twice.
 //!
@@ -34,6 +34,11 @@ pub(super) struct Lost(Arc<AtomicBool>);
 impl Lost {
     fn set(&self) {
         self.0.store(true, atomic::Ordering::Relaxed);
+    }
+
+    /// True if something could not be read since it was [taken](Lost::take).
+    pub(super) fn is_set(&self) -> bool {
+        self.0.load(atomic::Ordering::Relaxed)
     }
 
     /// True if something could not be read since this was asked last.

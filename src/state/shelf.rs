@@ -4,17 +4,20 @@
 //! the snapshot sorts the piles, pages them, and merges [runs](super::stack): so the runs of a state that is only saved, and never read, cost its worker the copies and
 //! nothing else. Deliveries are numbered, and the runs *as of* a delivery are those that it and the ones before it made: a cut names the number.
 //!
-//! A page is written as soon as it is made, and its rows are let go as soon as they can be read again: so what is delivered lies in memory twice only while a page is made of it.
+//! A page is written as soon as it is made, and its rows are let go as soon as they can be read again: so what is delivered lies in memory twice only while a page is made of it. The memory of
+//! the copies is used again, as much of it as two deliveries in a row have needed: it stays between snapshots.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::hint::black_box;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::build::RunBuilder;
 use super::multiway::multiway;
+use super::pile::Spares;
 use super::released::{Lost, released};
 use super::run::PageOf;
 use super::saving::outgoing;
-use super::stack::{Sample, Stack, may_merge, merges_from};
+use super::stack::{Sample, Stack, may_merge, merges_from, sample};
 use super::{Hashed, ItemRows, Kept, Owner, Page, Pile, Rows};
 use crate::data::{Exchange, Key};
 use crate::error::{Error, Result};
@@ -44,6 +47,8 @@ pub(crate) struct Shelf<K: Key, S: Key, V: Exchange> {
     /// Deliveries that nobody has taken yet. They are numbered from 1 on, and each is left only by the worker.
     coming: Mutex<VecDeque<Delivery<K, S, V>>>,
     sorted: Mutex<Sorted<K, S, V>>,
+    /// Stacks that deliveries are copied to.
+    pub(super) spares: Arc<Spares<Option<Row<K, S, V>>>>,
     /// Set when something that is merged could not be read.
     lost: Lost,
 }
@@ -52,12 +57,19 @@ pub(crate) struct Shelf<K: Key, S: Key, V: Exchange> {
 struct Sorted<K: Key, S: Key, V: Exchange> {
     last: u64,
     runs: Vec<Stack<K, S, V>>,
+    /// How often merging has failed since it was done last, and the delivery that it is tried again at.
+    patience: (u32, u64),
+    /// The high stacks of the last delivery.
+    stacks: usize,
 }
+
+/// A merge that has failed time after time is tried at every so-manieth delivery, as a power of two.
+const MOST_PATIENCE: u32 = 3;
 
 impl<K: Key, S: Key, V: Exchange> Shelf<K, S, V> {
     pub(crate) fn new(owner: Owner<K>) -> Shelf<K, S, V> {
-        let sorted = Mutex::new(Sorted { last: 0, runs: Vec::new() });
-        Shelf { owner, coming: Mutex::default(), sorted, lost: Lost::default() }
+        let sorted = Mutex::new(Sorted { last: 0, runs: Vec::new(), patience: (0, 0), stacks: 0 });
+        Shelf { owner, coming: Mutex::default(), sorted, spares: Arc::default(), lost: Lost::default() }
     }
 
     /// Takes in a run that comes from another snapshot, after all others. Reads its first page.
@@ -113,12 +125,15 @@ impl<K: Key, S: Key, V: Exchange> Shelf<K, S, V> {
         let is_merged = may_merge(&sorted.runs, most);
         let gone = gone.into_iter().map(|row| (row, None)).collect();
         let mut built = RunBuilder::new(rows.clone(), gone);
+        let mut stacks = 0;
         for pile in piles {
-            unpile(pile, &mut built);
+            stacks += self.spares.leave(unpile(pile, &mut built));
             if !is_merged {
                 press.catch_up(&mut built.pages);
             }
         }
+        self.spares.keep(stacks.min(sorted.stacks));
+        sorted.stacks = stacks;
         let (_, mut pages) = built.finish();
         sorted.last += 1;
         if pages.is_empty() {
@@ -128,14 +143,19 @@ impl<K: Key, S: Key, V: Exchange> Shelf<K, S, V> {
             press.catch_up(&mut pages);
         }
         sorted.runs.push(press.stack(pages));
-        let merges = merges_from(&sorted.runs);
+        let merges = merges_from(&sorted.runs, clock).filter(|_| sorted.last >= sorted.patience.1);
         if let Some(from) = merges
             && self.merge(sorted, from, &rows, early)
         {
+            sorted.patience = (0, 0);
             return true;
         }
         if let (true, Some(newest)) = (is_merged, sorted.runs.last_mut()) {
             Press::new(self, early, newest.epochs).catch_up(&mut newest.pages);
+        }
+        if merges.is_some() {
+            let times = (sorted.patience.0 + 1).min(MOST_PATIENCE);
+            sorted.patience = (times, sorted.last + (1 << times));
         }
         merges.is_none()
     }
@@ -152,7 +172,13 @@ impl<K: Key, S: Key, V: Exchange> Shelf<K, S, V> {
         let epochs = (merged[0].epochs.0, merged[merged.len() - 1].epochs.1);
         let mut press = Press::new(self, early, epochs);
         let pages = merged.iter().map(|run| run.pages.clone()).collect();
-        let pages = multiway(rows, pages, from == 0, |pages| press.catch_up(pages));
+        let pages = multiway(rows, pages, from == 0, |pages| {
+            let goes_on = !self.lost.is_set();
+            if goes_on {
+                press.catch_up(pages);
+            }
+            goes_on
+        });
         if self.lost.take() {
             return false;
         }
@@ -191,7 +217,7 @@ impl<'a, 'e, K: Key, S: Key, V: Exchange> Press<'a, 'e, K, S, V> {
             early.write(self.epochs, &outgoing::<ItemRows<K, S, V>>(page));
         }
         self.written = pages.len();
-        let Some(origin) = early.origin() else { return };
+        let Some(origin) = &early.origin else { return };
         while let Some(page) = pages.get_mut(self.gone)
             && page.written().get().is_some()
         {
@@ -216,19 +242,14 @@ impl<'a, 'e, K: Key, S: Key, V: Exchange> Press<'a, 'e, K, S, V> {
     }
 }
 
-/// The keys of a page.
-fn sample<K: Key, S: Key, V: Exchange>(page: &Page<(Hashed<K>, S), Kept<V>>) -> Sample<K, S> {
-    match page.rows() {
-        Some(rows) => rows.iter().map(|(key, _)| key.clone()).collect(),
-        None => page.read().into_iter().map(|(key, _)| key).collect(),
-    }
-}
+/// About so many rows are fetched before they are moved.
+const AHEAD: usize = 256;
 
-/// Adds the rows of a pile, which come after all that were added, in order of their hashes: numbers are sorted and not rows, and each row moves once.
+/// Adds the rows of a pile, which come after all that were added, in order of their hashes: numbers are sorted and not rows, and each row moves once. Gives the stacks, of nothing.
 fn unpile<K: Key, S: Key, V: Exchange>(
     pile: Pile<Option<Row<K, S, V>>>,
     built: &mut RunBuilder<ItemRows<K, S, V>>,
-) {
+) -> Vec<Vec<Option<Row<K, S, V>>>> {
     let mut places: Vec<(u64, u32, u32)> = Vec::with_capacity(pile.len());
     let mut stacks = pile.into_stacks();
     for (stack, number) in stacks.iter().zip(0..) {
@@ -236,11 +257,23 @@ fn unpile<K: Key, S: Key, V: Exchange>(
         places.extend(rows.map(|(((key, _), _), place)| (key.hash, number, place)));
     }
     places.sort_unstable();
-    for same in places.chunk_by(|one, other| one.0 == other.0) {
-        let rows =
-            same.iter().filter_map(|(_, stack, place)| stacks[*stack as usize][*place as usize].take());
-        built.group(|group| group.extend(rows));
+    let mut rest = &places[..];
+    while let Some((last, _, _)) = rest.get(AHEAD.min(rest.len()).wrapping_sub(1)) {
+        let (some, later) = rest.split_at(rest.partition_point(|(hash, _, _)| hash <= last));
+        // The loads of a loop with nothing else in it do not wait for each other.
+        black_box(
+            some.iter()
+                .filter(|(_, stack, place)| stacks[*stack as usize][*place as usize].is_some())
+                .count(),
+        );
+        for same in some.chunk_by(|one, other| one.0 == other.0) {
+            let rows =
+                same.iter().filter_map(|(_, stack, place)| stacks[*stack as usize][*place as usize].take());
+            built.group(|group| group.extend(rows));
+        }
+        rest = later;
     }
+    stacks
 }
 
 impl<K: Key, S: Key, V: Exchange> Coming for Shelf<K, S, V> {
