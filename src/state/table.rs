@@ -12,8 +12,9 @@ use crate::data::hash64;
 /// Entries lie in one vector in order of arrival, and the [index](super::index) holds their numbers. So a list of touched entries is a
 /// list of small numbers, and emptying the table hands out the vector as it is.
 ///
-/// A vector moves when it has doubled, and so does the index: of millions of entries that takes tens of milliseconds, of large ones hundreds. In chunks of 4,096 entries, or with an
-/// index in 64 parts, a table would grow without such a pause; each of the two was measured to take a quarter of the speed of a value of a million keys.
+/// A vector moves when it has doubled, and so does the index. In the program's allocator the vector's pages move and not what is in them; the index of millions of
+/// entries takes tens of milliseconds. In chunks of 4,096 entries, or with an index in 64 parts, a table would grow without such a pause in any allocator; each of the two was measured to
+/// take a quarter of the speed of a value of a million keys.
 pub(crate) struct Table<K, V> {
     index: Index<K>,
     entries: Vec<Option<(K, V)>>,
