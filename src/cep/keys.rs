@@ -329,21 +329,14 @@ impl<K: Key, T: Exchange> Keys<K, T> {
         }
     }
 
-    /// Lets keys leave memory if they take more than they may. The epoch has just closed, and is sealed if it was to be.
-    pub(super) fn shed(&mut self, epoch: u64) {
-        let Some(mut limit) = self.limit.take() else { return };
-        limit.shed(self, epoch);
-        self.limit = Some(limit);
-    }
-
-    /// The same, when some more records have been taken.
+    /// Lets keys leave memory if they take more than they may, when some more records have been taken.
     #[inline]
     pub(super) fn has_taken(&mut self, epoch: u64) {
         if self.is_limited() {
             self.taken += 1;
             if self.taken >= TAKEN {
                 self.taken = 0;
-                self.shed(epoch);
+                self.shed_keys(epoch);
             }
         }
     }
@@ -389,8 +382,8 @@ impl<K: Key, T: Exchange> Sheds for Keys<K, T> {
         self.table.slots()
     }
 
-    fn after(&self, slot: Slot) -> Slot {
-        self.table.after(slot)
+    fn limit(&mut self) -> &mut Option<Limit> {
+        &mut self.limit
     }
 
     fn leave(&mut self, slot: Slot) -> bool {

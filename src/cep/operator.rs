@@ -28,7 +28,7 @@ use super::{Automaton, Match, Outcome, Partials, Taken};
 use crate::data::{Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, Saved};
-use crate::state::{Limit, Quota, Share};
+use crate::state::{Limit, Quota, Share, Sheds};
 use crate::stream::{Logic, Outlets};
 use crate::time::{EventTime, Time};
 
@@ -131,7 +131,7 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
                     return false;
                 }
             }
-            self.keys.shed(since.epoch);
+            self.keys.shed_keys(since.epoch);
             if until == now {
                 break;
             }
@@ -215,7 +215,7 @@ impl<K: Key, T: Exchange + Ord> Logic<Record<(K, T)>> for Detector<K, T> {
     }
 
     fn shed(&mut self, epoch: u64) {
-        self.keys.shed(epoch);
+        self.keys.shed_keys(epoch);
         self.waiting.shed(epoch);
     }
 

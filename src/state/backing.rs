@@ -4,6 +4,7 @@
 //! than memory. It is sealed by the worker, in one piece. If all that is wanted of a state is that snapshots have it, its rows go onto a
 //! [shelf](super::Shelf), in slices between which the worker does its work, and sorting them is not the worker's business.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use super::draft::Draft;
 use super::saving::{Incoming, Read, Saves};
 use super::shelf::{Gone, Row, Shelf};
+use super::stack::sample;
 use super::{Arrangement, Filed, ItemRows, Memory, Rows, Share};
 use crate::data::{Exchange, Key};
 use crate::error::Result;
@@ -111,18 +113,22 @@ impl<K: Key, S: Key, V: Exchange> Backing<K, S, V> {
             Backing::Shelved { shelf, .. } => {
                 let incoming = Incoming::open(from, name, share)?;
                 let (keys, origin) = (incoming.keys(), Arc::new(from.origin(name)));
-                let page = |read: Read<ItemRows<K, S, V>>| match (read.written, read.rows.last()) {
-                    (Some(place), Some((last, _))) if origin.is_near() => {
-                        let page = shelf.released((read.rows.len(), last.clone()), &origin, place);
-                        fill(read.rows, keys);
-                        page
-                    }
-                    (written, _) => {
-                        fill(read.rows.clone(), keys);
-                        Read { written, ..read }.page(rows)
+                let first = RefCell::new(None);
+                let page = |read: Read<ItemRows<K, S, V>>| {
+                    first.borrow_mut().get_or_insert_with(|| sample(&read.rows));
+                    match (read.written, read.rows.last()) {
+                        (Some(place), Some((last, _))) if origin.is_near() => {
+                            let page = shelf.released((read.rows.len(), last.clone()), &origin, place);
+                            fill(read.rows, keys);
+                            page
+                        }
+                        (written, _) => {
+                            fill(read.rows.clone(), keys);
+                            Read { written, ..read }.page(rows)
+                        }
                     }
                 };
-                incoming.read(rows, page, |pages| shelf.adopt(pages))?;
+                incoming.read(rows, page, |pages| shelf.adopt(pages, first.take().unwrap_or_default()))?;
             }
         }
         Ok(())

@@ -20,8 +20,8 @@ pub(crate) trait Sheds {
     /// The number of slots, vacant ones included.
     fn slots(&self) -> usize;
 
-    /// The slot after another; after the last one comes the first.
-    fn after(&self, slot: Slot) -> Slot;
+    /// What holds it to its memory, if that is limited.
+    fn limit(&mut self) -> &mut Option<Limit>;
 
     /// Lets the key of a slot leave memory, unless it was touched since the last call. False if it was, or is not there.
     fn leave(&mut self, slot: Slot) -> bool;
@@ -33,6 +33,17 @@ pub(crate) trait Sheds {
 
     /// Writes what has left, and what is no more.
     fn write(&mut self, epoch: u64);
+
+    /// Lets keys leave memory, if they take more than they may, now that an epoch has closed and, if anyone wanted that, was sealed.
+    fn shed_keys(&mut self, epoch: u64)
+    where
+        Self: Sized,
+    {
+        if let Some(mut limit) = self.limit().take() {
+            limit.shed(self, epoch);
+            *self.limit() = Some(limit);
+        }
+    }
 }
 
 /// So many rows that tell of keys that are no more are written, though nothing leaves: memory has them until then, and files what they undo.
@@ -92,8 +103,8 @@ impl Limit {
         self.moved.1 += 1;
     }
 
-    /// Lets keys leave, if state takes more than it may, now that an epoch has closed and, if anyone wanted that, was sealed.
-    pub(crate) fn shed(&mut self, state: &mut impl Sheds, epoch: u64) {
+    /// Lets keys leave: see [`shed_keys`](Sheds::shed_keys).
+    fn shed(&mut self, state: &mut impl Sheds, epoch: u64) {
         let now = state.bytes();
         self.account(now);
         if let Some(allowance) = self.memory.allowance(now).filter(|_| now > self.least) {
@@ -123,7 +134,8 @@ impl Limit {
             let mut batch = BATCH.min(state.slots() / 16 + 1);
             while steps > 0 && batch > 0 {
                 steps -= 1;
-                self.hand = state.after(self.hand);
+                let next = self.hand.index() + 1;
+                self.hand = Slot::at(if next < state.slots() { next } else { 0 });
                 if state.leave(self.hand) {
                     batch -= 1;
                     self.moved.0 += 1;

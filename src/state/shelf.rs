@@ -72,11 +72,8 @@ impl<K: Key, S: Key, V: Exchange> Shelf<K, S, V> {
         Shelf { owner, coming: Mutex::default(), sorted, spares: Arc::default(), lost: Lost::default() }
     }
 
-    /// Takes in a run that comes from another snapshot, after all others. Reads its first page.
-    pub(super) fn adopt(&self, pages: Vec<PageOf<ItemRows<K, S, V>>>) {
-        let sample = pages.first().map(|page| sample(page)).unwrap_or_default();
-        // If it cannot be read, nothing is known of the run.
-        self.lost.take();
+    /// Takes in a run that comes from another snapshot, after all others.
+    pub(super) fn adopt(&self, pages: Vec<PageOf<ItemRows<K, S, V>>>, sample: Sample<K, S>) {
         lock(&self.sorted).runs.push(Stack::new((0, 0), pages, sample));
     }
 
@@ -231,7 +228,7 @@ impl<'a, 'e, K: Key, S: Key, V: Exchange> Press<'a, 'e, K, S, V> {
     /// Takes the sample of the first page, while its rows are there.
     fn look_at(&mut self, pages: &[PageOf<ItemRows<K, S, V>>]) {
         if let (true, Some(first)) = (self.sample.is_empty(), pages.first()) {
-            self.sample = sample(first);
+            self.sample = first.rows().map_or_else(|| sample(&first.read()), sample);
         }
     }
 

@@ -14,7 +14,7 @@
 use std::cmp::Reverse;
 
 use super::run::PageOf;
-use super::{Hashed, ItemRows, Kept, Page, is_over};
+use super::{Hashed, ItemRows, Kept, Row, is_over};
 use crate::data::{Exchange, Key};
 
 /// A run.
@@ -50,13 +50,10 @@ impl<K: Key, S: Key, V: Exchange> Stack<K, S, V> {
     }
 }
 
-/// The sample of a run that begins with this page.
-pub(super) fn sample<K: Key, S: Key, V: Exchange>(page: &Page<(Hashed<K>, S), Kept<V>>) -> Sample<K, S> {
+/// The sample of a run whose first page has these rows.
+pub(super) fn sample<K: Key, S: Key, V: Exchange>(rows: &[Row<K, S, V>]) -> Sample<K, S> {
     let until = |kept: &Kept<V>| kept.as_ref().map_or(GONE, |(_, expires)| *expires);
-    match page.rows() {
-        Some(rows) => rows.iter().map(|(key, kept)| (key.clone(), until(kept))).collect(),
-        None => page.read().into_iter().map(|(key, kept)| (key, until(&kept))).collect(),
-    }
+    rows.iter().map(|(key, kept)| (key.clone(), until(kept))).collect()
 }
 
 /// The size of a run of so many rows: how often one has to be multiplied by the number of runs that become one to be as many.
@@ -83,12 +80,12 @@ pub(super) fn merges_from<K: Key, S: Key, V: Exchange>(runs: &[Stack<K, S, V>], 
     loop {
         let first = alike(runs, from, len);
         let (many, rows) = (from - first + 1, rows(&runs[first..]));
-        let stay = stay(runs, first, clock);
-        if many < FAN || (rows > SMALL && many < MANY && 3.0 * stay >= 2.0) {
-            let half_goes = self::rows(runs) > SMALL && 2.0 * self::stay(runs, 0, clock) <= 1.0;
+        let stays = (many >= FAN).then(|| stay(runs, first, clock));
+        let Some(stays) = stays.filter(|stays| rows <= SMALL || many >= MANY || 3.0 * stays < 2.0) else {
+            let half_goes = self::rows(runs) > SMALL && 2.0 * stay(runs, 0, clock) <= 1.0;
             return if half_goes { Some(0) } else { (from < newest).then_some(from) };
-        }
-        (from, len) = (first, (rows as f64 * stay) as usize);
+        };
+        (from, len) = (first, (rows as f64 * stays) as usize);
     }
 }
 

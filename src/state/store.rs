@@ -369,10 +369,7 @@ impl<K: Key> Store<K> {
 
     /// Lets keys leave memory, if state takes more than it may, now that an epoch has closed and, if anyone wanted that, was sealed.
     pub(crate) fn shed(&mut self, epoch: u64) {
-        if let Some(mut limit) = self.limit.take() {
-            limit.shed(self, epoch);
-            self.limit = Some(limit);
-        }
+        self.shed_keys(epoch);
     }
 }
 
@@ -389,8 +386,8 @@ impl<K: Key> Sheds for Store<K> {
         self.keys.slots()
     }
 
-    fn after(&self, slot: Slot) -> Slot {
-        self.keys.after(slot)
+    fn limit(&mut self) -> &mut Option<Limit> {
+        &mut self.limit
     }
 
     fn leave(&mut self, slot: Slot) -> bool {

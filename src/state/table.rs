@@ -156,11 +156,6 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
         self.entries.len()
     }
 
-    /// The slot after another; after the last one comes the first.
-    pub(crate) fn after(&self, slot: Slot) -> Slot {
-        if slot.index() + 1 < self.entries.len() { Slot(slot.0 + 1) } else { Slot(0) }
-    }
-
     /// [Trims](Pile::trim) a list of slots: those stay that have an entry for which `keep` holds, once each.
     pub(crate) fn trim(&self, slots: &mut Pile<Slot>, keep: impl Fn(&V) -> bool) {
         slots.trim(self.len(), |slot| self.try_get(*slot).is_some_and(|(_, value)| keep(value)));

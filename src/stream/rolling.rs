@@ -389,10 +389,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
     }
 
     fn shed(&mut self, epoch: u64) {
-        if let Some(mut limit) = self.limit.take() {
-            limit.shed(self, epoch);
-            self.limit = Some(limit);
-        }
+        self.shed_keys(epoch);
     }
 }
 
@@ -406,8 +403,8 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Sheds for Rolling<K, I, A
         self.table.slots()
     }
 
-    fn after(&self, slot: Slot) -> Slot {
-        self.table.after(slot)
+    fn limit(&mut self) -> &mut Option<Limit> {
+        &mut self.limit
     }
 
     fn leave(&mut self, slot: Slot) -> bool {

@@ -379,9 +379,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
 
     fn shed(&mut self, epoch: u64) {
         self.waiting.shed(epoch, |piece| hash64(&piece.key), Clone::clone);
-        let Some(mut limit) = self.limit.take() else { return };
-        limit.shed(self, epoch);
-        self.limit = Some(limit);
+        self.shed_keys(epoch);
     }
 }
 
@@ -395,8 +393,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Sheds for Running<K, T, A> {
         self.table.slots()
     }
 
-    fn after(&self, slot: Slot) -> Slot {
-        self.table.after(slot)
+    fn limit(&mut self) -> &mut Option<Limit> {
+        &mut self.limit
     }
 
     fn leave(&mut self, slot: Slot) -> bool {
