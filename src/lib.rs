@@ -109,6 +109,7 @@ mod allocator;
 pub mod error;
 pub mod clock;
 pub mod metric;
+pub mod notice;
 pub mod data;
 pub mod time;
 pub mod snapshot;

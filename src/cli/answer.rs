@@ -16,21 +16,20 @@
 //! found may then be off by as much.) Windows that end after the last event appear because the stream ends, and
 //! do not count; neither do those that a job closes because it is interrupted.
 
-use std::marker::PhantomData;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use highwater::clock::Clock;
-use highwater::connector::{Sink, Writer};
+use highwater::connector::{FileWriter, Recovery, Sink, Writer, Written};
 use highwater::data::{Change, Data, Diff, Record, consolidate};
 use highwater::nexmark::{Config, Pace, latencies};
 use highwater::time::EventTime;
 use highwater::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::output::{Lines, Output};
-use super::parts::{PartWriter, Parts};
+use super::output::{Output, RowLines, output};
 use super::query::Events;
 
 /// How the items of a stream speak of rows.
@@ -124,18 +123,10 @@ pub(crate) struct Settings {
     pub(crate) due: Option<Due>,
     /// True if rows are kept, to be compared.
     pub(crate) keep: bool,
-    pub(crate) rows: Rows,
-}
-
-/// Where rows are written.
-#[derive(Clone)]
-pub(crate) enum Rows {
-    /// Nowhere.
-    None,
-    /// Into a file, as they come.
-    File(Arc<Output>),
-    /// Into a directory, once for all.
-    Parts(Arc<Parts>),
+    /// Where rows are written.
+    pub(crate) output: Option<PathBuf>,
+    /// True if what is in their way may be lost.
+    pub(crate) overwrite: bool,
 }
 
 /// What is known of an answer when the job has run.
@@ -163,8 +154,9 @@ pub(crate) trait Answered {
 /// The sink.
 pub(crate) struct Answers<I, F> {
     settings: Settings,
+    /// Takes the rows, if they are written.
+    output: Option<Output<F>>,
     total: Total<I>,
-    form: PhantomData<fn() -> F>,
 }
 
 type Total<I> = Arc<Mutex<Part<I>>>;
@@ -194,7 +186,8 @@ impl<I> Part<I> {
 
 impl<I, F> Answers<I, F> {
     pub(crate) fn new(settings: Settings) -> Answers<I, F> {
-        Answers { settings, total: Arc::new(Mutex::new(Part::new())), form: PhantomData }
+        let output = settings.output.as_ref().map(|path| output(path, settings.overwrite));
+        Answers { settings, output, total: Arc::new(Mutex::new(Part::new())) }
     }
 }
 
@@ -217,8 +210,8 @@ impl<I: Data, F: Form<I>> Answered for Checked<I, F> {
     fn settle(&self, epoch: u64) -> Result<()> {
         let total = &mut *lock(&self.answers.total);
         for (_, prepared) in total.prepared.extract_if(.., |(cut, _)| *cut <= epoch).collect::<Vec<_>>() {
-            if let (Rows::Parts(parts), Some(part)) = (&self.answers.settings.rows, &prepared.part) {
-                parts.commit(part)?;
+            if let (Some(output), Some(written)) = (&self.answers.output, prepared.written()) {
+                output.show(&written)?;
             }
             total.count(&prepared);
         }
@@ -255,26 +248,40 @@ impl<I: Data + Serialize, F: Form<I>> Sink<I> for Answers<I, F> {
         "answer".to_owned()
     }
 
-    fn recover(&self, restored: Option<Vec<Prepared>>) -> Result<()> {
-        let named: Vec<String> =
-            restored.into_iter().flatten().filter_map(|prepared| prepared.part).collect();
-        match &self.settings.rows {
-            Rows::Parts(parts) => parts.recover(&named),
-            _ if named.is_empty() => Ok(()),
-            _ => Err(Error::config(
-                "the earlier run wrote its rows, and some may still be hidden: give the --output that it had",
+    fn prepare(&self) -> Result<()> {
+        self.output.as_ref().map_or(Ok(()), Sink::<I>::prepare)
+    }
+
+    fn check(&self, recovery: &Recovery<Prepared>) -> Result<()> {
+        let recovery = recovery.clone().map(|prepared| prepared.written());
+        match &self.output {
+            Some(output) => Sink::<I>::check(output, &recovery),
+            None if recovery.from.is_none_or(|from| from.prepared.is_empty()) => Ok(()),
+            None => Err(Error::config(
+                "the earlier run wrote its rows, and some may still be hidden: give the --output that it had, or another",
             )),
         }
     }
 
-    fn open(&self, worker: usize, _: usize) -> Result<Answering<I, F>> {
+    fn recover(&self, recovery: Recovery<Prepared>) -> Result<()> {
+        let recovery = recovery.map(|prepared| prepared.written());
+        self.output.as_ref().map_or(Ok(()), |output| Sink::<I>::recover(output, recovery))
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        self.settings.output.iter().cloned().collect()
+    }
+
+    fn open(&self, worker: usize, workers: usize) -> Result<Answering<I, F>> {
         let (settings, total) = (self.settings.clone(), Arc::clone(&self.total));
-        let to = match &settings.rows {
-            Rows::None => To::Nowhere,
-            Rows::File(output) => To::File(Lines::new(Arc::clone(output))),
-            Rows::Parts(parts) => To::Parts(PartWriter::new(Arc::clone(parts), worker)),
-        };
-        Ok(Answering { settings, to, open: Prepared::default(), part: Part::new(), total, form: PhantomData })
+        let output = self.output.as_ref().map(|output| Sink::<I>::open(output, worker, workers));
+        Ok(Answering {
+            settings,
+            output: output.transpose()?,
+            open: Prepared::default(),
+            part: Part::new(),
+            total,
+        })
     }
 }
 
@@ -285,24 +292,31 @@ pub(crate) struct Prepared {
     rows: Diff,
     /// The file that they are in.
     part: Option<String>,
+    /// Those that are in no file yet, if all rows go into one.
+    #[serde(skip)]
+    lines: Option<Written>,
 }
 
-/// Where one worker writes rows.
-enum To {
-    Nowhere,
-    File(Lines),
-    Parts(PartWriter),
+impl Prepared {
+    /// What of it is settled when the job is over.
+    fn settled(&self) -> Prepared {
+        Prepared { items: self.items, rows: self.rows, part: self.part.clone(), lines: None }
+    }
+
+    /// The rows, as their sink has prepared them.
+    fn written(&self) -> Option<Written> {
+        self.part.as_deref().map(Written::at)
+    }
 }
 
 /// Takes the rows of one worker.
 pub(crate) struct Answering<I, F> {
     settings: Settings,
-    to: To,
+    output: Option<FileWriter<RowLines<F>>>,
     /// What was written and is not prepared.
     open: Prepared,
     part: Part<I>,
     total: Total<I>,
-    form: PhantomData<fn() -> F>,
 }
 
 impl<I: Data + Serialize, F: Form<I>> Writer<I> for Answering<I, F> {
@@ -321,41 +335,42 @@ impl<I: Data + Serialize, F: Form<I>> Writer<I> for Answering<I, F> {
                 self.part.latency.saturating_record(now.saturating_sub(at).as_nanos() as u64);
             }
         }
-        match &mut self.to {
-            To::Nowhere => {}
-            To::File(lines) => batch.iter().try_for_each(|record| lines.write::<I, F>(&record.value))?,
-            To::Parts(parts) => {
-                batch.iter().try_for_each(|record| parts.write::<I, F>(epoch, &record.value))?
+        match (&mut self.output, self.settings.keep) {
+            (None, false) => {}
+            (Some(output), false) => output.write(epoch, batch)?,
+            (output, true) => {
+                if let Some(output) = output {
+                    output.write(epoch, &mut batch.clone())?;
+                }
+                self.part.kept.extend(batch.drain(..).map(|record| record.value));
             }
-        }
-        if self.settings.keep {
-            self.part.kept.extend(batch.drain(..).map(|record| record.value));
         }
         Ok(())
     }
 
     fn prepare(&mut self, epoch: u64) -> Result<Prepared> {
         let mut prepared = std::mem::take(&mut self.open);
-        if let To::Parts(parts) = &mut self.to {
-            prepared.part = parts.prepare()?;
+        if let Some(output) = &mut self.output {
+            let written: Written = Writer::<I>::prepare(output, epoch)?;
+            match written.path() {
+                Some(path) => prepared.part = Some(path),
+                None => prepared.lines = Some(written),
+            }
         }
-        self.part.prepared.push((epoch, prepared.clone()));
+        self.part.prepared.push((epoch, prepared.settled()));
         Ok(prepared)
     }
 
     fn commit(&mut self, epoch: u64, prepared: Prepared) -> Result<()> {
         self.part.prepared.retain(|(other, _)| *other != epoch);
-        if let (To::Parts(parts), Some(part)) = (&self.to, &prepared.part) {
-            parts.commit(part)?;
-        }
         self.part.count(&prepared);
-        Ok(())
+        match (&mut self.output, prepared.written().or(prepared.lines)) {
+            (Some(output), Some(written)) => Writer::<I>::commit(output, epoch, written),
+            _ => Ok(()),
+        }
     }
 
     fn finish(&mut self) -> Result<()> {
-        if let To::File(lines) = &mut self.to {
-            lines.flush()?;
-        }
         self.part.end = self.settings.clock.now();
         Ok(())
     }

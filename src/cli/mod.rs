@@ -11,7 +11,6 @@ mod lab;
 mod measure;
 mod nexmark;
 mod output;
-mod parts;
 mod progress;
 mod query;
 mod report;

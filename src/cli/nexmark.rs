@@ -12,9 +12,7 @@ use highwater::stream::Job;
 use highwater::{Error, ErrorKind, Result};
 
 use super::amount::several;
-use super::answer::{Due, Rows, Settings};
-use super::output::Output;
-use super::parts::Parts;
+use super::answer::{Due, Settings};
 use super::progress::{self, Progress};
 use super::query::{Events, QUERIES, Query};
 use super::report::{Latency, Outcome, Report};
@@ -139,14 +137,19 @@ fn run_query(query: &Query, args: &RunArgs, input: &Input) -> Result<Outcome> {
         is_windowed: query.is_windowed,
     });
     let saving = Saving::open(&args.saving, &format!("nexmark {}", query.name))?;
-    let rows = rows(args, saving.as_ref())?;
     let splits = splits(args, saving.as_ref())?;
     let source = match &pace {
         Some(pace) => input.source().splits(splits).paced(Arc::clone(pace)),
         None => input.source().splits(splits),
     };
     let job = Job::new();
-    let settings = Settings { clock: clock.clone(), due, keep: args.verify, rows };
+    let settings = Settings {
+        clock: clock.clone(),
+        due,
+        keep: args.verify,
+        output: args.output.clone(),
+        overwrite: args.overwrite,
+    };
     let answered = (query.add)(&job, source, settings);
     let options = args.job.options().max_epochs_in_flight(args.max_epochs_in_flight).clock(clock.clone());
     let options = match &saving {
@@ -191,21 +194,6 @@ fn run_query(query: &Query, args: &RunArgs, input: &Input) -> Result<Outcome> {
     })
 }
 
-/// Where the rows of the result go.
-fn rows(args: &RunArgs, saving: Option<&Saving>) -> Result<Rows> {
-    match (&args.output, saving) {
-        (None, _) => Ok(Rows::None),
-        (Some(path), None) => Output::create(path).map(|output| Rows::File(Arc::new(output))),
-        (Some(path), Some(saving)) => {
-            let parts = Parts::open(path)?;
-            if !saving.goes_on() {
-                parts.check_unused()?;
-            }
-            Ok(Rows::Parts(Arc::new(parts)))
-        }
-    }
-}
-
 /// How many splits the events are dealt to: those that the snapshot has read a part of, if there is one.
 fn splits(args: &RunArgs, saving: Option<&Saving>) -> Result<usize> {
     let asked = args.splits.map(|splits| splits.get());
@@ -244,7 +232,12 @@ fn watch(job: &Job, options: Options, watch: &Watch<'_>) -> Result<()> {
             let events = progress::counted(watch.query, count, watch.input.events, rate);
             let watermark = progress::watermark(job.metrics().sum("watermark"));
             let (epoch, elapsed) = (running.open_epoch(), now.as_secs_f64());
-            format!("{events}  watermark {watermark}  epoch {epoch}  {elapsed:.1} s")
+            let failing = if job.metrics().metric("snapshots", "failing").get() > 0 {
+                "  no snapshot can be written"
+            } else {
+                ""
+            };
+            format!("{events}  watermark {watermark}  epoch {epoch}  {elapsed:.1} s{failing}")
         });
     })
 }

@@ -130,9 +130,14 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "EVENTS/S", value_parser = amount::rate)]
     pub(crate) rate: Option<f64>,
     /// Write the rows of the result to this file: as CSV if its name ends in .csv, otherwise as JSON lines. With --snapshots it is a directory of
-    /// files, each of which appears when the snapshot is safe that its rows belong to, so each row is there once. [default: rows are counted]
+    /// files, each of which appears when the snapshot is safe that its rows belong to, so each row is there once. What is there and not of this query's is not
+    /// touched. [default: rows are counted]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Let an output be lost that is in the way: a file that is not empty or, with --snapshots, the parts that were written after the snapshot that the query goes on
+    /// from. [default: refuse to]
+    #[arg(long, requires = "output")]
+    pub(crate) overwrite: bool,
     /// Print one JSON object for each query, and nothing else, to the standard output.
     #[arg(long)]
     pub(crate) json: bool,

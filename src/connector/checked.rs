@@ -7,6 +7,7 @@
 //!
 //! Costs what [`Result`] adds to the size of a record.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,10 @@ impl<S: Source> Source for Checked<S> {
 
     fn open(&self, split: &S::Split, from: Option<Position<Self>>) -> Outcome<CheckedReader<S::Reader>> {
         Ok(CheckedReader(self.0.open(split, from)?))
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        self.0.paths()
     }
 
     fn discovers_every(&self) -> Option<Duration> {

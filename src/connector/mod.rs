@@ -31,11 +31,11 @@ pub use checked::{Checked, CheckedReader};
 pub use collection::{Collected, Collection, CollectionReader, Current, Numbered};
 pub(crate) use file::try_formats;
 pub use file::{Csv, CsvFile, FileReader, FileSplit, Files, Json, JsonFile, Plain, TextFile};
-pub use file::{CsvRows, Encode, FileSink, FileWriter, JsonLines, TextLines};
+pub use file::{CsvRows, Encode, FileSink, FileWriter, JsonLines, TextLines, Written};
 pub use generator::{Generator, GeneratorReader, Iter, IterReader};
 pub use lines::Place;
 pub use origin::{AtSource, Timed, Timestamps};
-pub use sink::{Sink, Writer};
+pub use sink::{PreparedOutput, Recovery, Sink, Writer};
 pub use socket::{Socket, SocketReader};
 pub use source::{Malformed, OnMalformed, Position, Reader, Source, Split, Status};
 

@@ -29,7 +29,7 @@ use super::source::{Position, Reader, Source, Split, Status};
 use crate::data::{Record, hash64, worker_of};
 use crate::error::{Error, Result};
 use crate::metric::Metric;
-use crate::stream::{Alarm, Holds, Job, Lowering, NodeInfo, Operator, Stream, WorkerContext, lock};
+use crate::stream::{Alarm, Holds, Job, Lowering, NodeInfo, Operator, Paths, Stream, WorkerContext, lock};
 use crate::time::{EventTime, SplitWatermark, Time, Watermarks};
 
 /// How long the operator reads before it lets others run. What it gathers meanwhile is combined and sent as one.
@@ -70,7 +70,8 @@ impl Job {
         S: Source,
         F: Timestamps<S::Item>,
     {
-        let info = NodeInfo::new("source", source.name());
+        let paths = Paths { inputs: source.paths(), outputs: Vec::new() };
+        let info = NodeInfo { paths, ..NodeInfo::new("source", source.name()) };
         let timed = Arc::new(Timed::new(source, watermarks, on_malformed));
         let id = self.graph.add(info, SourceOperator(Arc::clone(&timed)));
         Stream::new(AtSource::new(&self.graph, id, &timed))

@@ -15,6 +15,7 @@
 //!   whatever else was prepared is dropped.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use timely::dataflow::operators::Probe;
@@ -22,9 +23,11 @@ use timely::dataflow::operators::Probe;
 use crate::data::{Data, Exchange, Record};
 use crate::error::Result;
 use crate::metric::Metric;
-use crate::snapshot::{RestoredOperator, Saved};
+use crate::notice::Notices;
+use crate::snapshot::{Generation, Generations, RestoredOperator, Saved};
 use crate::stream::{
-    Chain, Edge, Frontiers, Holds, Input, Lowering, NodeInfo, Operator, Routing, Saving, Stream,
+    Beginning, Chain, Edge, Frontiers, Holds, Input, Lowering, NodeInfo, Operator, Paths, Routing, Saving,
+    Stream,
 };
 use crate::time::Time;
 
@@ -45,16 +48,30 @@ pub trait Sink<T>: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Called instead of [`prepare`](Sink::prepare) in the main thread, before the job starts, if snapshots are taken and the writer is
-    /// [transactional](Writer::TRANSACTIONAL): commits what the snapshot that the job goes on from names as prepared, though it may have been committed, and
-    /// drops all else that was prepared and not committed. `restored` is in order of epochs; it is `None` if the job
-    /// begins at the beginning, and then nothing of an earlier run counts any more.
+    /// Called in the main thread, if snapshots are taken and the writer is [transactional](Writer::TRANSACTIONAL), before the run that may have the
+    /// snapshots is ended: refuses what [`recover`](Sink::recover) could not do, and changes nothing. It may be called again before that.
+    ///
+    /// # Errors
+    ///
+    /// If the sink cannot go on so; the job does not start, and a run that has the snapshots goes on.
+    fn check(&self, _recovery: &Recovery<<Self::Writer as Writer<T>>::Prepared>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Called then instead of [`prepare`](Sink::prepare), when this run has the snapshots: commits what the snapshot that the job goes on from names as
+    /// prepared, though it may have been committed, and drops all else that runs before this one have prepared and not committed. Runs before this one
+    /// can commit no snapshot any more, but they may not know that yet.
     ///
     /// # Errors
     ///
     /// If it cannot; the job then does not start.
-    fn recover(&self, _restored: Option<Vec<<Self::Writer as Writer<T>>::Prepared>>) -> Result<()> {
+    fn recover(&self, _recovery: Recovery<<Self::Writer as Writer<T>>::Prepared>) -> Result<()> {
         self.prepare()
+    }
+
+    /// The files and directories that it writes: the job is refused if another of its sinks writes there, or a source reads it.
+    fn paths(&self) -> Vec<PathBuf> {
+        Vec::new()
     }
 
     /// The writer of worker `worker` of `workers`.
@@ -63,6 +80,43 @@ pub trait Sink<T>: Send + Sync + 'static {
     ///
     /// If it cannot be opened; the job ends.
     fn open(&self, worker: usize, workers: usize) -> Result<Self::Writer>;
+}
+
+/// How a run with snapshots begins, as a transactional sink sees it.
+#[derive(Clone, Debug)]
+pub struct Recovery<P> {
+    /// The runs that have had the snapshots. In [`Sink::recover`] the last of them is this one; in [`Sink::check`] it is not among them yet.
+    pub generations: Generations,
+    /// The epoch of the last snapshot there is. One that the run does not go on from tells of output that the run does not know.
+    pub latest: Option<u64>,
+    /// What the run goes on from; `None` if it begins at the beginning, and then nothing of an earlier run counts any more.
+    pub from: Option<PreparedOutput<P>>,
+    /// Takes what the user should know.
+    pub notices: Notices,
+}
+
+/// The output that a snapshot knows.
+#[derive(Clone, Debug)]
+pub struct PreparedOutput<P> {
+    /// The epoch of the snapshot.
+    pub epoch: u64,
+    /// The run that wrote it. What that run committed up to the epoch is in the output that it had.
+    pub generation: Generation,
+    /// What was prepared and perhaps not committed by then, in the order of epochs.
+    pub prepared: Vec<P>,
+}
+
+impl<P> Recovery<P> {
+    /// The same for a part of what was prepared.
+    pub fn map<Q>(self, part: impl FnMut(P) -> Option<Q>) -> Recovery<Q> {
+        let Recovery { generations, latest, from, notices } = self;
+        let from = from.map(|PreparedOutput { epoch, generation, prepared }| PreparedOutput {
+            epoch,
+            generation,
+            prepared: prepared.into_iter().filter_map(part).collect(),
+        });
+        Recovery { generations, latest, from, notices }
+    }
 }
 
 /// Writes the records of one worker.
@@ -124,7 +178,8 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
         let graph = self.graph();
         let name = sink.name();
         let edge = self.emit();
-        let info = NodeInfo { uid, ..NodeInfo::new("sink", name).input(edge, Routing::Forward) };
+        let paths = Paths { inputs: Vec::new(), outputs: sink.paths() };
+        let info = NodeInfo { uid, paths, ..NodeInfo::new("sink", name).input(edge, Routing::Forward) };
         graph.add(info, SinkOperator { edge, sink });
     }
 }
@@ -139,15 +194,18 @@ impl<T: Data, S: Sink<T>> Operator for SinkOperator<T, S> {
         self.sink.prepare()
     }
 
-    fn recover(&self, workers: usize, from: Option<&RestoredOperator>) -> Result<()> {
-        if !S::Writer::TRANSACTIONAL {
-            return self.prepare(workers);
+    fn check(&self, beginning: &Beginning, from: Option<&RestoredOperator>) -> Result<()> {
+        match S::Writer::TRANSACTIONAL {
+            true => self.sink.check(&self.recovery(beginning, from)?),
+            false => Ok(()),
         }
-        let Some(from) = from else { return self.sink.recover(None) };
-        let mut prepared: Vec<Note<T, S::Writer>> = Vec::new();
-        from.notes(PREPARED)?.into_iter().for_each(|(_, notes): (u32, Vec<_>)| prepared.extend(notes));
-        prepared.sort_by_key(|(epoch, _)| *epoch);
-        self.sink.recover(Some(prepared.into_iter().map(|(_, prepared)| prepared).collect()))
+    }
+
+    fn recover(&self, beginning: &Beginning, from: Option<&RestoredOperator>) -> Result<()> {
+        match S::Writer::TRANSACTIONAL {
+            true => self.sink.recover(self.recovery(beginning, from)?),
+            false => self.sink.prepare(),
+        }
     }
 
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
@@ -178,6 +236,28 @@ impl<T: Data, S: Sink<T>> Operator for SinkOperator<T, S> {
             }
             writing.as_ref().is_some_and(Writing::is_awaiting)
         });
+    }
+}
+
+impl<T: Data, S: Sink<T>> SinkOperator<T, S> {
+    /// How the sink begins.
+    fn recovery(
+        &self,
+        beginning: &Beginning,
+        from: Option<&RestoredOperator>,
+    ) -> Result<Recovery<<S::Writer as Writer<T>>::Prepared>> {
+        let mut prepared: Vec<Note<T, S::Writer>> = Vec::new();
+        if let Some(from) = from {
+            from.notes(PREPARED)?.into_iter().for_each(|(_, notes): (u32, Vec<_>)| prepared.extend(notes));
+        }
+        prepared.sort_by_key(|(epoch, _)| *epoch);
+        let prepared = prepared.into_iter().map(|(_, prepared)| prepared).collect();
+        let from = beginning.restored.as_ref().map(|restored| {
+            let (generation, epoch) = restored.identity();
+            PreparedOutput { epoch, generation, prepared }
+        });
+        let (generations, latest) = (beginning.generations.clone(), beginning.latest);
+        Ok(Recovery { generations, latest, from, notices: beginning.notices.clone() })
     }
 }
 
@@ -356,8 +436,16 @@ impl<T, S: Sink<T>> Sink<T> for Arc<S> {
         (**self).prepare()
     }
 
-    fn recover(&self, restored: Option<Vec<<S::Writer as Writer<T>>::Prepared>>) -> Result<()> {
-        (**self).recover(restored)
+    fn check(&self, recovery: &Recovery<<S::Writer as Writer<T>>::Prepared>) -> Result<()> {
+        (**self).check(recovery)
+    }
+
+    fn recover(&self, recovery: Recovery<<S::Writer as Writer<T>>::Prepared>) -> Result<()> {
+        (**self).recover(recovery)
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        (**self).paths()
     }
 
     fn open(&self, worker: usize, workers: usize) -> Result<S::Writer> {

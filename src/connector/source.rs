@@ -5,6 +5,7 @@
 //! can be replayed from the end of any epoch: nothing that was emitted needs to be kept.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::data::{Data, Exchange, Visit};
@@ -43,6 +44,11 @@ pub trait Source: Clone + Send + Sync + 'static {
 
     /// Told by a worker when it learns that all epochs below `open` are complete, at all sinks of the job.
     fn epochs_completed(&self, _worker: usize, _open: u64) {}
+
+    /// The files and directories that it reads, so that no sink of the job is told to write there.
+    fn paths(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
     /// How often to look for new splits; never, if `None`.
     fn discovers_every(&self) -> Option<Duration> {

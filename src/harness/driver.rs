@@ -233,7 +233,8 @@ fn build_worker(job: &Job, options: &Options) -> Result<(Worker, WorkerContext)>
     let shared = match &options.snapshots {
         Some(snapshots) => prepare(job, options, snapshots, true)?,
         None => {
-            job.graph.prepare(1, false, None)?;
+            job.graph.check(None)?;
+            job.graph.prepare(1)?;
             Arc::new(Shared::new(options, job.metrics.clone(), 0, None))
         }
     };

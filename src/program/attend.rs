@@ -1,4 +1,4 @@
-//! A running job, looked after from the main thread: Ctrl-C suspends it if it takes snapshots, and stops it otherwise.
+//! A running job, looked after from the main thread: Ctrl-C suspends it if it takes snapshots, and stops it otherwise; and what it has to tell is shown at once.
 
 use std::thread;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::console::warn;
 use super::signal::is_interrupted;
 use crate::error::Result;
+use crate::notice::Notices;
 use crate::runtime::Running;
 
 /// How often the main thread looks after the job: soon at first, since a job may be short.
@@ -19,6 +20,21 @@ pub fn attend(
     quiet: bool,
     each: &mut dyn FnMut(Option<&Running>),
 ) -> Result<()> {
+    let notices = running.notices().clone();
+    let outcome = wait(running, suspends, quiet, each);
+    tell(&notices, each);
+    outcome
+}
+
+/// Shows what the job has to tell, also to a user who wants no progress and no notes of the program's: it is about the job's data.
+fn tell(notices: &Notices, each: &mut dyn FnMut(Option<&Running>)) {
+    for notice in notices.take() {
+        each(None);
+        warn(&format!("note: {notice}\n"));
+    }
+}
+
+fn wait(running: Running, suspends: bool, quiet: bool, each: &mut dyn FnMut(Option<&Running>)) -> Result<()> {
     let mut look = LOOK.0;
     while !running.is_finished() {
         thread::sleep(look);
@@ -33,6 +49,7 @@ pub fn attend(
         if is_interrupted() {
             running.stop();
         }
+        tell(running.notices(), each);
         each(Some(&running));
     }
     each(None);

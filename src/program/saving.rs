@@ -75,11 +75,6 @@ impl Saving {
         Ok(Some(Saving { directory: directory.clone(), repository, from, snapshots }))
     }
 
-    /// True if the job goes on from a snapshot.
-    pub fn goes_on(&self) -> bool {
-        self.from.is_some()
-    }
-
     /// How many splits the snapshot has that the job goes on from.
     pub fn splits(&self) -> Result<Option<usize>> {
         let Some(from) = &self.from else { return Ok(None) };

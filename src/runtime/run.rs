@@ -20,6 +20,7 @@ use crate::clock;
 use crate::config::Options;
 use crate::error::{Error, Result};
 use crate::metric::Metrics;
+use crate::notice::Notices;
 use crate::snapshot::{Cause, Word};
 use crate::stream::{Job, Shared, WorkerContext};
 use crate::time::Time;
@@ -78,7 +79,8 @@ impl Job {
         if let Some(snapshots) = &options.snapshots {
             return restart::prepare(self, options, snapshots, in_turns);
         }
-        self.graph.prepare(options.workers, false, None)?;
+        self.graph.check(None)?;
+        self.graph.prepare(options.workers)?;
         Ok(Arc::new(Shared::new(options, self.metrics.clone(), 0, None)))
     }
 
@@ -94,7 +96,13 @@ impl Job {
         });
         let workers = workers.map_err(Error::config)?;
         let stop = shared.stopper();
-        Ok(Running { workers: Some(workers), shared, stop, metrics: self.metrics.clone() })
+        Ok(Running {
+            workers: Some(workers),
+            shared,
+            stop,
+            metrics: self.metrics.clone(),
+            notices: self.notices.clone(),
+        })
     }
 }
 
@@ -104,6 +112,7 @@ pub struct Running {
     shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
     metrics: Metrics,
+    notices: Notices,
 }
 
 /// How a job has run.
@@ -176,6 +185,11 @@ impl Running {
     /// What the job counts.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// What the job has to tell its user that is no error: take it now and then, and show it.
+    pub fn notices(&self) -> &Notices {
+        &self.notices
     }
 
     /// Waits until the job has ended.

@@ -14,7 +14,7 @@ use super::envelope::{self, Kind};
 use super::layout::{INTENTS, LOG, NAMES, PAGES, SegmentName, number_of, numbered};
 use super::lease::millis;
 use super::protocol::{Garbage, View, garbage};
-use super::repository::{Repository, Selector, missing};
+use super::repository::{Repository, Selector};
 use super::store::PutError;
 use crate::error::{Error, Result};
 
@@ -61,11 +61,11 @@ impl Repository {
             Selector::Latest => return refused("it is the last"),
             Selector::Epoch(epoch) => *epoch,
             Selector::Name(name) => {
-                self.placed(selector)?.ok_or_else(|| missing(selector))?;
+                self.placed(selector)?.ok_or_else(|| selector.missing())?;
                 return self.log.0.delete(&format!("{NAMES}{name}"));
             }
         };
-        let number = self.placed(selector)?.ok_or_else(|| missing(selector))?.number;
+        let number = self.placed(selector)?.ok_or_else(|| selector.missing())?.number;
         // As if it were the only one that is not retained.
         let choose = |view: &View| {
             let mut all = garbage(view, 1, u64::MAX);

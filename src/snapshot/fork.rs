@@ -1,7 +1,8 @@
 //! A second job from a snapshot of a first: a store of its own, which begins with that snapshot.
 //!
 //! The new store has the segments that the snapshot names, under their names, then a claim, then the manifest. The claim has the generation of the
-//! manifest, so every run that follows has a later one, and no name of a segment is used twice. A fork that was interrupted before its manifest was put
+//! manifest, so every run that follows has a later one, and no name of a segment is used twice; its nonce is its own, so an output of the first job is not
+//! taken for one of the second. A fork that was interrupted before its manifest was put
 //! leaves a store without snapshots, which cannot be forked into again and is to be removed.
 //!
 //! Neither store knows of the other: each collects what its own log does not need. Segments of local stores are hard links where that is
@@ -18,8 +19,8 @@ use super::layout::{LOG, numbered};
 use super::lease::{millis, segments_of};
 use super::log::Log;
 use super::manifest::{Claim, Entry, Manifest};
-use super::repository::{Repository, Selector, missing};
-use super::store::{Store, check};
+use super::repository::{Repository, Selector};
+use super::store::{Store, check, nonce};
 use crate::error::{Error, Result};
 
 impl Repository {
@@ -33,7 +34,7 @@ impl Repository {
     ///
     /// If there is no such snapshot, or it is not whole, or `into` holds anything.
     pub fn fork(&self, selector: &Selector, into: Arc<dyn Store>) -> Result<Manifest> {
-        let mut manifest = self.placed(selector)?.ok_or_else(|| missing(selector))?.manifest;
+        let mut manifest = self.placed(selector)?.ok_or_else(|| selector.missing())?.manifest;
         check(&*into)?;
         if let Some((name, _)) = into.list("")?.first() {
             return Err(Error::config(format!(
@@ -44,7 +45,9 @@ impl Repository {
         for segment in segments_of(&manifest) {
             self.take_over(&segment, &into)?;
         }
-        let Manifest { generation, nonce, .. } = manifest;
+        let generation = manifest.generation;
+        manifest.nonce = nonce();
+        let nonce = manifest.nonce;
         let claim =
             Claim { generation, nonce, job: manifest.job.clone(), at: millis(&self.clock), from: None };
         manifest.previous = None;

@@ -4,6 +4,8 @@ use std::fmt;
 
 /// Where the log lies.
 pub(super) const LOG: &str = "log/";
+/// What tells how far the log went.
+pub(super) const HEAD: &str = "head/";
 /// Where segments lie.
 pub(super) const PAGES: &str = "pages/";
 /// Where the names of snapshots lie.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::envelope::checksum;
+use super::generation::Generation;
 use super::layout::{LOG, SegmentName, numbered};
 use super::log::{Log, Placed, TRIES};
 use super::manifest::{Cause, Entry, Manifest, PageRef};
@@ -30,6 +31,8 @@ pub struct Lease {
     latest: Option<Latest>,
     /// The epoch of the last manifest of this run.
     own: Option<u64>,
+    /// The number that this run has said that the log has come to.
+    head: Option<u64>,
     from: Option<(u64, Manifest)>,
     /// The segments of the manifest that the run went on from.
     origin: BTreeSet<Arc<str>>,
@@ -150,12 +153,17 @@ impl Lease {
         });
         let origin = from.as_ref().map(|from| segments_of(&from.manifest)).unwrap_or_default();
         let from = from.map(|from| (from.number, from.manifest));
-        Lease { shared, clock, job, nonce, number, latest, own: None, from, origin }
+        Lease { shared, clock, job, nonce, number, latest, own: None, head: None, from, origin }
     }
 
     /// Counts the runs of the job: this one is the last.
     pub fn generation(&self) -> u64 {
         self.shared.generation
+    }
+
+    /// This run.
+    pub fn run(&self) -> Generation {
+        Generation { number: self.shared.generation, nonce: self.nonce }
     }
 
     /// The snapshot that this run goes on from, with the number of its manifest.
@@ -220,6 +228,14 @@ impl Lease {
         (self.number, self.own) = (number, Some(epoch));
         self.latest = Some(Latest { number, checksum, epoch, segments });
         Ok(Committed { number, epoch, checksum })
+    }
+
+    /// Says in the store how far the log has come, so that a log that has lost its end is [noticed](super::Repository::verify). To be called after a commit, when nobody waits.
+    /// Costs a put and a deletion; that they fail does no harm.
+    pub fn put_head(&mut self) {
+        if self.own.is_some() && self.head != Some(self.number) {
+            self.shared.log.put_head(self.number, self.head.replace(self.number));
+        }
     }
 
     /// Sets what the lease knows, and refuses what makes no sense.

@@ -86,6 +86,7 @@
 //! | name | what |
 //! |---|---|
 //! | `log/<number>` | the log: an entry is a [`Claim`] or a [`Manifest`] |
+//! | `head/<number>` | nothing; the log has come to that number, so one that ends before has [lost entries](Repository::verify) |
 //! | `pages/<generation>/<epoch>-<worker>-<n>` | a segment: [pages](PageHead), one after the other |
 //! | `names/<name>` | a snapshot that is kept: the number, epoch and checksum of its manifest |
 //! | `gc/<number>` | what a garbage collection is about to delete |
@@ -141,6 +142,8 @@ pub mod layout;
 #[doc(hidden)]
 pub mod protocol;
 mod log;
+mod head;
+mod generation;
 mod lease;
 mod repository;
 mod collect;
@@ -168,6 +171,7 @@ pub use codec::Codec;
 pub use collect::Collected;
 pub use compression::Compression;
 pub use dynamic::{Column, Fields, SavedRows, Type, Value, Variant, Variants};
+pub use generation::{Generation, Generations};
 pub use lease::{CommitError, Committed, Lease, SegmentWriter};
 pub use manifest::{
     Cause, Claim, Entry, Manifest, Note, OperatorState, PageRef, RunState, Schema, Shard, TableState,

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::manifest::Schema;
-use super::repository::{Repository, Selector, missing};
+use super::repository::{Repository, Selector};
 use super::restored::{Restored, RestoredOperator, RestoredShard};
 use crate::data::{Exchange, Key, hash64};
 use crate::error::{Error, Result};
@@ -67,7 +67,7 @@ impl Repository {
         uid: &str,
         state: &str,
     ) -> Result<SavedState<K, S, V>> {
-        let (_, manifest) = self.find(selector)?.ok_or_else(|| missing(selector))?;
+        let (_, manifest) = self.find(selector)?.ok_or_else(|| selector.missing())?;
         let restored = Arc::new(Restored::new(self.clone(), manifest));
         let unknown = || {
             let known: Vec<&str> = restored.operators().map(|(uid, _)| uid).collect();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::envelope::{self, Kind};
+use super::generation::{Generation, Generations};
 use super::layout::{LOG, NAMES, numbered};
 use super::lease::{Lease, Opening, millis};
 use super::log::{ATTEMPTS, Below, Log, Placed, TRIES, stale};
@@ -81,7 +82,7 @@ impl Repository {
     /// Takes the store over for a new run of the job, which goes on from the last snapshot. No run before it can commit from then on.
     ///
     /// Costs a dozen calls. An error if the store lets names be created twice, holds snapshots of another job, or if the last manifest is
-    /// damaged.
+    /// damaged. Whether there was a later one, only [`find`](Repository::find) asks.
     pub fn claim(&self, job: &str) -> Result<Lease> {
         self.claim_from(job, &Selector::Latest)
     }
@@ -92,7 +93,7 @@ impl Repository {
         check(&*self.log.0)?;
         let chosen = match selector {
             Selector::Latest => None,
-            chosen => Some(self.placed(chosen)?.ok_or_else(|| missing(chosen))?),
+            chosen => Some(self.placed(chosen)?.ok_or_else(|| chosen.missing())?),
         };
         let nonce = nonce();
         for _ in 0..ATTEMPTS {
@@ -188,11 +189,31 @@ impl Repository {
         )))
     }
 
+    /// The runs that have taken this store over. Costs a read for each entry of the log; entries that are damaged say nothing.
+    pub fn generations(&self) -> Result<Generations> {
+        let mut claims = Vec::new();
+        for number in self.log.numbers()? {
+            match self.log.entry(number) {
+                Ok(Some((Entry::Claim(claim), _))) => {
+                    claims.push(Generation { number: claim.generation, nonce: claim.nonce });
+                }
+                Err(error) if error.kind() != ErrorKind::Data => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(claims.into_iter().collect())
+    }
+
     /// All snapshots, oldest first, with the numbers of their manifests. Costs a read for each.
     pub fn list(&self) -> Result<Vec<(u64, Manifest)>> {
         let placed =
             self.log.numbers()?.into_iter().filter_map(|number| self.log.manifest(number).transpose());
         placed.map(|placed| placed.map(|placed| (placed.number, placed.manifest))).collect()
+    }
+
+    /// The epoch of the last manifest that is there, though there may have been later ones.
+    pub(crate) fn last_epoch(&self) -> Result<Option<u64>> {
+        Ok(self.log.latest()?.map(|latest| latest.manifest.epoch))
     }
 
     /// The snapshot that is selected, with the number of its manifest; `None` if there is none.
@@ -204,7 +225,7 @@ impl Repository {
 
     pub(super) fn placed(&self, selector: &Selector) -> Result<Option<Placed>> {
         match selector {
-            Selector::Latest => self.log.latest(),
+            Selector::Latest => self.log.latest_of_all(),
             Selector::Epoch(epoch) => self.of_epoch(*epoch),
             Selector::Name(name) => {
                 let Some(kept) = self.kept(name)? else { return Ok(None) };
@@ -273,7 +294,7 @@ impl Repository {
     pub fn keep(&self, selector: &Selector, name: &str) -> Result<Kept> {
         check_kept(name)?;
         let Placed { number, checksum, manifest } =
-            self.placed(selector)?.ok_or_else(|| missing(selector))?;
+            self.placed(selector)?.ok_or_else(|| selector.missing())?;
         let kept = Kept { name: name.to_owned(), number, epoch: manifest.epoch, checksum };
         let bytes = envelope::seal(Kind::Name, 0, &kept, "a name")?;
         let object = format!("{NAMES}{name}");
@@ -333,10 +354,13 @@ fn check_kept(name: &str) -> Result<()> {
     )))
 }
 
-pub(super) fn missing(selector: &Selector) -> Error {
-    Error::config(match selector {
-        Selector::Latest => "there is no snapshot yet".to_owned(),
-        Selector::Epoch(epoch) => format!("there is no snapshot of epoch {epoch}: list those there are"),
-        Selector::Name(name) => format!("there is no snapshot named {name:?}: list those there are"),
-    })
+impl Selector {
+    /// That there is no such snapshot.
+    pub(crate) fn missing(&self) -> Error {
+        Error::config(match self {
+            Selector::Latest => "there is no snapshot yet".to_owned(),
+            Selector::Epoch(epoch) => format!("there is no snapshot of epoch {epoch}: list those there are"),
+            Selector::Name(name) => format!("there is no snapshot named {name:?}: list those there are"),
+        })
+    }
 }

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::codec::{Codec, decode_note};
 use super::convert::Conversion;
+use super::generation::Generation;
 use super::manifest::{Manifest, OperatorState, PageRef, RunState, Schema, TableState};
 use super::migrate::Migrations;
 use super::origin::Origin;
@@ -93,6 +94,12 @@ impl Restored {
             }
         }
         Ok(())
+    }
+
+    /// The run that wrote it, and its epoch: no two snapshots of a store have both in common.
+    pub(crate) fn identity(&self) -> (Generation, u64) {
+        let Manifest { generation, nonce, epoch, .. } = self.manifest;
+        (Generation { number: generation, nonce }, epoch)
     }
 
     /// The uids of the operators in it that have something to say, and what they are.

@@ -28,6 +28,7 @@ use super::writing::{Early, Owner, SavedPage, Writing};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::metric::Metrics;
+use crate::notice::Notices;
 
 /// What takes the snapshots of a running job.
 pub(crate) struct Taker {
@@ -44,6 +45,9 @@ pub(crate) struct Taker {
     pub(crate) epoch: Box<dyn Fn() -> u64 + Send>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
+    pub(crate) notices: Notices,
+    /// True if the last snapshot that was due could not be written.
+    pub(crate) is_failing: bool,
     pub(crate) commits: u64,
     /// When the first part of each cut came that is under way.
     pub(crate) began: BTreeMap<u64, Duration>,
@@ -87,8 +91,9 @@ impl Taker {
                 Ok(()) => {
                     let manifest = self.manifest(epoch, cut, &parts)?;
                     self.lease.commit(manifest)?;
-                    self.tell(self.clock.now().saturating_sub(began));
+                    self.tell(epoch, self.clock.now().saturating_sub(began));
                     self.cuts.settle(cut, true);
+                    self.lease.put_head();
                     if !is_last {
                         self.release(&parts);
                     }
@@ -99,8 +104,8 @@ impl Taker {
                     let what = "the last snapshot could not be written, so what came after the one before is not committed: go on from that one";
                     return Err(Error::new(error.kind(), format!("{what}: {error}")));
                 }
-                Err(_) => {
-                    self.metrics.metric("snapshots", "failed").add(1);
+                Err(error) => {
+                    self.tell_failure(&error);
                     if is_last {
                         thread::sleep(self.patience * (1 << (LAST_TRIES - left)));
                     }
@@ -138,7 +143,34 @@ impl Taker {
         origin.is_near().then(|| Arc::new(origin))
     }
 
-    fn tell(&mut self, took: Duration) {
+    /// Tells of the first of several snapshots in a row that could not be written.
+    fn tell_failure(&mut self, error: &Error) {
+        self.metrics.metric("snapshots", "failed").add(1);
+        self.metrics.metric("snapshots", "failing").set(1);
+        if std::mem::replace(&mut self.is_failing, true) {
+            return;
+        }
+        let mut causes = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(because) = cause {
+            causes.push_str(&format!(": {because}"));
+            cause = because.source();
+        }
+        let since = match self.lease.last_epoch() {
+            Some(epoch) => format!("What came after epoch {epoch}"),
+            None => "What has come so far".to_owned(),
+        };
+        self.notices.tell(format!(
+            "a snapshot could not be written: {causes}. The job goes on. {since} stays hidden in outputs that appear with \
+             snapshots, and would be computed again after a crash, until one can be written."
+        ));
+    }
+
+    fn tell(&mut self, epoch: u64, took: Duration) {
+        self.metrics.metric("snapshots", "failing").set(0);
+        if std::mem::take(&mut self.is_failing) {
+            self.notices.tell(format!("snapshots can be written again: that of epoch {epoch} is safe."));
+        }
         let bytes = self.writing.take_bytes();
         self.commits += 1;
         self.metrics.metric("snapshots", "taken").add(1);

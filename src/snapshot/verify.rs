@@ -4,12 +4,19 @@
 //! snapshot must be whole: all its pages are there and say what they should, and for each table every hash belongs to exactly one
 //! shard. Each name must stand for a snapshot. Objects that nothing refers to are no fault: crashes leave such, and collections find them.
 //!
+//! # When the end of the log is missing
+//!
+//! Entries that were deleted from the end of the log leave no gap. They are found where something else tells of them: `head/<number>`, which is put after each snapshot, a
+//! name of a snapshot that is gone, a claim that went on from it, segments of a run that no claim knows. What cannot be found is a deletion of these with the entries: then the
+//! store is one that has never had the snapshot. Neither is that of the last entry of a run that crashed before it put the head. A job that goes on from the snapshot before is still
+//! refused by sinks that see their own output ahead of it, such as [`FileSink`](crate::connector::FileSink).
+//!
 //! All pages are read, each once; so it takes as long as reading the store does, and the memory of one page.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::layout::{LOG, NAMES, number_of, numbered};
+use super::layout::{HEAD, LOG, NAMES, PAGES, SegmentName, number_of, numbered};
 use super::log::see;
 use super::manifest::{Claim, Entry, Manifest, PageRef, Shard, TableState};
 use super::protocol::{Seen, is_void};
@@ -86,6 +93,7 @@ impl Repository {
             self.check_pages(manifest, &mut checked, &mut report)?;
         }
         self.check_names(&mut report)?;
+        self.check_end(&entries, &mut report)?;
         Ok(report)
     }
 
@@ -137,6 +145,40 @@ impl Repository {
             let name = object.trim_start_matches(NAMES).to_owned();
             let found = self.find(&Selector::Name(name));
             report.note(object, found)?;
+        }
+        Ok(())
+    }
+}
+
+impl Repository {
+    /// Looks for what tells of entries that have been deleted from the end of the log. Entries that are damaged tell enough.
+    fn check_end(&self, entries: &[Numbered], report: &mut Report) -> Result<()> {
+        let numbers = self.log.numbers()?;
+        if numbers.len() != entries.len() {
+            return Ok(());
+        }
+        let head = self.log.0.list(HEAD)?.iter().filter_map(|(name, _)| number_of(HEAD, name)).max();
+        if let Some(head) = head.filter(|head| numbers.last().is_none_or(|last| last < head)) {
+            report.add(numbered(LOG, head), "is missing: the end of the log was deleted");
+        }
+        let seen: Vec<Seen> = entries.iter().map(|one| see(one.number, &one.entry)).collect();
+        let is_held = |one: &&Numbered| match &one.entry {
+            Entry::Claim(_) => !is_void(&seen, &see(one.number, &one.entry)),
+            Entry::Manifest(_) => false,
+        };
+        let Some(Numbered { number, entry: Entry::Claim(last), .. }) = entries.iter().rev().find(is_held)
+        else {
+            return Ok(());
+        };
+        if let Some(from) = last.from.filter(|from| !numbers.contains(from)) {
+            let what = format!("went on from {}, which is not there", numbered(LOG, from));
+            report.add(numbered(LOG, *number), what);
+        }
+        for (name, _) in self.log.0.list(PAGES)? {
+            let generation = SegmentName::parse(&name).map(|segment| segment.generation);
+            if let Some(unknown) = generation.filter(|generation| *generation > last.generation) {
+                report.add(name, format!("is of generation {unknown}, of which there is no claim"));
+            }
         }
         Ok(())
     }

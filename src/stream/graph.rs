@@ -7,6 +7,7 @@
 
 use std::any::Any;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 
 use serde::Serialize;
@@ -17,10 +18,12 @@ use super::Edge;
 use super::chain::{Chain, Origin};
 use super::context::WorkerContext;
 use super::iterate::Counting;
+use super::paths::{self, Paths};
 use super::port::{Edges, OperatorBuilder};
 use super::tap::lock;
 use crate::error::{Error, Result};
-use crate::snapshot::{Restored, RestoredOperator};
+use crate::notice::Notices;
+use crate::snapshot::{Generations, Restored, RestoredOperator};
 use crate::time::Time;
 
 /// The number of an operator in its job.
@@ -84,6 +87,8 @@ pub(crate) struct NodeInfo {
     pub(crate) inputs: Vec<InputInfo>,
     /// True if it keeps state.
     pub(crate) stateful: bool,
+    /// The files that it reads or writes.
+    pub(crate) paths: Paths,
 }
 
 /// An edge as its consumer sees it.
@@ -125,18 +130,43 @@ pub(crate) trait Operator: Send + Sync {
         Ok(())
     }
 
-    /// Gets ready instead, if snapshots are taken. `from` is what the snapshot has that the job goes on from.
-    fn recover(&self, workers: usize, _from: Option<&RestoredOperator>) -> Result<()> {
-        self.prepare(workers)
+    /// Called instead, if snapshots are taken, before the job takes the snapshots over from the run that may have them: what can fail early fails here, and
+    /// changes nothing that another run can see.
+    fn check(&self, beginning: &Beginning, _from: Option<&RestoredOperator>) -> Result<()> {
+        self.prepare(beginning.workers)
+    }
+
+    /// Called after that, when the snapshots are this run's: makes outputs be as the snapshot says that the job goes on from.
+    fn recover(&self, _beginning: &Beginning, _from: Option<&RestoredOperator>) -> Result<()> {
+        Ok(())
     }
 
     /// Builds one worker's instance. Timely and the metrics know it by its uid.
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>);
 }
 
+/// How a run with snapshots begins.
+pub(crate) struct Beginning {
+    pub(crate) workers: usize,
+    /// The runs that the store knows; this one is among them once it has taken the store over.
+    pub(crate) generations: Generations,
+    /// The epoch of the last snapshot in the store.
+    pub(crate) latest: Option<u64>,
+    /// What the run goes on from.
+    pub(crate) restored: Option<Arc<Restored>>,
+    pub(crate) notices: Notices,
+}
+
 impl NodeInfo {
     pub(crate) fn new(kind: &'static str, name: impl Into<String>) -> NodeInfo {
-        NodeInfo { kind, name: name.into(), uid: None, inputs: Vec::new(), stateful: false }
+        NodeInfo {
+            kind,
+            name: name.into(),
+            uid: None,
+            inputs: Vec::new(),
+            stateful: false,
+            paths: Paths::default(),
+        }
     }
 
     /// The user's uid, or one made of the operator's number.
@@ -237,13 +267,8 @@ impl Graph {
         lock(&self.shared).edges.clone()
     }
 
-    /// Gets all operators ready to run on so many workers, with snapshots if `recovers`, from what was `restored`.
-    pub(crate) fn prepare(
-        &self,
-        workers: usize,
-        recovers: bool,
-        restored: Option<&Arc<Restored>>,
-    ) -> Result<()> {
+    /// Refuses a job that cannot run as it was built. `snapshots` is given if any are taken: the directory that they are kept in, if it is one.
+    pub(crate) fn check(&self, snapshots: Option<Option<&Path>>) -> Result<()> {
         let inner = lock(&self.shared);
         if let Some(complaint) = &inner.complaint {
             return Err(Error::config(complaint.as_str()));
@@ -258,13 +283,34 @@ impl Graph {
             }
             uids.insert(uid);
         }
-        let mut nodes = inner.nodes.iter().enumerate();
-        nodes.try_for_each(|(id, entry)| match recovers {
-            true => {
-                let from = restored.and_then(|restored| restored.operator(&entry.info.uid(id)));
-                entry.operator.recover(workers, from.as_ref())
-            }
-            false => entry.operator.prepare(workers),
+        let operators: Vec<Paths> = inner.nodes.iter().map(|entry| entry.info.paths.clone()).collect();
+        paths::check(&operators, snapshots)
+    }
+
+    /// Gets all operators ready to run on so many workers without snapshots.
+    pub(crate) fn prepare(&self, workers: usize) -> Result<()> {
+        lock(&self.shared).nodes.iter().try_for_each(|entry| entry.operator.prepare(workers))
+    }
+
+    /// Asks all operators whether they can begin so, before anything is taken over.
+    pub(crate) fn check_beginning(&self, beginning: &Beginning) -> Result<()> {
+        self.begin(beginning, |operator, from| operator.check(beginning, from))
+    }
+
+    /// Gets all operators ready to begin so, when the snapshots are this run's.
+    pub(crate) fn recover(&self, beginning: &Beginning) -> Result<()> {
+        self.begin(beginning, |operator, from| operator.recover(beginning, from))
+    }
+
+    fn begin(
+        &self,
+        beginning: &Beginning,
+        each: impl Fn(&dyn Operator, Option<&RestoredOperator>) -> Result<()>,
+    ) -> Result<()> {
+        lock(&self.shared).nodes.iter().enumerate().try_for_each(|(id, entry)| {
+            let from =
+                beginning.restored.as_ref().and_then(|restored| restored.operator(&entry.info.uid(id)));
+            each(&*entry.operator, from.as_ref())
         })
     }
 

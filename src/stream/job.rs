@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Graph;
 use crate::metric::Metrics;
+use crate::notice::Notices;
 use crate::snapshot::Migrations;
 
 /// A stream program: sources, the streams made of them, and sinks.
@@ -24,18 +25,29 @@ use crate::snapshot::Migrations;
 pub struct Job {
     pub(crate) graph: Graph,
     pub(crate) metrics: Metrics,
+    pub(crate) notices: Notices,
     migrations: Arc<Mutex<Migrations>>,
 }
 
 impl Job {
     /// An empty job.
     pub fn new() -> Job {
-        Job { graph: Graph::new(), metrics: Metrics::default(), migrations: Arc::default() }
+        Job {
+            graph: Graph::new(),
+            metrics: Metrics::default(),
+            notices: Notices::default(),
+            migrations: Arc::default(),
+        }
     }
 
     /// What the job counts, now and while it runs.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// What the job has to tell its user that is no error: see [`Notices`].
+    pub fn notices(&self) -> &Notices {
+        &self.notices
     }
 
     /// Says what has changed in the job since [snapshots](crate::snapshot) were written that it may go on from: see [`Migrations`]. What

@@ -27,6 +27,7 @@ mod combine;
 mod context;
 mod explain;
 mod forward;
+mod paths;
 mod graph;
 mod iterate;
 mod job;
@@ -56,8 +57,9 @@ pub use through::{Computation, Round};
 pub(crate) use alarm::Alarm;
 pub(crate) use combine::{Keyed, Places, Send};
 pub(crate) use context::{Saving, Shared, WorkerContext};
-pub(crate) use graph::{Lowering, NodeInfo, Operator, Routing, WeakGraph};
+pub(crate) use graph::{Beginning, Lowering, NodeInfo, Operator, Routing, WeakGraph};
 pub(crate) use ordered::Logic;
+pub(crate) use paths::Paths;
 pub(crate) use port::{Frontiers, Holds, Input, OperatorBuilder};
 #[cfg(feature = "lab")]
 pub(crate) use retime::Stamper;

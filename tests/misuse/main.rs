@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod odd;
+mod outputs;
 mod panics;
 mod refused;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
-use highwater::connector::{Sink, Writer};
+use highwater::connector::{Recovery, Sink, Writer};
 use highwater::data::{Data, Record};
 use highwater::{Error, Result};
 
@@ -55,8 +55,9 @@ impl<T: Data> Sink<T> for Ledger<T> {
         "ledger".to_owned()
     }
 
-    fn recover(&self, restored: Option<Vec<u64>>) -> Result<()> {
-        restored.into_iter().flatten().try_for_each(|number| self.commit(number))?;
+    fn recover(&self, recovery: Recovery<u64>) -> Result<()> {
+        let prepared = recovery.from.into_iter().flat_map(|from| from.prepared);
+        prepared.into_iter().try_for_each(|number| self.commit(number))?;
         self.0.lock().unwrap().prepared.clear();
         Ok(())
     }

@@ -15,7 +15,7 @@ pub use csv::Csv;
 pub(crate) use door::try_formats;
 pub use format::{Json, Plain};
 pub use read::{FileReader, FileSplit, Files};
-pub use write::{CsvRows, Encode, FileSink, FileWriter, JsonLines, TextLines};
+pub use write::{CsvRows, Encode, FileSink, FileWriter, JsonLines, TextLines, Written};
 
 /// A source of the lines of text files.
 pub type TextFile = Files<Plain>;

@@ -1,172 +1,393 @@
-//! A directory of files that show the output of snapshots, exactly once.
+//! A directory of part files that shows the output of snapshots, exactly once.
 //!
-//! A writer gathers lines in a hidden file. When a snapshot is taken it syncs the file and gives it the name that it will have, `part-` and a number; when the snapshot
-//! is safe the file gets that name. To give it twice is to find it given. So what readers see of the directory is what epochs have
-//! written that are committed, in whole files: readers skip hidden names, as `ls` and shells do.
+//! A writer gathers lines in a hidden file. When a snapshot is taken it syncs the file; when the snapshot is safe the file gets its name. So what readers see of
+//! the directory is what epochs have written that are committed, in whole files: readers skip hidden names, as `ls` and shells do.
 //!
-//! When a job goes on from a snapshot, the files that the snapshot names get their names, and all other hidden ones are deleted: what is in them will be
-//! written again. Parts that have their names are never touched. So whoever goes back to a snapshot that is not the latest finds parts of
-//! what came after it, and should write to another directory.
+//! | name | what |
+//! |---|---|
+//! | `part-<epoch>-<worker>-<generation>.txt` | lines that are there for good; the first of them are of that epoch |
+//! | `.part-<epoch>-<worker>-<generation>.txt` | the same before their snapshot is safe |
+//! | `.generation-<generation>` | the last [run](Generation) that has taken the directory over |
+//!
+//! # Why it is exactly once
+//!
+//! * *Names belong to a run.* They carry its generation, nonce included. So no run creates, names or deletes a file of another by mistake, however many are alive.
+//! * *A run shows what is committed.* It names a part when the manifest is in the log that names the part, and then only if its own `.generation` file is there. The run
+//!   after it goes on from that manifest or a later one, and names what it names again. To name a part twice is to find that it has left its hidden name. So
+//!   a part of a committed snapshot that has no hidden name has been shown, and readers may have taken it away since.
+//! * *A run that goes on from a snapshot* names the parts that it names, and deletes hidden files of runs before it, whose lines it writes again. Those of later runs it
+//!   does not touch: it may itself be a run that was stopped for a while and does not know that it has been replaced.
+//! * *State and output agree.* If the directory may show lines of epochs after the snapshot's, the job does not start: they would come again. Which parts there are tells that, and
+//!   whether the log has later snapshots. If the user asks for it, the newer parts are deleted.
+//!   The run that wrote the snapshot must have written there; else lines of that run would be missing.
+//! * *The directory is the job's.* The run that is on its `.generation` file must be one that the snapshot store knows. A directory without such a file is taken if no parts
+//!   are in it; the output then begins where the job does.
+//!
+//! What cannot be seen: that readers have taken newer parts away and the log's entries about them were deleted; that somebody has deleted hidden files by hand.
+//!
+//! A part costs two syncs of its file and directory, a rename, a third sync, and a look at the `.generation` file.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use crate::connector::Recovery;
 use crate::error::{Error, Result};
+use crate::snapshot::Generation;
 
-/// A file that waits for its snapshot.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What the names of parts begin with, and those of files that say whose a directory is.
+const PART: &str = "part-";
+const OWNER: &str = ".generation-";
+
+/// A part that waits for its snapshot: as a path, so that it is found by a run with another output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Part {
+    /// The path of the hidden file; a name alone is one in the sink's own directory.
     hidden: String,
+    /// The name that it will have.
     name: String,
 }
 
-/// The directory.
-pub(super) struct Parts {
-    directory: PathBuf,
-    extension: &'static str,
-    /// The number of the next part.
-    next: AtomicU64,
-    /// The number of the next hidden file.
-    hidden: AtomicU64,
+impl Part {
+    /// The part that will be visible under a path.
+    pub(super) fn at(path: &str) -> Part {
+        let (directory, name) = match path.rfind('/') {
+            Some(at) => path.split_at(at + 1),
+            None => ("", path),
+        };
+        Part { hidden: format!("{directory}.{name}"), name: name.to_owned() }
+    }
+
+    /// The path under which it will be visible.
+    pub(super) fn path(&self) -> String {
+        let directory = self.hidden.rfind('/').map_or("", |at| &self.hidden[..=at]);
+        format!("{directory}{}", self.name)
+    }
+
+    /// True if it was written by a version whose directories did not say whose they are.
+    fn is_old(&self) -> bool {
+        !self.hidden.contains('/')
+    }
 }
 
-/// What the names of parts, and of hidden files, begin with.
-const PART: &str = "part-";
-const HIDDEN: &str = ".writing-";
+/// What is in a directory.
+#[derive(Default)]
+struct Found {
+    owners: Vec<Generation>,
+    /// Parts that are visible, and hidden ones.
+    shown: Vec<PartName>,
+    hidden: Vec<PartName>,
+    /// A file that is named like a part of something else.
+    other: Option<String>,
+}
 
-impl Parts {
-    /// Makes the directory if there is none. If the job goes on from a snapshot, gives the parts that it names their names; if it begins anew, deletes those
-    /// that are there.
-    pub(super) fn open(
-        directory: &Path,
-        extension: &'static str,
-        restored: Option<Vec<Part>>,
-    ) -> Result<Parts> {
-        let show = directory.display();
-        if directory.is_file() {
-            return Err(Error::config(format!(
-                "{show} is a file, and with snapshots the output is a directory of files: move it away, or name another"
-            )));
-        }
-        fs::create_dir_all(directory).map_err(|error| Error::io(format!("cannot make {show}"), error))?;
-        let begins = restored.is_none();
-        let (next, hidden) = (AtomicU64::new(0), AtomicU64::new(0));
-        let parts = Parts { directory: directory.to_owned(), extension, next, hidden };
-        restored.iter().flatten().try_for_each(|part| parts.commit(part))?;
-        let read = |error| Error::io(format!("cannot read {show}"), error);
-        for entry in fs::read_dir(directory).map_err(read)? {
-            let path = entry.map_err(read)?.path();
-            let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-            if name.starts_with(HIDDEN) || (begins && name.starts_with(PART)) {
-                fs::remove_file(&path)
-                    .map_err(|error| Error::io(format!("cannot delete {}", path.display()), error))?;
-            } else if let Some(number) = number(name) {
-                parts.next.fetch_max(number + 1, Ordering::Relaxed);
+/// The name of a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct PartName {
+    /// The whole name, without the dot of hidden ones.
+    name: String,
+    epoch: u64,
+    generation: Generation,
+}
+
+impl PartName {
+    /// Reads what [`begin`](PartDirectory::begin) makes.
+    fn parse(name: &str) -> Option<PartName> {
+        let fields = name.strip_prefix(PART)?;
+        let fields = fields.split_once('.').map_or(fields, |(fields, _)| fields);
+        let (epoch, fields) = fields.split_once('-')?;
+        let (worker, generation) = fields.split_once('-')?;
+        worker.parse::<u32>().ok()?;
+        Some(PartName {
+            name: name.to_owned(),
+            epoch: epoch.parse().ok()?,
+            generation: generation.parse().ok()?,
+        })
+    }
+}
+
+impl Found {
+    /// Looks into a directory; there may be none.
+    fn look(directory: &Path) -> Result<Found> {
+        let mut found = Found::default();
+        let cannot = |error| Error::io(format!("cannot read {}", directory.display()), error);
+        let entries = match fs::read_dir(directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
+            entries => entries.map_err(cannot)?,
+        };
+        for entry in entries {
+            let name = entry.map_err(cannot)?.file_name();
+            let Some(name) = name.to_str() else { continue };
+            if let Some(owner) = name.strip_prefix(OWNER) {
+                found.owners.extend(owner.parse::<Generation>());
+            } else if let Some(part) = name.strip_prefix('.').and_then(PartName::parse) {
+                found.hidden.push(part);
+            } else if let Some(part) = PartName::parse(name) {
+                found.shown.push(part);
+            } else if name.starts_with(PART) {
+                found.other = Some(name.to_owned());
             }
         }
-        Ok(parts)
-    }
-
-    fn failed(&self, what: &str, name: &str, error: std::io::Error) -> Error {
-        Error::io(format!("cannot {what} {}", self.directory.join(name).display()), error)
-    }
-
-    /// Begins a hidden file.
-    pub(super) fn begin(&self) -> Result<Hidden> {
-        let name = format!("{HIDDEN}{}-{}", std::process::id(), self.hidden.fetch_add(1, Ordering::Relaxed));
-        let file = File::create(self.directory.join(&name));
-        Ok(Hidden { file: file.map_err(|error| self.failed("create", &name, error))?, name })
-    }
-
-    /// Adds to a hidden file.
-    pub(super) fn write(&self, hidden: &mut Hidden, bytes: &[u8]) -> Result<()> {
-        hidden.file.write_all(bytes).map_err(|error| self.failed("write to", &hidden.name, error))
-    }
-
-    /// Makes a hidden file durable, and says what it will be.
-    pub(super) fn prepare(&self, hidden: Hidden) -> Result<Part> {
-        hidden.file.sync_all().map_err(|error| self.failed("sync", &hidden.name, error))?;
-        let (number, extension) = (self.next.fetch_add(1, Ordering::Relaxed), self.extension);
-        Ok(Part { hidden: hidden.name, name: format!("{PART}{number:08}{extension}") })
-    }
-
-    /// Gives a file its name, if it has not got it.
-    pub(super) fn commit(&self, part: &Part) -> Result<()> {
-        let (from, to) = (self.directory.join(&part.hidden), self.directory.join(&part.name));
-        match fs::rename(&from, &to) {
-            Ok(()) => {}
-            Err(_) if !from.exists() && to.exists() => return Ok(()),
-            Err(error) => return Err(self.failed("show", &part.name, error)),
-        }
-        // A name is safe when its directory is.
-        let synced = File::open(&self.directory).and_then(|directory| directory.sync_all());
-        synced.map_err(|error| self.failed("sync the directory of", &part.name, error))
+        Ok(found)
     }
 }
 
-/// The number of a part.
-fn number(name: &str) -> Option<u64> {
-    let digits = name.strip_prefix(PART)?;
-    digits.split('.').next()?.parse().ok()
+/// Sees that an output may go on in a directory, and changes nothing.
+pub(super) fn check(directory: &Path, recovery: &Recovery<Part>, overwrite: bool) -> Result<()> {
+    let show = directory.display();
+    if directory.is_file() {
+        return Err(Error::config(format!(
+            "{show} is a file, and with snapshots the output is a directory of files: move it away, or name another"
+        )));
+    }
+    check_writable(directory)?;
+    let found = Found::look(directory)?;
+    if let Some(other) = found.owners.iter().find(|owner| !recovery.generations.contains(owner)) {
+        let is_later = recovery.generations.last().is_some_and(|last| other.number > last.number);
+        let why = match is_later {
+            true => "a later run of the job, which the snapshots do not know of",
+            false => "a job with other snapshots",
+        };
+        return Err(Error::config(format!("the output in {show} was written by {why}: name another output")));
+    }
+    if !is_own(&found, recovery) {
+        let stranger = found.shown.first().map(|part| &part.name).or(found.other.as_ref());
+        return stranger.map_or(Ok(()), |name| {
+            Err(Error::config(format!(
+                "{show} has {name}, which no run on these snapshots has written: name another output"
+            )))
+        });
+    }
+    if let (Some(owner), Some(from)) = (found.owners.iter().max(), &recovery.from)
+        && owner.number < from.generation.number
+    {
+        return Err(Error::config(format!(
+            "the snapshot of epoch {} is of a run with another output, and {show} has nothing of what that run has written: give the output that it had, \
+             or a new one",
+            from.epoch
+        )));
+    }
+    let begins = recovery.from.is_none();
+    if let Some(name) = found.other.as_ref().filter(|_| begins) {
+        return Err(Error::config(format!("{show} has {name} of an earlier run: name another output")));
+    }
+    let is_ahead = found.shown.iter().any(|part| is_newer(part, recovery)) || knows_later(recovery);
+    if is_ahead && !overwrite {
+        let from = match &recovery.from {
+            Some(from) => format!("this one goes on from epoch {}", from.epoch),
+            None => "this one begins at the beginning".to_owned(),
+        };
+        return Err(Error::config(format!(
+            "{show} has output of an earlier run, and {from}: lines would be there twice. Name another output, or let the newer parts there be \
+             deleted: by `FileSink::overwrite`, or --overwrite"
+        )));
+    }
+    Ok(())
+}
+
+/// True if a run on these snapshots has written there.
+fn is_own(found: &Found, recovery: &Recovery<Part>) -> bool {
+    let prepared = recovery.from.iter().flat_map(|from| &from.prepared);
+    !found.owners.is_empty() || prepared.into_iter().any(Part::is_old)
+}
+
+/// True if a part has lines of epochs after the snapshot's. Parts end where snapshots do, so the first line tells.
+fn is_newer(part: &PartName, recovery: &Recovery<Part>) -> bool {
+    recovery.from.as_ref().is_none_or(|from| part.epoch > from.epoch)
+}
+
+/// True if there is a later snapshot than the one that the run goes on from, whose parts may have been shown.
+fn knows_later(recovery: &Recovery<Part>) -> bool {
+    recovery.latest > recovery.from.as_ref().map(|from| from.epoch)
+}
+
+/// Tries to make a file, without a name, in the directory or in that which it will be made in.
+fn check_writable(directory: &Path) -> Result<()> {
+    let there = directory.ancestors().find(|place| place.exists());
+    let there = there.filter(|place| !place.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let tried = tempfile::tempfile_in(there);
+    tried.map(drop).map_err(|error| {
+        let show = directory.display();
+        Error::io(format!("cannot write to {show}: name an output that may be written to"), error)
+    })
+}
+
+/// The directory, as one run writes to it.
+pub(super) struct PartDirectory {
+    /// Without links, so that a later run finds its parts from wherever it runs.
+    path: PathBuf,
+    extension: &'static str,
+    run: Generation,
 }
 
 /// A file that is being written.
 pub(super) struct Hidden {
     file: File,
-    name: String,
+    part: Part,
+}
+
+impl PartDirectory {
+    /// Takes a directory over, and makes it show what the snapshot says that the run goes on from. Makes it if there is none.
+    pub(super) fn open(
+        directory: &Path,
+        extension: &'static str,
+        recovery: &Recovery<Part>,
+        overwrite: bool,
+    ) -> Result<PartDirectory> {
+        check(directory, recovery, overwrite)?;
+        let show = directory.display();
+        let run = recovery.generations.last();
+        let run = run.ok_or_else(|| Error::config(format!("{show} is opened by a run that has no claim")))?;
+        let made = fs::create_dir_all(directory).and_then(|()| directory.canonicalize());
+        let path = made.map_err(|error| Error::io(format!("cannot make {show}"), error))?;
+        let parts = PartDirectory { path, extension, run };
+        let found = Found::look(&parts.path)?;
+        if !is_own(&found, recovery)
+            && let Some(from) = &recovery.from
+        {
+            recovery.notices.tell(format!(
+                "the output in {show} begins after epoch {}: what came before is in the output of earlier runs.",
+                from.epoch
+            ));
+        }
+        parts.take_over(&found)?;
+        let prepared = recovery.from.iter().flat_map(|from| &from.prepared);
+        prepared.into_iter().try_for_each(|part| parts.show_again(part, recovery))?;
+        parts.clear(recovery)?;
+        Ok(parts)
+    }
+
+    /// Says that the directory is this run's, in place of those before it.
+    fn take_over(&self, found: &Found) -> Result<()> {
+        let name = self.owner_name();
+        match File::create_new(self.path.join(&name)) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(self.failed("create", &name, error));
+            }
+            _ => self.sync(&name)?,
+        }
+        for earlier in found.owners.iter().filter(|owner| owner.number < self.run.number) {
+            self.remove(&format!("{OWNER}{earlier}"))?;
+        }
+        Ok(())
+    }
+
+    fn owner_name(&self) -> String {
+        format!("{OWNER}{}", self.run)
+    }
+
+    /// Shows a part that the snapshot names. It may have been shown, and taken away by its readers. If it is in the output of an earlier run, it is shown there, if
+    /// that output is still of these snapshots.
+    fn show_again(&self, part: &Part, recovery: &Recovery<Part>) -> Result<()> {
+        let there = match part.is_old() {
+            true => self.path.as_path(),
+            false => Path::new(&part.hidden).parent().unwrap_or(&self.path),
+        };
+        let is_own = there == self.path
+            || Found::look(there)?.owners.iter().any(|owner| recovery.generations.contains(owner));
+        if !is_own {
+            return Ok(());
+        }
+        match rename(&there.join(&part.hidden), &there.join(&part.name)) {
+            Ok(()) => sync(there).map_err(|error| self.failed("sync the directory of", &part.name, error)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(self.failed("show", &part.path(), error)),
+        }
+    }
+
+    /// Deletes what runs before this one have written and this one will write again.
+    fn clear(&self, recovery: &Recovery<Part>) -> Result<()> {
+        let is_earlier = |part: &&PartName| {
+            part.generation.number < self.run.number && recovery.generations.contains(&part.generation)
+        };
+        for part in Found::look(&self.path)?.hidden.iter().filter(is_earlier) {
+            self.remove(&format!(".{}", part.name))?;
+        }
+        // Only now, for until then a run before this one may have shown a part.
+        let shown = Found::look(&self.path)?.shown;
+        let newer = shown.iter().filter(is_earlier).filter(|part| is_newer(part, recovery));
+        newer.into_iter().try_for_each(|part| self.remove(&part.name))?;
+        self.sync(&self.owner_name())
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        match fs::remove_file(self.path.join(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.failed("delete", name, error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn failed(&self, what: &str, name: &str, error: io::Error) -> Error {
+        Error::io(format!("cannot {what} {}", self.path.join(name).display()), error)
+    }
+
+    fn sync(&self, name: &str) -> Result<()> {
+        sync(&self.path).map_err(|error| self.failed("sync the directory of", name, error))
+    }
+
+    /// Begins a hidden file, whose first lines are of an epoch.
+    pub(super) fn begin(&self, epoch: u64, worker: usize) -> Result<Hidden> {
+        let name = format!("{PART}{epoch:012}-{worker}-{}{}", self.run, self.extension);
+        let part = match self.path.to_str() {
+            Some(directory) => Part::at(&format!("{directory}/{name}")),
+            None => Part::at(&name),
+        };
+        let file = File::create_new(self.path.join(&part.hidden));
+        Ok(Hidden { file: file.map_err(|error| self.failed("create", &part.hidden, error))?, part })
+    }
+
+    /// Adds to a hidden file.
+    pub(super) fn write(&self, hidden: &mut Hidden, bytes: &[u8]) -> Result<()> {
+        hidden.file.write_all(bytes).map_err(|error| self.failed("write to", &hidden.part.hidden, error))
+    }
+
+    /// Makes a hidden file durable.
+    pub(super) fn prepare(&self, hidden: Hidden) -> Result<Part> {
+        hidden.file.sync_all().map_err(|error| self.failed("sync", &hidden.part.hidden, error))?;
+        self.sync(&hidden.part.hidden)?;
+        Ok(hidden.part)
+    }
+
+    /// Gives a file that this run has prepared its name, if it has not got it.
+    pub(super) fn commit(&self, part: &Part) -> Result<()> {
+        if !self.path.join(self.owner_name()).exists() {
+            return Err(Error::config(format!(
+                "another run has taken over the output in {}, or it was removed: stop one of the two",
+                self.path.display()
+            )));
+        }
+        let (from, to) = (self.path.join(&part.hidden), self.path.join(&part.name));
+        match rename(&from, &to) {
+            Ok(()) => self.sync(&part.name),
+            Err(error) if error.kind() == ErrorKind::NotFound && to.exists() => Ok(()),
+            Err(error) => Err(self.failed("show", &part.name, error)),
+        }
+    }
+}
+
+/// A name is safe when its directory is.
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Gives a file another name, which no file has.
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // Some file systems cannot do it in one step.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
+            outcome => return Ok(outcome?),
+        }
+    }
+    match from.exists() && to.exists() {
+        true => Err(ErrorKind::AlreadyExists.into()),
+        false => fs::rename(from, to),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn written(parts: &Parts, text: &str) -> Part {
-        let mut hidden = parts.begin().unwrap();
-        parts.write(&mut hidden, text.as_bytes()).unwrap();
-        parts.prepare(hidden).unwrap()
-    }
-
-    fn visible(directory: &Path) -> Vec<(String, String)> {
-        let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
-        let names = entries.map(|entry| entry.file_name().into_string().unwrap());
-        let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
-        names.sort();
-        names
-            .into_iter()
-            .map(|name| (name.clone(), fs::read_to_string(directory.join(name)).unwrap()))
-            .collect()
-    }
-
-    #[test]
-    fn what_is_named_is_shown_once_and_all_else_is_dropped() {
-        let directory = tempfile::tempdir().unwrap();
-        let parts = Parts::open(directory.path(), ".txt", None).unwrap();
-        let (first, second, third) = (written(&parts, "a"), written(&parts, "b"), written(&parts, "c"));
-        parts.commit(&first).unwrap();
-        assert_eq!(visible(directory.path()), [("part-00000000.txt".to_owned(), "a".to_owned())]);
-        // It crashed here. The snapshot names the first, which was committed, and the second.
-        let parts = Parts::open(directory.path(), ".txt", Some(vec![first, second])).unwrap();
-        let shown = visible(directory.path());
-        assert_eq!(shown.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        assert!(parts.commit(&third).is_err(), "what was dropped cannot be shown");
-        let again = written(&parts, "c");
-        parts.commit(&again).unwrap();
-        assert_eq!(visible(directory.path())[2], ("part-00000002.txt".to_owned(), "c".to_owned()));
-        Parts::open(directory.path(), ".txt", None).unwrap();
-        assert!(visible(directory.path()).is_empty(), "a job that begins anew begins with nothing");
-    }
-
-    #[test]
-    fn a_file_is_no_directory() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("out.txt");
-        fs::write(&path, "x").unwrap();
-        let error = Parts::open(&path, ".txt", None).err().unwrap().to_string();
-        assert!(error.contains("is a file, and with snapshots"), "{error}");
-    }
-}
+mod tests;

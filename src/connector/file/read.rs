@@ -209,6 +209,10 @@ impl<F: Format> Source for Files<F> {
         Ok(FileReader { lines, decoder, follow: self.follow, malformed: Vec::new() })
     }
 
+    fn paths(&self) -> Vec<PathBuf> {
+        vec![self.path.clone()]
+    }
+
     fn discovers_every(&self) -> Option<Duration> {
         self.follow
     }

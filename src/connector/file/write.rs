@@ -5,21 +5,23 @@
 //! worker, in the order of the epochs. The workers' shares of an epoch stand one after the other, in no
 //! particular order.
 //!
-//! The file is created, or emptied, when the job starts: a run replaces what an earlier one has written.
-//! Memory is the encoded output of the current epoch, so a job that writes much in one epoch needs that much.
+//! A file that has something in it is not touched, unless the sink is told to [overwrite](FileSink::overwrite) it: nothing tells that an earlier run has written it.
+//! While a job writes to a file it holds an advisory lock, so that a second one is refused. Memory is the encoded output of the current epoch, so a job that
+//! writes much in one epoch needs that much.
 //!
 //! If the job takes snapshots, the path is that of a [directory](super::parts), with a file for each snapshot and worker that has something to write: readers see exactly the
-//! output of epochs that are committed, whatever happens.
+//! output of epochs that are committed, whatever happens, and readers may take files away. Only what runs on the same snapshots have written is ever deleted there, and
+//! that only if it is not committed, or if the sink is told to overwrite.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
-use super::parts::{Hidden, Part, Parts};
-use crate::connector::{Sink, Writer};
+use super::parts::{self, Hidden, Part, PartDirectory};
+use crate::connector::{Recovery, Sink, Writer};
 use crate::data::{Data, Record};
 use crate::error::{Error, Result};
 use crate::stream::{Chain, Stream, lock};
@@ -35,7 +37,7 @@ pub trait Encode<T>: Clone + Send + Sync + 'static {
     fn encode(&self, value: &T, lines: &mut Vec<u8>, header: &mut Vec<u8>) -> Result<(), String>;
 
     /// What the names of files in a directory end with, with its dot.
-    const EXTENSION: &'static str;
+    fn extension(&self) -> &'static str;
 }
 
 /// A line for each value, as it displays itself. A value that shows a newline takes several lines.
@@ -51,7 +53,9 @@ pub struct CsvRows;
 pub struct JsonLines;
 
 impl<T: std::fmt::Display> Encode<T> for TextLines {
-    const EXTENSION: &'static str = ".txt";
+    fn extension(&self) -> &'static str {
+        ".txt"
+    }
 
     fn encode(&self, value: &T, lines: &mut Vec<u8>, _: &mut Vec<u8>) -> Result<(), String> {
         writeln!(lines, "{value}").map_err(|error| error.to_string())
@@ -59,7 +63,9 @@ impl<T: std::fmt::Display> Encode<T> for TextLines {
 }
 
 impl<T: Serialize> Encode<T> for JsonLines {
-    const EXTENSION: &'static str = ".jsonl";
+    fn extension(&self) -> &'static str {
+        ".jsonl"
+    }
 
     fn encode(&self, value: &T, lines: &mut Vec<u8>, _: &mut Vec<u8>) -> Result<(), String> {
         serde_json::to_writer(&mut *lines, value).map_err(|error| error.to_string())?;
@@ -69,7 +75,9 @@ impl<T: Serialize> Encode<T> for JsonLines {
 }
 
 impl<T: Serialize> Encode<T> for CsvRows {
-    const EXTENSION: &'static str = ".csv";
+    fn extension(&self) -> &'static str {
+        ".csv"
+    }
 
     fn encode(&self, value: &T, lines: &mut Vec<u8>, header: &mut Vec<u8>) -> Result<(), String> {
         let start = lines.len();
@@ -97,6 +105,7 @@ fn csv_row(value: impl Serialize, lines: &mut Vec<u8>, header: bool) -> Result<(
 pub struct FileSink<E> {
     path: PathBuf,
     encode: E,
+    overwrite: bool,
     target: Arc<Mutex<Target>>,
 }
 
@@ -111,15 +120,95 @@ enum Target {
         file: File,
         /// True once something stands in it.
         begun: bool,
+        /// The writers that are open. The last one closes the file, and so lets the lock go.
+        writers: usize,
     },
     /// A directory.
-    Parts(Arc<Parts>),
+    Parts(Arc<PartDirectory>),
 }
 
 impl<E> FileSink<E> {
     /// Writes lines, as `encode` makes them, to the file at `path`.
     pub fn new(path: impl Into<PathBuf>, encode: E) -> FileSink<E> {
-        FileSink { path: path.into(), encode, target: Arc::default() }
+        FileSink { path: path.into(), encode, overwrite: false, target: Arc::default() }
+    }
+
+    /// Lets what is in the file be lost; without this a file that is not empty is refused. With snapshots, lets parts be deleted that runs on the same snapshots
+    /// have written after what this one goes on from; without this it is refused to go on from another snapshot than the latest with the same output.
+    ///
+    /// ```
+    /// use highwater::connector::{FileSink, TextLines};
+    /// use highwater::stream::Job;
+    ///
+    /// let path = std::env::temp_dir().join(format!("highwater-overwrite-{}.txt", std::process::id()));
+    /// std::fs::write(&path, "of yesterday\n").unwrap();
+    /// let write = |sink: FileSink<TextLines>| {
+    ///     let job = Job::new();
+    ///     job.collection(["of today"]).sink(sink);
+    ///     job.run()
+    /// };
+    /// let told = write(FileSink::new(&path, TextLines)).unwrap_err();
+    /// assert!(told.to_string().contains("is not empty"));
+    /// write(FileSink::new(&path, TextLines).overwrite())?;
+    /// assert_eq!(std::fs::read_to_string(&path).unwrap(), "of today\n");
+    /// # std::fs::remove_file(&path).unwrap();
+    /// # Ok::<(), highwater::Error>(())
+    /// ```
+    pub fn overwrite(mut self) -> FileSink<E> {
+        self.overwrite = true;
+        self
+    }
+
+    /// Makes visible what was prepared for a snapshot that is safe, when the job has left before its sink has heard of that. Doing it twice does it once.
+    ///
+    /// # Errors
+    ///
+    /// If a part cannot be given its name.
+    pub fn show(&self, written: &Written) -> Result<()> {
+        match (&written.0, &*lock(&self.target)) {
+            (Prepared::Part(part), Target::Parts(parts)) => parts.commit(part),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens the file, and leaves what is in it alone if it is not to be overwritten.
+    fn open_file(&self) -> Result<File> {
+        let path = self.path.display();
+        if self.path.is_dir() {
+            return Err(Error::config(format!(
+                "{path} is a directory, and without snapshots the output is a file: name one, or take snapshots"
+            )));
+        }
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&self.path);
+        let file = file.map_err(|error| {
+            Error::io(
+                format!("cannot create {path}: is its directory there, and may it be written to?"),
+                error,
+            )
+        })?;
+        let cannot = |error| Error::io(format!("cannot write to {path}"), error);
+        let found = file.metadata().map_err(cannot)?;
+        // Nothing is lost in terminals, pipes and /dev/null, and many may write there.
+        if !found.is_file() {
+            return Ok(file);
+        }
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::config(format!(
+                    "{path} is being written to by another job: name another"
+                )));
+            }
+            // Some file systems have no locks.
+            Err(TryLockError::Error(_)) | Ok(()) => {}
+        }
+        if found.len() > 0 && !self.overwrite {
+            return Err(Error::config(format!(
+                "{path} is not empty, and what is in it would be lost: name another, remove it, or let it be overwritten: by \
+                 `FileSink::overwrite`, or --overwrite"
+            )));
+        }
+        file.set_len(0).map_err(cannot)?;
+        Ok(file)
     }
 }
 
@@ -131,32 +220,41 @@ impl<T: Data, E: Encode<T>> Sink<T> for FileSink<E> {
     }
 
     fn prepare(&self) -> Result<()> {
-        let file = OpenOptions::new().create(true).write(true).truncate(true).open(&self.path);
-        let file = file.map_err(|error| {
-            let path = self.path.display();
-            Error::io(
-                format!("cannot create {path}: is its directory there, and may it be written to?"),
-                error,
-            )
-        })?;
-        *lock(&self.target) = Target::File { file, begun: false };
+        *lock(&self.target) = Target::Nowhere;
+        let file = self.open_file()?;
+        *lock(&self.target) = Target::File { file, begun: false, writers: 0 };
         Ok(())
     }
 
-    fn recover(&self, restored: Option<Vec<Written>>) -> Result<()> {
-        let parts = restored.map(|all| all.into_iter().filter_map(Written::part).collect());
-        *lock(&self.target) = Target::Parts(Arc::new(Parts::open(&self.path, E::EXTENSION, parts)?));
+    fn check(&self, recovery: &Recovery<Written>) -> Result<()> {
+        parts::check(&self.path, &recovery.clone().map(Written::part), self.overwrite)
+    }
+
+    fn recover(&self, recovery: Recovery<Written>) -> Result<()> {
+        let recovery = recovery.map(Written::part);
+        let parts = PartDirectory::open(&self.path, self.encode.extension(), &recovery, self.overwrite)?;
+        *lock(&self.target) = Target::Parts(Arc::new(parts));
         Ok(())
     }
 
-    fn open(&self, _: usize, _: usize) -> Result<FileWriter<E>> {
+    fn paths(&self) -> Vec<PathBuf> {
+        vec![self.path.clone()]
+    }
+
+    fn open(&self, worker: usize, _: usize) -> Result<FileWriter<E>> {
         Ok(FileWriter {
             path: self.path.clone(),
+            worker,
+            epoch: None,
             encode: self.encode.clone(),
             target: Arc::clone(&self.target),
-            parts: match &*lock(&self.target) {
+            parts: match &mut *lock(&self.target) {
                 Target::Parts(parts) => Some(Arc::clone(parts)),
-                _ => None,
+                Target::File { writers, .. } => {
+                    *writers += 1;
+                    None
+                }
+                Target::Nowhere => None,
             },
             open: None,
             lines: Vec::new(),
@@ -168,13 +266,28 @@ impl<T: Data, E: Encode<T>> Sink<T> for FileSink<E> {
 /// Writes one worker's records to the file that all workers share.
 pub struct FileWriter<E> {
     path: PathBuf,
+    worker: usize,
+    /// The epoch of the first line since the last part.
+    epoch: Option<u64>,
     encode: E,
     target: Arc<Mutex<Target>>,
-    parts: Option<Arc<Parts>>,
+    parts: Option<Arc<PartDirectory>>,
     /// What is being written of the next part.
     open: Option<Hidden>,
     lines: Vec<u8>,
     header: Vec<u8>,
+}
+
+impl<E> Drop for FileWriter<E> {
+    fn drop(&mut self) {
+        let target = &mut *lock(&self.target);
+        if let Target::File { writers, .. } = target {
+            *writers -= 1;
+            if *writers == 0 {
+                *target = Target::Nowhere;
+            }
+        }
+    }
 }
 
 /// What is prepared to be seen.
@@ -188,6 +301,19 @@ enum Prepared {
 }
 
 impl Written {
+    /// The path of the part that it will be visible as, if it is one.
+    pub fn path(&self) -> Option<String> {
+        match &self.0 {
+            Prepared::Part(part) => Some(part.path()),
+            Prepared::Lines(_) => None,
+        }
+    }
+
+    /// What has that [path](Written::path).
+    pub fn at(path: &str) -> Written {
+        Written(Prepared::Part(Part::at(path)))
+    }
+
     fn part(self) -> Option<Part> {
         match self.0 {
             Prepared::Part(part) => Some(part),
@@ -200,8 +326,8 @@ impl Written {
 const CHUNK: usize = 1 << 20;
 
 impl<E> FileWriter<E> {
-    /// Moves the lines to the part that is being written.
-    fn spill(&mut self, parts: &Parts) -> Result<()> {
+    /// Moves the lines to the part that is being written, whose first lines are of an epoch.
+    fn spill(&mut self, parts: &PartDirectory, epoch: Option<u64>) -> Result<()> {
         if self.lines.is_empty() {
             return Ok(());
         }
@@ -210,7 +336,7 @@ impl<E> FileWriter<E> {
         }
         let open = match &mut self.open {
             Some(open) => open,
-            none => none.insert(parts.begin()?),
+            none => none.insert(parts.begin(epoch.unwrap_or_default(), self.worker)?),
         };
         parts.write(open, &self.lines)?;
         self.lines.clear();
@@ -222,21 +348,23 @@ impl<T: Data, E: Encode<T>> Writer<T> for FileWriter<E> {
     type Prepared = Written;
     const TRANSACTIONAL: bool = true;
 
-    fn write(&mut self, _: u64, batch: &mut Vec<Record<T>>) -> Result<()> {
+    fn write(&mut self, epoch: u64, batch: &mut Vec<Record<T>>) -> Result<()> {
+        self.epoch.get_or_insert(epoch);
         for record in batch.drain(..) {
             self.encode.encode(&record.value, &mut self.lines, &mut self.header).map_err(|reason| {
                 Error::data(format!("a record cannot be written to {}: {reason}", self.path.display()))
             })?;
         }
         match self.parts.clone() {
-            Some(parts) if self.lines.len() > CHUNK => self.spill(&parts),
+            Some(parts) if self.lines.len() > CHUNK => self.spill(&parts, self.epoch),
             _ => Ok(()),
         }
     }
 
     fn prepare(&mut self, _: u64) -> Result<Written> {
+        let epoch = self.epoch.take();
         if let Some(parts) = self.parts.clone() {
-            self.spill(&parts)?;
+            self.spill(&parts, epoch)?;
             if let Some(open) = self.open.take() {
                 return Ok(Written(Prepared::Part(parts.prepare(open)?)));
             }
@@ -252,7 +380,7 @@ impl<T: Data, E: Encode<T>> Writer<T> for FileWriter<E> {
             _ => return Ok(()),
         };
         let mut target = lock(&self.target);
-        let Target::File { file, begun } = &mut *target else {
+        let Target::File { file, begun, .. } = &mut *target else {
             return Err(Error::config(format!(
                 "{} was not opened before it was written to",
                 self.path.display()
@@ -270,7 +398,7 @@ impl<T: Data, E: Encode<T>> Writer<T> for FileWriter<E> {
 impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     /// Writes each record to a file, as it displays itself, one on a line.
     ///
-    /// The file is created when the job starts, and what was in it is lost. It grows when an epoch is
+    /// The file is created when the job starts; one that is not empty is refused, unless a [`FileSink`] is told to overwrite it. It grows when an epoch is
     /// complete. If the job takes [snapshots](crate::snapshot), `path` is a directory instead, and a file with what was written since the
     /// last snapshot appears there when a snapshot is safe.
     ///

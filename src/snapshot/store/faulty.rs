@@ -5,6 +5,7 @@
 //! under the same seed and the same calls.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -178,6 +179,10 @@ impl Store for Faulty {
             listed.sort();
         }
         Ok(listed)
+    }
+
+    fn directory(&self) -> Option<&Path> {
+        self.store.directory()
     }
 
     fn is_near(&self) -> bool {

@@ -262,6 +262,10 @@ impl Store for Local {
         Ok(path.is_file().then_some(path))
     }
 
+    fn directory(&self) -> Option<&Path> {
+        Some(&self.directory)
+    }
+
     fn is_near(&self) -> bool {
         true
     }

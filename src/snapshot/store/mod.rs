@@ -21,7 +21,7 @@ mod remote_tests;
 
 use std::fmt::{self, Debug};
 use std::hash::{BuildHasher, Hasher};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use faulty::{Faults, Faulty};
@@ -59,6 +59,11 @@ pub trait Store: Send + Sync + Debug {
     fn file(&self, name: &str) -> Result<Option<PathBuf>> {
         let _ = name;
         Ok(None)
+    }
+
+    /// The directory that it keeps its objects in, if it is one of a file system.
+    fn directory(&self) -> Option<&Path> {
+        None
     }
 
     /// True if reading an object again costs little more than keeping it in memory would, as with local files: then states that are only saved, and not read, let
