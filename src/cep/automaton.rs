@@ -1,6 +1,6 @@
 //! The automaton: what an event does to the partial matches of a key.
 //!
-//! A partial match is a [`Run`]: its last take, and the set of stages that could take next. It is not decided which of them will,
+//! A partial match is a [run](super::partials): its last take, and the set of stages that could take next. It is not decided which of them will,
 //! so leaving out optional stages costs no copies. An event does two things to a run. Each stage of the set that takes
 //! it makes a new run; and each stage that may skip it stays in the set of the old one, which ends when its set is empty. So
 //! each list of takes is one run and is met once, and nothing has to be merged or compared.
@@ -21,12 +21,10 @@
 //! An event asks each condition that does not look back at most once, and an iterative one at most once for each run that waits
 //! for it. Each run costs a few words, each take one link of the buffer.
 
-use std::mem::size_of;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use super::buffer::{Buffer, Earlier, LinkId, NONE, Size, Taken};
+use super::buffer::{Buffer, Earlier, LinkId, NONE};
+use super::partials::{Outcome, Partials, Run, clamped};
 use super::pattern::{Condition, Contiguity};
 use super::skip::AfterMatch;
 use crate::time::EventTime;
@@ -109,120 +107,6 @@ fn stages(set: u64) -> impl Iterator<Item = usize> {
         .map(|set| set.trailing_zeros() as usize)
 }
 
-/// A partial match.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Run {
-    /// Its last take.
-    link: LinkId,
-    /// How many events the stage of the last take has taken; no more than make a difference.
-    count: u32,
-    /// What can come next.
-    waits: u64,
-    /// The number of its first event, and its time.
-    first: u64,
-    began: EventTime,
-    stage: u8,
-    /// True until an event has been skipped.
-    fresh: bool,
-    /// True if an event has ended the loop of a greedy stage, which has no more claims.
-    released: bool,
-}
-
-/// The partial matches of one key, and the matches that wait for some of these.
-///
-/// Its size is that of what is live, and up to as much again. Cloning and serializing cost that.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Partials<T> {
-    buffer: Buffer<T>,
-    /// In the order of their first events.
-    runs: Vec<Run>,
-    /// Matches that an earlier partial match could still discard: the last take and the number of the first event. In the order of
-    /// the latter, then of completion.
-    withheld: Vec<(LinkId, u64)>,
-}
-
-/// What events and time have led to. It is only added to: take out what you have seen.
-pub struct Outcome<T> {
-    /// Matches, each with the event time of what completed or released it.
-    pub matches: Vec<(EventTime, Taken<T>)>,
-    /// Partial matches that have timed out, each with the time at which it did.
-    pub timed_out: Vec<(EventTime, Taken<T>)>,
-    /// False if no one wants to know of time-outs.
-    wants_timed_out: bool,
-    /// Matches of the event at hand: their last takes and the numbers of their first events.
-    fresh: Vec<(LinkId, u64)>,
-    /// Memory for the runs of the next event.
-    runs: Vec<Run>,
-}
-
-impl<T> Default for Partials<T> {
-    fn default() -> Partials<T> {
-        Partials { buffer: Buffer::default(), runs: Vec::new(), withheld: Vec::new() }
-    }
-}
-
-impl<T> Default for Outcome<T> {
-    fn default() -> Outcome<T> {
-        let (matches, timed_out) = (Vec::new(), Vec::new());
-        Outcome { matches, timed_out, wants_timed_out: true, fresh: Vec::new(), runs: Vec::new() }
-    }
-}
-
-impl<T> Outcome<T> {
-    /// An outcome that leaves `timed_out` empty.
-    pub fn of_matches() -> Outcome<T> {
-        Outcome { wants_timed_out: false, ..Outcome::default() }
-    }
-}
-
-impl<T> Partials<T> {
-    /// The number of partial matches.
-    pub fn len(&self) -> usize {
-        self.runs.len()
-    }
-
-    /// True if there is nothing: no partial match, and so no match that waits for one.
-    pub fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.withheld.is_empty()
-    }
-
-    /// Forgets what no run and no match needs, if that is much.
-    fn prune(&mut self) {
-        let Partials { buffer, runs, withheld } = self;
-        if runs.is_empty() && withheld.is_empty() {
-            buffer.clear();
-        } else if buffer.is_full() {
-            let needed = runs.iter().map(|run| run.link).chain(withheld.iter().map(|(link, _)| *link));
-            let places = buffer.sweep(needed);
-            runs.iter_mut().for_each(|run| run.link = places[run.link as usize]);
-            withheld.iter_mut().for_each(|(link, _)| *link = places[*link as usize]);
-        }
-        if runs.capacity() > 4 * runs.len() + SPARE {
-            runs.shrink_to(2 * runs.len());
-        }
-    }
-
-    /// The event that was taken last.
-    pub(super) fn newest(&self) -> Option<&T> {
-        self.buffer.newest()
-    }
-
-    /// What they take of memory, beside their own places.
-    #[inline]
-    pub(super) fn size(&self) -> Size {
-        let Size { bytes, events } = self.buffer.size();
-        let lists =
-            self.runs.capacity() * size_of::<Run>() + self.withheld.capacity() * size_of::<(LinkId, u64)>();
-        Size { bytes: bytes + lists, events }
-    }
-
-    /// The number of takes and of events that are held.
-    #[cfg(test)]
-    pub(super) fn held(&self) -> (usize, usize) {
-        self.buffer.len()
-    }
-}
-
 /// What an event is to a run.
 #[derive(Default)]
 struct Verdict {
@@ -234,9 +118,6 @@ struct Verdict {
     completes: bool,
     released: bool,
 }
-
-/// Room for so many runs is not worth giving back.
-const SPARE: usize = 16;
 
 /// The answers that conditions gave.
 #[derive(Clone, Copy, Default)]
@@ -291,6 +172,7 @@ impl<T: Clone> Automaton<T> {
         timestamp: EventTime,
         outcome: &mut Outcome<T>,
     ) -> bool {
+        let timestamp = clamped(timestamp);
         let mut changed = self.expire(partials, timestamp, outcome);
         let Outcome { fresh, runs, .. } = outcome;
         runs.append(&mut partials.runs);
@@ -320,30 +202,52 @@ impl<T: Clone> Automaton<T> {
         changed
     }
 
-    /// Tells of the partial matches that have timed out when no event before `now` can come. Returns true if there were any.
+    /// Tells of the partial matches that have timed out when no event before `now` can come, and of the matches that this decides. Returns true if
+    /// there were any.
+    ///
+    /// At [`EventTime::MAX`] the input has ended: what is still held back is a match, since nothing can come any more that would discard it.
     pub fn expire(&self, partials: &mut Partials<T>, now: EventTime, outcome: &mut Outcome<T>) -> bool {
         let mut changed = false;
         while let Some(deadline) = self.deadline(partials).filter(|deadline| *deadline <= now) {
             let began = partials.runs.first().map(|run| run.began);
-            let over = partials.runs.iter().take_while(|run| Some(run.began) == began).count();
+            let is_over = |run: &&Run| self.within.is_none() || Some(run.began) == began;
+            let over = partials.runs.iter().take_while(is_over).count();
+            let at = clamped(deadline);
             for run in partials.runs.drain(..over) {
-                if run.waits & bit(END) != 0 && self.end == End::AtDeadline {
+                if self.is_decided_at_end(&run) {
                     outcome.fresh.push((run.link, run.first));
-                } else if outcome.wants_timed_out {
-                    outcome.timed_out.push((deadline, partials.buffer.taken(run.link, &self.names)));
+                } else if outcome.wants_timed_out && self.within.is_some() {
+                    outcome.timed_out.push((at, partials.buffer.taken(run.link, &self.names)));
                 }
             }
-            self.settle(partials, deadline, outcome);
+            self.settle(partials, at, outcome);
             partials.prune();
             changed = true;
         }
         changed
     }
 
-    /// The time at which the next partial match times out.
+    /// The time at which the next partial match times out. Without a bound none does; but if matches are held back, they are until the input ends,
+    /// which is [`EventTime::MAX`].
     pub fn deadline(&self, partials: &Partials<T>) -> Option<EventTime> {
-        let within = self.within?;
-        partials.runs.first().map(|run| run.began.saturating_add(within))
+        let Partials { runs, withheld, .. } = partials;
+        match self.within {
+            Some(within) => runs.first().map(|run| run.began.saturating_add(within)),
+            None => {
+                let holds = !withheld.is_empty() || runs.iter().any(|run| self.is_decided_at_end(run));
+                holds.then_some(EventTime::MAX)
+            }
+        }
+    }
+
+    /// True if a partial match is a whole one when its time is over, or the input: nothing came that its last negation is about.
+    fn is_decided_at_end(&self, run: &Run) -> bool {
+        let decides = match self.end {
+            End::AtOnce => false,
+            End::AfterNext => self.within.is_none(),
+            End::AtDeadline => true,
+        };
+        decides && run.waits & bit(END) != 0
     }
 
     fn judge<'a>(

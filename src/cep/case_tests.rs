@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::automaton::{Outcome, Partials};
 use super::notation::{Event, events, finds, outcome, pattern, shown};
-use super::{Pattern, Taken};
+use super::{Outcome, Partials, Pattern, Taken};
+use crate::time::EventTime;
 
 /// Asserts that a pattern finds these matches.
 fn check(text: &str, input: &str, expected: &str) {
@@ -58,11 +58,7 @@ fn matches_have_the_time_at_which_they_are_decided() {
     assert_eq!(decided("a, not b; within 5", "a1@1 c1@3 a2@4 b1@8"), of(&[(6, "a1")]), "time tells");
     assert_eq!(decided("a, notnext c, not b; within 5", "a1@1 b1@2 a2@3 c1@3 a3@9"), of(&[(14, "a3")]));
     // The match of b2 waits for a1, which could have discarded it.
-    let open = Pattern::begin("x", |e: &Event| e.0.starts_with(['a', 'b']))
-        .followed_by("y", |e| e.0.starts_with('c'))
-        .iterative(|c, earlier| earlier.last().is_some_and(|x| x.number() == c.number()))
-        .within(Duration::from_millis(9))
-        .skip_past_last();
+    let open = open().within(Duration::from_millis(9)).skip_past_last();
     let found = outcome(&open.compile().unwrap(), events("a1@1 b2@3 c2@4"));
     assert_eq!(found.matches.len(), 1);
     assert_eq!(found.matches[0].0, 10, "until then a1 could have discarded it");
@@ -139,6 +135,43 @@ fn greed_ends_with_the_loop() {
     finds(&greedy("then a*"), "c1 a5 a1 a2 a3 d1", "c1 d1");
     finds(&greedy("then a+"), "c1 a1 a2 a3 a5 d1", "c1 a1 a2 a3 d1");
     finds(&greedy("then a+"), "c1 a5 a1 a2 a3 d1", "");
+}
+
+/// Where a match may wait for a partial match that began earlier.
+fn open() -> Pattern<Event> {
+    pattern("x=a|b, then y=c")
+        .iterative(|c, earlier| earlier.last().is_some_and(|x| x.number() == c.number()))
+}
+
+#[test]
+fn at_the_end_nothing_discards_what_waits() {
+    let decided = |pattern: &Pattern<Event>, input: &str| -> Vec<(i64, String)> {
+        let found = outcome(&pattern.compile().unwrap(), events(input));
+        assert!(found.timed_out.is_empty(), "without a bound nothing times out");
+        found.matches.iter().map(|(at, taken)| (*at, shown(taken))).collect()
+    };
+    let end = EventTime::MAX - 1;
+    let of = |found: &[&str]| found.iter().map(|shown| (end, (*shown).to_owned())).collect::<Vec<_>>();
+    for pattern in
+        [open().skip_past_last(), open().skip_to_next(), open().skip_to_first("y"), open().skip_to_last("x")]
+    {
+        assert_eq!(decided(&pattern, "a1 b2 c2"), of(&["b2 c2"]), "{pattern}");
+        // In the order of their first events, and each discards what it would have discarded.
+        let crossed = decided(&pattern, "a1 b2 b3 c3 b4 c2 c4");
+        let discards = !pattern.to_string().contains("to next") && !pattern.to_string().contains("last x");
+        let expected: &[&str] = if discards { &["b2 c2"] } else { &["b2 c2", "b3 c3", "b4 c4"] };
+        assert_eq!(crossed, of(expected), "{pattern}");
+    }
+    // No event comes that a negation at the end is about.
+    let next = pattern("a, notnext b");
+    assert_eq!(decided(&next, "a1@1 a2@2"), [(2, "a1".to_owned()), (end, "a2".to_owned())]);
+    assert_eq!(decided(&pattern("a, notnext b; skip past last"), "a1"), of(&["a1"]));
+    let negated = pattern("x=a|b, then y=c, not d; within 100").skip_past_last();
+    assert_eq!(decided(&negated, "a1@1 b2@2 c2@4"), [(101, "a1 c2".to_owned())]);
+    // The bound may reach beyond the end of time.
+    let far = pattern("a, not b; within 1000");
+    let late = format!("a1@{}", i64::MAX - 3);
+    assert_eq!(decided(&far, &late), of(&["a1"]));
 }
 
 #[test]

@@ -12,6 +12,9 @@
 //! * its deadline is due: before the [next](Keys::due) deadlines are told, the keys that are away and have one up to then are
 //!   [recalled](Keys::recall). The deadline of a key that is away cannot change, since nothing happens to it.
 //!
+//! The end of the input is a deadline too, for keys whose matches are [held back](Automaton::deadline) until then. There may be any number of these, so
+//! they are brought back one by one, in their order, by a list of them.
+//!
 //! So whatever is asked is asked of the same partial matches, in the same order, as if nothing had left. A key that has come back changes nothing until it is touched, and
 //! leaves without being written again if it was not. A key that is over is a row that says so; that row is newer than all of before,
 //! since what leaves and what is over are written in one go.
@@ -37,7 +40,7 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::buffer::Size;
 use super::{Automaton, Partials};
-use crate::data::{Exchange, Key};
+use crate::data::{Exchange, Key, hash64};
 use crate::error::Result;
 use crate::snapshot::{self, RestoredOperator};
 use crate::state::{
@@ -258,9 +261,33 @@ impl<K: Key, T: Exchange> Keys<K, T> {
 
     /// Lets a key go at once if it is no more and memory is limited: many may have come back for that alone.
     pub(super) fn release(&mut self, slot: Slot) {
-        if self.is_limited() && self.table.get(slot).1.partials.is_empty() {
+        if self.is_limited() {
+            self.remove_empty(slot);
+        }
+    }
+
+    /// Lets a key go at once if it is no more.
+    pub(super) fn remove_empty(&mut self, slot: Slot) {
+        if self.table.get(slot).1.partials.is_empty() {
             self.remove(slot);
         }
+    }
+
+    /// The keys of which something is decided by the end of the input, in order. All earlier deadlines are over. Each must be [brought](Keys::bring) then.
+    pub(super) fn last(&mut self) -> Vec<(u64, K)> {
+        let mut last = self.absent.due(EventTime::MAX);
+        let here = self.deadlines.iter().map(|(_, slot)| self.key(*slot));
+        last.extend(here.map(|key| (hash64(key), key.clone())));
+        last.sort_unstable_by(|one, other| one.1.cmp(&other.1));
+        last
+    }
+
+    /// The slot of one of the [last](Keys::last) keys, wherever it is now.
+    pub(super) fn bring(&mut self, hash: u64, key: &K) -> Option<Slot> {
+        self.table.find(hash, key).or_else(|| {
+            self.absent.take(hash, key);
+            self.enter(hash, key.clone())
+        })
     }
 
     /// The open epoch is over.

@@ -172,3 +172,32 @@ fn keys_and_records_leave_and_come_back() {
     let moved = ["keys_left_memory", "keys_entered_memory"].map(|name| driven.metrics.sum(name));
     assert!(moved[0] > 300 && moved[1] > 150, "{moved:?}");
 }
+
+#[test]
+fn keys_that_wait_for_the_end_come_back_in_turn() {
+    let pair = Pattern::begin("x", |event: &Event| event.0.starts_with(['a', 'b']))
+        .followed_by("y", |event| event.0.starts_with('c'))
+        .iterative(|c, earlier| earlier.last().is_some_and(|x| x.number() == c.number()))
+        .skip_past_last();
+    let mut driven = Driven::new(&pair, Some(64 << 10));
+    let mut at = 0;
+    for key in (0..250).map(|key: u16| (key * 7 % 250) as u8) {
+        for event in ["a1", "b2", "c2"] {
+            at += 1;
+            driven.bring(
+                at as u64,
+                at,
+                &[(at, (key, Event(format!("{}{:0>500}", &event[..1], &event[1..]))))],
+            );
+            driven.advance(at as u64, at + 1);
+            driven.close(at as u64, false);
+        }
+    }
+    assert!(driven.detector.keys.away() > 200, "{} keys have left memory", driven.detector.keys.away());
+    assert_eq!(driven.take()[0].len(), 0);
+    driven.advance(10_000, EventTime::MAX);
+    let keys: Vec<u8> = driven.take()[0].iter().map(|found| found.key).collect();
+    assert_eq!(keys, (0..250).collect::<Vec<u8>>());
+    assert_eq!((driven.detector.keys.away(), driven.detector.keys.counts()[0]), (0, 0));
+    driven.detector.keys.check_size();
+}

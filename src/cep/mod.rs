@@ -34,7 +34,7 @@
 //! * an event that meets [`until`](Pattern::until) is neither taken nor skipped within the loop, and ends greed.
 //!
 //! A negation at the end holds back the match: `not_next` until the next event, `not_followed_by` until
-//! [`within`](Pattern::within) has passed.
+//! [`within`](Pattern::within) has passed. When the input ends no event comes any more, and all time has passed.
 //!
 //! With `within` of `d`, a match that begins at `t` takes only events before `t + d`. A partial match that is still there at
 //! `t + d` has timed out; that is told [by itself](PatternStream::timed_out), with the events it has, even if it could only have
@@ -45,7 +45,7 @@
 //! By itself a match changes nothing for others. With one of the other strategies ([`Pattern::skip_past_last`] and its kin) a match
 //! discards partial and whole matches that begin before a certain event of it. Then matches are given in the order of their first
 //! events, and one waits while a partial match is there that has begun earlier: that could discard it. Without `within` it can wait
-//! for ever. Among matches that begin with the same event, the one comes first that took an event which the other skipped, or took
+//! until the input ends; then nothing can discard it, and it is given, at the last millisecond there is. Among matches that begin with the same event, the one comes first that took an event which the other skipped, or took
 //! it with an earlier stage.
 //!
 //! # Deterministic event time
@@ -62,7 +62,7 @@
 //! share it. They are in a table, and rows of a second arrangement, by key. Both are sealed when someone asks for the state;
 //! for that the partial matches of each key that has changed are copied.
 //!
-//! A pattern without `within` keeps partial matches until they match or cannot any more, which may be for ever.
+//! A pattern without `within` keeps partial matches until they match or cannot any more, which may be until the input ends.
 //!
 //! # State larger than memory
 //!
@@ -80,13 +80,15 @@ mod buffer;
 mod compile;
 mod keys;
 mod operator;
+mod partials;
 mod pattern;
 mod select;
 mod skip;
 mod waiting;
 
-pub use automaton::{Automaton, Outcome, Partials};
+pub use automaton::Automaton;
 pub use buffer::{Earlier, Taken};
+pub use partials::{Outcome, Partials};
 pub use pattern::Pattern;
 pub use select::{Late, Match, OnTime, PatternStream};
 

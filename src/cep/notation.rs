@@ -6,8 +6,7 @@
 //! * `c1 a1@4 a2` are events: a name, whose letters are its kind, perhaps a time. An event without one is one later than that before.
 //! * `c1 a1 | c1 a2` are matches.
 
-use super::automaton::{Automaton, Outcome, Partials};
-use super::{Pattern, Taken};
+use super::{Automaton, Outcome, Partials, Pattern, Taken};
 use crate::time::EventTime;
 use std::time::Duration;
 

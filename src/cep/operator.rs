@@ -23,6 +23,7 @@ use std::vec;
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::keys::Keys;
+use super::partials::clamped;
 use super::waiting::{Due, Waiting};
 use super::{Automaton, Match, Outcome, Partials, Taken};
 use crate::data::{Exchange, Key, Record, Stamp, hash64};
@@ -31,11 +32,6 @@ use crate::snapshot::{RestoredOperator, Saved};
 use crate::state::{Limit, Quota, Share, Sheds};
 use crate::stream::{Logic, Outlets};
 use crate::time::{EventTime, Time};
-
-/// The time that a record is taken at: its own, but for the last there is, which no watermark passes.
-pub(super) fn clamped(timestamp: EventTime) -> EventTime {
-    timestamp.min(EventTime::MAX - 1)
-}
 
 /// So many results are enough for one activation; if memory is limited, so many.
 const PORTION: usize = 8192;
@@ -51,6 +47,8 @@ pub(super) struct Detector<K: Key, T: Exchange + Ord> {
     pub(super) keys: Keys<K, T>,
     /// Records that wait no longer, and have not been taken.
     due: vec::IntoIter<Due<K, T>>,
+    /// The input has ended, and something is decided by that for these keys, with their hashes.
+    ending: vec::IntoIter<(u64, K)>,
     outcome: Outcome<T>,
     timed_out: Outlets<Match<K, T>>,
     /// The results that were given in this activation, and how many are enough.
@@ -78,6 +76,7 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
             automaton,
             waiting: Waiting::new(quota, operator),
             due: Vec::new().into_iter(),
+            ending: Vec::new().into_iter(),
             outcome: if timed_out.is_unread() { Outcome::of_matches() } else { Outcome::default() },
             timed_out,
             given: 0,
@@ -152,9 +151,30 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
             }
             self.due = self.waiting.due(watermark).into_iter();
             if self.due.as_slice().is_empty() {
-                return self.time_out(watermark, since, out);
+                let is_end = watermark == EventTime::MAX;
+                return self.time_out(clamped(watermark), since, out) && (!is_end || self.end(since, out));
             }
         }
+    }
+
+    /// Tells of what is decided now that the input has ended. False if that was not all.
+    fn end(&mut self, since: Time, out: &mut Outlets<Match<K, T>>) -> bool {
+        if self.ending.as_slice().is_empty() {
+            self.ending = self.keys.last().into_iter();
+        }
+        while let Some((hash, key)) = self.ending.next() {
+            // What cannot be read ends the job.
+            let Some(slot) = self.keys.bring(hash, &key) else { continue };
+            let (automaton, outcome) = (&self.automaton, &mut self.outcome);
+            self.keys.change(slot, |partials| automaton.expire(partials, EventTime::MAX, outcome));
+            self.emit(&key, since, out);
+            self.keys.remove_empty(slot);
+            self.keys.has_taken(since.epoch);
+            if self.given >= self.portion {
+                break;
+            }
+        }
+        self.ending.as_slice().is_empty()
     }
 
     /// Emits what the automaton found for a key.
@@ -225,9 +245,10 @@ impl<K: Key, T: Exchange + Ord> Logic<Record<(K, T)>> for Detector<K, T> {
 
     fn owes(&self) -> Option<EventTime> {
         let due = self.due.as_slice().first().map(|(at, ..)| *at);
-        let owed = due.into_iter().chain(self.waiting.next()).chain(self.keys.next()).min()?;
-        // The deadlines of keys that are not in memory may be later than they seem.
-        Some(owed.max(self.waiting.taken()))
+        let end = self.ending.as_slice().first().map(|_| EventTime::MAX);
+        let owed = due.into_iter().chain(end).chain(self.waiting.next()).chain(self.keys.next()).min()?;
+        // The deadlines of keys that are not in memory may be later than they seem. The end is told in the last millisecond.
+        Some(clamped(owed.max(self.waiting.taken())))
     }
 }
 

@@ -12,6 +12,40 @@ fn pair() -> Pattern<u32> {
         .within(Duration::from_millis(10))
 }
 
+/// Without a bound, so that matches may wait until the input ends.
+fn waits() -> Pattern<u32> {
+    Pattern::begin("any", |_: &u32| true)
+        .followed_by("same", |_| true)
+        .iterative(|n, earlier| earlier.last().is_some_and(|any| any % 4 == n % 4))
+}
+
+#[test]
+fn what_waits_for_the_end_is_told_in_the_last_millisecond() {
+    let mut driven = Driven::new(&waits().skip_past_last(), None);
+    // Of each key the second and the third are a match, which the first could discard.
+    let keys = [7u8, 3, 9, 1];
+    for (at, value) in [(1, 1), (2, 2), (3, 6)] {
+        driven.bring(0, at, &keys.map(|key| (at, (key, value))));
+    }
+    driven.advance(0, 4);
+    driven.close(0, true);
+    assert_eq!(driven.detector.owes(), Some(EventTime::MAX - 1), "which holds back no one");
+    driven.bring(1, 4, &[(EventTime::MAX, (3, 5))]);
+    driven.advance(1, EventTime::MAX - 1);
+    assert_eq!(driven.take().map(|output| output.len()), [0, 0], "a record can still come");
+    driven = driven.restored(0);
+    driven.bring(1, 4, &[(EventTime::MAX, (3, 5))]);
+    driven.detector.portion = 2;
+    driven.advance(1, EventTime::MAX);
+    let [matches, timed_out] = driven.take();
+    let found = matches.iter().map(|found| (found.key, found.timestamp, *found.events.first("any").unwrap()));
+    let end = EventTime::MAX - 1;
+    assert_eq!(found.collect::<Vec<_>>(), [(3, end, 1), (1, end, 2), (7, end, 2), (9, end, 2)]);
+    assert_eq!((timed_out.len(), driven.detector.owes()), (0, None));
+    driven.close(1, true);
+    assert_eq!(driven.detector.keys.counts()[..3], [0, 0, 0]);
+}
+
 #[test]
 fn a_deadline_is_acted_on_when_the_watermark_reaches_it() {
     let mut driven = Driven::new(&pair(), None);
@@ -105,11 +139,13 @@ proptest! {
     fn what_is_sealed_is_the_whole_state(
         steps in proptest::collection::vec((0..4u8, 0..12u32, 0..20i64, 0..6i64), 1..80),
         (per_epoch, restores) in (1..9usize, 1..5usize),
-        which in 0..3usize,
+        which in 0..5usize,
     ) {
         let pattern = match which {
             0 => pair(),
             1 => pair().not_followed_by("zero", |n| *n == 0).skip_past_last(),
+            2 => waits().skip_past_last(),
+            3 => waits().not_next("four", |n| *n == 4),
             _ => Pattern::begin("even", |n: &u32| n.is_multiple_of(2))
                 .one_or_more()
                 .followed_by("three", |n| n % 3 == 0)

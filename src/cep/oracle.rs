@@ -110,10 +110,13 @@ impl Spec {
     }
 }
 
+/// The last moment there is, at which the input ends.
+const END: i64 = i64::MAX - 1;
+
 /// What becomes of a list of takes.
 struct Fate {
     takes: Takes,
-    /// When it became a match: the place of the event, or none for the deadline.
+    /// When it became a match: the place of the event, or none for the end of its time.
     completed: Option<Option<usize>>,
     /// The last place after which it could still become longer or a match; none if it never could.
     alive: Option<usize>,
@@ -269,7 +272,8 @@ impl Oracle<'_> {
                 }
                 fate.alive = fate.alive.max(Some(at));
             }
-            if open && target == end && waits {
+            // Nothing has come that a negation is about, and nothing can come any more.
+            if open && target == end && (waits || self.spec.within.is_none()) {
                 fate.completed = Some(None);
             }
         }
@@ -292,8 +296,9 @@ impl Oracle<'_> {
     fn play(&self, fates: &[Fate]) -> Found {
         let (mut matches, mut timed_out) = (Vec::new(), Vec::new());
         let deadlines: BTreeSet<i64> = fates.iter().filter_map(|fate| self.deadline(&fate.takes)).collect();
-        // Deadlines come before the events of the same time.
+        // Deadlines come before the events of the same time, and the end of the input after all.
         let mut steps: Vec<(i64, Option<usize>)> = deadlines.into_iter().map(|time| (time, None)).collect();
+        steps.push((END, None));
         steps.extend(self.events.iter().enumerate().map(|(at, (time, _))| (*time, Some(at))));
         steps.sort();
         // What begins before this place is discarded.
@@ -309,8 +314,8 @@ impl Oracle<'_> {
                 if first < floor || last > passed {
                     continue;
                 }
-                let deadline = self.deadline(takes);
-                let is_due = event.is_none() && deadline == Some(now);
+                let deadline = self.deadline(takes).unwrap_or(END);
+                let is_due = event.is_none() && deadline == now;
                 let completes = match completed {
                     Some(Some(place)) => event == Some(*place),
                     Some(None) => is_due,
@@ -318,9 +323,9 @@ impl Oracle<'_> {
                 };
                 fresh.extend(completes.then(|| takes.clone()));
                 let lives = *until >= Some(passed);
-                if lives && deadline.is_none_or(|deadline| deadline > now) {
+                if lives && deadline > now {
                     alive.insert(first);
-                } else if lives && is_due && !completes {
+                } else if lives && is_due && !completes && deadline < END {
                     timed_out.push((now, takes.clone()));
                 }
             }

@@ -1,9 +1,8 @@
 //! The automaton against the definition: random small patterns over random short inputs.
 
-use super::Taken;
-use super::automaton::{Automaton, Outcome, Partials};
 use super::notation::Event;
 use super::oracle::{After, Found, How, Oracle, Part, Spec, Takes};
+use super::{Automaton, Outcome, Partials, Taken};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::operator::{Detector, clamped};
+use super::operator::Detector;
+use super::partials::clamped;
 use super::{Automaton, Pattern, Taken};
 use crate::data::{Data, Exchange, Key, Record, Stamp};
 use crate::error::{Error, Result};
@@ -21,7 +22,8 @@ pub struct Match<K, T> {
     /// The key.
     pub key: K,
     /// When it was decided, in event time: its last event's, unless it had to wait for another one or for a time-out; for a
-    /// time-out, when that was. It is also the record's event time.
+    /// time-out, when that was; if it had to wait for the end of the input, the last millisecond before [`EventTime::MAX`]. It is also the
+    /// record's event time.
     pub timestamp: EventTime,
     /// Its events, by the names of the stages that took them.
     pub events: Taken<T>,

@@ -23,7 +23,7 @@ type Event = (u8, i64, i64);
 /// Matches, time-outs and late records, sorted.
 type Found = (Vec<Match<u8, Event>>, Vec<Match<u8, Event>>, Vec<Event>);
 
-const PATTERNS: usize = 6;
+const PATTERNS: usize = 9;
 
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -48,6 +48,18 @@ fn pattern(number: usize) -> Pattern<Event> {
             .followed_by("high", high)
             .within(millis(40))
             .skip_to_next(),
+        5 => Pattern::begin("low", low)
+            .times_range(1, 2)
+            .greedy()
+            .followed_by_any("high", high)
+            .iterative(|high, earlier| earlier.of("low").iter().all(|low| low.1 + high.1 != 8))
+            .skip_past_last(),
+        6 => Pattern::begin("low", low)
+            .followed_by("equal", |_| true)
+            .iterative(|event, earlier| earlier.last().is_some_and(|low| low.1 == event.1))
+            .not_next("mid", |event| event.1 == 4)
+            .skip_to_next(),
+        7 => Pattern::begin("low", low).not_next("high", high),
         _ => Pattern::begin("any", |_: &Event| true)
             .times_or_more(2)
             .until(|event, _| event.1 == 9)
@@ -177,6 +189,37 @@ fn a_time_out_needs_no_further_record_of_its_key() {
         seen.store(true, SeqCst);
     });
     job.run_with(Options::default().workers(2)).unwrap();
+}
+
+/// A match waits for a partial match that could discard it. When the input ends, nothing can, and it is told in time for all that reads it.
+#[test]
+fn what_waits_is_told_when_the_input_ends() {
+    for workers in 1..4 {
+        let job = Job::new();
+        let events = (0..20u8).flat_map(|key| [(key, 1, 1), (key, 2, 2), (key, 12, 3), (key, 7, 4)]);
+        let watermarks = Watermarks::monotone(|event: &Event| event.2);
+        let pair = Pattern::begin("low", |event: &Event| event.1 < 3)
+            .followed_by("ten more", |event| event.1 > 10)
+            .iterative(|more, earlier| earlier.last().is_some_and(|low| low.1 + 10 == more.1))
+            .skip_past_last();
+        let found = job.timed_collection(sorted(events), watermarks).key_by(|event| event.0).detect(pair);
+        let again = Pattern::begin("found", |_: &(u8, i64)| true);
+        let again = found.select(|found| (found.key, found.timestamp)).key_by(|found| found.0).detect(again);
+        let (again, late) = (
+            again.select(|found| (found.key, *found.events.first("found").unwrap())).collect(),
+            again.late().collect(),
+        );
+        job.run_with(Options::default().workers(workers)).unwrap();
+        let expected: Vec<_> = (0..20u8).map(|key| (key, (key, EventTime::MAX - 1))).collect();
+        assert_eq!((again.sorted(), late.values().len()), (expected, 0));
+    }
+}
+
+/// In the order of time.
+fn sorted(events: impl Iterator<Item = Event>) -> Vec<Event> {
+    let mut events: Vec<Event> = events.collect();
+    events.sort_by_key(|event| event.2);
+    events
 }
 
 #[test]
