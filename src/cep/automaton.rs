@@ -280,7 +280,7 @@ impl<T: Clone> Automaton<T> {
         for next in stages(run.waits) {
             let stage = &self.stages[next];
             let again = next == at;
-            if !again && self.is_claimed(next, &mut verdict.released, judge) {
+            if !again && self.is_claimed(next, run.waits, &mut verdict.released, judge) {
                 continue;
             }
             let over = stage.until.is_some_and(|until| judge.meets(until));
@@ -303,19 +303,20 @@ impl<T: Clone> Automaton<T> {
         verdict
     }
 
-    /// True if a greedy stage before `next` would take the event, unless its loop is over.
-    fn is_claimed(&self, next: usize, released: &mut bool, judge: &mut Judge<'_, T>) -> bool {
-        let greedy = next.checked_sub(1).map(|before| &self.stages[before]).filter(|before| before.greedy);
-        greedy.is_some_and(|greedy| {
-            *released |= greedy.until.is_some_and(|until| judge.meets(until));
-            !*released && judge.meets(greedy.condition)
-        })
+    /// True if a greedy stage before `next` takes the event, unless its loop is over. It has no claims where it is not one of those that could
+    /// take next: its loop is full, or was left when an event was skipped that may not lie in it.
+    fn is_claimed(&self, next: usize, waits: u64, released: &mut bool, judge: &mut Judge<'_, T>) -> bool {
+        let could = |before: &usize| self.stages[*before].greedy && waits & bit(*before) != 0;
+        let Some(before) = next.checked_sub(1).filter(could) else { return false };
+        let Stage { condition, until, .. } = self.stages[before];
+        *released |= until.is_some_and(|until| judge.meets(until));
+        !*released && judge.meets(condition)
     }
 
     /// True if a match can begin with the event, taken by this stage.
     fn begins(&self, stage: usize, judge: &mut Judge<'_, T>) -> bool {
         let Stage { condition, until, .. } = self.stages[stage];
-        !self.is_claimed(stage, &mut false, judge)
+        !self.is_claimed(stage, self.starts, &mut false, judge)
             && judge.meets(condition)
             && !until.is_some_and(|until| judge.meets(until))
     }

@@ -137,6 +137,40 @@ fn greed_ends_with_the_loop() {
     finds(&greedy("then a+"), "c1 a5 a1 a2 a3 d1", "");
 }
 
+#[test]
+fn a_full_loop_claims_nothing() {
+    let four = "a1 a2 a3 b1";
+    check("a{1,2} greedy, then b", four, "a1 a2 b1 | a2 a3 b1 | a3 b1");
+    check(
+        "a{1,2} greedy, any b",
+        "a1 a2 a3 b1 b2",
+        "a1 a2 b1 | a1 a2 b2 | a2 a3 b1 | a2 a3 b2 | a3 b1 | a3 b2",
+    );
+    check("a{1,2} greedy, next b", four, "a2 a3 b1 | a3 b1");
+    check("a{1,2} consecutive greedy, then b", four, "a1 a2 b1 | a2 a3 b1 | a3 b1");
+    check("a{2,3} greedy, then b", "a1 a2 a3 a4 b1", "a1 a2 a3 b1 | a2 a3 a4 b1 | a3 a4 b1");
+    check("a{1,2} greedy, not c, then b", four, "a1 a2 b1 | a2 a3 b1 | a3 b1");
+    check("a{1,2} greedy, notnext c, then b", four, "a1 a2 b1 | a2 a3 b1 | a3 b1");
+    check("a{1,2} greedy, then b; skip past last", four, "a1 a2 b1");
+    check(
+        "a{1,2} greedy, then b{1,2} greedy, then c",
+        "a1 a2 a3 b1 b2 b3 c1",
+        "a1 a2 b1 b2 c1 | a2 a3 b1 b2 c1 | a3 b1 b2 c1",
+    );
+    // The next stage may take what the loop takes no more.
+    check("a{1,2} greedy, then x=a|b", four, "a1 a2 a3 | a2 a3 b1 | a3 b1");
+    check("c, then a{0,2} greedy, then d", "c1 a1 a2 a3 d1", "c1 a1 a2 d1");
+    check("c, then a{2,3} greedy optional, then d", "c1 a1 a2 a3 a4 d1", "c1 a1 a2 a3 d1");
+    // A stage that takes a certain number has no choice.
+    check("a{2} greedy, then b", four, "a1 a2 b1 | a2 a3 b1");
+    // A loop that may not skip is left with the first event that it does not take.
+    check("a+ consecutive greedy, then b", "a1 z1 a2 b1", "a1 b1 | a2 b1");
+    check("a{2,3} consecutive greedy, then b", "a1 a2 z1 a3 b1", "a1 a2 b1");
+    check("c, next a* greedy, then d", "c1 z1 a1 d1", "c1 d1");
+    // One that may skip is not.
+    check("a{1,3} greedy, then b", "a1 z1 a2 z2 b1", "a1 a2 b1 | a2 b1");
+}
+
 /// Where a match may wait for a partial match that began earlier.
 fn open() -> Pattern<Event> {
     pattern("x=a|b, then y=c")

@@ -29,8 +29,8 @@
 //!   condition, from the stage's first take until the next stage's;
 //! * after a stage with [`not_next`](Pattern::not_next) the event directly after a take must not meet it, if the stage has its
 //!   least;
-//! * after a [`greedy`](Pattern::greedy) stage no event may be skipped or taken that the stage would take, until the next
-//!   stage has taken;
+//! * after a [`greedy`](Pattern::greedy) stage no event may be skipped or taken that the stage can take, until the next
+//!   stage has taken. It can take none when it has its most, nor when a [`consecutive`](Pattern::consecutive) loop has skipped one;
 //! * an event that meets [`until`](Pattern::until) is neither taken nor skipped within the loop, and ends greed.
 //!
 //! A negation at the end holds back the match: `not_next` until the next event, `not_followed_by` until

@@ -198,7 +198,7 @@ impl Oracle<'_> {
             && self.negations(part, How::NotNext).any(|negation| self.meets(negation, at + 1, takes))
     }
 
-    /// True if an event claims to be taken by a greedy part before `target`.
+    /// True if an event may not be left to `target` because the greedy part before it takes it.
     fn is_claimed(&self, takes: &Takes, target: usize, at: usize) -> bool {
         let last = takes.last().map(|take| take.0);
         if last == Some(target) || target == self.spec.parts.len() {
@@ -208,7 +208,16 @@ impl Oracle<'_> {
         let Part { greedy, times, .. } = self.spec.parts[before];
         let choice = times.is_some_and(|(least, most)| most != Some(least));
         let since = takes.last().map_or(at, |(_, place)| place + 1);
-        greedy && choice && self.meets(before, at, takes) && !(since..=at).any(|at| self.ends(before, at))
+        greedy && choice && !(since..=at).any(|at| self.ends(before, at)) && self.is_list(takes, before, at)
+    }
+
+    /// True if some takes and one more, of the event at `at` by a part, are a list of takes. If the part is a loop that has been left, because it is full
+    /// or because of an event that may not lie in it, they are none.
+    fn is_list(&self, takes: &Takes, part: usize, at: usize) -> bool {
+        let since = takes.last().map_or(at, |(_, place)| place + 1);
+        self.targets(takes).contains(&part)
+            && (since..at).all(|between| self.may_skip(takes, part, between))
+            && self.may_take(takes, part, at)
     }
 
     /// True if an event may be skipped on the way to `target`.

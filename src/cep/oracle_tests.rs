@@ -12,7 +12,8 @@ fn times() -> impl Strategy<Value = Option<(u32, Option<u32>)>> {
         4 => Just(Some((1, None))),
         1 => Just(Some((2, None))),
         1 => Just(Some((2, Some(2)))),
-        1 => Just(Some((1, Some(2)))),
+        2 => Just(Some((1, Some(2)))),
+        1 => Just(Some((1, Some(3)))),
         1 => Just(Some((2, Some(3)))),
     ]
 }
@@ -29,7 +30,7 @@ fn part() -> impl Strategy<Value = Part> {
     let inner = prop_oneof![4 => Just(How::Then), 1 => Just(How::Next), 1 => Just(How::Any)];
     let until = proptest::option::weighted(0.2, kinds());
     let bools =
-        (proptest::bool::weighted(0.2), proptest::bool::weighted(0.25), proptest::bool::weighted(0.15));
+        (proptest::bool::weighted(0.2), proptest::bool::weighted(0.4), proptest::bool::weighted(0.15));
     (how, kinds(), times(), inner, until, bools).prop_map(|(how, kinds, times, inner, until, bools)| {
         let (optional, greedy, alternates) = bools;
         if matches!(how, How::Not | How::NotNext) {

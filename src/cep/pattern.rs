@@ -201,8 +201,9 @@ impl<T> Pattern<T> {
         if again { pattern.wrong("is optional already") } else { pattern }
     }
 
-    /// The last stage takes all events that it can, before the next stage takes one. At the end of a pattern this changes nothing:
-    /// a match is told as soon as it is there.
+    /// The last stage takes all events that it can, before the next stage takes one. One that has its most takes no more, and the next stage may
+    /// skip or take what comes. At the end of a pattern this changes nothing: a match is told as soon as it is there. Nor does it for
+    /// a stage that takes a certain number of events, even if it is optional, as in Flink.
     pub fn greedy(self) -> Pattern<T> {
         self.change(|part| part.greedy = true)
     }
