@@ -234,7 +234,8 @@ impl<T: Clone> Automaton<T> {
         match self.within {
             Some(within) => runs.first().map(|run| run.began.saturating_add(within)),
             None => {
-                let holds = !withheld.is_empty() || runs.iter().any(|run| self.is_decided_at_end(run));
+                let is_negated = |run: &Run| run.waits & bit(END) != 0;
+                let holds = !withheld.is_empty() || self.end != End::AtOnce && runs.iter().any(is_negated);
                 holds.then_some(EventTime::MAX)
             }
         }

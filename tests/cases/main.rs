@@ -5,6 +5,7 @@
 #![cfg(feature = "lab")]
 
 mod queries;
+mod strict;
 mod words;
 
 use highwater::lab::case::{Case, Event, Verdict};
@@ -142,7 +143,25 @@ const CASES: &str = r#"{"cases": [
  "config": {"pattern": [{"name": "a", "match": "go"}, {"name": "b", "match": ["on"], "times": [1, null], "until": ["halt"]},
                         {"name": "c", "match": ["end"]}], "within": 10},
  "input": [["1", "go", 1], ["2", "on", 2], ["3", "halt", 3], ["4", "on", 4], ["5", "end", 5], ["6", "go", 6], ["7", "on", 18]],
- "expected_unordered": [["1", "2", "5"]], "expected_timeouts": [[["6"], 18]]}
+ "expected_unordered": [["1", "2", "5"]], "expected_timeouts": [[["6"], 18]]},
+{"id": "a loop that is full", "operator": "cep",
+ "config": {"pattern": [{"name": "a", "match": "a", "times": [1, 2], "greedy": true}, {"name": "b", "match": "b"}]},
+ "input": [["a1", "a", 1], ["a2", "a", 2], ["a3", "a", 3], ["b1", "b", 4]],
+ "expected_unordered": [["a1", "a2", "b1"], ["a2", "a3", "b1"], ["a3", "b1"]]},
+{"id": "a match that waits for a loop until the end", "operator": "cep",
+ "config": {"pattern": [{"name": "ab", "match": ["a", "b"], "times": [1, null]}, {"name": "c", "match": "c"}],
+            "after_match": "skip_to_first", "skip_to": "ab"},
+ "input": [["1", "a", 1], ["2", "b", 2], ["3", "c", 3], {"watermark": 4}],
+ "expected_unordered": [["1", "2", "3"], ["1", "3"], ["2", "3"]]},
+{"id": "nothing comes after the last", "operator": "cep",
+ "config": {"pattern": [{"name": "a", "match": "a"}, {"name": "b", "match": "b", "contig": "not_next"}]},
+ "input": [["1", "a", 1], ["2", "a", 2], {"watermark": 9}],
+ "expected_unordered": [["1"], ["2"]]},
+{"id": "nothing comes in the time that is left", "operator": "cep",
+ "config": {"pattern": [{"name": "a", "match": "a"}, {"name": "b", "match": "b", "contig": "not_followed_by"}], "within": 5,
+            "after_match": "skip_past_last"},
+ "input": [["1", "a", 1], ["2", "a", 8], {"watermark": 9}],
+ "expected_unordered": [["1"], ["2"]]}
 ]}"#;
 
 #[test]
@@ -156,7 +175,8 @@ fn all_come_out_as_expected() {
 /// After each step, and before the first.
 #[test]
 fn to_go_on_from_a_snapshot_changes_nothing_anywhere() {
-    for case in Case::parse(CASES).unwrap().into_iter().filter(|case| case.operator == "window") {
+    let goes_on = ["window", "interval_join", "window_join", "co_group", "cep"];
+    for case in Case::parse(CASES).unwrap().into_iter().filter(|case| goes_on.contains(&&*case.operator)) {
         let steps = case.input.as_array().unwrap();
         for at in 0..=steps.len() {
             let mut steps = steps.clone();

@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use super::Case;
+use super::number::Number;
 use super::text::Text;
 use super::words::{Told, Words};
 use crate::error::Result;
@@ -121,10 +122,7 @@ impl Comparison {
 pub(super) fn order(one: &Value, other: &Value) -> Option<Ordering> {
     match (one, other) {
         (Value::Null, _) | (_, Value::Null) => None,
-        (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
-            (Some(a), Some(b)) => Some(a.cmp(&b)),
-            _ => a.as_f64().partial_cmp(&b.as_f64()),
-        },
+        (Value::Number(_), Value::Number(_)) => Some(Number::of(one)?.order(Number::of(other)?)),
         (Value::String(one), Value::String(other)) => Some(one.cmp(other)),
         (one, other) => Some(one.to_string().cmp(&other.to_string())),
     }

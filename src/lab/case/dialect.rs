@@ -2,12 +2,14 @@
 //!
 //! People write down what they know by the names of Flink's classes (`TumblingEventTimeWindows`, `CountTrigger`), of its methods (`allowedLateness`,
 //! `followedByAny`), or of SQL (`LEFT OUTER`). Here, before a case is run, all of these become one name each, so that
-//! operators know one name for each thing. Lengths of time may be written with a unit: `"5 s"`. A name that means nothing stays as it is. A setting that no one asks for is told in the timeline.
+//! operators know one name for each thing. Lengths of time may be written with a unit: `"5 s"`. A name that means nothing stays as it is, and is [refused](super::known)
+//! later. Two names for one thing are refused here, since one of them would mean nothing.
 
 use serde_json::{Map, Value, json};
 
-use super::words::Words;
-use super::{Case, kind_of};
+use super::Case;
+use super::known::has_only;
+use super::words::{Told, Words};
 
 /// A name here, and others for it.
 type Names = &'static [(&'static str, &'static [&'static str])];
@@ -110,68 +112,83 @@ const STRATEGIES: Names = &[
     ("skip_to_last", &[]),
 ];
 
-/// The settings of each operator.
-const KNOWN: Names = &[
-    ("window", &["assigner", "trigger", "evictor", "allowed_lateness", "function", "late"]),
-    ("interval_join", &["lower", "upper", "lower_inclusive", "upper_inclusive", "join", "extra_condition"]),
-    ("window_join", &["assigner", "allowed_lateness", "join", "extra_condition"]),
-    ("co_group", &["assigner", "allowed_lateness"]),
-    ("temporal_join", &["join"]),
-    ("cep", &["pattern", "within", "after_match", "skip_to"]),
-    ("bounded_out_of_orderness", &["bound"]),
-    ("watermark_merge", &["channels"]),
-];
-
-/// What is said for readers.
-const FOR_READERS: [&str; 5] = ["sql", "versioned", "note", "description", "comment"];
-
-/// The case in the laboratory's words, and the settings that mean nothing to its operator.
-pub(super) fn plain(case: &Case) -> (Case, Vec<String>) {
+/// The case in the laboratory's words.
+pub(super) fn plain(case: &Case) -> Told<Case> {
     let operator = here(OPERATORS, &snake(&case.operator));
     if operator == "sql" {
-        return (Case { operator, ..case.clone() }, Vec::new());
+        return Ok(Case { operator, ..case.clone() });
     }
-    let mut config = renamed(&case.config, SETTINGS);
+    let mut config = renamed(&case.config, SETTINGS)?;
     if let Some(assigner) = config.get_mut("assigner") {
-        *assigner = plain_assigner(assigner);
+        *assigner = plain_assigner(assigner)?;
     }
-    if let Some(purging) = config.remove("purging") {
-        let kind = kind_of(config.get("trigger").unwrap_or(&Value::Null)).map(str::to_owned);
-        let trigger = config.entry("trigger").or_insert_with(|| json!({}));
-        if !trigger.is_object() {
-            *trigger = json!({ "type": kind });
-        }
-        trigger["purging"] = purging;
-    }
-    // Late records go to a side unless it is said that they do not.
-    if config.remove("side_output").is_some_and(|side| side == false) {
-        config.insert("late".to_owned(), json!("drop"));
-    }
+    purging(&mut config)?;
+    side_output(&mut config)?;
     if let Some(trigger) = config.get_mut("trigger") {
-        *trigger = plain_trigger(trigger);
+        *trigger = plain_trigger(trigger)?;
     }
     if let Some(evictor) = config.get_mut("evictor") {
-        *evictor = plain_evictor(evictor);
+        *evictor = plain_evictor(evictor)?;
     }
     if let Some(Value::String(join)) = config.get_mut("join") {
         *join = plain_join(join);
     }
     for side in ["lower", "upper"] {
-        if let Some(excludes) = config.remove(&format!("{side}_exclusive")).and_then(|flag| flag.as_bool()) {
-            config.insert(format!("{side}_inclusive"), json!(!excludes));
+        let (excludes, includes) = (format!("{side}_exclusive"), format!("{side}_inclusive"));
+        if let Some(flag) = taken_flag(&mut config, &excludes)? {
+            put(&mut config, &includes, json!(!flag))?;
         }
     }
     if let Some(Value::Array(parts)) = config.get_mut("pattern") {
-        parts.iter_mut().for_each(|part| *part = plain_part(part));
+        for part in parts {
+            *part = plain_part(part)?;
+        }
     }
-    if let Some(strategy) = config.get("after_match").map(plain_strategy) {
-        config.extend(strategy);
+    if let Some(strategy) = config.remove("after_match") {
+        plain_strategy(&strategy, &mut config)?;
     }
     in_millis(&mut config, &["allowed_lateness", "lower", "upper", "within", "bound"]);
-    let known = KNOWN.iter().find(|(name, _)| *name == operator).map_or(&[][..], |(_, known)| known);
-    let is_known = |name: &str| known.contains(&name) || FOR_READERS.contains(&name);
-    let unknown = config.keys().filter(|name| !is_known(name)).cloned().collect();
-    (Case { operator, config, ..case.clone() }, unknown)
+    Ok(Case { operator, config, ..case.clone() })
+}
+
+/// Adds a setting, which must not have been said in other words.
+fn put(settings: &mut Map<String, Value>, name: &str, value: Value) -> Told<()> {
+    match settings.insert(name.to_owned(), value) {
+        None => Ok(()),
+        Some(_) => Err(format!("{name:?} is said twice, in different words")),
+    }
+}
+
+/// Takes out a setting that is true or false, if it is there.
+fn taken_flag(settings: &mut Map<String, Value>, name: &str) -> Told<Option<bool>> {
+    match settings.remove(name) {
+        None => Ok(None),
+        Some(Value::Bool(flag)) => Ok(Some(flag)),
+        Some(other) => Err(format!("{name:?} is true or false, and not {other}")),
+    }
+}
+
+/// Whether the trigger purges may also be said beside it.
+fn purging(config: &mut Map<String, Value>) -> Told<()> {
+    let Some(purging) = config.remove("purging") else { return Ok(()) };
+    let trigger = config.remove("trigger").unwrap_or(Value::Null);
+    let mut settings = match trigger {
+        Value::Null => Map::new(),
+        Value::Object(settings) => renamed(&settings, TRIGGER)?,
+        kind => Map::from_iter([("type".to_owned(), kind)]),
+    };
+    put(&mut settings, "purging", purging)?;
+    put(config, "trigger", Value::Object(settings))
+}
+
+/// Late records go to a side unless it is said that they do not.
+fn side_output(config: &mut Map<String, Value>) -> Told<()> {
+    match config.remove("side_output") {
+        None => Ok(()),
+        Some(Value::Bool(false)) => put(config, "late", json!("drop")),
+        Some(Value::Bool(true) | Value::String(_)) => put(config, "late", json!("side")),
+        Some(other) => Err(format!("\"side_output\" is true, false or the name of a side, and not {other}")),
+    }
 }
 
 /// Small letters, with underscores between words.
@@ -196,27 +213,24 @@ fn here(names: Names, name: &str) -> String {
     entry.map_or(name, |(here, _)| here).to_owned()
 }
 
-/// The settings by their names here. If two mean the same, the one that is called so here counts.
-fn renamed(settings: &Map<String, Value>, names: Names) -> Map<String, Value> {
+/// The settings by their names here.
+fn renamed(settings: &Map<String, Value>, names: Names) -> Told<Map<String, Value>> {
     let mut renamed = Map::new();
     for (name, value) in settings {
-        let (plain, is_here) = (here(names, &snake(name)), names.iter().any(|(here, _)| here == name));
-        if is_here || !renamed.contains_key(&plain) {
-            renamed.insert(plain, value.clone());
-        }
+        put(&mut renamed, &here(names, &snake(name)), value.clone())?;
     }
-    renamed
+    Ok(renamed)
 }
 
 /// A setting as an object with a `type`, renamed, and that type as words.
-fn opened(setting: &Value, names: Names) -> Option<(Map<String, Value>, Vec<String>)> {
+fn opened(setting: &Value, names: Names) -> Told<Option<(Map<String, Value>, Vec<String>)>> {
     let object = match setting {
-        Value::String(kind) => renamed(json!({ "type": kind }).as_object()?, names),
-        Value::Object(object) => renamed(object, names),
-        _ => return None,
+        Value::String(kind) => Map::from_iter([("type".to_owned(), json!(kind))]),
+        Value::Object(object) => renamed(object, names)?,
+        _ => return Ok(None),
     };
     let kind = snake(object.get("type").and_then(Value::as_str).unwrap_or_default());
-    Some((object, kind.split('_').filter(|word| !word.is_empty()).map(str::to_owned).collect()))
+    Ok(Some((object, kind.split('_').filter(|word| !word.is_empty()).map(str::to_owned).collect())))
 }
 
 fn closed(mut object: Map<String, Value>, kind: String) -> Value {
@@ -241,18 +255,15 @@ fn in_millis(settings: &mut Map<String, Value>, names: &[&str]) {
     }
 }
 
-fn plain_assigner(setting: &Value) -> Value {
-    let Value::Object(settings) = setting else {
-        return opened(setting, ASSIGNER).map_or(setting.clone(), |(object, words)| assigner(object, words));
-    };
-    let mut settings = settings.clone();
-    // What says only that there is something else is not it.
-    let is_dynamic = settings.get("gap").and_then(Value::as_str).is_some_and(|gap| gap == "dynamic");
-    if is_dynamic {
+fn plain_assigner(setting: &Value) -> Told<Value> {
+    let mut setting = setting.clone();
+    if let Value::Object(settings) = &mut setting
+        && settings.get("gap").is_some_and(|gap| gap == "dynamic")
+    {
+        // What says only that there is something else is not it.
         settings.remove("gap");
     }
-    let setting = Value::Object(settings);
-    opened(&setting, ASSIGNER).map_or(setting.clone(), |(object, words)| assigner(object, words))
+    Ok(opened(&setting, ASSIGNER)?.map_or(setting, |(object, words)| assigner(object, words)))
 }
 
 fn assigner(mut object: Map<String, Value>, words: Vec<String>) -> Value {
@@ -266,32 +277,32 @@ fn assigner(mut object: Map<String, Value>, words: Vec<String>) -> Value {
     closed(object, here(ASSIGNERS, &words.join("_")))
 }
 
-fn plain_trigger(setting: &Value) -> Value {
-    let Some((mut object, mut words)) = opened(setting, TRIGGER) else { return setting.clone() };
+fn plain_trigger(setting: &Value) -> Told<Value> {
+    let Some((mut object, mut words)) = opened(setting, TRIGGER)? else { return Ok(setting.clone()) };
     words.retain(|word| word != "trigger");
     if words.len() > 1 && words[0] == "purging" {
         words.remove(0);
-        object.insert("purging".to_owned(), json!(true));
+        put(&mut object, "purging", json!(true))?;
     }
     in_millis(&mut object, &["interval"]);
     if let Some(inner) = object.get_mut("trigger") {
-        *inner = plain_trigger(inner);
+        *inner = plain_trigger(inner)?;
     }
-    closed(object, here(TRIGGERS, &words.join("_")))
+    Ok(closed(object, here(TRIGGERS, &words.join("_"))))
 }
 
-fn plain_evictor(setting: &Value) -> Value {
-    let Some((mut object, mut words)) = opened(setting, EVICTOR) else { return setting.clone() };
+fn plain_evictor(setting: &Value) -> Told<Value> {
+    let Some((mut object, mut words)) = opened(setting, EVICTOR)? else { return Ok(setting.clone()) };
     words.retain(|word| word != "evictor");
     in_millis(&mut object, &["size"]);
     let kind = words.join("_");
     // The size of windows of a number of records is that number.
-    if let (true, false, Some(size)) =
-        (kind == "count", object.contains_key("n"), object.get("size").cloned())
+    if kind == "count"
+        && let Some(size) = object.remove("size")
     {
-        object.insert("n".to_owned(), size);
+        put(&mut object, "n", size)?;
     }
-    closed(object, kind)
+    Ok(closed(object, kind))
 }
 
 /// `LEFT OUTER JOIN` is `left`; an outer join of neither side is one of both.
@@ -305,15 +316,15 @@ fn plain_join(join: &str) -> String {
     }
 }
 
-fn plain_part(part: &Value) -> Value {
-    let Value::Object(settings) = part else { return part.clone() };
-    let mut part = renamed(settings, PART);
+fn plain_part(part: &Value) -> Told<Value> {
+    let Value::Object(settings) = part else { return Ok(part.clone()) };
+    let mut part = renamed(settings, PART)?;
     if let Some(Value::String(contig)) = part.get("contig") {
         let plain = snake(contig);
         let negated = plain.strip_prefix("not_");
         let contig = here(CONTIGUITIES, negated.unwrap_or(&plain));
         if negated.is_some() {
-            part.insert("neg".to_owned(), json!(true));
+            put(&mut part, "neg", json!(true))?;
         }
         part.insert("contig".to_owned(), json!(contig));
     }
@@ -326,22 +337,26 @@ fn plain_part(part: &Value) -> Value {
         ("allow_combinations", "inner", json!("any")),
         ("one_or_more", "times", json!([1, null])),
     ] {
-        if part.remove(flag).is_some_and(|flag| flag == true) {
-            part.insert(name.to_owned(), value);
+        if taken_flag(&mut part, flag)? == Some(true) {
+            put(&mut part, name, value)?;
         }
     }
     if let Some(least) = part.remove("times_or_more") {
-        part.insert("times".to_owned(), json!([least, null]));
+        put(&mut part, "times", json!([least, null]))?;
     }
-    Value::Object(part)
+    Ok(Value::Object(part))
 }
 
-/// What becomes of a strategy after a match, and where it skips to.
-fn plain_strategy(setting: &Value) -> Vec<(String, Value)> {
+/// Says what becomes of a strategy after a match, and where it skips to.
+fn plain_strategy(setting: &Value, config: &mut Map<String, Value>) -> Told<()> {
     let names: Names =
         &[("type", &["kind", "name", "strategy"]), ("to", &["pattern", "pattern_name", "skip_to"])];
-    let Some((object, words)) = opened(setting, names) else { return Vec::new() };
-    let to = object.get("to").map(|to| ("skip_to".to_owned(), to.clone()));
-    let strategy = ("after_match".to_owned(), json!(here(STRATEGIES, &words.join("_"))));
-    to.into_iter().chain([strategy]).collect()
+    let Some((mut object, words)) = opened(setting, names)? else {
+        return put(config, "after_match", setting.clone());
+    };
+    if let Some(to) = object.remove("to") {
+        put(config, "skip_to", to)?;
+    }
+    has_only("the strategy", &object, &["type"])?;
+    put(config, "after_match", json!(here(STRATEGIES, &words.join("_"))))
 }

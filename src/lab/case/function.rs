@@ -1,10 +1,12 @@
-//! What a case makes of the values in a window.
+//! What a case makes of the values in a window. What is reckoned is [exact](super::number).
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
 use super::Case;
+use super::number::Number;
+use super::words::Told;
 use crate::error::Result;
 
 /// What is made of a window's values.
@@ -43,14 +45,25 @@ impl Function {
         }
     }
 
-    pub(super) fn of_values(self, values: Vec<Value>) -> Value {
-        let least = |a: &Value, b: &Value| number(a).total_cmp(&number(b));
-        match self {
-            Function::Sum => sum(&values),
+    /// True if it is of numbers alone.
+    pub(super) fn is_of_numbers(self) -> bool {
+        matches!(self, Function::Sum | Function::Min | Function::Max | Function::Average)
+    }
+
+    /// What it makes of the values of a window, in order.
+    pub(super) fn of_values(self, values: Vec<Value>) -> Told<Value> {
+        let order = |a: &Value, b: &Value| match (Number::of(a), Number::of(b)) {
+            (Some(a), Some(b)) => a.order(b),
+            (a, b) => a.is_some().cmp(&b.is_some()),
+        };
+        let sum = || values.iter().filter_map(Number::of).fold(Number::ZERO, Number::plus);
+        Ok(match self {
+            Function::Sum => sum().value()?,
             Function::Count => json!(values.len()),
-            Function::Min => values.into_iter().min_by(least).unwrap_or(Value::Null),
-            Function::Max => values.into_iter().max_by(least).unwrap_or(Value::Null),
-            Function::Average => json!(values.iter().map(number).sum::<f64>() / values.len() as f64),
+            Function::Average if values.is_empty() => Value::Null,
+            Function::Average => sum().divided_by(values.len() as u64, false)?,
+            Function::Min => values.into_iter().min_by(order).unwrap_or(Value::Null),
+            Function::Max => values.into_iter().max_by(order).unwrap_or(Value::Null),
             Function::First => values.into_iter().next().unwrap_or(Value::Null),
             Function::Last => values.into_iter().next_back().unwrap_or(Value::Null),
             Function::Distinct => {
@@ -62,19 +75,6 @@ impl Function {
                 json!(values.iter().map(text).collect::<String>())
             }
             Function::List => Value::Array(values),
-        }
-    }
-}
-
-fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or(f64::NAN)
-}
-
-/// The sum, exact as long as all are integers.
-fn sum(values: &[Value]) -> Value {
-    let integers: Option<Vec<i64>> = values.iter().map(Value::as_i64).collect();
-    match integers {
-        Some(integers) => json!(integers.iter().fold(0_i64, |sum, n| sum.wrapping_add(*n))),
-        None => json!(values.iter().map(number).sum::<f64>()),
+        })
     }
 }

@@ -44,9 +44,14 @@ fn drive<O: Clone + Send + Sync + 'static>(
                 let stamp = Stamp { timestamp: time, watermark };
                 driver.push_record(Record::new((left, Text::of(key), Text::of(value)), stamp))?;
             }
+            _ if step.get("checkpoint_restore").is_some() => {
+                driver.restart()?;
+                timeline.push(Event::went_on());
+            }
             _ => {
                 let Some(time) = step.get("watermark").and_then(Value::as_i64) else {
-                    return Err(case.wrong(format!("{step} is no record of a side and no watermark")));
+                    let there = "no record of a side, no watermark and no checkpoint";
+                    return Err(case.wrong(format!("{step} is {there}")));
                 };
                 let sides = match step.get("side").and_then(Value::as_str) {
                     Some("L") => 1..2,

@@ -44,18 +44,35 @@
 //! * What a join finds only when its input ends counts if the case tells no watermark, or the last of all.
 //! * A partial match times out at its limit. A case may also expect it with the time of the event by which that was noticed.
 //!
-//! Names may also be those of Flink's classes and methods, such as `TumblingEventTimeWindows`, `allowedLateness` or `followedByAny`, or of SQL, such as `LEFT OUTER`. A setting that
-//! means nothing to the operator is told in the timeline.
+//! Names may also be those of Flink's classes and methods, such as `TumblingEventTimeWindows`, `allowedLateness` or `followedByAny`, or of SQL, such as `LEFT OUTER`.
 //!
-//! Between two watermarks the order of outputs is free. A checkpoint with a restore takes a snapshot, lets go of everything and goes on from the snapshot; it must change nothing.
+//! Between two watermarks the order of outputs is free. Between the steps of windows, patterns, queries and joins, but for temporal ones, there may be `{"checkpoint_restore": true}`: it takes
+//! a snapshot, lets go of everything and goes on from the snapshot, which must change nothing.
+//!
+//! # What is refused
+//!
+//! A case that is not understood, or of which a part would change nothing: a name that there is not, a value that is none, a setting without effect on the operator as it is configured, a step or a record with more than
+//! it should have, a session whose gap would be empty. The error names it. What is for readers goes into the case's `note`, `source` and `confidence`, or a `note` in the configuration. Joins may have the query that they are taken from in
+//! `sql`, if it says no more than the settings do: a `WHERE` there is refused.
+//!
+//! # Numbers
+//!
+//! They are exact: integers, also beyond 2^53, and decimal fractions as they are written. `sum`, `min`, `max` and the comparison with what is expected round nothing. `avg`
+//! is an integer if it is one, and otherwise the floating number that is nearest to the exact quotient, which is also how an expected number with a point is read. A result that is an integer below -2^63 or
+//! from 2^64 on is an error, since no case could say it. Numbers that need more than 38 digits, such as `1e300`, are floating numbers.
 
 mod channels;
 mod condition;
 mod dialect;
 mod function;
 mod joins;
+mod json;
+mod known;
+mod number;
 mod pattern;
+mod readers;
 mod sql;
+mod steps;
 mod text;
 mod timeline;
 mod trigger;
@@ -71,6 +88,7 @@ pub use timeline::{Event, Timeline};
 
 /// A case.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Case {
     /// What it is called.
     pub id: String,
@@ -95,6 +113,12 @@ pub struct Case {
     /// Why.
     #[serde(default)]
     pub note: String,
+    /// Where it is from, for readers.
+    #[serde(default)]
+    pub source: String,
+    /// How sure it is, for readers.
+    #[serde(default)]
+    pub confidence: String,
 }
 
 /// A case that was run.
@@ -130,15 +154,24 @@ impl Case {
     /// If it is not JSON, or not cases.
     pub fn parse(text: &str) -> Result<Vec<Case>> {
         let told = |error: serde_json::Error| Error::data(format!("these are no cases: {error}"));
-        let value: Value = serde_json::from_str(text).map_err(told)?;
-        let cases = match value {
+        let cases = match serde_json::from_str::<json::Distinct>(text).map_err(told)?.0 {
             Value::Object(mut object) => match object.remove("cases") {
                 Some(cases) => cases,
                 None => Value::Array(vec![Value::Object(object)]),
             },
             other => other,
         };
-        serde_json::from_value(cases).map_err(told)
+        let Value::Array(cases) = cases else {
+            return Err(Error::data("these are no cases: they are not a list"));
+        };
+        let read = |case: Value| {
+            let id = case.get("id").map(Value::to_string);
+            serde_json::from_value(case).map_err(|error| match id {
+                Some(id) => Error::data(format!("this is no case: {id}: {error}")),
+                None => told(error),
+            })
+        };
+        cases.into_iter().map(read).collect()
     }
 
     /// Runs the case.
@@ -147,11 +180,10 @@ impl Case {
     ///
     /// If its operator is unknown, or its configuration or input makes no sense.
     pub fn run(&self) -> Result<Run> {
-        let (case, unknown) = dialect::plain(self);
-        let mut timeline = case.happens()?;
-        timeline.begin_with(unknown.into_iter().map(|name| {
-            Event::Remark(format!("the setting {name:?} means nothing to this operator, and changes nothing"))
-        }));
+        let wrong = |told: String| self.wrong(told);
+        let case = dialect::plain(self).map_err(wrong)?;
+        known::check(&case).and_then(|()| steps::check(&case)).map_err(wrong)?;
+        let timeline = case.happens()?;
         let verdict = timeline.judge(&case);
         Ok(Run { timeline, verdict })
     }
@@ -164,9 +196,7 @@ impl Case {
             "co_group" => joins::co_group(self),
             "temporal_join" => joins::temporal(self),
             "cep" => pattern::run(self),
-            "bounded_out_of_orderness" | "monotonous_timestamps" | "ascending_timestamps" => {
-                channels::generate(self)
-            }
+            "bounded_out_of_orderness" | "ascending_timestamps" => channels::generate(self),
             "watermark_merge" => channels::merge(self),
             "sql" => sql::run(self),
             other => Err(self.wrong(format!("there is no operator {other:?} to run it with"))),

@@ -44,9 +44,13 @@ pub(super) fn run(case: &Case) -> Result<Timeline> {
                 driver.push((time, place, Text::of(name), kind.to_owned()), time)?;
                 times.push(time);
             }
+            _ if step.get("checkpoint_restore").is_some() => {
+                driver.restart()?;
+                timeline.push(Event::went_on());
+            }
             _ => {
                 let Some(time) = step.get("watermark").and_then(Value::as_i64) else {
-                    return Err(case.wrong(format!("{step} is no event and no watermark")));
+                    return Err(case.wrong(format!("{step} is no event, no watermark and no checkpoint")));
                 };
                 driver.watermark(time.saturating_add(1))?;
                 timeline.push(Event::Watermark(time));

@@ -13,7 +13,12 @@ impl Text {
     }
 
     pub(super) fn value(&self) -> Value {
-        serde_json::from_str(&self.0).unwrap_or(Value::Null)
+        let value = serde_json::from_str(&self.0).unwrap_or(Value::Null);
+        // What reads JSON may miss the nearest number by one.
+        match value.is_f64() {
+            true => self.0.parse::<f64>().map_or(value, Value::from),
+            false => value,
+        }
     }
 
     pub(super) fn is_null(&self) -> bool {

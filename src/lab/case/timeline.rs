@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::number::Number;
 use super::{Case, Verdict};
 
 /// What happened, in order.
@@ -33,15 +34,17 @@ pub enum Event {
     Remark(String),
 }
 
+impl Event {
+    /// All was let go of, and a snapshot taken up.
+    pub(super) fn went_on() -> Event {
+        Event::Remark("went on from a snapshot".to_owned())
+    }
+}
+
 impl Timeline {
     /// Adds what happened.
     pub(super) fn push(&mut self, event: Event) {
         self.0.push(event);
-    }
-
-    /// Puts these before all that happened.
-    pub(super) fn begin_with(&mut self, events: impl Iterator<Item = Event>) {
-        self.0.splice(..0, events);
     }
 
     /// What happened, in order.
@@ -151,7 +154,7 @@ impl Difference {
     }
 }
 
-/// Equal but for how numbers are written.
+/// Equal but for how numbers are written: 1 is 1.0, and nothing else is.
 fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
@@ -159,8 +162,8 @@ fn equal(a: &Value, b: &Value) -> bool {
             a.len() == b.len()
                 && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| equal(value, other)))
         }
-        (Value::Number(a), Value::Number(b)) => {
-            a == b || a.as_f64() == b.as_f64() && !(a.is_i64() && b.is_i64())
+        (Value::Number(_), Value::Number(_)) => {
+            Number::of(a).zip(Number::of(b)).is_some_and(|(a, b)| a.order(b).is_eq())
         }
         _ => a == b,
     }

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::function::Function;
+use super::number::Number;
 use super::text::Text;
 use super::trigger::Named;
+use super::words::Told;
 use super::{Case, Event, Timeline, kind_of};
 use crate::error::Result;
 use crate::harness::Driver;
@@ -20,7 +22,7 @@ use crate::window::{
 /// What comes out: a result with its window, or a late record with its time.
 #[derive(Clone)]
 enum Output {
-    Result(Text, Value, EventTime, EventTime),
+    Result(Text, Told<Value>, EventTime, EventTime),
     Late(Text, Row),
 }
 
@@ -37,8 +39,8 @@ pub(super) struct Row {
 impl Row {
     /// How far the numbers of two records are apart.
     pub(super) fn apart(a: &Row, b: &Row) -> f64 {
-        let number = |row: &Row| row.value.value().as_f64().unwrap_or(f64::NAN);
-        number(b) - number(a)
+        let number = |row: &Row| Number::of(&row.value.value());
+        number(b).zip(number(a)).map_or(f64::NAN, |(b, a)| b.minus(a).floating())
     }
 }
 
@@ -100,12 +102,17 @@ fn gaps(case: &Case) -> &Value {
 }
 
 /// The gap of a record: `"value"` is its own number; a map is asked for the key and then, if there is another map, for the value, with `default` for
-/// what it does not name.
+/// what it does not name. A record without a gap would open an empty window.
 fn gap_of(case: &Case, key: &Value, value: &Value) -> Result<u64> {
     let mut gap = gaps(case);
     for of in [key, value, &Value::Null] {
         match gap {
-            Value::String(word) if word == "value" => return Ok(value.as_u64().unwrap_or(0)),
+            Value::String(word) if word == "value" => {
+                let gap = value.as_u64().filter(|gap| *gap > 0);
+                return gap.ok_or_else(|| {
+                    case.wrong(format!("the gap of a session is a positive number of milliseconds, and the value of {key} is {value}"))
+                });
+            }
             Value::Object(map) => {
                 let name = of.as_str().map_or_else(|| of.to_string(), str::to_owned);
                 let other = || ["default", "otherwise", "*"].iter().find_map(|name| map.get(*name));
@@ -189,15 +196,15 @@ impl Run<'_> {
             };
             let row = Row { value: Text::of(value), time, gap };
             self.driver.push((Text::of(key), row), time.unwrap_or(EventTime::MIN))?;
-            self.take(|_| true);
+            self.take(|_| true)?;
         } else if let Some(time) = step.get("watermark").and_then(Value::as_i64) {
             self.reached = self.reached.max(time.saturating_add(1));
             self.driver.watermark(self.reached)?;
-            self.take(|_| true);
+            self.take(|_| true)?;
             if time == EventTime::MAX {
                 // There is no time after it, so it is the end of the input.
                 self.driver.finish()?;
-                self.take(|_| true);
+                self.take(|_| true)?;
             }
             self.timeline.push(Event::Watermark(time));
         } else if let Some(time) = step.get("processing_time").and_then(Value::as_i64) {
@@ -207,10 +214,10 @@ impl Run<'_> {
             }
             self.timeline.push(Event::ProcessingTime(time));
             self.driver.processing_time(time)?;
-            self.take(|_| true);
+            self.take(|_| true)?;
         } else if step.get("checkpoint_restore").is_some() {
             self.driver.restart()?;
-            self.timeline.push(Event::Remark("went on from a snapshot".to_owned()));
+            self.timeline.push(Event::went_on());
         } else {
             return Err(self
                 .case
@@ -223,7 +230,7 @@ impl Run<'_> {
     fn pass_millisecond(&mut self) -> Result<()> {
         if self.clock > i64::MIN && self.trigger.is_by_wall_clock() {
             self.driver.processing_time(self.clock.saturating_add(1))?;
-            self.take(|_| true);
+            self.take(|_| true)?;
         }
         Ok(())
     }
@@ -235,30 +242,31 @@ impl Run<'_> {
         if self.reached > EventTime::MIN && self.reached < EventTime::MAX {
             let (next, fires) = (self.reached + 1, self.trigger.is_by_event_time());
             self.driver.watermark(next)?;
-            self.take(|end| !fires || end != next);
+            self.take(|end| !fires || end != next)?;
         }
         Ok(self.timeline)
     }
 
     /// Takes note of what has come out, of results if their window's end is wanted.
-    fn take(&mut self, wanted: impl Fn(EventTime) -> bool) {
+    fn take(&mut self, wanted: impl Fn(EventTime) -> bool) -> Result<()> {
         for output in self.driver.take_output() {
             match output {
                 Output::Result(_, _, _, end) if !wanted(end) => {}
-                output => self.timeline.push(shown(output)),
+                output => self.timeline.push(shown(output).map_err(|told| self.case.wrong(told))?),
             }
         }
+        Ok(())
     }
 }
 
-fn shown(output: Output) -> Event {
-    match output {
+fn shown(output: Output) -> Told<Event> {
+    Ok(match output {
         Output::Result(key, value, start, end) => {
             let (start, end) = if end == EventTime::MAX { (None, None) } else { (Some(start), Some(end)) };
-            Event::Out(json!([key.value(), value, start, end]))
+            Event::Out(json!([key.value(), value?, start, end]))
         }
         Output::Late(key, row) => Event::Late(json!([key.value(), row.value.value(), row.time])),
-    }
+    })
 }
 
 /// The size and the slide of windows of a number of records.

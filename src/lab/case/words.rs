@@ -110,10 +110,10 @@ impl Words {
         let literal = match (negative, self.words.get(self.at + usize::from(negative))?) {
             (false, Word::Text(text)) => json!(text),
             (false, Word::Number(number)) => number.clone(),
-            (true, Word::Number(number)) => match number.as_i64() {
-                Some(number) => json!(-number),
-                None => json!(-number.as_f64()?),
-            },
+            (true, Word::Number(number)) => {
+                let integer = format!("-{number}").parse::<i64>();
+                integer.map_or_else(|_| number.as_f64().map(|number| json!(-number)), |n| Some(json!(n)))?
+            }
             (false, Word::Name(name)) if name.eq_ignore_ascii_case("null") => Value::Null,
             (false, Word::Name(name)) if name.eq_ignore_ascii_case("true") => json!(true),
             (false, Word::Name(name)) if name.eq_ignore_ascii_case("false") => json!(false),
@@ -174,6 +174,7 @@ fn number(rest: &str) -> Option<(Word, usize)> {
     let length = if places > 0 { whole + 1 + places } else { whole };
     let text = &rest[..length];
     let integer = text.parse::<i64>().ok().map(|number| json!(number));
+    let integer = integer.or_else(|| text.parse::<u64>().ok().map(|number| json!(number)));
     let number = integer.or_else(|| text.parse::<f64>().ok().map(|number| json!(number)))?;
     Some((Word::Number(number), length))
 }

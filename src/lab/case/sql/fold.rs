@@ -1,7 +1,6 @@
 //! What a window makes of the rows of a group: counts, sums, least and greatest values.
 //!
-//! As in SQL, null counts for `COUNT(*)` alone, and what has no values but nulls is null. Sums are exact: of integers, and of decimal fractions
-//! as they are written. The average of whole numbers is a whole number, rounded toward zero, as Flink has it.
+//! As in SQL, null counts for `COUNT(*)` alone, and what has no values but nulls is null. All numbers are [exact](super::super::number). The average of whole numbers is a whole number, rounded toward zero, as Flink has it.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -10,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::condition::{Condition, order};
+use super::super::number::Number;
 use super::super::text::Text;
+use super::super::words::Told;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Function {
@@ -38,17 +39,10 @@ pub(super) struct Call {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Cell {
     Count(u64),
-    Sum(Sum, u64),
+    Sum(Number, u64),
     Extreme(Option<Text>),
     /// The values that differ. What is made of them is made at the end.
     Distinct(BTreeSet<Text>),
-}
-
-/// A sum: an integer with so many digits behind the point, or, if that is not enough, a floating number.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) enum Sum {
-    Exact(i128, u32),
-    Floating(f64),
 }
 
 impl Call {
@@ -57,7 +51,7 @@ impl Call {
         match self.function {
             _ if self.distinct => Cell::Distinct(BTreeSet::new()),
             Function::Count => Cell::Count(0),
-            Function::Sum | Function::Average => Cell::Sum(Sum::Exact(0, 0), 0),
+            Function::Sum | Function::Average => Cell::Sum(Number::ZERO, 0),
             Function::Min | Function::Max => Cell::Extreme(None),
         }
     }
@@ -78,8 +72,10 @@ impl Call {
         match cell {
             Cell::Count(count) => *count += 1,
             Cell::Sum(sum, count) => {
-                *sum = sum.plus(Sum::of(value));
-                *count += 1;
+                if let Some(number) = Number::of(value) {
+                    *sum = sum.plus(number);
+                    *count += 1;
+                }
             }
             Cell::Extreme(extreme) => {
                 let wanted = if self.function == Function::Min { Ordering::Less } else { Ordering::Greater };
@@ -105,71 +101,23 @@ impl Call {
         }
     }
 
-    pub(super) fn result(&self, cell: &Cell) -> Value {
-        match cell {
+    /// What it has come to. An error if that is beyond what a case can hold.
+    pub(super) fn result(&self, cell: &Cell) -> Told<Value> {
+        Ok(match cell {
             Cell::Count(count) => json!(count),
             Cell::Sum(_, 0) | Cell::Extreme(None) => Value::Null,
             Cell::Sum(sum, count) if self.function == Function::Average => {
-                sum.divided_by(*count, self.has_fractions)
+                sum.divided_by(*count, !self.has_fractions)?
             }
-            Cell::Sum(sum, _) => sum.value(),
+            Cell::Sum(sum, _) => sum.value()?,
             Cell::Extreme(Some(value)) => value.value(),
             Cell::Distinct(values) => {
                 let plain = Call { distinct: false, ..self.clone() };
                 let mut cell = plain.start();
                 values.iter().for_each(|value| plain.add_value(&mut cell, &value.value()));
-                plain.result(&cell)
+                plain.result(&cell)?
             }
-        }
-    }
-}
-
-impl Sum {
-    fn of(value: &Value) -> Sum {
-        let text = value.to_string();
-        let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-        let scale = u32::try_from(fraction.len()).unwrap_or(u32::MAX);
-        match format!("{whole}{fraction}").parse::<i128>() {
-            Ok(number) => Sum::Exact(number, scale),
-            Err(_) => Sum::Floating(value.as_f64().unwrap_or(f64::NAN)),
-        }
-    }
-
-    fn plus(self, other: Sum) -> Sum {
-        let exact = match (self, other) {
-            (Sum::Exact(a, of_a), Sum::Exact(b, of_b)) => {
-                let scale = of_a.max(of_b);
-                let scaled = |n: i128, of: u32| n.checked_mul(10i128.checked_pow(scale - of)?);
-                let sum = scaled(a, of_a).zip(scaled(b, of_b)).and_then(|(a, b)| a.checked_add(b));
-                sum.map(|sum| Sum::Exact(sum, scale))
-            }
-            _ => None,
-        };
-        exact.unwrap_or_else(|| Sum::Floating(self.floating() + other.floating()))
-    }
-
-    /// The nearest floating number, as if it were read from its digits.
-    fn floating(self) -> f64 {
-        match self {
-            Sum::Exact(number, scale) => format!("{number}e-{scale}").parse().unwrap_or(f64::NAN),
-            Sum::Floating(number) => number,
-        }
-    }
-
-    fn value(self) -> Value {
-        match self {
-            Sum::Exact(number, 0) => {
-                i64::try_from(number).map_or_else(|_| json!(self.floating()), |n| json!(n))
-            }
-            _ => json!(self.floating()),
-        }
-    }
-
-    fn divided_by(self, count: u64, has_fractions: bool) -> Value {
-        match self {
-            Sum::Exact(number, 0) if !has_fractions => Sum::Exact(number / i128::from(count), 0).value(),
-            _ => json!(self.floating() / count as f64),
-        }
+        })
     }
 }
 
@@ -194,7 +142,7 @@ mod tests {
         let (one, other) = values.split_at(values.len() / 2);
         let mut cell = half(one);
         call.merge(&mut cell, half(other));
-        call.result(&cell)
+        call.result(&cell).unwrap()
     }
 
     #[test]

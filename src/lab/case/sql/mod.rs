@@ -39,6 +39,7 @@ use self::fold::{Cell, Function};
 use self::query::{Counted, How, Join, Query, Select, Windows};
 use self::table::{Side, Table};
 use super::text::Text;
+use super::words::Told;
 use super::{Case, Event, Timeline};
 use crate::error::Result;
 use crate::harness::Driver;
@@ -62,21 +63,20 @@ enum Output {
     /// A row of the result, and whether a side of it is missing.
     Row(Vec<Text>, bool),
     Late(Row),
+    /// A row that cannot be told, and why.
+    Wrong(String),
 }
 
-const SETTINGS: [&str; 6] = ["sql", "columns", "watermark", "left", "right", "join"];
-
 pub(super) fn run(case: &Case) -> Result<Timeline> {
-    if let Some(other) = case.config.keys().find(|name| !SETTINGS.contains(&name.as_str())) {
-        let known = SETTINGS.join(", ");
-        return Err(case.wrong(format!("the setting {other:?} is not understood: queries have {known}")));
-    }
     let wrong = |told: String| case.wrong(told);
     let table = Table::of(case.setting("columns"), case.setting("watermark")).map_err(wrong)?;
     let text = case.setting("sql").as_str().ok_or_else(|| case.wrong("\"sql\" is no text"))?;
     let query = Query::of(text, case.setting("join"), &table).map_err(wrong)?;
     let (driver, counted) = match query {
         Query::Select(query) => {
+            if let Some(name) = ["left", "right", "join"].iter().find(|name| !case.setting(name).is_null()) {
+                return Err(case.wrong(format!("{name:?} would change nothing: the query is of one table")));
+            }
             let counted = query.counted.clone();
             (select(query, &table)?, counted)
         }
@@ -98,23 +98,23 @@ fn drive(case: &Case, table: &Table, counted: &Counted, mut driver: Driver<Row, 
             let time = time.map_err(|told| case.wrong(format!("{step}: {told}")))?;
             timeline.push(Event::Input(step.clone()));
             driver.push(texts(row), time)?;
-            take(case, &mut driver, &mut timeline);
+            take(case, &mut driver, &mut timeline)?;
             let Some(watermark) = table.delay.map(|delay| time.saturating_sub(delay)) else { continue };
             if watermark.saturating_add(1) > reached {
                 reached = watermark.saturating_add(1);
                 driver.watermark(reached)?;
-                take(case, &mut driver, &mut timeline);
+                take(case, &mut driver, &mut timeline)?;
                 timeline.push(Event::Watermark(watermark.div_euclid(table.unit)));
             }
         } else if let Some(time) = step.get("watermark").and_then(Value::as_i64) {
             has_watermarks = true;
             reached = reached.max(time.saturating_mul(table.unit).saturating_add(1));
             driver.watermark(reached)?;
-            take(case, &mut driver, &mut timeline);
+            take(case, &mut driver, &mut timeline)?;
             timeline.push(Event::Watermark(time));
         } else if step.get("checkpoint_restore").is_some() {
             driver.restart()?;
-            timeline.push(Event::Remark("went on from a snapshot".to_owned()));
+            timeline.push(Event::went_on());
         } else {
             return Err(case.wrong(format!("{step} is no row, watermark or checkpoint")));
         }
@@ -122,26 +122,30 @@ fn drive(case: &Case, table: &Table, counted: &Counted, mut driver: Driver<Row, 
     // Where watermarks are told, what only the end of the input brings is no part of the case, but for what is late.
     if !has_watermarks || reached == EventTime::MAX {
         driver.finish()?;
-        take(case, &mut driver, &mut timeline);
+        take(case, &mut driver, &mut timeline)?;
     } else {
         driver.watermark(reached.saturating_add(1))?;
         let late = driver.take_output().into_iter().filter(|output| matches!(output, Output::Late(_)));
-        late.for_each(|output| timeline.push(shown(output, false)));
+        late.filter_map(|output| shown(output, false).ok()).for_each(|event| timeline.push(event));
     }
     Ok(timeline)
 }
 
 /// Takes note of what has come out. Rows that miss a side are told apart if the case does so.
-fn take(case: &Case, driver: &mut Driver<Row, Output>, timeline: &mut Timeline) {
+fn take(case: &Case, driver: &mut Driver<Row, Output>, timeline: &mut Timeline) -> Result<()> {
     let apart = case.expected_padded.is_some();
-    driver.take_output().into_iter().for_each(|output| timeline.push(shown(output, apart)));
+    for output in driver.take_output() {
+        timeline.push(shown(output, apart).map_err(|told| case.wrong(told))?);
+    }
+    Ok(())
 }
 
-fn shown(output: Output, apart: bool) -> Event {
+fn shown(output: Output, apart: bool) -> Told<Event> {
     match output {
-        Output::Row(row, true) if apart => Event::Padded(json!(values(&row))),
-        Output::Row(row, _) => Event::Out(json!(values(&row))),
-        Output::Late(row) => Event::Late(json!(values(&row))),
+        Output::Row(row, true) if apart => Ok(Event::Padded(json!(values(&row)))),
+        Output::Row(row, _) => Ok(Event::Out(json!(values(&row)))),
+        Output::Late(row) => Ok(Event::Late(json!(values(&row)))),
+        Output::Wrong(told) => Err(told),
     }
 }
 
@@ -219,7 +223,7 @@ impl Counted {
     }
 
     /// The aggregates of a window.
-    fn results(&self, sums: &Sums) -> Vec<Value> {
+    fn results(&self, sums: &Sums) -> Told<Vec<Value>> {
         self.calls.iter().zip(&sums.1).map(|(call, cell)| call.result(cell)).collect()
     }
 }
@@ -235,7 +239,10 @@ fn select(query: Select, table: &Table) -> Result<Driver<Row, Output>> {
             made.extend(
                 [result.window.start, result.window.end, result.window.last()].map(|time| table.shown(time)),
             );
-            made.extend(counted.results(&result.value));
+            match counted.results(&result.value) {
+                Ok(results) => made.extend(results),
+                Err(told) => return Some(Output::Wrong(told)),
+            }
             let row = items.iter().map(|place| Text::of(&made[*place])).collect();
             having.holds(&made).then_some(Output::Row(row, false))
         });
@@ -279,9 +286,9 @@ impl Join {
         };
         let results = |sums: Option<&Sums>| match sums {
             Some(sums) => self.counted.results(sums),
-            None => vec![Value::Null; self.counted.calls.len()],
+            None => Ok(vec![Value::Null; self.counted.calls.len()]),
         };
-        let row = |left: Option<&Sums>, right: Option<&Sums>| {
+        let row = |left: Option<&Sums>, right: Option<&Sums>| -> Told<Output> {
             let mut row = columns(left.is_some());
             match self.how {
                 How::Full => {
@@ -291,11 +298,11 @@ impl Join {
                 }
                 _ => row.extend(times(true)),
             }
-            row.extend(results(left));
+            row.extend(results(left)?);
             if !matches!(self.how, How::Semi | How::Anti) {
-                row.extend(results(right));
+                row.extend(results(right)?);
             }
-            Output::Row(texts(&row), left.is_none() || right.is_none())
+            Ok(Output::Row(texts(&row), left.is_none() || right.is_none()))
         };
         let (left, right) = (left.first(), right.first());
         let (keeps_left, keeps_right) = match self.how {
@@ -314,6 +321,6 @@ impl Join {
         if !met && keeps_right {
             rows.extend(right.map(|right| row(None, Some(right))));
         }
-        rows
+        rows.into_iter().map(|row| row.unwrap_or_else(Output::Wrong)).collect()
     }
 }
