@@ -205,7 +205,7 @@ impl<T: Clone> Automaton<T> {
     /// Tells of the partial matches that have timed out when no event before `now` can come, and of the matches that this decides. Returns true if
     /// there were any.
     ///
-    /// At [`EventTime::MAX`] the input has ended: what is still held back is a match, since nothing can come any more that would discard it.
+    /// At `EventTime::MAX` the input has ended: what is still held back is a match, since nothing can come any more that would discard it.
     pub fn expire(&self, partials: &mut Partials<T>, now: EventTime, outcome: &mut Outcome<T>) -> bool {
         let mut changed = false;
         while let Some(deadline) = self.deadline(partials).filter(|deadline| *deadline <= now) {
@@ -228,7 +228,7 @@ impl<T: Clone> Automaton<T> {
     }
 
     /// The time at which the next partial match times out. Without a bound none does; but if matches are held back, they are until the input ends,
-    /// which is [`EventTime::MAX`].
+    /// which is `EventTime::MAX`.
     pub fn deadline(&self, partials: &Partials<T>) -> Option<EventTime> {
         let Partials { runs, withheld, .. } = partials;
         match self.within {

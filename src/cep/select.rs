@@ -22,7 +22,7 @@ pub struct Match<K, T> {
     /// The key.
     pub key: K,
     /// When it was decided, in event time: its last event's, unless it had to wait for another one or for a time-out; for a
-    /// time-out, when that was; if it had to wait for the end of the input, the last millisecond before [`EventTime::MAX`]. It is also the
+    /// time-out, when that was; if it had to wait for the end of the input, the last millisecond before `EventTime::MAX`. It is also the
     /// record's event time.
     pub timestamp: EventTime,
     /// Its events, by the names of the stages that took them.
