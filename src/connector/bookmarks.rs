@@ -3,7 +3,7 @@
 //! At the end of an epoch a reader's position, the split's watermark and what its generator knows are all that is needed to go on as if nothing had happened.
 //! A split that was read to its end is noted as such, so that it is not read again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ use crate::time::EventTime;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Bookmark {
     pub(super) split: String,
-    /// The position, encoded.
+    /// The position, encoded; nothing if it is at the beginning and no reader was needed yet.
     position: Vec<u8>,
     pub(super) watermark: EventTime,
     /// What the watermark generator knows.
@@ -30,16 +30,21 @@ impl Bookmark {
     /// A split's bookmark, with its watermark and what its generator knows.
     pub(super) fn new<S: Source>(
         split: &S::Split,
-        position: &Position<S>,
+        position: Option<&Position<S>>,
         (watermark, generator): (EventTime, Vec<u8>),
     ) -> Result<Bookmark> {
-        let (split, position) = (split.id(), encode_note(position)?);
+        let position = position.map_or_else(|| Ok(Vec::new()), encode_note)?;
+        let split = split.id();
         Ok(Bookmark { split, position, watermark, generator, is_done: false })
     }
 
-    /// The position.
-    pub(super) fn position<S: Source>(&self) -> Result<Position<S>> {
-        decode_note(&self.position, &self.split, "position")
+    /// The position, unless it is at the beginning and no reader was needed yet.
+    pub(super) fn position<S: Source>(&self) -> Result<Option<Position<S>>> {
+        match decode_note(&self.position, &self.split, "position") {
+            // There are positions that take no bytes.
+            Err(_) if self.position.is_empty() => Ok(None),
+            position => position.map(Some),
+        }
     }
 }
 
@@ -90,7 +95,12 @@ impl Bookmarks {
     /// # Errors
     ///
     /// If such a split was not read to its end, and new ones are not looked for.
-    pub(super) fn keep_absent(&mut self, there: &[String], source: &str, discovers: bool) -> Result<()> {
+    pub(super) fn keep_absent(
+        &mut self,
+        there: &BTreeSet<String>,
+        source: &str,
+        discovers: bool,
+    ) -> Result<()> {
         let absent = self.known.extract_if(.., |split, _| !there.contains(split)).map(|(_, mark)| mark);
         for mark in absent {
             if !mark.is_done && !discovers {
@@ -102,6 +112,11 @@ impl Bookmarks {
             self.closed.push(mark);
         }
         Ok(())
+    }
+
+    /// The greatest watermark of splits that are not read any more.
+    pub(super) fn greatest_closed(&self) -> Option<EventTime> {
+        self.closed.iter().map(|mark| mark.watermark).max()
     }
 
     /// A split is not read any more.

@@ -44,6 +44,10 @@ impl<S: Source> Source for Checked<S> {
         self.0.paths()
     }
 
+    fn max_open_readers(&self) -> usize {
+        self.0.max_open_readers()
+    }
+
     fn discovers_every(&self) -> Option<Duration> {
         self.0.discovers_every()
     }

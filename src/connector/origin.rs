@@ -4,7 +4,6 @@
 //! attached, each record goes from the reader straight into its chain. If there are several, records are read into
 //! a small batch that each of them walks.
 
-use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, Weak};
 
 use super::OnMalformed;
@@ -15,7 +14,7 @@ use crate::stream::{
     Chain, ChainOutlet, ChainTap, Collector, Edge, Ends, Gather, Graph, NodeId, OperatorBuilder, Origin,
     Outlet, Terminal, WeakGraph, batch_of, lock,
 };
-use crate::time::{EventTime, SplitWatermark, Stamps, Time, Watermarks};
+use crate::time::{Board, EventTime, SplitWatermark, Stamps, Time, Watermarks};
 
 /// A source and how its records get event times.
 pub struct Timed<S: Source, F> {
@@ -32,7 +31,7 @@ impl<S: Source, F> Timed<S, F> {
         watermarks: Watermarks<S::Item, F>,
         on_malformed: OnMalformed,
     ) -> Timed<S, F> {
-        let plan = Mutex::new(Plan { splits: Vec::new(), board: Arc::default() });
+        let plan = Mutex::new(Plan { splits: Vec::new(), board: Arc::new(Board::new(0, 0)) });
         Timed { source, watermarks, on_malformed, taps: Mutex::default(), plan }
     }
 
@@ -45,8 +44,8 @@ impl<S: Source, F> Timed<S, F> {
 /// What the main thread has prepared for the workers.
 pub(super) struct Plan<P> {
     pub(super) splits: Vec<P>,
-    /// The watermark of each worker, for all to see.
-    pub(super) board: Arc<Vec<AtomicI64>>,
+    /// How far each worker has come, for all to see.
+    pub(super) board: Arc<Board>,
 }
 
 /// The origin of a chain at a source: the chain is compiled into the loop that reads.

@@ -11,26 +11,34 @@
 //!
 //! # Idle splits
 //!
-//! A split that has been silent for long enough no longer counts for the watermark. If all splits of a worker are silent or done, the
-//! worker follows the others, whose watermarks it sees on a board that the instances share. A split that comes
-//! back takes on the watermark that went on without it.
+//! A split whose reader has had nothing for long enough no longer counts for the watermark: see [`agenda`](super::agenda). If no split of a worker
+//! counts, the worker follows those of others, which it sees on a [board](crate::time::Board) that the instances share; if none counts anywhere, the watermark
+//! goes to the greatest of all. A split that comes back takes on the watermark that went on without it.
+//!
+//! # Waiting
+//!
+//! A worker that has nothing to read sleeps: until a reader is to be asked again, the clock of epochs ticks, or the board has what it waits for. That is so
+//! also if all that it could read is too far ahead of what others read.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use timely::scheduling::Activator;
 
 use super::OnMalformed;
+use super::agenda::Agenda;
 use super::bookmarks::{Bookmark, Bookmarks, Start};
+use super::flight::Flight;
 use super::origin::{AtSource, Plan, Reads, SourceOutlet, Timed, Timestamps, read_for_all};
+use super::readers::Readers;
 use super::source::{Position, Reader, Source, Split, Status};
+use super::standing::Standing;
 use crate::data::{Record, hash64, worker_of};
 use crate::error::{Error, Result};
 use crate::metric::Metric;
 use crate::stream::{Alarm, Holds, Job, Lowering, NodeInfo, Operator, Paths, Stream, WorkerContext, lock};
-use crate::time::{EventTime, SplitWatermark, Time, Watermarks};
+use crate::time::{Board, EventTime, SplitWatermark, Time, Watermarks};
 
 /// How long the operator reads before it lets others run. What it gathers meanwhile is combined and sent as one.
 const QUANTUM: Duration = Duration::from_micros(100);
@@ -82,8 +90,8 @@ struct SourceOperator<S: Source, F>(Arc<Timed<S, F>>);
 
 impl<S: Source, F: Timestamps<S::Item>> Operator for SourceOperator<S, F> {
     fn prepare(&self, workers: usize) -> Result<()> {
-        let board = (0..workers).map(|_| AtomicI64::new(EventTime::MIN)).collect();
-        *lock(&self.0.plan) = Plan { splits: self.0.source.splits()?, board: Arc::new(board) };
+        let board = Arc::new(Board::new(workers, workers));
+        *lock(&self.0.plan) = Plan { splits: self.0.source.splits()?, board };
         Ok(())
     }
 
@@ -96,13 +104,16 @@ impl<S: Source, F: Timestamps<S::Item>> Operator for SourceOperator<S, F> {
         let from = worker.restored(uid);
         let mut reading =
             Reading::new(Arc::clone(&self.0), worker.clone(), outlets, builder.activator(), uid);
+        lock(&self.0.plan).board.join(worker.index, builder.sync_activator());
+        reading.instance = worker.shared.asked.join(builder.sync_activator());
         match Bookmarks::new(saving, from.as_ref()) {
             Ok(bookmarks) => reading.bookmarks = bookmarks,
             Err(error) => worker.shared.fail(error),
         }
         builder.build(move |_, holds| {
             reading.activate_or_fail(holds);
-            reading.is_awaiting()
+            // It wants to hear of epochs that are not complete even when it has no more to read.
+            reading.awaited.is_some()
         });
     }
 }
@@ -113,26 +124,6 @@ struct Counts {
     watermark: Metric,
 }
 
-struct OpenSplit<S: Source> {
-    split: S::Split,
-    /// True if it was read in the current epoch.
-    read: bool,
-    reader: S::Reader,
-    watermark: SplitWatermark<S::Item>,
-    /// When to ask again.
-    due: Duration,
-    /// When the last record came.
-    heard: Duration,
-    idle: bool,
-}
-
-impl<S: Source> OpenSplit<S> {
-    /// Where it stands.
-    fn mark(&self) -> Result<Bookmark> {
-        Bookmark::new::<S>(&self.split, &self.reader.position(), self.watermark.save())
-    }
-}
-
 /// One worker's instance of a source.
 struct Reading<S: Source, F> {
     timed: Arc<Timed<S, F>>,
@@ -140,19 +131,21 @@ struct Reading<S: Source, F> {
     outlets: Vec<Box<dyn SourceOutlet<S, F>>>,
     activator: Activator,
     counts: Counts,
-    splits: Vec<OpenSplit<S>>,
+    splits: Readers<S>,
+    agenda: Agenda,
+    /// The splits that were read in the current epoch, some perhaps twice.
+    touched: Vec<usize>,
     /// The ids of all splits seen so far, and when to look for more; only for sources that discover.
     known: BTreeSet<String>,
     look_at: Option<Duration>,
-    board: Arc<Vec<AtomicI64>>,
+    /// Its number among all sources' instances.
+    instance: usize,
+    standing: Standing,
     bookmarks: Bookmarks,
     started: bool,
     epoch: u64,
     watermark: EventTime,
-    /// Epochs left and not completed, with the bytes emitted in them.
-    in_flight: VecDeque<(u64, usize)>,
-    /// Bytes emitted in the current epoch.
-    emitted: usize,
+    flight: Flight,
     /// Splits that were read to their end in the current epoch, with the position there.
     ended: Vec<(S::Split, Position<S>)>,
     /// The last epoch left in which something was read, until it is complete.
@@ -171,7 +164,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         activator: Activator,
         uid: &str,
     ) -> Reading<S, F> {
-        let board = Arc::clone(&lock(&timed.plan).board);
+        let standing = Standing::new(Arc::clone(&lock(&timed.plan).board), worker.index);
         let metric = |name| worker.shared.metrics.metric(uid, name);
         let counts = Counts {
             records: metric("records_out"),
@@ -180,22 +173,26 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         };
         let alarm = worker.alarm(activator.clone());
         let epoch = worker.first_epoch();
+        let most = timed.source.max_open_readers() / worker.shared.workers.max(1);
+        let agenda = Agenda::new(timed.watermarks.idle_after);
         Reading {
             timed,
             worker,
             outlets,
             activator,
             counts,
-            splits: Vec::new(),
+            splits: Readers::new(most),
+            agenda,
+            touched: Vec::new(),
             known: BTreeSet::new(),
             look_at: None,
-            board,
+            instance: 0,
+            standing,
             bookmarks: Bookmarks::default(),
             started: false,
             epoch,
             watermark: EventTime::MIN,
-            in_flight: VecDeque::new(),
-            emitted: 0,
+            flight: Flight::default(),
             ended: Vec::new(),
             awaited: None,
             batch: Vec::new(),
@@ -223,27 +220,39 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         }
         let now = self.worker.shared.clock.now();
         self.open_splits(now)?;
-        self.keep_epoch(open);
+        self.agenda.wake(now);
+        self.keep_epoch(open, now);
         if self.worker.shared.is_stopping() {
-            for split in self.splits.drain(..) {
-                self.bookmarks.close(split.mark(), false)?;
-            }
-            self.look_at = None;
+            self.stop()?;
         }
         let more = self.read(now)?;
         for outlet in &mut self.outlets {
             outlet.flush();
-            self.emitted += outlet.take_sent();
+            self.flight.add(outlet.take_sent());
         }
         self.keep_watermark(now);
-        if self.splits.is_empty() && self.look_at.is_none() {
-            self.leave_epoch(u64::MAX);
+        if self.agenda.len() == 0 && self.look_at.is_none() {
+            self.leave_epoch(u64::MAX, Duration::MAX);
             holds.set([]);
             self.counts.watermark.set(EventTime::MAX);
             return Ok(());
         }
         holds.set([Time::new(self.epoch, self.watermark)]);
         self.reschedule(now, more);
+        Ok(())
+    }
+
+    /// Reads no more.
+    fn stop(&mut self) -> Result<()> {
+        let (splits, agenda) = (self.splits.drain(), std::mem::replace(&mut self.agenda, Agenda::new(None)));
+        for (slot, split) in splits {
+            let least = if agenda.is_silent(slot) { self.watermark } else { EventTime::MIN };
+            self.bookmarks.close(split.mark(least), false)?;
+            if split.read {
+                self.ended.extend(split.position().map(|position| (split.split, position)));
+            }
+        }
+        self.look_at = None;
         Ok(())
     }
 
@@ -256,7 +265,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             self.started = true;
             let plan = lock(&timed.plan);
             if index == 0 {
-                let there: Vec<String> = plan.splits.iter().map(Split::id).collect();
+                let there: BTreeSet<String> = plan.splits.iter().map(Split::id).collect();
                 self.bookmarks.keep_absent(&there, &timed.source.name(), every.is_some())?;
             }
             for (number, split) in plan.splits.iter().enumerate() {
@@ -267,12 +276,15 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
                     self.known.insert(split.id());
                 }
             }
+            self.bookmarks.greatest_closed().into_iter().for_each(|watermark| self.agenda.reach(watermark));
             self.look_at = every.map(|every| now + every);
         } else if let (Some(at), Some(every)) = (self.look_at, every)
             && now >= at
         {
-            self.look_at = Some(now + every);
-            for split in timed.source.splits()? {
+            let splits = timed.source.splits()?;
+            // From when it was done: a look may take longer than the time between two.
+            self.look_at = Some(self.worker.shared.clock.now() + every);
+            for split in splits {
                 let id = split.id();
                 let mine = worker_of(hash64(&id), workers) == index;
                 if self.known.insert(id) && mine {
@@ -289,64 +301,56 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             Start::At(mark) => Some(mark),
             Start::Beginning => None,
         };
-        let position = mark.as_ref().map(Bookmark::position::<S>).transpose()?;
-        let reader = self.timed.source.open(split, position)?;
+        let position = mark.as_ref().map(Bookmark::position::<S>).transpose()?.flatten();
         let mut watermark = SplitWatermark::new(&self.timed.watermarks.strategy);
         watermark.raise(self.watermark);
         if let Some(mark) = mark {
             watermark.restore(mark.watermark, &mark.generator);
         }
-        let split = split.clone();
-        self.splits.push(OpenSplit {
-            split,
-            read: false,
-            reader,
-            watermark,
-            due: now,
-            heard: now,
-            idle: false,
-        });
-        Ok(())
+        let slot = self.agenda.add(watermark.current(), now);
+        self.splits.add(&self.timed.source, slot, split, position, watermark)
     }
 
     /// Takes note of the epochs that are complete.
     fn hear(&mut self, open: u64) {
-        while self.in_flight.front().is_some_and(|(epoch, _)| *epoch < open) {
-            self.in_flight.pop_front();
-        }
+        self.flight.hear(open);
         if self.awaited.is_some() {
             self.timed.source.epochs_completed(self.worker.index, open);
             self.awaited = self.awaited.filter(|epoch| *epoch >= open);
         }
     }
 
-    /// True if epochs of this source are not complete, which it wants to hear of even when it has no more to read.
-    fn is_awaiting(&self) -> bool {
-        self.awaited.is_some()
-    }
-
     /// Follows the epoch clock, unless too many epochs are in flight.
-    fn keep_epoch(&mut self, open: u64) {
-        if self.in_flight.is_empty() && self.is_full() {
+    fn keep_epoch(&mut self, open: u64, now: Duration) {
+        if self.flight.epochs() == 0 && self.is_full() {
             // All that is in flight belongs to this epoch, and it can only be completed once the epoch has ended.
             self.worker.shared.epochs.end(self.epoch);
         }
         let epoch = self.worker.shared.epochs.poll(open);
-        if epoch > self.epoch && self.in_flight.len() < self.worker.shared.limits.epochs {
-            self.leave_epoch(epoch);
+        if epoch > self.epoch && self.flight.epochs() < self.worker.shared.limits.epochs {
+            let is_asked = self.worker.shared.asked.is_wanted();
+            let asked = if is_asked { self.agenda.asked_since(now) } else { Duration::ZERO };
+            self.leave_epoch(epoch, asked);
             self.epoch = epoch;
         }
     }
 
-    fn leave_epoch(&mut self, next: u64) {
-        self.bookmarks.leave(self.epoch, next, self.splits.iter().map(OpenSplit::mark));
-        if self.emitted > 0 {
-            self.in_flight.push_back((self.epoch, std::mem::take(&mut self.emitted)));
-        }
+    /// Leaves the epoch, having asked all readers since a moment.
+    fn leave_epoch(&mut self, next: u64, asked: Duration) {
+        self.worker.shared.asked.leave(self.instance, next, asked, self.worker.open_epoch());
+        let least = |slot| if self.agenda.is_silent(slot) { self.watermark } else { EventTime::MIN };
+        self.bookmarks.leave(
+            self.epoch,
+            next,
+            self.splits.iter().map(|(slot, split)| split.mark(least(slot))),
+        );
+        self.flight.leave(self.epoch);
         let mut positions = std::mem::take(&mut self.ended);
-        for split in self.splits.iter_mut().filter(|split| split.read) {
-            split.read = false;
-            positions.push((split.split.clone(), split.reader.position()));
+        for slot in self.touched.drain(..) {
+            if let Some(split) = self.splits.get(slot).filter(|split| split.read) {
+                split.read = false;
+                positions.extend(split.position().map(|position| (split.split.clone(), position)));
+            }
         }
         if !positions.is_empty() {
             self.timed.source.epoch_left(self.worker.index, self.epoch, &positions);
@@ -357,78 +361,87 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
     /// Reads a quantum from the splits that are behind; answers whether there is more at once.
     fn read(&mut self, now: Duration) -> Result<bool> {
         let mut quota = self.worker.shared.epochs.quantum(QUOTA.min(self.worker.shared.piece()));
-        let mut total = 0;
-        while quota > 0 {
-            if self.is_full() {
+        let (mut total, mut going) = (0, None);
+        while quota > 0 && !self.is_full() {
+            let limit = self.limit();
+            let Some(slot) = going.take().or_else(|| self.agenda.take(limit)) else { break };
+            let (count, malformed, status) = self.read_piece(slot, quota.min(PIECE))?;
+            quota -= (count + malformed).min(quota);
+            total += count;
+            let at = self.worker.shared.clock.now();
+            match status {
+                Status::More if self.agenda.goes_on(slot, self.limit()) => going = Some(slot),
+                Status::More => self.agenda.put(slot, at),
+                Status::Wait(wait) => self.agenda.rest(slot, at, wait.max(MIN_WAIT)),
+                Status::Done => self.close(slot)?,
+            }
+            // Those that have nothing are all asked, or others would never have a turn.
+            if at >= now + QUANTUM && !matches!(status, Status::Wait(_)) {
                 break;
             }
-            let Some(number) = self.furthest_behind(now) else { break };
-            let (count, status) = self.read_piece(number, quota.min(PIECE))?;
-            if self.timed.watermarks.max_drift.is_some() {
-                self.announce();
-            }
-            let malformed = self.take_malformed(number)?;
-            quota -= (count + malformed).min(quota);
-            if count > 0 {
-                let split = &mut self.splits[number];
-                (split.heard, split.read) = (now, true);
-                self.emitted += self.outlets.iter_mut().map(|outlet| outlet.take_sent()).sum::<usize>();
-                total += count;
-            }
-            match status {
-                Status::More if self.worker.shared.clock.now() >= now + QUANTUM => break,
-                Status::More => {}
-                Status::Wait(wait) => self.splits[number].due = now.saturating_add(wait.max(MIN_WAIT)),
-                Status::Done => {
-                    let split = self.splits.swap_remove(number);
-                    self.bookmarks.close(split.mark(), true)?;
-                    if split.read {
-                        self.ended.push((split.split, split.reader.position()));
-                    }
-                }
-            }
         }
+        going.into_iter().for_each(|slot| self.agenda.put(slot, now));
         if total > 0 {
             self.worker.shared.epochs.count(total as u64);
             self.counts.records.add(total as i64);
         }
-        Ok(self.furthest_behind(now).is_some())
-    }
-
-    /// The split to read next: the one with the least watermark of those that may have something, unless it is too far ahead
-    /// of what others read.
-    fn furthest_behind(&self, now: Duration) -> Option<usize> {
-        let due = self.splits.iter().enumerate().filter(|(_, split)| split.due <= now);
-        let (number, split) = due.min_by_key(|(_, split)| split.watermark.current())?;
-        (split.watermark.current() <= self.limit()).then_some(number)
+        Ok(self.agenda.next_to_read().is_some_and(|next| next <= self.limit()))
     }
 
     /// How far splits may be read: no further than the drift beyond the slowest split of all workers.
     fn limit(&self) -> EventTime {
         let Some(drift) = self.timed.watermarks.max_drift else { return EventTime::MAX };
-        let mine = self.splits.iter().filter(|split| !split.idle).map(|split| split.watermark.current());
-        let others = self.board.iter().enumerate().filter(|(worker, _)| *worker != self.worker.index);
-        let others = others.map(|(_, watermark)| watermark.load(Ordering::Relaxed));
-        mine.chain(others).min().map_or(EventTime::MAX, |slowest| slowest.saturating_add_unsigned(drift))
+        let (mine, others) = (self.agenda.least(), self.standing.least_of_others());
+        let slowest = mine.map_or(others, |mine| mine.max(self.watermark).min(others));
+        slowest.saturating_add_unsigned(drift)
     }
 
-    fn read_piece(&mut self, number: usize, limit: usize) -> Result<(usize, Status)> {
+    /// Reads a piece of a split: how many records, and how many that were none.
+    fn read_piece(&mut self, slot: usize, limit: usize) -> Result<(usize, usize, Status)> {
+        if self.splits.open(&self.timed.source, slot)? {
+            self.agenda.slice(slot);
+        }
         let time = Time::new(self.epoch, self.watermark);
-        let split = &mut self.splits[number];
-        if std::mem::take(&mut split.idle) {
+        let split = self.splits.split(slot);
+        if self.agenda.is_silent(slot) {
             split.watermark.raise(self.watermark);
         }
-        let timestamp = &self.timed.watermarks.timestamp;
-        let from = Reads { reader: &mut split.reader, watermark: &mut split.watermark, timestamp };
-        match &mut self.outlets[..] {
-            [outlet] => outlet.read(time, from, limit),
-            outlets => read_for_all(outlets, &mut self.batch, time, from, limit.min(SMALL_PIECE)),
+        let (reader, watermark) = split.parts();
+        let from = Reads { reader, watermark, timestamp: &self.timed.watermarks.timestamp };
+        let (count, status) = match &mut self.outlets[..] {
+            [outlet] => outlet.read(time, from, limit)?,
+            outlets => read_for_all(outlets, &mut self.batch, time, from, limit.min(SMALL_PIECE))?,
+        };
+        let malformed = self.take_malformed(slot)?;
+        let split = self.splits.split(slot);
+        if count > 0 {
+            if !std::mem::replace(&mut split.read, true) {
+                self.touched.push(slot);
+            }
+            self.flight.add(self.outlets.iter_mut().map(|outlet| outlet.take_sent()).sum());
         }
+        let gave = count + malformed > 0 || status == Status::More;
+        self.agenda.note(slot, split.watermark.current(), gave);
+        if self.timed.watermarks.max_drift.is_some() {
+            self.standing.show(self.agenda.shown(self.watermark));
+        }
+        Ok((count, malformed, status))
+    }
+
+    /// A split was read to its end.
+    fn close(&mut self, slot: usize) -> Result<()> {
+        self.agenda.remove(slot);
+        let Some(split) = self.splits.remove(slot) else { return Ok(()) };
+        self.bookmarks.close(split.mark(EventTime::MIN), true)?;
+        if split.read {
+            self.ended.extend(split.position().map(|position| (split.split, position)));
+        }
+        Ok(())
     }
 
     /// Deals with what was no record, and says how much it was.
-    fn take_malformed(&mut self, number: usize) -> Result<usize> {
-        let malformed = self.splits[number].reader.malformed();
+    fn take_malformed(&mut self, slot: usize) -> Result<usize> {
+        let malformed = self.splits.split(slot).parts().0.malformed();
         match (malformed.first(), self.timed.on_malformed) {
             (Some(first), OnMalformed::Fail) => Err(Error::data(format!(
                 "{}: {}: {:?}. Mend the input, or let the source skip what it cannot read.",
@@ -441,54 +454,46 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         }
     }
 
-    /// The least watermark of the splits that count, which it shows to the other workers; a worker without such splits holds no one back.
-    fn announce(&self) -> Option<EventTime> {
-        let active =
-            self.splits.iter().filter(|split| !split.idle).map(|split| split.watermark.current()).min();
-        let shown = active.map_or(EventTime::MAX, |least| least.max(self.watermark));
-        self.board[self.worker.index].store(shown, Ordering::Relaxed);
-        active
-    }
-
-    /// Moves the watermark to the least of the splits that count, and never back.
+    /// Moves the watermark to the least of the splits that count, and never back. A worker without such splits holds no one back.
     fn keep_watermark(&mut self, now: Duration) {
-        if let Some(silence) = self.timed.watermarks.idle_after {
-            for split in &mut self.splits {
-                split.idle = now.saturating_sub(split.heard) >= silence;
-            }
-        }
-        let watermark = self.announce().unwrap_or_else(|| {
-            let others = self.board.iter().map(|watermark| watermark.load(Ordering::Relaxed)).min();
-            others.filter(|least| *least < EventTime::MAX).unwrap_or(EventTime::MIN)
-        });
-        if watermark > self.watermark {
+        self.standing.show(self.agenda.shown(self.watermark));
+        self.standing.lead();
+        let watermark = match self.agenda.least() {
+            None => self.standing.follow(now),
+            least => least,
+        };
+        if let Some(watermark) = watermark.filter(|watermark| *watermark > self.watermark) {
             self.watermark = watermark;
             self.counts.watermark.set(watermark);
         }
     }
 
     /// Runs again at once if there is more to read, and otherwise when something may be due. If it is a limit that
-    /// keeps the source from reading, it runs when the probe moves.
+    /// keeps the source from reading, it runs when the probe moves, and if it is others, when these do.
     fn reschedule(&mut self, now: Duration, more: bool) {
         let full = self.is_full();
-        // A split that is due and was not read is ahead of others, whose progress nothing announces: then it looks again at once.
-        let ahead = || !full && self.splits.iter().any(|split| split.due <= now);
-        if (more && !full) || (full && self.in_flight.is_empty()) || ahead() {
+        if (more && !full) || (full && self.flight.epochs() == 0) || (!full && self.is_let_on()) {
             self.activator.activate();
             return;
         }
-        let reads = self.splits.iter().map(|split| split.due).filter(|due| *due > now);
-        let silence = self.timed.watermarks.idle_after;
-        let idles =
-            self.splits.iter().filter(|split| !split.idle).filter_map(|split| Some(split.heard + silence?));
         let tick = self.worker.shared.epochs.until_tick().map(|until| now + until);
-        let Some(next) = reads.chain(idles).chain(tick).chain(self.look_at).min() else { return };
+        let dues = [self.agenda.next_due(), tick, self.look_at, self.standing.look_at()];
+        let Some(next) = dues.into_iter().flatten().min() else { return };
         self.alarm.ring_at(next, now);
+    }
+
+    /// True if a split that was too far ahead of those of other workers no longer is. Otherwise these will wake this worker when it is not.
+    fn is_let_on(&self) -> bool {
+        let (Some(next), Some(drift)) = (self.agenda.next_to_read(), self.timed.watermarks.max_drift) else {
+            return false;
+        };
+        // If it is a split of its own that is behind, that has nothing now and is asked again when it is due.
+        let wanted = next.saturating_sub_unsigned(drift);
+        !self.standing.waits(wanted) && next <= self.limit()
     }
 
     /// True if no more bytes may be in flight.
     fn is_full(&self) -> bool {
-        let in_flight: usize = self.in_flight.iter().map(|(_, bytes)| bytes).sum();
-        in_flight + self.emitted >= self.worker.shared.limits.bytes
+        self.flight.is_full(self.worker.shared.limits.bytes)
     }
 }

@@ -50,6 +50,13 @@ pub trait Source: Clone + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// How many readers may be open at a time, on all workers together: the least of them that a worker opens is one. If it has more splits than its share, it
+    /// drops the reader that was used least recently, and [opens](Source::open) the split where that stood when it is read again. For
+    /// readers that hold what there is little of, such as files.
+    fn max_open_readers(&self) -> usize {
+        usize::MAX
+    }
+
     /// How often to look for new splits; never, if `None`.
     fn discovers_every(&self) -> Option<Duration> {
         None
@@ -93,7 +100,7 @@ pub trait Reader: 'static {
 pub enum Status {
     /// There may be more at once.
     More,
-    /// There is no more now; ask again after this long.
+    /// There is no more now; ask again after this long. It is asked sooner once if splits may fall [silent](crate::time::Watermarks::idle_after) in less time.
     Wait(Duration),
     /// There will be no more.
     Done,

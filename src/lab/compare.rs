@@ -14,7 +14,7 @@ use crate::config::Options;
 use crate::connector::{Collected, Collection, Current};
 use crate::data::{Record, Stamp};
 use crate::error::{Error, Result};
-use crate::stream::{Aggregate, Chain, Job, Stamper, Stream, lock};
+use crate::stream::{Aggregate, Chain, Job, Stamper, Stream, WorkerContext, lock};
 use crate::time::{EventTime, SplitWatermarks, Ticks, Watermarks};
 use crate::window::{Aligned, Windowed};
 
@@ -179,9 +179,9 @@ fn retimed(
         (strategy.watermarks(recording), recording.splits().len(), Arc::clone(marks));
     let begin = recording.events().first().map_or(0, |event| event.arrival);
     let silence = strategy.idle_after.map(|silence| Ticks::try_from(silence).unwrap_or(Ticks::MAX));
-    let make = move |worker: usize, workers: usize, _: &_| {
-        (worker == number % workers).then(|| Following {
-            splits: SplitWatermarks::new(&watermarks.strategy, splits, silence, begin),
+    let make = move |worker: &WorkerContext, _| {
+        (worker.index == number % worker.shared.workers).then(|| Following {
+            splits: SplitWatermarks::new(&watermarks.strategy, splits, silence, begin).being_all(),
             marks: Arc::clone(&marks),
         })
     };

@@ -61,10 +61,11 @@ impl Simulation<'_> {
         self.windows.aligned().of_timestamp(time).iter().map(|window| window.end).collect()
     }
 
-    /// Moves the watermark to the least of the splits that count, and closes windows.
+    /// Moves the watermark to the least of the splits that count, or to the greatest if none does, and closes windows.
     fn settle(&mut self, moment: EventTime) {
         let active = (0..self.own.len()).filter(|split| !self.idle[*split]).map(|split| self.own[split]);
-        self.watermark = active.min().map_or(self.watermark, |least| least.max(self.watermark));
+        let reached = active.min().or(self.own.iter().copied().max());
+        self.watermark = reached.map_or(self.watermark, |reached| reached.max(self.watermark));
         let closed = self.contents.keys().filter(|(end, _)| *end <= self.watermark);
         for place in closed.copied().collect::<Vec<_>>() {
             self.said.entry(place).or_insert_with(|| vec![moment]);
@@ -314,6 +315,28 @@ fn a_silent_split_holds_results_back_unless_it_may_be_idle() {
     let report = comparison.run(&traffic("uniform:1s+idle:5s:10s"), Options::default()).unwrap();
     let longest: Vec<i64> = report.rows.iter().map(|row| row.first.max.unwrap()).collect();
     assert!(longest[0] > 9_000 && longest[1] < 4_000, "{longest:?}");
+}
+
+/// Two splits that give a record each and then nothing for long. Who was first makes no difference to what is late and what is said.
+#[test]
+fn it_makes_no_difference_which_split_falls_silent_first() {
+    let strategies = read("monotone+idle:100ms");
+    let comparison = Comparison { windows: "10ms".parse().unwrap(), strategies, policies: read("drop") };
+    let report = |first: u32| {
+        let event = |arrival, event, split| Event { number: 0, arrival, event, value: 1, key: 0, split };
+        let spoken = [(0, 45), (1, 105)].map(|(split, time)| event(i64::from(split != first), time, split));
+        let after = [event(2_000, 65, 0), event(2_000, 95, 1), event(2_001, 107, 0)];
+        let events = spoken.into_iter().chain(after).collect();
+        let names = |count: u32| (0..count).map(|n| n.to_string()).collect();
+        Recording::of(events, names(1), names(2), "silent".into())
+    };
+    let rows = [0, 1].map(|first| comparison.run(&report(first), Options::default()).unwrap().rows);
+    assert_eq!(
+        (rows[0][0].late, rows[1][0].late),
+        (2, 2),
+        "both are silent, and nobody holds back what is before 105"
+    );
+    assert_eq!(rows[0][0].dropped, rows[1][0].dropped);
 }
 
 #[test]

@@ -18,13 +18,15 @@ use crate::error::{Error, Result};
 use crate::metric::Metrics;
 use crate::snapshot::{Desk, Part, Restored, RestoredOperator, Saved, Word};
 use crate::state::{Askers, Limit, Memory, Quota, Share};
-use crate::time::{EpochClock, Time};
+use crate::time::{Asked, EpochClock, Time};
 
 /// What all workers of a running job share.
 pub(crate) struct Shared {
     pub(crate) workers: usize,
     pub(crate) clock: Clock,
     pub(crate) epochs: EpochClock,
+    /// Up to when readers were asked, for those who measure silence.
+    pub(crate) asked: Asked,
     pub(crate) limits: Limits,
     seals: Seals,
     memory: Option<StateMemory>,
@@ -62,6 +64,7 @@ impl Shared {
             workers: options.workers,
             clock: options.clock.clone(),
             epochs: EpochClock::new(options.epochs, options.clock.clone(), first),
+            asked: Asked::default(),
             limits: options.limits,
             seals: options.seals,
             memory: options.memory.clone(),

@@ -10,6 +10,13 @@
 //! their number is known from the beginning: a split that has not given anything yet holds the watermark back, whoever
 //! will read it. Each split is kept by one worker, to which its records are sent.
 //!
+//! # Silence
+//!
+//! A split is known here by its records alone, and when none come it may as well be that they were not read yet, or are on their way behind many others. So
+//! silence is measured in what the [sources say](crate::time::Asked): a split is silent if nothing came from it in all that the sources' readers had up to that
+//! long after its last record was stamped. That is known when the epoch is over in which the last reader was asked. Much else to read,
+//! limits on what is in flight, a slow step and a restart make it later, and no record late.
+//!
 //! # Why it is correct
 //!
 //! A watermark cannot be moved forward by passing records on: what a timely operator reads at a time, it sends at that time or later, and a
@@ -22,7 +29,7 @@
 //!
 //! # In snapshots
 //!
-//! What is known of a split belongs to the split and not to the worker that keeps it: its watermark, what its generator knows, and whether it is silent. So a
+//! What is known of a split belongs to the split and not to the worker that keeps it: its watermark, and what its generator knows. Silence begins anew. So a
 //! snapshot has that of each split by its number, and whoever keeps the split in the next run goes on from it: the stamps to come are the same on any number of
 //! workers. A worker's own watermark is made anew: it is the least of its splits, and not behind the least that a worker had, which matters for those whose splits
 //! are all silent. Nothing downstream has seen more than that least. Records are not kept: those of epochs after the cut are read again.
@@ -36,23 +43,25 @@
 //! complete, as before any operator that keeps state. A snapshot costs what the generators save, for each split.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use timely::scheduling::SyncActivator;
+
 use super::alarm::Alarm;
 use super::chain::Chain;
+use super::context::{Shared, WorkerContext};
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
+use super::iterate::Counting;
 use super::ordered::{self, Logic};
 use super::tap::{Node, Outlets, Taps, lock};
 use super::{Edge, Stream};
-use crate::clock::Clock;
 use crate::data::{Data, Exchange, Record, Stamp};
 use crate::error::{Error, Result};
 use crate::metric::Metric;
 use crate::snapshot::{RestoredOperator, Saved};
 use crate::state::Share;
-use crate::time::{EventTime, SplitMark, SplitWatermarks, Ticks, Time, Watermarks};
+use crate::time::{Board, EventTime, Reach, SplitMark, SplitWatermarks, Ticks, Time, Watermarks};
 
 impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
     /// Gives the records new event times and starts a new watermark: Flink's `assignTimestampsAndWatermarks`.
@@ -105,22 +114,28 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
         }
         let splits = splits.max(1);
         let name = format!("{:?}, {splits} splits", watermarks.strategy);
-        let board = Arc::new(Mutex::new(Board::new(0, 0)));
+        let board = Arc::new(Mutex::new(Arc::new(Board::new(0, 0))));
         let prepared = Arc::clone(&board);
-        let prepare = move |workers| *lock(&prepared) = Board::new(workers, splits);
+        let prepare = move |workers| *lock(&prepared) = Arc::new(Board::new(workers, splits));
         let keeper = split.clone();
-        let make = move |worker: usize, workers: usize, clock: &Clock| {
-            let spread = Spread { splits, worker, workers };
+        let make = move |worker: &WorkerContext, activator: SyncActivator| {
+            let (workers, shared) = (worker.shared.workers, Arc::clone(&worker.shared));
+            let spread = Spread { splits, worker: worker.index, workers };
             let mine = spread.own().count();
-            let (now, silence) = (ticks(clock.now()), watermarks.idle_after.map(ticks));
-            let split = keeper.clone();
+            let (now, silence) = (ticks(shared.clock.now()), watermarks.idle_after.map(ticks));
+            let (split, board) = (keeper.clone(), Arc::clone(&lock(&board)));
+            board.join(worker.index, activator);
+            if silence.is_some() {
+                shared.asked.want();
+            }
             (mine > 0).then(|| Keeper {
                 splits: SplitWatermarks::new(&watermarks.strategy, mine, silence, now),
                 place: Box::new(move |value: &T| split(value) % splits / workers),
                 timestamp: watermarks.timestamp.clone(),
-                clock: clock.clone(),
+                shared,
                 now,
-                board: lock(&board).clone(),
+                board,
+                shown: None,
                 spread,
             })
         };
@@ -133,7 +148,7 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
         name: String,
         route: impl Fn(&T, usize) -> usize + Clone + Send + Sync + 'static,
         prepare: impl Fn(usize) + Send + Sync + 'static,
-        make: impl Fn(usize, usize, &Clock) -> Option<S> + Send + Sync + 'static,
+        make: impl Fn(&WorkerContext, SyncActivator) -> Option<S> + Send + Sync + 'static,
     ) -> Stream<T> {
         let graph = self.graph();
         let edge = self.emit();
@@ -154,6 +169,9 @@ pub(crate) trait Stamper<T>: 'static {
 
     /// Called before the records of a batch: time may have passed.
     fn wake(&mut self) {}
+
+    /// Called when an epoch of the job is over, before anything of the next.
+    fn close(&mut self, _epoch: u64) {}
 
     /// Called when the operator goes to rest. Answers how long until it should run even if nothing comes.
     fn rest(&mut self) -> Option<Duration> {
@@ -185,7 +203,7 @@ where
     S: Stamper<T>,
     R: Fn(&T, usize) -> usize + Clone + Send + Sync + 'static,
     P: Fn(usize) + Send + Sync + 'static,
-    M: Fn(usize, usize, &Clock) -> Option<S> + Send + Sync + 'static,
+    M: Fn(&WorkerContext, SyncActivator) -> Option<S> + Send + Sync + 'static,
 {
     fn prepare(&self, workers: usize) -> Result<()> {
         (self.prepare)(workers);
@@ -195,15 +213,16 @@ where
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let worker = cx.worker.clone();
         let workers = worker.shared.workers;
-        let stamper = (self.make)(worker.index, workers, &worker.shared.clock);
         let watermark = worker.shared.metrics.metric(uid, "watermark");
         let mut builder = cx.operator(uid);
+        let stamper = (self.make)(&worker, builder.sync_activator());
         builder.keep_time();
         let route = self.route.clone();
         let input = builder.exchange(self.edge, move |record| route(&record.value, workers));
         let outlets = self.taps.open(&mut builder);
         let alarm = worker.alarm(builder.activator());
-        let logic = Retime { stamper, alarm, shown: EventTime::MIN, watermark };
+        let counting = worker.counting;
+        let logic = Retime { stamper, counting, alarm, shown: EventTime::MIN, watermark };
         ordered::build(builder, worker, vec![input], outlets, logic);
     }
 }
@@ -212,6 +231,7 @@ where
 struct Retime<S> {
     /// None where no records are sent to.
     stamper: Option<S>,
+    counting: Counting,
     alarm: Alarm,
     /// What the metric was last set to.
     shown: EventTime,
@@ -236,7 +256,13 @@ impl<T: Data, S: Stamper<T>> Logic<Record<T>> for Retime<S> {
 
     fn advance(&mut self, _: EventTime, _: Time, _: &mut Outlets<T>) {}
 
-    fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outlets<T>) {}
+    fn close(&mut self, epoch: u64, _: Option<Time>, _: &mut Outlets<T>) {
+        // In a loop an epoch of the job is over when the first of the next begins.
+        let over = self.counting.epoch_of(epoch.saturating_add(1)).checked_sub(1);
+        if let (Some(stamper), Some(over)) = (&mut self.stamper, over) {
+            stamper.close(over);
+        }
+    }
 
     fn save(&mut self) -> Result<Saved> {
         self.stamper.as_ref().map_or_else(|| Ok(Saved::default()), Stamper::save)
@@ -263,15 +289,17 @@ impl<T: Data, S: Stamper<T>> Logic<Record<T>> for Retime<S> {
     }
 }
 
-/// Keeps the splits of one worker under a strategy of the user's, with silence measured on the wall clock.
+/// Keeps the splits of one worker under a strategy of the user's, with silence measured on the job's clock.
 struct Keeper<T, F> {
     splits: SplitWatermarks<T>,
     /// The place of a record's split among those kept here.
     place: Box<dyn Fn(&T) -> usize>,
     timestamp: F,
-    clock: Clock,
+    shared: Arc<Shared>,
     now: Ticks,
-    board: Board,
+    board: Arc<Board>,
+    /// What the board has of this worker.
+    shown: Option<Reach>,
     spread: Spread,
 }
 
@@ -312,7 +340,15 @@ impl<T: Data, F: Fn(&T) -> EventTime + 'static> Stamper<T> for Keeper<T, F> {
 
     fn wake(&mut self) {
         if self.splits.has_limit() {
-            self.now = ticks(self.clock.now());
+            self.now = ticks(self.shared.clock.now());
+        }
+    }
+
+    fn close(&mut self, epoch: u64) {
+        if self.splits.has_limit() {
+            // What is fed by hand has no readers, and keeps nothing back.
+            let asked = self.shared.asked.by(epoch).unwrap_or_else(|| self.shared.clock.now());
+            self.splits.pass(ticks(asked), &mut |_, _| {});
         }
     }
 
@@ -320,17 +356,18 @@ impl<T: Data, F: Fn(&T) -> EventTime + 'static> Stamper<T> for Keeper<T, F> {
         if !self.splits.has_limit() {
             return None;
         }
+        let shared = Arc::clone(&self.shared);
+        // Where epochs end by the clock, each tells whether something has become silent.
+        let is_told = shared.epochs.until_tick().is_some();
+        self.keep_board(!is_told);
+        let due = self.splits.due().filter(|_| !is_told)?;
         self.wake();
-        self.splits.pass(self.now, &mut |_, _| {});
-        if self.splits.is_silent() {
-            self.splits.raise(self.board.least_of_others(self.spread.worker));
-            self.board.show(self.spread.worker, EventTime::MAX);
-        } else {
-            self.board.show(self.spread.worker, self.splits.watermark());
+        if due < self.now {
+            // Elsewhere none ends while nothing comes, and nobody would ever know that nothing comes.
+            shared.epochs.end(shared.epochs.current());
+            shared.asked.wake();
         }
-        let due = self.splits.due()?;
-        // It is silent once the clock has passed that.
-        Some(Duration::from_nanos(due.saturating_sub(self.now).unsigned_abs() + 1).max(MIN_WAIT))
+        Some(Duration::from_nanos(due.saturating_sub(self.now).max(0).unsigned_abs() + 1).max(MIN_WAIT))
     }
 
     fn save(&self) -> Result<Saved> {
@@ -365,27 +402,22 @@ impl<T: Data, F: Fn(&T) -> EventTime + 'static> Stamper<T> for Keeper<T, F> {
     }
 }
 
-/// The least time until a worker looks again whether splits have fallen silent.
-const MIN_WAIT: Duration = Duration::from_micros(100);
-
-/// The watermark of each worker, for those to follow whose splits are all silent. Who has nothing to say shows the end of time.
-#[derive(Clone)]
-struct Board(Arc<Vec<AtomicI64>>);
-
-impl Board {
-    fn new(workers: usize, splits: usize) -> Board {
-        let begin = |worker| if worker < splits { EventTime::MIN } else { EventTime::MAX };
-        Board(Arc::new((0..workers).map(|worker| AtomicI64::new(begin(worker))).collect()))
-    }
-
-    fn show(&self, worker: usize, watermark: EventTime) {
-        self.0[worker].store(watermark, Ordering::Relaxed);
-    }
-
-    /// The beginning of time if no other worker has anything to say.
-    fn least_of_others(&self, worker: usize) -> EventTime {
-        let others = self.0.iter().enumerate().filter(|(other, _)| *other != worker);
-        let others = others.map(|(_, watermark)| watermark.load(Ordering::Relaxed));
-        others.filter(|watermark| *watermark < EventTime::MAX).min().unwrap_or(EventTime::MIN)
+impl<T, F> Keeper<T, F> {
+    /// Shows how far the splits have come, and follows others if all are silent. If it `listens` it is woken when these have moved.
+    fn keep_board(&mut self, listens: bool) {
+        let (worker, reach) = (self.spread.worker, self.splits.reach());
+        if self.shown != Some(reach) {
+            self.shown = Some(reach);
+            self.board.show(worker, reach);
+        }
+        if reach.least == EventTime::MAX {
+            if listens {
+                self.board.follow(worker);
+            }
+            self.board.without(worker).into_iter().for_each(|watermark| self.splits.raise(watermark));
+        }
     }
 }
+
+/// The least time until a worker looks again whether splits have fallen silent.
+const MIN_WAIT: Duration = Duration::from_millis(10);

@@ -44,7 +44,7 @@ impl Epochs {
     }
 
     /// An epoch ends as soon as the one before it is complete, so its length follows the load. While no record comes,
-    /// no epoch ends.
+    /// no epoch ends, unless someone waits to know that none comes: see [`idle_after`](super::Watermarks::idle_after).
     pub fn when_done() -> Epochs {
         Epochs(Policy::WhenDone)
     }

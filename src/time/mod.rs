@@ -24,12 +24,16 @@
 //! strategy](Watermarks) declares, and it can be wrong; what happens then is the
 //! business of [lateness](crate::data::Stamp), and it is decided by each split for itself.
 
+mod asked;
+mod board;
 mod epoch;
 mod frontier;
 mod quantile;
 mod splits;
 mod watermark;
 
+pub(crate) use asked::Asked;
+pub(crate) use board::{Board, Reach};
 pub use epoch::Epochs;
 pub(crate) use epoch::{EpochClock, Policy};
 pub(crate) use frontier::Progress;

@@ -7,14 +7,15 @@
 //! # Silence
 //!
 //! If a limit is set, a split that has given nothing for longer than that, on whatever clock the caller reads, no longer counts. When it
-//! comes back it takes on the watermark that went on without it. If all are silent, the watermark stays, or goes where the
-//! caller [raises](SplitWatermarks::raise) it to.
+//! comes back it takes on the watermark that went on without it. If all are silent, nobody holds anything back, and the watermark goes to the greatest of
+//! theirs: so it does not matter which fell silent first. Where there are other splits elsewhere, it is for the caller to say when that is so, and to
+//! [raise](SplitWatermarks::raise) it.
 //!
 //! Costs a comparison for each record, and a look at all splits when the one that is furthest behind moves.
 
 use serde::{Deserialize, Serialize};
 
-use super::{EventTime, SplitWatermark, Stamps, Strategy};
+use super::{EventTime, Reach, SplitWatermark, Stamps, Strategy};
 use crate::data::Stamp;
 
 /// A reading of some clock, and a length of time on it.
@@ -28,6 +29,8 @@ pub(crate) struct SplitWatermarks<T> {
     /// No split falls silent before the clock has passed this.
     due: Ticks,
     watermark: EventTime,
+    /// True if there are no other splits elsewhere.
+    are_all: bool,
 }
 
 struct Member<T> {
@@ -43,6 +46,7 @@ pub(crate) struct SplitMark {
     watermark: EventTime,
     /// What the generator knows.
     generator: Vec<u8>,
+    /// True if it was silent; of no use to who goes on.
     idle: bool,
 }
 
@@ -60,9 +64,17 @@ impl<T> SplitWatermarks<T> {
             silence,
             due: Ticks::MAX,
             watermark: EventTime::MIN,
+            are_all: false,
         };
         splits.due = splits.next_due();
         splits
+    }
+
+    /// Says that there are no other splits elsewhere.
+    #[cfg(any(test, feature = "lab"))]
+    pub(crate) fn being_all(mut self) -> SplitWatermarks<T> {
+        self.are_all = true;
+        self
     }
 
     /// Nothing comes that is older than this and not late.
@@ -81,9 +93,16 @@ impl<T> SplitWatermarks<T> {
         self.silence.is_some()
     }
 
-    /// True if no split counts.
-    pub(crate) fn is_silent(&self) -> bool {
-        self.splits.iter().all(|split| split.idle)
+    /// How far they have come, for others to see.
+    pub(crate) fn reach(&self) -> Reach {
+        let active = self.splits.iter().filter(|split| !split.idle);
+        let least = active.map(|split| split.watermark.current().max(self.watermark)).min();
+        let is_silent = self.splits.iter().any(|split| split.idle);
+        Reach { least: least.unwrap_or(EventTime::MAX), greatest: self.greatest(), is_silent }
+    }
+
+    fn greatest(&self) -> EventTime {
+        self.splits.iter().map(|split| split.watermark.current()).max().unwrap_or(EventTime::MIN)
     }
 
     /// Stamps a record of a split, and lets it move the watermarks.
@@ -136,16 +155,13 @@ impl<T> SplitWatermarks<T> {
 
     /// Goes on from what was known of these splits, the others being new. No watermark of the time before was behind `least`.
     ///
-    /// Those that were silent still are; the silence of others begins anew.
+    /// Silence begins anew, for those as well that were silent: what came meanwhile is not known yet.
     pub(crate) fn restore(&mut self, least: EventTime, marks: impl IntoIterator<Item = (usize, SplitMark)>) {
-        for (split, SplitMark { watermark, generator, idle }) in marks {
+        for (split, SplitMark { watermark, generator, .. }) in marks {
             let member = &mut self.splits[split];
             member.watermark.restore(watermark, &generator);
-            member.idle = idle && self.silence.is_some();
-            if !member.idle {
-                // It is not behind that already, unless it was silent and no longer may be.
-                member.watermark.raise(least);
-            }
+            // It is not behind that already, unless it was silent.
+            member.watermark.raise(least);
         }
         self.raise(least);
         self.due = self.next_due();
@@ -155,7 +171,8 @@ impl<T> SplitWatermarks<T> {
     fn settle(&mut self) {
         let active = self.splits.iter().filter(|split| !split.idle);
         let least = active.map(|split| split.watermark.current()).min();
-        self.watermark = self.watermark.max(least.unwrap_or(self.watermark));
+        let reached = least.or_else(|| self.are_all.then(|| self.greatest()));
+        self.watermark = self.watermark.max(reached.unwrap_or(self.watermark));
     }
 
     fn next_due(&self) -> Ticks {
@@ -205,9 +222,23 @@ mod tests {
         assert_eq!(moves, [(16, 200)]);
         assert_eq!(record(&mut two, 1, 50, 17).watermark, 200, "it is judged by what went on without it");
         two.pass(1_000, &mut |_, _| {});
-        assert!(two.is_silent() && two.due().is_none() && two.watermark() == 200);
+        assert!(two.reach().least == EventTime::MAX && two.due().is_none() && two.watermark() == 200);
         two.raise(300);
         assert_eq!((two.watermark(), record(&mut two, 0, 1, 1_000).watermark), (300, 300));
+    }
+
+    /// Splits fall silent in whatever order, and come back: all that is told in the end is the same.
+    #[test]
+    fn when_all_are_silent_the_greatest_watermark_counts_whoever_was_first() {
+        for (last, times) in [(0, [40, 100]), (1, [40, 100]), (0, [100, 40]), (1, [100, 40])] {
+            let mut two = splits(2, Some(10)).being_all();
+            record(&mut two, 1 - last, times[1 - last], 0);
+            record(&mut two, last, times[last], 5);
+            let mut moves = Vec::new();
+            two.pass(100, &mut |_, watermark| moves.push(watermark));
+            assert_eq!((two.watermark(), moves.last()), (100, Some(&100)), "the last is {last} of {times:?}");
+            assert_eq!(record(&mut two, last, 60, 100).watermark, 100);
+        }
     }
 
     #[test]
@@ -247,6 +278,12 @@ mod tests {
         (0..count.min(6)).map(open).collect()
     }
 
+    /// The least of those that count, or the greatest if none does.
+    fn reached(own: &[EventTime; 3], idle: &[bool; 3]) -> EventTime {
+        let least = (0..3).filter(|s| !idle[*s]).map(|s| own[s]).min();
+        least.or_else(|| own.iter().copied().max()).unwrap()
+    }
+
     proptest! {
         /// Stamps do not tell that splits were moved, unless they may be silent; no record is behind what its keeper holds, and no keeper behind what all held.
         #[test]
@@ -281,7 +318,7 @@ mod tests {
         /// Against the definition, recomputed for every record from all before it.
         #[test]
         fn watermarks_are_those_of_the_definition(steps in steps(), silence in proptest::option::of(1..20i64)) {
-            let mut subject = splits(3, silence);
+            let mut subject = splits(3, silence).being_all();
             let (mut now, mut merged) = (0, EventTime::MIN);
             let (mut own, mut heard, mut idle) = ([EventTime::MIN; 3], [0i64; 3], [false; 3]);
             for (split, time, later) in steps {
@@ -295,7 +332,7 @@ mod tests {
                 due.sort_unstable();
                 while let Some((at, _)) = due.first().copied() {
                     due.retain(|(other, s)| { idle[*s] |= *other == at; *other != at });
-                    merged = merged.max((0..3).filter(|s| !idle[*s]).map(|s| own[s]).min().unwrap_or(merged));
+                    merged = merged.max(reached(&own, &idle));
                 }
                 if std::mem::take(&mut idle[split]) {
                     own[split] = own[split].max(merged);
@@ -304,7 +341,7 @@ mod tests {
                 let stamp = record(&mut subject, split, time, now);
                 prop_assert_eq!(stamp, Stamp { timestamp: time, watermark: own[split] });
                 own[split] = own[split].max(time);
-                merged = merged.max((0..3).filter(|s| !idle[*s]).map(|s| own[s]).min().unwrap_or(merged));
+                merged = merged.max(reached(&own, &idle));
                 prop_assert_eq!(subject.watermark(), merged);
             }
         }

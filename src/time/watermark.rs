@@ -137,9 +137,13 @@ impl<T, F: Fn(&T) -> EventTime> Watermarks<T, F> {
         Watermarks::new(Strategy::Custom(Arc::new(move || Box::new(make()))), timestamp)
     }
 
-    /// A split that gives nothing for this long stops holding back the others' watermark.
+    /// A split that has nothing for this long stops holding back the others' watermark.
     ///
-    /// When it comes back, it is judged by the watermark that went on without it: records that fell behind
+    /// That is what its reader says: it was asked, had nothing, and has had nothing since when it is asked again after this time. A split that is not read, because there is
+    /// much else to read, a sink is slow, or it is too far [ahead](Watermarks::align), is not silent, and a restart begins the count anew. If all splits are
+    /// silent, none holds anything back, and the watermark goes to the greatest of theirs, as in Flink.
+    ///
+    /// When a split comes back, it is judged by the watermark that went on without it: records that fell behind
     /// meanwhile are late. This is the one place where lateness depends on the wall clock, so it is off unless asked for.
     pub fn idle_after(mut self, silence: Duration) -> Watermarks<T, F> {
         self.idle_after = Some(silence);
@@ -148,7 +152,8 @@ impl<T, F: Fn(&T) -> EventTime> Watermarks<T, F> {
 
     /// No split is read further than `drift` of event time ahead of the slowest one, on any worker.
     ///
-    /// It bounds what windows must keep when splits run at different speeds.
+    /// It bounds what windows must keep when splits run at different speeds. A worker that has only splits which are that far ahead sleeps until
+    /// those behind have come on.
     pub fn align(mut self, drift: Duration) -> Watermarks<T, F> {
         self.max_drift = Some(millis(drift));
         self

@@ -7,6 +7,9 @@
 //! A source that follows never ends by itself: it looks for new files in the directory, and at the end of
 //! each file it waits for more, an incomplete last line included. A file that has become shorter ends the
 //! job, since what was read from it is no longer there to be read again.
+//!
+//! A directory can have more files than a process may open. No more than an eighth of these are open at a time; one that is read again when it was closed
+//! meanwhile is opened where it stood.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -216,7 +219,16 @@ impl<F: Format> Source for Files<F> {
     fn discovers_every(&self) -> Option<Duration> {
         self.follow
     }
+
+    /// An eighth of what the process may have open, so that there is room for other sources, for sinks and for state.
+    fn max_open_readers(&self) -> usize {
+        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        files.map_or(MOST_OPEN, |files| usize::try_from(files / 8).unwrap_or(MOST_OPEN).min(MOST_OPEN))
+    }
 }
+
+/// The most files that a source has open, whatever the process may.
+const MOST_OPEN: usize = 1024;
 
 fn split(path: PathBuf) -> Result<FileSplit> {
     match path.into_os_string().into_string() {

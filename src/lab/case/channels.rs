@@ -116,3 +116,47 @@ pub(super) fn merge(case: &Case) -> Result<Timeline> {
     }
     Ok(timeline)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::time::{SplitWatermarks, Watermarks};
+
+    /// Channels that speak once each, and then fall silent, in an order.
+    fn told(watermarks: &[i64], order: &[usize]) -> Vec<i64> {
+        let speak =
+            order.iter().map(|channel| json!({"channel": channel, "watermark": watermarks[*channel]}));
+        let rest = order.iter().map(|channel| json!({"channel": channel, "idle": true}));
+        let input: Vec<Value> = speak.chain(rest).collect();
+        let case = json!({"id": "x", "operator": "watermark_merge", "config": {"channels": order.len()}, "input": input});
+        let case: Case = serde_json::from_value(case).unwrap();
+        let timeline = merge(&case).unwrap();
+        let told = timeline.events().iter().filter_map(|event| match event {
+            Event::Told(told) => told.get("watermark")?.as_i64(),
+            _ => None,
+        });
+        told.collect()
+    }
+
+    proptest! {
+        /// What the engine makes of splits that do the same.
+        #[test]
+        fn channels_are_merged_as_the_engine_merges_splits(
+            watermarks in proptest::collection::vec(0..50i64, 1..6),
+            order in Just((0..6usize).collect::<Vec<_>>()).prop_shuffle(),
+        ) {
+            let order: Vec<usize> = order.into_iter().filter(|channel| *channel < watermarks.len()).collect();
+            let monotone = Watermarks::monotone(|time: &i64| *time);
+            let mut splits = SplitWatermarks::new(&monotone.strategy, order.len(), Some(100), 0).being_all();
+            for (now, channel) in (0..).zip(&order) {
+                let time = watermarks[*channel];
+                splits.stamp(*channel, &time, time, now);
+            }
+            let mut moves = vec![splits.watermark()];
+            splits.pass(1_000, &mut |_, watermark| moves.push(watermark));
+            prop_assert_eq!(told(&watermarks, &order), moves);
+        }
+    }
+}

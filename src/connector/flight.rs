@@ -1,0 +1,43 @@
+//! What a source has emitted and sinks have not seen: the bytes of its epochs in flight.
+
+use std::collections::VecDeque;
+
+/// The epochs of a source that are not complete.
+#[derive(Default)]
+pub(super) struct Flight {
+    /// Epochs left and not completed, with the bytes emitted in them.
+    left: VecDeque<(u64, usize)>,
+    /// Bytes emitted in the current epoch.
+    emitted: usize,
+}
+
+impl Flight {
+    /// Takes note of bytes that were emitted.
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.emitted += bytes;
+    }
+
+    /// The source leaves an epoch.
+    pub(super) fn leave(&mut self, epoch: u64) {
+        if self.emitted > 0 {
+            self.left.push_back((epoch, std::mem::take(&mut self.emitted)));
+        }
+    }
+
+    /// All epochs below `open` are complete.
+    pub(super) fn hear(&mut self, open: u64) {
+        while self.left.front().is_some_and(|(epoch, _)| *epoch < open) {
+            self.left.pop_front();
+        }
+    }
+
+    /// The number of epochs left and not completed.
+    pub(super) fn epochs(&self) -> usize {
+        self.left.len()
+    }
+
+    /// True if no more than `bytes` may be in flight, and so many are.
+    pub(super) fn is_full(&self, bytes: usize) -> bool {
+        self.left.iter().map(|(_, bytes)| bytes).sum::<usize>() + self.emitted >= bytes
+    }
+}

@@ -1,0 +1,172 @@
+//! How far the splits of each worker have come, for the others to see, and who is woken when that changes.
+//!
+//! A worker shows the least watermark of its splits that count, the greatest that any of them has had, and whether one of them is silent. From
+//! all of these follows what a worker does that has no split that counts: while splits of others count, it follows the least of theirs;
+//! when none does anywhere and some are silent, nobody holds anything back any more, and the watermark goes to the greatest there is. That
+//! is the same whichever fell silent first, and however the splits are spread over workers.
+//!
+//! # Waiting
+//!
+//! A worker that waits for others says for what, and sleeps. Whoever shows something new looks who waits for it. The one who waits says so before it
+//! looks, and the other shows before it looks, all in one order, so no wake-up is lost.
+//!
+//! Costs a few stores and a look at each worker's place when something has changed, and nothing otherwise.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
+
+use timely::scheduling::SyncActivator;
+
+use super::EventTime;
+
+/// How far the splits of one worker have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reach {
+    /// The least watermark of those that count; the end of time if none does.
+    pub(crate) least: EventTime,
+    /// The greatest watermark that any split has, or had when it ended.
+    pub(crate) greatest: EventTime,
+    /// True if there are splits that are silent.
+    pub(crate) is_silent: bool,
+}
+
+/// What the workers show to each other.
+pub(crate) struct Board(Vec<Place>);
+
+/// One worker's place, by itself in the caches.
+#[repr(align(128))]
+struct Place {
+    least: AtomicI64,
+    greatest: AtomicI64,
+    is_silent: AtomicBool,
+    /// How far the least of the others must have come before it goes on; the end of time if it does not wait for that.
+    wanted: AtomicI64,
+    /// True if it is to be woken when anything changes.
+    follows: AtomicBool,
+    /// What wakes it.
+    activator: OnceLock<SyncActivator>,
+}
+
+impl Board {
+    /// A board for so many workers, of which the first `keepers` have splits and are at the beginning of time.
+    pub(crate) fn new(workers: usize, keepers: usize) -> Board {
+        let place = |worker| Place {
+            least: AtomicI64::new(if worker < keepers { EventTime::MIN } else { EventTime::MAX }),
+            greatest: AtomicI64::new(EventTime::MIN),
+            is_silent: AtomicBool::new(false),
+            wanted: AtomicI64::new(EventTime::MAX),
+            follows: AtomicBool::new(false),
+            activator: OnceLock::new(),
+        };
+        Board((0..workers).map(place).collect())
+    }
+
+    /// Says what wakes a worker.
+    pub(crate) fn join(&self, worker: usize, activator: SyncActivator) {
+        let _ = self.0[worker].activator.set(activator);
+    }
+
+    /// Shows how far a worker has come, and wakes those who wait for it. To be called only if it has changed.
+    pub(crate) fn show(&self, worker: usize, reach: Reach) {
+        let own = &self.0[worker];
+        // Who finds that no split counts here finds the rest as it was then.
+        own.greatest.store(reach.greatest, SeqCst);
+        own.is_silent.store(reach.is_silent, SeqCst);
+        own.least.store(reach.least, SeqCst);
+        for (other, place) in self.0.iter().enumerate().filter(|(other, _)| *other != worker) {
+            let wanted = place.wanted.load(SeqCst);
+            let is_reached = wanted < EventTime::MAX && self.least_of_others(other) >= wanted;
+            let wakes = is_reached && place.wanted.swap(EventTime::MAX, SeqCst) < EventTime::MAX;
+            let follows = place.follows.load(SeqCst) && place.follows.swap(false, SeqCst);
+            if wakes || follows {
+                // One that has left needs no wake-up.
+                let _ = place.activator.get().map(SyncActivator::activate);
+            }
+        }
+    }
+
+    /// The least watermark of the splits that count on all other workers; the end of time if none does.
+    pub(crate) fn least_of_others(&self, worker: usize) -> EventTime {
+        let others = self.0.iter().enumerate().filter(|(other, _)| *other != worker);
+        others.map(|(_, place)| place.least.load(SeqCst)).min().unwrap_or(EventTime::MAX)
+    }
+
+    /// Lets a worker be woken once the least of the others has come to `wanted`; false if it has.
+    pub(crate) fn wait(&self, worker: usize, wanted: EventTime) -> bool {
+        let place = &self.0[worker];
+        place.wanted.store(wanted, SeqCst);
+        let waits = self.least_of_others(worker) < wanted;
+        if !waits {
+            place.wanted.store(EventTime::MAX, SeqCst);
+        }
+        waits
+    }
+
+    /// True if a worker will be woken when anything changes.
+    pub(crate) fn is_following(&self, worker: usize) -> bool {
+        self.0[worker].follows.load(SeqCst)
+    }
+
+    /// Lets a worker be woken, once, when anything changes: to be called before it looks.
+    pub(crate) fn follow(&self, worker: usize) {
+        self.0[worker].follows.store(true, SeqCst);
+    }
+
+    /// Where the watermark goes on a worker without a split that counts, if anywhere.
+    pub(crate) fn without(&self, worker: usize) -> Option<EventTime> {
+        let least = self.least_of_others(worker);
+        if least < EventTime::MAX {
+            return Some(least);
+        }
+        let is_silent = self.0.iter().any(|place| place.is_silent.load(SeqCst));
+        let greatest = self.0.iter().map(|place| place.greatest.load(SeqCst)).max();
+        greatest.filter(|_| is_silent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reach(least: EventTime, greatest: EventTime, is_silent: bool) -> Reach {
+        Reach { least, greatest, is_silent }
+    }
+
+    #[test]
+    fn who_has_no_split_that_counts_follows_the_least_or_goes_to_the_greatest() {
+        let board = Board::new(3, 3);
+        board.show(0, reach(EventTime::MAX, 50, true));
+        assert_eq!(board.without(0), Some(EventTime::MIN), "two workers have not begun");
+        board.show(1, reach(30, 40, false));
+        board.show(2, reach(20, 90, false));
+        assert_eq!(board.without(0), Some(20));
+        board.show(2, reach(EventTime::MAX, 90, true));
+        assert_eq!((board.without(0), board.without(2)), (Some(30), Some(30)));
+        board.show(1, reach(EventTime::MAX, 40, false));
+        assert_eq!(
+            [0, 1, 2].map(|worker| board.without(worker)),
+            [Some(90); 3],
+            "nobody holds anything back"
+        );
+    }
+
+    #[test]
+    fn splits_that_have_all_ended_are_not_silent() {
+        let board = Board::new(2, 2);
+        board.show(0, reach(EventTime::MAX, 50, false));
+        board.show(1, reach(EventTime::MAX, 60, false));
+        assert_eq!(board.without(0), None, "those that will be found may be anywhere");
+    }
+
+    #[test]
+    fn a_wait_ends_when_the_least_of_the_others_is_there() {
+        let board = Board::new(3, 2);
+        board.show(0, reach(100, 100, false));
+        assert!(board.wait(0, 40));
+        board.show(1, reach(39, 39, false));
+        assert_eq!(board.0[0].wanted.load(SeqCst), 40);
+        board.show(1, reach(40, 40, false));
+        assert_eq!(board.0[0].wanted.load(SeqCst), EventTime::MAX);
+        assert!(!board.wait(0, 40), "it is there");
+    }
+}
