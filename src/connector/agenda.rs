@@ -173,15 +173,14 @@ impl Agenda {
         self.ready.insert(self.key(slot));
     }
 
-    /// Gives back a split whose reader was found to have nothing `now`, or nothing more, and wants to be left alone for so long.
-    pub(super) fn rest(&mut self, slot: usize, now: Duration, wait: Duration) {
+    /// Gives back a split whose reader was found to have nothing `now`, or nothing more, and wants to be left alone until it is `due`.
+    pub(super) fn rest(&mut self, slot: usize, now: Duration, mut due: Duration) {
         self.turn += 1;
         let (turn, silence) = (self.turn, self.silence);
         let entry = &mut self.entries[slot];
         (entry.turn, entry.slice) = (turn, 0);
         let since = *entry.quiet.get_or_insert(now);
         let silent = silence.map(|silence| since.saturating_add(silence));
-        let mut due = now.saturating_add(wait);
         if !entry.is_silent && silent.is_some_and(|silent| now >= silent) {
             entry.is_silent = true;
             self.silent += 1;
@@ -270,14 +269,14 @@ mod tests {
     #[test]
     fn one_that_does_not_move_lets_the_next_have_a_turn() {
         let mut three = agenda(3);
-        [5, 6, 7].map(|to| read(&mut three, to));
+        [5, 6, 7].into_iter().enumerate().for_each(|(slot, to)| assert_eq!(read(&mut three, to), slot));
         assert_eq!([5, 8, 5, 7, 7].map(|to| read(&mut three, to)), [0, 1, 0, 2, 1], "0 stays at 5");
     }
 
     #[test]
     fn a_split_beyond_the_limit_is_not_read() {
         let mut two = agenda(2);
-        [5, 20].map(|to| read(&mut two, to));
+        [5, 20].into_iter().enumerate().for_each(|(slot, to)| assert_eq!(read(&mut two, to), slot));
         let slot = two.take(15).unwrap();
         two.note(slot, 16, true);
         assert!(slot == 0 && !two.goes_on(slot, 15) && two.goes_on(slot, 16));
@@ -291,13 +290,13 @@ mod tests {
         assert_eq!(read(&mut two, 50), 0);
         let quiet = two.take(NO_LIMIT).unwrap();
         two.note(quiet, EventTime::MIN, false);
-        two.rest(quiet, millis(7), millis(1_000));
+        two.rest(quiet, millis(7), millis(1_007));
         assert_eq!(two.next_due(), Some(millis(17)), "it is asked again then, whatever it wants");
         two.wake(millis(900));
         assert_eq!(two.least(), Some(EventTime::MIN), "it was not asked for long");
         let slot = two.take(NO_LIMIT).unwrap();
         two.note(slot, EventTime::MIN, false);
-        two.rest(slot, millis(901), millis(1_000));
+        two.rest(slot, millis(901), millis(1_901));
         assert_eq!((slot, two.is_silent(slot), two.least()), (quiet, true, Some(50)));
         // It is to be asked: until it was, it counts.
         two.wake(millis(1_901));
@@ -317,7 +316,7 @@ mod tests {
         assert_eq!((one.asked_since(millis(5_000)), one.least()), (Duration::ZERO, Some(EventTime::MIN)));
         let slot = one.take(NO_LIMIT).unwrap();
         one.note(slot, 9, true);
-        one.rest(slot, millis(6_000), millis(1));
+        one.rest(slot, millis(6_000), millis(6_001));
         assert_eq!((one.asked_since(millis(6_000)), one.is_silent(slot)), (millis(6_000), false));
     }
 
@@ -354,7 +353,7 @@ mod tests {
                     let gave = what != 1;
                     agenda.note(slot, if gave { before.max(ahead) } else { before }, gave);
                     match what {
-                        1 | 2 => agenda.rest(slot, now, millis(ahead as u64)),
+                        1 | 2 => agenda.rest(slot, now, now + millis(ahead as u64)),
                         3 if there.len() > 1 => {
                             agenda.remove(slot);
                             there.retain(|other| *other != slot);

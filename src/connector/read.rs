@@ -372,7 +372,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             match status {
                 Status::More if self.agenda.goes_on(slot, self.limit()) => going = Some(slot),
                 Status::More => self.agenda.put(slot, at),
-                Status::Wait(wait) => self.agenda.rest(slot, at, wait.max(MIN_WAIT)),
+                Status::Wait(wait) => self.agenda.rest(slot, at, now.saturating_add(wait.max(MIN_WAIT))),
                 Status::Done => self.close(slot)?,
             }
             // Those that have nothing are all asked, or others would never have a turn.
@@ -385,7 +385,9 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             self.worker.shared.epochs.count(total as u64);
             self.counts.records.add(total as i64);
         }
-        Ok(self.agenda.next_to_read().is_some_and(|next| next <= self.limit()))
+        // Where records make the epoch clock turn, someone must look at it when the last of them has come.
+        let turns = total > 0 && self.worker.shared.epochs.until_tick().is_none();
+        Ok(turns || self.agenda.next_to_read().is_some_and(|next| next <= self.limit()))
     }
 
     /// How far splits may be read: no further than the drift beyond the slowest split of all workers.

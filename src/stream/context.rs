@@ -26,7 +26,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) epochs: EpochClock,
     /// Up to when readers were asked, for those who measure silence.
-    pub(crate) asked: Asked,
+    pub(crate) asked: Arc<Asked>,
     pub(crate) limits: Limits,
     seals: Seals,
     memory: Option<StateMemory>,
@@ -60,11 +60,12 @@ impl Shared {
         first: u64,
         restored: Option<Arc<Restored>>,
     ) -> Shared {
+        let asked = Arc::<Asked>::default();
         Shared {
             workers: options.workers,
             clock: options.clock.clone(),
-            epochs: EpochClock::new(options.epochs, options.clock.clone(), first),
-            asked: Asked::default(),
+            epochs: EpochClock::new(options.epochs, options.clock.clone(), first, Arc::clone(&asked)),
+            asked,
             limits: options.limits,
             seals: options.seals,
             memory: options.memory.clone(),

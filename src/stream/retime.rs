@@ -365,7 +365,6 @@ impl<T: Data, F: Fn(&T) -> EventTime + 'static> Stamper<T> for Keeper<T, F> {
         if due < self.now {
             // Elsewhere none ends while nothing comes, and nobody would ever know that nothing comes.
             shared.epochs.end(shared.epochs.current());
-            shared.asked.wake();
         }
         Some(Duration::from_nanos(due.saturating_sub(self.now).max(0).unsigned_abs() + 1).max(MIN_WAIT))
     }

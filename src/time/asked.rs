@@ -67,7 +67,7 @@ impl Asked {
         instances.iter().map(noted).min()
     }
 
-    /// Runs all sources: the epoch was ended early.
+    /// Runs all sources, for there is another epoch.
     pub(crate) fn wake(&self) {
         for instance in self.instances().iter() {
             // One that has left needs no wake-up.

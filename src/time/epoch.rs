@@ -4,9 +4,10 @@
 //! nothing to say moves on with the others and never holds an epoch back.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::Asked;
 use crate::clock::Clock;
 
 /// The epoch policy: how often results, commits and snapshots become consistent.
@@ -65,6 +66,8 @@ pub(crate) struct EpochClock {
     current: AtomicU64,
     /// Held while the clock turns, and what is told then.
     turning: Mutex<Option<OnTurn>>,
+    /// The sources, to be woken when the clock has turned, if nothing else would wake them.
+    sources: Arc<Asked>,
     records: AtomicU64,
     /// Epochs that were ended early, between two ticks; for [`Policy::Every`].
     early: AtomicU64,
@@ -76,7 +79,7 @@ pub(crate) struct EpochClock {
 pub(crate) type OnTurn = Box<dyn Fn(u64) + Send>;
 
 impl EpochClock {
-    pub(crate) fn new(epochs: Epochs, clock: Clock, first: u64) -> EpochClock {
+    pub(crate) fn new(epochs: Epochs, clock: Clock, first: u64, sources: Arc<Asked>) -> EpochClock {
         let zero = || AtomicU64::new(0);
         EpochClock {
             policy: epochs.0,
@@ -84,6 +87,7 @@ impl EpochClock {
             first,
             current: AtomicU64::new(first),
             turning: Mutex::new(None),
+            sources,
             records: zero(),
             early: zero(),
             began_at: zero(),
@@ -106,8 +110,18 @@ impl EpochClock {
         if next > current {
             turning.iter().for_each(|told| told(current));
             self.current.store(next, Ordering::Release);
+            drop(turning);
+            self.wake();
         }
         current.max(next)
+    }
+
+    /// Wakes the sources, which sleep when they have nothing to read. Where the clock ticks they know when to look; elsewhere one that does not
+    /// would keep the epoch open for all.
+    fn wake(&self) {
+        if !matches!(self.policy, Policy::Every(_)) {
+            self.sources.wake();
+        }
     }
 
     /// The current epoch. `open` is the first epoch that the dataflow has not completed.
@@ -163,6 +177,8 @@ impl EpochClock {
                     self.began_at.fetch_max(self.records.load(Ordering::Acquire), Ordering::AcqRel)
                 }
             };
+            drop(turning);
+            self.wake();
         }
     }
 
@@ -196,7 +212,8 @@ mod tests {
     #[test]
     fn wall_epochs_follow_the_clock_even_past_missed_ticks() {
         let clock = Clock::manual();
-        let epochs = EpochClock::new(Epochs::every(Duration::from_millis(10)), clock.clone(), 0);
+        let epochs =
+            EpochClock::new(Epochs::every(Duration::from_millis(10)), clock.clone(), 0, Arc::default());
         assert_eq!(epochs.poll(0), 0);
         clock.advance(Duration::from_millis(35));
         assert_eq!(epochs.poll(0), 3);
@@ -205,7 +222,7 @@ mod tests {
 
     #[test]
     fn record_epochs_follow_the_count() {
-        let epochs = EpochClock::new(Epochs::records(100), Clock::manual(), 0);
+        let epochs = EpochClock::new(Epochs::records(100), Clock::manual(), 0, Arc::default());
         epochs.count(99);
         assert_eq!((epochs.poll(0), epochs.quantum(64)), (0, 1));
         epochs.count(1);
@@ -215,20 +232,21 @@ mod tests {
     #[test]
     fn an_epoch_can_end_early_and_the_clock_goes_on_from_there() {
         let clock = Clock::manual();
-        let epochs = EpochClock::new(Epochs::every(Duration::from_millis(10)), clock.clone(), 0);
+        let epochs =
+            EpochClock::new(Epochs::every(Duration::from_millis(10)), clock.clone(), 0, Arc::default());
         epochs.end(0);
         epochs.end(0);
         assert_eq!(epochs.poll(0), 1);
         clock.advance(Duration::from_millis(10));
         assert_eq!(epochs.poll(0), 2);
-        let epochs = EpochClock::new(Epochs::records(100), clock, 0);
+        let epochs = EpochClock::new(Epochs::records(100), clock, 0, Arc::default());
         epochs.end(0);
         assert_eq!((epochs.poll(0), epochs.quantum(1000)), (1, 100));
     }
 
     #[test]
     fn the_next_epoch_waits_for_the_last_one_and_for_records() {
-        let epochs = EpochClock::new(Epochs::when_done(), Clock::manual(), 0);
+        let epochs = EpochClock::new(Epochs::when_done(), Clock::manual(), 0, Arc::default());
         assert_eq!(epochs.poll(0), 0);
         epochs.count(1);
         assert_eq!(epochs.poll(0), 1);

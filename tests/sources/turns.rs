@@ -8,9 +8,9 @@ use highwater::config::Options;
 use highwater::connector::Collection;
 use highwater::harness::{Feed, Simulation};
 use highwater::stream::Job;
-use highwater::time::{EventTime, Watermarks};
+use highwater::time::{Epochs, EventTime, Watermarks};
 
-use super::scripted::{Scripted, Turn};
+use super::scripted::{Log, Scripted, Turn};
 
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -126,5 +126,46 @@ fn a_split_that_waits_goes_on_when_those_behind_end_or_fall_silent() {
         release.store(true, SeqCst);
         running.join().unwrap();
         assert_eq!(seen.values().len(), 5_001);
+    }
+}
+
+/// One that waits for another takes part in the epochs meanwhile: else these would never end, and the other, with all that it may in flight, never go on.
+#[test]
+fn a_split_that_waits_keeps_no_epoch_open() {
+    for (seed, epochs) in [
+        (1, Epochs::records(10)),
+        (2, Epochs::records(3)),
+        (3, Epochs::when_done()),
+        (4, Epochs::every(MILLI)),
+    ] {
+        for workers in 1..=3 {
+            let rows = [(0..200i64).map(|time| time * 10).collect::<Vec<_>>(), (0..2_000).collect()];
+            let job = Job::new();
+            let watermarks = Watermarks::monotone(|time: &i64| *time).align(50 * MILLI);
+            let times = job.source(Collection::splits(rows), watermarks).collect();
+            let options = Options::default().workers(workers).epochs(epochs);
+            let options = options.max_epochs_in_flight(1).max_bytes_in_flight(512);
+            Simulation::seeded(seed).options(options).piece(8).run(&job).unwrap();
+            assert_eq!(times.values().len(), 2_200, "{workers} workers, {epochs:?}");
+        }
+    }
+}
+
+/// The same for one whose reader has nothing for long: what the others have read is complete all the same.
+#[test]
+fn a_split_that_has_nothing_keeps_no_epoch_open() {
+    for epochs in [Epochs::records(10), Epochs::when_done()] {
+        let (job, source) = (
+            Job::new(),
+            Scripted::new(2, |split, given| match (split, given) {
+                (0, 0..100) => Turn::Give(given),
+                _ => Turn::Wait(Duration::from_secs(3_600)),
+            }),
+        );
+        let given = Log::of(job.source(source, Watermarks::none()));
+        let running = job.start(Options::default().workers(2).epochs(epochs)).unwrap();
+        super::scripted::wait_until("most records", || given.up_to(u64::MAX).len() >= 80);
+        running.stop();
+        running.join().unwrap();
     }
 }
