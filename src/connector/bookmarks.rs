@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::source::{Position, Source, Split};
+use super::source::{Earlier, Position, Source, Split};
 use crate::error::{Error, Result};
 use crate::snapshot::{OperatorState, RestoredOperator, Saved, decode_note, encode_note};
 use crate::stream::Saving;
@@ -54,6 +54,8 @@ pub(super) struct Bookmarks {
     saving: Option<Saving>,
     /// Those of the snapshot that the job goes on from, until their splits are opened.
     known: BTreeMap<String, Bookmark>,
+    /// Those of splits that were not there at the start, and are opened here when they come.
+    absent: BTreeMap<String, Bookmark>,
     /// Those of splits that are not read any more.
     closed: Vec<Bookmark>,
 }
@@ -75,12 +77,26 @@ impl Bookmarks {
         for (_, marks) in from.map_or_else(|| Ok(Vec::new()), |from| from.notes::<Vec<Bookmark>>(SPLITS))? {
             known.extend(marks.into_iter().map(|mark| (mark.split.clone(), mark)));
         }
-        Ok(Bookmarks { saving, known, closed: Vec::new() })
+        Ok(Bookmarks { saving, known, absent: BTreeMap::new(), closed: Vec::new() })
+    }
+
+    /// True if the job does not go on from a snapshot in which the source had read something.
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// What the earlier run has read, before a split is opened. Of splits whose reader it had not needed yet there is nothing to tell.
+    pub(super) fn earlier<S: Source>(&self) -> Result<Vec<Earlier<Position<S>>>> {
+        let earlier = |mark: &Bookmark| {
+            let position = mark.position::<S>()?;
+            Ok(position.map(|position| Earlier { split: mark.split.clone(), position, is_done: mark.is_done }))
+        };
+        self.known.values().map(earlier).filter_map(Result::transpose).collect()
     }
 
     /// Where a split is to be read from, now that it is opened.
     pub(super) fn open(&mut self, split: &str) -> Start {
-        match self.known.remove(split) {
+        match self.known.remove(split).or_else(|| self.absent.remove(split)) {
             None => Start::Beginning,
             Some(mark) if mark.is_done => {
                 self.closed.push(mark);
@@ -90,33 +106,31 @@ impl Bookmarks {
         }
     }
 
-    /// Keeps the bookmarks of splits that are not among those there are. To be called by one worker.
+    /// Checks that the splits are there that were not read to their end.
     ///
     /// # Errors
     ///
-    /// If such a split was not read to its end, and new ones are not looked for.
-    pub(super) fn keep_absent(
-        &mut self,
-        there: &BTreeSet<String>,
-        source: &str,
-        discovers: bool,
-    ) -> Result<()> {
-        let absent = self.known.extract_if(.., |split, _| !there.contains(split)).map(|(_, mark)| mark);
-        for mark in absent {
-            if !mark.is_done && !discovers {
-                let split = &mark.split;
-                return Err(Error::config(format!(
-                    "{source} has no split {split:?} any more, of which the snapshot has read a part: bring it back, or begin anew"
-                )));
-            }
-            self.closed.push(mark);
+    /// If one is not, and new ones are not looked for.
+    pub(super) fn check_there(&self, there: &BTreeSet<String>, source: &str, discovers: bool) -> Result<()> {
+        let mut absent = self.known.values().filter(|mark| !mark.is_done && !there.contains(&mark.split));
+        match absent.next().filter(|_| !discovers) {
+            None => Ok(()),
+            Some(Bookmark { split, .. }) => Err(Error::config(format!(
+                "{source} has no split {split:?} any more, of which the snapshot has read a part: bring it back, or begin anew"
+            ))),
         }
-        Ok(())
+    }
+
+    /// Keeps the bookmarks of splits that are not among those there are, if they are opened here when they come: each is kept by one worker, which forgets it
+    /// when the split is read again.
+    pub(super) fn keep_absent(&mut self, there: &BTreeSet<String>, mine: impl Fn(&str) -> bool) {
+        let absent = self.known.extract_if(.., |split, _| !there.contains(split));
+        self.absent.extend(absent.filter(|(split, _)| mine(split)));
     }
 
     /// The greatest watermark of splits that are not read any more.
     pub(super) fn greatest_closed(&self) -> Option<EventTime> {
-        self.closed.iter().map(|mark| mark.watermark).max()
+        self.closed.iter().chain(self.absent.values()).map(|mark| mark.watermark).max()
     }
 
     /// A split is not read any more.
@@ -138,7 +152,7 @@ impl Bookmarks {
 
     fn mark(&self, open: impl Iterator<Item = Result<Bookmark>>) -> Result<Saved> {
         let mut marks: Vec<Bookmark> = open.collect::<Result<_>>()?;
-        marks.extend(self.closed.iter().cloned());
+        marks.extend(self.closed.iter().chain(self.absent.values()).cloned());
         let mut saved = Saved::default();
         saved.note(SPLITS, &marks)?;
         Ok(saved)

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::origin::Timestamps;
 use super::source::Position;
-use super::{Malformed, Reader, Source, Status};
+use super::{Earlier, Malformed, Reader, Source, Status};
 use crate::data::Visit;
 use crate::error::Result as Outcome;
 use crate::stream::{Chain, Job, Stream};
@@ -34,6 +34,10 @@ impl<S: Source> Source for Checked<S> {
 
     fn splits(&self) -> Outcome<Vec<S::Split>> {
         self.0.splits()
+    }
+
+    fn resume(&self, splits: Vec<S::Split>, earlier: Vec<Earlier<Position<Self>>>) -> Outcome<Vec<S::Split>> {
+        self.0.resume(splits, earlier)
     }
 
     fn open(&self, split: &S::Split, from: Option<Position<Self>>) -> Outcome<CheckedReader<S::Reader>> {

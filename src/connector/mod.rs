@@ -41,7 +41,7 @@ pub use lines::Place;
 pub use origin::{AtSource, Timed, Timestamps};
 pub use sink::{PreparedOutput, Recovery, Sink, Writer};
 pub use socket::{Socket, SocketReader};
-pub use source::{Malformed, OnMalformed, Position, Reader, Source, Split, Status};
+pub use source::{Earlier, Malformed, OnMalformed, Position, Reader, Source, Split, Status};
 
 /// Where a stream starts whose source gives no event times.
 pub type Untimed<S> = AtSource<S, fn(&<S as Source>::Item) -> crate::time::EventTime>;

@@ -37,7 +37,8 @@ use super::standing::Standing;
 use crate::data::{Record, hash64, worker_of};
 use crate::error::{Error, Result};
 use crate::metric::Metric;
-use crate::stream::{Alarm, Holds, Job, Lowering, NodeInfo, Operator, Paths, Stream, WorkerContext, lock};
+use crate::snapshot::RestoredOperator;
+use crate::stream::{Alarm, Beginning, Holds, Job, Lowering, NodeInfo, Operator, Paths, Stream, WorkerContext, lock};
 use crate::time::{Board, EventTime, SplitWatermark, Time, Watermarks};
 
 /// How long the operator reads before it lets others run. What it gathers meanwhile is combined and sent as one.
@@ -93,6 +94,18 @@ impl<S: Source, F: Timestamps<S::Item>> Operator for SourceOperator<S, F> {
         let board = Arc::new(Board::new(workers, workers));
         *lock(&self.0.plan) = Plan { splits: self.0.source.splits()?, board };
         Ok(())
+    }
+
+    /// What the snapshot says of the splits is checked here, before the run that may be reading them is ended.
+    fn check(&self, beginning: &Beginning, from: Option<&RestoredOperator>) -> Result<()> {
+        self.prepare(beginning.workers)?;
+        let (source, mut plan) = (&self.0.source, lock(&self.0.plan));
+        let marks = Bookmarks::new(None, from)?;
+        if !marks.is_empty() {
+            plan.splits = source.resume(std::mem::take(&mut plan.splits), marks.earlier::<S>()?)?;
+        }
+        let there = plan.splits.iter().map(Split::id).collect();
+        marks.check_there(&there, &source.name(), source.discovers_every().is_some())
     }
 
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
@@ -264,9 +277,9 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         if !self.started {
             self.started = true;
             let plan = lock(&timed.plan);
-            if index == 0 {
-                let there: BTreeSet<String> = plan.splits.iter().map(Split::id).collect();
-                self.bookmarks.keep_absent(&there, &timed.source.name(), every.is_some())?;
+            if !self.bookmarks.is_empty() {
+                let there = plan.splits.iter().map(Split::id).collect();
+                self.bookmarks.keep_absent(&there, |split| worker_of(hash64(split), workers) == index);
             }
             for (number, split) in plan.splits.iter().enumerate() {
                 if number % workers == index {

@@ -38,6 +38,20 @@ pub trait Source: Clone + Send + Sync + 'static {
     /// If the split cannot be read, or not from there.
     fn open(&self, split: &Self::Split, from: Option<Position<Self>>) -> Result<Self::Reader>;
 
+    /// Told once what an earlier run has read, if the job goes on from a snapshot, and before any split is opened: `splits` is what [`splits`](Source::splits) gave. The answer
+    /// takes its place, in which a split has the id of the earlier one that it is to go on from.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be told which split is which.
+    fn resume(
+        &self,
+        splits: Vec<Self::Split>,
+        _earlier: Vec<Earlier<Position<Self>>>,
+    ) -> Result<Vec<Self::Split>> {
+        Ok(splits)
+    }
+
     /// Told by a worker when it leaves an epoch in which it has read something: where it stands in the splits that it read. A reader
     /// opened there gives exactly what comes after the epoch.
     fn epoch_left(&self, _worker: usize, _epoch: u64, _positions: &[(Self::Split, Position<Self>)]) {}
@@ -65,6 +79,17 @@ pub trait Source: Clone + Send + Sync + 'static {
 
 /// The position type of a source's readers.
 pub type Position<S> = <<S as Source>::Reader as Reader>::Position;
+
+/// A split that an earlier run has read.
+#[derive(Clone, Debug)]
+pub struct Earlier<P> {
+    /// Its [id](Split::id).
+    pub split: String,
+    /// Where its reader was.
+    pub position: P,
+    /// True if it was read to its end.
+    pub is_done: bool,
+}
 
 /// A part of a source that can be read by itself.
 pub trait Split: Exchange + fmt::Debug {
