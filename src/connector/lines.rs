@@ -174,6 +174,13 @@ impl<R: Read> Lines<R> {
     ///
     /// What keeps it from being text.
     pub(crate) fn text(&self) -> Result<&str, String> {
+        if self.start.offset == 0
+            && let Some(encoding) = encoding_of(&self.line)
+        {
+            return Err(format!(
+                "the text is {encoding}, as its byte order mark says: convert it to UTF-8, with `iconv -f {encoding} -t UTF-8`"
+            ));
+        }
         let body = self.body();
         if let Some(at) = body.iter().position(|byte| *byte == 0) {
             return Err(format!("there is a NUL byte at byte {at} of the line"));
@@ -211,6 +218,18 @@ impl<R: Read> Lines<R> {
         &self.name
     }
 
+    /// What the input is called from now on.
+    pub(crate) fn rename(&mut self, name: &str) {
+        if self.name != name {
+            name.clone_into(&mut self.name);
+        }
+    }
+
+    /// What is there now is all: input that ends does not go on later.
+    pub(crate) fn finish(&mut self) {
+        self.grows = false;
+    }
+
     /// What is read.
     pub(crate) fn input(&self) -> &R {
         self.input.get_ref()
@@ -236,6 +255,17 @@ impl<R: Read> Lines<R> {
         let body = self.body();
         let start = &body[..body.len().min(4 * TOLD)];
         String::from_utf8_lossy(start).chars().take(TOLD).collect()
+    }
+}
+
+/// What a text is that begins with a byte order mark and is not UTF-8.
+fn encoding_of(start: &[u8]) -> Option<&'static str> {
+    match start {
+        [0xff, 0xfe, 0, 0, ..] => Some("UTF-32LE"),
+        [0, 0, 0xfe, 0xff, ..] => Some("UTF-32BE"),
+        [0xff, 0xfe, ..] => Some("UTF-16LE"),
+        [0xfe, 0xff, ..] => Some("UTF-16BE"),
+        _ => None,
     }
 }
 
@@ -296,6 +326,21 @@ mod tests {
         let long = [vec![b'x'; 3 * BUFFER], b"\ny\n".to_vec()].concat();
         assert_eq!(all(&long, 100), [Err(3 * BUFFER + 1), ok("y")]);
         assert_eq!(all(&long[..2 * BUFFER], 100), [Err(2 * BUFFER)]);
+    }
+
+    #[test]
+    fn other_encodings_are_told_by_name() {
+        let encoded = [
+            (&b"\xff\xfea\0\n\0"[..], "UTF-16LE"),
+            (b"\xfe\xff\0a\0\n", "UTF-16BE"),
+            (b"\xff\xfe\0\0a\0\0\0\n\0\0\0", "UTF-32LE"),
+            (b"\0\0\xfe\xff\0\0\0a\0\0\0\n", "UTF-32BE"),
+        ];
+        for (text, encoding) in encoded {
+            let mut lines = Lines::new(Cursor::new(text), "in".to_owned(), 99, false);
+            assert_eq!(lines.next().unwrap(), Piece::Line);
+            assert!(lines.text().unwrap_err().contains(encoding), "{encoding}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::connector::value_of;
 use crate::error::{Error, Result};
 use crate::time::EventTime;
 
@@ -60,6 +61,17 @@ struct Row {
     event: EventTime,
     key: Label,
     split: Label,
+    #[serde(default)]
+    value: Option<i64>,
+}
+
+/// A line of a CSV file, whose names are as they stand there.
+#[derive(Deserialize)]
+struct CsvRow {
+    arrival: EventTime,
+    event: EventTime,
+    key: String,
+    split: String,
     #[serde(default)]
     value: Option<i64>,
 }
@@ -153,8 +165,13 @@ impl Recording {
     ///
     /// If the file cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let written = File::create(path).and_then(|file| self.write_to(file, is_csv(path)));
+        self.write_as(path.as_ref(), path.as_ref())
+    }
+
+    /// Writes the recording to the file at `at`, as it would be at `path`.
+    #[doc(hidden)]
+    pub fn write_as(&self, at: &Path, path: &Path) -> Result<()> {
+        let written = File::create(at).and_then(|file| self.write_to(file, is_csv(path)));
         written.map_err(|error| Error::io(format!("cannot write the recording to {}", path.display()), error))
     }
 
@@ -191,14 +208,19 @@ const COLUMNS: &str = "a record has arrival and event, in whole milliseconds, an
 
 fn read_csv(path: &Path, file: impl Read, take: &mut dyn FnMut(Row)) -> Result<()> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
-    for row in reader.deserialize::<Row>() {
-        take(row.map_err(|error| {
-            if let csv::ErrorKind::Io(_) = error.kind() {
-                return Error::io(format!("cannot read {}", path.display()), error.into());
-            }
-            let line = error.position().map_or(1, csv::Position::line);
-            Error::data(format!("{}, line {line}: {COLUMNS}", path.display())).because(error)
-        })?);
+    let line_of = |at: Option<&csv::Position>| at.map_or(1, csv::Position::line);
+    let wrong = |line| Error::data(format!("{}, line {line}: {COLUMNS}", path.display()));
+    let cannot = |error: csv::Error| match error.kind() {
+        csv::ErrorKind::Io(_) => Error::io(format!("cannot read {}", path.display()), error.into()),
+        _ => wrong(line_of(error.position())).because(error),
+    };
+    let header = reader.byte_headers().map_err(cannot)?.clone();
+    for record in reader.byte_records() {
+        let record = record.map_err(cannot)?;
+        let row = value_of::<CsvRow>(&record, Some(&header));
+        let CsvRow { arrival, event, key, split, value } =
+            row.map_err(|error| wrong(line_of(record.position())).because(error))?;
+        take(Row { arrival, event, key: Label::Text(key), split: Label::Text(split), value });
     }
     Ok(())
 }
@@ -306,6 +328,12 @@ mod tests {
                 (&["k".to_owned(), "l,m".to_owned()][..], &["a".to_owned(), "b".to_owned()][..])
             );
         }
+        let names = Scratch::new("names.csv", "arrival,event,key,split\n1,1,007,0x10\n1,1,7,1e400\n");
+        let read = Recording::read(&names.0).unwrap();
+        assert_eq!(
+            (read.keys(), read.splits()),
+            (&["007".to_owned(), "7".to_owned()][..], &["0x10".to_owned(), "1e400".to_owned()][..])
+        );
         let numbers =
             Scratch::new("numbers.json", "{\"arrival\":1,\"event\":1,\"key\":7,\"split\":0,\"value\":-3}\n");
         let read = Recording::read(&numbers.0).unwrap();
@@ -325,6 +353,7 @@ mod tests {
             ("text.csv", format!("{good}1,x,a,0,5\n"), "line 3"),
             ("short.csv", format!("{good}1,2\n"), "line 3"),
             ("fraction.csv", format!("{good}1.5,2,a,0,5\n"), "line 3"),
+            ("hexadecimal.csv", format!("{good}0x10,2,a,0,5\n"), "line 3"),
             ("large.csv", format!("{good}99999999999999999999,2,a,0,5\n"), "line 3"),
             ("empty.json", "\n\n".into(), "no records"),
             ("array.json", "[]\n".into(), "line 1"),

@@ -5,20 +5,22 @@
 //! a quote that is never closed must not cost the good records after it: if a record has not ended within the
 //! limit or the file, only the line it began on is malformed, and decoding starts again on the line after
 //! that. The split follows the `csv` crate: a quote counts only at the beginning of a field, a doubled quote
-//! stands for one, and empty lines are passed over. Fields become values through the `csv` crate.
+//! stands for one, and empty lines are passed over. A carriage return outside of quotes is refused: where lines end with nothing else, the
+//! whole file would be one. `values` makes values of fields.
 //!
 //! A stray quote that a later one closes cannot be told from a field that was meant: all between the two is one
 //! field, and if the record has the wrong number of fields then, those lines are malformed as one.
 //!
 //! Costs a copy of each field. A stray quote costs a second look at up to the maximum record length.
 
-use std::fs::File;
 use std::marker::PhantomData;
 
 use csv::ByteRecord;
 use serde::de::DeserializeOwned;
 
 use super::format::{Decoder, Format, Next, cannot_read};
+use super::input::Input;
+use super::values::value_of;
 use crate::connector::Malformed;
 use crate::connector::lines::{Lines, Piece, Place};
 use crate::data::Data;
@@ -75,7 +77,7 @@ struct Pending {
 
 impl<T: Data + DeserializeOwned> CsvDecoder<T> {
     /// Takes a line, and answers with what it completes.
-    fn line(&mut self, lines: &mut Lines<File>) -> Result<Next<T>> {
+    fn line(&mut self, lines: &mut Lines<Input>) -> Result<Next<T>> {
         if let Err(reason) = lines.text() {
             let reason = self.in_place(lines, reason);
             return self.refuse(lines, reason);
@@ -88,7 +90,10 @@ impl<T: Data + DeserializeOwned> CsvDecoder<T> {
             return self.refuse(lines, not_closed(lines.max()));
         }
         if self.fields.add(lines.body(), lines.terminator()) {
-            return self.complete(lines);
+            return match self.fields.has_return {
+                true => self.refuse(lines, RETURN.to_owned()),
+                false => self.complete(lines),
+            };
         }
         match &mut self.pending {
             Some(pending) => pending.length = length,
@@ -101,7 +106,7 @@ impl<T: Data + DeserializeOwned> CsvDecoder<T> {
     }
 
     /// Makes a record of the fields.
-    fn complete(&mut self, lines: &Lines<File>) -> Result<Next<T>> {
+    fn complete(&mut self, lines: &Lines<Input>) -> Result<Next<T>> {
         let pending = self.pending.take();
         let record = self.fields.take();
         if self.wants_header && self.header.is_none() {
@@ -110,9 +115,9 @@ impl<T: Data + DeserializeOwned> CsvDecoder<T> {
         }
         let wanted = self.header.as_ref().map_or(record.len(), ByteRecord::len);
         let reason = match record.len() == wanted {
-            true => match record.deserialize(self.header.as_ref()) {
+            true => match value_of(&record, self.header.as_ref()) {
                 Ok(item) => return Ok(Next::Record(item)),
-                Err(error) => reason(&error),
+                Err(wrong) => wrong.to_string(),
             },
             false => format!("the record has {} fields and the header {wanted}", record.len()),
         };
@@ -125,7 +130,7 @@ impl<T: Data + DeserializeOwned> CsvDecoder<T> {
     }
 
     /// What is wrong with the current line, told of the record that it belongs to.
-    fn in_place(&self, lines: &Lines<File>, reason: String) -> String {
+    fn in_place(&self, lines: &Lines<Input>, reason: String) -> String {
         match self.pending {
             Some(_) => format!("a quoted field goes on to line {}, where {reason}", lines.start().line + 1),
             None => reason,
@@ -133,7 +138,7 @@ impl<T: Data + DeserializeOwned> CsvDecoder<T> {
     }
 
     /// Gives up the line on which the current record began, and goes on after it.
-    fn refuse(&mut self, lines: &mut Lines<File>, reason: String) -> Result<Next<T>> {
+    fn refuse(&mut self, lines: &mut Lines<Input>, reason: String) -> Result<Next<T>> {
         self.fields.clear();
         let malformed = match self.pending.take() {
             None => lines.malformed(reason),
@@ -156,7 +161,7 @@ impl<T: Data + DeserializeOwned> CsvDecoder<T> {
 impl<T: Data + DeserializeOwned> Decoder for CsvDecoder<T> {
     type Item = T;
 
-    fn next(&mut self, lines: &mut Lines<File>) -> Result<Next<T>> {
+    fn next(&mut self, lines: &mut Lines<Input>) -> Result<Next<T>> {
         match lines.next().map_err(|error| cannot_read(lines, error))? {
             Piece::Line => self.line(lines),
             Piece::TooLong => {
@@ -170,7 +175,7 @@ impl<T: Data + DeserializeOwned> Decoder for CsvDecoder<T> {
         }
     }
 
-    fn position(&self, lines: &Lines<File>) -> Place {
+    fn position(&self, lines: &Lines<Input>) -> Place {
         if self.wants_header && self.header.is_none() {
             return Place::default();
         }
@@ -178,7 +183,7 @@ impl<T: Data + DeserializeOwned> Decoder for CsvDecoder<T> {
     }
 
     /// A position within the file is after the header, which is read first.
-    fn seek(&mut self, lines: &mut Lines<File>, to: Place) -> Result<()> {
+    fn seek(&mut self, lines: &mut Lines<Input>, to: Place) -> Result<()> {
         while to.offset > 0 && self.wants_header && self.header.is_none() {
             if let Next::Nothing | Next::End = self.next(lines)? {
                 break;
@@ -190,16 +195,10 @@ impl<T: Data + DeserializeOwned> Decoder for CsvDecoder<T> {
     }
 }
 
+const RETURN: &str = "a carriage return stands outside of quotes, and no newline after it: lines end with a newline, or with both";
+
 fn not_closed(max: usize) -> String {
     format!("a quoted field is not closed within the file, or within {max} bytes of text")
-}
-
-/// What is wrong with the value of a field, without the position that the `csv` crate does not know here.
-fn reason(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::Deserialize { err, .. } => err.to_string(),
-        _ => error.to_string(),
-    }
 }
 
 /// Splits lines into fields.
@@ -209,17 +208,19 @@ struct Fields {
     field: Vec<u8>,
     /// True within quotes.
     quoted: bool,
+    /// True if a carriage return was outside of quotes.
+    has_return: bool,
 }
 
 impl Fields {
     fn new(delimiter: u8) -> Fields {
-        Fields { delimiter, record: ByteRecord::new(), field: Vec::new(), quoted: false }
+        Fields { delimiter, record: ByteRecord::new(), field: Vec::new(), quoted: false, has_return: false }
     }
 
     fn clear(&mut self) {
         self.record.clear();
         self.field.clear();
-        self.quoted = false;
+        (self.quoted, self.has_return) = (false, false);
     }
 
     fn take(&mut self) -> ByteRecord {
@@ -250,7 +251,9 @@ impl Fields {
                 rest = &rest[1..];
             } else {
                 let end = rest.iter().position(|byte| *byte == self.delimiter);
-                self.field.extend_from_slice(&rest[..end.unwrap_or(rest.len())]);
+                let plain = &rest[..end.unwrap_or(rest.len())];
+                self.has_return |= plain.contains(&b'\r');
+                self.field.extend_from_slice(plain);
                 self.record.push_field(&self.field);
                 self.field.clear();
                 let Some(end) = end else { return true };

@@ -3,9 +3,11 @@
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{Seek, Write};
+use std::sync::Arc;
 
 use super::csv::Csv;
 use super::format::{Decoder, Format, Json, Next, Plain};
+use super::input::Input;
 use crate::connector::lines::Lines;
 use crate::error::{Error, Result};
 
@@ -30,7 +32,8 @@ fn count(bytes: &[u8], format: impl Format) -> Result<usize> {
     let cannot = |error| Error::io("cannot make a file", error);
     let mut file: File = tempfile::tempfile().map_err(cannot)?;
     file.write_all(bytes).and_then(|()| file.rewind()).map_err(cannot)?;
-    let (mut decoder, mut lines) = (format.decoder(), Lines::new(file, String::from("bytes"), MAX, false));
+    let input = Input::new(Arc::new(file)).map_err(|error| Error::io("cannot read the bytes", error))?;
+    let (mut decoder, mut lines) = (format.decoder(), Lines::new(input, String::from("bytes"), MAX, false));
     let mut count = 0;
     loop {
         match decoder.next(&mut lines)? {

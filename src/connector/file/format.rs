@@ -5,16 +5,16 @@
 //! deeper than 128 levels is refused by `serde_json` before the stack is in danger, and the length of a
 //! record is limited before it is decoded.
 
-use std::fs::File;
 use std::io;
 use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
+use super::input::Input;
 use crate::connector::Malformed;
 use crate::connector::lines::{Lines, Piece, Place};
 use crate::data::Data;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How the bytes of a file become records.
 pub trait Format: Clone + Send + Sync + 'static {
@@ -54,10 +54,10 @@ pub trait Decoder: 'static {
     /// # Errors
     ///
     /// If the file cannot be read, or nothing in it can be understood.
-    fn next(&mut self, lines: &mut Lines<File>) -> Result<Next<Self::Item>>;
+    fn next(&mut self, lines: &mut Lines<Input>) -> Result<Next<Self::Item>>;
 
     /// Where the next record begins.
-    fn position(&self, lines: &Lines<File>) -> Place {
+    fn position(&self, lines: &Lines<Input>) -> Place {
         lines.after()
     }
 
@@ -66,13 +66,21 @@ pub trait Decoder: 'static {
     /// # Errors
     ///
     /// If the file cannot be read there.
-    fn seek(&mut self, lines: &mut Lines<File>, to: Place) -> Result<()> {
+    fn seek(&mut self, lines: &mut Lines<Input>, to: Place) -> Result<()> {
         lines.seek(to).map_err(|error| cannot_read(lines, error))
     }
 }
 
-pub(super) fn cannot_read(lines: &Lines<File>, error: io::Error) -> crate::Error {
-    crate::Error::io(format!("cannot read {}", lines.name()), error)
+pub(super) fn cannot_read(lines: &Lines<Input>, error: io::Error) -> Error {
+    match lines.input().kind() {
+        Some(kind) if error.raw_os_error().is_none() => Error::data(format!(
+            "cannot read {}: what {} has compressed there is damaged, or was cut short. A file that is still written must have a name that ends in .tmp, and get another when it is whole",
+            lines.name(),
+            kind.name()
+        ))
+        .because(error),
+        _ => Error::io(format!("cannot read {}", lines.name()), error),
+    }
 }
 
 /// Decodes records of one line each.
@@ -82,7 +90,7 @@ pub struct EachLine<T>(fn(&str) -> Option<Result<T, String>>);
 impl<T: Data> Decoder for EachLine<T> {
     type Item = T;
 
-    fn next(&mut self, lines: &mut Lines<File>) -> Result<Next<T>> {
+    fn next(&mut self, lines: &mut Lines<Input>) -> Result<Next<T>> {
         Ok(match lines.next().map_err(|error| cannot_read(lines, error))? {
             Piece::Line => match lines.text().and_then(|line| (self.0)(line).transpose()) {
                 Ok(Some(record)) => Next::Record(record),

@@ -2,10 +2,17 @@
 //!
 //! A path names a file or a directory. Each file is a split, so a directory is read by several workers, and
 //! within a file records keep their order. The position of a reader is the byte after the last complete
-//! record.
+//! record, and the identity of the file.
 
-mod csv;
+mod identity;
+mod unpack;
+mod input;
 mod format;
+mod values;
+mod csv;
+mod followed;
+mod watch;
+mod reader;
 mod read;
 mod parts;
 mod write;
@@ -13,8 +20,12 @@ mod door;
 
 pub use csv::Csv;
 pub(crate) use door::try_formats;
+pub use followed::OnRewritten;
 pub use format::{Json, Plain};
-pub use read::{FileReader, FileSplit, Files};
+pub use identity::FilePlace;
+pub use read::{FileSplit, Files};
+pub use reader::FileReader;
+pub(crate) use values::value_of;
 pub use write::{CsvRows, Encode, FileSink, FileWriter, JsonLines, TextLines, Written};
 
 /// A source of the lines of text files.

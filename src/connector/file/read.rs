@@ -5,25 +5,28 @@
 //! is whole.
 //!
 //! A source that follows never ends by itself: it looks for new files in the directory, and at the end of
-//! each file it waits for more, an incomplete last line included. A file that has become shorter ends the
-//! job, since what was read from it is no longer there to be read again.
+//! each file it waits for more, an incomplete last line included. `followed` tells how files are known again that are renamed, replaced
+//! or away for a time. A compressed file is read once and not followed; the compressed copy of a file that was read is passed over.
 //!
 //! A directory can have more files than a process may open. No more than an eighth of these are open at a time; one that is read again when it was closed
 //! meanwhile is opened where it stood.
 
-use std::fs::{self, File};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::format::{Decoder, Format, Next, cannot_read};
+use super::followed::OnRewritten;
+use super::format::Format;
+use super::identity::FilePlace;
+use super::reader::{FileReader, Settings};
+use super::watch::Watch;
 use super::{Csv, CsvFile, Json, JsonFile, Plain, TextFile};
-use crate::connector::lines::{Lines, MAX_LENGTH, Place, TURN};
-use crate::connector::{AtSource, Malformed, Reader, Source, Split, Status, Timestamps, Untimed};
-use crate::data::{Data, Visit};
+use crate::connector::lines::MAX_LENGTH;
+use crate::connector::{AtSource, Earlier, Source, Split, Timestamps, Untimed};
+use crate::data::Data;
 use crate::error::{Error, Result};
 use crate::stream::{Job, Stream};
 use crate::time::Watermarks;
@@ -32,12 +35,27 @@ use crate::time::Watermarks;
 ///
 /// Write [`TextFile`], [`CsvFile`] or [`JsonFile`] instead of `Files`. The input must be UTF-8 without NUL
 /// bytes; what is not, and what is longer than the maximum or does not have the format, is [`Malformed`].
-#[derive(Clone)]
+///
+/// A file that gzip or Zstandard has compressed is unpacked while it is read, whatever its name is, if the crate has the feature `compression`. It must be whole: one that is damaged
+/// or cut short ends the job.
+///
+/// A position names the file that it is in, by its inode and by checksums of what was read. A job that goes on from a snapshot, and finds another file
+/// there, ends with an error.
+///
+/// [`Malformed`]: crate::connector::Malformed
 pub struct Files<F> {
-    path: PathBuf,
     format: F,
     max_length: usize,
     follow: Option<Duration>,
+    watch: Arc<Watch>,
+}
+
+impl<F: Clone> Clone for Files<F> {
+    /// A source of the same files, which follows them by itself.
+    fn clone(&self) -> Files<F> {
+        let watch = Arc::new(self.watch.with(self.watch.linger, self.watch.policy));
+        Files { format: self.format.clone(), max_length: self.max_length, follow: self.follow, watch }
+    }
 }
 
 impl TextFile {
@@ -124,7 +142,7 @@ impl<T> JsonFile<T> {
 
 impl<F> Files<F> {
     fn of(path: PathBuf, format: F) -> Files<F> {
-        Files { path, format, max_length: MAX_LENGTH, follow: None }
+        Files { format, max_length: MAX_LENGTH, follow: None, watch: Arc::new(Watch::new(path)) }
     }
 
     /// The greatest length of a record in bytes; 1 MiB unless set. A longer one is malformed, and is passed
@@ -137,9 +155,26 @@ impl<F> Files<F> {
     /// Keeps looking for more, this often: at the end of each file, and for new files in the directory. The
     /// job then runs until it is stopped.
     ///
-    /// A look costs a system call for each file and a listing of the directory on each worker.
+    /// A file is the same under whatever name it has in the directory, and another file under its old name is read from its beginning. One that leaves, or is
+    /// deleted, is read to its end, and a while [longer](Files::linger). If the path is that of one file, the file that is there is followed, and the next one when it has been
+    /// replaced.
+    ///
+    /// A look costs some system calls for each file, and a listing of the directory on each worker.
     pub fn follow(mut self, every: Duration) -> Files<F> {
         self.follow = Some(every);
+        self
+    }
+
+    /// How long a followed file is still looked at after it has left its place; 5 seconds unless set. Programs go on writing to a file for a while after
+    /// it was renamed. Until then its last line is not given if nothing ends it, and its watermark holds back that of others.
+    pub fn linger(mut self, time: Duration) -> Files<F> {
+        self.watch = Arc::new(self.watch.with(time, self.watch.policy));
+        self
+    }
+
+    /// What to do with a file that was rewritten or cut short in place, which cannot be read where the reader was; [`OnRewritten::Fail`] unless set.
+    pub fn on_rewritten(mut self, policy: OnRewritten) -> Files<F> {
+        self.watch = Arc::new(self.watch.with(self.watch.linger, policy));
         self
     }
 }
@@ -148,6 +183,7 @@ impl<F> Files<F> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileSplit {
     path: String,
+    id: String,
 }
 
 impl FileSplit {
@@ -158,8 +194,9 @@ impl FileSplit {
 }
 
 impl Split for FileSplit {
+    /// The path of the file. If files are followed, it is where the file was first, with a number if another had been there before.
     fn id(&self) -> String {
-        self.path.clone()
+        self.id.clone()
     }
 }
 
@@ -169,51 +206,38 @@ impl<F: Format> Source for Files<F> {
     type Reader = FileReader<F>;
 
     fn name(&self) -> String {
-        format!("{} {}", F::NAME, self.path.display())
+        format!("{} {}", F::NAME, self.watch.path.display())
     }
 
     fn splits(&self) -> Result<Vec<FileSplit>> {
         if self.follow.is_some_and(|every| every.is_zero()) {
             return Err(Error::config("files cannot be followed every 0 s: choose 1 ms or more"));
         }
-        let cannot = |error| Error::io(format!("cannot read {}", self.path.display()), error);
-        if !fs::metadata(&self.path).map_err(cannot)?.is_dir() {
-            return Ok(vec![split(self.path.clone())?]);
+        if self.follow.is_some() {
+            let found = self.watch.look()?;
+            return Ok(found.into_iter().map(|(id, path)| FileSplit { path, id }).collect());
         }
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(cannot)? {
-            let entry = entry.map_err(cannot)?;
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if name.starts_with(['.', '_']) || name.ends_with(".tmp") {
-                continue;
-            }
-            match fs::metadata(entry.path()) {
-                Ok(metadata) if metadata.is_file() => paths.push(entry.path()),
-                Ok(_) => {}
-                // It has gone since the directory was listed.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(cannot(error)),
-            }
-        }
-        paths.sort();
-        paths.into_iter().map(split).collect()
+        let found = self.watch.list()?.into_iter();
+        Ok(found.map(|seen| FileSplit { id: seen.path.clone(), path: seen.path }).collect())
     }
 
-    fn open(&self, split: &FileSplit, from: Option<Place>) -> Result<FileReader<F>> {
-        let file = File::open(&split.path)
-            .map_err(|error| Error::io(format!("cannot open {}", split.path), error))?;
-        let mut lines = Lines::new(file, split.path.clone(), self.max_length, self.follow.is_some());
-        let mut decoder = self.format.decoder();
-        if let Some(place) = from {
-            check_length(&lines, place)?;
-            decoder.seek(&mut lines, place)?;
+    fn resume(&self, splits: Vec<FileSplit>, earlier: Vec<Earlier<FilePlace>>) -> Result<Vec<FileSplit>> {
+        if self.follow.is_none() {
+            return Ok(splits);
         }
-        Ok(FileReader { lines, decoder, follow: self.follow, malformed: Vec::new() })
+        let found = self.watch.resume(earlier)?;
+        Ok(found.into_iter().map(|(id, path)| FileSplit { path, id }).collect())
+    }
+
+    fn open(&self, split: &FileSplit, from: Option<FilePlace>) -> Result<FileReader<F>> {
+        let following = self.follow.map(|every| (Arc::clone(&self.watch), every));
+        let (format, policy) = (self.format.clone(), self.watch.policy);
+        let settings = Settings { format, max_length: self.max_length, following, policy };
+        FileReader::open(settings, (&split.id, &split.path), from)
     }
 
     fn paths(&self) -> Vec<PathBuf> {
-        vec![self.path.clone()]
+        vec![self.watch.path.clone()]
     }
 
     fn discovers_every(&self) -> Option<Duration> {
@@ -229,77 +253,6 @@ impl<F: Format> Source for Files<F> {
 
 /// The most files that a source has open, whatever the process may.
 const MOST_OPEN: usize = 1024;
-
-fn split(path: PathBuf) -> Result<FileSplit> {
-    match path.into_os_string().into_string() {
-        Ok(path) => Ok(FileSplit { path }),
-        Err(path) => {
-            Err(Error::config(format!("the name of the file {} is not UTF-8: rename it", path.display())))
-        }
-    }
-}
-
-fn check_length(lines: &Lines<File>, place: Place) -> Result<()> {
-    let length = lines.input().metadata().map_err(|error| cannot_read(lines, error))?.len();
-    if length < place.offset {
-        return Err(Error::data(format!(
-            "{} has {length} bytes, and {} were read from it before: files that are read must only grow",
-            lines.name(),
-            place.offset
-        )));
-    }
-    Ok(())
-}
-
-/// Reads a file.
-pub struct FileReader<F: Format> {
-    lines: Lines<File>,
-    decoder: F::Decoder,
-    follow: Option<Duration>,
-    malformed: Vec<Malformed>,
-}
-
-impl<F: Format> Reader for FileReader<F> {
-    type Item = F::Item;
-    type Position = Place;
-
-    fn read<V: Visit<F::Item>>(&mut self, limit: usize, visit: &mut V) -> Result<Status> {
-        let start = self.lines.looked_at();
-        let mut count = 0;
-        while count < limit && self.lines.looked_at().saturating_sub(start) < TURN {
-            let before = self.lines.looked_at();
-            match self.decoder.next(&mut self.lines)? {
-                Next::Record(record) => {
-                    count += 1;
-                    visit.visit(record);
-                }
-                Next::Malformed(malformed) => {
-                    count += 1;
-                    self.malformed.push(malformed);
-                    if self.lines.looked_at() < before {
-                        // An open quote: much may have been looked at in vain.
-                        return Ok(Status::More);
-                    }
-                }
-                Next::Busy => {}
-                Next::Nothing => {
-                    check_length(&self.lines, self.lines.after())?;
-                    return Ok(self.follow.map_or(Status::Done, Status::Wait));
-                }
-                Next::End => return Ok(Status::Done),
-            }
-        }
-        Ok(Status::More)
-    }
-
-    fn position(&self) -> Place {
-        self.decoder.position(&self.lines)
-    }
-
-    fn malformed(&mut self) -> Vec<Malformed> {
-        std::mem::take(&mut self.malformed)
-    }
-}
 
 impl Job {
     /// Reads the lines of a text file, or of all files in a directory, without event times. See [`TextFile`]

@@ -1,0 +1,450 @@
+//! The files that a source follows: which of them are the same under another name, and which are new under an old one.
+//!
+//! All workers' instances of a source share one table, so they agree on which file is which split, whoever looks first. A file gets its id
+//! when it is seen first, and keeps it: the id is its path, with a number if an earlier file at that path has the id already. Each look
+//! at the directory finds the files of the table again by their inodes, wherever in the directory they are now; what is not found is a file
+//! of its own. A file that was found is open from then until its reader has it, so that it may be renamed or deleted meanwhile.
+//!
+//! After a restart the table begins with the positions of the snapshot. Files are found again by inode and by what was read of them; a file
+//! with another inode at the same path, which begins with all that was read, is a copy if that was a kibibyte or more, and otherwise nobody can tell, which is
+//! an error.
+//!
+//! Costs some 300 bytes for each file that was ever seen, and an open file for each that nobody has begun to read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, Metadata};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+
+use super::identity::{FilePlace, Node};
+use super::input::Input;
+use crate::connector::Earlier;
+use crate::error::{Error, Result};
+
+/// What to do when a file is not any more what was read of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnRewritten {
+    /// End the job with an error that names the file. What had been written to it since the last look, and is gone, would be missing in the
+    /// results, and nobody can tell whether there was something.
+    #[default]
+    Fail,
+    /// Read it from its beginning, as programs must that see a log truncated whenever it has been copied. What was gone before it was read is missing, and
+    /// what is in the file again comes again.
+    ReadAnew,
+}
+
+/// Files that are held open until somebody reads them.
+const WAITING: usize = 64;
+
+/// The files of one source.
+#[derive(Default)]
+pub(super) struct Followed {
+    files: Vec<Known>,
+    /// The last file with an inode.
+    by_node: BTreeMap<(u64, u64), usize>,
+    by_id: BTreeMap<String, usize>,
+    /// All that are, or were last, at a path.
+    by_path: BTreeMap<String, Vec<usize>>,
+    /// How many are held open here.
+    waiting: usize,
+    /// True if a file was there, or the job goes on from a snapshot.
+    has_looked: bool,
+    was_away: bool,
+}
+
+struct Known {
+    id: String,
+    path: String,
+    /// Which it is; not known of one in a snapshot that does not say so, until it is found.
+    node: Option<Node>,
+    /// How long it was when it was seen last.
+    length: u64,
+    is_there: bool,
+    /// Where its reader stood when it last had nothing to read.
+    place: FilePlace,
+    /// True if its reader has come to its end.
+    is_done: bool,
+    /// True if it is a compressed copy of another, and is passed over.
+    is_copy: bool,
+    held: Option<Arc<File>>,
+    /// What its reader reads.
+    open: Weak<File>,
+}
+
+impl Known {
+    /// A file of which nothing has been read, and nobody has it open.
+    fn new(id: String, path: String, node: Option<Node>) -> Known {
+        let (place, length, is_there, is_done, is_copy) = (FilePlace::default(), 0, false, false, false);
+        Known { id, path, node, length, is_there, place, is_done, is_copy, held: None, open: Weak::new() }
+    }
+}
+
+/// A file that there is.
+pub(super) struct Seen {
+    pub(super) path: String,
+    node: Node,
+    length: u64,
+}
+
+impl Seen {
+    pub(super) fn new(path: String, metadata: &Metadata) -> Seen {
+        Seen { path, node: Node::of(metadata), length: metadata.len() }
+    }
+
+    pub(super) fn node(&self) -> Node {
+        self.node
+    }
+}
+
+/// What became of a file that is to be opened.
+pub(super) enum Found {
+    /// Its path, and whether it is a copy of a file that is read too.
+    Here(Arc<File>, String, bool),
+    /// It is gone, with so many bytes when it was seen last.
+    Gone(u64),
+    /// It was never seen here.
+    Unknown,
+}
+
+impl Followed {
+    /// True if there need be nothing at the path: once something was there, and at the very first look, because it is not known yet then whether the job goes on from a
+    /// snapshot.
+    pub(super) fn may_be_away(&mut self) -> bool {
+        self.has_looked || !std::mem::replace(&mut self.was_away, true)
+    }
+
+    /// Takes note of the files that there are now. Gives the id and the path of each that is to be read.
+    pub(super) fn look(&mut self, seen: Vec<Seen>, policy: OnRewritten) -> Result<Vec<(String, String)>> {
+        self.files.iter_mut().for_each(|known| known.is_there = false);
+        let mut strange = Vec::new();
+        for seen in seen {
+            match self.known(&seen)? {
+                Some(at) => self.see(at, seen)?,
+                None => strange.push(seen),
+            }
+        }
+        for seen in strange {
+            self.meet(seen, policy)?;
+        }
+        self.has_looked |= !self.files.is_empty();
+        let files = self.files.iter().filter(|known| known.is_there || known.held.is_some());
+        Ok(files.map(|known| (known.id.clone(), known.path.clone())).collect())
+    }
+
+    /// The file of the table that this one is for sure.
+    fn known(&self, seen: &Seen) -> Result<Option<usize>> {
+        let Some(&at) = self.by_node.get(&seen.node.key()) else { return Ok(None) };
+        let known = &self.files[at];
+        let Some(node) = known.node.filter(|node| node.may_be(&seen.node)) else { return Ok(None) };
+        // The number of a file that is open is not given to another.
+        if node.is(&seen.node) || known.held.is_some() || known.open.strong_count() > 0 || !self.has_looked {
+            return Ok(Some(at));
+        }
+        Ok(is_in(&known.place, &seen.path)?.then_some(at))
+    }
+
+    /// A file of the table is there.
+    fn see(&mut self, at: usize, seen: Seen) -> Result<()> {
+        let known = &self.files[at];
+        let end = known.place.of.as_ref().map_or(0, |of| of.read.end);
+        if known.is_done && seen.length > end {
+            return Err(Error::data(format!(
+                "{} has {} bytes more than when it was read to its end: a compressed file is read once, and a file that goes away is read for a while, for which see `linger`",
+                seen.path,
+                seen.length - end
+            )));
+        }
+        self.put(at, seen);
+        Ok(())
+    }
+
+    fn put(&mut self, at: usize, Seen { path, node, length }: Seen) {
+        let known = &mut self.files[at];
+        if known.path != path {
+            self.by_path.entry(known.path.clone()).or_default().retain(|file| *file != at);
+            self.by_path.entry(path.clone()).or_default().push(at);
+        }
+        (known.path, known.length, known.node, known.is_there) = (path, length, Some(node), true);
+        self.by_node.insert(node.key(), at);
+    }
+
+    /// A file is there that is none of the table by its inode.
+    fn meet(&mut self, seen: Seen, policy: OnRewritten) -> Result<()> {
+        let Some(file) = open_as(&seen.path, seen.node)? else { return Ok(()) };
+        for &at in self.by_path.get(&seen.path).into_iter().flatten() {
+            let known = &self.files[at];
+            let of =
+                known.place.of.as_ref().filter(|of| of.read.end > 0 && !known.is_there && !known.is_done);
+            let Some(of) = of else { continue };
+            // One that has another name now was not replaced.
+            let open = known.open.upgrade();
+            if open.as_ref().is_some_and(|open| is_linked(open))
+                || known.place.differs(&file).map_err(|error| cannot_read(&seen.path, error))?.is_some()
+            {
+                continue;
+            }
+            match policy {
+                _ if open.is_none() && of.read.is_telling() => return self.see(at, seen),
+                OnRewritten::ReadAnew => {}
+                OnRewritten::Fail => return Err(ambiguous(&seen.path, of.read.end)),
+            }
+        }
+        let file = Arc::new(file);
+        let is_copy = self.is_copy(&file, &seen.path)?;
+        let hold = self.waiting < WAITING;
+        self.waiting += usize::from(hold);
+        let mut known = Known::new(self.free_id(&seen.path), seen.path, Some(seen.node));
+        (known.length, known.is_there, known.is_copy) = (seen.length, true, is_copy);
+        known.held = hold.then_some(file);
+        self.add(known);
+        Ok(())
+    }
+
+    fn add(&mut self, known: Known) {
+        let at = self.files.len();
+        if let Some(node) = known.node {
+            self.by_node.insert(node.key(), at);
+        }
+        self.by_id.insert(known.id.clone(), at);
+        self.by_path.entry(known.path.clone()).or_default().push(at);
+        self.files.push(known);
+    }
+
+    /// An id for a file that is new at a path.
+    fn free_id(&self, path: &str) -> String {
+        let id = |number: u64| if number == 1 { path.to_owned() } else { format!("{path} ({number})") };
+        (1..).map(id).find(|id| !self.by_id.contains_key(id)).unwrap_or_default()
+    }
+
+    /// Begins with what an earlier run has read.
+    pub(super) fn resume(
+        &mut self,
+        seen: Vec<Seen>,
+        earlier: Vec<Earlier<FilePlace>>,
+        policy: OnRewritten,
+    ) -> Result<Vec<(String, String)>> {
+        let mut same = Same { of: vec![None; seen.len()], is_taken: vec![false; earlier.len()] };
+        same.by_node(&seen, &earlier);
+        same.by_content(&seen, &earlier, policy)?;
+        self.begin(seen, &same.of, earlier)
+    }
+
+    /// Fills the table. `marks` tells which earlier file each file is.
+    fn begin(
+        &mut self,
+        seen: Vec<Seen>,
+        marks: &[Option<usize>],
+        earlier: Vec<Earlier<FilePlace>>,
+    ) -> Result<Vec<(String, String)>> {
+        *self = Followed { has_looked: true, ..Followed::default() };
+        for Earlier { split, position, is_done } in earlier {
+            let of = position.of.as_ref();
+            let path = of.map_or_else(|| split.clone(), |of| of.path.clone());
+            let mut known = Known::new(split, path, of.map(|of| of.node));
+            (known.place, known.is_done) = (position, is_done);
+            self.add(known);
+        }
+        let mut files = Vec::new();
+        for (seen, mark) in seen.into_iter().zip(marks) {
+            let path = seen.path.clone();
+            let id = match mark {
+                Some(mark) => {
+                    // What was done and has more now is told at the first look.
+                    self.put(*mark, seen);
+                    self.files[*mark].id.clone()
+                }
+                None => {
+                    let id = self.free_id(&path);
+                    let mut known = Known::new(id.clone(), seen.path, Some(seen.node));
+                    (known.length, known.is_there) = (seen.length, true);
+                    known.is_copy = match open_as(&path, seen.node)? {
+                        Some(file) => self.is_copy(&Arc::new(file), &path)?,
+                        None => false,
+                    };
+                    self.add(known);
+                    id
+                }
+            };
+            files.push((id, path));
+        }
+        Ok(files)
+    }
+
+    /// True if a file is what another was before it was compressed, which has been read or is read under its own name.
+    fn is_copy(&self, file: &Arc<File>, path: &str) -> Result<bool> {
+        let is_compressed = |input: &Input| input.kind().is_some();
+        // What cannot be unpacked is told by its reader.
+        let unpack = || Input::new(Arc::clone(file)).ok().filter(is_compressed);
+        if unpack().is_none() {
+            return Ok(false);
+        }
+        for known in &self.files {
+            let Some(of) = &known.place.of else { continue };
+            if !unpack().is_some_and(|mut content| of.read.is_in(&mut content).unwrap_or(false)) {
+                continue;
+            }
+            if known.is_done || known.open.strong_count() > 0 || known.is_there {
+                return Ok(true);
+            }
+            return Err(Error::data(format!(
+                "{path} is a compressed copy of {}, of which {} bytes were read and which is gone: unpack it under that name, or move it elsewhere if all of it was read",
+                known.path, of.read.end
+            )));
+        }
+        Ok(false)
+    }
+
+    /// The file with an id, to be read.
+    pub(super) fn open(&mut self, id: &str) -> Result<Found> {
+        let Some(&at) = self.by_id.get(id) else { return Ok(Found::Unknown) };
+        let known = &mut self.files[at];
+        let held = known.held.take();
+        self.waiting -= usize::from(held.is_some());
+        let file = match (held, known.node) {
+            (Some(file), _) => Some(file),
+            (None, Some(node)) => open_as(&known.path, node)?.map(Arc::new),
+            (None, None) => None,
+        };
+        let Some(file) = file else { return Ok(Found::Gone(known.length)) };
+        known.open = Arc::downgrade(&file);
+        Ok(Found::Here(file, known.path.clone(), known.is_copy))
+    }
+
+    /// Takes note of where a reader stands that has nothing to read now.
+    pub(super) fn note(&mut self, id: &str, place: FilePlace, is_done: bool) {
+        if let Some(&at) = self.by_id.get(id) {
+            let known = &mut self.files[at];
+            (known.place, known.is_done) = (place, is_done);
+        }
+    }
+
+    /// Where a file is, if it is anywhere.
+    pub(super) fn path(&self, id: &str) -> Option<&str> {
+        let known = &self.files[*self.by_id.get(id)?];
+        known.is_there.then_some(known.path.as_str())
+    }
+}
+
+/// Which earlier file each file is.
+struct Same {
+    of: Vec<Option<usize>>,
+    /// Which of the earlier ones are there.
+    is_taken: Vec<bool>,
+}
+
+impl Same {
+    /// Finds files by their inodes, whatever they are called and whatever is in them.
+    fn by_node(&mut self, seen: &[Seen], earlier: &[Earlier<FilePlace>]) {
+        let mut by_inode: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        for (mark, earlier) in earlier.iter().enumerate() {
+            if let Some(of) = &earlier.position.of {
+                by_inode.entry(of.node.inode()).or_default().push(mark);
+            }
+        }
+        for (seen, of) in seen.iter().zip(&mut self.of) {
+            let marks = by_inode.get(&seen.node.inode()).into_iter().flatten().copied();
+            let mut marks: Vec<usize> =
+                marks.filter(|mark| !self.is_taken[*mark] && earlier[*mark].may_be(seen)).collect();
+            // Of several with one inode, the one whose content is there.
+            marks.sort_by_key(|mark| !earlier[*mark].is_same(seen).unwrap_or(false));
+            *of = marks.first().copied();
+            if let Some(mark) = *of {
+                self.is_taken[mark] = true;
+            }
+        }
+    }
+
+    /// Finds the others by their paths and by what was read of them.
+    fn by_content(
+        &mut self,
+        seen: &[Seen],
+        earlier: &[Earlier<FilePlace>],
+        policy: OnRewritten,
+    ) -> Result<()> {
+        let mut by_path: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (mark, earlier) in earlier.iter().enumerate() {
+            let path = earlier.position.of.as_ref().map_or(&earlier.split, |of| &of.path);
+            by_path.entry(path).or_default().push(mark);
+        }
+        for (seen, same) in seen.iter().zip(&mut self.of).filter(|(_, same)| same.is_none()) {
+            for &mark in by_path.get(seen.path.as_str()).into_iter().flatten() {
+                let place = &earlier[mark].position;
+                let read = place.of.as_ref().map(|of| of.read);
+                if self.is_taken[mark] || read.is_some_and(|read| read.end == 0) || !is_in(place, &seen.path)?
+                {
+                    continue;
+                }
+                match read {
+                    Some(read) if !read.is_telling() => match policy {
+                        OnRewritten::ReadAnew => continue,
+                        OnRewritten::Fail => return Err(ambiguous(&seen.path, read.end)),
+                    },
+                    // A snapshot that names no file means the one at the path.
+                    _ => *same = Some(mark),
+                }
+                self.is_taken[mark] = true;
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Earlier<FilePlace> {
+    fn may_be(&self, seen: &Seen) -> bool {
+        self.position.of.as_ref().is_some_and(|of| of.node.may_be(&seen.node))
+    }
+
+    /// True if what was read is in a file.
+    fn is_same(&self, seen: &Seen) -> Result<bool> {
+        is_in(&self.position, &seen.path)
+    }
+
+    /// True if this is the file, wherever it is.
+    pub(super) fn is_of(&self, seen: &Seen) -> bool {
+        self.may_be(seen) && self.is_same(seen).unwrap_or(false)
+    }
+}
+
+/// True if the file at a path has what was read.
+fn is_in(place: &FilePlace, path: &str) -> Result<bool> {
+    match File::open(path) {
+        Ok(file) => Ok(place.differs(&file).map_err(|error| cannot_read(path, error))?.is_none()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(cannot_read(path, error)),
+    }
+}
+
+/// Opens the file at a path, unless it is not there any more.
+fn open_as(path: &str, node: Node) -> Result<Option<File>> {
+    let opened = File::open(path).and_then(|file| Ok((Node::of(&file.metadata()?), file)));
+    match opened {
+        Ok((found, file)) => Ok((found == node).then_some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(cannot_read(path, error)),
+    }
+}
+
+fn is_linked(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|metadata| metadata.nlink() > 0)
+}
+
+fn cannot_read(path: &str, error: std::io::Error) -> Error {
+    Error::io(format!("cannot read {path}"), error)
+}
+
+/// That a new file may or may not be a copy of an old one.
+fn ambiguous(path: &str, bytes: u64) -> Error {
+    Error::data(format!(
+        "{path} was replaced by a file that begins with all {bytes} bytes that were read of it: whether that is a copy which goes on or a new file cannot be told. Append to files in place; rename the old one before there is a new one; or let the source read it from its beginning, with `on_rewritten(OnRewritten::ReadAnew)`"
+    ))
+}
+
+/// The files of a folder with one of these inodes.
+pub(super) fn with_inodes(folder: &Path, inodes: &BTreeSet<u64>) -> Vec<PathBuf> {
+    use std::os::unix::fs::DirEntryExt;
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    entries.flatten().filter(|entry| inodes.contains(&entry.ino())).map(|entry| entry.path()).collect()
+}

@@ -1,0 +1,144 @@
+//! Looking at a path: which files are there, and which of those that are followed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::followed::{Followed, Found, OnRewritten, Seen, with_inodes};
+use super::identity::{FilePlace, Node};
+use crate::connector::Earlier;
+use crate::error::{Error, Result};
+use crate::stream::lock;
+
+/// How long a file is read that has left its place, unless it is said.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// A path, and what is known of the files there.
+pub(super) struct Watch {
+    pub(super) path: PathBuf,
+    pub(super) linger: Duration,
+    pub(super) policy: OnRewritten,
+    table: Mutex<Followed>,
+}
+
+impl Watch {
+    pub(super) fn new(path: PathBuf) -> Watch {
+        Watch { path, linger: LINGER, policy: OnRewritten::Fail, table: Mutex::default() }
+    }
+
+    /// The same path with other settings, where nothing is known yet.
+    pub(super) fn with(&self, linger: Duration, policy: OnRewritten) -> Watch {
+        Watch { path: self.path.clone(), linger, policy, table: Mutex::default() }
+    }
+
+    /// The files that there are now, sorted by name.
+    pub(super) fn list(&self) -> Result<Vec<Seen>> {
+        let cannot = |error| Error::io(format!("cannot read {}", self.path.display()), error);
+        let metadata = fs::metadata(&self.path).map_err(cannot)?;
+        if !metadata.is_dir() {
+            return Ok(vec![Seen::new(text(self.path.clone())?, &metadata)]);
+        }
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(cannot)? {
+            let entry = entry.map_err(cannot)?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(['.', '_']) || name.ends_with(".tmp") {
+                continue;
+            }
+            match fs::metadata(entry.path()) {
+                Ok(metadata) if metadata.is_file() => files.push((entry.path(), metadata)),
+                Ok(_) => {}
+                // It has gone since the directory was listed.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(cannot(error)),
+            }
+        }
+        files.sort_by(|(one, _), (other, _)| one.cmp(other));
+        files.into_iter().map(|(path, metadata)| Ok(Seen::new(text(path)?, &metadata))).collect()
+    }
+
+    /// Each file once, under whatever names it has.
+    fn list_followed(&self, may_be_away: bool) -> Result<Vec<Seen>> {
+        let mut files = match fs::metadata(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound && may_be_away => Vec::new(),
+            _ => self.list()?,
+        };
+        let mut nodes = BTreeSet::new();
+        files.retain(|seen| nodes.insert(seen.node().key()));
+        Ok(files)
+    }
+
+    /// Looks at the path. Gives the ids and the paths of the files that are to be read.
+    pub(super) fn look(&self) -> Result<Vec<(String, String)>> {
+        // Under the lock, so that nobody comes with an older look.
+        let mut table = lock(&self.table);
+        let files = self.list_followed(table.may_be_away())?;
+        table.look(files, self.policy)
+    }
+
+    /// Goes on from what an earlier run has read. Gives what [`Watch::look`] does.
+    ///
+    /// If one file is followed, one that was not read to its end may have another name in the same directory by now.
+    pub(super) fn resume(&self, earlier: Vec<Earlier<FilePlace>>) -> Result<Vec<(String, String)>> {
+        let mut table = lock(&self.table);
+        let mut files = self.list_followed(true)?;
+        if !self.path.is_dir() {
+            let begun = earlier.iter().filter(|earlier| !earlier.is_done);
+            let inodes =
+                begun.filter_map(|earlier| Some(earlier.position.of.as_ref()?.node.inode())).collect();
+            let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            for path in with_inodes(folder.unwrap_or(Path::new(".")), &inodes) {
+                let Some(metadata) = fs::metadata(&path).ok().filter(|metadata| metadata.is_file()) else {
+                    continue;
+                };
+                let seen = Seen::new(text(path)?, &metadata);
+                if files.iter().any(|file| file.node() == seen.node()) {
+                    continue;
+                }
+                if earlier.iter().any(|earlier| !earlier.is_done && earlier.is_of(&seen)) {
+                    files.push(seen);
+                }
+            }
+        }
+        table.resume(files, earlier, self.policy)
+    }
+
+    /// The file with an id, to be read.
+    pub(super) fn open(&self, id: &str) -> Result<Found> {
+        match lock(&self.table).open(id)? {
+            // It may have got another name since it was seen.
+            Found::Gone(_) => {
+                self.look()?;
+                lock(&self.table).open(id)
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// Takes note of where a reader stands that has nothing to read now.
+    pub(super) fn note(&self, id: &str, place: FilePlace, is_done: bool) {
+        lock(&self.table).note(id, place, is_done);
+    }
+
+    /// Where a file is that was at a path, if it has not left. If it seems so, `looks` says to look for it.
+    pub(super) fn still(&self, id: &str, path: &str, node: Node, looks: bool) -> Result<Option<String>> {
+        let is_of_source = Path::new(path) == self.path || Path::new(path).parent() == Some(&self.path);
+        if is_of_source && fs::metadata(path).is_ok_and(|metadata| Node::of(&metadata) == node) {
+            return Ok(Some(path.to_owned()));
+        }
+        if looks {
+            self.look()?;
+        }
+        Ok(lock(&self.table).path(id).map(str::to_owned))
+    }
+}
+
+fn text(path: PathBuf) -> Result<String> {
+    path.into_os_string().into_string().map_err(|path| {
+        Error::config(format!("the name of the file {} is not UTF-8: rename it", Path::new(&path).display()))
+    })
+}
