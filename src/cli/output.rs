@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 
 use highwater::connector::{Encode, FileSink};
+use highwater::data::write_json;
 use serde::Serialize;
 
 use super::answer::Form;
@@ -37,7 +38,7 @@ impl<I: Serialize, F: Form<I>> Encode<I> for RowLines<F> {
 
     fn encode(&self, item: &I, lines: &mut Vec<u8>, header: &mut Vec<u8>) -> Result<(), String> {
         if !self.is_csv {
-            serde_json::to_writer(&mut *lines, item).map_err(|error| error.to_string())?;
+            write_json(item, lines)?;
             lines.push(b'\n');
             return Ok(());
         }

@@ -3,6 +3,7 @@
 mod ahead;
 mod change;
 mod hash;
+mod json;
 #[cfg(feature = "nexmark")]
 mod map;
 mod record;
@@ -13,6 +14,7 @@ pub(crate) use ahead::look_ahead;
 pub use change::{Change, Diff, consolidate};
 pub(crate) use hash::worker_of;
 pub use hash::{Hash64, hash64};
+pub use json::write_json;
 #[cfg(feature = "nexmark")]
 pub(crate) use map::map;
 pub use record::{Data, EventTime, Exchange, Key, Record, Stamp};

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::{self, Hidden, Part, PartDirectory};
 use crate::connector::{Recovery, Sink, Writer};
-use crate::data::{Data, Record};
+use crate::data::{Data, Record, write_json};
 use crate::error::{Error, Result};
 use crate::stream::{Chain, Stream, lock};
 
@@ -48,7 +48,7 @@ pub struct TextLines;
 #[derive(Clone, Copy, Debug)]
 pub struct CsvRows;
 
-/// A line of JSON for each value.
+/// A line of JSON for each value. Infinities and NaN, which JSON has no form for, end the job.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonLines;
 
@@ -68,7 +68,7 @@ impl<T: Serialize> Encode<T> for JsonLines {
     }
 
     fn encode(&self, value: &T, lines: &mut Vec<u8>, _: &mut Vec<u8>) -> Result<(), String> {
-        serde_json::to_writer(&mut *lines, value).map_err(|error| error.to_string())?;
+        write_json(value, lines)?;
         lines.push(b'\n');
         Ok(())
     }

@@ -98,7 +98,12 @@ impl Serialize for Value {
 
 impl fmt::Display for Value {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+        match self {
+            // What JSON has no form for.
+            Value::Float(number) if !number.is_finite() => write!(out, "{number}"),
+            Value::Double(number) if !number.is_finite() => write!(out, "{number}"),
+            _ => out.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?),
+        }
     }
 }
 

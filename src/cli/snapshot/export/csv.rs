@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 
+use highwater::data::write_json;
 use highwater::snapshot::{Column, Type, Value};
 
 /// Writes the names of the columns.
@@ -17,7 +18,7 @@ pub(super) fn head(columns: &[Column], out: &mut impl Write) -> io::Result<()> {
 /// Writes a row.
 pub(super) fn row(columns: &[Column], row: &[Value], out: &mut impl Write) -> io::Result<()> {
     let mut cells = Vec::new();
-    columns.iter().zip(row).for_each(|(column, value)| texts(&column.ty, value, &mut cells));
+    columns.iter().zip(row).try_for_each(|(column, value)| texts(&column.ty, value, &mut cells))?;
     write(&cells, out)
 }
 
@@ -45,30 +46,39 @@ fn names(name: &str, ty: &Type, out: &mut Vec<String>) {
 }
 
 /// As many cells as the type has names.
-fn texts(ty: &Type, value: &Value, out: &mut Vec<String>) {
+fn texts(ty: &Type, value: &Value, out: &mut Vec<String>) -> io::Result<()> {
     match (ty, value) {
-        (Type::Unit, _) => {}
+        (Type::Unit, _) => Ok(()),
         (Type::Struct(fields), Value::Struct(_, values)) => {
-            fields.types.iter().zip(values).for_each(|(ty, value)| texts(ty, value, out));
+            fields.types.iter().zip(values).try_for_each(|(ty, value)| texts(ty, value, out))
         }
         (Type::Tuple(types), Value::Tuple(values)) => {
-            types.iter().zip(values).for_each(|(ty, value)| texts(ty, value, out));
+            types.iter().zip(values).try_for_each(|(ty, value)| texts(ty, value, out))
         }
-        (_, value) => out.push(text(value)),
+        (_, value) => text(value).map(|text| out.push(text)),
     }
 }
 
-fn text(value: &Value) -> String {
-    match value {
+fn text(value: &Value) -> io::Result<String> {
+    Ok(match value {
         Value::Absent => String::new(),
-        Value::Present(value) => text(value),
+        Value::Present(value) => return text(value),
         Value::Text(text) => text.to_string(),
         Value::Char(letter) => letter.to_string(),
         Value::Variant(name, None) => name.to_string(),
         Value::Float(number) if !number.is_finite() => number.to_string(),
         Value::Double(number) if !number.is_finite() => number.to_string(),
-        value => value.to_string(),
-    }
+        value => {
+            let mut json = Vec::new();
+            write_json(value, &mut json).map_err(|reason| {
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("{reason}, and this one is in a list or a map"),
+                )
+            })?;
+            String::from_utf8_lossy(&json).into_owned()
+        }
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use highwater::data::write_json;
 use highwater::snapshot::{Column, Value};
 use highwater::{Error, Result};
 use serde::{Serialize, Serializer};
@@ -143,6 +144,9 @@ impl Serialize for Object<'_> {
 }
 
 fn line(columns: &[Column], row: &[Value], out: &mut Out) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &Object(columns, row))?;
-    out.write_all(b"\n")
+    let mut line = Vec::new();
+    write_json(&Object(columns, row), &mut line)
+        .map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, format!("{reason}: choose csv")))?;
+    line.push(b'\n');
+    out.write_all(&line)
 }
