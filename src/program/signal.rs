@@ -1,6 +1,10 @@
-//! Ctrl-C: the first asks for an orderly end, the second ends the program at once.
+//! Ctrl-C: the first asks for an orderly end, the second ends the program at once. And signals by which the system would end the program without a word: for a
+//! write beyond the limit of file sizes, and for a read of a mapped file that was cut short.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGBUS, SIGXFSZ};
 
 use crate::error::{Error, Result};
 
@@ -16,7 +20,30 @@ pub fn listen() -> Result<()> {
             std::process::exit(INTERRUPTED_CODE.into());
         }
     });
-    listening.map_err(|error| Error::config("cannot listen for Ctrl-C").because(error))
+    listening.map_err(|error| Error::config("cannot listen for Ctrl-C").because(error))?;
+    // Without a handler the signal ends the program; with one that does nothing more, the write is an error, which names the file.
+    let handled = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+    handled.map(drop).map_err(|error| Error::config("cannot handle the signal SIGXFSZ").because(error))
+}
+
+/// From now on, a read of a mapped file that has become shorter ends the program with some words and an exit code, and not by a signal.
+///
+/// The signal is that of the thread that reads, in the middle of anything. So nothing can be done but to write the words and to end.
+#[allow(
+    unsafe_code,
+    reason = "the crate has no safe way to act before the handler returns, and then the read is tried again"
+)]
+pub fn tell_of_short_file(words: &str, code: u8) -> Result<()> {
+    let words: &'static [u8] = words.to_owned().leak().as_bytes();
+    let tell = move || {
+        // If that fails, there is nobody left to tell.
+        let _ = rustix::io::write(std::io::stderr(), words);
+        signal_hook::low_level::exit(code.into());
+    };
+    // SAFETY: a handler may do what is safe at any moment of any thread. It calls `write` and `_exit`, which are, takes no lock and allocates
+    // nothing; what it writes is never freed.
+    let handled = unsafe { signal_hook::low_level::register(SIGBUS, tell) };
+    handled.map(drop).map_err(|error| Error::config("cannot handle the signal SIGBUS").because(error))
 }
 
 /// True if the user has asked for the end.
