@@ -96,6 +96,12 @@ impl Traffic {
                 self.events
             )));
         }
+        if u64::from(self.keys) > MOST_EVENTS {
+            return Err(Error::config(format!(
+                "{} keys are too many: choose up to {MOST_EVENTS}",
+                self.keys
+            )));
+        }
         if self.splits > MOST_SPLITS {
             return Err(Error::config(format!(
                 "{} splits are too many: choose up to {MOST_SPLITS}",

@@ -78,7 +78,8 @@ impl Pace {
     pub fn due(&self, number: u64) -> Option<Duration> {
         let start = self.start.get()?;
         let number = number.saturating_sub(self.first());
-        Some(*start + Duration::from_secs_f64(number as f64 / self.rate))
+        let after = Duration::try_from_secs_f64(number as f64 / self.rate).unwrap_or(Duration::MAX);
+        Some(start.saturating_add(after))
     }
 
     fn first(&self) -> u64 {
@@ -107,7 +108,8 @@ impl Pace {
     pub(super) fn count(&self) -> u64 {
         let now = self.clock.now();
         let start = *self.start.get_or_init(|| now);
-        self.first() + 1 + (now.saturating_sub(start).as_secs_f64() * self.rate) as u64
+        let passed = (now.saturating_sub(start).as_secs_f64() * self.rate) as u64;
+        self.first().saturating_add(1).saturating_add(passed)
     }
 
     /// A worker has left an epoch, and the next event of a share is `next`.

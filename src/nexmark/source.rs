@@ -158,6 +158,12 @@ impl Source for Nexmark {
     }
 
     fn splits(&self) -> Result<Vec<Share>> {
+        if self.splits > MOST_SPLITS {
+            return Err(Error::config(format!(
+                "events cannot be dealt to {} splits: choose at most {MOST_SPLITS}",
+                self.splits
+            )));
+        }
         Ok((0..self.splits).map(|index| Share { index, of: self.splits }).collect())
     }
 
@@ -268,11 +274,16 @@ impl Reader for ShareReader {
                 self.go_to(next + self.skip);
             }
         }
+        if self.next >= self.end
+            && let Events::File(cursor) = &self.origin
+        {
+            cursor.check().map_err(|error| Error::io("cannot read Nexmark events", error))?;
+        }
         Ok(match &self.pace {
             _ if self.next >= self.end => Status::Done,
             Some(pace) if self.next >= due => {
                 let until = pace.due(self.next).map(|at| at.saturating_sub(pace.clock().now()));
-                Status::Wait(until.unwrap_or_default().max(MIN_WAIT))
+                Status::Wait(until.unwrap_or_default().clamp(MIN_WAIT, MAX_WAIT))
             }
             _ => Status::More,
         })
@@ -285,6 +296,12 @@ impl Reader for ShareReader {
 
 /// A turn that takes no longer than this is no reason to wait.
 const SHORT_TURN: Duration = Duration::from_micros(250);
+
+/// An event may be due in a thousand years. That is no time to wait for.
+const MAX_WAIT: Duration = Duration::from_secs(3600);
+
+/// Each split takes memory on each worker.
+const MOST_SPLITS: u64 = 1 << 20;
 
 /// Waking up more often than this costs more than it gives.
 const MIN_WAIT: Duration = Duration::from_micros(50);

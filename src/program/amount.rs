@@ -13,10 +13,11 @@ pub fn count(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Reads a rate in events per second, such as `500k`: more than 0.
+/// Reads a rate in events per second, such as `500k`: more than 0, and no less than one event in some days.
 pub fn rate(text: &str) -> Result<f64, String> {
     match number(text)? {
-        rate if rate > 0.0 && rate <= 1e12 => Ok(rate),
+        rate if (1e-6..=1e12).contains(&rate) => Ok(rate),
+        rate if rate > 0.0 => Err("choose a rate from 0.000001 to 1000G".to_owned()),
         _ => Err("choose a rate above 0, such as 500k for 500,000 events per second".to_owned()),
     }
 }
@@ -49,12 +50,15 @@ pub fn age(text: &str) -> Result<Duration, String> {
     duration(text).ok_or_else(|| "choose a time such as 0s, 90s, 10m or 2h".to_owned())
 }
 
+/// A hundred years. What is longer could not be added to the time that it is.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// A number of milliseconds, seconds, minutes or hours.
 fn duration(text: &str) -> Option<Duration> {
     const UNITS: [(&str, f64); 4] = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
     let read = |(unit, seconds): (&str, f64)| {
         let number = text.strip_suffix(unit)?.trim().parse::<f64>().ok()?;
-        Duration::try_from_secs_f64(number * seconds).ok()
+        Duration::try_from_secs_f64(number * seconds).ok().filter(|time| *time <= LONGEST)
     };
     UNITS.into_iter().find_map(read)
 }
@@ -142,6 +146,9 @@ mod tests {
             assert!(count(text).is_err(), "{text:?}");
         }
         assert!(rate("0").is_err() && rate("0.5") == Ok(0.5));
+        for text in ["1e-300", "1e-7", "1e13", "NaN", "-1", "1e999"] {
+            assert!(rate(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]
@@ -159,7 +166,7 @@ mod tests {
     fn times_have_units() {
         let read = ["0s", "250ms", "1.5s", "2m", "1h"].map(|text| age(text).unwrap().as_millis());
         assert_eq!(read, [0, 250, 1_500, 120_000, 3_600_000]);
-        for text in ["", "1", "s", "-1s", "1 day", "1e30h", "NaNs", "infs"] {
+        for text in ["", "1", "s", "-1s", "1 day", "1e30h", "1e15h", "1000000h", "NaNs", "infs"] {
             assert!(age(text).is_err(), "{text:?}");
         }
         assert!(interval("0.5ms").is_err() && interval("1ms") == Ok(Duration::from_millis(1)));
