@@ -223,6 +223,13 @@ fn mistakes_are_told_soon_with_what_to_do() {
     refuses(&["nexmark", "q0", "--epoch", "soon"], 2, &["soon", "10ms", "100000records", "done"]);
     refuses(&["nexmark", "q0", "--events", "many"], 2, &["many", "10M"]);
     refuses(&["nexmark", "q0", "--rate", "0"], 2, &["above 0"]);
+    refuses(&["nexmark", "q0", "--rate", "1e-300"], 2, &["from 0.000001"]);
+    refuses(&["nexmark", "q0", "--splits", "18446744073709551615"], 64, &["splits", "at most"]);
+    refuses(&["nexmark", "q0", "--splits", "0"], 2, &["0"]);
+    refuses(&["nexmark", "q0", "--epoch", "1e15h"], 2, &["10ms"]);
+    refuses(&["nexmark", "q0", "--snapshots", "none", "--every", "1e15h"], 2, &["500ms"]);
+    refuses(&["lab", "compare", "--keys", "4294967295"], 64, &["keys are too many"]);
+    refuses(&["lab", "compare", "--splits", "4294967295"], 64, &["splits are too many"]);
     refuses(&["nexmark", "q0", "--workers", "0"], 64, &["0 workers", "choose 1 to"]);
     refuses(&["nexmark", "q0", "--workers", "1000"], 64, &["1000 workers", "choose 1 to"]);
     refuses(&["nexmark", "q0", "--max-epochs-in-flight", "0"], 64, &["at least 1 epoch"]);
@@ -239,7 +246,11 @@ fn files_that_cannot_be_used_are_named() {
     refuses(&["nexmark", "q0", "--output", &missing], 74, &[&missing, "because: "]);
     fs::write(&file, [7; 5_000]).unwrap();
     refuses(&["nexmark", "q0", "--input", &file], 65, &["is not a Nexmark file", "generate"]);
-    prints(&["nexmark", "generate", &file, "--events", "20k"]);
+    refuses(&["nexmark", "generate", &file, "--events", "20k"], 64, &[&file, "--force"]);
+    assert_eq!(fs::read(&file).unwrap(), [7; 5_000]);
+    prints(&["nexmark", "generate", &file, "--events", "20k", "--force"]);
+    refuses(&["nexmark", "q0", "--input", &file, "--output", &file], 64, &[&file, "another --output"]);
+    refuses(&["nexmark", "generate", "/dev/null", "--events", "20k"], 74, &["is no file"]);
     let whole = fs::read(&file).unwrap();
     fs::write(&file, &whole[..whole.len() / 2]).unwrap();
     refuses(&["nexmark", "q0", "--input", &file], 65, &["is incomplete"]);
@@ -305,4 +316,36 @@ fn an_interrupted_file_leaves_nothing() {
     assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("no file was written"));
     assert_eq!(fs::read_dir(Path::new(&folder.0)).unwrap().count(), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_input_that_is_cut_short_while_it_is_read_is_told() {
+    let folder = Folder::new("short");
+    let file = folder.file("events");
+    for rate in ["100k", "20k"] {
+        prints(&["nexmark", "generate", &file, "--events", "200k", "--force"]);
+        let child = start(&["nexmark", "q4", "--input", &file, "--rate", rate, "--quiet"]);
+        fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(9_999).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let told = text(&output.stderr);
+        assert!(matches!(output.status.code(), Some(65 | 74)), "{:?}: {told}", output.status);
+        assert!(told.contains(&file), "{told}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_limit_of_file_sizes_is_told() {
+    let folder = Folder::new("limit");
+    for args in ["q1 --output", "generate"] {
+        let file = folder.file("rows");
+        let line = format!("ulimit -f 100; exec \"$0\" nexmark {args} \"$1\" --events 50k --quiet");
+        let program = env!("CARGO_BIN_EXE_highwater");
+        let output = Command::new("sh").args(["-c", &line, program, &file]).output().unwrap();
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(74), "{:?}: {told}", output.status);
+        assert!(told.contains(&file) && told.contains("too large"), "{told}");
+        let _ = fs::remove_file(&file);
+    }
 }

@@ -157,6 +157,13 @@ fn arrow_names_the_feature_that_is_missing() {
 #[test]
 fn what_cannot_be_exported_is_told() {
     let place = Place::new();
+    // Nothing takes the place of what is there.
+    let left = format!("{LEFT} --format csv --output left.csv");
+    fs::write(place.path().join("left.csv"), "mine").unwrap();
+    place.refuses(&left, 64, &["left.csv", "--force"]);
+    assert_eq!(fs::read_to_string(place.path().join("left.csv")).unwrap(), "mine");
+    place.prints(&format!("{left} --force"));
+    assert!(fs::read_to_string(place.path().join("left.csv")).unwrap().starts_with("key"));
     place.refuses("snapshot export state --format csv", 64, &["--output", "\"left\" of \"join-1\""]);
     place.refuses("snapshot export state --format csv --operator none", 64, &["no such table", "\"join-1\""]);
     place.refuses(

@@ -16,6 +16,7 @@ mod query;
 mod report;
 mod snapshot;
 mod usage;
+mod whole;
 
 pub(crate) use usage::Cli;
 

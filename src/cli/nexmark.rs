@@ -17,8 +17,9 @@ use super::progress::{self, Progress};
 use super::query::{Events, QUERIES, Query};
 use super::report::{Latency, Outcome, Report};
 use super::saving::{Saved, Saving, suspended};
-use super::signal::{INTERRUPTED_CODE, is_interrupted};
+use super::signal::{INTERRUPTED_CODE, is_interrupted, tell_of_short_file};
 use super::usage::{GenerateArgs, RunArgs};
+use super::whole::Whole;
 use super::{measure, print, warn};
 
 /// Events if none are asked for and there is no file.
@@ -80,6 +81,11 @@ impl Input {
             let events = args.events.unwrap_or(EVENTS);
             return Ok(Input { file: None, config: Config::default(), first: 0, events });
         };
+        let words = format!(
+            "error: {} became shorter while it was read, or cannot be read any more: leave it as it is until the program has ended\n",
+            path.display()
+        );
+        tell_of_short_file(&words, Error::new(ErrorKind::Io, "").exit_code())?;
         let file = File::open(path).map_err(|error| cannot_read(path, error))?;
         // This also brings the file into memory, which else the first query would be charged for.
         file.verify().map_err(|error| cannot_read(path, error))?;
@@ -245,14 +251,16 @@ fn watch(job: &Job, options: Options, watch: &Watch<'_>) -> Result<()> {
 /// Writes a file of events, and gives the exit code.
 pub(crate) fn generate(args: &GenerateArgs) -> Result<u8> {
     let clock = Clock::system();
+    let whole = Whole::new(&args.file, args.force)?;
     let mut progress = Progress::new(args.quiet);
-    let written = nexmark::write(&args.file, Config::default(), 0..args.events, &mut |count| {
+    let written = nexmark::write(whole.at(), Config::default(), 0..args.events, &mut |count| {
         progress.draw(clock.now(), count, |rate| progress::counted("generate", count, args.events, rate));
         if is_interrupted() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
     });
     progress.clear();
     match written {
         Ok(()) => {
+            whole.finish()?;
             let (events, path) = (super::amount::whole(args.events.cast_signed()), args.file.display());
             let seconds = clock.now().as_secs_f64();
             if !args.quiet {

@@ -105,6 +105,9 @@ pub(crate) struct DiffArgs {
 pub(crate) struct GenerateArgs {
     /// The file to write.
     pub(crate) file: PathBuf,
+    /// Replace the file if it is there already. [default: refuse to]
+    #[arg(long)]
+    pub(crate) force: bool,
     /// How many events; k, M and G stand for thousands, millions and billions.
     #[arg(long, value_name = "COUNT", default_value = "10M", value_parser = amount::count)]
     pub(crate) events: u64,

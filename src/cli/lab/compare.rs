@@ -15,6 +15,7 @@ use super::table::table;
 use super::usage::CompareArgs;
 use crate::cli::progress::{self, Progress};
 use crate::cli::signal::{INTERRUPTED_CODE, is_interrupted};
+use crate::cli::whole::Whole;
 use crate::cli::{print, warn};
 
 /// How often the main thread looks after the job: soon at first, since a job may be short.
@@ -25,9 +26,11 @@ pub(super) fn run(args: &CompareArgs) -> Result<u8> {
     let options = Options::default().workers(args.workers);
     let comparison =
         Comparison { windows: args.window, strategies: args.strategy.clone(), policies: args.policy.clone() };
+    let whole = args.record.as_ref().map(|path| Whole::new(path, args.force)).transpose()?;
     let recording = recording(args)?;
-    if let Some(path) = &args.record {
-        recording.write(path)?;
+    if let (Some(whole), Some(path)) = (whole, &args.record) {
+        recording.write_as(whole.at(), path)?;
+        whole.finish()?;
     }
     let prepared = comparison.prepare(&recording)?;
     let outputs = Outputs::open([&args.csv, &args.plot].into_iter().flatten())?;

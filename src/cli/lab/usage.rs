@@ -85,6 +85,9 @@ pub(crate) struct CompareArgs {
     /// Write the stream to this file, to be read with --input: as CSV if its name ends in .csv, otherwise as JSON lines.
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
+    /// Replace the file of --record if it is there already. [default: refuse to]
+    #[arg(long, requires = "record")]
+    pub(crate) force: bool,
     /// Write the rows of the report to this file, as CSV.
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,

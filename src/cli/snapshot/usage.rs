@@ -113,6 +113,9 @@ pub(crate) struct ExportArgs {
     /// The file of one table, or the directory of several.
     #[arg(long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
+    /// Replace the file of one table if it is there already. [default: refuse to]
+    #[arg(long, requires = "output")]
+    pub(crate) force: bool,
 }
 
 /// A format of exported rows.

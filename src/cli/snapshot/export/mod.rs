@@ -21,6 +21,7 @@ use super::grid::{grid, head};
 use super::usage::{ExportArgs, Format};
 use super::{existing, found, with_hint};
 use crate::cli::amount::{several, whole};
+use crate::cli::whole::Whole;
 use crate::cli::{print, warn};
 
 /// The exit code if some tables could not be written, after `sysexits.h`.
@@ -49,7 +50,9 @@ fn without_arrow() -> Error {
 fn one(args: &ExportArgs, rows: SavedRows) -> Result<u8> {
     match &args.output {
         Some(path) => {
-            let count = to_file(args, path, rows)?;
+            let file = Whole::new(path, args.force)?;
+            let count = to_file(args, file.at(), path, rows)?;
+            file.finish()?;
             print(&format!("{} in {}\n", several(count, "row"), path.display())).map(|()| 0)
         }
         None if args.format == Format::Arrow && io::stdout().is_terminal() => Err(Error::config(
@@ -62,13 +65,15 @@ fn one(args: &ExportArgs, rows: SavedRows) -> Result<u8> {
     }
 }
 
-/// Writes a table to a file, which is removed again if that fails, and gives the number of rows.
-fn to_file(args: &ExportArgs, path: &Path, rows: SavedRows) -> Result<u64> {
+/// Writes a table to the file at `at`, which is called by `path` and is removed again if that fails, and gives the number of rows.
+fn to_file(args: &ExportArgs, at: &Path, path: &Path, rows: SavedRows) -> Result<u64> {
     let cannot = |error| Error::io(format!("cannot write the rows to {}", path.display()), error);
-    let file = File::create(path).map_err(cannot)?;
+    let file = File::create(at).map_err(cannot)?;
     copy(rows, args.format, Out::file(file, path)).map_err(|error| {
-        // What is there is not the table, and the error says more than another one would.
-        let _ = fs::remove_file(path);
+        // What is there is not the table, and the error says more than another one would. A device stays.
+        if at.is_file() {
+            let _ = fs::remove_file(at);
+        }
         with_hint(error, &args.directory)
     })
 }
@@ -124,7 +129,8 @@ fn several_tables(args: &ExportArgs, repository: &Repository, manifest: &Manifes
             rows => rows.map_err(|error| with_hint(error, &args.directory))?,
         };
         let name = file_name(uid, table, args.format, &mut names);
-        let count = to_file(args, &directory.join(&name), rows)?;
+        let path = directory.join(&name);
+        let count = to_file(args, &path, &path, rows)?;
         cells.push(vec![uid.to_owned(), table.to_owned(), whole(count.cast_signed()), name]);
     }
     warn(&untold);
