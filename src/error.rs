@@ -13,15 +13,19 @@
 //! | streams of different jobs put together, two operators of one `uid`, a job without a sink | [`Config`](ErrorKind::Config) |
 //! | options out of their range | [`Config`](ErrorKind::Config), with the range |
 //! | two states of one name, a handle that is not registered, another function's handle, a reader of another type or of no state | [`Config`](ErrorKind::Config), once the job runs |
+//! | a time to live by event time, where nothing that is read has any, so that nothing would ever be over | [`Config`](ErrorKind::Config), once the job runs |
+//! | a time to live by event time, and times that are no milliseconds: more than 36 million years from 1970 | [`Data`](ErrorKind::Data), with the operator |
 //! | a loop that does not come to rest | [`Data`](ErrorKind::Data), after so many rounds |
-//! | a panic in any function of the user's, wherever the engine calls it; an overflow of `Sum` where the build checks for it | [`Panic`](ErrorKind::Panic), with the message |
+//! | a panic in any function of the user's, wherever the engine calls it | [`Panic`](ErrorKind::Panic), with the message |
+//! | a sum, a count or an average that does not fit in its type, in every build | [`Data`](ErrorKind::Data), with the operator |
 //! | a source, sink or call that fails | its own error |
-//! | a negative time, or one at the end of time | it is a time like others; windows are computed without overflow |
+//! | a negative time, or one at the end of time | it is a time like others; windows are computed without overflow, and end with time |
+//! | a time in sliding windows of which several end after the last time there is, so that they could not be told apart | [`Data`](ErrorKind::Data), with the windows |
 //! | a lateness, a disorder or a time to live beyond all bounds | for ever |
 //! | a gap of zero that a record says | one millisecond |
 //! | an interval join whose lower bound is above the upper one | no pairs; an outer side's records are all alone |
 //! | a timer in the past | it fires at the latest when the epoch closes |
-//! | timers that register timers when the input has ended | so many rounds, the rest is counted as `timers_dropped` |
+//! | timers that register timers when the input has ended | [so many](crate::process::LAST_TIMERS) of those fire, the rest is counted as `timers_dropped` |
 //! | a record emitted at a time that has passed | it is late downstream, and what is late there is dropped and counted, or told |
 //! | a side that no one reads, or that no one gives anything to | what is given is dropped; the stream is empty |
 //! | a worker number out of range in `partition_with` | it is taken modulo the number of workers |

@@ -80,7 +80,7 @@ impl Job {
         F: Timestamps<S::Item>,
     {
         let paths = Paths { inputs: source.paths(), outputs: Vec::new() };
-        let info = NodeInfo { paths, ..NodeInfo::new("source", source.name()) };
+        let info = NodeInfo { paths, ..NodeInfo::new("source", source.name()) }.giving_time(watermarks.gives_time());
         let timed = Arc::new(Timed::new(source, watermarks, on_malformed));
         let id = self.graph.add(info, SourceOperator(Arc::clone(&timed)));
         Stream::new(AtSource::new(&self.graph, id, &timed))

@@ -22,7 +22,7 @@ use crate::metric::Metrics;
 use crate::runtime::prepare;
 use crate::snapshot::{Cause, Memory, Restore, Snapshots, Word};
 use crate::stream::{
-    Chain, Job, Lowering, Node, NodeInfo, Operator, Shared, Stream, Taps, WorkerContext, lock,
+    Chain, Job, Lowering, Node, NodeInfo, Operator, Shared, Stream, Taps, WorkerContext, fault, lock,
 };
 use crate::time::{EventTime, Time};
 
@@ -216,11 +216,15 @@ impl<T: Data, O: Data> Driver<T, O> {
             false => context.open_epoch() == u64::MAX,
         };
         while !is_done(&self.context) {
-            self.context.alarms.ring(self.clock.now());
-            self.worker.step();
-            if self.context.shared.has_failed() {
+            let shared = &self.context.shared;
+            if !shared.has_failed() {
+                self.context.alarms.ring(self.clock.now());
+                let worker = &mut self.worker;
+                fault::catch(|| worker.step()).map_err(|error| shared.fail(error)).ok();
+            }
+            if shared.has_failed() {
                 let unknown = || Error::config("the job has failed before");
-                return Err(self.context.shared.take_failure().unwrap_or_else(unknown));
+                return Err(shared.take_failure().unwrap_or_else(unknown));
             }
         }
         lock(&self.feed).at = next;

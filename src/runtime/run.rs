@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::metric::Metrics;
 use crate::notice::Notices;
 use crate::snapshot::{Cause, Word};
-use crate::stream::{Job, Shared, WorkerContext};
+use crate::stream::{Job, Shared, WorkerContext, fault};
 use crate::time::Time;
 
 /// The longest that a worker sleeps before it looks whether another has failed.
@@ -223,7 +223,7 @@ fn work_or_fail(job: &Job, allocator: Allocator, shared: &Arc<Shared>, baton: Op
     let seat = baton.map(|baton| baton.seat(index));
     let work = || work(job, allocator, shared, seat.as_ref());
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
-        shared.fail(Error::panic(format_args!("worker {index}"), &*panic));
+        shared.fail(fault::error_of(format_args!("worker {index}"), panic));
     }
     shared.finished.fetch_add(1, Ordering::AcqRel);
 }

@@ -5,10 +5,14 @@
 //! worker, which epoch or which batch a value was added in, and the engine is free to combine values before they are sent
 //! and to keep accumulators in the differences of an arrangement.
 //!
-//! The named aggregates, which [`KeyedStream`](super::KeyedStream) offers as methods, are in this file too.
+//! The named aggregates, which [`KeyedStream`](super::KeyedStream) offers as methods, are in this file too. What they add up either fits or ends the job with an error that
+//! names the operator, in every build: nothing wraps.
 
+use std::any::Any;
 use std::marker::PhantomData;
+use std::time::Duration;
 
+use super::fault;
 use crate::data::{Change, Data, Exchange};
 use crate::time::EventTime;
 
@@ -159,9 +163,34 @@ impl Aggregate<()> for Count {
     }
 }
 
-/// The sum, which must not overflow.
+/// The sum, as its values' own type.
+///
+/// If a sum of integers or durations does not fit in their type, be it that of some values on their way to all, the job ends with an error that names the operator. Other types add
+/// up as their `+=` does: floating-point numbers become infinite.
 #[derive(Clone, Copy, Debug)]
 pub struct Sum;
+
+/// Adds a value, and takes note if the sum does not fit. Which type it is is decided when this is compiled.
+#[inline]
+fn add_up<T: Copy + std::ops::AddAssign + 'static>(acc: &mut T, value: T) {
+    macro_rules! checked {
+        ($($Number:ty)*) => {$({
+            let (sum, value): (&mut dyn Any, &dyn Any) = (acc, &value);
+            if let (Some(sum), Some(value)) = (sum.downcast_mut::<$Number>(), value.downcast_ref::<$Number>()) {
+                match sum.checked_add(*value) {
+                    Some(more) => *sum = more,
+                    None => fault::note(concat!(
+                        "a sum does not fit in its type, ", stringify!($Number),
+                        ": sum as a larger type, or as f64 if it need not be exact"
+                    )),
+                }
+                return;
+            }
+        })*};
+    }
+    checked!(i64 u64 i32 u32 i128 u128 usize isize i16 u16 i8 u8 Duration);
+    *acc += value;
+}
 
 impl<T: Exchange + Copy + std::ops::AddAssign> Aggregate<T> for Sum {
     type Acc = T;
@@ -172,11 +201,11 @@ impl<T: Exchange + Copy + std::ops::AddAssign> Aggregate<T> for Sum {
     }
 
     fn add(&self, acc: &mut T, value: T) {
-        *acc += value;
+        add_up(acc, value);
     }
 
     fn merge(&self, acc: &mut T, other: T) {
-        *acc += other;
+        add_up(acc, other);
     }
 
     fn result(&self, acc: &T) -> T {
@@ -245,7 +274,41 @@ where
     }
 }
 
-/// The mean of integers, rounded toward zero as SQL does.
+/// A sum of integers that is exact, and how many they are.
+type Mean = (i128, i64);
+
+/// Joins two sums, or takes one out of the other, if all fits.
+#[inline]
+fn join(acc: &mut Mean, sum: Option<i128>, count: Option<i64>) {
+    match (sum, count) {
+        (Some(sum), Some(count)) => *acc = (sum, count),
+        _ => fault::note("a sum of integers does not fit in 128 bits, or their number in 64"),
+    }
+}
+
+#[inline]
+fn add_mean(acc: &mut Mean, other: &Mean) {
+    join(acc, acc.0.checked_add(other.0), acc.1.checked_add(other.1));
+}
+
+#[inline]
+fn take_mean(acc: &mut Mean, other: &Mean) {
+    join(acc, acc.0.checked_sub(other.0), acc.1.checked_sub(other.1));
+}
+
+/// The mean, rounded toward zero.
+fn mean((sum, count): Mean) -> i64 {
+    let mean = sum.checked_div(i128::from(count)).unwrap_or_default();
+    i64::try_from(mean).unwrap_or_else(|_| {
+        fault::note(&format!(
+            "the average {mean} does not fit in an i64: average what is smaller, or fold into a sum and a count"
+        ));
+        if mean < 0 { i64::MIN } else { i64::MAX }
+    })
+}
+
+/// The mean of integers, rounded toward zero as SQL does. It is exact: sums have 128 bits. One that does not fit in an `i64`, as that of great `u64`s, ends the job with an error
+/// that names the operator.
 #[derive(Clone, Copy, Debug)]
 pub struct Average;
 
@@ -259,22 +322,19 @@ impl<T: Into<i128> + Data> Aggregate<T> for Average {
     }
 
     fn add(&self, acc: &mut (i128, i64), value: T) {
-        acc.0 += value.into();
-        acc.1 += 1;
+        add_mean(acc, &(value.into(), 1));
     }
 
     fn merge(&self, acc: &mut (i128, i64), other: (i128, i64)) {
-        acc.0 += other.0;
-        acc.1 += other.1;
+        add_mean(acc, &other);
     }
 
     fn subtract(&self, acc: &mut (i128, i64), other: &(i128, i64)) {
-        acc.0 -= other.0;
-        acc.1 -= other.1;
+        take_mean(acc, other);
     }
 
     fn result(&self, acc: &(i128, i64)) -> i64 {
-        i64::try_from(acc.0 / i128::from(acc.1.max(1))).unwrap_or(i64::MAX)
+        mean(*acc)
     }
 }
 
@@ -294,15 +354,18 @@ impl<T: Data> Aggregate<Change<T>> for CountChanges {
     }
 
     fn add(&self, acc: &mut i64, change: Change<T>) {
-        *acc += change.diff;
+        add_up(acc, change.diff);
     }
 
     fn merge(&self, acc: &mut i64, other: i64) {
-        *acc += other;
+        add_up(acc, other);
     }
 
     fn subtract(&self, acc: &mut i64, other: &i64) {
-        *acc -= other;
+        match acc.checked_sub(*other) {
+            Some(less) => *acc = less,
+            None => fault::note("a number of changes does not fit in 64 bits"),
+        }
     }
 
     fn result(&self, acc: &i64) -> i64 {
@@ -318,7 +381,7 @@ impl<T: Data> Aggregate<Change<T>> for CountChanges {
 #[derive(Clone, Copy, Debug)]
 pub struct SumChanges;
 
-/// The mean of the integers that are there, rounded toward zero as SQL does.
+/// The mean of the integers that are there, rounded toward zero as SQL does. It must fit in an `i64`, as [`Average`] must.
 #[derive(Clone, Copy, Debug)]
 pub struct AverageChanges;
 
@@ -330,7 +393,11 @@ macro_rules! over_changes {
             const SUBTRACTS: bool = true;
 
             fn start(&self, change: Change<T>) -> (i128, i64) {
-                (change.record.into() * i128::from(change.diff), change.diff)
+                let sum = change.record.into().checked_mul(i128::from(change.diff));
+                if sum.is_none() {
+                    fault::note("a sum of integers does not fit in 128 bits");
+                }
+                (sum.unwrap_or_default(), change.diff)
             }
 
             fn add(&self, acc: &mut (i128, i64), change: Change<T>) {
@@ -339,13 +406,11 @@ macro_rules! over_changes {
             }
 
             fn merge(&self, acc: &mut (i128, i64), other: (i128, i64)) {
-                acc.0 += other.0;
-                acc.1 += other.1;
+                add_mean(acc, &other);
             }
 
             fn subtract(&self, acc: &mut (i128, i64), other: &(i128, i64)) {
-                acc.0 -= other.0;
-                acc.1 -= other.1;
+                take_mean(acc, other);
             }
 
             fn result(&self, $acc: &(i128, i64)) -> $Out {
@@ -360,4 +425,4 @@ macro_rules! over_changes {
 }
 
 over_changes!(SumChanges, i128, |acc| acc.0);
-over_changes!(AverageChanges, i64, |acc| i64::try_from(acc.0 / i128::from(acc.1)).unwrap_or(i64::MAX));
+over_changes!(AverageChanges, i64, |acc| mean(*acc));

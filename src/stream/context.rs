@@ -192,6 +192,8 @@ pub(crate) struct WorkerContext {
     pub(crate) alarms: Alarms,
     /// How epochs are counted where the operator is that is being built.
     pub(crate) counting: Counting,
+    /// True if what that operator reads has event time, or may have.
+    pub(crate) has_event_time: bool,
 }
 
 impl WorkerContext {
@@ -207,7 +209,8 @@ impl WorkerContext {
         });
         let (probe, awaiting) = (probe::Handle::default(), Rc::default());
         let (alarms, counting) = (Alarms::default(), Counting::Epochs);
-        WorkerContext { index, shared, probe, awaiting, memory, alarms, counting }
+        let has_event_time = true;
+        WorkerContext { index, shared, probe, awaiting, memory, alarms, counting, has_event_time }
     }
 
     /// Who asks for the state of an operator, as far as that is the same for all.

@@ -89,6 +89,8 @@ pub(crate) struct NodeInfo {
     pub(crate) stateful: bool,
     /// The files that it reads or writes.
     pub(crate) paths: Paths,
+    /// Whether what it emits has event time, if it gives that. Otherwise it has if any of what it reads has.
+    pub(crate) gives_time: Option<bool>,
 }
 
 /// An edge as its consumer sees it.
@@ -166,7 +168,14 @@ impl NodeInfo {
             inputs: Vec::new(),
             stateful: false,
             paths: Paths::default(),
+            gives_time: None,
         }
+    }
+
+    /// Says whether it gives its records event times.
+    pub(crate) fn giving_time(mut self, gives: bool) -> NodeInfo {
+        self.gives_time = Some(gives);
+        self
     }
 
     /// The user's uid, or one made of the operator's number.
@@ -314,6 +323,21 @@ impl Graph {
         })
     }
 
+    /// Of each operator, whether anything that it reads has event time, or that it gives.
+    fn with_event_time(&self) -> Vec<bool> {
+        let inner = lock(&self.shared);
+        let mut timed: Vec<bool> = Vec::with_capacity(inner.nodes.len());
+        for (id, entry) in inner.nodes.iter().enumerate() {
+            let NodeInfo { inputs, gives_time, .. } = &entry.info;
+            let from = inputs.iter().map(|input| inner.edges[input.edge].from);
+            // What comes back in a loop has what went in.
+            let mut from = from.filter(|from| *from < id).peekable();
+            let reads = from.peek().is_none() || from.any(|from| timed[from]);
+            timed.push(gives_time.unwrap_or(reads));
+        }
+        timed
+    }
+
     /// Builds the whole dataflow on one worker.
     pub(crate) fn lower(&self, scope: Scope<'_, Time>, worker: WorkerContext) {
         let operators: Vec<(String, Arc<dyn Operator>, Counting)> = {
@@ -323,11 +347,19 @@ impl Graph {
                 .map(|(id, entry)| (entry.info.uid(id), Arc::clone(&entry.operator), entry.counting))
                 .collect()
         };
-        let readers = lock(&self.shared).readers.clone();
-        let mut cx =
-            Lowering { scope, edges: Edges::default(), worker, node: 0, readers, unfinished: Vec::new() };
+        let (readers, edges) = {
+            let inner = lock(&self.shared);
+            let reads = |(id, entry): (usize, &Entry)| {
+                let uid: Arc<str> = Arc::from(entry.info.uid(id));
+                entry.info.inputs.iter().map(|input| (input.edge, Arc::clone(&uid))).collect::<Vec<_>>()
+            };
+            let consumers = inner.nodes.iter().enumerate().flat_map(reads).collect();
+            (inner.readers.clone(), Edges::new(consumers))
+        };
+        let mut cx = Lowering { scope, edges, worker, node: 0, readers, unfinished: Vec::new() };
+        let timed = self.with_event_time();
         for (node, (uid, operator, counting)) in operators.into_iter().enumerate() {
-            (cx.node, cx.worker.counting) = (node, counting);
+            (cx.node, cx.worker.counting, cx.worker.has_event_time) = (node, counting, timed[node]);
             operator.lower(&uid, &mut cx);
         }
         for finish in std::mem::take(&mut cx.unfinished) {

@@ -19,6 +19,7 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::chain::Chain;
 use super::context::WorkerContext;
+use super::fault;
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::ordered::{self, Logic};
 use super::tap::{Emit, Node, Outlets, Taps};
@@ -224,7 +225,11 @@ where
             let (((key, l, at), m), ((_, r, and), n)) = (left, right);
             let timestamp = *at.max(and);
             let stamp = Stamp { timestamp, watermark: since.event };
-            out.give(since, Record::new(Change { record: f(&key.key, l, r), diff: m * n }, stamp));
+            let diff = m.checked_mul(*n).unwrap_or_else(|| {
+                fault::note("the number of times that a pair is there does not fit in 64 bits");
+                Diff::MAX
+            });
+            out.give(since, Record::new(Change { record: f(&key.key, l, r), diff }, stamp));
         };
         // Right rows of this epoch meet left rows of earlier ones; left rows of this epoch meet all right rows.
         self.left.meet(&self.right.new, &mut emit);

@@ -26,6 +26,7 @@ mod chain;
 mod combine;
 mod context;
 mod explain;
+pub(crate) mod fault;
 mod forward;
 mod paths;
 mod graph;

@@ -33,12 +33,14 @@
 //! watermark that it has by then.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use timely::scheduling::Activator;
 
 use super::alarm::Alarm;
 use super::context::{Saving, WorkerContext};
+use super::fault;
 use super::port::{Frontiers, Holds, Input, OperatorBuilder};
 use super::tap::Outlets;
 use crate::data::Data;
@@ -139,6 +141,7 @@ pub(crate) fn build<E, L>(
         worker.shared.fail(error);
     }
     let mut frame = Frame {
+        uid: builder.uid(),
         saving: worker.saving(builder.uid()),
         inputs,
         waiting: BTreeMap::new(),
@@ -163,6 +166,7 @@ pub(crate) fn build<E, L>(
 const MIN_WAIT: Duration = Duration::from_millis(1);
 
 struct Frame<E> {
+    uid: Arc<str>,
     inputs: Vec<Input<E>>,
     /// Batches of epochs after the open one.
     waiting: BTreeMap<u64, Vec<(Time, Vec<E>)>>,
@@ -265,6 +269,8 @@ impl<E: Data> Frame<E> {
     /// Closes the open epoch; the one after it will be `next`.
     fn close<L: Logic<E>>(&mut self, next: u64, logic: &mut L, out: &mut Outlets<L::Out>) {
         logic.close(self.epoch, self.since.take(), out);
+        // What a fault has left behind is in no snapshot.
+        fault::check(&self.uid);
         let cuts = self.saving.as_ref().map_or_else(Vec::new, |saving| saving.cuts(self.epoch, next));
         let wanted = self.worker.seal_now(self.epoch, next);
         if cuts.is_empty() {

@@ -40,6 +40,7 @@ use timely::progress::operate::FrontierInterest;
 use timely::progress::{Antichain, ChangeBatch, Source, Timestamp};
 use timely::scheduling::{Activator, SyncActivator};
 
+use super::fault;
 use crate::data::{self, hash64, worker_of};
 use crate::time::{Advance, EventTime, Progress, Time};
 
@@ -66,8 +67,11 @@ impl<E> Clone for Edge<E> {
 impl<E> Copy for Edge<E> {}
 
 /// The producing ends of edges whose consumer has not been built yet.
-#[derive(Default)]
-pub(crate) struct Edges(BTreeMap<usize, Box<dyn Any>>);
+pub(crate) struct Edges {
+    producers: BTreeMap<usize, Box<dyn Any>>,
+    /// The uids of the operators that read them.
+    consumers: BTreeMap<usize, Arc<str>>,
+}
 
 struct Producer<E> {
     source: Source,
@@ -75,13 +79,19 @@ struct Producer<E> {
 }
 
 impl Edges {
+    /// Edges with the uids of their consumers.
+    pub(crate) fn new(consumers: BTreeMap<usize, Arc<str>>) -> Edges {
+        Edges { producers: BTreeMap::new(), consumers }
+    }
+
     /// Takes the stream of an edge, once.
     pub(crate) fn take<'s, E: 'static>(
         &mut self,
         edge: Edge<E>,
         scope: Scope<'s, Time>,
     ) -> TimelyStream<'s, Time, Vec<E>> {
-        let producer = self.0.remove(&edge.id).and_then(|producer| producer.downcast::<Producer<E>>().ok());
+        let producer =
+            self.producers.remove(&edge.id).and_then(|producer| producer.downcast::<Producer<E>>().ok());
         match producer {
             Some(producer) => TimelyStream::new(producer.source, producer.consumers, scope),
             None => unreachable!("edge {} is lowered before it is used, and used once", edge.id),
@@ -201,8 +211,11 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
     where
         Vec<E>: timely::Container,
     {
-        let (output, source, consumers) = self.raw_output();
-        self.edges.0.insert(edge.id, Box::new(Producer { source, consumers }));
+        let (mut output, source, consumers) = self.raw_output();
+        if let Some(consumer) = self.edges.consumers.get(&edge.id) {
+            output.filler = Arc::clone(consumer);
+        }
+        self.edges.producers.insert(edge.id, Box::new(Producer { source, consumers }));
         output
     }
 
@@ -238,7 +251,8 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         let (tee, consumers) = Tee::new();
         let pusher = PushCounter::new(tee);
         self.produced.push(Rc::clone(pusher.produced()));
-        (Output { pusher, dirty: false, sent: 0 }, *port.name(), consumers)
+        let filler = Arc::clone(&self.uid);
+        (Output { pusher, dirty: false, sent: 0, filler }, *port.name(), consumers)
     }
 
     /// What runs the operator again.
@@ -272,7 +286,7 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
     /// Completes the operator. `logic` runs at each activation; it answers whether there is work left that no input
     /// and no hold stands for.
     pub(crate) fn build(self, mut logic: impl FnMut(&Frontiers, &mut Holds) -> bool + 'static) {
-        let OperatorBuilder { raw, consumed, produced, .. } = self;
+        let OperatorBuilder { raw, consumed, produced, uid, .. } = self;
         let mut frontiers = Frontiers(vec![MutableAntichain::new(); consumed.len()]);
         let mut holds = Holds { published: vec![Time::minimum()], next: vec![Time::minimum()] };
         raw.build(move |progress| {
@@ -280,6 +294,7 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
                 frontier.update_iter(changes.drain());
             }
             let busy = logic(&frontiers, &mut holds);
+            fault::check(&uid);
             for (consumed, changes) in consumed.iter().zip(&mut progress.consumeds) {
                 consumed.borrow_mut().drain_into(changes);
             }
@@ -381,6 +396,8 @@ pub(crate) struct Output<E> {
     dirty: bool,
     /// Bytes sent since someone asked, counting an element as its size in memory.
     sent: usize,
+    /// The operator that what is sent is combined for: the one that reads it.
+    filler: Arc<str>,
 }
 
 impl<E: 'static> Output<E>
@@ -390,6 +407,7 @@ where
     /// Sends a batch and leaves an empty one, with the memory that the channel gives back or as much anew.
     pub(crate) fn send(&mut self, time: Time, batch: &mut Vec<E>) {
         let len = batch.len();
+        fault::check(&self.filler);
         if len > 0 {
             self.sent += len * size_of::<E>();
             Message::push_at(batch, time, &mut self.pusher);

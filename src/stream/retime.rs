@@ -49,7 +49,7 @@ use std::time::Duration;
 use timely::scheduling::SyncActivator;
 
 use super::alarm::Alarm;
-use super::chain::Chain;
+use super::chain::{Chain, Origin};
 use super::context::{Shared, WorkerContext};
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::iterate::Counting;
@@ -114,6 +114,7 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
         }
         let splits = splits.max(1);
         let name = format!("{:?}, {splits} splits", watermarks.strategy);
+        let gives_time = watermarks.gives_time();
         let board = Arc::new(Mutex::new(Arc::new(Board::new(0, 0))));
         let prepared = Arc::clone(&board);
         let prepare = move |workers| *lock(&prepared) = Arc::new(Board::new(workers, splits));
@@ -139,7 +140,10 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
                 spread,
             })
         };
-        self.restamp(name, move |value, workers| split(value) % splits % workers, prepare, make)
+        let stamped =
+            self.restamp(name, move |value, workers| split(value) % splits % workers, prepare, make);
+        stamped.graph().describe(stamped.chain.id(), |info| info.gives_time = Some(gives_time));
+        stamped
     }
 
     /// Gives the records new stamps by whatever `make` makes on each worker, or does not where no records are sent to.
@@ -152,7 +156,8 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
     ) -> Stream<T> {
         let graph = self.graph();
         let edge = self.emit();
-        let info = NodeInfo::new("watermarks", name).input(edge, Routing::Custom).stateful();
+        let info =
+            NodeInfo::new("watermarks", name).input(edge, Routing::Custom).stateful().giving_time(true);
         let taps = Taps::new();
         let id = graph.add(info, RetimeOperator { edge, route, prepare, make, taps: Arc::clone(&taps) });
         Stream::new(Node::new(&graph, id, &taps))

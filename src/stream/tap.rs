@@ -10,6 +10,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, Weak};
 
 use super::chain::{Chain, Collector, Ends, Origin};
+use super::fault;
 use super::graph::WeakGraph;
 use super::port::{OperatorBuilder, Output};
 use super::{Edge, Graph, NodeId, Stream};
@@ -246,7 +247,7 @@ impl<T: Data> Taps<T> {
     /// Gives the operator an output port for each tap.
     pub(crate) fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Outlets<T> {
         let outlets = lock(&self.taps).iter().map(|tap| tap.open(builder)).collect();
-        Outlets { outlets, batch: Vec::new(), time: Time::new(0, 0) }
+        Outlets { outlets, batch: Vec::new(), time: Time::new(0, 0), uid: builder.uid() }
     }
 }
 
@@ -290,13 +291,15 @@ pub(crate) struct Outlets<T> {
     outlets: Vec<Box<dyn Outlet<T>>>,
     batch: Vec<Record<T>>,
     time: Time,
+    /// The operator's.
+    uid: Arc<str>,
 }
 
 impl<T: Data> Outlets<T> {
     /// An output that goes there, for tests of an operator's logic alone.
     #[cfg(test)]
     pub(crate) fn to(outlets: Vec<Box<dyn Outlet<T>>>) -> Outlets<T> {
-        Outlets { outlets, batch: Vec::new(), time: Time::new(0, 0) }
+        Outlets { outlets, batch: Vec::new(), time: Time::new(0, 0), uid: Arc::from("") }
     }
 
     /// True if no one reads the output.
@@ -325,6 +328,7 @@ impl<T: Data> Outlets<T> {
     }
 
     fn walk(&mut self) {
+        fault::check(&self.uid);
         if let Some((last, others)) = self.outlets.split_last_mut() {
             for outlet in others {
                 outlet.walk(self.time, &mut self.batch, false);

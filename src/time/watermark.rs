@@ -105,6 +105,13 @@ impl<T> Watermarks<T> {
     }
 }
 
+impl<T, F> Watermarks<T, F> {
+    /// True if there is any event time.
+    pub(crate) fn gives_time(&self) -> bool {
+        !matches!(self.strategy, Strategy::None)
+    }
+}
+
 impl<T, F: Fn(&T) -> EventTime> Watermarks<T, F> {
     fn new(strategy: Strategy<T>, timestamp: F) -> Watermarks<T, F> {
         Watermarks { timestamp, strategy, idle_after: None, max_drift: None }
@@ -193,7 +200,7 @@ impl<T> SplitWatermark<T> {
     /// What the split promises now.
     #[inline]
     pub(crate) fn current(&self) -> EventTime {
-        self.current
+        self.current.min(MOST)
     }
 
     /// Raises the watermark: to what went on without an idle split, or to what a [`Behind`] has reached.
@@ -235,10 +242,13 @@ impl<T> Stamps<T> for SplitWatermark<T> {
             Rule::Punctuated(rule) => rule(value, timestamp),
             Rule::Custom(generator) => generator.on_record(value, timestamp),
         };
-        self.current = promised.map_or(self.current, |promised| promised.max(self.current));
+        self.current = promised.map_or(self.current, |promised| promised.min(MOST).max(self.current));
         stamp
     }
 }
+
+/// The greatest watermark of a split. That event time has ended is said by the end of the input alone, not by a record at the last moment: others may come, and none of them is late.
+const MOST: EventTime = EventTime::MAX - 1;
 
 /// A watermark at a fixed distance behind the greatest event time.
 ///
@@ -264,7 +274,7 @@ impl<T> Stamps<T> for Behind {
         let stamp = Stamp { timestamp, watermark: self.current };
         // A saturating subtraction, in half of the instructions.
         let promised = timestamp.max(self.least).wrapping_sub(self.distance as i64);
-        self.current = self.current.max(promised);
+        self.current = self.current.max(promised.min(MOST));
         stamp
     }
 }
@@ -293,7 +303,8 @@ mod tests {
             for time in [EventTime::MIN, EventTime::MIN + 1, -1, 0, 1, 1 << 41, EventTime::MAX] {
                 let mut behind = Behind::new(distance, EventTime::MIN);
                 behind.stamp(&(), time);
-                assert_eq!(behind.current, time.saturating_sub_unsigned(distance), "{time} - {distance}");
+                let expected = time.saturating_sub_unsigned(distance).min(MOST);
+                assert_eq!(behind.current, expected, "{time} - {distance}");
             }
         }
     }
