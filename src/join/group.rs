@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 
 use crate::data::{Data, Exchange, Key};
 use crate::process::{CoProcess, Context, Map, States, Timer};
-use crate::stream::{Chain, KeyedStream, Stream};
+use crate::stream::{Chain, KeyedStream, Stream, fault};
 use crate::time::EventTime;
 use crate::window::{Aligned, Window};
 
@@ -104,6 +104,9 @@ impl<L, R, O, F> Grouping<L, R, O, F> {
         O: Data,
     {
         let (time, stamp) = (cx.timestamp(), cx.stamp());
+        if let Err(error) = self.windows.check_time(time) {
+            return fault::note(&error.to_string());
+        }
         let (windows, mut kept) = (self.windows.of_timestamp(time), false);
         for window in windows.iter().filter(|window| !stamp.is_late_for(window.end)) {
             let those = (window.end, time, 0)..=(window.end, time, u64::MAX);

@@ -32,7 +32,7 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// From `lower` to `upper`, both included. If `lower` is greater there are no pairs.
+    /// From `lower` to `upper`, both included. If `lower` is greater there are no pairs. `i64::MIN` and `i64::MAX` are no bounds at all.
     pub fn millis(lower: i64, upper: i64) -> Interval {
         Interval { lower, upper }
     }
@@ -54,18 +54,37 @@ impl Interval {
 
     /// The same seen from the second record.
     pub(super) fn turned(self) -> Interval {
-        Interval { lower: self.upper.saturating_neg(), upper: self.lower.saturating_neg() }
+        Interval { lower: negated(self.upper), upper: negated(self.lower) }
     }
 
-    /// The times of the partners of a record of this time.
-    pub(super) fn around(self, time: EventTime) -> (EventTime, EventTime) {
-        (time.saturating_add(self.lower), time.saturating_add(self.upper))
+    /// The times of the partners of a record of this time; none if they would lie before or after all there are.
+    pub(super) fn around(self, time: EventTime) -> Option<(EventTime, EventTime)> {
+        let from = match time.checked_add(self.lower) {
+            None if self.lower > 0 => return None,
+            Some(from) if self.lower > i64::MIN => from,
+            _ => EventTime::MIN,
+        };
+        let to = match time.checked_add(self.upper) {
+            None if self.upper < 0 => return None,
+            Some(to) if self.upper < i64::MAX => to,
+            _ => EventTime::MAX,
+        };
+        Some((from, to))
     }
 
     /// The time after which no partner can come.
     pub(super) fn last(self, time: EventTime) -> EventTime {
         // A record without possible partners is let go as soon as its own time has passed.
-        self.around(time).1.max(time)
+        self.around(time).map_or(time, |(_, to)| to.max(time))
+    }
+}
+
+/// The bound as it is seen from the other side.
+fn negated(bound: i64) -> i64 {
+    match bound {
+        i64::MIN => i64::MAX,
+        i64::MAX => i64::MIN,
+        bound => -bound,
     }
 }
 
@@ -159,5 +178,42 @@ where
         F: Fn(&K, Option<&L>, Option<&R>) -> Option<O> + Clone + Send + Sync + 'static,
     {
         self.left.connect(self.right).process(Joining::new(self.interval, outer, f))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Any number at all, and more of those where arithmetic ends.
+    fn number() -> impl Strategy<Value = i64> {
+        prop_oneof![
+            any::<i64>(),
+            -20..20i64,
+            (0..40i64).prop_map(|near| i64::MAX - near),
+            (0..40i64).prop_map(|near| i64::MIN + near),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn partners_are_those_of_the_definition(
+            first in number(), second in number(), lower in number(), upper in number(),
+        ) {
+            let apart = i128::from(second) - i128::from(first);
+            let meets = (lower == i64::MIN || i128::from(lower) <= apart)
+                && (upper == i64::MAX || apart <= i128::from(upper));
+            let interval = Interval::millis(lower, upper);
+            let contains = |interval: Interval, time, other| {
+                interval.around(time).is_some_and(|(from, to)| (from..=to).contains(&other))
+            };
+            prop_assert_eq!(contains(interval, first, second), meets);
+            prop_assert_eq!(contains(interval.turned(), second, first), meets);
+            // It is kept as long as partners can come.
+            prop_assert!(interval.last(first) >= first && (!meets || second <= interval.last(first)));
+        }
     }
 }

@@ -172,7 +172,7 @@ impl<L: Exchange, R: Exchange, F> Joining<L, R, F> {
         F: Fn(&K, Option<&L>, Option<&R>) -> Option<O>,
     {
         let (core, mut emit) = cx.read_and_emit();
-        let (from, to) = own.interval.around(time);
+        let Some((from, to)) = own.interval.around(time) else { return false };
         let mut has_met = false;
         for (at, partner) in self.kept.between(core, other.is_second, from, to) {
             let pair = match (record, &partner.record) {

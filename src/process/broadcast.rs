@@ -212,6 +212,7 @@ where
     type Out = P::Out;
 
     fn batch(&mut self, time: Time, batch: &mut Vec<Record<Heard<K, T, R>>>, out: &mut Outlets<P::Out>) {
+        self.records.look_at_clock();
         for Record { value, stamp } in batch.drain(..) {
             match value {
                 Heard::Record(key, value) => self.records.take(time, key, value, stamp, out),

@@ -1,19 +1,6 @@
 //! What all contexts of a process function share: its state, its timers, and the time.
-//!
-//! # Timers
-//!
-//! A call that registers a timer or deletes one is an entry in an agenda, with the slot of its key. When its time has come, the last call counts of those for one key and time. So
-//! neither is looked for when it is made, and a call is exact wherever the calls before it are.
-//!
-//! # Timers that have left memory
-//!
-//! If memory is limited, calls for far-off times leave it, as rows with the key instead of a slot; and a key of which no call is in memory can leave wholly. When calls come back their keys are
-//! given slots again; the state of a key comes back when its timer fires. Timers are fired some at a time then: those of before a *bound*, of which all calls are in memory. What a
-//! timer calls for a time beyond the bound goes to the agenda, after what has left; what it calls for a time that has been waits aside until all have fired.
-//!
-//! What fires brings state into memory, however many timers are due at once: when the watermark leaps, all of them. So state may leave it in between.
-//!
-//! When the input has ended and there is no end of timers that register timers, some are dropped; if some had left memory, more may fire before.
+
+mod firing;
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -25,12 +12,12 @@ use crate::clock::Clock;
 use crate::data::Key;
 use crate::error::{Error, Result};
 use crate::snapshot::{RestoredOperator, Saved};
-use crate::state::{
-    Agenda, Cells, END, LivesBy, Now, Owner, Place as Bound, Shape, Share, Slot, Store, WARM,
-};
+use crate::state::{Agenda, Cells, Now, Owner, Shape, Share, Slot, Store, is_over};
 use crate::stream::WorkerContext;
 
+use self::firing::{Ending, Pass};
 use super::Ttl;
+pub use firing::LAST_TIMERS;
 
 /// What gives access to the state of a key: the contexts of process functions and windows.
 pub trait Stateful {
@@ -78,12 +65,16 @@ pub struct Core<K: Key> {
     /// Times at which the watermark of the output is held.
     pub(crate) held: BTreeMap<i64, u32>,
     pub(crate) now: Now,
+    /// True if some state lives by the wall clock.
+    pub(super) lives_by_wall: bool,
     pub(crate) epoch: u64,
     pub(crate) clock: Clock,
     /// What the function has done wrong.
     pub(crate) mistake: OnceCell<Error>,
     /// The timers that are being fired.
     pass: Option<Pass>,
+    /// What may still fire, if the input has ended.
+    ending: Option<Ending>,
     /// Timers that were not fired, for there was no end of them.
     dropped: usize,
     /// How many keys may have come into memory since state could last leave it.
@@ -92,35 +83,6 @@ pub struct Core<K: Key> {
 
 /// After so many keys state may leave memory in the midst of an epoch.
 const RELIEF: usize = 256;
-
-/// When the input has ended, timers may register so many timers that still fire.
-const LAST_TIMERS: usize = 100_000;
-
-/// Firing all timers of before a time, in order, while they register and delete others.
-struct Pass {
-    by: LivesBy,
-    until: i64,
-    /// What is before this in order of times and hashes of keys is at hand: all that is to fire, unless some of it has left memory.
-    bound: Bound,
-    /// The time of the timer that fires.
-    at: i64,
-    /// What is left to fire, the first one last.
-    due: Vec<(i64, Slot)>,
-    /// What timers have registered and deleted that is to fire, or would have, before the bound. A timer for a time that has been is not
-    /// among them: it waits for the next pass, so that a pass always ends.
-    calls: BTreeMap<(i64, Slot), Call>,
-    /// What waits for the next pass, while others have yet to be read back for this one.
-    late: Vec<(i64, Slot, Call)>,
-    /// How many may fire.
-    left: usize,
-}
-
-impl Pass {
-    /// True if all timers are at hand that are to fire.
-    fn is_last(&self) -> bool {
-        self.bound == (self.until, 0)
-    }
-}
 
 /// Where a state lies, and how long it lives.
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +109,7 @@ impl Place {
     /// True if something that expires at `expires` is over.
     #[inline]
     pub(crate) fn is_over(self, expires: i64, now: Now) -> bool {
-        self.ttl.is_some_and(|ttl| expires <= now.by(ttl.clock))
+        self.ttl.is_some_and(|ttl| is_over(expires, now.by(ttl.clock)))
     }
 }
 
@@ -170,10 +132,12 @@ impl<K: Key> Core<K> {
             wall_timers: Agenda::sealable(operator.clone(), worker.quota(uid, "timers_left_memory")),
             held: BTreeMap::new(),
             now: Now { watermark: i64::MIN, millis: i64::MIN },
+            lives_by_wall: false,
             epoch: 0,
             clock: worker.shared.clock.clone(),
             mistake: OnceCell::new(),
             pass: None,
+            ending: None,
             dropped: 0,
             stirred: 0,
         }
@@ -248,169 +212,6 @@ impl<K: Key> Core<K> {
         taken
     }
 
-    /// Registers or deletes a timer.
-    pub(crate) fn time(&mut self, by: LivesBy, time: i64, call: Call) {
-        let Core { slot, store, pass, owner, .. } = self;
-        if let Some(pass) = pass.as_mut().filter(|pass| pass.by == by) {
-            let (bound, hash) = pass.bound;
-            let is_before = time < bound || time == bound && hash > 0 && owner(store.key(*slot)) < hash;
-            if pass.at < time && is_before {
-                if pass.calls.insert((time, *slot), call).is_none() && store.is_limited() {
-                    store.pin(*slot);
-                }
-                return;
-            }
-            if time <= pass.at && !pass.is_last() {
-                store.pin(*slot);
-                pass.late.push((time, *slot, call));
-                return;
-            }
-        }
-        let slot = *slot;
-        store.pin(slot);
-        self.agenda(by).add(time, (slot, call));
-    }
-
-    fn agenda(&mut self, by: LivesBy) -> &mut Agenda<(Slot, Call), (K, bool)> {
-        match by {
-            LivesBy::EventTime => &mut self.event_timers,
-            LivesBy::ProcessingTime => &mut self.wall_timers,
-        }
-    }
-
-    /// Begins to fire the timers of before a time.
-    pub(crate) fn begin(&mut self, by: LivesBy, until: i64) {
-        let (bound, due, calls, late) = ((i64::MIN, 0), Vec::new(), BTreeMap::new(), Vec::new());
-        let left = if until == i64::MAX { LAST_TIMERS } else { usize::MAX };
-        self.pass = Some(Pass { by, until, bound, at: i64::MIN, due, calls, late, left });
-        self.go_on();
-    }
-
-    /// Takes the timers that are to fire next from the agenda. False if there are no more, which ends the pass.
-    fn go_on(&mut self) -> bool {
-        while let Some((by, until)) =
-            self.pass.as_ref().filter(|pass| !pass.is_last()).map(|pass| (pass.by, pass.until))
-        {
-            let (due, bound) = self.next_timers(by, Some(until));
-            let Some(pass) = &mut self.pass else { return false };
-            pass.bound = bound;
-            pass.left = pass.left.saturating_add(due.len());
-            pass.due = due;
-            if !pass.due.is_empty() {
-                if !pass.due.len().is_multiple_of(WARM) {
-                    let first = pass.due.iter().rev().take(pass.due.len() % WARM);
-                    self.store.warm_cells(first.map(|(_, slot)| *slot));
-                }
-                return true;
-            }
-        }
-        let Some(Pass { by, late, .. }) = self.pass.take() else { return false };
-        late.into_iter().for_each(|(time, slot, call)| self.agenda(by).add(time, (slot, call)));
-        false
-    }
-
-    /// Takes timers of before a time, or all, out of an agenda, the first one last, and says up to where these are all. If memory is limited, their slots are pinned.
-    fn next_timers(&mut self, by: LivesBy, before: Option<i64>) -> (Vec<(i64, Slot)>, Bound) {
-        let Core { store, event_timers, wall_timers, owner, .. } = self;
-        let agenda = match by {
-            LivesBy::EventTime => event_timers,
-            LivesBy::ProcessingTime => wall_timers,
-        };
-        agenda.fetch(before, |(key, registers)| call_of(store, key, *registers));
-        let (mut calls, bound) = agenda.some(before, |(slot, _)| owner(store.key(*slot)));
-        // Of several calls for one key and time the last one counts, and they are in order of arrival.
-        calls.chunk_by_mut(|a, b| a.0 == b.0).for_each(|calls| calls.sort_by_key(|(_, (slot, _))| *slot));
-        store.warm(calls.iter().map(|(_, (slot, _))| *slot));
-        let mut due = Vec::with_capacity(calls.len());
-        for group in calls.chunk_by(|a, b| a.0 == b.0 && a.1.0 == b.1.0) {
-            let (time, (slot, last)) = group[group.len() - 1];
-            if last == Call::Register {
-                due.push((time, slot));
-                if store.is_limited() {
-                    store.pin(slot);
-                }
-            }
-            group.iter().for_each(|_| store.unpin(slot));
-        }
-        due.reverse();
-        (due, bound)
-    }
-
-    /// Makes the key of the next timer to fire the one at hand, and gives the timer's time. `None` ends what was begun.
-    pub(crate) fn fire(&mut self) -> Option<i64> {
-        let is_limited = self.store.is_limited();
-        if is_limited {
-            self.relieve(1);
-        }
-        loop {
-            let pass = self.pass.as_mut()?;
-            if pass.due.len().is_multiple_of(WARM) {
-                self.store.warm_cells(pass.due.iter().rev().take(WARM).map(|(_, slot)| *slot));
-            }
-            let due = pass.due.last().copied();
-            let called = pass.calls.first_key_value().map(|(timer, call)| (*timer, *call));
-            let (timer, fires) = match (due, called) {
-                (Some(due), Some((timer, call))) if timer <= due => {
-                    pass.calls.pop_first();
-                    if timer == due {
-                        pass.due.pop();
-                        if is_limited {
-                            self.store.unpin(timer.1);
-                        }
-                    }
-                    (timer, call == Call::Register)
-                }
-                (None, Some((timer, call))) => {
-                    pass.calls.pop_first();
-                    (timer, call == Call::Register)
-                }
-                (Some(due), _) => {
-                    pass.due.pop();
-                    (due, true)
-                }
-                (None, None) if self.go_on() => continue,
-                (None, None) => return None,
-            };
-            let is_dropped = fires && pass.left == 0;
-            if fires && !is_dropped {
-                pass.left -= 1;
-                pass.at = timer.0;
-                self.slot = timer.1;
-                self.store.touch(self.slot);
-            }
-            if is_limited {
-                self.store.unpin(timer.1);
-            }
-            if fires && !is_dropped {
-                return Some(timer.0);
-            }
-            self.dropped += usize::from(is_dropped);
-        }
-    }
-
-    /// Drops all timers and says how many.
-    pub(crate) fn drop_timers(&mut self) -> usize {
-        for by in [LivesBy::EventTime, LivesBy::ProcessingTime] {
-            loop {
-                let (timers, bound) = self.next_timers(by, None);
-                self.dropped += timers.len();
-                if self.store.is_limited() {
-                    timers.iter().for_each(|(_, slot)| self.store.unpin(*slot));
-                    self.relieve(timers.len());
-                }
-                if bound == END {
-                    break;
-                }
-            }
-        }
-        self.take_dropped()
-    }
-
-    /// How many timers have been dropped since this was last asked.
-    pub(crate) fn take_dropped(&mut self) -> usize {
-        std::mem::take(&mut self.dropped)
-    }
-
     /// Lets state leave memory in the midst of an epoch, if it takes more than it may. To be called after each so many keys that have been touched, when
     /// none is at hand.
     pub(crate) fn relieve(&mut self, keys: usize) {
@@ -442,8 +243,25 @@ impl<K: Key> Core<K> {
         let mut timer = |(key, registers): &(K, bool)| call_of(store, key, *registers);
         event_timers.restore(&format!("{prefix}event timers"), from, share, &mut timer)?;
         wall_timers.restore(&format!("{prefix}wall timers"), from, share, &mut timer)?;
-        self.now.watermark = from.latest(&format!("{prefix}watermark"))?.unwrap_or(i64::MIN);
+        self.reach(from.latest(&format!("{prefix}watermark"))?.unwrap_or(i64::MIN));
         Ok(())
+    }
+
+    /// Lets event time come to a watermark.
+    #[inline]
+    pub(crate) fn reach(&mut self, watermark: i64) {
+        let before = std::mem::replace(&mut self.now.watermark, watermark);
+        if before == i64::MIN && watermark > i64::MIN {
+            self.store.begin(watermark);
+        }
+    }
+
+    /// Looks at the wall clock, if some state lives by it.
+    #[inline]
+    pub(crate) fn look_at_clock(&mut self) {
+        if self.lives_by_wall {
+            self.now.millis = self.now.millis.max(self.clock.millis());
+        }
     }
 
     /// Lets timers and keys leave memory, if they take more than they may.

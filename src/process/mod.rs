@@ -20,7 +20,8 @@
 //! States are registered by name in [`Process::open`], which hands out typed handles. The states of a worker's keys lie in columns
 //! behind one hash table; see `state`. A read costs a look-up for each record and an access for each state, a write also a mark of what has changed.
 //! A key is forgotten when it has neither state nor timers. With a [`Ttl`] an item expires by one of the two clocks: an expired item is
-//! never read, and its memory is given back when an epoch closes.
+//! never read, and its memory is given back when an epoch closes. What is written before event time has begun lives from the first watermark on; where there never is any, a
+//! time to live by it is refused.
 //!
 //! # Timers
 //!
@@ -31,8 +32,8 @@
 //! What has defined outcomes:
 //!
 //! * a timer in the past fires once the records that have arrived with it are through, at the latest when the epoch closes;
-//! * when the input ends, event time ends: all timers fire, those of the wall clock too. Timers that timers register then fire in turn, for at most
-//!   1000 rounds; what is left is dropped and counted as `timers_dropped`;
+//! * when the input ends, event time ends: all timers fire, those of the wall clock too, and those at the very end of time. Timers that timers register then, for
+//!   whatever time, fire in turn, but no more than [`LAST_TIMERS`] of them on each worker; what is left is dropped and counted as `timers_dropped`;
 //! * a handle that `open` has not registered, or that belongs to another function, ends the job with an error that says so; so does a panic. What else
 //!   can go wrong, and what then, is told in [`error`](crate::error).
 //!
@@ -71,5 +72,5 @@ pub(crate) use timed::Timed;
 pub use ttl::{Refresh, Ttl};
 pub use value::{Aggregating, Reducing, Value};
 
-pub use self::core::Stateful;
+pub use self::core::{LAST_TIMERS, Stateful};
 pub use crate::state::{LivesBy, StateView};

@@ -170,14 +170,14 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         function.process(value, &mut Context { core, out, sides, counters, from, stamp });
     }
 
-    /// Fires the timers of before a time.
-    fn fire(&mut self, by: LivesBy, until: i64, from: Time, out: &mut Outlets<P::Out>) {
+    /// Fires the timers of before a time, or all.
+    fn fire(&mut self, by: LivesBy, until: Option<i64>, from: Time, out: &mut Outlets<P::Out>) {
         let Processing { function, core, sides, counters, waiting, .. } = self;
         core.begin(by, until);
         while let Some(time) = core.fire() {
             let wall = by == LivesBy::ProcessingTime;
             if waiting.is_some() && !wall {
-                core.now.watermark = time;
+                core.reach(time);
             }
             // What the wall clock causes happens now, by event time.
             let at = if wall { core.now.watermark } else { time };
@@ -190,22 +190,39 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         }
     }
 
-    /// Takes the records that the watermark has passed, and the timers between them, in order.
+    /// Fires all timers, of both clocks: event time has ended, and the wall clock says nothing any more.
+    fn fire_all(&mut self, from: Time, out: &mut Outlets<P::Out>) {
+        while self.core.ends_again() {
+            self.fire(LivesBy::EventTime, None, from, out);
+            self.core.reach(EventTime::MAX);
+            self.fire(LivesBy::ProcessingTime, None, from, out);
+        }
+        let dropped = self.core.drop_timers();
+        self.counters.add("timers_dropped", dropped as i64);
+    }
+
+    /// Takes the records that the watermark has passed, and the timers between them, in order. When event time has ended it has passed all.
     fn take_in_order(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<P::Out>) {
         let mut reached = EventTime::MIN;
+        let before = (watermark < EventTime::MAX).then_some(watermark);
         while let Some((sort, agenda)) = &mut self.waiting {
-            let Some(mut records) = agenda.draw(Some(watermark)) else { return };
+            let Some(mut records) = agenda.draw(before) else { return };
             sort(&mut records);
             for (time, (key, value, stamp)) in records {
                 if time > reached && self.core.event_timers.next().is_some_and(|next| next < time) {
-                    self.fire(LivesBy::EventTime, time, from, out);
+                    self.fire(LivesBy::EventTime, Some(time), from, out);
                 }
                 reached = time;
-                self.core.now.watermark = time;
+                self.core.reach(time);
                 self.process(&key, value, stamp, from, out);
                 self.core.relieve(1);
             }
         }
+    }
+
+    /// To be called before the records of a batch are taken in.
+    pub(super) fn look_at_clock(&mut self) {
+        self.core.look_at_clock();
     }
 
     /// True on the first worker.
@@ -225,6 +242,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K,
     type Out = P::Out;
 
     fn batch(&mut self, time: Time, batch: &mut Vec<Keyed<K, T>>, out: &mut Outlets<P::Out>) {
+        self.core.look_at_clock();
         if self.waiting.is_some() {
             batch.drain(..).for_each(|Keyed { key, input, stamp }| self.take(time, key, input, stamp, out));
         } else {
@@ -243,25 +261,30 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K,
 
     fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<P::Out>) {
         self.core.epoch = from.epoch;
+        self.core.look_at_clock();
         self.take_in_order(watermark, from, out);
         if self.waiting.is_none() {
-            self.core.now.watermark = watermark;
+            self.core.reach(watermark);
         }
-        self.fire(LivesBy::EventTime, watermark, from, out);
-        self.core.now.watermark = watermark;
-        if watermark == EventTime::MAX {
-            // No watermark is later, and what is due by the wall clock comes at the end too.
-            self.fire(LivesBy::ProcessingTime, i64::MAX, from, out);
-            let dropped = self.core.drop_timers();
-            self.counters.add("timers_dropped", dropped as i64);
+        match watermark {
+            EventTime::MAX => self.fire_all(from, out),
+            _ => self.fire(LivesBy::EventTime, Some(watermark), from, out),
         }
+        self.core.reach(watermark);
         self.report();
     }
 
     fn close(&mut self, _: u64, since: Option<Time>, out: &mut Outlets<P::Out>) {
+        self.core.look_at_clock();
         if let Some(since) = since {
             // Timers that were registered for a time that had been.
-            self.fire(LivesBy::EventTime, self.core.now.watermark, since, out);
+            match self.core.now.watermark {
+                EventTime::MAX => {
+                    self.take_in_order(EventTime::MAX, since, out);
+                    self.fire_all(since, out);
+                }
+                watermark => self.fire(LivesBy::EventTime, Some(watermark), since, out),
+            }
         }
         self.core.tidy();
         self.counters.flush();
@@ -321,7 +344,10 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K,
     fn tick(&mut self, millis: i64, from: Time, out: &mut Outlets<P::Out>) {
         self.core.epoch = from.epoch;
         self.core.now.millis = millis;
-        self.fire(LivesBy::ProcessingTime, millis.saturating_add(1), from, out);
+        match millis.checked_add(1) {
+            Some(until) => self.fire(LivesBy::ProcessingTime, Some(until), from, out),
+            None => self.fire_all(from, out),
+        }
         self.report();
     }
 

@@ -16,10 +16,13 @@ use crate::stream::{Aggregate, WorkerContext};
 
 /// Where a function registers its states, by name, and gets handles for them.
 ///
-/// The name is what a state is known by in snapshots. Two states of one function must have two names.
+/// The name is what a state is known by in snapshots. Two states of one function must have two names. Functions that are [parts](States::part) of one may have states of the same
+/// name.
 pub struct States<'a, K: Key> {
     core: &'a mut Core<K>,
+    /// The names of the part that registers states, and those of all.
     names: BTreeSet<&'static str>,
+    known: BTreeSet<&'static str>,
     operator: &'a OperatorInfo,
     worker: &'a WorkerContext,
     readers: Vec<(&'static str, Arc<dyn Any + Send + Sync>)>,
@@ -32,7 +35,7 @@ impl<'a, K: Key> States<'a, K> {
         worker: &'a WorkerContext,
         readers: Vec<(&'static str, Arc<dyn Any + Send + Sync>)>,
     ) -> States<'a, K> {
-        States { core, names: BTreeSet::new(), operator, worker, readers }
+        States { core, names: BTreeSet::new(), known: BTreeSet::new(), operator, worker, readers }
     }
 
     /// A value for each key.
@@ -67,7 +70,7 @@ impl<'a, K: Key> States<'a, K> {
 
     /// Values by their times for each key, on two sides. Those that expire live so many milliseconds at most.
     pub(crate) fn timed<V: Exchange>(&mut self, name: &'static str, lives: i64) -> Timed<V> {
-        Timed::at(self.register::<state::Timed<V>>(name, Some(Ttl::millis(lives))))
+        Timed::at(self.register_kept::<state::Timed<V>>(name, Some(Ttl::millis(lives))))
     }
 
     /// A value for each key that what is added is joined to.
@@ -88,7 +91,51 @@ impl<'a, K: Key> States<'a, K> {
         Aggregating::new(self.value(name), aggregate)
     }
 
+    /// Lets a part of the function register its states, as each of several triggers that are combined does. Their names need not differ from those of other parts: of several states
+    /// with one name the first is known by it in snapshots, the second by it and `#1`, the third by it and `#2`. So parts are to register in the same order each time.
+    ///
+    /// ```
+    /// use highwater::data::Key;
+    /// use highwater::process::States;
+    /// use highwater::window::{Absorbed, Fire, Scope, Trigger, TriggerContext};
+    ///
+    /// /// Fires when two triggers would, at the same record.
+    /// #[derive(Clone)]
+    /// struct Both<G, H>(G, H);
+    ///
+    /// impl<K: Key, T, G: Trigger<K, T>, H: Trigger<K, T>> Trigger<K, T> for Both<G, H> {
+    ///     fn open(&mut self, states: &mut States<'_, Scope<K>>) {
+    ///         states.part(|states| self.0.open(states));
+    ///         states.part(|states| self.1.open(states));
+    ///     }
+    ///
+    ///     fn on_element(&mut self, value: &T, cx: &mut TriggerContext<'_, K>) -> Fire {
+    ///         match (self.0.on_element(value, cx).fires(), self.1.on_element(value, cx).fires()) {
+    ///             (true, true) => Fire::Fire,
+    ///             _ => Fire::Continue,
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn part<R>(&mut self, register: impl FnOnce(&mut Self) -> R) -> R {
+        let others = std::mem::take(&mut self.names);
+        let result = register(self);
+        self.names = others;
+        result
+    }
+
     fn register<S: Shape>(&mut self, name: &'static str, ttl: Option<Ttl>) -> Place {
+        if ttl.is_some_and(Ttl::needs_event_time) && !self.worker.has_event_time {
+            let message = format!(
+                "the state {name:?} has a time to live by event time, and nothing that the operator reads has any, so it would live for ever: give a source watermarks, or let it live by the \
+                 wall clock, with Ttl::by(LivesBy::ProcessingTime)"
+            );
+            let _ = self.core.mistake.set(Error::config(message));
+        }
+        self.register_kept::<S>(name, ttl)
+    }
+
+    fn register_kept<S: Shape>(&mut self, name: &'static str, ttl: Option<Ttl>) -> Place {
         if !self.names.insert(name) {
             let message =
                 format!("two states of one function are called {name:?}: give each a name of its own");
@@ -98,8 +145,10 @@ impl<'a, K: Key> States<'a, K> {
             let message = format!("the state {name:?} has a time to live of 0 ms: it must be at least 1 ms");
             let _ = self.core.mistake.set(Error::config(message));
         }
+        self.core.lives_by_wall |= ttl.is_some_and(Ttl::is_by_wall_clock);
         let lives = ttl.map(|ttl| (ttl.clock, ttl.millis));
-        let publish = self.publish::<S>(name);
+        // Readers are shown the first of that name.
+        let publish = if self.known.insert(name) { self.publish::<S>(name) } else { None };
         let askers = self.worker.askers();
         let cells = Cells::<K, S>::new(lives, self.core.owner(), (publish, askers), self.operator.clone());
         let column = self.core.store.add(name, cells);
@@ -132,7 +181,7 @@ impl<'a, K: Key> States<'a, K> {
 
     /// Complains of readers of states that there are not.
     pub(crate) fn check(self) {
-        if let Some((name, _)) = self.readers.iter().find(|(name, _)| !self.names.contains(name)) {
+        if let Some((name, _)) = self.readers.iter().find(|(name, _)| !self.known.contains(name)) {
             let message = format!("the state {name:?} is read, but the function registers none of that name");
             let _ = self.core.mistake.set(Error::config(message));
         }

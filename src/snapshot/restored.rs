@@ -170,12 +170,33 @@ impl RestoredOperator {
         Ok(self.notes(name)?.into_iter().map(|(_, value)| value).max())
     }
 
+    /// What the workers noted under a name, by the ranges of hashes that they owned.
+    pub(crate) fn notes_of_owners<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<((u64, u64), T)>> {
+        let workers = u64::from(self.restored.manifest.workers);
+        let notes = self.notes(name)?.into_iter();
+        Ok(notes.map(|(worker, note)| (hashes_of(u64::from(worker), workers), note)).collect())
+    }
+
+    /// True if there is a table of this name.
+    pub(crate) fn has_table(&self, name: &str) -> bool {
+        self.table(name).is_some()
+    }
+
+    /// True if there are rows in the table of this name.
+    pub(crate) fn has_rows(&self, name: &str) -> bool {
+        self.table(name).is_some_and(|table| !is_empty(table))
+    }
+
+    /// Lets tables go that say nothing that the operator does not know otherwise.
+    pub(crate) fn leave(&self, names: &[&str]) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.extend(names.iter().filter_map(|name| self.table(name)).map(|table| table.name.clone()));
+    }
+
     /// The clocks of a table, by the ranges of hashes that workers owned.
     pub(crate) fn clocks(&self, table: &str) -> Result<Vec<((u64, u64), i64)>> {
-        let workers = u64::from(self.restored.manifest.workers);
         let Some(table) = self.table(table) else { return Ok(Vec::new()) };
-        let clocks = self.notes(&clock_of(&table.name))?.into_iter();
-        Ok(clocks.map(|(worker, clock)| (hashes_of(u64::from(worker), workers), clock)).collect())
+        self.notes_of_owners(&clock_of(&table.name))
     }
 
     /// The shards of a table, whose rows must be of this schema. None, if the snapshot does not know the table.

@@ -22,7 +22,7 @@ use super::cutting::Cutting;
 use super::draft::{Turn, copy};
 use super::footprint::Footprint;
 use super::items::Items;
-use super::kept::{ItemRows, NEVER};
+use super::kept::{ItemRows, NEVER, UNBEGUN};
 use super::shelf::{Gone, Row};
 use super::sweep::Sweep;
 use super::tag::Tag;
@@ -115,6 +115,8 @@ pub(crate) struct Cells<K: Key, S: Shape> {
     /// What is copied for the last cut, if it is not done.
     pub(super) cutting: Option<Box<Cutting<K, S>>>,
     pub(super) sweep: Option<Sweep>,
+    /// When items expire that were written before event time began. They are in files by then, or in a snapshot; not known before.
+    pub(super) unbegun: i64,
     /// Who is to be shown what is sealed.
     pub(super) publish: Option<Publish<K, S>>,
 }
@@ -145,6 +147,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
             left: Vec::new(),
             cutting: None,
             sweep: lives.map(|(_, millis)| Sweep::new(millis)),
+            unbegun: UNBEGUN,
             publish,
         }
     }

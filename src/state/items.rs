@@ -16,6 +16,8 @@ pub(crate) trait Items: 'static {
     type Of<X>;
     /// What is noted of an item that has changed, beside its key.
     type Mark: Ord + Send + 'static;
+    /// True if all items are added by someone who knows when they expire.
+    const IS_EXPIRY_KNOWN: bool = false;
     /// The bytes that items of so many keys take outside of the cells, about.
     fn outside<X>(_keys: usize, _items: usize) -> usize {
         0
@@ -28,6 +30,8 @@ pub(crate) trait Items: 'static {
     fn insert<X>(of: &mut Self::Of<X>, sub: Self::Sub, item: X, expires: i64);
     fn remove<X>(of: &mut Self::Of<X>, sub: &Self::Sub) -> Option<X>;
     fn drain<X>(of: &mut Self::Of<X>, each: impl FnMut(Self::Sub, X));
+    /// Shows all items.
+    fn each<X>(of: &Self::Of<X>, each: impl FnMut(&Self::Sub, &X));
     /// Drops what has expired by now, and shows it first.
     fn expire<X>(
         of: &mut Self::Of<X>,
@@ -86,6 +90,10 @@ impl<V: 'static> Items for One<V> {
 
     fn remove<X>(of: &mut Option<X>, (): &()) -> Option<X> {
         of.take()
+    }
+
+    fn each<X>(of: &Option<X>, mut each: impl FnMut(&(), &X)) {
+        of.iter().for_each(|item| each(&(), item));
     }
 
     fn drain<X>(of: &mut Option<X>, mut each: impl FnMut((), X)) {
@@ -159,6 +167,10 @@ impl<V: 'static> Items for Many<V> {
         of.remove(place).map(|(_, item)| item)
     }
 
+    fn each<X>(of: &VecDeque<(u64, X)>, mut each: impl FnMut(&u64, &X)) {
+        of.iter().for_each(|(number, item)| each(number, item));
+    }
+
     fn drain<X>(of: &mut VecDeque<(u64, X)>, mut each: impl FnMut(u64, X)) {
         of.drain(..).for_each(|(number, item)| each(number, item));
     }
@@ -227,6 +239,10 @@ impl<S: Ord + Clone + Send + 'static, V: 'static> Items for Mapped<S, V> {
 
     fn remove<X>(of: &mut BTreeMap<S, X>, sub: &S) -> Option<X> {
         of.remove(sub)
+    }
+
+    fn each<X>(of: &BTreeMap<S, X>, mut each: impl FnMut(&S, &X)) {
+        of.iter().for_each(|(sub, item)| each(sub, item));
     }
 
     fn drain<X>(of: &mut BTreeMap<S, X>, mut each: impl FnMut(S, X)) {

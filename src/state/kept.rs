@@ -14,6 +14,9 @@ use crate::snapshot::{Codec, Schema};
 /// When an item expires that does not.
 pub(crate) const NEVER: i64 = i64::MAX;
 
+/// When an item expires that was written before its clock showed anything: as long after the clock first does as it is to live.
+pub(crate) const UNBEGUN: i64 = i64::MIN;
+
 /// An item and when it expires; `None` if there is none any more.
 pub(crate) type Kept<V> = Option<(V, i64)>;
 
@@ -43,8 +46,9 @@ impl<K, S, V> ItemRows<K, S, V> {
 }
 
 /// True if an item that expires then is over.
+#[inline]
 pub(crate) fn is_over(expires: i64, reached: i64) -> bool {
-    expires <= reached && expires != NEVER
+    expires <= reached && expires != NEVER && expires != UNBEGUN
 }
 
 impl<K, S, V> Clone for ItemRows<K, S, V> {

@@ -100,6 +100,9 @@ pub(crate) trait Column<K: Key>: Any {
     /// Lets go of what is left of the cell of a key that is forgotten.
     fn forget(&mut self, slot: Slot, key: &K);
 
+    /// Event time has begun, at this watermark: the lives of items that were written before are counted from there.
+    fn begin(&mut self, watermark: i64);
+
     /// Drops what has expired by now.
     fn expire(&mut self, now: Now, keys: &Table<K, Pins>, bare: &mut Vec<Slot>);
 
@@ -331,6 +334,11 @@ impl<K: Key> Store<K> {
         }
         self.lost += bare.len();
         bare.clear();
+    }
+
+    /// Lets event time begin at a watermark.
+    pub(crate) fn begin(&mut self, watermark: i64) {
+        self.columns.iter_mut().for_each(|named| named.column.begin(watermark));
     }
 
     /// Writes what has changed into the arrangements.

@@ -21,6 +21,11 @@ impl Sweep {
         Sweep { lives: lives.max(1), reached: i64::MIN, hand: 0 }
     }
 
+    /// How long an item lives at most, in milliseconds.
+    pub(super) fn lives(&self) -> i64 {
+        self.lives
+    }
+
     /// The places of the cells, of so many, that are to be looked at now that the clock shows this.
     pub(super) fn due(&mut self, now: i64, cells: usize) -> impl Iterator<Item = usize> + use<> {
         let passed = (i128::from(now) - i128::from(self.reached)).max(0);

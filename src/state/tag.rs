@@ -6,8 +6,8 @@
 use std::fmt;
 use std::num::NonZeroU64;
 
-use super::NEVER;
 use super::draft::Turn;
+use super::{NEVER, UNBEGUN};
 
 /// When an item expires, for which cut its last change is, and if it is sealed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,10 +21,17 @@ const TIME: u32 = 3;
 /// The last time that can be told; what expires later does not.
 const LAST: i64 = i64::MAX >> TIME;
 
+/// What stands for a time that is not known yet.
+const FIRST: i64 = i64::MIN >> TIME;
+
+/// Times that are as far from 1970 as this cannot be told apart.
+pub(crate) const FARTHEST: i64 = LAST;
+
 impl Tag {
     #[inline]
     pub(crate) fn new(expires: i64, changed: Turn, sealed: bool) -> Tag {
-        let time = (expires.clamp(i64::MIN >> TIME, LAST) << TIME).cast_unsigned();
+        let time = if expires == UNBEGUN { FIRST } else { expires.clamp(FIRST + 1, LAST) };
+        let time = (time << TIME).cast_unsigned();
         let bits = time | changed.bits() | if sealed { SEALED } else { 0 };
         Tag(NonZeroU64::new(bits).unwrap_or(NonZeroU64::MIN))
     }
@@ -32,8 +39,11 @@ impl Tag {
     /// When the item expires, in milliseconds by its clock.
     #[inline]
     pub(crate) fn expires(self) -> i64 {
-        let time = self.0.get().cast_signed() >> TIME;
-        if time == LAST { NEVER } else { time }
+        match self.0.get().cast_signed() >> TIME {
+            LAST => NEVER,
+            FIRST => UNBEGUN,
+            time => time,
+        }
     }
 
     /// Which seal or cut its last change is for, if not for one that has been.
@@ -93,6 +103,7 @@ mod tests {
     fn a_place_for_an_item_is_no_larger_than_an_item() {
         assert_eq!(size_of::<Option<(u64, Tag)>>(), 16);
         assert_eq!(Tag::new(NEVER, Turn::Still, false).expires(), NEVER);
-        assert_eq!(Tag::new(i64::MIN, Turn::Even, false).expires(), i64::MIN >> TIME);
+        assert_eq!(Tag::new(UNBEGUN, Turn::Even, false).expires(), UNBEGUN);
+        assert_eq!(Tag::new(UNBEGUN + 1, Turn::Even, false).expires(), (i64::MIN >> TIME) + 1);
     }
 }

@@ -110,6 +110,7 @@ impl<V: 'static> Items for Timed<V> {
     type Value = V;
     type Of<X> = Sides<X>;
     type Mark = ();
+    const IS_EXPIRY_KNOWN: bool = true;
 
     fn outside<X>(keys: usize, items: usize) -> usize {
         // Buffers have room for one, then for four, and double.
@@ -151,6 +152,12 @@ impl<V: 'static> Items for Timed<V> {
         let removed = queue.remove(place);
         slim(queue);
         removed.map(|(.., item)| item)
+    }
+
+    fn each<X>(of: &Sides<X>, mut each: impl FnMut(&At, &X)) {
+        for (second, queue) in [false, true].into_iter().zip(&of.sides) {
+            queue.iter().for_each(|(time, number, item)| each(&(second, *time, *number), item));
+        }
     }
 
     fn drain<X>(of: &mut Sides<X>, mut each: impl FnMut(At, X)) {

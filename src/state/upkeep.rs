@@ -6,12 +6,12 @@ use std::mem::size_of;
 
 use super::column::Item;
 use super::draft::Turn;
-use super::kept::is_over;
+use super::kept::{UNBEGUN, is_over};
 use super::shelf::Row;
 use super::store::{Column, Pins, Slots};
 use super::tag::Tag;
 use super::view::Published;
-use super::{Backing, Cells, Hashed, Now, Rows, Shape, Share, Slot, Table, rows_to_write};
+use super::{Backing, Cells, Hashed, LivesBy, Now, Rows, Shape, Share, Slot, Table, rows_to_write};
 use crate::data::Key;
 use crate::error::Result;
 use crate::snapshot::{self, RestoredOperator};
@@ -39,6 +39,24 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
 
     fn forget(&mut self, slot: Slot, key: &K) {
         self.clear(slot, key);
+    }
+
+    fn begin(&mut self, watermark: i64) {
+        let waits = self.lives_by == LivesBy::EventTime && !S::IS_EXPIRY_KNOWN;
+        let Some(sweep) = self.sweep.as_ref().filter(|_| waits) else { return };
+        let expires = watermark.saturating_add(sweep.lives());
+        self.unbegun = expires;
+        for place in 0..self.cells.len() {
+            let mut waiting = Vec::new();
+            S::each(&self.cells[place], |sub, item| {
+                if item.tag.expires() == UNBEGUN {
+                    waiting.push(sub.clone());
+                }
+            });
+            for sub in waiting {
+                self.update(Slot::at(place), &sub, |item| item.tag = item.tag.expiring(expires));
+            }
+        }
     }
 
     fn expire(&mut self, now: Now, keys: &Table<K, Pins>, bare: &mut Vec<Slot>) {
@@ -149,7 +167,10 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
             items.insert(sub, kept);
         });
         for (sub, kept) in items {
-            let Some((value, expires)) = kept else { continue };
+            let Some((value, mut expires)) = kept else { continue };
+            if expires == UNBEGUN {
+                expires = self.unbegun;
+            }
             let row = (hashed.clone(), sub);
             if is_over(expires, self.rows.clock()) {
                 self.gone.insert(row);

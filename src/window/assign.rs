@@ -9,7 +9,8 @@ use super::assigner::Slice;
 use super::{Aligned, Pane};
 use crate::data::{Data, Key, Stamp};
 use crate::metric::Metric;
-use crate::stream::{Aggregate, Collector, Ends, Gather, Places, Terminal, batch_of};
+use crate::stream::{Aggregate, Collector, Ends, Gather, Places, Terminal, batch_of, fault};
+use crate::time::EventTime;
 
 /// An accumulator on its way to the owner of its key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +40,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Terminal<(K, T)> for Assign<A> {
             current: PaneNumber::MIN,
             places: Places::new(),
             sent: Vec::new(),
+            beyond: None,
             value: PhantomData,
         }
     }
@@ -63,6 +65,8 @@ pub(crate) struct Assigned<K, T, A: Aggregate<T>> {
     current: PaneNumber,
     places: Places<PaneNumber, K, A::Acc>,
     sent: Vec<Paned<K, A::Acc>>,
+    /// A time that is [beyond](Slice::is_beyond) what can be told.
+    beyond: Option<EventTime>,
     value: PhantomData<fn(T)>,
 }
 
@@ -87,6 +91,10 @@ impl<K: Key, T: Data, A: Aggregate<T>> Assigned<K, T, A> {
             }
             return None;
         };
+        if slice.is_beyond() {
+            self.beyond = Some(stamp.timestamp);
+            return None;
+        }
         let known = self.panes.iter().position(|p| *p == pane);
         let number = number_of(known.unwrap_or_else(|| {
             self.panes.push(pane);
@@ -146,6 +154,9 @@ impl<K: Key, T: Data, A: Aggregate<T>> Gather for Assigned<K, T, A> {
     }
 
     fn drain(&mut self, all: bool, send: &mut dyn FnMut(&mut Vec<Paned<K, A::Acc>>)) {
+        if let Some(time) = self.beyond.take() {
+            fault::note(&self.assign.windows.beyond(time));
+        }
         if all {
             let panes = &self.panes;
             let rest = self.places.drain();

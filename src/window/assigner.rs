@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 use crate::time::EventTime;
 
 /// A stretch of event time: from `start` to just before `end`, in milliseconds.
+///
+/// One that ends at the end of time, `i64::MAX`, never ends, and the last moment belongs to it: so there is a window for every time. A window that would begin before the first
+/// moment there is begins with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Window {
     /// The first moment that belongs to it.
@@ -28,7 +31,13 @@ impl Window {
     /// True if a moment belongs to both.
     #[inline]
     pub fn overlaps(&self, other: Window) -> bool {
-        self.start < other.end && other.start < self.end
+        self.is_begun_by(other.start, self.end) && self.is_begun_by(self.start, other.end)
+    }
+
+    /// True if something that starts then does so before something ends that ends then.
+    #[inline]
+    fn is_begun_by(&self, start: EventTime, end: EventTime) -> bool {
+        start < end || end == EventTime::MAX
     }
 
     /// The least window that contains both.
@@ -105,27 +114,48 @@ impl Aligned {
 
     /// The windows that a moment belongs to, in order.
     pub fn of_timestamp(&self, timestamp: EventTime) -> Vec<Window> {
-        let untimed = Stamp { timestamp, watermark: EventTime::MIN };
-        let Some(pane) = self.slice(timestamp).pane.for_stamp(&untimed, self) else { return Vec::new() };
         let mut windows = Vec::new();
-        let mut end = Some(pane.first);
-        while let Some(e) = end.filter(|e| *e <= pane.last) {
-            windows.push(self.ending_at(e));
-            end = e.checked_add(self.slide);
-        }
+        self.push_windows(timestamp, &mut windows);
         windows
     }
 
-    /// The same windows for any time at all, at the price of wider arithmetic; they end at the end of time.
+    /// Adds the windows that a moment belongs to, in order.
     pub(crate) fn push_windows(&self, time: EventTime, windows: &mut Vec<Window>) {
-        let (size, slide) = (i128::from(self.size.max(1)), i128::from(self.slide.max(1)));
-        let time = i128::from(time);
-        let last = time - (time - i128::from(self.offset)).rem_euclid(slide);
-        let limit =
-            |time: i128| time.clamp(i128::from(EventTime::MIN), i128::from(EventTime::MAX)) as EventTime;
-        let reaching = (last - time + size + slide - 1).div_euclid(slide).max(0);
-        let starts = (0..reaching).rev().map(|back| last - back * slide);
-        windows.extend(starts.map(|start| Window { start: limit(start), end: limit(start + size) }));
+        let (size, slide) = (self.size.max(1), self.slide.max(1));
+        let past = self.past(time);
+        // So many begin at most a size before.
+        let reaching = (size - past + slide - 1).div_euclid(slide).max(0);
+        windows.extend((0..reaching).rev().map(|back| self.window(time, -past - back * slide)));
+    }
+
+    /// How long before a moment the last window begins that begins by then.
+    #[inline]
+    fn past(&self, time: EventTime) -> i64 {
+        let slide = self.slide.max(1);
+        (time.rem_euclid(slide) - self.offset.rem_euclid(slide)).rem_euclid(slide)
+    }
+
+    /// The window that begins so much after a moment.
+    fn window(&self, time: EventTime, later: i64) -> Window {
+        let start = i128::from(time) + i128::from(later);
+        Window { start: limited(start), end: limited(start + i128::from(self.size.max(1))) }
+    }
+
+    /// Says if a moment lies in windows that are not the only ones to end with time, and so cannot be told apart by their ends.
+    pub(crate) fn check_time(&self, time: EventTime) -> Result<()> {
+        match self.slice(time).is_beyond {
+            true => Err(Error::data(self.beyond(time))),
+            false => Ok(()),
+        }
+    }
+
+    /// Tells of such a moment.
+    pub(crate) fn beyond(&self, time: EventTime) -> String {
+        format!(
+            "a record has the event time {time}, and the windows ({self}) there end after the last time there is, {}, and cannot be told apart: event times are milliseconds \
+             since 1970; read them in that unit, or leave out records without a time",
+            EventTime::MAX
+        )
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -135,7 +165,7 @@ impl Aligned {
                 self.size, self.slide
             )));
         }
-        // Ends are computed by adding a size to a time; this keeps all of them far from overflow.
+        // So that sums of a few of them do not overflow.
         if self.size > MAX_SIZE || self.slide > MAX_SIZE || self.offset.abs() > MAX_SIZE {
             return Err(Error::config("a window cannot be longer than two million years"));
         }
@@ -150,16 +180,22 @@ impl Aligned {
         }
     }
 
-    /// The window that ends at `end`.
+    /// The window that ends at `end`; if that is the end of time, the one that would end then or later.
     pub(crate) fn ending_at(&self, end: EventTime) -> Window {
-        Window { start: end.saturating_sub(self.size), end }
+        match end {
+            EventTime::MAX => self.window(end, self.until_end(end) - self.size),
+            _ => Window { start: end.saturating_sub(self.size), end },
+        }
+    }
+
+    /// How long after a moment the next window ends, if none ends just then.
+    fn until_end(&self, time: EventTime) -> i64 {
+        (self.size.rem_euclid(self.slide) - self.past(time)).rem_euclid(self.slide)
     }
 
     /// The least end of a window that is at least `time`.
     pub(crate) fn end_from(&self, time: EventTime) -> EventTime {
-        let time = clamp(time);
-        let past = (time - self.offset - self.size).rem_euclid(self.slide);
-        if past == 0 { time } else { time - past + self.slide }
+        time.saturating_add(self.until_end(time))
     }
 
     /// The end of the window that begins one slide after the one that ends at `end`.
@@ -168,16 +204,26 @@ impl Aligned {
     }
 
     /// The slice around a moment.
-    pub(crate) fn slice(&self, timestamp: EventTime) -> Slice {
-        let time = clamp(timestamp);
+    pub(crate) fn slice(&self, time: EventTime) -> Slice {
+        // All but the beginning of the last window by then is told as how long after that it is: so nothing is too large.
+        let past = self.past(time);
+        let begins = i128::from(time) - i128::from(past);
         // Within each slide there is a cut where a window begins and, unless sizes divide, one where a window ends.
-        let begins = time - (time - self.offset).rem_euclid(self.slide);
-        let ends = begins + self.size.rem_euclid(self.slide);
-        let (start, end) = if time < ends { (begins, ends) } else { (ends, begins + self.slide) };
-        let first = self.end_from(end);
+        let cut = self.size.rem_euclid(self.slide);
+        let (start, end) = if past < cut { (0, cut) } else { (cut, self.slide) };
+        let first = end + (self.size - end).rem_euclid(self.slide);
         // The last window that still contains the slice begins at or before its start.
-        let last = begins + self.size;
-        Slice { start, length: (end - start) as u64, pane: Pane { last, first } }
+        let last = self.size;
+        let at = |later: i64| begins + i128::from(later);
+        let from = at(start).max(i128::from(EventTime::MIN));
+        let until = at(end).min(i128::from(EventTime::MAX) + 1);
+        let is_beyond = first <= last && at(last - self.slide) >= i128::from(EventTime::MAX);
+        let pane = match first <= last {
+            true => Pane { last: limited(at(last)), first: limited(at(first)) },
+            // Ends that are beyond time are the same, and yet no window has the slice.
+            false => Slice::EMPTY.pane,
+        };
+        Slice { start: limited(from), length: (until - from) as u64, pane, is_beyond }
     }
 }
 
@@ -193,9 +239,9 @@ impl fmt::Display for Aligned {
 /// Some two million years in milliseconds.
 const MAX_SIZE: i64 = 1 << 56;
 
-/// Keeps times so far from the limits that windows around them can be computed.
-fn clamp(time: EventTime) -> EventTime {
-    time.clamp(-(1 << 60), 1 << 60)
+/// The time, if it is one, or the nearest.
+fn limited(time: i128) -> EventTime {
+    time.clamp(i128::from(EventTime::MIN), i128::from(EventTime::MAX)) as EventTime
 }
 
 /// A stretch between two cuts, and the pane of the records in it that are on time.
@@ -204,11 +250,14 @@ pub(crate) struct Slice {
     start: EventTime,
     length: u64,
     pane: Pane,
+    /// True if the last of its windows is not the first one that ends with time.
+    is_beyond: bool,
 }
 
 impl Slice {
     /// A slice that contains nothing.
-    pub(crate) const EMPTY: Slice = Slice { start: 0, length: 0, pane: Pane { last: 0, first: 1 } };
+    pub(crate) const EMPTY: Slice =
+        Slice { start: 0, length: 0, pane: Pane { last: 0, first: 1 }, is_beyond: false };
 
     /// True if a record belongs to the slice and is late for none of its windows.
     #[inline(always)]
@@ -222,6 +271,11 @@ impl Slice {
         self.pane.for_stamp(stamp, windows)
     }
 
+    /// True if windows that contain the slice end with time, and others with them: they could not be told apart.
+    pub(crate) fn is_beyond(&self) -> bool {
+        self.is_beyond
+    }
+
     /// True if no window contains the slice.
     pub(crate) fn is_gap(&self) -> bool {
         self.pane.first > self.pane.last
@@ -231,7 +285,8 @@ impl Slice {
 impl Pane {
     fn for_stamp(self, stamp: &Stamp, windows: &Aligned) -> Option<Pane> {
         let first = match stamp.is_late_for(self.first) {
-            true => windows.end_from(stamp.watermark.saturating_add(1)),
+            // When event time has ended, all is late.
+            true => windows.end_from(stamp.watermark.checked_add(1)?),
             false => self.first,
         };
         (first <= self.last).then_some(Pane { last: self.last, first })
@@ -239,48 +294,5 @@ impl Pane {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn windows(size: i64, slide: i64, offset: i64) -> Aligned {
-        Aligned { size, slide, offset }
-    }
-
-    proptest! {
-        /// The definition: a window begins at each offset + n * slide.
-        #[test]
-        fn panes_follow_from_the_definition(
-            size in 1..30i64, slide in 1..30i64, offset in 0..40i64, time in -100..100i64, watermark in -100..150i64,
-        ) {
-            let aligned = windows(size, slide, offset);
-            let starts = (-400..400).map(|n| offset + n * slide);
-            let containing: Vec<Window> = starts
-                .map(|start| Window { start, end: start + size })
-                .filter(|window| window.start <= time && time < window.end)
-                .collect();
-            prop_assert_eq!(aligned.of_timestamp(time), containing.clone());
-            let mut pushed = Vec::new();
-            aligned.push_windows(time, &mut pushed);
-            prop_assert_eq!(pushed, containing.clone());
-
-            let stamp = Stamp { timestamp: time, watermark };
-            let counts: Vec<_> = containing.iter().filter(|window| window.end > watermark).collect();
-            let pane = aligned.slice(time).pane(&stamp, &aligned);
-            prop_assert_eq!(pane.map(|pane| pane.first), counts.first().map(|window| window.end));
-            prop_assert_eq!(pane.map(|pane| pane.last), counts.last().map(|window| window.end));
-            let takes = aligned.slice(time).takes(&stamp);
-            prop_assert_eq!(takes && !containing.is_empty(), counts.len() == containing.len() && !containing.is_empty());
-        }
-    }
-
-    #[test]
-    fn times_at_the_limits_do_not_overflow() {
-        let aligned = Sliding::of(Duration::from_secs(10), Duration::from_secs(3));
-        for time in [EventTime::MIN, EventTime::MIN + 1, EventTime::MAX - 1, EventTime::MAX] {
-            let _ = aligned.slice(time).pane(&Stamp { timestamp: time, watermark: time }, &aligned);
-        }
-        assert!(Tumbling::of(Duration::ZERO).check().is_err());
-        assert!(Tumbling::of(Duration::MAX).check().is_err());
-    }
-}
+#[path = "assigner_tests.rs"]
+mod tests;

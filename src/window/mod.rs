@@ -37,6 +37,7 @@ mod assign;
 mod assigner;
 mod running;
 mod filed;
+mod folded;
 mod operator;
 mod windowed;
 mod session;

@@ -11,6 +11,7 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::assign::Paned;
 use super::filed::Slid;
+use super::folded::Folded;
 use super::running::Running;
 use super::{Aligned, Pane, WINDOWS, Window, Windowed};
 use crate::data::{Data, Key, Record, Stamp, hash64};
@@ -31,6 +32,7 @@ pub(super) struct Windows<K: Key, T: Data, A: Aggregate<T>> {
     /// Panes that some window has asked for and another one will.
     running: Running<K, T, A>,
     arrangement: Arrangement<Filed<PaneRows<K, T, A>>>,
+    operator: OperatorInfo,
     footprint: Footprint,
     limited: Option<Box<Limited<K, T, A>>>,
     /// The end of the last window that has fired; shared with the rows, which expire by it.
@@ -80,7 +82,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
             waiting: BTreeMap::new(),
             running: Running::new(aggregate.clone()),
             aggregate,
-            arrangement: Arrangement::new(rows, operator),
+            arrangement: Arrangement::new(rows, operator.clone()),
+            operator,
             footprint: Footprint::new(limited.is_some()),
             limited,
             fired,
@@ -235,6 +238,15 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         PORTION
     }
 
+    /// Goes on with windows that another operator has kept: each is a pane of its own.
+    fn adopt(&mut self, windows: Vec<(K, Window, A::Acc)>) {
+        for (key, Window { end, .. }, acc) in windows {
+            let content = || Content { open: Table::default(), sealed: 0 };
+            let content = self.waiting.entry((end, end)).or_insert_with(content);
+            content.open.upsert(key, acc, |acc| acc, |sum, acc| self.aggregate.merge(sum, acc));
+        }
+    }
+
     /// What has been added to each pane since the last seal.
     fn contents(&mut self) -> impl Iterator<Item = (Pane, &mut Content<K, A::Acc>)> {
         let waiting = self.waiting.iter_mut();
@@ -356,6 +368,12 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
         from.check_settings(WINDOWS, Some(self.windows.settings()))?;
+        let folded = Folded { from, share, operator: &self.operator };
+        if folded.is_there() {
+            folded.refuse_waiting()?;
+            self.adopt(folded.windows()?);
+            return Ok(());
+        }
         self.arrangement.restore("panes", from, share)?;
         let waiting = &mut self.waiting;
         let footprint = &mut self.footprint;

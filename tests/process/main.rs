@@ -3,6 +3,8 @@
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
 
+mod ending;
+mod lives;
 mod machine;
 mod mistakes;
 mod ordered;

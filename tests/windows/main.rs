@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod cases;
+mod composed;
+mod extremes;
+mod growing;
 mod oracle;
 mod script;
 mod triggers;

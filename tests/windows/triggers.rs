@@ -156,6 +156,23 @@ fn a_delta_trigger_fires_when_values_differ() {
 }
 
 #[test]
+fn a_difference_that_is_no_number_fires_nothing_and_is_not_compared_with() {
+    for (values, expected) in [
+        (&[0.0, 5.0, f64::NAN, 8.0, 9.0, 30.0, 31.0, f64::NAN, 60.0][..], &[6, 3][..]),
+        (&[f64::NAN, f64::NAN, 1.0, 20.0, 21.0, f64::NAN, 45.0], &[4, 3]),
+    ] {
+        let mut driver = Driver::new(|values| {
+            let windows = values.key_by(|_: &f64| 1u8).window(Global);
+            let trigger = DeltaTrigger::of(10.0, |last: &f64, value: &f64| (value - last).abs());
+            windows.trigger(Purging(trigger)).apply(|_, _, values| [values.len()])
+        })
+        .unwrap();
+        values.iter().for_each(|value| driver.push(*value, 0).unwrap());
+        assert_eq!(driver.take_output(), expected);
+    }
+}
+
+#[test]
 fn evictors_by_difference_and_by_time_keep_what_is_near() {
     let mut driver = Driver::new(|values| {
         let keyed = values.key_by(|_: &i64| 1u8).window(Global).trigger(CountTrigger::of(3));
@@ -282,6 +299,53 @@ fn a_trigger_of_ones_own_moves_its_timers() {
     assert_eq!(driver.take_output(), [7]);
     driver.processing_time(1_000).unwrap();
     assert!(driver.take_output().is_empty());
+}
+
+/// Fires when the input ends: by a timer at the end of time, of one of the clocks.
+#[derive(Clone)]
+struct AtTheEnd {
+    wall: bool,
+}
+
+impl<T> Trigger<u8, T> for AtTheEnd {
+    fn on_element(&mut self, _: &T, cx: &mut TriggerContext<'_, u8>) -> Fire {
+        match self.wall {
+            true => cx.register_wall_timer(i64::MAX),
+            false => cx.register_timer(i64::MAX),
+        }
+        Fire::Continue
+    }
+
+    fn on_event_time(&mut self, time: i64, _: &mut TriggerContext<'_, u8>) -> Fire {
+        assert_eq!(time, i64::MAX);
+        Fire::Fire
+    }
+
+    fn on_processing_time(&mut self, time: i64, _: &mut TriggerContext<'_, u8>) -> Fire {
+        assert_eq!(time, i64::MAX);
+        Fire::Fire
+    }
+}
+
+#[test]
+fn a_trigger_acts_when_the_input_ends() {
+    for (wall, restarts) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut driver = Driver::new(|values| {
+            let windows = values.key_by(|_: &i64| 1u8).window(Global).trigger(AtTheEnd { wall });
+            windows.sum(|value| value).map(|sum| sum.value)
+        })
+        .unwrap();
+        driver.push(1, 5).unwrap();
+        driver.push(2, 9).unwrap();
+        driver.watermark(1_000).unwrap();
+        driver.processing_time(1_000).unwrap();
+        if restarts {
+            driver.restart().unwrap();
+        }
+        assert!(driver.take_output().is_empty());
+        driver.finish().unwrap();
+        assert_eq!(driver.take_output(), [3], "by the wall clock: {wall}");
+    }
 }
 
 #[test]

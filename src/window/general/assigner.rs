@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{CountTrigger, Never, OnEventTime, OnProcessingTime, Purging};
-use crate::data::{Data, Key};
+use crate::data::{Data, Exchange, Key};
 use crate::error::{Error, Result};
 use crate::process::TimerKind;
 use crate::stream::{Aggregate, Chain, Stream};
@@ -78,6 +78,12 @@ pub trait Assigner<T>: Clone + Send + Sync + 'static {
         None
     }
 
+    /// The windows that these are, if there is a faster operator for them, whose snapshots can be gone on from.
+    #[doc(hidden)]
+    fn aligned(&self) -> Option<Aligned> {
+        None
+    }
+
     /// Aggregates by the default trigger, if there is a faster way than the general one; gives the stream back if not.
     #[doc(hidden)]
     fn shortcut<K, C, A>(
@@ -87,7 +93,7 @@ pub trait Assigner<T>: Clone + Send + Sync + 'static {
     ) -> std::result::Result<Stream<Windowed<K, A::Out>>, Stream<(K, T), C>>
     where
         K: Key,
-        T: Data,
+        T: Exchange,
         C: Chain<Out = (K, T)>,
         A: Aggregate<T>,
     {
@@ -109,6 +115,10 @@ impl<T: Data> Assigner<T> for Aligned {
     fn settings(&self) -> Option<String> {
         Some(Aligned::settings(self))
     }
+
+    fn aligned(&self) -> Option<Aligned> {
+        Some(*self)
+    }
 }
 
 impl<T: Data, G: Gap<T>> Assigner<T> for Sessions<G> {
@@ -129,7 +139,7 @@ impl<T: Data, G: Gap<T>> Assigner<T> for Sessions<G> {
 
     /// Their gaps may change: a session that is open goes on with those that its records came with.
     fn settings(&self) -> Option<String> {
-        Some("sessions".to_owned())
+        Some(session::SETTINGS.to_owned())
     }
 
     fn shortcut<K, C, A>(
@@ -139,6 +149,7 @@ impl<T: Data, G: Gap<T>> Assigner<T> for Sessions<G> {
     ) -> std::result::Result<Stream<Windowed<K, A::Out>>, Stream<(K, T), C>>
     where
         K: Key,
+        T: Exchange,
         C: Chain<Out = (K, T)>,
         A: Aggregate<T>,
     {

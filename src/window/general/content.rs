@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::foreign::{Foreign, Parts};
 use super::function::WindowState;
 use super::{Element, Evictor, Scope, WindowContext, WindowProcess, WindowStates};
 use crate::data::{Change, Data, Exchange, Key};
+use crate::error::Result;
 use crate::process::core::Core;
 use crate::process::{List, Value};
 use crate::state::Slot;
@@ -16,6 +18,8 @@ use crate::window::{Window, Windowed};
 pub(super) trait Content<K: Key, T>: Clone + Send + Sync + 'static {
     /// What is emitted.
     type Out: Data;
+    /// What adds up to the content. Nothing if that is records.
+    type Acc: Exchange;
 
     /// Registers states.
     fn open(&mut self, states: &mut WindowStates<'_, K>);
@@ -29,6 +33,16 @@ pub(super) trait Content<K: Key, T>: Clone + Send + Sync + 'static {
 
     /// Emits the result, if there is content.
     fn fire(&mut self, cx: &mut WindowContext<'_, K, Self::Out>);
+
+    /// Adds what another operator has added up.
+    fn merge(&mut self, core: &mut Core<Scope<K>>, acc: Self::Acc);
+
+    /// Reads what a snapshot has of another operator, if the content can be made of that.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot, or the snapshot cannot be read.
+    fn read(&self, snapshot: &Foreign<'_>) -> Result<Parts<K, Self::Acc>>;
 
     /// Drops the content.
     fn purge(&mut self, core: &mut Core<Scope<K>>);
@@ -79,11 +93,19 @@ impl<A, Acc: Exchange> Accumulator<A, Acc> {
     where
         A: Aggregate<T, Acc = Acc>,
     {
-        let Some(taken) = at(core, other, |core| self.acc.take(core)) else { return };
+        if let Some(taken) = at(core, other, |core| self.acc.take(core)) {
+            self.merge(core, taken);
+        }
+    }
+
+    fn merge<K: Key, T>(&self, core: &mut Core<Scope<K>>, other: Acc)
+    where
+        A: Aggregate<T, Acc = Acc>,
+    {
         if self.acc.get(core).is_some() {
-            self.acc.change(core, |acc| self.aggregate.merge(acc, taken));
+            self.acc.change(core, |acc| self.aggregate.merge(acc, other));
         } else {
-            self.acc.set(core, taken);
+            self.acc.set(core, other);
         }
     }
 
@@ -123,6 +145,7 @@ where
     P: WindowProcess<K, A::Out>,
 {
     type Out = P::Out;
+    type Acc = A::Acc;
 
     fn open(&mut self, states: &mut WindowStates<'_, K>) {
         self.sum.acc = states.window().value("window content");
@@ -136,6 +159,14 @@ where
     fn absorb(&mut self, core: &mut Core<Scope<K>>, other: Other) {
         self.sum.absorb(core, other);
         at(core, other, |core| self.function.clear(&mut WindowState(core)));
+    }
+
+    fn merge(&mut self, core: &mut Core<Scope<K>>, acc: A::Acc) {
+        self.sum.merge(core, acc);
+    }
+
+    fn read(&self, snapshot: &Foreign<'_>) -> Result<Parts<K, A::Acc>> {
+        snapshot.read::<K, T, A>(&self.sum.aggregate)
     }
 
     fn fire(&mut self, cx: &mut WindowContext<'_, K, P::Out>) {
@@ -180,6 +211,7 @@ where
     P: WindowProcess<K, Vec<T>>,
 {
     type Out = P::Out;
+    type Acc = ();
 
     fn open(&mut self, states: &mut WindowStates<'_, K>) {
         self.elements = states.window().list("window content");
@@ -194,6 +226,12 @@ where
         let taken = at(core, other, |core| self.elements.take(core));
         taken.into_iter().for_each(|element| self.elements.push(core, element));
         at(core, other, |core| self.function.clear(&mut WindowState(core)));
+    }
+
+    fn merge(&mut self, _: &mut Core<Scope<K>>, (): ()) {}
+
+    fn read(&self, snapshot: &Foreign<'_>) -> Result<Parts<K, ()>> {
+        snapshot.refuse()
     }
 
     fn fire(&mut self, cx: &mut WindowContext<'_, K, P::Out>) {
@@ -284,6 +322,7 @@ where
     A: Aggregate<T, Out: Exchange + PartialEq>,
 {
     type Out = Change<Windowed<K, A::Out>>;
+    type Acc = A::Acc;
 
     fn open(&mut self, states: &mut WindowStates<'_, K>) {
         self.sum.acc = states.window().value("window content");
@@ -299,6 +338,14 @@ where
         if let Some(standing) = at(core, other, |core| self.standing.take(core)) {
             self.standing.update(core, Vec::new, |own| own.extend(standing));
         }
+    }
+
+    fn merge(&mut self, core: &mut Core<Scope<K>>, acc: A::Acc) {
+        self.sum.merge(core, acc);
+    }
+
+    fn read(&self, snapshot: &Foreign<'_>) -> Result<Parts<K, A::Acc>> {
+        snapshot.read::<K, T, A>(&self.sum.aggregate)
     }
 
     fn fire(&mut self, cx: &mut WindowContext<'_, K, Self::Out>) {

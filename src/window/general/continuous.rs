@@ -1,7 +1,8 @@
 //! Triggers that fire again and again: early results at multiples of an interval, by either clock.
 //!
 //! A window has one timer of this kind at a time. When it goes off the next one is set, so a window costs a firing for each interval that it is open, and
-//! nothing in between. When event time jumps, the windows fire at each multiple on the way: how often a window fires does not depend on how often
+//! nothing in between. If the window ends before the next multiple, the timer is set for its end; should the window, a session, have grown by then, the timer is set
+//! anew and nothing fires. When event time jumps, the windows fire at each multiple on the way: how often a window fires does not depend on how often
 //! the watermark is told.
 
 use std::time::Duration;
@@ -15,8 +16,8 @@ use crate::time::EventTime;
 /// Fires each time the watermark has passed a multiple of an interval, and at the window's end: early results. Flink's
 /// `ContinuousEventTimeTrigger`.
 ///
-/// The first multiple is the one after the time of the window's first record. A window fires at each one that follows, whether something has come
-/// since or not; [`only_news`](EveryEventTime::only_news) changes that. When the input ends, windows that never end fire once more.
+/// The first multiple is the one after the time of the window's first record. A window fires at each one that follows until it ends, also if it grows meanwhile, as sessions
+/// do, and whether something has come since or not; [`only_news`](EveryEventTime::only_news) changes that. When the input ends, windows that never end fire once more.
 #[derive(Clone, Debug)]
 pub struct EveryEventTime {
     interval: i64,
@@ -52,7 +53,12 @@ impl EveryEventTime {
 
 /// The first multiple of an interval after a time.
 fn next_multiple(time: i64, interval: i64) -> i64 {
-    time.saturating_sub(time.rem_euclid(interval)).saturating_add(interval)
+    time.saturating_add(interval - time.rem_euclid(interval))
+}
+
+/// True if a time is one.
+fn is_multiple(time: i64, interval: i64) -> bool {
+    time.rem_euclid(interval) == 0
 }
 
 /// Whether something has come since a window last fired, if that is asked for.
@@ -88,8 +94,12 @@ impl<K: Key, T> Trigger<K, T> for EveryEventTime {
         Trigger::<K, T>::open(&mut self.end, states);
     }
 
-    fn on_element(&mut self, value: &T, cx: &mut TriggerContext<'_, K>) -> Fire {
-        let fire = self.end.on_element(value, cx);
+    fn on_element(&mut self, _: &T, cx: &mut TriggerContext<'_, K>) -> Fire {
+        Trigger::<K, T>::on_content(self, cx)
+    }
+
+    fn on_content(&mut self, cx: &mut TriggerContext<'_, K>) -> Fire {
+        let fire = Trigger::<K, T>::on_content(&mut self.end, cx);
         if !fire.fires() {
             self.news.comes(cx);
             if self.next.get(cx).is_none() {
@@ -109,10 +119,15 @@ impl<K: Key, T> Trigger<K, T> for EveryEventTime {
             // There would be no end of multiples.
             return at_end;
         }
-        if time < cx.window().last() {
-            self.arm(time.saturating_add(self.interval), cx);
+        let last = cx.window().last();
+        if time < last {
+            self.arm(next_multiple(time, self.interval), cx);
+            if !is_multiple(time, self.interval) {
+                // The window was to end here, and has grown since.
+                return at_end;
+            }
         }
-        match self.news.take(cx) {
+        match time <= last && self.news.take(cx) {
             true => Fire::Fire,
             false => at_end,
         }
@@ -184,6 +199,10 @@ impl<K: Key, T> Trigger<K, T> for EveryProcessingTime {
     }
 
     fn on_element(&mut self, _: &T, cx: &mut TriggerContext<'_, K>) -> Fire {
+        Trigger::<K, T>::on_content(self, cx)
+    }
+
+    fn on_content(&mut self, cx: &mut TriggerContext<'_, K>) -> Fire {
         self.news.comes(cx);
         if self.next.get(cx).is_none() {
             self.arm(next_multiple(cx.processing_time(), self.interval), cx);
@@ -199,7 +218,11 @@ impl<K: Key, T> Trigger<K, T> for EveryProcessingTime {
         let has_ended = cx.clock == TimerKind::ProcessingTime && time >= cx.window().end;
         // When the input has ended the wall clock does not go on.
         if !has_ended && cx.watermark() < EventTime::MAX {
-            self.arm(time.saturating_add(self.interval), cx);
+            self.arm(next_multiple(time, self.interval), cx);
+            if !is_multiple(time, self.interval) {
+                // The window was to end here, and has grown since.
+                return Fire::Continue;
+            }
         }
         match self.news.take(cx) {
             true => Fire::Fire,

@@ -80,7 +80,7 @@ impl Evict<()> {
         Evict { rule: KeepTime(millis(size)), after: false }
     }
 
-    /// Keeps records whose `delta` to the last that came is less than a threshold.
+    /// Keeps records whose `delta` to the last that came is less than a threshold, and that one. A difference of NaN is not less than anything.
     pub fn delta<T, F: Fn(&T, &T) -> f64>(threshold: f64, delta: F) -> Evict<KeepDelta<F>> {
         Evict { rule: KeepDelta(threshold, delta), after: false }
     }

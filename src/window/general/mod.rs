@@ -38,6 +38,7 @@ mod content;
 mod continuous;
 mod corrected;
 mod evictor;
+mod foreign;
 mod function;
 mod operator;
 mod scope;
@@ -49,10 +50,12 @@ pub use builder::{Counting, LatePolicy, Reading, Triggered, Windowing};
 pub use continuous::{EveryEventTime, EveryProcessingTime};
 pub use corrected::Corrected;
 pub use evictor::{Element, Evict, Evictor, Keep, KeepCount, KeepDelta, KeepTime};
+pub(in crate::window) use foreign::PIECES;
 pub use function::{
     Apply, AsIs, Fired, Firing, GlobalState, WindowContext, WindowProcess, WindowState, WindowStates,
     WithFiring,
 };
+pub(in crate::window) use scope::Merged;
 pub use scope::Scope;
 pub use trigger::{Absorbed, Fire, Trigger, TriggerContext};
 pub use triggers::{CountTrigger, DeltaTrigger, Either, Never, OnEventTime, OnProcessingTime, Purging};

@@ -1,10 +1,15 @@
 //! The operator of all windows: keyed state, and a trigger.
 
+mod adopted;
 mod recipe;
+mod timing;
 
 use std::marker::PhantomData;
 
+use timely::dataflow::operators::generic::OperatorInfo;
+
 use super::content::{Content, Other};
+use super::foreign::PIECES;
 use super::scope::Merged;
 use super::trigger::{Absorbed, TriggerContext};
 use super::{Assigner, Fire, Firing, Scope, Trigger, WindowContext};
@@ -18,6 +23,7 @@ use crate::snapshot::{RestoredOperator, Saved};
 use crate::state::{Agenda, Share, Slot};
 use crate::stream::{Keyed, Logic, Outlets, WorkerContext};
 use crate::time::{EventTime, Time};
+use crate::window::session::Behind;
 use crate::window::{WINDOWS, Window};
 
 pub(super) use recipe::WindowOperator;
@@ -34,7 +40,7 @@ pub(super) struct Settings<K, T, W, G> {
 }
 
 /// Windows at work on one worker.
-struct Windows<K: Key, T: Exchange, W, G, B> {
+struct Windows<K: Key, T: Exchange, W, G, B: Content<K, T>> {
     settings: Settings<K, T, W, G>,
     content: B,
     windows: Core<Scope<K>>,
@@ -48,6 +54,9 @@ struct Windows<K: Key, T: Exchange, W, G, B> {
     ends: Agenda<Slot, Scope<K>>,
     /// Records that are behind the watermark of their split, by that watermark.
     waiting: Agenda<(K, T, Stamp)>,
+    /// What waits like them and was added up by [another operator](super::foreign), if there was one.
+    pieces: Option<Agenda<Behind<K, B::Acc>>>,
+    operator: OperatorInfo,
     /// The windows of the record at hand.
     assigned: Vec<Window>,
     sides: Sides,
@@ -77,7 +86,11 @@ where
     /// The time whose passing ends all that is left of a window: no record comes to it any more.
     fn last_call(&self, window: Window) -> i64 {
         match Self::BY_EVENT_TIME {
-            true => window.end.saturating_add(self.settings.lateness).saturating_sub(1),
+            // What ends at the end of time never ends.
+            true => match window.end.saturating_add(self.settings.lateness) {
+                EventTime::MAX => EventTime::MAX,
+                end => end.saturating_sub(1),
+            },
             false => window.end,
         }
     }
@@ -271,94 +284,6 @@ where
         (!W::ENDS || self.over_at.get(&self.windows).is_some()).then_some(window)
     }
 
-    /// Fires the timers of before a time.
-    fn fire(&mut self, by: TimerKind, until: i64, from: Time, out: &mut Outlets<B::Out>) {
-        self.windows.begin(by, until);
-        while let Some(time) = self.windows.fire() {
-            self.keys.relieve(1);
-            let Some(window) = self.open(self.windows.slot) else { continue };
-            if W::ENDS && by == W::CLOCK && time > self.last_call(window) {
-                continue;
-            }
-            let at = if by == TimerKind::EventTime { time } else { self.windows.now.watermark };
-            let stamp = Stamp { timestamp: at, watermark: at };
-            let mut cx = TriggerContext { core: &mut self.windows, window, stamp, clock: W::CLOCK };
-            let (fire, cause) = match by {
-                TimerKind::EventTime => {
-                    (self.settings.trigger.on_event_time(time, &mut cx), Cause::EventTimer(time))
-                }
-                TimerKind::ProcessingTime => {
-                    (self.settings.trigger.on_processing_time(time, &mut cx), Cause::WallTimer(time))
-                }
-            };
-            self.react(fire, window, cause, from, out);
-        }
-        let dropped = self.windows.take_dropped();
-        if dropped > 0 {
-            self.counters.add("timers_dropped", dropped as i64);
-        }
-    }
-
-    /// Drops windows that take no records any more from `until` on.
-    fn end(&mut self, until: i64) {
-        while self.ends.next().is_some_and(|next| next < until) {
-            let (before, store) = ((until < i64::MAX).then_some(until), &mut self.windows.store);
-            self.ends.fetch(before, |scope| scope.pin(store));
-            let (due, _) = self.ends.some(before, |slot| Scope::owner(store, *slot));
-            if due.is_empty() {
-                return;
-            }
-            self.windows.relieve(due.len());
-            self.keys.relieve(due.len());
-            for (time, slot) in due {
-                let window = self.open(slot);
-                if self.over_at.get(&self.windows) == Some(&time)
-                    && let Some(window) = window
-                {
-                    let last_call = self.last_call(window);
-                    match last_call > time {
-                        true => self.call_last(last_call),
-                        false => self.drop_window(window),
-                    }
-                }
-                self.windows.store.unpin(slot);
-            }
-        }
-    }
-
-    /// Drops all state of the window at hand.
-    fn drop_window(&mut self, window: Window) {
-        let now = self.windows.now.watermark;
-        let stamp = Stamp { timestamp: now, watermark: now };
-        let Windows { settings, content, windows, keys, .. } = self;
-        settings.trigger.clear(&mut TriggerContext { core: windows, window, stamp, clock: W::CLOCK });
-        content.clear(windows);
-        self.over_at.clear(windows);
-        if W::MERGES {
-            self.merged.change(keys, |known| known.retain(|known| known.window != window));
-            if self.merged.get(keys).is_some_and(Vec::is_empty) {
-                self.merged.clear(keys);
-            }
-        }
-    }
-
-    /// Lets event time come this far.
-    fn pass(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<B::Out>) {
-        self.windows.now.watermark = watermark;
-        self.keys.now.watermark = watermark;
-        if self.windows.event_timers.next().is_some_and(|next| next < watermark) {
-            self.fire(TimerKind::EventTime, watermark, from, out);
-        }
-        if Self::BY_EVENT_TIME {
-            self.end(watermark);
-        }
-    }
-
-    fn set_millis(&mut self, millis: i64) {
-        self.windows.now.millis = millis;
-        self.keys.now.millis = millis;
-    }
-
     /// Ends the job if a function has done something wrong.
     fn report(&mut self) {
         if let Some(mistake) = self.windows.mistake.take().or_else(|| self.keys.mistake.take()) {
@@ -380,9 +305,7 @@ where
     fn batch(&mut self, time: Time, batch: &mut Vec<Keyed<K, T>>, out: &mut Outlets<B::Out>) {
         self.windows.epoch = time.epoch;
         self.keys.epoch = time.epoch;
-        if !Self::BY_EVENT_TIME {
-            self.set_millis(self.windows.clock.millis());
-        }
+        self.look_at_clock();
         for Keyed { key, input, stamp } in batch.drain(..) {
             if Self::BY_EVENT_TIME && W::ENDS && stamp.timestamp < stamp.watermark {
                 self.waiting.add(stamp.watermark, (key, input, stamp));
@@ -395,31 +318,31 @@ where
 
     fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<B::Out>) {
         (self.windows.epoch, self.keys.epoch) = (from.epoch, from.epoch);
+        self.look_at_clock();
         let is_end = watermark == EventTime::MAX;
-        while let Some(mut behind) = self.waiting.draw((!is_end).then_some(watermark)) {
+        let before = (!is_end).then_some(watermark);
+        let mut pieces = self.due_pieces(before);
+        while let Some(mut behind) = self.waiting.draw(before) {
             behind.sort_by_key(|(at, (_, _, stamp))| (*at, stamp.timestamp));
             for (at, (key, value, stamp)) in behind {
+                self.take_pieces(&mut pieces, Some(at), from, out);
                 self.pass(at, from, out);
                 self.take(key, value, stamp, from, out);
             }
         }
-        self.pass(watermark, from, out);
-        if is_end {
-            // No watermark is later, and what is due by the wall clock comes at the end too.
-            self.fire(TimerKind::ProcessingTime, i64::MAX, from, out);
-            self.end(i64::MAX);
-            let dropped = self.windows.drop_timers();
-            self.counters.add("timers_dropped", dropped as i64);
+        self.take_pieces(&mut pieces, None, from, out);
+        match is_end {
+            true => self.finish(from, out),
+            false => self.pass(watermark, from, out),
         }
         self.report();
     }
 
     fn close(&mut self, _: u64, since: Option<Time>, out: &mut Outlets<B::Out>) {
-        if let Some(since) = since
-            && self.windows.event_timers.next().is_some_and(|next| next < self.windows.now.watermark)
-        {
-            // Timers that were registered for a time that had been.
-            self.fire(TimerKind::EventTime, self.windows.now.watermark, since, out);
+        self.windows.look_at_clock();
+        self.keys.look_at_clock();
+        if let Some(since) = since {
+            self.catch_up(since, out);
         }
         self.windows.tidy();
         self.keys.tidy();
@@ -431,6 +354,9 @@ where
         self.windows.seal(epoch);
         self.keys.seal(epoch);
         self.waiting.seal(epoch, |waiting| (hash64(&waiting.0), waiting.clone()));
+        if let Some(pieces) = &mut self.pieces {
+            pieces.seal(epoch, |piece| (hash64(&piece.key), piece.clone()));
+        }
         let store = &self.windows.store;
         self.ends.seal(epoch, |slot| (Scope::owner(store, *slot), store.key(*slot).clone()));
     }
@@ -449,6 +375,7 @@ where
         self.windows.save("window ", &mut saved)?;
         self.keys.save("key ", &mut saved)?;
         saved.tables.extend(self.waiting.save("waiting"));
+        saved.tables.extend(self.pieces.as_ref().and_then(|pieces| pieces.save(PIECES)));
         saved.tables.extend(self.ends.save("ends"));
         saved.note_settings(WINDOWS, self.settings.assigner.settings())?;
         Ok(saved)
@@ -458,6 +385,9 @@ where
         from.check_settings(WINDOWS, self.settings.assigner.settings())?;
         self.windows.restore("window ", from, share)?;
         self.keys.restore("key ", from, share)?;
+        if self.adopt(from, share)? {
+            return Ok(());
+        }
         self.waiting.restore("waiting", from, share, Clone::clone)?;
         let store = &mut self.windows.store;
         self.ends.restore("ends", from, share, |scope| scope.pin(store))
@@ -474,7 +404,9 @@ where
     }
 
     fn owes(&self) -> Option<EventTime> {
-        let owed = self.waiting.next().into_iter().chain(self.windows.event_timers.next()).min()?;
+        let pieces = self.pieces.as_ref().and_then(Agenda::next);
+        let owed = self.waiting.next().into_iter().chain(pieces).chain(self.windows.event_timers.next());
+        let owed = owed.min()?;
         // Buckets begin before what is in them.
         Some(owed.max(self.windows.now.watermark))
     }
@@ -487,10 +419,7 @@ where
     fn tick(&mut self, millis: i64, from: Time, out: &mut Outlets<B::Out>) {
         (self.windows.epoch, self.keys.epoch) = (from.epoch, from.epoch);
         self.set_millis(millis);
-        self.fire(TimerKind::ProcessingTime, millis.saturating_add(1), from, out);
-        if !Self::BY_EVENT_TIME {
-            self.end(millis.saturating_add(1));
-        }
+        self.ring(millis, from, out);
         self.report();
     }
 

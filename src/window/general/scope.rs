@@ -10,9 +10,9 @@ use crate::window::Window;
 /// A key's window: what the state of triggers and of functions for each window is kept by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Scope<K> {
-    pub(super) key: K,
+    pub(in crate::window) key: K,
     /// The window, or the first of those that were merged into it.
-    pub(super) window: Window,
+    pub(in crate::window) window: Window,
 }
 
 impl<K: Key> Scope<K> {
@@ -31,10 +31,10 @@ impl<K: Key> Scope<K> {
 
 /// A window that others have been merged into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct Merged {
-    pub(super) window: Window,
+pub(in crate::window) struct Merged {
+    pub(in crate::window) window: Window,
     /// The window that its state is kept by.
-    pub(super) state: Window,
+    pub(in crate::window) state: Window,
 }
 
 impl<K: Key> Parted for Scope<K> {

@@ -75,6 +75,12 @@ pub trait Trigger<K: Key, T>: Clone + Send + Sync + 'static {
     /// A record, which is about to be added to the window.
     fn on_element(&mut self, value: &T, cx: &mut TriggerContext<'_, K>) -> Fire;
 
+    /// Content has come without records: what another operator, which had no trigger, has added up.
+    #[doc(hidden)]
+    fn on_content(&mut self, _cx: &mut TriggerContext<'_, K>) -> Fire {
+        Fire::Continue
+    }
+
     /// A timer of event time.
     fn on_event_time(&mut self, _time: EventTime, _cx: &mut TriggerContext<'_, K>) -> Fire {
         Fire::Continue

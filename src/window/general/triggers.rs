@@ -30,6 +30,10 @@ impl<K: Key, T> Trigger<K, T> for OnEventTime {
     }
 
     fn on_element(&mut self, _: &T, cx: &mut TriggerContext<'_, K>) -> Fire {
+        Trigger::<K, T>::on_content(self, cx)
+    }
+
+    fn on_content(&mut self, cx: &mut TriggerContext<'_, K>) -> Fire {
         if cx.window().end <= cx.watermark() {
             return Fire::Fire;
         }
@@ -169,6 +173,9 @@ impl<K: Key, T> Trigger<K, T> for CountTrigger {
 }
 
 /// Fires when a record differs by more than a threshold from the first one, and then from the one that fired last. Flink's `DeltaTrigger`.
+///
+/// What cannot be told, a difference of NaN, does not exceed anything: a record that differs by it from the others does not fire. Should the first one be like that, the one
+/// after it takes its place.
 #[derive(Clone, Debug)]
 pub struct DeltaTrigger<T, F> {
     threshold: f64,
@@ -194,12 +201,16 @@ where
     }
 
     fn on_element(&mut self, value: &T, cx: &mut TriggerContext<'_, K>) -> Fire {
-        let delta = self.last.get(cx).map(|last| (self.delta)(last, value));
-        if delta.is_some_and(|delta| delta <= self.threshold) {
+        let Some(last) = self.last.get(cx) else {
+            self.last.set(cx, value.clone());
             return Fire::Continue;
+        };
+        let delta = (self.delta)(last, value);
+        let exceeds = delta > self.threshold;
+        if exceeds || delta.is_nan() && (self.delta)(last, last).is_nan() {
+            self.last.set(cx, value.clone());
         }
-        self.last.set(cx, value.clone());
-        if delta.is_some() { Fire::Fire } else { Fire::Continue }
+        if exceeds { Fire::Fire } else { Fire::Continue }
     }
 
     fn on_merge(&mut self, absorbed: Absorbed, cx: &mut TriggerContext<'_, K>) {
@@ -232,6 +243,10 @@ impl<K: Key, T: Data, G: Trigger<K, T>> Trigger<K, T> for Purging<G> {
         purging(self.0.on_element(value, cx))
     }
 
+    fn on_content(&mut self, cx: &mut TriggerContext<'_, K>) -> Fire {
+        purging(self.0.on_content(cx))
+    }
+
     fn on_event_time(&mut self, time: EventTime, cx: &mut TriggerContext<'_, K>) -> Fire {
         purging(self.0.on_event_time(time, cx))
     }
@@ -249,18 +264,22 @@ impl<K: Key, T: Data, G: Trigger<K, T>> Trigger<K, T> for Purging<G> {
     }
 }
 
-/// Fires when one of two triggers does: `Either(OnEventTime::default(), CountTrigger::of(100))` gives early results.
+/// Fires when one of two triggers does: `Either(OnEventTime::default(), CountTrigger::of(100))` gives early results. Each has states of its own, so both may be of the same kind.
 #[derive(Clone, Debug, Default)]
 pub struct Either<G, H>(pub G, pub H);
 
 impl<K: Key, T, G: Trigger<K, T>, H: Trigger<K, T>> Trigger<K, T> for Either<G, H> {
     fn open(&mut self, states: &mut States<'_, Scope<K>>) {
-        self.0.open(states);
-        self.1.open(states);
+        states.part(|states| self.0.open(states));
+        states.part(|states| self.1.open(states));
     }
 
     fn on_element(&mut self, value: &T, cx: &mut TriggerContext<'_, K>) -> Fire {
         self.0.on_element(value, cx).and(self.1.on_element(value, cx))
+    }
+
+    fn on_content(&mut self, cx: &mut TriggerContext<'_, K>) -> Fire {
+        self.0.on_content(cx).and(self.1.on_content(cx))
     }
 
     fn on_event_time(&mut self, time: EventTime, cx: &mut TriggerContext<'_, K>) -> Fire {

@@ -7,10 +7,13 @@ use std::num::NonZeroU64;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::{Gap, Sessions};
 use crate::data::{Data, Exchange, Key, Stamp};
-use crate::state::Parted;
+use crate::error::Result;
+use crate::snapshot::RestoredOperator;
+use crate::state::{Agenda, Parted, Share};
 use crate::stream::{Aggregate, Collector, Ends, Gather, Places, Terminal, batch_of};
 use crate::time::EventTime;
 use crate::window::Window;
@@ -36,10 +39,10 @@ pub(crate) enum Piece<K, Acc> {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename = "Piece")]
 pub(crate) struct Behind<K, Acc> {
-    pub(super) key: K,
-    pub(super) reach: Window,
-    pub(super) acc: Acc,
-    pub(super) watermark: EventTime,
+    pub(in crate::window) key: K,
+    pub(in crate::window) reach: Window,
+    pub(in crate::window) acc: Acc,
+    pub(in crate::window) watermark: EventTime,
 }
 
 impl<K: Key, Acc: Exchange> Parted for Behind<K, Acc> {
@@ -50,6 +53,22 @@ impl<K: Key, Acc: Exchange> Parted for Behind<K, Acc> {
         let Behind { key, reach, acc, watermark } = with;
         Behind { key, reach, acc: own(acc), watermark }
     }
+}
+
+/// The pieces in a table of a snapshot.
+pub(in crate::window) fn waiting_in<K: Key, Acc: Exchange>(
+    table: &str,
+    from: &RestoredOperator,
+    share: Share,
+    operator: &OperatorInfo,
+) -> Result<Vec<Behind<K, Acc>>> {
+    let mut agenda = Agenda::<Behind<K, Acc>>::of_records(operator.clone(), None);
+    agenda.restore(table, from, share, Clone::clone)?;
+    let mut pieces = Vec::new();
+    while let Some(some) = agenda.draw(None) {
+        pieces.extend(some.into_iter().map(|(_, piece)| piece));
+    }
+    Ok(pieces)
 }
 
 impl<K, Acc> Piece<K, Acc> {

@@ -1,7 +1,6 @@
 //! The owner's side of sessions: joins pieces, ends sessions, and seals those that are open.
 
 use std::hint::black_box;
-use std::marker::PhantomData;
 use std::mem::size_of;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,9 +8,9 @@ use std::sync::Arc;
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::entry::{Entry, Session};
-use super::gather::{Behind, Gathering, Piece};
-use super::{Gap, Sessions};
-use crate::data::{Data, Key, Record, Stamp, hash64};
+use super::gather::{Behind, Gathering, Piece, waiting_in};
+use super::{Gap, SETTINGS, Sessions};
+use crate::data::{Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::metric::Metric;
 use crate::snapshot::{RestoredOperator, Saved};
@@ -24,7 +23,9 @@ use crate::stream::{
     ordered,
 };
 use crate::time::{EventTime, Time};
-use crate::window::{Window, Windowed};
+use crate::window::folded::Folded;
+use crate::window::general::PIECES;
+use crate::window::{WINDOWS, Window, Windowed};
 
 /// Aggregates the values of each key and session.
 pub(in crate::window) fn aggregate<K, T, C, G, A>(
@@ -34,7 +35,7 @@ pub(in crate::window) fn aggregate<K, T, C, G, A>(
 ) -> Stream<Windowed<K, A::Out>>
 where
     K: Key,
-    T: Data,
+    T: Exchange,
     C: Chain<Out = (K, T)>,
     G: Gap<T>,
     A: Aggregate<T>,
@@ -43,23 +44,27 @@ where
     if let Err(error) = sessions.check::<T>() {
         graph.refuse(error);
     }
-    let edge = pairs.attach(Gathering { sessions, aggregate: aggregate.clone() });
+    let edge = pairs.attach(Gathering { sessions: sessions.clone(), aggregate: aggregate.clone() });
     let info = NodeInfo::new("window", "sessions").input(edge, Routing::ByKey).stateful();
     let info = if A::COMBINES { info.terminal("combine by session") } else { info };
     let taps = Taps::new();
-    let operator = SessionOperator { edge, aggregate, taps: Arc::clone(&taps), value: PhantomData };
+    let reach: Reach<T> = Arc::new(move |value, time| sessions.reach(value, time));
+    let operator = SessionOperator { edge, aggregate, reach, taps: Arc::clone(&taps) };
     let id = graph.add(info, operator);
     Stream::new(Node::new(&graph, id, &taps))
 }
 
+/// The stretch of time that a record covers.
+type Reach<T> = Arc<dyn Fn(&T, EventTime) -> Window + Send + Sync>;
+
 struct SessionOperator<K, T, A: Aggregate<T>> {
     edge: Edge<Piece<K, A::Acc>>,
     aggregate: A,
+    reach: Reach<T>,
     taps: Arc<Taps<Windowed<K, A::Out>>>,
-    value: PhantomData<fn() -> T>,
 }
 
-impl<K: Key, T: Data, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
+impl<K: Key, T: Exchange, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let late = cx.worker.shared.metrics.metric(uid, "late_dropped");
         let worker = cx.worker.clone();
@@ -68,7 +73,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
         let outlets = self.taps.open(&mut builder);
         let quota = worker.quota(uid, "records_left_memory");
         let memory = (worker.memory.as_ref(), worker.limit(uid), quota);
-        let logic = Running::<K, T, A>::new(self.aggregate.clone(), builder.info(), late, memory);
+        let (aggregate, reach) = (self.aggregate.clone(), Arc::clone(&self.reach));
+        let logic = Running::<K, T, A>::new(aggregate, reach, builder.info(), late, memory);
         ordered::build(builder, worker, vec![input], outlets, logic);
     }
 }
@@ -82,8 +88,10 @@ type SessionRows<K, Acc> = Filed<Latest<Hashed<K>, Vec<Session<Acc>>>>;
 const STEP: EventTime = 64;
 
 /// The logic of sessions on one worker.
-struct Running<K: Key, T: Data, A: Aggregate<T>> {
+struct Running<K: Key, T: Exchange, A: Aggregate<T>> {
     aggregate: A,
+    reach: Reach<T>,
+    operator: OperatorInfo,
     table: Table<K, Entry<A::Acc>>,
     alarms: Agenda<Slot, ()>,
     /// Pieces that are behind, by the watermarks in their stamps.
@@ -104,12 +112,12 @@ struct Running<K: Key, T: Data, A: Aggregate<T>> {
     /// The slots of a batch's keys.
     found: Vec<Found>,
     late: Metric,
-    value: PhantomData<fn(T)>,
 }
 
-impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
+impl<K: Key, T: Exchange, A: Aggregate<T>> Running<K, T, A> {
     fn new(
         aggregate: A,
+        reach: Reach<T>,
         operator: OperatorInfo,
         late: Metric,
         (memory, limit, quota): (Option<&Rc<Memory>>, Option<Limit>, Option<Quota>),
@@ -117,6 +125,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
         let rows = Filed::new(Latest::new(), memory, |key: &Hashed<K>| key.hash);
         Running {
             aggregate,
+            reach,
+            operator: operator.clone(),
             table: Table::default(),
             alarms: Agenda::default(),
             waiting: Agenda::of_records(operator.clone(), quota),
@@ -131,7 +141,6 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
             results: Vec::new(),
             found: Vec::new(),
             late,
-            value: PhantomData,
         }
     }
 
@@ -203,6 +212,31 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
         self.alarms.add(alarm, slot);
         self.limit.iter_mut().for_each(Limit::entered);
         Some(slot)
+    }
+
+    /// Goes on with the sessions that another operator has kept, if the snapshot is of that, and says so.
+    fn adopt(&mut self, from: &RestoredOperator, share: Share) -> Result<bool> {
+        let folded = Folded { from, share, operator: &self.operator };
+        from.check_settings(WINDOWS, Some(SETTINGS.to_owned()))?;
+        if !folded.is_there() {
+            return Ok(false);
+        }
+        let sessions = folded.windows()?;
+        // Those that it had from this operator before.
+        for piece in waiting_in(PIECES, from, share, &self.operator)? {
+            self.waiting.add(piece.watermark, piece);
+        }
+        for (key, value, stamp) in folded.waiting::<K, T>()? {
+            let reach = (self.reach)(&value, stamp.timestamp);
+            let piece = Behind { key, reach, acc: self.aggregate.start(value), watermark: stamp.watermark };
+            self.waiting.add(stamp.watermark, piece);
+        }
+        for (key, reach, acc) in sessions {
+            let found = Found { hash: hash64(&key), slot: Slot::NONE };
+            self.join(found, Behind { key, reach, acc, watermark: EventTime::MIN });
+        }
+        self.watermark = from.latest("window watermark")?.unwrap_or(EventTime::MIN);
+        Ok(true)
     }
 
     /// No alarm of a key is earlier than this.
@@ -284,7 +318,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Running<K, T, A> {
     }
 }
 
-impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T, A> {
+impl<K: Key, T: Exchange, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T, A> {
     type Out = Windowed<K, A::Out>;
 
     fn batch(&mut self, _: Time, batch: &mut Vec<Piece<K, A::Acc>>, _: &mut Outlets<Self::Out>) {
@@ -349,10 +383,14 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
         saved.tables.push(self.arrangement.save("sessions"));
         saved.tables.extend(self.waiting.save("waiting"));
         saved.note("watermark", &self.watermark)?;
+        saved.note_settings(WINDOWS, Some(SETTINGS.to_owned()))?;
         Ok(saved)
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        if self.adopt(from, share)? {
+            return Ok(());
+        }
         self.arrangement.restore("sessions", from, share)?;
         self.waiting.restore("waiting", from, share, Clone::clone)?;
         let (table, footprint) = (&mut self.table, &mut self.footprint);
@@ -383,7 +421,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T,
     }
 }
 
-impl<K: Key, T: Data, A: Aggregate<T>> Sheds for Running<K, T, A> {
+impl<K: Key, T: Exchange, A: Aggregate<T>> Sheds for Running<K, T, A> {
     fn bytes(&self) -> usize {
         let entry = size_of::<Option<(K, Entry<A::Acc>)>>() + INDEXED + size_of::<(u8, Slot)>();
         self.table.len() * (entry + self.footprint.heap()) + self.absent.bytes()

@@ -72,6 +72,8 @@ where
             merged,
             over_at,
             ends: Agenda::sealable(info.clone(), worker.quota(uid, "timers_left_memory")),
+            pieces: None,
+            operator: info.clone(),
             waiting: Agenda::of_records(info, worker.quota(uid, "records_left_memory")),
             assigned: Vec::new(),
             sides,

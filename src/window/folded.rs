@@ -1,0 +1,105 @@
+//! Windows that the operator of [all windows](super::general) has kept, for those operators that only add up.
+//!
+//! A job may no longer want the lateness, the trigger or the corrections that it had, and then an operator of aligned windows or of sessions takes the place of the general one. It takes the
+//! contents of windows that have not fired. Those that have were kept for late records, which there are none of any more.
+
+use std::collections::BTreeMap;
+
+use timely::dataflow::operators::generic::OperatorInfo;
+
+use super::general::Merged;
+use super::{Scope, Window};
+use crate::data::{Exchange, Key, Stamp, hash64};
+use crate::error::{Error, Result};
+use crate::snapshot::RestoredOperator;
+use crate::state::{Agenda, Arrangement, ItemRows, Share};
+use crate::time::EventTime;
+
+/// The tables of the general operator.
+const CONTENT: &str = "window state window content";
+const MERGED: &str = "key state merged";
+const WAITING: &str = "waiting";
+
+/// Those that say when something is to be done. The operators that take its place know that by the windows.
+const TIMES: [&str; 7] = [
+    "window state over at",
+    "window state event time alarm",
+    "window event timers",
+    "window wall timers",
+    "ends",
+    "key event timers",
+    "key wall timers",
+];
+
+/// What a snapshot has of the general operator.
+pub(super) struct Folded<'a> {
+    pub(super) from: &'a RestoredOperator,
+    pub(super) share: Share,
+    pub(super) operator: &'a OperatorInfo,
+}
+
+impl Folded<'_> {
+    /// True if it is of that operator.
+    pub(super) fn is_there(&self) -> bool {
+        self.from.has_table(CONTENT)
+    }
+
+    /// The windows that have not fired, with the key and what they add up to.
+    pub(super) fn windows<K: Key, Acc: Exchange>(&self) -> Result<Vec<(K, Window, Acc)>> {
+        self.from.leave(&TIMES);
+        let watermarks = self.from.notes_of_owners::<EventTime>("window watermark")?;
+        let is_over = |key: &K, window: Window| {
+            let hash = hash64(key);
+            let found = watermarks.iter().find(|((first, last), _)| (*first..=*last).contains(&hash));
+            found.is_some_and(|(_, watermark)| window.end <= *watermark)
+        };
+        let owner = |scope: &Scope<K>| hash64(&scope.key);
+        let contents = self.latest::<Scope<K>, Acc>(CONTENT, owner)?;
+        let merged = self.latest::<K, Vec<Merged>>(MERGED, hash64)?;
+        // A window that others were merged into is kept by the first of them.
+        let whole: BTreeMap<(&K, Window), Window> = merged
+            .iter()
+            .flat_map(|(key, merged)| merged.iter().map(move |merged| ((key, merged.state), merged.window)))
+            .collect();
+        let windows = contents.into_iter().filter_map(|(Scope { key, window }, acc)| {
+            let window = whole.get(&(&key, window)).copied().unwrap_or(window);
+            (!is_over(&key, window)).then_some((key, window, acc))
+        });
+        Ok(windows.collect())
+    }
+
+    /// The records that wait for their watermark.
+    pub(super) fn waiting<K: Key, T: Exchange>(&self) -> Result<Vec<(K, T, Stamp)>> {
+        let mut agenda = Agenda::<(K, T, Stamp)>::of_records(self.operator.clone(), None);
+        agenda.restore(WAITING, self.from, self.share, Clone::clone)?;
+        let mut waiting = Vec::new();
+        while let Some(some) = agenda.draw(None) {
+            waiting.extend(some.into_iter().map(|(_, record)| record));
+        }
+        Ok(waiting)
+    }
+
+    /// Says that there may be no records that wait, since their type is not known.
+    pub(super) fn refuse_waiting(&self) -> Result<()> {
+        match self.from.has_rows(WAITING) {
+            false => Ok(()),
+            true => Err(Error::data(format!(
+                "the snapshot has records for the windows of operator {:?} that came behind the watermark and wait for it, and an operator that only adds up has no place for them: say \
+                 `general()` of the windows, which goes on from them",
+                self.from.uid()
+            ))),
+        }
+    }
+
+    /// The latest values of a state.
+    fn latest<K: Key, V: Exchange>(&self, table: &str, owner: fn(&K) -> u64) -> Result<BTreeMap<K, V>> {
+        let mut arrangement = Arrangement::new(ItemRows::<K, (), V>::new(owner), self.operator.clone());
+        arrangement.restore(table, self.from, self.share)?;
+        let mut latest = BTreeMap::new();
+        arrangement.each(|(key, ()), kept| match kept {
+            Some((value, _)) => drop(latest.insert(key.key.clone(), value.clone())),
+            None => drop(latest.remove(&key.key)),
+        });
+        Ok(latest)
+    }
+}

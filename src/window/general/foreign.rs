@@ -1,0 +1,136 @@
+//! Windows that another operator has kept: those of the operators for aligned windows and for sessions, which a snapshot has.
+//!
+//! A job may be given lateness, a trigger or corrections that it did not have, and then the general operator takes the place of one of those. What that has added up becomes content
+//! of windows: each pane that of all its windows that have not fired, each session that of its own. Pieces of sessions that wait for their watermark wait here
+//! too. There is no more to it, for those operators have neither triggers nor functions with state. If the content of windows is records, it cannot be made of sums.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use timely::dataflow::operators::generic::OperatorInfo;
+
+use crate::data::{Data, Exchange, Key, hash64};
+use crate::error::{Error, Result};
+use crate::snapshot::RestoredOperator;
+use crate::state::{Agenda, Arrangement, Hashed, Latest, Share};
+use crate::stream::Aggregate;
+use crate::time::EventTime;
+use crate::window::operator::PaneRows;
+use crate::window::session::{Behind, waiting_in};
+use crate::window::{Aligned, Window};
+
+/// The tables of the other operators.
+const PANES: &str = "panes";
+const SESSIONS: &str = "sessions";
+
+/// The table of pieces that wait, there, and here.
+const WAITING: &str = "waiting";
+pub(in crate::window) const PIECES: &str = "pieces";
+
+/// What a snapshot has of another operator.
+pub(super) struct Foreign<'a> {
+    pub(super) from: &'a RestoredOperator,
+    pub(super) share: Share,
+    pub(super) operator: &'a OperatorInfo,
+    /// The windows, if they do not merge.
+    pub(super) aligned: Option<Aligned>,
+}
+
+/// Parts of windows: those that are open, and those that wait for a watermark.
+pub(super) struct Parts<K: Key, Acc: Exchange> {
+    pub(super) open: Vec<(K, Window, Acc)>,
+    pub(super) waiting: Option<Agenda<Behind<K, Acc>>>,
+}
+
+impl Foreign<'_> {
+    /// True if it is of another operator.
+    pub(super) fn is_there(&self) -> bool {
+        match self.aligned {
+            Some(_) => self.from.has_table(PANES),
+            None => self.from.has_table(SESSIONS),
+        }
+    }
+
+    /// True if some of it waits here since.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.from.has_table(PIECES)
+    }
+
+    /// Says that no content can be made of it.
+    pub(super) fn refuse<T>(&self) -> Result<T> {
+        Err(Error::data(format!(
+            "the snapshot has sums of the windows of operator {:?}, and the program wants their records, for an evictor or a function of all of them: go on without, or give the \
+             operator another uid to begin anew",
+            self.from.uid()
+        )))
+    }
+
+    /// Reads it. There is nothing open in what [waits](Foreign::is_waiting) here.
+    pub(super) fn read<K: Key, T: Data, A: Aggregate<T>>(&self, aggregate: &A) -> Result<Parts<K, A::Acc>> {
+        if !self.is_there() {
+            let mut waiting = Agenda::of_records(self.operator.clone(), None);
+            waiting.restore(PIECES, self.from, self.share, Clone::clone)?;
+            return Ok(Parts { open: Vec::new(), waiting: Some(waiting) });
+        }
+        match self.aligned {
+            Some(aligned) => Ok(Parts { open: self.panes::<K, T, A>(aggregate, aligned)?, waiting: None }),
+            None => Ok(Parts { open: self.sessions()?, waiting: Some(self.pieces()?) }),
+        }
+    }
+
+    fn panes<K: Key, T: Data, A: Aggregate<T>>(
+        &self,
+        aggregate: &A,
+        aligned: Aligned,
+    ) -> Result<Vec<(K, Window, A::Acc)>> {
+        // On each worker, the windows up to this end have fired.
+        let fired = self.from.clocks(PANES)?;
+        let fired_for = |key: &K| {
+            let hash = hash64(key);
+            let found = fired.iter().find(|((first, last), _)| (*first..=*last).contains(&hash));
+            found.map_or(EventTime::MIN, |(_, fired)| *fired)
+        };
+        let rows = PaneRows::<K, T, A>::new(aggregate.clone(), Rc::new(Cell::new(EventTime::MIN)));
+        let mut arrangement = Arrangement::new(rows, self.operator.clone());
+        arrangement.restore(PANES, self.from, self.share)?;
+        let mut open = Vec::new();
+        arrangement.each(|(pane, Hashed { key, .. }), acc| {
+            let (mut end, fired) = (pane.first, fired_for(key));
+            loop {
+                if end > fired {
+                    open.push((key.clone(), aligned.ending_at(end), acc.clone()));
+                }
+                if end >= pane.last {
+                    break;
+                }
+                end = aligned.next_end(end);
+            }
+        });
+        Ok(open)
+    }
+
+    fn sessions<K: Key, Acc: Exchange>(&self) -> Result<Vec<(K, Window, Acc)>> {
+        let rows = Latest::<Hashed<K>, Vec<(Window, Acc)>>::new();
+        let mut arrangement = Arrangement::new(rows, self.operator.clone());
+        arrangement.restore(SESSIONS, self.from, self.share)?;
+        let mut latest = BTreeMap::new();
+        arrangement.each(|Hashed { key, .. }, sessions| {
+            latest.insert(key.clone(), sessions.clone());
+        });
+        let of_key = |(key, sessions): (K, Option<Vec<(Window, Acc)>>)| {
+            let sessions = sessions.into_iter().flatten();
+            sessions.map(move |(window, acc)| (key.clone(), window, acc))
+        };
+        Ok(latest.into_iter().flat_map(of_key).collect())
+    }
+
+    /// The pieces that wait there. They are written anew, since their table has another name here.
+    fn pieces<K: Key, Acc: Exchange>(&self) -> Result<Agenda<Behind<K, Acc>>> {
+        let mut pieces = Agenda::of_records(self.operator.clone(), None);
+        for piece in waiting_in(WAITING, self.from, self.share, self.operator)? {
+            pieces.add(piece.watermark, piece);
+        }
+        Ok(pieces)
+    }
+}

@@ -1,0 +1,96 @@
+//! Windows that go on from what [another operator](super::super::foreign) has kept.
+
+use super::super::content::Content;
+use super::super::foreign::Foreign;
+use super::super::scope::Merged;
+use super::super::trigger::TriggerContext;
+use super::super::{Assigner, Scope, Trigger};
+use super::{Cause, Windows};
+use crate::data::{Exchange, Key, Stamp};
+use crate::error::Result;
+use crate::snapshot::RestoredOperator;
+use crate::state::Share;
+use crate::stream::Outlets;
+use crate::time::{EventTime, Time};
+use crate::window::Window;
+use crate::window::session::Behind;
+
+impl<K, T, W, G, B> Windows<K, T, W, G, B>
+where
+    K: Key,
+    T: Exchange,
+    W: Assigner<T>,
+    G: Trigger<K, T>,
+    B: Content<K, T>,
+{
+    /// Takes in what a snapshot has of another operator, if it is of one, and says so.
+    pub(super) fn adopt(&mut self, from: &RestoredOperator, share: Share) -> Result<bool> {
+        let aligned = self.settings.assigner.aligned();
+        if !Self::BY_EVENT_TIME || aligned.is_none() && !W::MERGES {
+            return Ok(false);
+        }
+        let snapshot = Foreign { from, share, operator: &self.operator, aligned };
+        let is_there = snapshot.is_there();
+        if !is_there && !snapshot.is_waiting() {
+            return Ok(false);
+        }
+        let parts = self.content.read(&snapshot)?;
+        self.pieces = parts.waiting;
+        for (key, window, acc) in parts.open {
+            if self.has_keyed_state {
+                self.keys.slot = self.keys.store.slot(&key);
+            }
+            if W::MERGES {
+                let merged = Merged { window, state: window };
+                self.merged.update(&mut self.keys, Vec::new, |known| known.push(merged));
+            }
+            self.windows.slot = self.windows.store.slot(&Scope { key, window });
+            self.see_to_end(window);
+            let stamp = Stamp { timestamp: window.start, watermark: EventTime::MIN };
+            let mut cx = TriggerContext { core: &mut self.windows, window, stamp, clock: W::CLOCK };
+            self.settings.trigger.on_content(&mut cx);
+            self.content.merge(&mut self.windows, acc);
+        }
+        // Event time comes with the first watermark: workers had come differently far, and what is open here may be of those that had not come as far as others.
+        Ok(is_there)
+    }
+
+    /// Takes the pieces of sessions whose watermark is before a time, or all, the last one first.
+    pub(super) fn due_pieces(&mut self, before: Option<EventTime>) -> Vec<Behind<K, B::Acc>> {
+        let mut due = Vec::new();
+        while let Some(some) = self.pieces.as_mut().and_then(|pieces| pieces.draw(before)) {
+            due.extend(some.into_iter().map(|(_, piece)| piece));
+        }
+        due.sort_by_key(|piece| std::cmp::Reverse((piece.watermark, piece.reach)));
+        due
+    }
+
+    /// Adds those of the pieces whose watermark is at a time or before, or all.
+    pub(super) fn take_pieces(
+        &mut self,
+        pieces: &mut Vec<Behind<K, B::Acc>>,
+        until: Option<EventTime>,
+        from: Time,
+        out: &mut Outlets<B::Out>,
+    ) {
+        while let Some(piece) = pieces.pop_if(|piece| until.is_none_or(|until| piece.watermark <= until)) {
+            self.pass(piece.watermark, from, out);
+            self.take_piece(piece, from, out);
+        }
+    }
+
+    fn take_piece(&mut self, piece: Behind<K, B::Acc>, from: Time, out: &mut Outlets<B::Out>) {
+        let Behind { key, reach, acc, watermark } = piece;
+        let stamp = Stamp { timestamp: reach.start, watermark };
+        let mut scope = Scope { key, window: Window::GLOBAL };
+        self.keys.slot = self.keys.store.slot(&scope.key);
+        let Some(window) = self.merge(&mut scope, reach, &stamp) else {
+            // What it was made of is no more, so that no side output can have it.
+            return self.counters.add("late_dropped", 1);
+        };
+        let mut cx = TriggerContext { core: &mut self.windows, window, stamp, clock: W::CLOCK };
+        let fire = self.settings.trigger.on_content(&mut cx);
+        self.content.merge(&mut self.windows, acc);
+        self.react(fire, window, Cause::Record(stamp), from, out);
+    }
+}
