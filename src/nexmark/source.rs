@@ -157,6 +157,13 @@ impl Source for Nexmark {
         }
     }
 
+    fn paths(&self) -> Vec<PathBuf> {
+        match &self.origin {
+            Origin::File(file) => vec![file.path().to_owned()],
+            Origin::Generator(_) => Vec::new(),
+        }
+    }
+
     fn splits(&self) -> Result<Vec<Share>> {
         if self.splits > MOST_SPLITS {
             return Err(Error::config(format!(
