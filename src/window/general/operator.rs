@@ -325,7 +325,7 @@ where
         while let Some(mut behind) = self.waiting.draw(before) {
             behind.sort_by_key(|(at, (_, _, stamp))| (*at, stamp.timestamp));
             for (at, (key, value, stamp)) in behind {
-                self.take_pieces(&mut pieces, Some(at), from, out);
+                self.take_pieces(&mut pieces, Some((at, stamp.timestamp)), from, out);
                 self.pass(at, from, out);
                 self.take(key, value, stamp, from, out);
             }

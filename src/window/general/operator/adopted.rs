@@ -65,15 +65,17 @@ where
         due
     }
 
-    /// Adds those of the pieces whose watermark is at a time or before, or all.
+    /// Adds those of the pieces that come before a record in order of watermarks, then of times, or all.
     pub(super) fn take_pieces(
         &mut self,
         pieces: &mut Vec<Behind<K, B::Acc>>,
-        until: Option<EventTime>,
+        until: Option<(EventTime, EventTime)>,
         from: Time,
         out: &mut Outlets<B::Out>,
     ) {
-        while let Some(piece) = pieces.pop_if(|piece| until.is_none_or(|until| piece.watermark <= until)) {
+        while let Some(piece) =
+            pieces.pop_if(|piece| until.is_none_or(|until| (piece.watermark, piece.reach.start) <= until))
+        {
             self.pass(piece.watermark, from, out);
             self.take_piece(piece, from, out);
         }
