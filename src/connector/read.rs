@@ -486,8 +486,8 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
     /// Runs again at once if there is more to read, and otherwise when something may be due. If it is a limit that
     /// keeps the source from reading, it runs when the probe moves, and if it is others, when these do.
     fn reschedule(&mut self, now: Duration, more: bool) {
-        let full = self.is_full();
-        if (more && !full) || (full && self.flight.epochs() == 0) || (!full && self.is_let_on()) {
+        let at_once = if self.is_full() { self.flight.epochs() == 0 } else { more || self.is_let_on() };
+        if at_once {
             self.activator.activate();
             return;
         }
