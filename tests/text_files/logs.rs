@@ -107,10 +107,22 @@ impl Reading {
     pub(crate) fn until(&self, mut done: impl FnMut(&[String]) -> bool, want: &[String]) {
         let start = Instant::now();
         while !done(&self.lines.values()) {
-            let is_late = start.elapsed() > Duration::from_secs(20) || self.running.is_finished();
+            let is_late = start.elapsed() > Duration::from_secs(20);
             assert!(!is_late, "{:?} and not {want:?}", self.lines.sorted());
+            if self.running.is_finished() {
+                return;
+            }
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Panics with the error of a job that has ended by itself.
+    pub(crate) fn must_run(self) -> Reading {
+        if self.running.is_finished() {
+            let ended = self.running.join().map(drop);
+            panic!("the job has ended with {:?}: {ended:?}", self.lines.sorted());
+        }
+        self
     }
 
     /// Waits for some looks.

@@ -65,10 +65,11 @@ impl Model {
     }
 
     /// What is not open in the job could be missed when it goes.
-    fn catch_up(&self) {
-        let Some(reading) = &self.reading else { return };
+    fn catch_up(&mut self) {
+        let Some(reading) = self.reading.take() else { return };
         let want = self.lines.len() - self.before;
         reading.until(|lines| lines.len() >= want, &self.lines[self.before..]);
+        self.reading = Some(reading.must_run());
     }
 
     fn rotate(&mut self, log: usize) {

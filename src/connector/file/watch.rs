@@ -109,7 +109,8 @@ impl Watch {
 
     /// The file with an id, to be read.
     pub(super) fn open(&self, id: &str) -> Result<Found> {
-        match lock(&self.table).open(id)? {
+        let found = lock(&self.table).open(id)?;
+        match found {
             // It may have got another name since it was seen.
             Found::Gone(_) => {
                 self.look()?;
