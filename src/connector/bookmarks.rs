@@ -89,7 +89,11 @@ impl Bookmarks {
     pub(super) fn earlier<S: Source>(&self) -> Result<Vec<Earlier<Position<S>>>> {
         let earlier = |mark: &Bookmark| {
             let position = mark.position::<S>()?;
-            Ok(position.map(|position| Earlier { split: mark.split.clone(), position, is_done: mark.is_done }))
+            Ok(position.map(|position| Earlier {
+                split: mark.split.clone(),
+                position,
+                is_done: mark.is_done,
+            }))
         };
         self.known.values().map(earlier).filter_map(Result::transpose).collect()
     }

@@ -21,6 +21,7 @@ mod readers;
 mod standing;
 mod flight;
 mod read;
+mod recipe;
 mod collection;
 mod generator;
 mod lines;

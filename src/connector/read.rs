@@ -1,6 +1,6 @@
-//! The source operator: reads splits, stamps records, keeps the clocks, and stays within its limits.
+//! One worker's instance of a source: reads splits, stamps records, keeps the clocks, and stays within its limits.
 //!
-//! Each worker's instance reads the splits assigned to it and holds one time: the current epoch and the least watermark of its
+//! It reads the splits assigned to it and holds one time: the current epoch and the least watermark of its
 //! splits. Reading goes to the split that is furthest behind, a short piece at a time.
 //!
 //! # Flow control
@@ -30,16 +30,15 @@ use super::OnMalformed;
 use super::agenda::Agenda;
 use super::bookmarks::{Bookmark, Bookmarks, Start};
 use super::flight::Flight;
-use super::origin::{AtSource, Plan, Reads, SourceOutlet, Timed, Timestamps, read_for_all};
+use super::origin::{Reads, SourceOutlet, Timed, Timestamps, read_for_all};
 use super::readers::Readers;
 use super::source::{Position, Reader, Source, Split, Status};
 use super::standing::Standing;
 use crate::data::{Record, hash64, worker_of};
 use crate::error::{Error, Result};
 use crate::metric::Metric;
-use crate::snapshot::RestoredOperator;
-use crate::stream::{Alarm, Beginning, Holds, Job, Lowering, NodeInfo, Operator, Paths, Stream, WorkerContext, lock};
-use crate::time::{Board, EventTime, SplitWatermark, Time, Watermarks};
+use crate::stream::{Alarm, Holds, WorkerContext, lock};
+use crate::time::{EventTime, SplitWatermark, Time};
 
 /// How long the operator reads before it lets others run. What it gathers meanwhile is combined and sent as one.
 const QUANTUM: Duration = Duration::from_micros(100);
@@ -54,83 +53,6 @@ const SMALL_PIECE: usize = 256;
 /// The least time until a reader is asked again that had nothing.
 const MIN_WAIT: Duration = Duration::from_micros(1);
 
-impl Job {
-    /// Reads a source. Input that is not a record ends the job.
-    pub fn source<S, F>(
-        &self,
-        source: S,
-        watermarks: Watermarks<S::Item, F>,
-    ) -> Stream<S::Item, AtSource<S, F>>
-    where
-        S: Source,
-        F: Timestamps<S::Item>,
-    {
-        self.source_with(source, watermarks, OnMalformed::Fail)
-    }
-
-    /// Reads a source, and says what to do with input that is not a record.
-    pub fn source_with<S, F>(
-        &self,
-        source: S,
-        watermarks: Watermarks<S::Item, F>,
-        on_malformed: OnMalformed,
-    ) -> Stream<S::Item, AtSource<S, F>>
-    where
-        S: Source,
-        F: Timestamps<S::Item>,
-    {
-        let paths = Paths { inputs: source.paths(), outputs: Vec::new() };
-        let info = NodeInfo { paths, ..NodeInfo::new("source", source.name()) }.giving_time(watermarks.gives_time());
-        let timed = Arc::new(Timed::new(source, watermarks, on_malformed));
-        let id = self.graph.add(info, SourceOperator(Arc::clone(&timed)));
-        Stream::new(AtSource::new(&self.graph, id, &timed))
-    }
-}
-
-struct SourceOperator<S: Source, F>(Arc<Timed<S, F>>);
-
-impl<S: Source, F: Timestamps<S::Item>> Operator for SourceOperator<S, F> {
-    fn prepare(&self, workers: usize) -> Result<()> {
-        let board = Arc::new(Board::new(workers, workers));
-        *lock(&self.0.plan) = Plan { splits: self.0.source.splits()?, board };
-        Ok(())
-    }
-
-    /// What the snapshot says of the splits is checked here, before the run that may be reading them is ended.
-    fn check(&self, beginning: &Beginning, from: Option<&RestoredOperator>) -> Result<()> {
-        self.prepare(beginning.workers)?;
-        let (source, mut plan) = (&self.0.source, lock(&self.0.plan));
-        let marks = Bookmarks::new(None, from)?;
-        if !marks.is_empty() {
-            plan.splits = source.resume(std::mem::take(&mut plan.splits), marks.earlier::<S>()?)?;
-        }
-        let there = plan.splits.iter().map(Split::id).collect();
-        marks.check_there(&there, &source.name(), source.discovers_every().is_some())
-    }
-
-    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
-        let worker = cx.worker.clone();
-        let mut builder = cx.operator(uid);
-        let outlets = self.0.outlets(&mut builder);
-        worker.awaiting.borrow_mut().push(builder.activator());
-        let saving = worker.saving(builder.uid());
-        let from = worker.restored(uid);
-        let mut reading =
-            Reading::new(Arc::clone(&self.0), worker.clone(), outlets, builder.activator(), uid);
-        lock(&self.0.plan).board.join(worker.index, builder.sync_activator());
-        reading.instance = worker.shared.asked.join(builder.sync_activator());
-        match Bookmarks::new(saving, from.as_ref()) {
-            Ok(bookmarks) => reading.bookmarks = bookmarks,
-            Err(error) => worker.shared.fail(error),
-        }
-        builder.build(move |_, holds| {
-            reading.activate_or_fail(holds);
-            // It wants to hear of epochs that are not complete even when it has no more to read.
-            reading.awaited.is_some()
-        });
-    }
-}
-
 struct Counts {
     records: Metric,
     malformed: Metric,
@@ -138,7 +60,7 @@ struct Counts {
 }
 
 /// One worker's instance of a source.
-struct Reading<S: Source, F> {
+pub(super) struct Reading<S: Source, F> {
     timed: Arc<Timed<S, F>>,
     worker: WorkerContext,
     outlets: Vec<Box<dyn SourceOutlet<S, F>>>,
@@ -152,9 +74,9 @@ struct Reading<S: Source, F> {
     known: BTreeSet<String>,
     look_at: Option<Duration>,
     /// Its number among all sources' instances.
-    instance: usize,
+    pub(super) instance: usize,
     standing: Standing,
-    bookmarks: Bookmarks,
+    pub(super) bookmarks: Bookmarks,
     started: bool,
     epoch: u64,
     watermark: EventTime,
@@ -162,7 +84,7 @@ struct Reading<S: Source, F> {
     /// Splits that were read to their end in the current epoch, with the position there.
     ended: Vec<(S::Split, Position<S>)>,
     /// The last epoch left in which something was read, until it is complete.
-    awaited: Option<u64>,
+    pub(super) awaited: Option<u64>,
     /// For more than one outlet: what was read and is walked by each.
     batch: Vec<Record<S::Item>>,
     /// Goes off when something may be due.
@@ -170,7 +92,7 @@ struct Reading<S: Source, F> {
 }
 
 impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
-    fn new(
+    pub(super) fn new(
         timed: Arc<Timed<S, F>>,
         worker: WorkerContext,
         outlets: Vec<Box<dyn SourceOutlet<S, F>>>,
@@ -214,7 +136,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
     }
 
     /// Runs the operator once; an error ends the job.
-    fn activate_or_fail(&mut self, holds: &mut Holds) {
+    pub(super) fn activate_or_fail(&mut self, holds: &mut Holds) {
         if let Err(error) = self.activate(holds) {
             self.worker.shared.fail(error);
             holds.set([]);

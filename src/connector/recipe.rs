@@ -1,0 +1,91 @@
+//! The source as an operator of a job: what is checked before it runs, and how each worker makes its [instance](super::read).
+
+use std::sync::Arc;
+
+use super::OnMalformed;
+use super::bookmarks::Bookmarks;
+use super::origin::{AtSource, Plan, Timed, Timestamps};
+use super::read::Reading;
+use super::source::{Source, Split};
+use crate::error::Result;
+use crate::snapshot::RestoredOperator;
+use crate::stream::{Beginning, Job, Lowering, NodeInfo, Operator, Paths, Stream, lock};
+use crate::time::{Board, Watermarks};
+
+impl Job {
+    /// Reads a source. Input that is not a record ends the job.
+    pub fn source<S, F>(
+        &self,
+        source: S,
+        watermarks: Watermarks<S::Item, F>,
+    ) -> Stream<S::Item, AtSource<S, F>>
+    where
+        S: Source,
+        F: Timestamps<S::Item>,
+    {
+        self.source_with(source, watermarks, OnMalformed::Fail)
+    }
+
+    /// Reads a source, and says what to do with input that is not a record.
+    pub fn source_with<S, F>(
+        &self,
+        source: S,
+        watermarks: Watermarks<S::Item, F>,
+        on_malformed: OnMalformed,
+    ) -> Stream<S::Item, AtSource<S, F>>
+    where
+        S: Source,
+        F: Timestamps<S::Item>,
+    {
+        let paths = Paths { inputs: source.paths(), outputs: Vec::new() };
+        let info =
+            NodeInfo { paths, ..NodeInfo::new("source", source.name()) }.giving_time(watermarks.gives_time());
+        let timed = Arc::new(Timed::new(source, watermarks, on_malformed));
+        let id = self.graph.add(info, SourceOperator(Arc::clone(&timed)));
+        Stream::new(AtSource::new(&self.graph, id, &timed))
+    }
+}
+
+struct SourceOperator<S: Source, F>(Arc<Timed<S, F>>);
+
+impl<S: Source, F: Timestamps<S::Item>> Operator for SourceOperator<S, F> {
+    fn prepare(&self, workers: usize) -> Result<()> {
+        let board = Arc::new(Board::new(workers, workers));
+        *lock(&self.0.plan) = Plan { splits: self.0.source.splits()?, board };
+        Ok(())
+    }
+
+    /// What the snapshot says of the splits is checked here, before the run that may be reading them is ended.
+    fn check(&self, beginning: &Beginning, from: Option<&RestoredOperator>) -> Result<()> {
+        self.prepare(beginning.workers)?;
+        let (source, mut plan) = (&self.0.source, lock(&self.0.plan));
+        let marks = Bookmarks::new(None, from)?;
+        if !marks.is_empty() {
+            plan.splits = source.resume(std::mem::take(&mut plan.splits), marks.earlier::<S>()?)?;
+        }
+        let there = plan.splits.iter().map(Split::id).collect();
+        marks.check_there(&there, &source.name(), source.discovers_every().is_some())
+    }
+
+    fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
+        let worker = cx.worker.clone();
+        let mut builder = cx.operator(uid);
+        let outlets = self.0.outlets(&mut builder);
+        worker.awaiting.borrow_mut().push(builder.activator());
+        let saving = worker.saving(builder.uid());
+        let from = worker.restored(uid);
+        let mut reading =
+            Reading::new(Arc::clone(&self.0), worker.clone(), outlets, builder.activator(), uid);
+        lock(&self.0.plan).board.join(worker.index, builder.sync_activator());
+        reading.instance = worker.shared.asked.join(builder.sync_activator());
+        match Bookmarks::new(saving, from.as_ref()) {
+            Ok(bookmarks) => reading.bookmarks = bookmarks,
+            Err(error) => worker.shared.fail(error),
+        }
+        builder.build(move |_, holds| {
+            reading.activate_or_fail(holds);
+            // It wants to hear of epochs that are not complete even when it has no more to read.
+            reading.awaited.is_some()
+        });
+    }
+}
