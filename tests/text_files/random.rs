@@ -64,7 +64,13 @@ impl Model {
         self.place.write(name, &line);
     }
 
-    /// What is not open in the job could be missed when it goes.
+    /// What is not open in the job could be missed when it goes: a line of a log that came shows that the log is open.
+    fn open(&mut self, log: usize) {
+        self.append(log);
+        self.catch_up();
+    }
+
+    /// Waits for all lines.
     fn catch_up(&mut self) {
         let Some(reading) = self.reading.take() else { return };
         let want = self.lines.len() - self.before;
@@ -100,7 +106,7 @@ impl Model {
             Step::Append(log) => self.append(log),
             Step::Rotate(log) => self.rotate(log),
             Step::MoveAway(log) => {
-                self.catch_up();
+                self.open(log);
                 let (from, line) = (format!("{log}.log"), self.line(log));
                 let to = self.place.away(&self.lines.len().to_string());
                 fs::rename(self.place.log(&from), &to).unwrap();
@@ -108,14 +114,14 @@ impl Model {
                 self.create(&from, log);
             }
             Step::Delete(log) => {
-                self.catch_up();
+                self.open(log);
                 self.append(log);
                 let name = format!("{log}.log");
                 fs::remove_file(self.place.log(&name)).unwrap();
                 self.create(&name, log);
             }
             Step::Replace(log) => {
-                self.catch_up();
+                self.open(log);
                 self.append(log);
                 self.create(".next", log);
                 self.place.rename(".next", &format!("{log}.log"));
