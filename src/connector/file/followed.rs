@@ -41,8 +41,8 @@ const WAITING: usize = 64;
 #[derive(Default)]
 pub(super) struct Followed {
     files: Vec<Known>,
-    /// The last file with an inode.
-    by_node: BTreeMap<(u64, u64), usize>,
+    /// All that had an inode, the last one last.
+    by_inode: BTreeMap<u64, Vec<usize>>,
     by_id: BTreeMap<String, usize>,
     /// All that are, or were last, at a path.
     by_path: BTreeMap<String, Vec<usize>>,
@@ -132,16 +132,19 @@ impl Followed {
         Ok(files.map(|known| (known.id.clone(), known.path.clone())).collect())
     }
 
-    /// The file of the table that this one is for sure.
+    /// The file of the table that this one is for sure. Several may have had its inode, one after the other.
     fn known(&self, seen: &Seen) -> Result<Option<usize>> {
-        let Some(&at) = self.by_node.get(&seen.node.key()) else { return Ok(None) };
-        let known = &self.files[at];
-        let Some(node) = known.node.filter(|node| node.may_be(&seen.node)) else { return Ok(None) };
-        // The number of a file that is open is not given to another.
-        if node.is(&seen.node) || known.held.is_some() || known.open.strong_count() > 0 || !self.has_looked {
-            return Ok(Some(at));
+        for &at in self.by_inode.get(&seen.node.inode()).into_iter().flatten().rev() {
+            let known = &self.files[at];
+            let Some(node) = known.node.filter(|node| node.may_be(&seen.node)) else { continue };
+            // The number of a file that is open is not given to another.
+            let is_open = known.held.is_some() || known.open.strong_count() > 0 || !self.has_looked;
+            let is_there = is_open && node.key() == seen.node.key();
+            if node.is(&seen.node) || is_there || is_in(&known.place, &seen.path)? {
+                return Ok(Some(at));
+            }
         }
-        Ok(is_in(&known.place, &seen.path)?.then_some(at))
+        Ok(None)
     }
 
     /// A file of the table is there.
@@ -166,7 +169,9 @@ impl Followed {
             self.by_path.entry(path.clone()).or_default().push(at);
         }
         (known.path, known.length, known.node, known.is_there) = (path, length, Some(node), true);
-        self.by_node.insert(node.key(), at);
+        let files = self.by_inode.entry(node.inode()).or_default();
+        files.retain(|file| *file != at);
+        files.push(at);
     }
 
     /// A file is there that is none of the table by its inode.
@@ -204,7 +209,7 @@ impl Followed {
     fn add(&mut self, known: Known) {
         let at = self.files.len();
         if let Some(node) = known.node {
-            self.by_node.insert(node.key(), at);
+            self.by_inode.entry(node.inode()).or_default().push(at);
         }
         self.by_id.insert(known.id.clone(), at);
         self.by_path.entry(known.path.clone()).or_default().push(at);
