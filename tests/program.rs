@@ -162,7 +162,7 @@ fn all_queries_give_the_rows_of_the_recomputation() {
 fn rows_are_written_as_json_or_csv() {
     let folder = Folder::new("output");
     let (rows, table) = (folder.file("rows.json"), folder.file("rows.csv"));
-    let common = ["--events", "60k", "--workers", "2", "--quiet", "--output"];
+    let common = ["--events", "60k", "--workers", "2", "--quiet", "--overwrite", "--output"];
     let run = |query, path: &str| prints(&[&["nexmark", query], &common[..], &[path]].concat());
 
     run("q3", &rows);
@@ -172,6 +172,11 @@ fn rows_are_written_as_json_or_csv() {
     assert_same(&sorted(read), &oracle::q7(events(60_000)));
 
     let expected: Vec<(Q4, Diff)> = oracle::q4(events(60_000)).into_iter().map(|row| (row, 1)).collect();
+    refuses(
+        &["nexmark", "q4", "--events", "60k", "--output", &rows],
+        64,
+        &[&rows, "is not empty", "--overwrite"],
+    );
     run("q4", &rows);
     assert_same(&consolidate(lines::<Change<Q4>>(&rows)), &expected);
     run("q4", &table);
@@ -193,7 +198,19 @@ fn a_generated_file_holds_the_same_events() {
     prints(&["nexmark", "q5", "--input", &file, "--output", &out, "--epoch", "5000records"]);
     assert_same(&sorted(lines::<Q5>(&out)), &oracle::q5(events(50_000)));
     // A part of it is also a stream.
-    prints(&["nexmark", "q5", "--input", &file, "--events", "30k", "--output", &out, "--epoch", "done"]);
+    prints(&[
+        "nexmark",
+        "q5",
+        "--input",
+        &file,
+        "--events",
+        "30k",
+        "--output",
+        &out,
+        "--overwrite",
+        "--epoch",
+        "done",
+    ]);
     assert_same(&sorted(lines::<Q5>(&out)), &oracle::q5(events(30_000)));
     refuses(&["nexmark", "q5", "--input", &file, "--events", "51k"], 64, &["50000 events", "leave that out"]);
 }
@@ -249,7 +266,7 @@ fn files_that_cannot_be_used_are_named() {
     refuses(&["nexmark", "generate", &file, "--events", "20k"], 64, &[&file, "--force"]);
     assert_eq!(fs::read(&file).unwrap(), [7; 5_000]);
     prints(&["nexmark", "generate", &file, "--events", "20k", "--force"]);
-    refuses(&["nexmark", "q0", "--input", &file, "--output", &file], 64, &[&file, "another --output"]);
+    refuses(&["nexmark", "q0", "--input", &file, "--output", &file], 64, &[&file, "the job reads"]);
     refuses(&["nexmark", "generate", "/dev/null", "--events", "20k"], 74, &["is no file"]);
     let whole = fs::read(&file).unwrap();
     fs::write(&file, &whole[..whole.len() / 2]).unwrap();
