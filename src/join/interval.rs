@@ -27,14 +27,18 @@ use crate::time::EventTime;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval {
-    lower: i64,
-    upper: i64,
+    /// No bound if it is the least number, and likewise above. Wider than times are, so that each bound has its opposite.
+    lower: i128,
+    upper: i128,
 }
 
 impl Interval {
     /// From `lower` to `upper`, both included. If `lower` is greater there are no pairs. `i64::MIN` and `i64::MAX` are no bounds at all.
     pub fn millis(lower: i64, upper: i64) -> Interval {
-        Interval { lower, upper }
+        Interval {
+            lower: if lower == i64::MIN { i128::MIN } else { lower.into() },
+            upper: if upper == i64::MAX { i128::MAX } else { upper.into() },
+        }
     }
 
     /// The second record comes at the time of the first or up to so much later.
@@ -44,47 +48,39 @@ impl Interval {
 
     /// Without the lower bound itself.
     pub fn excluding_lower(self) -> Interval {
-        Interval { lower: self.lower.saturating_add(1), ..self }
+        let lower = if self.lower == i128::MIN { self.lower } else { self.lower + 1 };
+        Interval { lower, ..self }
     }
 
     /// Without the upper bound itself.
     pub fn excluding_upper(self) -> Interval {
-        Interval { upper: self.upper.saturating_sub(1), ..self }
+        let upper = if self.upper == i128::MAX { self.upper } else { self.upper - 1 };
+        Interval { upper, ..self }
     }
 
     /// The same seen from the second record.
     pub(super) fn turned(self) -> Interval {
-        Interval { lower: negated(self.upper), upper: negated(self.lower) }
+        let lower = if self.upper == i128::MAX { i128::MIN } else { -self.upper };
+        let upper = if self.lower == i128::MIN { i128::MAX } else { -self.lower };
+        Interval { lower, upper }
     }
 
     /// The times of the partners of a record of this time; none if they would lie before or after all there are.
     pub(super) fn around(self, time: EventTime) -> Option<(EventTime, EventTime)> {
-        let from = match time.checked_add(self.lower) {
-            None if self.lower > 0 => return None,
-            Some(from) if self.lower > i64::MIN => from,
-            _ => EventTime::MIN,
-        };
-        let to = match time.checked_add(self.upper) {
-            None if self.upper < 0 => return None,
-            Some(to) if self.upper < i64::MAX => to,
-            _ => EventTime::MAX,
-        };
-        Some((from, to))
+        let (first, last) = (i128::from(EventTime::MIN), i128::from(EventTime::MAX));
+        let from = i128::from(time).saturating_add(self.lower);
+        let to = i128::from(time).saturating_add(self.upper);
+        if from > last || to < first {
+            return None;
+        }
+        let limited = |time: i128| time.clamp(first, last) as EventTime;
+        Some((limited(from), limited(to)))
     }
 
     /// The time after which no partner can come.
     pub(super) fn last(self, time: EventTime) -> EventTime {
         // A record without possible partners is let go as soon as its own time has passed.
         self.around(time).map_or(time, |(_, to)| to.max(time))
-    }
-}
-
-/// The bound as it is seen from the other side.
-fn negated(bound: i64) -> i64 {
-    match bound {
-        i64::MIN => i64::MAX,
-        i64::MAX => i64::MIN,
-        bound => -bound,
     }
 }
 

@@ -1,3 +1,5 @@
+//! Runs that follow each other, overlap and meet those of others, in one directory.
+
 use super::*;
 use crate::connector::PreparedOutput;
 use crate::notice::Notices;
