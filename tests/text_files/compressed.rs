@@ -161,14 +161,14 @@ fn a_log_that_is_compressed_after_its_rotation_is_not_read_twice() {
             let source = TextFile::new(logs.path()).follow(Duration::from_millis(2));
             let lines = job.source(source, Watermarks::none()).uid("lines").collect();
             let snapshots = Snapshots::in_directory(snapshots.path()).unwrap().restore(Restore::Latest);
-            (job.start(Options::default().workers(2).snapshots(snapshots)).unwrap(), lines)
+            job.start(Options::default().workers(2).snapshots(snapshots)).map(|running| (running, lines))
         };
         let compress = |name: &str| {
             fs::write(path(".packed"), gzip(&fs::read(path(name)).unwrap())).unwrap();
             fs::rename(path(".packed"), path(&format!("{name}.gz"))).unwrap();
             fs::remove_file(path(name)).unwrap();
         };
-        let (running, seen) = start();
+        let (running, seen) = start().unwrap();
         until(&seen, lines);
         fs::rename(path("a.log"), path("a.log.1")).unwrap();
         fs::write(path("a.log"), "next\n").unwrap();
@@ -179,14 +179,13 @@ fn a_log_that_is_compressed_after_its_rotation_is_not_read_twice() {
         assert_eq!(seen.values().len(), lines + 1);
         running.suspend().unwrap();
         // It is known after a restart.
-        let (running, seen) = start();
+        let (running, seen) = start().unwrap();
         std::thread::sleep(Duration::from_millis(50));
         assert_eq!(seen.values(), Vec::<String>::new());
         running.suspend().unwrap();
         // But of what is compressed while nobody reads, nobody has read the rest.
         compress("a.log");
-        let (running, _) = start();
-        let told = running.join().unwrap_err().to_string();
+        let told = start().err().unwrap().to_string();
         assert!(told.contains("a.log.gz") && told.contains("unpack"), "{told}");
     }
 }

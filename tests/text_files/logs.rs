@@ -5,13 +5,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use highwater::ErrorKind;
 use highwater::config::Options;
 use highwater::connector::{Collected, TextFile};
 use highwater::runtime::Running;
 use highwater::snapshot::{Restore, Snapshots};
 use highwater::stream::Job;
 use highwater::time::{Epochs, Watermarks};
+use highwater::{Error, ErrorKind};
 
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -60,12 +60,16 @@ impl Place {
 
     /// Starts a job that goes on from the last one.
     pub(crate) fn start(&self, source: TextFile, workers: usize) -> Reading {
+        self.try_start(source, workers).unwrap()
+    }
+
+    /// The same for a job that may not start.
+    pub(crate) fn try_start(&self, source: TextFile, workers: usize) -> Result<Reading, Error> {
         let job = Job::new();
         let lines = job.source(source, Watermarks::none()).uid("lines").collect();
         let snapshots = Snapshots::in_directory(self.snapshots.path()).unwrap().restore(Restore::Latest);
         let options = Options::default().workers(workers).epochs(Epochs::every(Duration::from_millis(1)));
-        let running = job.start(options.snapshots(snapshots)).unwrap();
-        Reading { running, lines }
+        Ok(Reading { running: job.start(options.snapshots(snapshots))?, lines })
     }
 
     /// Ends a job so that another can go on.

@@ -193,7 +193,7 @@ fn a_copy_that_goes_on_is_not_told_from_a_new_file() {
         }
         place.end(reading);
         replace(&place, "1\n2\n3\n");
-        let told = place.start(place.all(), 2).fails();
+        let told = place.try_start(place.all(), 2).err().unwrap().to_string();
         assert!(told.contains("a copy") && told.contains("on_rewritten"), "{told}");
         // It can be told of more text: this is the file as it was brought from another machine.
         let mut place = Place::new();
