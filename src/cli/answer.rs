@@ -185,6 +185,11 @@ impl<I> Part<I> {
 }
 
 impl<I, F> Answers<I, F> {
+    /// How the output begins. Of rows that were asked for, none go unless that is asked for, too: not even if the query begins anew.
+    fn careful(&self, recovery: Recovery<Prepared>) -> Recovery<Written> {
+        Recovery { anew: false, ..recovery.map(|prepared| prepared.written()) }
+    }
+
     pub(crate) fn new(settings: Settings) -> Answers<I, F> {
         let output = settings.output.as_ref().map(|path| output(path, settings.overwrite));
         Answers { settings, output, total: Arc::new(Mutex::new(Part::new())) }
@@ -253,7 +258,7 @@ impl<I: Data + Serialize, F: Form<I>> Sink<I> for Answers<I, F> {
     }
 
     fn check(&self, recovery: &Recovery<Prepared>) -> Result<()> {
-        let recovery = recovery.clone().map(|prepared| prepared.written());
+        let recovery = self.careful(recovery.clone());
         match &self.output {
             Some(output) => Sink::<I>::check(output, &recovery),
             None if recovery.from.is_none_or(|from| from.prepared.is_empty()) => Ok(()),
@@ -264,7 +269,7 @@ impl<I: Data + Serialize, F: Form<I>> Sink<I> for Answers<I, F> {
     }
 
     fn recover(&self, recovery: Recovery<Prepared>) -> Result<()> {
-        let recovery = recovery.map(|prepared| prepared.written());
+        let recovery = self.careful(recovery);
         self.output.as_ref().map_or(Ok(()), |output| Sink::<I>::recover(output, recovery))
     }
 

@@ -89,6 +89,8 @@ pub struct Recovery<P> {
     pub generations: Generations,
     /// The epoch of the last snapshot there is. One that the run does not go on from tells of output that the run does not know.
     pub latest: Option<u64>,
+    /// True if the user has said that the job begins [anew](crate::snapshot::Restore::Anew), whatever there was: then what earlier runs have written may go.
+    pub anew: bool,
     /// What the run goes on from; `None` if it begins at the beginning, and then nothing of an earlier run counts any more.
     pub from: Option<PreparedOutput<P>>,
     /// Takes what the user should know.
@@ -109,13 +111,13 @@ pub struct PreparedOutput<P> {
 impl<P> Recovery<P> {
     /// The same for a part of what was prepared.
     pub fn map<Q>(self, part: impl FnMut(P) -> Option<Q>) -> Recovery<Q> {
-        let Recovery { generations, latest, from, notices } = self;
+        let Recovery { generations, latest, anew, from, notices } = self;
         let from = from.map(|PreparedOutput { epoch, generation, prepared }| PreparedOutput {
             epoch,
             generation,
             prepared: prepared.into_iter().filter_map(part).collect(),
         });
-        Recovery { generations, latest, from, notices }
+        Recovery { generations, latest, anew, from, notices }
     }
 }
 
@@ -256,8 +258,8 @@ impl<T: Data, S: Sink<T>> SinkOperator<T, S> {
             let (generation, epoch) = restored.identity();
             PreparedOutput { epoch, generation, prepared }
         });
-        let (generations, latest) = (beginning.generations.clone(), beginning.latest);
-        Ok(Recovery { generations, latest, from, notices: beginning.notices.clone() })
+        let (generations, latest, anew) = (beginning.generations.clone(), beginning.latest, beginning.anew);
+        Ok(Recovery { generations, latest, anew, from, notices: beginning.notices.clone() })
     }
 }
 

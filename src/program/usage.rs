@@ -59,7 +59,7 @@ pub struct SavingArgs {
     /// yet, `latest` begins at the beginning. [default: begin at the beginning, and only if the directory has no snapshots]
     #[arg(long, value_name = "SNAPSHOT", value_parser = selector, requires = "snapshots", conflicts_with = "fresh")]
     pub restore: Option<Selector>,
-    /// Begin at the beginning although the directory has snapshots. They stay until newer ones take their place. [default: refuse to]
+    /// Begin at the beginning although the directory has snapshots. They stay until newer ones take their place; what sinks of the job have written to files is deleted, unless the job asks first. [default: refuse to]
     #[arg(long, requires = "snapshots")]
     pub fresh: bool,
     /// How many of the latest snapshots stay; at least 1. Those that were kept by name stay as well. What is older is deleted now and then.

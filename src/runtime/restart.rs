@@ -84,7 +84,8 @@ fn begin(
     };
     let beginning = |restored: Option<&Arc<Restored>>, latest| -> Result<Beginning> {
         let (workers, notices, restored) = (options.workers, job.notices.clone(), restored.cloned());
-        Ok(Beginning { workers, generations: repository.generations()?, latest, restored, notices })
+        let anew = snapshots.restore == Restore::Anew;
+        Ok(Beginning { workers, anew, generations: repository.generations()?, latest, restored, notices })
     };
     let check = |restored: Option<&Arc<Restored>>, latest| {
         if let Some(restored) = restored {

@@ -41,7 +41,7 @@ pub enum Restore {
     /// It begins at the beginning, and the store must have no snapshots: a forgotten option must not lose what was done.
     #[default]
     Nothing,
-    /// It begins at the beginning, whatever the store has. The store is this run's from now on.
+    /// It begins at the beginning, whatever the store has. The store is this run's from now on, and outputs that runs on it have written begin anew too.
     Anew,
     /// The latest snapshot, or the beginning if there is none.
     Latest,

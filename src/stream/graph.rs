@@ -150,6 +150,8 @@ pub(crate) trait Operator: Send + Sync {
 /// How a run with snapshots begins.
 pub(crate) struct Beginning {
     pub(crate) workers: usize,
+    /// True if the user has said that the job begins anew, whatever there was.
+    pub(crate) anew: bool,
     /// The runs that the store knows; this one is among them once it has taken the store over.
     pub(crate) generations: Generations,
     /// The epoch of the last snapshot in the store.

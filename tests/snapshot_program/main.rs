@@ -160,7 +160,8 @@ fn what_has_a_name_stays() {
     let place = Place::with_snapshots();
     let epochs: Vec<u64> =
         place.json("snapshot list state").iter().map(|row| number(&row["epoch"])).collect();
-    let (first, second, last) = (epochs[0], epochs[1], epochs[epochs.len() - 1]);
+    // The very first may be of an epoch in which nothing was read yet.
+    let (first, second, last) = (epochs[1], epochs[2], epochs[epochs.len() - 1]);
     assert!(place.prints(&format!("snapshot keep state {first} good")).contains(&format!("epoch {first}")));
     place.refuses(&format!("snapshot keep state {second} good"), 64, &["good", "another name"]);
     place.refuses("snapshot keep state latest 17", 2, &["number"]);

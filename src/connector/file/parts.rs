@@ -18,7 +18,7 @@
 //! * *A run that goes on from a snapshot* names the parts that it names, and deletes hidden files of runs before it, whose lines it writes again. Those of later runs it
 //!   does not touch: it may itself be a run that was stopped for a while and does not know that it has been replaced.
 //! * *State and output agree.* If the directory may show lines of epochs after the snapshot's, the job does not start: they would come again. Which parts there are tells that, and
-//!   whether the log has later snapshots. If the user asks for it, the newer parts are deleted.
+//!   whether the log has later snapshots. If the user asks for it, or begins anew, the newer parts are deleted.
 //!   The run that wrote the snapshot must have written there; else lines of that run would be missing.
 //! * *The directory is the job's.* The run that is on its `.generation` file must be one that the snapshot store knows. A directory without such a file is taken if no parts
 //!   are in it; the output then begins where the job does.
@@ -174,7 +174,7 @@ pub(super) fn check(directory: &Path, recovery: &Recovery<Part>, overwrite: bool
         return Err(Error::config(format!("{show} has {name} of an earlier run: name another output")));
     }
     let is_ahead = found.shown.iter().any(|part| is_newer(part, recovery)) || knows_later(recovery);
-    if is_ahead && !overwrite {
+    if is_ahead && !overwrite && !recovery.anew {
         let from = match &recovery.from {
             Some(from) => format!("this one goes on from epoch {}", from.epoch),
             None => "this one begins at the beginning".to_owned(),

@@ -134,7 +134,8 @@ impl<E> FileSink<E> {
     }
 
     /// Lets what is in the file be lost; without this a file that is not empty is refused. With snapshots, lets parts be deleted that runs on the same snapshots
-    /// have written after what this one goes on from; without this it is refused to go on from another snapshot than the latest with the same output.
+    /// have written after what this one goes on from; without this it is refused to go on from another snapshot than the latest with the same output. A job that
+    /// begins [anew](crate::snapshot::Restore::Anew) says so by that.
     ///
     /// ```
     /// use highwater::connector::{FileSink, TextLines};

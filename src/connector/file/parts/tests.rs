@@ -38,7 +38,7 @@ impl Runs {
             prepared: parts.iter().map(|part| (*part).clone()).collect(),
         });
         let generations: Generations = self.claims.iter().copied().collect();
-        Recovery { generations, latest: self.latest, from, notices: self.notices.clone() }
+        Recovery { generations, latest: self.latest, anew: false, from, notices: self.notices.clone() }
     }
 }
 
@@ -145,7 +145,8 @@ fn output_that_is_ahead_of_the_state_is_refused_or_taken_back() {
     assert_eq!(visible(&at), "minea".to_owned() + "bc");
     PartDirectory::open(&at, EXTENSION, &runs.next(Some((3, &[]))), true).unwrap();
     assert_eq!(visible(&at), "minea");
-    PartDirectory::open(&at, EXTENSION, &runs.next(None), true).unwrap();
+    let anew = Recovery { anew: true, ..runs.next(None) };
+    open(&at, &anew).unwrap();
     assert_eq!(visible(&at), "mine");
 }
 
