@@ -131,7 +131,7 @@ mod tests {
         let store = at("snapshots");
         let check = |input: &str, outputs: &[&str], snapshots: bool| {
             let outputs = outputs.iter().map(|output| at(output)).collect();
-            check(&[Paths { inputs: vec![at(input)], outputs }], snapshots.then(|| Some(store.as_path())))
+            check(&[Paths { inputs: vec![at(input)], outputs }], snapshots.then_some(Some(store.as_path())))
                 .is_ok()
         };
         let is_fine = |input: &str, outputs: &[&str]| {

@@ -3,8 +3,9 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use highwater::clock::Clock;
 use highwater::config::Options;
 use highwater::connector::{Collected, TextFile};
 use highwater::runtime::Running;
@@ -109,9 +110,9 @@ impl Reading {
     }
 
     pub(crate) fn until(&self, mut done: impl FnMut(&[String]) -> bool, want: &[String]) {
-        let start = Instant::now();
+        let clock = Clock::system();
         while !done(&self.lines.values()) {
-            let is_late = start.elapsed() > Duration::from_secs(20);
+            let is_late = clock.now() > Duration::from_secs(20);
             assert!(!is_late, "{:?} and not {want:?}", self.lines.sorted());
             if self.running.is_finished() {
                 return;
@@ -136,9 +137,9 @@ impl Reading {
 
     /// The error that the job ends with.
     pub(crate) fn fails(self) -> String {
-        let start = Instant::now();
+        let clock = Clock::system();
         while !self.running.is_finished() {
-            assert!(start.elapsed() < Duration::from_secs(20), "no error, but {:?}", self.lines.values());
+            assert!(clock.now() < Duration::from_secs(20), "no error, but {:?}", self.lines.values());
             std::thread::sleep(Duration::from_millis(1));
         }
         let error = self.running.join().unwrap_err();
