@@ -25,6 +25,7 @@ pub use format::{Json, Plain};
 pub use identity::FilePlace;
 pub use read::{FileSplit, Files};
 pub use reader::FileReader;
+#[cfg(feature = "lab")]
 pub(crate) use values::value_of;
 pub use write::{CsvRows, Encode, FileSink, FileWriter, JsonLines, TextLines, Written};
 
