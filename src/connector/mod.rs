@@ -34,13 +34,13 @@ mod callback;
 pub use bookmarks::{SplitState, splits_of};
 pub use checked::{Checked, CheckedReader};
 pub use collection::{Collected, Collection, CollectionReader, Current, Numbered};
+pub(crate) use file::try_formats;
+#[cfg(feature = "lab")]
+pub(crate) use file::value_of;
 pub use file::{
     Csv, CsvFile, FilePlace, FileReader, FileSplit, Files, Json, JsonFile, OnRewritten, Plain, TextFile,
 };
 pub use file::{CsvRows, Encode, FileSink, FileWriter, JsonLines, TextLines, Written};
-pub(crate) use file::try_formats;
-#[cfg(feature = "lab")]
-pub(crate) use file::value_of;
 pub use generator::{Generator, GeneratorReader, Iter, IterReader};
 pub use lines::Place;
 pub use origin::{AtSource, Timed, Timestamps};
