@@ -185,15 +185,15 @@ impl<I> Part<I> {
 }
 
 impl<I, F> Answers<I, F> {
-    /// How the output begins. Of rows that were asked for, none go unless that is asked for, too: not even if the query begins anew.
-    fn careful(&self, recovery: Recovery<Prepared>) -> Recovery<Written> {
-        Recovery { anew: false, ..recovery.map(|prepared| prepared.written()) }
-    }
-
     pub(crate) fn new(settings: Settings) -> Answers<I, F> {
         let output = settings.output.as_ref().map(|path| output(path, settings.overwrite));
         Answers { settings, output, total: Arc::new(Mutex::new(Part::new())) }
     }
+}
+
+/// How the output begins. Of rows that were asked for, none go unless that is asked for, too: not even if the query begins anew.
+fn careful(recovery: Recovery<Prepared>) -> Recovery<Written> {
+    Recovery { anew: false, ..recovery.map(|prepared| prepared.written()) }
 }
 
 fn lock<I>(total: &Total<I>) -> MutexGuard<'_, Part<I>> {
@@ -258,7 +258,7 @@ impl<I: Data + Serialize, F: Form<I>> Sink<I> for Answers<I, F> {
     }
 
     fn check(&self, recovery: &Recovery<Prepared>) -> Result<()> {
-        let recovery = self.careful(recovery.clone());
+        let recovery = careful(recovery.clone());
         match &self.output {
             Some(output) => Sink::<I>::check(output, &recovery),
             None if recovery.from.is_none_or(|from| from.prepared.is_empty()) => Ok(()),
@@ -269,7 +269,7 @@ impl<I: Data + Serialize, F: Form<I>> Sink<I> for Answers<I, F> {
     }
 
     fn recover(&self, recovery: Recovery<Prepared>) -> Result<()> {
-        let recovery = self.careful(recovery);
+        let recovery = careful(recovery);
         self.output.as_ref().map_or(Ok(()), |output| Sink::<I>::recover(output, recovery))
     }
 

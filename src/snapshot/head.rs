@@ -28,7 +28,7 @@ impl Log {
     }
 
     /// The numbers that the log has come to, as far as is told.
-    fn heads(&self) -> Result<Vec<u64>> {
+    pub(super) fn heads(&self) -> Result<Vec<u64>> {
         Ok(self.0.list(HEAD)?.iter().filter_map(|(name, _)| number_of(HEAD, name)).collect())
     }
 

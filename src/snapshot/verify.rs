@@ -16,7 +16,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::layout::{HEAD, LOG, NAMES, PAGES, SegmentName, number_of, numbered};
+use super::layout::{LOG, NAMES, PAGES, SegmentName, number_of, numbered};
 use super::log::see;
 use super::manifest::{Claim, Entry, Manifest, PageRef, Shard, TableState};
 use super::protocol::{Seen, is_void};
@@ -157,7 +157,7 @@ impl Repository {
         if numbers.len() != entries.len() {
             return Ok(());
         }
-        let head = self.log.0.list(HEAD)?.iter().filter_map(|(name, _)| number_of(HEAD, name)).max();
+        let head = self.log.heads()?.into_iter().max();
         if let Some(head) = head.filter(|head| numbers.last().is_none_or(|last| last < head)) {
             report.add(numbered(LOG, head), "is missing: the end of the log was deleted");
         }
