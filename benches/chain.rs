@@ -1,8 +1,8 @@
 //! What a step of a chain costs: `cargo bench --bench chain`.
 //!
-//! One million and more integers go through `n` maps to a sink that drops them; through one map that does `n` statements; and
-//! through a bare loop over the same vector. The time per element is the time per record. If steps are fused, `n`
-//! maps cost what one does with `n` statements, and what a step adds is its statement.
+//! One million and more integers go through `n` maps to a sink that drops them; through one map that does `n`
+//! statements; and through a bare loop over the same vector. The time per element is the time per record. If
+//! steps are fused, `n` maps cost what one does with `n` statements, and what a step adds is its statement.
 //!
 //! The byte limit is raised so that no number here is that of a source which waits for its epoch to end.
 #![allow(missing_docs, clippy::print_stdout)]

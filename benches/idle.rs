@@ -1,8 +1,8 @@
 //! What an epoch costs in which nothing happens: `cargo bench --bench idle`.
 //!
-//! A source that has nothing to say feeds Nexmark's query 5, and for comparison a sink that drops everything. Printed is the
-//! CPU time of the worker threads, for each worker and epoch of the wall clock, as the scheduler counts it; nothing is
-//! subtracted from it.
+//! A source that has nothing to say feeds Nexmark's query 5, and for comparison a sink that drops everything.
+//! Printed is the CPU time of the worker threads, for each worker and epoch of the wall clock, as the
+//! scheduler counts it; nothing is subtracted from it.
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;

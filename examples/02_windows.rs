@@ -1,7 +1,8 @@
 //! Counts visits in windows of event time, though they come out of order, and shows those that come too late.
 //!
-//! A visit may come up to five seconds after a later one: the watermark stays that far behind the latest visit. The one at
-//! 0:03 is out of order by more than that, and its window is over when it comes. It is late, in this and every other run.
+//! A visit may come up to five seconds after a later one: the watermark stays that far behind the latest
+//! visit. The one at 0:03 is out of order by more than that, and its window is over when it comes. It is
+//! late, in this and every other run.
 //!
 //! ```text
 //! $ cargo run --example 02_windows

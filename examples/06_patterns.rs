@@ -1,7 +1,7 @@
 //! Looks for guessed passwords: three or more failures to log in, and then a success, within a minute.
 //!
-//! The attempts come up to five seconds out of order; each is taken at its own time. The failures of dan are followed by nothing:
-//! after a minute that is known too. The attempt of zoe comes when its time is over.
+//! The attempts come up to five seconds out of order; each is taken at its own time. The failures of dan are
+//! followed by nothing: after a minute that is known too. The attempt of zoe comes when its time is over.
 //!
 //! ```text
 //! $ cargo run --example 06_patterns

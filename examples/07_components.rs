@@ -1,10 +1,12 @@
 //! Connected components of a graph whose edges come and go: who can be reached from whom, kept up to date.
 //!
-//! Each node has the least node as its label that it is connected with, which a loop finds: every node takes the least label of its neighbours until
-//! nothing changes. The computation is written once, for a collection; what comes out are the differences that a change of the edges makes. An edge
-//! that closes a circle makes none, and neither does one that leaves it.
+//! Each node has the least node as its label that it is connected with, which a loop finds: every node takes
+//! the least label of its neighbours until nothing changes. The computation is written once, for a
+//! collection; what comes out are the differences that a change of the edges makes. An edge that closes a
+//! circle makes none, and neither does one that leaves it.
 //!
-//! First a job runs it over all changes at once, on two workers. Then the same computation is driven by hand, one change at a time.
+//! First a job runs it over all changes at once, on two workers. Then the same computation is driven by hand,
+//! one change at a time.
 //!
 //! ```text
 //! $ cargo run --example 07_components

@@ -1,9 +1,11 @@
 //! The shortest way from one place to all others, while streets are opened and closed.
 //!
-//! A loop finds the distances: from each place that has been reached one goes on along all streets, and of several distances the least is kept, until
-//! none gets shorter. When a street is closed, the distances that led along it are taken back, and those places get the next best ones.
+//! A loop finds the distances: from each place that has been reached one goes on along all streets, and of
+//! several distances the least is kept, until none gets shorter. When a street is closed, the distances that
+//! led along it are taken back, and those places get the next best ones.
 //!
-//! First a job runs it over all changes at once, on two workers. Then the same computation is driven by hand, one change at a time.
+//! First a job runs it over all changes at once, on two workers. Then the same computation is driven by hand,
+//! one change at a time.
 //!
 //! ```text
 //! $ cargo run --example 08_paths

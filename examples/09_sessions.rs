@@ -1,7 +1,9 @@
-//! Sessions: the visits of each user, which end when nothing has been clicked for half a minute, and are corrected when a click comes late.
+//! Sessions: the visits of each user, which end when nothing has been clicked for half a minute, and are
+//! corrected when a click comes late.
 //!
-//! The first stream tells each visit once, when the watermark has reached its end; a click that comes when its visit is over is
-//! late. The second one allows for a minute more: a visit that turns out to have gone on is taken back and told again.
+//! The first stream tells each visit once, when the watermark has reached its end; a click that comes when
+//! its visit is over is late. The second one allows for a minute more: a visit that turns out to have gone on
+//! is taken back and told again.
 //!
 //! ```text
 //! $ cargo run --example 09_sessions

@@ -1,7 +1,9 @@
-//! Simulation: a whole job with its workers one after the other, in an order that a seed decides, and on a clock that is moved by hand.
+//! Simulation: a whole job with its workers one after the other, in an order that a seed decides, and on a
+//! clock that is moved by hand.
 //!
-//! The first job keeps the last price of each article that it hears, from two shops. Which price that is depends on which worker is
-//! faster, and on a quiet machine it may be the same one for years. Seeds find it out, and each gives the same order again. By event time it is always the same.
+//! The first job keeps the last price of each article that it hears, from two shops. Which price that is
+//! depends on which worker is faster, and on a quiet machine it may be the same one for years. Seeds find it
+//! out, and each gives the same order again. By event time it is always the same.
 //!
 //! The second job tells a sensor that has been silent for a second. Its test takes no second.
 //!

@@ -1,6 +1,7 @@
 //! A program of one's own with the options that every job has: workers, epochs, snapshots, and `--help`.
 //!
-//! It adds up what three tills take in each minute. The sales are made up, one each ten seconds of event time.
+//! It adds up what three tills take in each minute. The sales are made up, one each ten seconds of event
+//! time.
 //!
 //! ```text
 //! $ cargo run --example 11_program
@@ -12,7 +13,8 @@
 //! minute 1: south takes 21
 //! ```
 //!
-//! With snapshots it can be interrupted, even killed, and goes on where it was, on other workers if need be; each line is in the folder `takings` once:
+//! With snapshots it can be interrupted, even killed, and goes on where it was, on other workers if need be;
+//! each line is in the folder `takings` once:
 //!
 //! ```text
 //! $ cargo run --example 11_program -- --sales 100000 --rate 5000 --output takings --snapshots state --every 1s

@@ -1,7 +1,8 @@
 //! Counts on with a new version of the program, which keeps more of each word than the old one did.
 //!
-//! The old version keeps a number for each word of its file. The new one also keeps where a word was seen last, calls its state otherwise, reads another
-//! file, and goes on from the snapshot of the old one: a function makes the new state of the old.
+//! The old version keeps a number for each word of its file. The new one also keeps where a word was seen
+//! last, calls its state otherwise, reads another file, and goes on from the snapshot of the old one: a
+//! function makes the new state of the old.
 //!
 //! ```text
 //! $ cargo run --example 12_migration

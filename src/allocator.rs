@@ -1,11 +1,13 @@
 //! The allocator that the `highwater` program uses, and that programs of jobs do well to use.
 //!
-//! Blocks under some megabytes come from mimalloc. Larger ones are pages of their own from the system, and where such a block grows, the kernel moves its pages
-//! and not what is in them (`mremap`). A table of keyed state is one vector: when a vector of a gigabyte doubles, an allocator that copies
-//! needs half a second, for the copy and for the two gigabytes that the kernel clears, and all that time the worker does nothing else. Here it needs less than a
-//! millisecond, and the kernel clears the second half as it is written to.
+//! Blocks under some megabytes come from mimalloc. Larger ones are pages of their own from the system, and
+//! where such a block grows, the kernel moves its pages and not what is in them (`mremap`). A table of keyed
+//! state is one vector: when a vector of a gigabyte doubles, an allocator that copies needs half a second,
+//! for the copy and for the two gigabytes that the kernel clears, and all that time the worker does nothing
+//! else. Here it needs less than a millisecond, and the kernel clears the second half as it is written to.
 //!
-//! Large blocks begin at a multiple of two megabytes and ask for pages of that size, of which the processor can remember more than it uses.
+//! Large blocks begin at a multiple of two megabytes and ask for pages of that size, of which the processor
+//! can remember more than it uses.
 //!
 //! What is above holds on Linux; elsewhere all blocks come from mimalloc.
 #![allow(unsafe_code)]
@@ -29,7 +31,8 @@ use mimalloc::MiMalloc;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allocator;
 
-// SAFETY: whether a block is large follows from its layout alone, so a block goes back where it came from. What mimalloc and `pages` return is theirs to vouch for.
+// SAFETY: whether a block is large follows from its layout alone, so a block goes back where it came from.
+// What mimalloc and `pages` return is theirs to vouch for.
 unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -82,8 +85,8 @@ impl Allocator {
     /// As for [`GlobalAlloc::realloc`].
     #[cold]
     unsafe fn move_to(&self, block: *mut u8, old: Layout, new: Layout) -> *mut u8 {
-        // SAFETY: the caller promises that the new size is not zero, that the block is of the old layout, and that nobody else uses it; the new block is
-        // another one.
+        // SAFETY: the caller promises that the new size is not zero, that the block is of the old layout, and
+        // that nobody else uses it; the new block is another one.
         unsafe {
             let moved = self.alloc(new);
             if !moved.is_null() {
@@ -126,15 +129,16 @@ mod pages {
     #[cold]
     pub(super) fn map(size: usize) -> *mut u8 {
         let Ok(block) = reserve(whole(size), ProtFlags::READ | ProtFlags::WRITE) else { return null_mut() };
-        // SAFETY: this is advice, and about what was just mapped. If the kernel does not take it, pages are smaller.
+        // SAFETY: this is advice, and about what was just mapped. If the kernel does not take it, pages are
+        // smaller.
         let _ = unsafe { madvise(block, whole(size), Advice::LinuxHugepage) };
         block.cast()
     }
 
     /// Address space for a block.
     fn reserve(bytes: usize, protection: ProtFlags) -> Result<*mut c_void> {
-        // SAFETY: no address is asked for, so no map that there is changes. What is let go is the two ends of what was just mapped, outside of the block; if the kernel does not let go
-        // of them, they stay.
+        // SAFETY: no address is asked for, so no map that there is changes. What is let go is the two ends of
+        // what was just mapped, outside of the block; if the kernel does not let go of them, they stay.
         unsafe {
             let all = mmap_anonymous(null_mut(), bytes + HUGE, protection, MapFlags::PRIVATE)?;
             let before = all.cast::<u8>().align_offset(HUGE);
@@ -158,8 +162,9 @@ mod pages {
         if old == new {
             return block.cast();
         }
-        // SAFETY: the caller promises that these bytes are the block. Where it cannot stay in its place, it goes to address space that was just reserved for it. If it cannot, nobody knows
-        // whether that is still reserved or another thread's by now: so it is not given back.
+        // SAFETY: the caller promises that these bytes are the block. Where it cannot stay in its place, it
+        // goes to address space that was just reserved for it. If it cannot, nobody knows whether that is
+        // still reserved or another thread's by now: so it is not given back.
         let moved = unsafe {
             mremap(block, old, new, MremapFlags::empty()).or_else(|_| {
                 let place = reserve(new, ProtFlags::empty())?;
@@ -176,7 +181,8 @@ mod pages {
     /// The block is of this size and made by [`map`] or [`remap`], and nobody uses it.
     #[cold]
     pub(super) unsafe fn unmap(block: *mut u8, size: usize) {
-        // SAFETY: the caller promises that these bytes are the block. They are whole pages; if the kernel cannot let go of them, they stay.
+        // SAFETY: the caller promises that these bytes are the block. They are whole pages; if the kernel
+        // cannot let go of them, they stay.
         let _ = unsafe { munmap(block.cast(), whole(size)) };
     }
 }

@@ -1,7 +1,7 @@
 //! The only place where wall-clock time enters.
 //!
-//! Everything that waits, ticks or measures asks a [`Clock`]. A program runs on [`Clock::system`]; a test holds a
-//! [`Clock::manual`] and moves it by hand, and then the run depends on nothing but its input.
+//! Everything that waits, ticks or measures asks a [`Clock`]. A program runs on [`Clock::system`]; a test
+//! holds a [`Clock::manual`] and moves it by hand, and then the run depends on nothing but its input.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,8 +40,8 @@ impl Clock {
         }
     }
 
-    /// Milliseconds since 1970-01-01 UTC: what processing time is. It does not follow corrections of the machine's clock, and so never goes
-    /// back. A manual clock begins at zero.
+    /// Milliseconds since 1970-01-01 UTC: what processing time is. It does not follow corrections of the
+    /// machine's clock, and so never goes back. A manual clock begins at zero.
     pub fn millis(&self) -> i64 {
         let since = match &self.0 {
             Kind::System(_, unix) => *unix,

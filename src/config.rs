@@ -38,9 +38,10 @@ pub(crate) struct StateMemory {
 
 /// When operators seal what an epoch has changed into their arrangements.
 ///
-/// Between two seals state lies in tables, where a change costs no more than in any hash map. A seal sorts what has changed since the last one
-/// and writes it as immutable pages: the state as of that epoch, for whoever asked for it. State that is never asked for is never sealed.
-/// Joins without windows keep no table; they seal in every epoch.
+/// Between two seals state lies in tables, where a change costs no more than in any hash map. A seal sorts
+/// what has changed since the last one and writes it as immutable pages: the state as of that epoch, for
+/// whoever asked for it. State that is never asked for is never sealed. Joins without windows keep no table;
+/// they seal in every epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Seals {
     /// When someone wants the state as of an epoch.
@@ -53,17 +54,20 @@ pub enum Seals {
 /// How far a source may run ahead of the sinks.
 ///
 /// This is the backpressure. The queues between operators are unbounded, so the only way to bound memory is
-/// to admit no more than the job has room for: a source that has reached a limit waits until the probe at the sinks moves.
+/// to admit no more than the job has room for: a source that has reached a limit waits until the probe at the
+/// sinks moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Epochs that a source has left and the sinks have not completed.
     pub(crate) epochs: usize,
-    /// Bytes that a worker's source has sent in such epochs and the current one, after its fused steps, counting what is sent as its size in memory.
+    /// Bytes that a worker's source has sent in such epochs and the current one, after its fused steps,
+    /// counting what is sent as its size in memory.
     pub(crate) bytes: usize,
 }
 
 impl Default for Options {
-    /// One worker, epochs of 10 milliseconds, at most 4 epochs and 64 MiB for each source and worker in flight.
+    /// One worker, epochs of 10 milliseconds, at most 4 epochs and 64 MiB for each source and worker in
+    /// flight.
     fn default() -> Options {
         let limits = Limits { epochs: 4, bytes: 64 << 20 };
         Options {
@@ -79,7 +83,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The number of worker threads, 1 to [`MAX_WORKERS`]. Each runs the whole dataflow on its share of the keys and splits.
+    /// The number of worker threads, 1 to [`MAX_WORKERS`]. Each runs the whole dataflow on its share of the
+    /// keys and splits.
     pub fn workers(mut self, workers: usize) -> Options {
         self.workers = workers;
         self
@@ -97,8 +102,8 @@ impl Options {
         self
     }
 
-    /// How many bytes each worker's source may run ahead of the sinks; at least 1. A record counts as its size in memory, without what it
-    /// points to.
+    /// How many bytes each worker's source may run ahead of the sinks; at least 1. A record counts as its
+    /// size in memory, without what it points to.
     pub fn max_bytes_in_flight(mut self, bytes: usize) -> Options {
         self.limits.bytes = bytes;
         self
@@ -110,13 +115,15 @@ impl Options {
         self
     }
 
-    /// The bytes of memory that the state of process functions, timers, windows, rolling aggregates, joins and patterns may take, on all
-    /// workers together; at least 1 MiB. Without it all state is in memory.
+    /// The bytes of memory that the state of process functions, timers, windows, rolling aggregates, joins
+    /// and patterns may take, on all workers together; at least 1 MiB. Without it all state is in memory.
     ///
-    /// What is more lies in files in `directory`, which should be on a local disk that is fast. The files have no names, and go away with the process,
-    /// however it ends. The limit is held when an epoch ends: what one epoch touches is in memory until then, so the limits of what is in
-    /// flight count here too. It is for state alone: records
-    /// in flight come on top, and so do some sixty bytes for each key that has a session or a partial match. A key that is not in memory costs a read or a few when it is touched; one that is, nothing.
+    /// What is more lies in files in `directory`, which should be on a local disk that is fast. The files
+    /// have no names, and go away with the process, however it ends. The limit is held when an epoch ends:
+    /// what one epoch touches is in memory until then, so the limits of what is in flight count here too. It
+    /// is for state alone: records in flight come on top, and so do some sixty bytes for each key that has a
+    /// session or a partial match. A key that is not in memory costs a read or a few when it is touched; one
+    /// that is, nothing.
     ///
     /// ```
     /// use highwater::config::Options;

@@ -2,9 +2,10 @@
 //!
 //! # What goes wrong, and what then
 //!
-//! Nothing that a program says or its input contains makes a job hang or end the process. What makes no sense is refused when the job starts, if it can be
-//! seen by then; what user code does wrong ends the job, on all workers, with an error from [`join`](crate::runtime::Running::join); and what
-//! is merely odd has an outcome:
+//! Nothing that a program says or its input contains makes a job hang or end the process. What makes no sense
+//! is refused when the job starts, if it can be seen by then; what user code does wrong ends the job, on all
+//! workers, with an error from [`join`](crate::runtime::Running::join); and what is merely odd has an
+//! outcome:
 //!
 //! | what | then |
 //! |---|---|
@@ -31,7 +32,8 @@
 //! | a worker number out of range in `partition_with` | it is taken modulo the number of workers |
 //! | a job that is run again | it reads its sources again; what was gathered before stays |
 //!
-//! A function that never returns, though, keeps its worker, and with it the job: the engine does not interrupt user code.
+//! A function that never returns, though, keeps its worker, and with it the job: the engine does not
+//! interrupt user code.
 
 use std::any::Any;
 use std::error::Error as StdError;
@@ -58,8 +60,8 @@ pub enum ErrorKind {
     Io,
     /// A record could not be read and its source was told to fail: mend the input, or choose to skip.
     Data,
-    /// A [simulated](crate::harness::Simulation) job can make no step any more, or has made as many as it may, and has not ended: the message says
-    /// which.
+    /// A [simulated](crate::harness::Simulation) job can make no step any more, or has made as many as it
+    /// may, and has not ended: the message says which.
     Stuck,
     /// User code or the engine panicked: the message says where. The job's output is not complete.
     Panic,

@@ -1,16 +1,17 @@
 //! One door to each decoder of what may come from elsewhere, for bytes that nobody has written.
 //!
-//! Whatever the bytes are, a decoder must come to an end, must not panic, and takes no more memory than they justify: some thousand times their number at the worst, where
-//! columns spend a bit on a value. `tests/fuzz` tries that with what is in `fuzz/corpus` and thousands of things made of it, with each test run; `cargo fuzz`
-//! goes on from there for as long as one likes:
+//! Whatever the bytes are, a decoder must come to an end, must not panic, and takes no more memory than they
+//! justify: some thousand times their number at the worst, where columns spend a bit on a value. `tests/fuzz`
+//! tries that with what is in `fuzz/corpus` and thousands of things made of it, with each test run;
+//! `cargo fuzz` goes on from there for as long as one likes:
 //!
 //! ```text
 //! cargo install cargo-fuzz
 //! cargo +nightly fuzz run page fuzz/found/page fuzz/corpus/page
 //! ```
 //!
-//! The first folder takes what is found, the second is what it begins with, and is part of the repository: real encodings, written by
-//! `cargo test --test fuzz -- --ignored`.
+//! The first folder takes what is found, the second is what it begins with, and is part of the repository:
+//! real encodings, written by `cargo test --test fuzz -- --ignored`.
 //!
 //! This is no interface: it is public for these two alone.
 

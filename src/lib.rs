@@ -1,7 +1,8 @@
 //! Highwater runs Flink's programming model on timely and differential dataflow.
 //!
-//! A program is a [`Job`](stream::Job): typed streams with event time, keyed state, windows and joins, between sources that
-//! can be replayed and sinks that commit. It runs as one timely dataflow on each of some worker threads.
+//! A program is a [`Job`](stream::Job): typed streams with event time, keyed state, windows and joins,
+//! between sources that can be replayed and sinks that commit. It runs as one timely dataflow on each of some
+//! worker threads.
 //!
 //! ```
 //! use highwater::config::Options;
@@ -18,15 +19,15 @@
 //!
 //! # Two clocks
 //!
-//! Every record travels under a [`Time`](time::Time), which is an epoch and an event time. The epoch is
-//! the system's clock: results, commits and the state of all operators are consistent at its ticks. Event time is the data's
-//! clock: windows close by it. Timely's frontier speaks of both at once, exactly, and so there are no barriers and no watermark records
-//! in the streams.
+//! Every record travels under a [`Time`](time::Time), which is an epoch and an event time. The epoch is the
+//! system's clock: results, commits and the state of all operators are consistent at its ticks. Event time is
+//! the data's clock: windows close by it. Timely's frontier speaks of both at once, exactly, and so there are
+//! no barriers and no watermark records in the streams.
 //!
 //! # Layers
 //!
-//! The order of the modules is the order of dependency: each may use those above it in this list and no others. `tests/tidy.rs`
-//! reads the order off this file and checks it.
+//! The order of the modules is the order of dependency: each may use those above it in this list and no
+//! others. `tests/tidy.rs` reads the order off this file and checks it.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -51,27 +52,31 @@
 //! | `nexmark` | the Nexmark events and queries, written with the above as a user would; feature `nexmark` |
 //! | `program` | a job as a program: its command line, Ctrl-C, exit codes; feature `cli` |
 //!
-//! The `highwater` program is a crate of its own over the public interface. Streams know nothing of connectors, and neither
-//! know how a job is run; the runtime knows a job as a graph to lower and nothing of what its operators do.
+//! The `highwater` program is a crate of its own over the public interface. Streams know nothing of
+//! connectors, and neither know how a job is run; the runtime knows a job as a graph to lower and nothing of
+//! what its operators do.
 //!
 //! # Invariants
 //!
-//! * **A frontier has at most one element for each worker.** A source holds one time on a worker, however many splits it
-//!   reads there: its epoch, and the least watermark of the splits.
-//! * **An operator holds times in one set, and publishes its account once for each activation.** What it sends is justified by what it held or read.
-//! * **Epochs close in order.** An operator does what one epoch asks of it before anything of the next, so what it knows when an
-//!   epoch closes is the state as of that epoch.
-//! * **The state as of an epoch is a list of immutable pages.** An epoch's changes are sealed into a batch that no one writes again;
-//!   merging makes new batches. To hold on to a state is to hold pointers.
-//! * **A snapshot is a list of such pages and of positions, as of one epoch.** Taking one costs a worker a copy of what has changed, in slices, or pointers; what has been written once is named again. One put commits it,
-//!   and the same put keeps every earlier run from committing.
-//! * **Lateness is decided by a record's own [stamp](data::Stamp)**: by how far its split had come when the record was read. What
-//!   is late does not depend on the number of workers, on timing, or on other splits.
-//! * **Every edge has one producer and one consumer.** A stream that is read twice is walked twice where it is made, so nothing is copied to
-//!   be shared, unless [`share`](stream::Stream::share) asks for it.
-//! * **A source is admitted no more than the job has room for.** Queues are unbounded; epochs and bytes in flight are not.
-//! * **A fault ends the job.** A panic or an error on one worker is seen by all others within milliseconds; nothing is caught and stepped
-//!   over, and no worker waits for one that is gone.
+//! * **A frontier has at most one element for each worker.** A source holds one time on a worker, however
+//!   many splits it reads there: its epoch, and the least watermark of the splits.
+//! * **An operator holds times in one set, and publishes its account once for each activation.** What it
+//!   sends is justified by what it held or read.
+//! * **Epochs close in order.** An operator does what one epoch asks of it before anything of the next, so
+//!   what it knows when an epoch closes is the state as of that epoch.
+//! * **The state as of an epoch is a list of immutable pages.** An epoch's changes are sealed into a batch
+//!   that no one writes again; merging makes new batches. To hold on to a state is to hold pointers.
+//! * **A snapshot is a list of such pages and of positions, as of one epoch.** Taking one costs a worker a
+//!   copy of what has changed, in slices, or pointers; what has been written once is named again. One put
+//!   commits it, and the same put keeps every earlier run from committing.
+//! * **Lateness is decided by a record's own [stamp](data::Stamp)**: by how far its split had come when the
+//!   record was read. What is late does not depend on the number of workers, on timing, or on other splits.
+//! * **Every edge has one producer and one consumer.** A stream that is read twice is walked twice where it
+//!   is made, so nothing is copied to be shared, unless [`share`](stream::Stream::share) asks for it.
+//! * **A source is admitted no more than the job has room for.** Queues are unbounded; epochs and bytes in
+//!   flight are not.
+//! * **A fault ends the job.** A panic or an error on one worker is seen by all others within milliseconds;
+//!   nothing is caught and stepped over, and no worker waits for one that is gone.
 //! * **No clock, random number or iteration order** enters a result, except by way of the user's functions.
 //!
 //! # Words
@@ -136,7 +141,8 @@ pub mod fuzz;
 pub use allocator::Allocator;
 pub use error::{Error, ErrorKind, Result};
 
-/// Differential dataflow, which computations that streams go [`through`](stream::Stream::through) are written with.
+/// Differential dataflow, which computations that streams go [`through`](stream::Stream::through) are written
+/// with.
 pub use differential_dataflow as differential;
 
 /// The programs in the README.

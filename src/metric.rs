@@ -1,7 +1,7 @@
 //! Counters and gauges: what a running job tells about itself.
 //!
-//! A metric belongs to an operator and is shared by its instances on all workers. Operators touch it once for each batch or
-//! activation, never for each record.
+//! A metric belongs to an operator and is shared by its instances on all workers. Operators touch it once for
+//! each batch or activation, never for each record.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -45,7 +45,8 @@ impl fmt::Debug for Metric {
 }
 
 impl Metrics {
-    /// The metric of an operator, which is known by its uid, by the metric's name; it is made when first asked for.
+    /// The metric of an operator, which is known by its uid, by the metric's name; it is made when first
+    /// asked for.
     pub fn metric(&self, operator: &str, name: &'static str) -> Metric {
         let mut metrics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         metrics.entry((operator.to_owned(), name)).or_default().clone()

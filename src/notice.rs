@@ -1,7 +1,9 @@
-//! What a job has to tell its user while it runs, and what no error is: a snapshot that could not be written, an output that begins anew.
+//! What a job has to tell its user while it runs, and what no error is: a snapshot that could not be written,
+//! an output that begins anew.
 //!
-//! A notice is a sentence or two for people. Whoever runs the job takes them and shows them, as [`program::main`](crate::program) does on the
-//! standard error; a job that nobody asks keeps them. Each cause tells of itself once, not for each record, so there are few.
+//! A notice is a sentence or two for people. Whoever runs the job takes them and shows them, as
+//! [`program::main`](crate::program) does on the standard error; a job that nobody asks keeps them. Each
+//! cause tells of itself once, not for each record, so there are few.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,7 +1,9 @@
-//! The program of a job as its users meet it: it is interrupted and killed, goes on, is refused, and shows its graph.
+//! The program of a job as its users meet it: it is interrupted and killed, goes on, is refused, and shows
+//! its graph.
 //!
-//! This is that program, too. The tests start it again with a variable in its environment; then it is the job, and its arguments are the job's. So it has no harness,
-//! and runs its tests one after the other: all, or those whose names contain the argument.
+//! This is that program, too. The tests start it again with a variable in its environment; then it is the
+//! job, and its arguments are the job's. So it has no harness, and runs its tests one after the other: all,
+//! or those whose names contain the argument.
 
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -320,7 +322,8 @@ fn outputs_of_two_jobs_are_compared() {
         let output = place.highwater(&format!("diff {line}"));
         (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
     };
-    // One in parts that are shown, the other in a file; with other epochs they correct what they said another number of times.
+    // One in parts that are shown, the other in a file; with other epochs they correct what they said another
+    // number of times.
     place.tells("5000 --snapshots state --every 5ms --rate 20000 --workers 2");
     place.tells("5000 --epoch 100records --output two");
     let (code, told, _) = diff("rows two --changes");

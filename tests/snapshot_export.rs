@@ -14,7 +14,8 @@ use tempfile::TempDir;
 
 const EVENTS: u64 = 20_000;
 
-/// A folder in which a join of bids with auctions has taken its last snapshot into `state`: of all bids, and of auctions of one category.
+/// A folder in which a join of bids with auctions has taken its last snapshot into `state`: of all bids, and
+/// of auctions of one category.
 struct Place(TempDir);
 
 impl Place {

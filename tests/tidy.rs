@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// The longest that a file may be.
 const LINES: usize = 500;
 
+/// The widest that a line of prose may be.
+const COLUMNS: usize = 110;
+
 /// A text file of the repository.
 struct Text {
     /// From the root, with slashes.
@@ -124,6 +127,33 @@ fn no_file_is_long() {
     let long = lengths.filter(|(_, lines)| *lines > LINES);
     let long = long.map(|(text, lines)| format!("{}: {lines} lines", text.path));
     assert_none(long.collect(), "A file has one idea and at most 500 lines:");
+}
+
+/// Whether a line of a comment can be broken: it has several words outside code spans and links, and is no
+/// row of a table and no code.
+fn is_prose(comment: &str) -> bool {
+    let mut words = 0;
+    for (at, text) in comment.split('`').enumerate() {
+        words += if at % 2 == 0 { text.split_whitespace().count() } else { 0 };
+    }
+    words > 3 && !comment.trim_start().starts_with(['|', '['])
+}
+
+#[test]
+fn prose_is_wrapped() {
+    let mut violations = Vec::new();
+    for text in texts().iter().filter(|text| text.is_code()) {
+        let mut is_fenced = false;
+        for (line, at) in text.text.lines().zip(1..) {
+            let Some(comment) = line.trim_start().strip_prefix("//") else { continue };
+            let comment = comment.trim_start_matches(['/', '!']);
+            is_fenced ^= comment.trim_start().starts_with("```");
+            if !is_fenced && line.chars().count() > COLUMNS && is_prose(comment) {
+                violations.push(format!("{}:{at}", text.path));
+            }
+        }
+    }
+    assert_none(violations, "Comments are at most 110 columns wide, but for tables and code:");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Runs the hand-written queries: `cargo bench --bench floor -- QUERY FILE EVENTS WORKERS [verify]`.
 //!
-//! `QUERY` is one of q0 to q5, q7, q8, or `all`. A file that does not exist is written first, with so many events.
-//! With `verify` the rows are compared with the oracle's, by number and checksum.
+//! `QUERY` is one of q0 to q5, q7, q8, or `all`. A file that does not exist is written first, with so many
+//! events. With `verify` the rows are compared with the oracle's, by number and checksum.
 #![allow(clippy::print_stdout)]
 
 #[path = "mod.rs"]

@@ -1,9 +1,9 @@
 //! Nexmark by hand on plain timely dataflow: the yardstick for the engine.
 //!
-//! Each query is written the way someone would who needs just that query, fast: the source decodes,
-//! filters and combines what it can before anything is sent, state lies in hash maps, and only what
-//! must meet is exchanged. There is no snapshot, no late data, no choice of source or sink. So the figures are a
-//! floor: how much of them the engine reaches says what its generality costs.
+//! Each query is written the way someone would who needs just that query, fast: the source decodes, filters
+//! and combines what it can before anything is sent, state lies in hash maps, and only what must meet is
+//! exchanged. There is no snapshot, no late data, no choice of source or sink. So the figures are a floor:
+//! how much of them the engine reaches says what its generality costs.
 //!
 //! Shared here: a worker's share of the file as a source, an operator that holds state and is told of
 //! the watermark, and a sink that folds every row into a checksum, lest the compiler leave out the work.

@@ -248,7 +248,8 @@ impl<const SLIDES: u64> Hand for Sliding<SLIDES> {
 /// How far apart the two records of a pair are at most, in milliseconds.
 pub(crate) const APART: u64 = 500;
 
-/// Pairs of even and odd numbers of a key, not too far apart. Keys without any are forgotten, or else stay for ever.
+/// Pairs of even and odd numbers of a key, not too far apart. Keys without any are forgotten, or else stay
+/// for ever.
 #[derive(Default)]
 pub(crate) struct Pairs<const FORGETS: bool> {
     sides: Map<u64, [VecDeque<u64>; 2]>,

@@ -1,4 +1,5 @@
-//! What it costs that state is larger than memory: a value of 128 bytes for each of a million keys, with less and less room.
+//! What it costs that state is larger than memory: a value of 128 bytes for each of a million keys, with less
+//! and less room.
 
 use std::error::Error;
 
@@ -38,7 +39,8 @@ fn skewed(n: u64) -> u64 {
     if n.is_multiple_of(10) { uniform(n) } else { mix(n) % (KEYS / 50) }
 }
 
-/// Runs so many records through a process function, and prints million records per second and how many keys were read back for each limit.
+/// Runs so many records through a process function, and prints million records per second and how many keys
+/// were read back for each limit.
 pub(crate) fn run(records: u64, workers: usize) -> Result<(), Box<dyn Error>> {
     println!(
         "{records} records of {KEYS} keys with 128 bytes each; M records/s, keys read back for each hundred records"

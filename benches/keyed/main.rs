@@ -1,9 +1,11 @@
-//! What keyed state, timers, windows and interval joins cost: `cargo bench --bench keyed -- [WHAT [RECORDS [WORKERS]]]`.
+//! What keyed state, timers, windows and interval joins cost:
+//! `cargo bench --bench keyed -- [WHAT [RECORDS [WORKERS]]]`.
 //!
-//! `cases` (the default), or a part of a case's name, runs each case by the engine and by hand (plain timely with hash maps) in turn, on the same numbers:
-//! million records per second of both, as medians of some rounds, and the median of the rounds' ratios. What both say is compared.
-//! `series` runs RECORDS with keys that expire and prints rate, memory and longest epoch for each tenth. `memory` prints the bytes that a
-//! key takes. `limit` gives state less memory than it needs. ROUNDS gives the number of rounds.
+//! `cases` (the default), or a part of a case's name, runs each case by the engine and by hand (plain timely
+//! with hash maps) in turn, on the same numbers: million records per second of both, as medians of some
+//! rounds, and the median of the rounds' ratios. What both say is compared. `series` runs RECORDS with keys
+//! that expire and prints rate, memory and longest epoch for each tenth. `memory` prints the bytes that a key
+//! takes. `limit` gives state less memory than it needs. ROUNDS gives the number of rounds.
 #![allow(clippy::print_stdout)]
 
 mod by_hand;

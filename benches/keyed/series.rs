@@ -51,7 +51,8 @@ fn resident() -> f64 {
     pages * 4096.0 / 1e6
 }
 
-/// Runs so many records through a job and prints, for each tenth, the rate, the memory, and the longest time between two epochs being complete.
+/// Runs so many records through a job and prints, for each tenth, the rate, the memory, and the longest time
+/// between two epochs being complete.
 pub(crate) fn flat(records: u64, workers: usize) -> Result<(), Box<dyn Error>> {
     println!("records read, M records/s, MB resident, longest epoch in ms");
     for what in ["values that expire", "sessions"] {
@@ -103,7 +104,8 @@ impl Process<u64, u64> for Last {
     }
 }
 
-/// Prints the bytes that each of so many keys takes while its value or its windows are there, each in a process of its own.
+/// Prints the bytes that each of so many keys takes while its value or its windows are there, each in a
+/// process of its own.
 pub(crate) fn weigh(keys: u64, what: Option<&str>) -> Result<(), Box<dyn Error>> {
     let Some(what) = what else {
         println!("bytes of memory for each of {keys} keys");

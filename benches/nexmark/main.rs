@@ -1,10 +1,10 @@
-//! The Nexmark queries of the engine against the same queries by hand, in one run, on the same input, in turn:
-//! `cargo bench --bench nexmark -- FILE [EVENTS [WORKERS [QUERY ...]]]`.
+//! The Nexmark queries of the engine against the same queries by hand, in one run, on the same input, in
+//! turn: `cargo bench --bench nexmark -- FILE [EVENTS [WORKERS [QUERY ...]]]`.
 //!
 //! `EPOCH_MS`, `ROUNDS` and `ONLY_ENGINE` in the environment change what their names say.
 //!
-//! For each query: million events per second of both, as the median of several rounds, and the median of the rounds' ratios.
-//! Rows and checksums must agree. A file that does not exist is written first.
+//! For each query: million events per second of both, as the median of several rounds, and the median of the
+//! rounds' ratios. Rows and checksums must agree. A file that does not exist is written first.
 #![allow(clippy::print_stdout)]
 
 #[path = "../floor/mod.rs"]

@@ -1,5 +1,6 @@
-//! What a snapshot writes when little has changed, again and again: the changes, and what merges write once more. As one in a hundred has changed, the mean in
-//! hundredths of the first snapshot is also how many bytes are written for each that has changed.
+//! What a snapshot writes when little has changed, again and again: the changes, and what merges write once
+//! more. As one in a hundred has changed, the mean in hundredths of the first snapshot is also how many bytes
+//! are written for each that has changed.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use super::state::Last;
 /// So many snapshots are taken after the first.
 const SNAPSHOTS: u64 = 200;
 
-/// Writes all keys and takes a snapshot; then a hundredth of the keys at random and a snapshot, again and again.
+/// Writes all keys and takes a snapshot; then a hundredth of the keys at random and a snapshot, again and
+/// again.
 pub(super) fn run(keys: u64) -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let (job, feed, read) = (Job::new(), Feed::new(1), Arc::new(AtomicU64::new(0)));

@@ -1,7 +1,7 @@
 //! The codecs of pages and their compressions: how large rows become, and how fast they are written and read.
 //!
-//! With the features `zstd` and `abomonation` theirs are among them. What is timed is all that happens between rows and the bytes of a page, and
-//! back.
+//! With the features `zstd` and `abomonation` theirs are among them. What is timed is all that happens
+//! between rows and the bytes of a page, and back.
 
 use std::error::Error;
 use std::time::Duration;

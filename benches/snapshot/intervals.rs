@@ -1,7 +1,7 @@
 //! Speed and latency against how far snapshots are apart.
 //!
-//! Speed is that until all events are read: the last snapshot, at the end of the input, is one that jobs that go on for long do not have. Latency is what the program
-//! tells of an open loop.
+//! Speed is that until all events are read: the last snapshot, at the end of the input, is one that jobs that
+//! go on for long do not have. Latency is what the program tells of an open loop.
 
 use std::error::Error;
 use std::path::Path;
@@ -29,7 +29,8 @@ struct Figures {
     /// Million events per second at full speed, and that by the speed without snapshots in the same round.
     speed: f64,
     ratio: f64,
-    /// The latency in milliseconds that 99 of 100 epochs have at most in an open loop, and that by the one without snapshots in the same round.
+    /// The latency in milliseconds that 99 of 100 epochs have at most in an open loop, and that by the one
+    /// without snapshots in the same round.
     latency: f64,
     times: f64,
 }

@@ -1,11 +1,15 @@
-//! What snapshots cost: `cargo bench --bench snapshot -- queries FILE [EVENTS [WORKERS]]`, `-- intervals FILE EVENTS [WORKERS]`, `-- state [KEYS]`,
-//! `-- changes [KEYS]`, `-- pauses [KEYS]` and `-- codecs`.
+//! What snapshots cost: `cargo bench --bench snapshot -- queries FILE [EVENTS [WORKERS]]`,
+//! `-- intervals FILE EVENTS [WORKERS]`, `-- state [KEYS]`, `-- changes [KEYS]`, `-- pauses [KEYS]` and
+//! `-- codecs`.
 //!
-//! `queries` runs Nexmark queries with snapshots and without, in turn, on the same input. `state` fills a table of keys, changes one in a hundred, and
-//! goes on from what was written, on as many workers and on others. `pauses` takes a snapshot of such a table while all of it is being written again. `ROUNDS` in the environment says how often, and `EVERY_MS` how
-//! far snapshots of queries are apart. `intervals` runs the program with snapshots at several intervals and none, at full speed and in an open loop at half of
-//! that, and `changes` takes one snapshot after the other while a hundredth of the keys changes each time, for what merges write again. With `PLOT=FILE.svg` in the
-//! environment `intervals` and `pauses` draw what they have measured; `ONLY` names the one query that is wanted.
+//! `queries` runs Nexmark queries with snapshots and without, in turn, on the same input. `state` fills a
+//! table of keys, changes one in a hundred, and goes on from what was written, on as many workers and on
+//! others. `pauses` takes a snapshot of such a table while all of it is being written again. `ROUNDS` in the
+//! environment says how often, and `EVERY_MS` how far snapshots of queries are apart. `intervals` runs the
+//! program with snapshots at several intervals and none, at full speed and in an open loop at half of that,
+//! and `changes` takes one snapshot after the other while a hundredth of the keys changes each time, for what
+//! merges write again. With `PLOT=FILE.svg` in the environment `intervals` and `pauses` draw what they have
+//! measured; `ONLY` names the one query that is wanted.
 #![allow(clippy::print_stdout)]
 
 mod changes;

@@ -76,7 +76,8 @@ pub(super) fn time(
     query(&job, Nexmark::file(file.clone(), events).splits(workers));
     let clock = Clock::system();
     let running = job.start(options)?;
-    // At the end of the input workers copy all that has changed for a last snapshot, which a job that goes on for long does not have.
+    // At the end of the input workers copy all that has changed for a last snapshot, which a job that goes on
+    // for long does not have.
     while running.metrics().sum("records_out") < events as i64 && !running.is_finished() {
         std::thread::sleep(Duration::from_micros(200));
     }

@@ -38,7 +38,8 @@ struct Took {
     pause: f64,
 }
 
-/// Writes all keys, unless a snapshot has them, then one in a hundred if that is asked for, and ends with a snapshot.
+/// Writes all keys, unless a snapshot has them, then one in a hundred if that is asked for, and ends with a
+/// snapshot.
 fn step(directory: &Path, keys: u64, changes: bool, workers: usize) -> Result<Took, Box<dyn Error>> {
     let job = Job::new();
     let all = Generator::new(2, move |n| (n < keys).then_some(n));

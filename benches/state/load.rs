@@ -21,7 +21,8 @@ pub(crate) trait Load: Clone + Debug + Default + Ord + Send + Sync + 'static {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Sums;
 
-/// The last bid of each bidder in each auction, as in Nexmark's query 18: when it came, its price, and a text.
+/// The last bid of each bidder in each auction, as in Nexmark's query 18: when it came, its price, and a
+/// text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Latest;
 

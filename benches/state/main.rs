@@ -1,18 +1,23 @@
 //! Ways to keep state by key: `cargo bench --bench state [-- LOAD ...]`.
 //!
-//! A stream of keys and values is cut into epochs. At the end of each, whoever keeps the state knows the value of every key joined
-//! from all records so far, and has told what changed, as retractions and insertions. One thread. The ways:
+//! A stream of keys and values is cut into epochs. At the end of each, whoever keeps the state knows the
+//! value of every key joined from all records so far, and has told what changed, as retractions and
+//! insertions. One thread. The ways:
 //!
 //! * `stock`: differential as it is, `count_total` with values as differences;
-//! * `sorted`: the epoch's records sorted by key, and one pass over the runs of a stock `OrdKeySpine`, which gets one run;
-//! * `hashed`: the epoch's records combined in a hash table, then retracted and inserted as rows of a stock `OrdValSpine`;
-//! * `engine`: a rolling aggregate by the public interface, sources, channels and progress included, sealed in each epoch;
+//! * `sorted`: the epoch's records sorted by key, and one pass over the runs of a stock `OrdKeySpine`, which
+//!   gets one run;
+//! * `hashed`: the epoch's records combined in a hash table, then retracted and inserted as rows of a stock
+//!   `OrdValSpine`;
+//! * `engine`: a rolling aggregate by the public interface, sources, channels and progress included, sealed
+//!   in each epoch;
 //! * `demand`: the same, sealed when someone asks, and no one does;
 //! * `table`: a hash table alone, which tells nothing and could not be saved.
 //!
-//! Printed are million records per second, the longest epoch in milliseconds (for the engine: the longest time between two
-//! epochs becoming complete) and the memory that the process has gained. Each cell is a process of its own and ends
-//! after two seconds. `ROUNDS` gives the number of rounds, of which the medians are printed.
+//! Printed are million records per second, the longest epoch in milliseconds (for the engine: the longest
+//! time between two epochs becoming complete) and the memory that the process has gained. Each cell is a
+//! process of its own and ends after two seconds. `ROUNDS` gives the number of rounds, of which the medians
+//! are printed.
 #![allow(clippy::print_stdout)]
 
 mod engine;

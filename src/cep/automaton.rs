@@ -1,25 +1,27 @@
 //! The automaton: what an event does to the partial matches of a key.
 //!
-//! A partial match is a [run](super::partials): its last take, and the set of stages that could take next. It is not decided which of them will,
-//! so leaving out optional stages costs no copies. An event does two things to a run. Each stage of the set that takes
-//! it makes a new run; and each stage that may skip it stays in the set of the old one, which ends when its set is empty. So
-//! each list of takes is one run and is met once, and nothing has to be merged or compared.
+//! A partial match is a [run](super::partials): its last take, and the set of stages that could take next. It
+//! is not decided which of them will, so leaving out optional stages costs no copies. An event does two
+//! things to a run. Each stage of the set that takes it makes a new run; and each stage that may skip it
+//! stays in the set of the old one, which ends when its set is empty. So each list of takes is one run and is
+//! met once, and nothing has to be merged or compared.
 //!
 //! # Why it is correct
 //!
-//! By the [definition](super), whether an event may lie between a take and the next one depends on these two takes and on
-//! the events between them alone. So a run's set is exactly the stages that can still be next after all events so far, and the
-//! runs are exactly the lists that can still become longer or are held back at the end.
+//! By the [definition](super), whether an event may lie between a take and the next one depends on these two
+//! takes and on the events between them alone. So a run's set is exactly the stages that can still be next
+//! after all events so far, and the runs are exactly the lists that can still become longer or are held back
+//! at the end.
 //!
 //! # Order
 //!
-//! Runs stay in the order of their first events: a run's children take its place, in front of it. That is the order in which
-//! strategies after a match look at matches, and the oldest run is the next to time out.
+//! Runs stay in the order of their first events: a run's children take its place, in front of it. That is the
+//! order in which strategies after a match look at matches, and the oldest run is the next to time out.
 //!
 //! # Cost
 //!
-//! An event asks each condition that does not look back at most once, and an iterative one at most once for each run that waits
-//! for it. Each run costs a few words, each take one link of the buffer.
+//! An event asks each condition that does not look back at most once, and an iterative one at most once for
+//! each run that waits for it. Each run costs a few words, each take one link of the buffer.
 
 use std::sync::Arc;
 
@@ -161,8 +163,8 @@ impl<T> Judge<'_, T> {
 }
 
 impl<T: Clone> Automaton<T> {
-    /// Takes the next event of a key. Partial matches that have timed out before it are told first. Returns true if the partial
-    /// matches are not what they were.
+    /// Takes the next event of a key. Partial matches that have timed out before it are told first. Returns
+    /// true if the partial matches are not what they were.
     ///
     /// Timestamps, in milliseconds, must not decrease; if one does, partial matches may time out late.
     pub fn advance(
@@ -202,10 +204,11 @@ impl<T: Clone> Automaton<T> {
         changed
     }
 
-    /// Tells of the partial matches that have timed out when no event before `now` can come, and of the matches that this decides. Returns true if
-    /// there were any.
+    /// Tells of the partial matches that have timed out when no event before `now` can come, and of the
+    /// matches that this decides. Returns true if there were any.
     ///
-    /// At `EventTime::MAX` the input has ended: what is still held back is a match, since nothing can come any more that would discard it.
+    /// At `EventTime::MAX` the input has ended: what is still held back is a match, since nothing can come
+    /// any more that would discard it.
     pub fn expire(&self, partials: &mut Partials<T>, now: EventTime, outcome: &mut Outcome<T>) -> bool {
         let mut changed = false;
         while let Some(deadline) = self.deadline(partials).filter(|deadline| *deadline <= now) {
@@ -227,8 +230,8 @@ impl<T: Clone> Automaton<T> {
         changed
     }
 
-    /// The time at which the next partial match times out. Without a bound none does; but if matches are held back, they are until the input ends,
-    /// which is `EventTime::MAX`.
+    /// The time at which the next partial match times out. Without a bound none does; but if matches are held
+    /// back, they are until the input ends, which is `EventTime::MAX`.
     pub fn deadline(&self, partials: &Partials<T>) -> Option<EventTime> {
         let Partials { runs, withheld, .. } = partials;
         match self.within {
@@ -241,7 +244,8 @@ impl<T: Clone> Automaton<T> {
         }
     }
 
-    /// True if a partial match is a whole one when its time is over, or the input: nothing came that its last negation is about.
+    /// True if a partial match is a whole one when its time is over, or the input: nothing came that its last
+    /// negation is about.
     fn is_decided_at_end(&self, run: &Run) -> bool {
         let decides = match self.end {
             End::AtOnce => false,
@@ -304,8 +308,9 @@ impl<T: Clone> Automaton<T> {
         verdict
     }
 
-    /// True if a greedy stage before `next` takes the event, unless its loop is over. It has no claims where it is not one of those that could
-    /// take next: its loop is full, or was left when an event was skipped that may not lie in it.
+    /// True if a greedy stage before `next` takes the event, unless its loop is over. It has no claims where
+    /// it is not one of those that could take next: its loop is full, or was left when an event was skipped
+    /// that may not lie in it.
     fn is_claimed(&self, next: usize, waits: u64, released: &mut bool, judge: &mut Judge<'_, T>) -> bool {
         let could = |before: &usize| self.stages[*before].greedy && waits & bit(*before) != 0;
         let Some(before) = next.checked_sub(1).filter(could) else { return false };

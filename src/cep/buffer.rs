@@ -1,15 +1,16 @@
 //! The events that partial matches have taken, those with a common beginning sharing it.
 //!
-//! Each take is a [`Link`]: an event, the stage that took it, and the take before. So a partial match is its last link, the
-//! links form a forest, and going on in two ways from one beginning costs one link for each. This is the versioned
-//! shared buffer of SASE+ (Agrawal et al., SIGMOD 2008) without versions: a take that follows two others is two links, as it would be
-//! two versioned edges there.
+//! Each take is a [`Link`]: an event, the stage that took it, and the take before. So a partial match is its
+//! last link, the links form a forest, and going on in two ways from one beginning costs one link for each.
+//! This is the versioned shared buffer of SASE+ (Agrawal et al., SIGMOD 2008) without versions: a take that
+//! follows two others is two links, as it would be two versioned edges there.
 //!
 //! # What goes
 //!
-//! Links are only added at the end, so a link's predecessor lies before it. When there are twice as many as were live the last
-//! time, all that no partial match leads to are dropped in one pass, and the others move up in their order. So the buffer
-//! holds at most about twice what is live, and a take pays for its removal in advance.
+//! Links are only added at the end, so a link's predecessor lies before it. When there are twice as many as
+//! were live the last time, all that no partial match leads to are dropped in one pass, and the others move
+//! up in their order. So the buffer holds at most about twice what is live, and a take pays for its removal
+//! in advance.
 
 use std::mem::size_of;
 use std::sync::Arc;
@@ -200,7 +201,8 @@ pub struct Earlier<'a, T> {
 }
 
 impl<'a, T> Earlier<'a, T> {
-    /// The events that a stage has taken so far, in order; none if there is no such stage. Costs a walk over all events taken.
+    /// The events that a stage has taken so far, in order; none if there is no such stage. Costs a walk over
+    /// all events taken.
     pub fn of(&self, stage: &str) -> Vec<&'a T> {
         let links = self.buffer.back_from(self.link);
         let links = links.filter(|link| *self.names[link.stage as usize] == *stage);

@@ -8,7 +8,8 @@ use super::skip::{AfterMatch, Skip};
 use crate::error::{Error, Result};
 use crate::time::EventTime;
 
-/// The most conditions that a pattern may have: sets of them are words of 64 bits, one bit of which is for the end.
+/// The most conditions that a pattern may have: sets of them are words of 64 bits, one bit of which is for
+/// the end.
 const CONDITIONS: usize = 63;
 
 /// The longest time that a match may take: it is added to event times.
@@ -19,8 +20,9 @@ impl<T> Pattern<T> {
     ///
     /// # Errors
     ///
-    /// A [`Config`](crate::ErrorKind::Config) error if the pattern cannot be meant: names that are empty or used twice, a stage that takes
-    /// no event, words that do not go together, a negation at the end that nothing bounds, a time of zero.
+    /// A [`Config`](crate::ErrorKind::Config) error if the pattern cannot be meant: names that are empty or
+    /// used twice, a stage that takes no event, words that do not go together, a negation at the end that
+    /// nothing bounds, a time of zero.
     pub fn compile(&self) -> Result<Automaton<T>> {
         self.check()
             .map_err(|mistake| Error::config(format!("the pattern \"{self}\" cannot be: {mistake}")))?;

@@ -89,7 +89,8 @@ impl<T: Exchange + Ord> Driven<T> {
         assert!(!self.detector.owes().is_some_and(is_owed), "what was due is still owed");
     }
 
-    /// Closes an epoch, and lets state leave memory that is too much. `seals` says if someone asks for the state.
+    /// Closes an epoch, and lets state leave memory that is too much. `seals` says if someone asks for the
+    /// state.
     pub(super) fn close(&mut self, epoch: u64, seals: bool) {
         self.detector.close(epoch, None, &mut self.out);
         if seals {
@@ -102,7 +103,8 @@ impl<T: Exchange + Ord> Driven<T> {
         self.outputs.each_ref().map(|output| output.take())
     }
 
-    /// A detector that knows what this one's arrangements say, which were sealed as of an epoch, and how far records have been taken.
+    /// A detector that knows what this one's arrangements say, which were sealed as of an epoch, and how far
+    /// records have been taken.
     pub(super) fn restored(&self, epoch: u64) -> Driven<T> {
         let mut restored = Driven::new(&self.pattern, self.bytes);
         restored.detector.waiting.restore_from(&self.detector.waiting, epoch);

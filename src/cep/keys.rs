@@ -1,35 +1,42 @@
 //! The partial matches of each key: in memory, and beyond it.
 //!
-//! They lie in a table and, as of the last seal, in an arrangement; a key that has none has no entry in either.
+//! They lie in a table and, as of the last seal, in an arrangement; a key that has none has no entry in
+//! either.
 //!
 //! # Beyond memory
 //!
-//! If memory is limited, keys that have not been touched for a while leave the table [wholly](Absent), with the records that their partial matches
-//! hold. What has changed of them is written when they leave; the arrangement then has their latest row. A key comes back in two cases, before
-//! anything is asked of it:
+//! If memory is limited, keys that have not been touched for a while leave the table [wholly](Absent), with
+//! the records that their partial matches hold. What has changed of them is written when they leave; the
+//! arrangement then has their latest row. A key comes back in two cases, before anything is asked of it:
 //!
-//! * a record of it is taken: whoever [finds](Keys::find) a key finds it in the table, or has it read, or there is none;
-//! * its deadline is due: before the [next](Keys::due) deadlines are told, the keys that are away and have one up to then are
-//!   [recalled](Keys::recall). The deadline of a key that is away cannot change, since nothing happens to it.
+//! * a record of it is taken: whoever [finds](Keys::find) a key finds it in the table, or has it read, or
+//!   there is none;
+//! * its deadline is due: before the [next](Keys::due) deadlines are told, the keys that are away and have
+//!   one up to then are [recalled](Keys::recall). The deadline of a key that is away cannot change, since
+//!   nothing happens to it.
 //!
-//! The end of the input is a deadline too, for keys whose matches are [held back](Automaton::deadline) until then. There may be any number of these, so
-//! they are brought back one by one, in their order, by a list of them.
+//! The end of the input is a deadline too, for keys whose matches are [held back](Automaton::deadline) until
+//! then. There may be any number of these, so they are brought back one by one, in their order, by a list of
+//! them.
 //!
-//! So whatever is asked is asked of the same partial matches, in the same order, as if nothing had left. A key that has come back changes nothing until it is touched, and
-//! leaves without being written again if it was not. A key that is over is a row that says so; that row is newer than all of before,
-//! since what leaves and what is over are written in one go.
+//! So whatever is asked is asked of the same partial matches, in the same order, as if nothing had left. A
+//! key that has come back changes nothing until it is touched, and leaves without being written again if it
+//! was not. A key that is over is a row that says so; that row is newer than all of before, since what leaves
+//! and what is over are written in one go.
 //!
-//! A watermark that leaps, as it does when the input ends, can bring much more due than an epoch has brought. So time goes on by steps while keys are
-//! away, keys that are over go at once, and keys leave between two steps, and every so many records, as they do when an epoch closes. What they are
-//! then is written as part of the open epoch: a row that changes again before its end has a newer one then, and no one asks for the
+//! A watermark that leaps, as it does when the input ends, can bring much more due than an epoch has brought.
+//! So time goes on by steps while keys are away, keys that are over go at once, and keys leave between two
+//! steps, and every so many records, as they do when an epoch closes. What they are then is written as part
+//! of the open epoch: a row that changes again before its end has a newer one then, and no one asks for the
 //! state as of an epoch before it has closed.
 //!
 //! # Cost
 //!
-//! A key that is away takes some sixty bytes, if its own are few: its place in a table, and eight or sixteen bytes for its alarm. To let a key leave
-//! and to bring it back is to encode and to decode all its partial matches with what they hold, those events included that no partial match needs any
-//! more and that were not dropped yet; and to look a key up in [files](crate::state). Without a limit nothing leaves, and what that costs is a
-//! comparison or two for each record.
+//! A key that is away takes some sixty bytes, if its own are few: its place in a table, and eight or sixteen
+//! bytes for its alarm. To let a key leave and to bring it back is to encode and to decode all its partial
+//! matches with what they hold, those events included that no partial match needs any more and that were not
+//! dropped yet; and to look a key up in [files](crate::state). Without a limit nothing leaves, and what that
+//! costs is a comparison or two for each record.
 
 use std::collections::BTreeSet;
 use std::mem::size_of;
@@ -58,7 +65,8 @@ pub(super) struct Keys<K: Key, T: Exchange> {
     deadlines: BTreeSet<(EventTime, Slot)>,
     /// Those that the open epoch has changed.
     touched: Vec<Slot>,
-    /// The keys that have changed since the last seal, and those that the last seal knew and that are no more.
+    /// The keys that have changed since the last seal, and those that the last seal knew and that are no
+    /// more.
     changed: Pile<Slot>,
     gone: Vec<Hashed<K>>,
     arrangement: Arrangement<PartialRows<K, T>>,
@@ -209,7 +217,8 @@ impl<K: Key, T: Exchange> Keys<K, T> {
         deadline.into_iter().chain(self.absent.next()).min()
     }
 
-    /// Brings the keys back that have a deadline up to `now`, or up to some time after `next` that is before it. Gives that time.
+    /// Brings the keys back that have a deadline up to `now`, or up to some time after `next` that is before
+    /// it. Gives that time.
     pub(super) fn recall(&mut self, next: EventTime, now: EventTime) -> EventTime {
         if self.absent.is_empty() {
             return now;
@@ -230,7 +239,8 @@ impl<K: Key, T: Exchange> Keys<K, T> {
         Some((deadline, due))
     }
 
-    /// Brings a key back into memory that is no longer [absent](Absent). `None` if it cannot be read, which ends the job.
+    /// Brings a key back into memory that is no longer [absent](Absent). `None` if it cannot be read, which
+    /// ends the job.
     #[cold]
     fn enter(&mut self, hash: u64, key: K) -> Option<Slot> {
         let (key, mut found) = (Hashed { hash, key }, None);
@@ -273,7 +283,8 @@ impl<K: Key, T: Exchange> Keys<K, T> {
         }
     }
 
-    /// The keys of which something is decided by the end of the input, in order. All earlier deadlines are over. Each must be [brought](Keys::bring) then.
+    /// The keys of which something is decided by the end of the input, in order. All earlier deadlines are
+    /// over. Each must be [brought](Keys::bring) then.
     pub(super) fn last(&mut self) -> Vec<(u64, K)> {
         let mut last = self.absent.due(EventTime::MAX);
         let here = self.deadlines.iter().map(|(_, slot)| self.key(*slot));

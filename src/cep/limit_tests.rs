@@ -1,4 +1,5 @@
-//! Patterns whose state leaves memory and comes back, against the definition and against one whose state stays.
+//! Patterns whose state leaves memory and comes back, against the definition and against one whose state
+//! stays.
 
 use super::Match;
 use super::driven::Driven;
@@ -125,7 +126,8 @@ fn check(spec: &Spec, input: &Input, steps: &[Step], times: i64, (bytes, portion
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// With room for a few events or none, in portions of a few results, from one restored detector to the next.
+    /// With room for a few events or none, in portions of a few results, from one restored detector to the
+    /// next.
     #[test]
     fn patterns_find_the_same_with_little_memory(
         spec in spec(),

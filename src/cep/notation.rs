@@ -1,9 +1,11 @@
 //! A notation for patterns, events and matches, so that tests can be tables.
 //!
-//! * `c, next a{2,3} greedy, not b, then d?; within 9; skip past last` is a pattern. Parts are apart by commas: how one follows
-//!   (`next`, `then` for relaxed, `any`, `notnext`, `not`), a name, perhaps `=` and the kinds it takes, perhaps how often,
-//!   perhaps options. Without kinds it takes its name's; `*` is all kinds, and `~a` those that contain an `a`.
-//! * `c1 a1@4 a2` are events: a name, whose letters are its kind, perhaps a time. An event without one is one later than that before.
+//! * `c, next a{2,3} greedy, not b, then d?; within 9; skip past last` is a pattern. Parts are apart by
+//!   commas: how one follows (`next`, `then` for relaxed, `any`, `notnext`, `not`), a name, perhaps `=` and
+//!   the kinds it takes, perhaps how often, perhaps options. Without kinds it takes its name's; `*` is all
+//!   kinds, and `~a` those that contain an `a`.
+//! * `c1 a1@4 a2` are events: a name, whose letters are its kind, perhaps a time. An event without one is one
+//!   later than that before.
 //! * `c1 a1 | c1 a2` are matches.
 
 use super::{Automaton, Outcome, Partials, Pattern, Taken};

@@ -1,21 +1,24 @@
 //! The operator: lets records wait for the watermark, shows them to the automaton in order, and seals both.
 //!
-//! All that happens on a worker happens in the order of event time: records by time, key and value, and before those of a
-//! time the time-outs that are due then, by key. How far each watermark takes that order makes no difference to it.
+//! All that happens on a worker happens in the order of event time: records by time, key and value, and
+//! before those of a time the time-outs that are due then, by key. How far each watermark takes that order
+//! makes no difference to it.
 //!
 //! # What is owed
 //!
-//! A record can complete a match at its own time, and a partial match can time out at its deadline. So the operator owes output
-//! at the least of the times of waiting records and of deadlines, and what it emits in one go is sent at that time. A deadline is
-//! acted on when the watermark reaches it, whether or not a record comes; a record when the watermark is past it. What is owed for keys that are not in memory
-//! is known to 64 milliseconds: the operator may owe it a little too early, which holds back those that read it and says nothing to them.
+//! A record can complete a match at its own time, and a partial match can time out at its deadline. So the
+//! operator owes output at the least of the times of waiting records and of deadlines, and what it emits in
+//! one go is sent at that time. A deadline is acted on when the watermark reaches it, whether or not a record
+//! comes; a record when the watermark is past it. What is owed for keys that are not in memory is known to 64
+//! milliseconds: the operator may owe it a little too early, which holds back those that read it and says
+//! nothing to them.
 //!
 //! What is much is emitted a portion at a time, so that those that read it have their turn.
 //!
 //! # State
 //!
-//! [Records that wait](super::waiting), and the [partial matches](super::keys) of keys. Both are sealed when someone asks, and both are in files if memory is limited, but for
-//! what is wanted soon.
+//! [Records that wait](super::waiting), and the [partial matches](super::keys) of keys. Both are sealed when
+//! someone asks, and both are in files if memory is limited, but for what is wanted soon.
 
 use std::sync::Arc;
 use std::vec;
@@ -247,7 +250,8 @@ impl<K: Key, T: Exchange + Ord> Logic<Record<(K, T)>> for Detector<K, T> {
         let due = self.due.as_slice().first().map(|(at, ..)| *at);
         let end = self.ending.as_slice().first().map(|_| EventTime::MAX);
         let owed = due.into_iter().chain(end).chain(self.waiting.next()).chain(self.keys.next()).min()?;
-        // The deadlines of keys that are not in memory may be later than they seem. The end is told in the last millisecond.
+        // The deadlines of keys that are not in memory may be later than they seem. The end is told in the
+        // last millisecond.
         Some(clamped(owed.max(self.waiting.taken())))
     }
 }

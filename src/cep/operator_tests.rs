@@ -82,7 +82,8 @@ fn times_at_the_limits_are_taken() {
 
 #[test]
 fn what_is_kept_is_bounded_by_what_is_within() {
-    // Each record begins a partial match, in one of a hundred keys, and none is ever completed: in any 50 ms there are 50.
+    // Each record begins a partial match, in one of a hundred keys, and none is ever completed: in any 50 ms
+    // there are 50.
     let never = Pattern::begin("any", |_: &u32| true)
         .followed_by_any("again", |_| true)
         .one_or_more()
@@ -134,7 +135,8 @@ fn the_takes_of_a_busy_key_are_bounded_by_its_partial_matches() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// A detector that is thrown away after an epoch, and built anew from what was sealed, goes on as if nothing had happened.
+    /// A detector that is thrown away after an epoch, and built anew from what was sealed, goes on as if
+    /// nothing had happened.
     #[test]
     fn what_is_sealed_is_the_whole_state(
         steps in proptest::collection::vec((0..4u8, 0..12u32, 0..20i64, 0..6i64), 1..80),

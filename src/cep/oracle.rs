@@ -1,7 +1,8 @@
-//! What a pattern finds, from the definition: all lists of takes are enumerated, and each is looked at on its own.
+//! What a pattern finds, from the definition: all lists of takes are enumerated, and each is looked at on its
+//! own.
 //!
-//! Nothing of the automaton is used. A [`Spec`] says what a pattern is, and becomes a [`Pattern`] by way of the builder; an event is
-//! one of a few kinds, and knows its place.
+//! Nothing of the automaton is used. A [`Spec`] says what a pattern is, and becomes a [`Pattern`] by way of
+//! the builder; an event is one of a few kinds, and knows its place.
 
 use super::Pattern;
 use super::notation::{Event, is_of};
@@ -157,8 +158,8 @@ impl Oracle<'_> {
         self.spec.parts[part].times.unwrap_or((1, Some(1)))
     }
 
-    /// The first part that a list could go on with after `part`, and those after it as long as they may be left out; the number
-    /// of parts stands for the end.
+    /// The first part that a list could go on with after `part`, and those after it as long as they may be
+    /// left out; the number of parts stands for the end.
     fn following(&self, part: Option<usize>) -> Vec<usize> {
         let mut next = Vec::new();
         let first = part.map_or(0, |part| part + 1);
@@ -211,8 +212,9 @@ impl Oracle<'_> {
         greedy && choice && !(since..=at).any(|at| self.ends(before, at)) && self.is_list(takes, before, at)
     }
 
-    /// True if some takes and one more, of the event at `at` by a part, are a list of takes. If the part is a loop that has been left, because it is full
-    /// or because of an event that may not lie in it, they are none.
+    /// True if some takes and one more, of the event at `at` by a part, are a list of takes. If the part is a
+    /// loop that has been left, because it is full or because of an event that may not lie in it, they are
+    /// none.
     fn is_list(&self, takes: &Takes, part: usize, at: usize) -> bool {
         let since = takes.last().map_or(at, |(_, place)| place + 1);
         self.targets(takes).contains(&part)
@@ -367,8 +369,8 @@ impl Oracle<'_> {
     }
 }
 
-/// Among matches that begin with the same event and are decided at once, the one that takes an event which the other skips
-/// comes first.
+/// Among matches that begin with the same event and are decided at once, the one that takes an event which
+/// the other skips comes first.
 fn order(one: &Takes, other: &Takes) -> Ordering {
     for (a, b) in one.iter().zip(other) {
         let order = (a.1, a.0).cmp(&(b.1, b.0));

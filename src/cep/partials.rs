@@ -45,8 +45,8 @@ pub struct Partials<T> {
     pub(super) buffer: Buffer<T>,
     /// In the order of their first events.
     pub(super) runs: Vec<Run>,
-    /// Matches that an earlier partial match could still discard: the last take and the number of the first event. In the order of
-    /// the latter, then of completion.
+    /// Matches that an earlier partial match could still discard: the last take and the number of the first
+    /// event. In the order of the latter, then of completion.
     pub(super) withheld: Vec<(LinkId, u64)>,
 }
 

@@ -1,7 +1,8 @@
 //! Patterns: what a user says.
 //!
-//! A pattern is a list of parts, and each method adds one or changes the last. Nothing is checked on the way but
-//! what would be forgotten; [`compile`](Pattern::compile) checks the whole and says what is wrong with it.
+//! A pattern is a list of parts, and each method adds one or changes the last. Nothing is checked on the way
+//! but what would be forgotten; [`compile`](Pattern::compile) checks the whole and says what is wrong with
+//! it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -128,7 +129,8 @@ impl<T> Pattern<T> {
         self.part(name, Kind::Take(Contiguity::Strict), condition)
     }
 
-    /// A stage that takes the first event after the last taken one that meets the condition (relaxed contiguity).
+    /// A stage that takes the first event after the last taken one that meets the condition (relaxed
+    /// contiguity).
     pub fn followed_by(
         self,
         name: &str,
@@ -137,8 +139,8 @@ impl<T> Pattern<T> {
         self.part(name, Kind::Take(Contiguity::Relaxed), condition)
     }
 
-    /// A stage that takes any event after the last taken one that meets the condition, in a match of its own for each
-    /// (non-deterministic relaxed contiguity).
+    /// A stage that takes any event after the last taken one that meets the condition, in a match of its own
+    /// for each (non-deterministic relaxed contiguity).
     pub fn followed_by_any(
         self,
         name: &str,
@@ -152,8 +154,8 @@ impl<T> Pattern<T> {
         self.part(name, Kind::NotNext, condition)
     }
 
-    /// No event that meets the condition may lie between the stage before and the one after; at the end of a pattern,
-    /// none may come in the time that is left [within](Pattern::within) its bound.
+    /// No event that meets the condition may lie between the stage before and the one after; at the end of a
+    /// pattern, none may come in the time that is left [within](Pattern::within) its bound.
     pub fn not_followed_by(
         self,
         name: &str,
@@ -162,10 +164,11 @@ impl<T> Pattern<T> {
         self.part(name, Kind::NotFollowedBy, condition)
     }
 
-    /// The last part takes only events that meet this condition too, which sees the events that the partial match has taken
-    /// so far. It should depend on nothing else.
+    /// The last part takes only events that meet this condition too, which sees the events that the partial
+    /// match has taken so far. It should depend on nothing else.
     ///
-    /// Such a condition is asked anew for each partial match; one of the event alone is asked once for each event.
+    /// Such a condition is asked anew for each partial match; one of the event alone is asked once for each
+    /// event.
     pub fn iterative(
         self,
         condition: impl Fn(&T, &Earlier<'_, T>) -> bool + Send + Sync + 'static,
@@ -178,7 +181,8 @@ impl<T> Pattern<T> {
         self.repeat(times, Some(times))
     }
 
-    /// The last stage takes at least `least` events and at most `most`; with a `least` of zero it is also optional.
+    /// The last stage takes at least `least` events and at most `most`; with a `least` of zero it is also
+    /// optional.
     pub fn times_range(self, least: u32, most: u32) -> Pattern<T> {
         let pattern = self.repeat(least.max(1), Some(most));
         if least == 0 { pattern.optional() } else { pattern }
@@ -201,9 +205,10 @@ impl<T> Pattern<T> {
         if again { pattern.wrong("is optional already") } else { pattern }
     }
 
-    /// The last stage takes all events that it can, before the next stage takes one. One that has its most takes no more, and the next stage may
-    /// skip or take what comes. At the end of a pattern this changes nothing: a match is told as soon as it is there. Nor does it for
-    /// a stage that takes a certain number of events, even if it is optional, as in Flink.
+    /// The last stage takes all events that it can, before the next stage takes one. One that has its most
+    /// takes no more, and the next stage may skip or take what comes. At the end of a pattern this changes
+    /// nothing: a match is told as soon as it is there. Nor does it for a stage that takes a certain number
+    /// of events, even if it is optional, as in Flink.
     pub fn greedy(self) -> Pattern<T> {
         self.change(|part| part.greedy = true)
     }
@@ -218,8 +223,8 @@ impl<T> Pattern<T> {
         self.inner(Contiguity::Any)
     }
 
-    /// An event that meets the condition ends the loop of the last stage, which does not take it. The condition sees the event and those
-    /// that the partial match has taken.
+    /// An event that meets the condition ends the loop of the last stage, which does not take it. The
+    /// condition sees the event and those that the partial match has taken.
     pub fn until(
         self,
         condition: impl Fn(&T, &Earlier<'_, T>) -> bool + Send + Sync + 'static,
@@ -229,8 +234,8 @@ impl<T> Pattern<T> {
         if again { pattern.wrong("has two conditions that end it") } else { pattern }
     }
 
-    /// From the first event of a match to its last there must be less than this time. If it is said more than once, the
-    /// shortest counts.
+    /// From the first event of a match to its last there must be less than this time. If it is said more than
+    /// once, the shortest counts.
     pub fn within(mut self, time: Duration) -> Pattern<T> {
         self.within = Some(self.within.map_or(time, |within| within.min(time)));
         self
@@ -251,14 +256,14 @@ impl<T> Pattern<T> {
         self.after_match(Skip::PastLast)
     }
 
-    /// A match discards all others that begin before the first event which the named stage took. If that took none, it discards
-    /// nothing.
+    /// A match discards all others that begin before the first event which the named stage took. If that took
+    /// none, it discards nothing.
     pub fn skip_to_first(self, stage: &str) -> Pattern<T> {
         self.after_match(Skip::ToFirst(stage.to_owned()))
     }
 
-    /// A match discards all others that begin before the last event which the named stage took. If that took none, it discards
-    /// nothing.
+    /// A match discards all others that begin before the last event which the named stage took. If that took
+    /// none, it discards nothing.
     pub fn skip_to_last(self, stage: &str) -> Pattern<T> {
         self.after_match(Skip::ToLast(stage.to_owned()))
     }

@@ -21,9 +21,9 @@ use crate::time::EventTime;
 pub struct Match<K, T> {
     /// The key.
     pub key: K,
-    /// When it was decided, in event time: its last event's, unless it had to wait for another one or for a time-out; for a
-    /// time-out, when that was; if it had to wait for the end of the input, the last millisecond before `EventTime::MAX`. It is also the
-    /// record's event time.
+    /// When it was decided, in event time: its last event's, unless it had to wait for another one or for a
+    /// time-out; for a time-out, when that was; if it had to wait for the end of the input, the last
+    /// millisecond before `EventTime::MAX`. It is also the record's event time.
     pub timestamp: EventTime,
     /// Its events, by the names of the stages that took them.
     pub events: Taken<T>,
@@ -38,7 +38,8 @@ pub struct PatternStream<K, T, C> {
 }
 
 impl<K: Key, T: Exchange + Ord, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
-    /// Looks for a pattern among the records of each key, in the order of their event times; see [`cep`](crate::cep).
+    /// Looks for a pattern among the records of each key, in the order of their event times; see
+    /// [`cep`](crate::cep).
     ///
     /// A pattern that makes no sense is an error when the job is started.
     ///
@@ -103,9 +104,9 @@ impl<K: Key, T: Exchange + Ord, C: Chain<Out = (K, T)>> PatternStream<K, T, C> {
 
     /// The partial matches that have timed out, with the events that they had: a side output.
     ///
-    /// The event time of each is that of its first event and the pattern's bound. A list of events is told once, though several
-    /// stages could have come next. What could have become a longer match is told too, though it was a match as it stands; what becomes a
-    /// match by timing out is not.
+    /// The event time of each is that of its first event and the pattern's bound. A list of events is told
+    /// once, though several stages could have come next. What could have become a longer match is told too,
+    /// though it was a match as it stands; what becomes a match by timing out is not.
     ///
     /// ```
     /// use highwater::cep::Pattern;

@@ -1,7 +1,8 @@
 //! What a match does to others: the strategies after a match.
 //!
-//! All of them come to the same: a match names one of its events, and whatever begins before it (or also with it) is
-//! discarded. Events are told apart by their numbers, which ascend in the order in which a key's events were taken.
+//! All of them come to the same: a match names one of its events, and whatever begins before it (or also with
+//! it) is discarded. Events are told apart by their numbers, which ascend in the order in which a key's
+//! events were taken.
 
 use std::fmt;
 
@@ -38,8 +39,8 @@ pub(super) enum AfterMatch {
 }
 
 impl AfterMatch {
-    /// The number of the first event that a match may begin with, after one that took these: stages and the numbers of
-    /// events, in order.
+    /// The number of the first event that a match may begin with, after one that took these: stages and the
+    /// numbers of events, in order.
     pub(super) fn resume(self, takes: &[(u8, u64)]) -> u64 {
         let of = |stage: u8| takes.iter().filter(move |(s, _)| *s == stage).map(|(_, number)| *number);
         match self {

@@ -1,25 +1,29 @@
 //! Records that wait until the watermark has passed them, in the order of their times.
 //!
-//! Those of the open epoch lie in a map by time. Those that were sealed are rows of an arrangement, in the order of time, and are read by a
-//! range scan when they are due. All of before [`taken`](Waiting::taken) have been taken, and such rows expire.
+//! Those of the open epoch lie in a map by time. Those that were sealed are rows of an arrangement, in the
+//! order of time, and are read by a range scan when they are due. All of before [`taken`](Waiting::taken)
+//! have been taken, and such rows expire.
 //!
 //! # Beyond memory
 //!
-//! If memory is limited, pages of the arrangement lie in files. When records take more than they may, those that are due last are sealed and
-//! leave, until the others take half of what they may; so each writes some tens of kilobytes at least, or nothing. To read a page for each step of
-//! the watermark would be to read it again and again; so what is read is a portion, a sixteenth of all memory ahead of the watermark: all sealed records
-//! [before a time](Waiting::until) are in memory (the *near* ones) or have been taken, all others are not in memory. What is sealed for a
-//! time before it stays in memory as well, and to let records leave from some time on is to move it back. In either case the arrangement has every
-//! record that was sealed, so what a snapshot finds there does not depend on any of this.
+//! If memory is limited, pages of the arrangement lie in files. When records take more than they may, those
+//! that are due last are sealed and leave, until the others take half of what they may; so each writes some
+//! tens of kilobytes at least, or nothing. To read a page for each step of the watermark would be to read it
+//! again and again; so what is read is a portion, a sixteenth of all memory ahead of the watermark: all
+//! sealed records [before a time](Waiting::until) are in memory (the *near* ones) or have been taken, all
+//! others are not in memory. What is sealed for a time before it stays in memory as well, and to let records
+//! leave from some time on is to move it back. In either case the arrangement has every record that was
+//! sealed, so what a snapshot finds there does not depend on any of this.
 //!
-//! Records are due in the order of time, and those of one time in an order that is not that of the rows (by key, not by its hash). So they are
-//! given a portion at a time, each of which has all records of the times that it covers and is sorted as a whole. Records of one millisecond
-//! are in memory together, however many they are.
+//! Records are due in the order of time, and those of one time in an order that is not that of the rows (by
+//! key, not by its hash). So they are given a portion at a time, each of which has all records of the times
+//! that it covers and is sorted as a whole. Records of one millisecond are in memory together, however many
+//! they are.
 //!
 //! # Cost
 //!
-//! A record that leaves is encoded and sorted once, and again for each merge of its page; one that is read back is decoded once, or a few times if
-//! it lies in a small run beside large ones.
+//! A record that leaves is encoded and sorted once, and again for each merge of its page; one that is read
+//! back is decoded once, or a few times if it lies in a small run beside large ones.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -101,7 +105,8 @@ impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
         self.open.first().into_iter().chain(self.near.first()).chain(self.far).min()
     }
 
-    /// Takes out records before `now`, in order: the next ones, all if memory is not limited. None if there are none.
+    /// Takes out records before `now`, in order: the next ones, all if memory is not limited. None if there
+    /// are none.
     pub(super) fn due(&mut self, now: EventTime) -> Vec<Due<K, T>> {
         let (mut due, mut before) = (Vec::new(), now);
         if self.far.is_some_and(|far| far < now) {
@@ -121,7 +126,8 @@ impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
         due
     }
 
-    /// Reads what lies behind the near records, and takes note of how far that goes: up to `now`, or a portion if memory is limited.
+    /// Reads what lies behind the near records, and takes note of how far that goes: up to `now`, or a
+    /// portion if memory is limited.
     fn read(&mut self, now: EventTime) -> Vec<Due<K, T>> {
         let from = self.until.max(self.taken.get());
         let (mut until, portion) = match &self.limited {
@@ -203,7 +209,8 @@ impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
         self.limited.iter_mut().for_each(|limited| limited.quota.left(left, now));
     }
 
-    /// Lets records leave memory, those that are due last, until the others take so many bytes. Gives their number.
+    /// Lets records leave memory, those that are due last, until the others take so many bytes. Gives their
+    /// number.
     pub(super) fn leave(&mut self, epoch: u64, bytes: usize) -> usize {
         let before = self.open.len + self.near.len;
         let moments = self.open.moments.iter().chain(&self.near.moments);

@@ -1,20 +1,23 @@
-//! The sink of the program: counts the rows of an answer, writes and keeps them if asked to, and measures how late they are.
+//! The sink of the program: counts the rows of an answer, writes and keeps them if asked to, and measures how
+//! late they are.
 //!
 //! # With snapshots
 //!
-//! Rows count, and are visible, once the snapshot is safe that they belong to. A job that is suspended may leave before its sink has heard of its
-//! last snapshot; so what was prepared is settled afterwards, when it is known which snapshot is the last. The rows of runs that were suspended add
-//! up to those of one that was not.
+//! Rows count, and are visible, once the snapshot is safe that they belong to. A job that is suspended may
+//! leave before its sink has heard of its last snapshot; so what was prepared is settled afterwards, when it
+//! is known which snapshot is the last. The rows of runs that were suspended add up to those of one that was
+//! not.
 //!
 //! # Latency of a result
 //!
-//! In an open loop each event has a time at which it is due. The latency of a row is counted from when the event that lets
-//! it appear was due to when the row arrives here. Which event that is follows from the row's event time `t`: for a row of a
-//! window it is the first event after the last moment of the window, at `t + 1`; for any other it is the first event at `t`. Event
-//! times are rounded to milliseconds, so the first event at `t` is the first one from half a millisecond before.
-//! (Beyond some ten million events the generator computes times in steps of a millisecond or more; the event
-//! found may then be off by as much.) Windows that end after the last event appear because the stream ends, and
-//! do not count; neither do those that a job closes because it is interrupted.
+//! In an open loop each event has a time at which it is due. The latency of a row is counted from when the
+//! event that lets it appear was due to when the row arrives here. Which event that is follows from the row's
+//! event time `t`: for a row of a window it is the first event after the last moment of the window, at
+//! `t + 1`; for any other it is the first event at `t`. Event times are rounded to milliseconds, so the first
+//! event at `t` is the first one from half a millisecond before. (Beyond some ten million events the
+//! generator computes times in steps of a millisecond or more; the event found may then be off by as much.)
+//! Windows that end after the last event appear because the stream ends, and do not count; neither do those
+//! that a job closes because it is interrupted.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -191,7 +194,8 @@ impl<I, F> Answers<I, F> {
     }
 }
 
-/// How the output begins. Of rows that were asked for, none go unless that is asked for, too: not even if the query begins anew.
+/// How the output begins. Of rows that were asked for, none go unless that is asked for, too: not even if the
+/// query begins anew.
 fn careful(recovery: Recovery<Prepared>) -> Recovery<Written> {
     Recovery { anew: false, ..recovery.map(|prepared| prepared.written()) }
 }

@@ -1,9 +1,10 @@
 //! `highwater diff`: the exact difference of what two jobs have written, whatever the order of its lines.
 //!
-//! An output is a file, or a directory of parts, of which only those of committed epochs are seen: others have hidden names. Lines are compared as
-//! multisets. Both outputs are read once, a line of each in turn, and a line is held until the other output has one that is the same. So it takes the memory of the
-//! lines that are, at any moment, in one and not yet in the other: some 100 bytes and the text for each different one. Of equal outputs in like orders these are a
-//! few; of all others at most the different lines of both.
+//! An output is a file, or a directory of parts, of which only those of committed epochs are seen: others
+//! have hidden names. Lines are compared as multisets. Both outputs are read once, a line of each in turn,
+//! and a line is held until the other output has one that is the same. So it takes the memory of the lines
+//! that are, at any moment, in one and not yet in the other: some 100 bytes and the text for each different
+//! one. Of equal outputs in like orders these are a few; of all others at most the different lines of both.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

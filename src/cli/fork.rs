@@ -1,4 +1,5 @@
-//! `highwater fork`: a directory of its own that begins with a snapshot of another, and a second job that goes on from it.
+//! `highwater fork`: a directory of its own that begins with a snapshot of another, and a second job that
+//! goes on from it.
 //!
 //! The program of the job takes the place of this one, so signals and the exit code are its own.
 

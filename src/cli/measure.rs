@@ -16,8 +16,9 @@ pub(crate) fn reset_peak() -> bool {
     fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
-/// The most memory that this process has had, in bytes, less what are pages of files: a mapped file can be as large as one likes, and
-/// the kernel takes its pages back when it needs them. `None` where there is no `/proc`.
+/// The most memory that this process has had, in bytes, less what are pages of files: a mapped file can be as
+/// large as one likes, and the kernel takes its pages back when it needs them. `None` where there is no
+/// `/proc`.
 pub(crate) fn peak() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let kib = |field: &str| {

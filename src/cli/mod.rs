@@ -1,8 +1,9 @@
 //! The command line: what is asked for, done, and told.
 //!
-//! `usage` says what can be asked for, `nexmark` does it with the sink in `answer`, and `report` tells of it. `snapshot` looks at
-//! the snapshots that there are, and `fork` begins a second job from one; `diff` compares what the
-//! two have written. `lab` is the event-time laboratory. What the programs of users have as well is `highwater::program`.
+//! `usage` says what can be asked for, `nexmark` does it with the sink in `answer`, and `report` tells of it.
+//! `snapshot` looks at the snapshots that there are, and `fork` begins a second job from one; `diff` compares
+//! what the two have written. `lab` is the event-time laboratory. What the programs of users have as well is
+//! `highwater::program`.
 
 mod answer;
 mod diff;

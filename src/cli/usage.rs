@@ -26,22 +26,25 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the queries of the Nexmark benchmark and measure them.
     ///
-    /// Nexmark is an online auction as a stream of persons, auctions and bids, and a set of queries over it. The events and their
-    /// order are those of the public Nexmark suite, at 10,000 events per second of event time.
+    /// Nexmark is an online auction as a stream of persons, auctions and bids, and a set of queries over it.
+    /// The events and their order are those of the public Nexmark suite, at 10,000 events per second of event
+    /// time.
     #[command(after_long_help = NEXMARK)]
     Nexmark(Box<NexmarkArgs>),
     /// Look at the snapshots in a directory, check, compare, keep and delete them.
     Snapshot(SnapshotArgs),
     /// Start a second job from a snapshot of a first, with other workers, watermarks or late policy.
     ///
-    /// The new directory begins with that snapshot, and the two jobs know nothing of each other from then on. Files of state are hard links if both
-    /// directories lie on one file system, and copies otherwise. What comes out of the second job is what comes after the snapshot, so give it an output of its own.
+    /// The new directory begins with that snapshot, and the two jobs know nothing of each other from then on.
+    /// Files of state are hard links if both directories lie on one file system, and copies otherwise. What
+    /// comes out of the second job is what comes after the snapshot, so give it an output of its own.
     #[command(after_long_help = FORK)]
     Fork(ForkArgs),
     /// Tell the exact difference of what two jobs have written, whatever the order of its lines.
     ///
-    /// Prints lines that are only in A with `- `, those only in B with `+ `, how often if more than once, and a line with counts. Each is a file, or a directory
-    /// of parts, of which those count whose epochs are committed.
+    /// Prints lines that are only in A with `- `, those only in B with `+ `, how often if more than once, and
+    /// a line with counts. Each is a file, or a directory of parts, of which those count whose epochs are
+    /// committed.
     #[command(after_long_help = DIFF)]
     Diff(DiffArgs),
     /// The event-time laboratory: what watermarks and late policies make of a disordered stream.
@@ -61,13 +64,15 @@ pub(crate) struct NexmarkArgs {
 pub(crate) enum NexmarkCommand {
     /// Write events to a file, to be read with --input.
     ///
-    /// The file appears when it is complete. A million events take about 200 MB. The same events are written each time.
+    /// The file appears when it is complete. A million events take about 200 MB. The same events are written
+    /// each time.
     Generate(GenerateArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ForkArgs {
-    /// The directory that the first job was given with `--snapshots`. It stays as it is, and the job may be running.
+    /// The directory that the first job was given with `--snapshots`. It stays as it is, and the job may be
+    /// running.
     pub(crate) directory: PathBuf,
     /// Which snapshot: `latest`, the number of an epoch, or a name.
     #[arg(long, value_name = "SNAPSHOT", default_value = "latest", value_parser = selector)]
@@ -75,8 +80,8 @@ pub(crate) struct ForkArgs {
     /// The new directory. It must be empty, or not there.
     #[arg(long, value_name = "DIR")]
     pub(crate) into: PathBuf,
-    /// The program of the second job, and its arguments; `--snapshots` with the new directory and `--restore latest` are added. [default: nothing is
-    /// started, and what to start is told]
+    /// The program of the second job, and its arguments; `--snapshots` with the new directory and
+    /// `--restore latest` are added. [default: nothing is started, and what to start is told]
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 }
@@ -92,8 +97,9 @@ pub(crate) struct DiffArgs {
     /// How many different lines of each are printed; the others are counted.
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     pub(crate) limit: usize,
-    /// The lines are changes as JSON, {"record":…,"diff":…}: compare the records that they leave. Two runs of a job may correct a result another number of times
-    /// and come to the same. [default: compare the lines as they are]
+    /// The lines are changes as JSON, {"record":…,"diff":…}: compare the records that they leave. Two runs of
+    /// a job may correct a result another number of times and come to the same.
+    /// [default: compare the lines as they are]
     #[arg(long)]
     pub(crate) changes: bool,
     /// Files that end in .csv have no header. [default: the first line of each is one, and counts once]
@@ -121,34 +127,39 @@ pub(crate) struct RunArgs {
     /// The query, or all of them one after the other.
     #[arg(value_parser = queries())]
     pub(crate) query: Option<String>,
-    /// How many events; k, M and G stand for thousands, millions and billions. [default: all of the file, or 10M]
+    /// How many events; k, M and G stand for thousands, millions and billions.
+    /// [default: all of the file, or 10M]
     #[arg(long, value_name = "COUNT", value_parser = amount::count)]
     pub(crate) events: Option<u64>,
     #[command(flatten)]
     pub(crate) job: JobArgs,
-    /// Read the events from this file, which `highwater nexmark generate` has written. [default: generate them on the way]
+    /// Read the events from this file, which `highwater nexmark generate` has written.
+    /// [default: generate them on the way]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
-    /// Give the events at so many per second, whether or not the job keeps up, and measure latency. [default: as fast as possible]
+    /// Give the events at so many per second, whether or not the job keeps up, and measure latency.
+    /// [default: as fast as possible]
     #[arg(long, value_name = "EVENTS/S", value_parser = amount::rate)]
     pub(crate) rate: Option<f64>,
-    /// Write the rows of the result to this file: as CSV if its name ends in .csv, otherwise as JSON lines. With --snapshots it is a directory of
-    /// files, each of which appears when the snapshot is safe that its rows belong to, so each row is there once. What is there and not of this query's is not
-    /// touched. [default: rows are counted]
+    /// Write the rows of the result to this file: as CSV if its name ends in .csv, otherwise as JSON lines.
+    /// With --snapshots it is a directory of files, each of which appears when the snapshot is safe that its
+    /// rows belong to, so each row is there once. What is there and not of this query's is not touched.
+    /// [default: rows are counted]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Let an output be lost that is in the way: a file that is not empty or, with --snapshots, the parts that were written after the snapshot that the query goes on
-    /// from. [default: refuse to]
+    /// Let an output be lost that is in the way: a file that is not empty or, with --snapshots, the parts
+    /// that were written after the snapshot that the query goes on from. [default: refuse to]
     #[arg(long, requires = "output")]
     pub(crate) overwrite: bool,
     /// Print one JSON object for each query, and nothing else, to the standard output.
     #[arg(long)]
     pub(crate) json: bool,
-    /// How many splits the events are dealt to. [default: one for each worker, or as many as the snapshot has that --restore names]
+    /// How many splits the events are dealt to.
+    /// [default: one for each worker, or as many as the snapshot has that --restore names]
     #[arg(long, value_name = "COUNT")]
     pub(crate) splits: Option<std::num::NonZeroUsize>,
-    /// Compare the rows with those of a slow and plain recomputation. All rows and events are kept in memory for that, so it is for
-    /// up to some millions of events.
+    /// Compare the rows with those of a slow and plain recomputation. All rows and events are kept in memory
+    /// for that, so it is for up to some millions of events.
     #[arg(long, conflicts_with = "restore")]
     pub(crate) verify: bool,
     /// How many epochs a source may run ahead of the sinks.

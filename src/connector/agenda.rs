@@ -2,22 +2,26 @@
 //!
 //! # Whose turn it is
 //!
-//! The split that is furthest behind in event time is read next, and of several that are equally far, the one that was read least recently. So splits without
-//! event times take turns. A split whose watermark does not move as it is read can stay the furthest behind for ever; it lets
-//! another that is ahead of it have a turn each time.
+//! The split that is furthest behind in event time is read next, and of several that are equally far, the one
+//! that was read least recently. So splits without event times take turns. A split whose watermark does not
+//! move as it is read can stay the furthest behind for ever; it lets another that is ahead of it have a turn
+//! each time.
 //!
 //! # Silence
 //!
-//! A split is silent if its reader was asked and had nothing, and was asked again after the time set for that and had had nothing all the while.
-//! Time in which it was not asked and may have had something proves nothing, whatever was the reason: many records of others, a limit on what is in flight, a slow step, a
+//! A split is silent if its reader was asked and had nothing, and was asked again after the time set for that
+//! and had had nothing all the while. Time in which it was not asked and may have had something proves
+//! nothing, whatever was the reason: many records of others, a limit on what is in flight, a slow step, a
 //! restart. So a reader that wants to be left alone for longer than that is asked once in between.
 //!
-//! A silent split does not count for the watermark. But once it is to be asked again it may have something to say, and until it was asked it
-//! counts. Otherwise a pause, after which all splits have much to say, would make late whatever is not read first.
+//! A silent split does not count for the watermark. But once it is to be asked again it may have something to
+//! say, and until it was asked it counts. Otherwise a pause, after which all splits have much to say, would
+//! make late whatever is not read first.
 //!
 //! # Cost
 //!
-//! All is kept in order, so a turn costs the logarithm of the number of splits, and no step looks at all of them.
+//! All is kept in order, so a turn costs the logarithm of the number of splits, and no step looks at all of
+//! them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -129,12 +133,14 @@ impl Agenda {
         self.ready.first().map(|(watermark, ..)| *watermark)
     }
 
-    /// The reader of a split that was taken had to be opened again: it reads a little more then, for that to be worth it.
+    /// The reader of a split that was taken had to be opened again: it reads a little more then, for that to
+    /// be worth it.
     pub(super) fn slice(&mut self, slot: usize) {
         self.entries[slot].slice = SLICE;
     }
 
-    /// A split that was taken has been read and has come to a watermark. `gave` is false if nothing came of it.
+    /// A split that was taken has been read and has come to a watermark. `gave` is false if nothing came of
+    /// it.
     pub(super) fn note(&mut self, slot: usize, watermark: EventTime, gave: bool) {
         let entry = &mut self.entries[slot];
         let (before, was_silent) = (entry.watermark, entry.is_silent);
@@ -173,7 +179,8 @@ impl Agenda {
         self.ready.insert(self.key(slot));
     }
 
-    /// Gives back a split whose reader was found to have nothing `now`, or nothing more, and wants to be left alone until it is `due`.
+    /// Gives back a split whose reader was found to have nothing `now`, or nothing more, and wants to be left
+    /// alone until it is `due`.
     pub(super) fn rest(&mut self, slot: usize, now: Duration, mut due: Duration) {
         self.turn += 1;
         let (turn, silence) = (self.turn, self.silence);

@@ -1,7 +1,8 @@
 //! Where a source stands in its splits, at each cut and after a restart.
 //!
-//! At the end of an epoch a reader's position, the split's watermark and what its generator knows are all that is needed to go on as if nothing had happened.
-//! A split that was read to its end is noted as such, so that it is not read again.
+//! At the end of an epoch a reader's position, the split's watermark and what its generator knows are all
+//! that is needed to go on as if nothing had happened. A split that was read to its end is noted as such, so
+//! that it is not read again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -85,7 +86,8 @@ impl Bookmarks {
         self.known.is_empty()
     }
 
-    /// What the earlier run has read, before a split is opened. Of splits whose reader it had not needed yet there is nothing to tell.
+    /// What the earlier run has read, before a split is opened. Of splits whose reader it had not needed yet
+    /// there is nothing to tell.
     pub(super) fn earlier<S: Source>(&self) -> Result<Vec<Earlier<Position<S>>>> {
         let earlier = |mark: &Bookmark| {
             let position = mark.position::<S>()?;
@@ -125,8 +127,8 @@ impl Bookmarks {
         }
     }
 
-    /// Keeps the bookmarks of splits that are not among those there are, if they are opened here when they come: each is kept by one worker, which forgets it
-    /// when the split is read again.
+    /// Keeps the bookmarks of splits that are not among those there are, if they are opened here when they
+    /// come: each is kept by one worker, which forgets it when the split is read again.
     pub(super) fn keep_absent(&mut self, there: &BTreeSet<String>, mine: impl Fn(&str) -> bool) {
         let absent = self.known.extract_if(.., |split, _| !there.contains(split));
         self.absent.extend(absent.filter(|(split, _)| mine(split)));
@@ -145,7 +147,8 @@ impl Bookmarks {
         Ok(())
     }
 
-    /// The source leaves `epoch` for `next`: if there are cuts between them, it hands over where it stands. `open` tells that of the splits that it reads.
+    /// The source leaves `epoch` for `next`: if there are cuts between them, it hands over where it stands.
+    /// `open` tells that of the splits that it reads.
     pub(super) fn leave(&self, epoch: u64, next: u64, open: impl Iterator<Item = Result<Bookmark>>) {
         let Some(saving) = &self.saving else { return };
         let cuts = saving.cuts(epoch, next);

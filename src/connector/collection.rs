@@ -131,7 +131,8 @@ impl<T: Data> Collected<T> {
 pub struct Current<T>(Collected<Change<T>>);
 
 impl<T: Data + Ord> Current<T> {
-    /// The records that are there after all changes, sorted; those that are there more than once are repeated.
+    /// The records that are there after all changes, sorted; those that are there more than once are
+    /// repeated.
     pub fn sorted(&self) -> Vec<T> {
         let rows = consolidate(self.0.values());
         rows.into_iter().flat_map(|(row, diff)| vec![row; usize::try_from(diff).unwrap_or(0)]).collect()

@@ -1,7 +1,8 @@
 //! Sources and sinks: where records come from and where they go.
 //!
-//! The two traits are [`Source`] and [`Sink`]; what is here besides them implements them, and so can users. A source is made of
-//! splits that can be read again from any position; a sink prepares and commits epoch by epoch.
+//! The two traits are [`Source`] and [`Sink`]; what is here besides them implements them, and so can users. A
+//! source is made of splits that can be read again from any position; a sink prepares and commits epoch by
+//! epoch.
 //!
 //! | from | to |
 //! |---|---|
@@ -9,11 +10,12 @@
 //! | [`TextFile`], [`CsvFile`], [`JsonFile`]: files and directories, also growing ones | [`write_text`](crate::stream::Stream::write_text), [`write_csv`](crate::stream::Stream::write_csv), [`write_json`](crate::stream::Stream::write_json) |
 //! | [`Socket`] | [`print`](crate::stream::Stream::print) |
 //!
-//! Input that is not a record ends the job, is skipped and counted ([`OnMalformed`]), or is a stream of its own
-//! ([`Checked`]).
+//! Input that is not a record ends the job, is skipped and counted ([`OnMalformed`]), or is a stream of its
+//! own ([`Checked`]).
 
 mod source;
 mod sink;
+mod discard;
 mod origin;
 mod bookmarks;
 mod agenda;

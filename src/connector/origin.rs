@@ -1,8 +1,8 @@
 //! The origin of a chain at a source: the chain is compiled into the loop that reads.
 //!
-//! What other operators produce is walked batch by batch; what a source reads need not become a batch first. If one consumer is
-//! attached, each record goes from the reader straight into its chain. If there are several, records are read into
-//! a small batch that each of them walks.
+//! What other operators produce is walked batch by batch; what a source reads need not become a batch first.
+//! If one consumer is attached, each record goes from the reader straight into its chain. If there are
+//! several, records are read into a small batch that each of them walks.
 
 use std::sync::{Arc, Mutex, Weak};
 

@@ -1,24 +1,28 @@
-//! One worker's instance of a source: reads splits, stamps records, keeps the clocks, and stays within its limits.
+//! One worker's instance of a source: reads splits, stamps records, keeps the clocks, and stays within its
+//! limits.
 //!
 //! It reads the splits assigned to it and holds one time: the current epoch and the least watermark of its
 //! splits. Reading goes to the split that is furthest behind, a short piece at a time.
 //!
 //! # Flow control
 //!
-//! An epoch that the source has left stays *in flight* until the probe at the sinks has passed it. With too many epochs in flight the source stays
-//! in its current epoch; with too many bytes in flight it reads nothing. Either way it waits for the probe, and the
-//! current epoch can always be left once earlier ones complete, so waiting ends.
+//! An epoch that the source has left stays *in flight* until the probe at the sinks has passed it. With too
+//! many epochs in flight the source stays in its current epoch; with too many bytes in flight it reads
+//! nothing. Either way it waits for the probe, and the current epoch can always be left once earlier ones
+//! complete, so waiting ends.
 //!
 //! # Idle splits
 //!
-//! A split whose reader has had nothing for long enough no longer counts for the watermark: see [`agenda`](super::agenda). If no split of a worker
-//! counts, the worker follows those of others, which it sees on a [board](crate::time::Board) that the instances share; if none counts anywhere, the watermark
+//! A split whose reader has had nothing for long enough no longer counts for the watermark: see
+//! [`agenda`](super::agenda). If no split of a worker counts, the worker follows those of others, which it
+//! sees on a [board](crate::time::Board) that the instances share; if none counts anywhere, the watermark
 //! goes to the greatest of all. A split that comes back takes on the watermark that went on without it.
 //!
 //! # Waiting
 //!
-//! A worker that has nothing to read sleeps: until a reader is to be asked again, the clock of epochs ticks, or the board has what it waits for. That is so
-//! also if all that it could read is too far ahead of what others read.
+//! A worker that has nothing to read sleeps: until a reader is to be asked again, the clock of epochs ticks,
+//! or the board has what it waits for. That is so also if all that it could read is too far ahead of what
+//! others read.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -40,7 +44,8 @@ use crate::metric::Metric;
 use crate::stream::{Alarm, Holds, WorkerContext, lock};
 use crate::time::{EventTime, SplitWatermark, Time};
 
-/// How long the operator reads before it lets others run. What it gathers meanwhile is combined and sent as one.
+/// How long the operator reads before it lets others run. What it gathers meanwhile is combined and sent as
+/// one.
 const QUANTUM: Duration = Duration::from_micros(100);
 
 /// The most records that it reads in that time.
@@ -191,7 +196,8 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         Ok(())
     }
 
-    /// Opens the splits that are this worker's: at the start its share of all, later the new ones that fall to it.
+    /// Opens the splits that are this worker's: at the start its share of all, later the new ones that fall
+    /// to it.
     fn open_splits(&mut self, now: Duration) -> Result<()> {
         let (index, workers) = (self.worker.index, self.worker.shared.workers);
         let timed = Arc::clone(&self.timed);
@@ -258,7 +264,8 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
     /// Follows the epoch clock, unless too many epochs are in flight.
     fn keep_epoch(&mut self, open: u64, now: Duration) {
         if self.flight.epochs() == 0 && self.is_full() {
-            // All that is in flight belongs to this epoch, and it can only be completed once the epoch has ended.
+            // All that is in flight belongs to this epoch, and it can only be completed once the epoch has
+            // ended.
             self.worker.shared.epochs.end(self.epoch);
         }
         let epoch = self.worker.shared.epochs.poll(open);
@@ -391,7 +398,8 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         }
     }
 
-    /// Moves the watermark to the least of the splits that count, and never back. A worker without such splits holds no one back.
+    /// Moves the watermark to the least of the splits that count, and never back. A worker without such
+    /// splits holds no one back.
     fn keep_watermark(&mut self, now: Duration) {
         self.standing.show(self.agenda.shown(self.watermark));
         self.standing.lead();
@@ -405,8 +413,8 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         }
     }
 
-    /// Runs again at once if there is more to read, and otherwise when something may be due. If it is a limit that
-    /// keeps the source from reading, it runs when the probe moves, and if it is others, when these do.
+    /// Runs again at once if there is more to read, and otherwise when something may be due. If it is a limit
+    /// that keeps the source from reading, it runs when the probe moves, and if it is others, when these do.
     fn reschedule(&mut self, now: Duration, more: bool) {
         let at_once = if self.is_full() { self.flight.epochs() == 0 } else { more || self.is_let_on() };
         if at_once {
@@ -419,7 +427,8 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         self.alarm.ring_at(next, now);
     }
 
-    /// True if a split that was too far ahead of those of other workers no longer is. Otherwise these will wake this worker when it is not.
+    /// True if a split that was too far ahead of those of other workers no longer is. Otherwise these will
+    /// wake this worker when it is not.
     fn is_let_on(&self) -> bool {
         let (Some(next), Some(drift)) = (self.agenda.next_to_read(), self.timed.watermarks.max_drift) else {
             return false;

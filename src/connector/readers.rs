@@ -1,11 +1,13 @@
 //! The readers of one worker's splits: no more of them open than may be.
 //!
-//! A source may say how many of its readers can be open at a time. Beyond that a reader is dropped when another is needed, and its position kept; when its
-//! split is read again, the source opens it there. A reader that a position was taken of gives what comes after it, so this changes nothing
-//! but what it costs: an opening, each time that a split is read that has none. A split whose turn has not come needs no reader at all.
+//! A source may say how many of its readers can be open at a time. Beyond that a reader is dropped when
+//! another is needed, and its position kept; when its split is read again, the source opens it there. A
+//! reader that a position was taken of gives what comes after it, so this changes nothing but what it costs:
+//! an opening, each time that a split is read that has none. A split whose turn has not come needs no reader
+//! at all.
 //!
-//! The reader that goes is the one that was used least recently. Those are kept in order, so a choice costs the logarithm of their number,
-//! and nothing where all may be open.
+//! The reader that goes is the one that was used least recently. Those are kept in order, so a choice costs
+//! the logarithm of their number, and nothing where all may be open.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! The source as an operator of a job: what is checked before it runs, and how each worker makes its [instance](super::read).
+//! The source as an operator of a job: what is checked before it runs, and how each worker makes its
+//! [instance](super::read).
 
 use std::sync::Arc;
 
@@ -55,7 +56,8 @@ impl<S: Source, F: Timestamps<S::Item>> Operator for SourceOperator<S, F> {
         Ok(())
     }
 
-    /// What the snapshot says of the splits is checked here, before the run that may be reading them is ended.
+    /// What the snapshot says of the splits is checked here, before the run that may be reading them is
+    /// ended.
     fn check(&self, beginning: &Beginning, from: Option<&RestoredOperator>) -> Result<()> {
         self.prepare(beginning.workers)?;
         let (source, mut plan) = (&self.0.source, lock(&self.0.plan));

@@ -1,18 +1,20 @@
 //! What a sink is: a writer on each worker, which prepares and commits epoch by epoch.
 //!
-//! A writer is given the records of an epoch, then told that the epoch is complete everywhere: it *prepares*, which makes what it
-//! wrote durable but not visible, and later it *commits*, which makes it visible.
+//! A writer is given the records of an epoch, then told that the epoch is complete everywhere: it *prepares*,
+//! which makes what it wrote durable but not visible, and later it *commits*, which makes it visible.
 //!
 //! # With snapshots
 //!
 //! What a sink promises then is for its writer to choose.
 //!
-//! * A writer that is not [transactional](Writer::TRANSACTIONAL) commits each epoch at once. After a failure the job goes on from its last snapshot, and what
-//!   came after that is written again: at least once. Where writing a record twice is the same as writing it once, as under a key, nothing more is needed.
-//! * A transactional one prepares when a snapshot is taken, all that was written since the one before, and what it prepared is part of the snapshot.
-//!   It commits when the snapshot is safe: exactly once. Between, no one sees the output, so results come as often as snapshots do.
-//!   After a failure the sink [recovers](Sink::recover): what the snapshot names as prepared is committed, for the second time perhaps, and
-//!   whatever else was prepared is dropped.
+//! * A writer that is not [transactional](Writer::TRANSACTIONAL) commits each epoch at once. After a failure
+//!   the job goes on from its last snapshot, and what came after that is written again: at least once. Where
+//!   writing a record twice is the same as writing it once, as under a key, nothing more is needed.
+//! * A transactional one prepares when a snapshot is taken, all that was written since the one before, and
+//!   what it prepared is part of the snapshot. It commits when the snapshot is safe: exactly once. Between,
+//!   no one sees the output, so results come as often as snapshots do. After a failure the sink
+//!   [recovers](Sink::recover): what the snapshot names as prepared is committed, for the second time
+//!   perhaps, and whatever else was prepared is dropped.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -48,8 +50,9 @@ pub trait Sink<T>: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Called in the main thread, if snapshots are taken and the writer is [transactional](Writer::TRANSACTIONAL), before the run that may have the
-    /// snapshots is ended: refuses what [`recover`](Sink::recover) could not do, and changes nothing. It may be called again before that.
+    /// Called in the main thread, if snapshots are taken and the writer is
+    /// [transactional](Writer::TRANSACTIONAL), before the run that may have the snapshots is ended: refuses
+    /// what [`recover`](Sink::recover) could not do, and changes nothing. It may be called again before that.
     ///
     /// # Errors
     ///
@@ -58,9 +61,10 @@ pub trait Sink<T>: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Called then instead of [`prepare`](Sink::prepare), when this run has the snapshots: commits what the snapshot that the job goes on from names as
-    /// prepared, though it may have been committed, and drops all else that runs before this one have prepared and not committed. Runs before this one
-    /// can commit no snapshot any more, but they may not know that yet.
+    /// Called then instead of [`prepare`](Sink::prepare), when this run has the snapshots: commits what the
+    /// snapshot that the job goes on from names as prepared, though it may have been committed, and drops all
+    /// else that runs before this one have prepared and not committed. Runs before this one can commit no
+    /// snapshot any more, but they may not know that yet.
     ///
     /// # Errors
     ///
@@ -69,7 +73,8 @@ pub trait Sink<T>: Send + Sync + 'static {
         self.prepare()
     }
 
-    /// The files and directories that it writes: the job is refused if another of its sinks writes there, or a source reads it.
+    /// The files and directories that it writes: the job is refused if another of its sinks writes there, or
+    /// a source reads it.
     fn paths(&self) -> Vec<PathBuf> {
         Vec::new()
     }
@@ -85,13 +90,17 @@ pub trait Sink<T>: Send + Sync + 'static {
 /// How a run with snapshots begins, as a transactional sink sees it.
 #[derive(Clone, Debug)]
 pub struct Recovery<P> {
-    /// The runs that have had the snapshots. In [`Sink::recover`] the last of them is this one; in [`Sink::check`] it is not among them yet.
+    /// The runs that have had the snapshots. In [`Sink::recover`] the last of them is this one; in
+    /// [`Sink::check`] it is not among them yet.
     pub generations: Generations,
-    /// The epoch of the last snapshot there is. One that the run does not go on from tells of output that the run does not know.
+    /// The epoch of the last snapshot there is. One that the run does not go on from tells of output that the
+    /// run does not know.
     pub latest: Option<u64>,
-    /// True if the user has said that the job begins [anew](crate::snapshot::Restore::Anew), whatever there was: then what earlier runs have written may go.
+    /// True if the user has said that the job begins [anew](crate::snapshot::Restore::Anew), whatever there
+    /// was: then what earlier runs have written may go.
     pub anew: bool,
-    /// What the run goes on from; `None` if it begins at the beginning, and then nothing of an earlier run counts any more.
+    /// What the run goes on from; `None` if it begins at the beginning, and then nothing of an earlier run
+    /// counts any more.
     pub from: Option<PreparedOutput<P>>,
     /// Takes what the user should know.
     pub notices: Notices,
@@ -126,8 +135,8 @@ pub trait Writer<T>: 'static {
     /// What stands for the prepared output of an epoch, and can be kept in a snapshot.
     type Prepared: Exchange;
 
-    /// True if the writer must see epochs one after the other. Otherwise it is given each record as it comes, with its epoch:
-    /// sooner, if other workers are in an earlier epoch.
+    /// True if the writer must see epochs one after the other. Otherwise it is given each record as it comes,
+    /// with its epoch: sooner, if other workers are in an earlier epoch.
     const IN_ORDER: bool = true;
 
     /// True if what is prepared can be kept back until a snapshot that names it is safe.
@@ -140,7 +149,8 @@ pub trait Writer<T>: 'static {
     /// If it cannot be written; the job ends.
     fn write(&mut self, epoch: u64, batch: &mut Vec<Record<T>>) -> Result<()>;
 
-    /// Makes the output of an epoch durable: all that was written since the last call. Not called if there is none.
+    /// Makes the output of an epoch durable: all that was written since the last call. Not called if there is
+    /// none.
     ///
     /// # Errors
     ///
@@ -170,8 +180,9 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
         self.add_sink(None, sink);
     }
 
-    /// Sends the records to a sink that has an identity of its own, as [`uid`](Stream::uid) gives one to operators: what it has prepared is matched by it when
-    /// a job goes on from a snapshot. Without one it is known by its number in the job.
+    /// Sends the records to a sink that has an identity of its own, as [`uid`](Stream::uid) gives one to
+    /// operators: what it has prepared is matched by it when a job goes on from a snapshot. Without one it is
+    /// known by its number in the job.
     pub fn sink_as(self, uid: impl Into<String>, sink: impl Sink<T>) {
         self.add_sink(Some(uid.into()), sink);
     }
@@ -356,7 +367,8 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         Ok(())
     }
 
-    /// Prepares what was written up to each cut below `upper`, and commits what snapshots that are safe have named.
+    /// Prepares what was written up to each cut below `upper`, and commits what snapshots that are safe have
+    /// named.
     fn transact(&mut self, upper: u64) -> Result<()> {
         let Writing { writer, waiting, part, .. } = self;
         let Some(Part { saving, reached, is_written, prepared, is_ending }) = part else {
@@ -392,8 +404,8 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         Ok(())
     }
 
-    /// Lets snapshots as of epochs below `upper` be: all of these is written. One that came before would not write it again, and neither had this
-    /// writer.
+    /// Lets snapshots as of epochs below `upper` be: all of these is written. One that came before would not
+    /// write it again, and neither had this writer.
     fn acknowledge(&mut self, upper: u64) {
         let Some(Part { saving, reached, .. }) = &mut self.part else { return };
         if upper > *reached {
@@ -403,7 +415,8 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         }
     }
 
-    /// Commits the epochs below `upper` in order. What waits is written once all epochs before it are committed.
+    /// Commits the epochs below `upper` in order. What waits is written once all epochs before it are
+    /// committed.
     fn close(&mut self, upper: u64) -> Result<()> {
         loop {
             let waiting = self.waiting.keys().next().copied().filter(|epoch| *epoch <= upper);
@@ -452,44 +465,5 @@ impl<T, S: Sink<T>> Sink<T> for Arc<S> {
 
     fn open(&self, worker: usize, workers: usize) -> Result<S::Writer> {
         (**self).open(worker, workers)
-    }
-}
-
-/// Writes nothing.
-struct Discard;
-
-impl<T: Data> Sink<T> for Discard {
-    type Writer = Discard;
-
-    fn name(&self) -> String {
-        "discard".to_owned()
-    }
-
-    fn open(&self, _: usize, _: usize) -> Result<Discard> {
-        Ok(Discard)
-    }
-}
-
-impl<T> Writer<T> for Discard {
-    type Prepared = ();
-    const IN_ORDER: bool = false;
-
-    fn write(&mut self, _: u64, _: &mut Vec<Record<T>>) -> Result<()> {
-        Ok(())
-    }
-
-    fn prepare(&mut self, _: u64) -> Result<()> {
-        Ok(())
-    }
-
-    fn commit(&mut self, _: u64, (): ()) -> Result<()> {
-        Ok(())
-    }
-}
-
-impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
-    /// Drops the records at the end: everything before it is still computed.
-    pub fn discard(self) {
-        self.sink(Discard);
     }
 }

@@ -1,8 +1,9 @@
 //! What a source is: splits, each of which can be read again from any position.
 //!
-//! A source lists its splits. Each split is read by one worker at a time, in an order that is the split's own. While it
-//! is read it can tell its position, and a reader opened at that position goes on with exactly the next record. So a source
-//! can be replayed from the end of any epoch: nothing that was emitted needs to be kept.
+//! A source lists its splits. Each split is read by one worker at a time, in an order that is the split's
+//! own. While it is read it can tell its position, and a reader opened at that position goes on with exactly
+//! the next record. So a source can be replayed from the end of any epoch: nothing that was emitted needs to
+//! be kept.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -23,8 +24,8 @@ pub trait Source: Clone + Send + Sync + 'static {
     /// What to call it in messages and graphs.
     fn name(&self) -> String;
 
-    /// The splits there are now, in an order that does not change. Called before the job starts, and again each
-    /// [`discovery interval`](Source::discovers_every).
+    /// The splits there are now, in an order that does not change. Called before the job starts, and again
+    /// each [`discovery interval`](Source::discovers_every).
     ///
     /// # Errors
     ///
@@ -38,8 +39,9 @@ pub trait Source: Clone + Send + Sync + 'static {
     /// If the split cannot be read, or not from there.
     fn open(&self, split: &Self::Split, from: Option<Position<Self>>) -> Result<Self::Reader>;
 
-    /// Told once what an earlier run has read, if the job goes on from a snapshot, and before any split is opened: `splits` is what [`splits`](Source::splits) gave. The answer
-    /// takes its place, in which a split has the id of the earlier one that it is to go on from.
+    /// Told once what an earlier run has read, if the job goes on from a snapshot, and before any split is
+    /// opened: `splits` is what [`splits`](Source::splits) gave. The answer takes its place, in which a split
+    /// has the id of the earlier one that it is to go on from.
     ///
     /// # Errors
     ///
@@ -52,8 +54,8 @@ pub trait Source: Clone + Send + Sync + 'static {
         Ok(splits)
     }
 
-    /// Told by a worker when it leaves an epoch in which it has read something: where it stands in the splits that it read. A reader
-    /// opened there gives exactly what comes after the epoch.
+    /// Told by a worker when it leaves an epoch in which it has read something: where it stands in the splits
+    /// that it read. A reader opened there gives exactly what comes after the epoch.
     fn epoch_left(&self, _worker: usize, _epoch: u64, _positions: &[(Self::Split, Position<Self>)]) {}
 
     /// Told by a worker when it learns that all epochs below `open` are complete, at all sinks of the job.
@@ -64,9 +66,10 @@ pub trait Source: Clone + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// How many readers may be open at a time, on all workers together: the least of them that a worker opens is one. If it has more splits than its share, it
-    /// drops the reader that was used least recently, and [opens](Source::open) the split where that stood when it is read again. For
-    /// readers that hold what there is little of, such as files.
+    /// How many readers may be open at a time, on all workers together: the least of them that a worker opens
+    /// is one. If it has more splits than its share, it drops the reader that was used least recently, and
+    /// [opens](Source::open) the split where that stood when it is read again. For readers that hold what
+    /// there is little of, such as files.
     fn max_open_readers(&self) -> usize {
         usize::MAX
     }
@@ -104,7 +107,8 @@ pub trait Reader: 'static {
     /// Between which records it is.
     type Position: Exchange + fmt::Debug;
 
-    /// Shows up to `limit` records to `visit`, without waiting for any. Inlined into the operator that reads, if it can be.
+    /// Shows up to `limit` records to `visit`, without waiting for any. Inlined into the operator that reads,
+    /// if it can be.
     ///
     /// # Errors
     ///
@@ -125,7 +129,8 @@ pub trait Reader: 'static {
 pub enum Status {
     /// There may be more at once.
     More,
-    /// There is no more now; ask again after this long. It is asked sooner once if splits may fall [silent](crate::time::Watermarks::idle_after) in less time.
+    /// There is no more now; ask again after this long. It is asked sooner once if splits may fall
+    /// [silent](crate::time::Watermarks::idle_after) in less time.
     Wait(Duration),
     /// There will be no more.
     Done,

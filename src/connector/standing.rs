@@ -1,4 +1,5 @@
-//! How one worker's instance of a source stands among those of the other workers: what it shows them, and what it waits for.
+//! How one worker's instance of a source stands among those of the other workers: what it shows them, and
+//! what it waits for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +44,8 @@ impl Standing {
         self.board.wait(self.worker, wanted)
     }
 
-    /// Where the watermark goes if no split of this worker counts. It is woken when that changes, but not more often than is of use.
+    /// Where the watermark goes if no split of this worker counts. It is woken when that changes, but not
+    /// more often than is of use.
     pub(super) fn follow(&mut self, now: Duration) -> Option<EventTime> {
         self.follows = true;
         if now >= self.follow_at && !self.board.is_following(self.worker) {

@@ -1,10 +1,12 @@
 //! Looking at what many values point to, all together.
 //!
-//! What encodes values of many parts waits for memory at each text that lies elsewhere: it has so much to do for each that the processor does not come to the next one
-//! meanwhile. A pass over all of them that does nothing else does not wait for one before it asks for the next. In rows of bids, with texts all over a file of gigabytes,
-//! two thirds of the time that encoding them takes went into waiting.
+//! What encodes values of many parts waits for memory at each text that lies elsewhere: it has so much to do
+//! for each that the processor does not come to the next one meanwhile. A pass over all of them that does
+//! nothing else does not wait for one before it asks for the next. In rows of bids, with texts all over a
+//! file of gigabytes, two thirds of the time that encoding them takes went into waiting.
 //!
-//! The pass is a serializer that writes nothing. It touches texts and bytes, a byte in each cache line; what else there is it touches by going through it.
+//! The pass is a serializer that writes nothing. It touches texts and bytes, a byte in each cache line; what
+//! else there is it touches by going through it.
 
 use std::fmt;
 use std::hint::black_box;
@@ -15,14 +17,16 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-/// Fetches what these values point to into the processor's cache. Not more than that should hold. Costs each value's `Serialize` once more, without the writing.
+/// Fetches what these values point to into the processor's cache. Not more than that should hold. Costs each
+/// value's `Serialize` once more, without the writing.
 pub(crate) fn look_ahead<T: Serialize>(values: &[T]) {
     // Who cannot be serialized is told so by who does it.
     let seen = values.iter().map(|value| value.serialize(Look { is_raw: false }).unwrap_or(0));
     black_box(seen.fold(0, |all, seen| all ^ seen));
 }
 
-/// What a newtype is called whose content says that it is for people if it is asked by [`Look`], and shows its bytes then as they are.
+/// What a newtype is called whose content says that it is for people if it is asked by [`Look`], and shows
+/// its bytes then as they are.
 pub(super) const RAW: &str = "highwater::data::Raw";
 
 /// The serializer. What it returns is made of bytes that it has touched, or they would not be.

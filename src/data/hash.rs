@@ -1,9 +1,9 @@
 //! The hash that keys are owned by.
 //!
 //! A key belongs to the worker whose share of the range of a fixed 64-bit hash it falls into, and one day a
-//! snapshot will store keys by ranges of that hash. So this function must never change: not with the
-//! standard library's choice of hasher, not with a dependency's version. It is the folded multiply of wyhash: each word is
-//! xored into the state, multiplied by an odd constant to 128 bits, and the halves are xored.
+//! snapshot will store keys by ranges of that hash. So this function must never change: not with the standard
+//! library's choice of hasher, not with a dependency's version. It is the folded multiply of wyhash: each
+//! word is xored into the state, multiplied by an odd constant to 128 bits, and the halves are xored.
 //!
 //! It is not meant to withstand keys chosen by an attacker. A [`seeded`](Hash64::seeded) state is.
 

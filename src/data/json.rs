@@ -1,7 +1,8 @@
 //! Values as JSON that comes back as what it was.
 //!
-//! JSON has no infinities and no NaN. `serde_json` writes `null` for them, which no reader takes for a number, or takes for a missing one; so they are refused here. A
-//! value in which a `null` was written is looked at a second time, to tell what is not there from what is no number; others cost nothing more.
+//! JSON has no infinities and no NaN. `serde_json` writes `null` for them, which no reader takes for a
+//! number, or takes for a missing one; so they are refused here. A value in which a `null` was written is
+//! looked at a second time, to tell what is not there from what is no number; others cost nothing more.
 
 use std::fmt::{self, Display};
 use std::io;
@@ -25,8 +26,8 @@ use serde_json::ser::Formatter;
 ///
 /// # Errors
 ///
-/// What keeps the value from being written: a number that is not finite, a map whose keys are no texts, or what the type itself says. What has been appended then is
-/// not complete.
+/// What keeps the value from being written: a number that is not finite, a map whose keys are no texts, or
+/// what the type itself says. What has been appended then is not complete.
 pub fn write_json<T: Serialize + ?Sized>(value: &T, to: &mut Vec<u8>) -> Result<(), String> {
     let mut nulls = Nulls(false);
     let mut serializer = serde_json::Serializer::with_formatter(to, &mut nulls);

@@ -26,13 +26,13 @@ impl<T: Exchange + Hash + Ord + Debug> Key for T {}
 
 /// When a record happened, and how far its split had come when it was emitted.
 ///
-/// The watermark in a stamp makes event time deterministic. Whether a record is late for something that ends at `t` is decided by
-/// `watermark >= t`, and the watermark of a split is a function of what the split gave before. How far other splits,
-/// workers and the dataflow have come plays no part, so the same input has the same late records on
-/// any number of workers, in any interleaving, and in a replay.
+/// The watermark in a stamp makes event time deterministic. Whether a record is late for something that ends
+/// at `t` is decided by `watermark >= t`, and the watermark of a split is a function of what the split gave
+/// before. How far other splits, workers and the dataflow have come plays no part, so the same input has the
+/// same late records on any number of workers, in any interleaving, and in a replay.
 ///
-/// The decision is always possible: an operator's input frontier is at or below the watermark of every split, so a
-/// record that is not late by its stamp never finds that what it belongs to has been closed.
+/// The decision is always possible: an operator's input frontier is at or below the watermark of every split,
+/// so a record that is not late by its stamp never finds that what it belongs to has been closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Stamp {
     /// When it happened: event time in milliseconds.
@@ -45,8 +45,8 @@ impl Stamp {
     /// The stamp of a record without event time.
     pub const UNTIMED: Stamp = Stamp { timestamp: EventTime::MIN, watermark: EventTime::MIN };
 
-    /// True if a record with this stamp comes too late for something that was complete when no record before `end`
-    /// could come any more.
+    /// True if a record with this stamp comes too late for something that was complete when no record before
+    /// `end` could come any more.
     #[inline]
     pub fn is_late_for(&self, end: EventTime) -> bool {
         self.watermark >= end

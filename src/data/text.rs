@@ -42,10 +42,10 @@ enum Bytes {
 
 /// A shared allocation that is let go out of line.
 ///
-/// Dropping a record with three texts must be little enough code to be inlined wherever the record is dropped.
-/// When it is, the compiler sees that texts from a mapped file own nothing, and records of which only
-/// numbers are used never exist in memory. With a plain `Arc` here it is not: a filter over bids (Nexmark q2) then costs 27 ns
-/// per event instead of 9.
+/// Dropping a record with three texts must be little enough code to be inlined wherever the record is
+/// dropped. When it is, the compiler sees that texts from a mapped file own nothing, and records of which
+/// only numbers are used never exist in memory. With a plain `Arc` here it is not: a filter over bids
+/// (Nexmark q2) then costs 27 ns per event instead of 9.
 struct Shared(ManuallyDrop<Arc<[u8]>>);
 
 impl Clone for Shared {
@@ -65,8 +65,9 @@ impl Drop for Shared {
 
 /// Lets go of a shared allocation.
 ///
-/// It takes the pointer, not a reference to where that lies: a text whose address someone wants must lie in memory.
-/// The ABI says that it does not unwind; so there is nothing to clean up after it, and dropping three texts is three tests and calls.
+/// It takes the pointer, not a reference to where that lies: a text whose address someone wants must lie in
+/// memory. The ABI says that it does not unwind; so there is nothing to clean up after it, and dropping three
+/// texts is three tests and calls.
 #[cold]
 #[inline(never)]
 #[allow(
@@ -104,8 +105,9 @@ impl Text {
             .map_or_else(|_| String::from_utf8_lossy(self.as_bytes()), Cow::Borrowed)
     }
 
-    /// The part between two places, counted in bytes, or `None` if the text is shorter. Bytes that are never freed are not copied for
-    /// it; those of a shared allocation are, so that a small part does not keep a large whole.
+    /// The part between two places, counted in bytes, or `None` if the text is shorter. Bytes that are never
+    /// freed are not copied for it; those of a shared allocation are, so that a small part does not keep a
+    /// large whole.
     ///
     /// ```
     /// use highwater::data::Text;
@@ -216,7 +218,8 @@ impl Serialize for Text {
     }
 }
 
-/// The bytes, for those that are not for people: whether they are text is found out only when someone wants to know more than where they are.
+/// The bytes, for those that are not for people: whether they are text is found out only when someone wants
+/// to know more than where they are.
 struct Raw<'a>(&'a [u8]);
 
 impl Serialize for Raw<'_> {
@@ -243,7 +246,8 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// What goes to another worker or into a snapshot, and comes back byte for byte. Most texts are UTF-8, which codecs are good at.
+/// What goes to another worker or into a snapshot, and comes back byte for byte. Most texts are UTF-8, which
+/// codecs are good at.
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "Text")]
 enum Exact<'a> {

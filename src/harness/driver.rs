@@ -1,8 +1,9 @@
 //! Drives one operator, or a few, by hand: what comes in, when event time passes, what the wall clock says.
 //!
-//! A [`Driver`] runs a piece of a job on the calling thread, without sources and without a clock that moves by itself. Each call
-//! is an epoch of its own and returns when all that it causes is there. So a test of a function with windows, timers or state can say exactly
-//! what happens in which order. It is Flink's `KeyedOneInputStreamOperatorTestHarness`, but over whole streams.
+//! A [`Driver`] runs a piece of a job on the calling thread, without sources and without a clock that moves
+//! by itself. Each call is an epoch of its own and returns when all that it causes is there. So a test of a
+//! function with windows, timers or state can say exactly what happens in which order. It is Flink's
+//! `KeyedOneInputStreamOperatorTestHarness`, but over whole streams.
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -152,7 +153,8 @@ impl<T: Data, O: Data> Driver<T, O> {
         self.step(vec![record], true)
     }
 
-    /// Says that nothing older than `time` will come. Flink's watermark `w` is `w + 1` here. Event time does not go back: an earlier time says nothing.
+    /// Says that nothing older than `time` will come. Flink's watermark `w` is `w + 1` here. Event time does
+    /// not go back: an earlier time says nothing.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! A source that is fed while its job runs.
 //!
-//! A reader that finds nothing asks again a millisecond later, by the job's clock. So in a [`Simulation`](super::Simulation) what was pushed is read
-//! once the clock has moved.
+//! A reader that finds nothing asks again a millisecond later, by the job's clock. So in a
+//! [`Simulation`](super::Simulation) what was pushed is read once the clock has moved.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -53,7 +53,8 @@ impl<T: Data> Feed<T> {
         Feed(Arc::new(Mutex::new(Fed { splits, is_closed: false })))
     }
 
-    /// Adds a record to a split, of which there are so many that the remainder counts. Does nothing if there are none, or if the feed is closed.
+    /// Adds a record to a split, of which there are so many that the remainder counts. Does nothing if there
+    /// are none, or if the feed is closed.
     pub fn push(&self, split: usize, value: T) {
         let mut fed = lock(&self.0);
         let splits = fed.splits.len();

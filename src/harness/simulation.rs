@@ -1,16 +1,18 @@
-//! A whole job in a simulated world: its workers step one at a time in an order that a seed decides, and its clock is moved, not read.
+//! A whole job in a simulated world: its workers step one at a time in an order that a seed decides, and its
+//! clock is moved, not read.
 //!
 //! # What it means
 //!
-//! Each worker has its thread and its share of keys and splits, as in any run, and what it does in a step is the same. But only one is in a step at
-//! a time, and the seed says which one is next, how many records a source reads then, and how far the clock moves meanwhile. So a seed stands for one
-//! interleaving of the workers, which comes about again in each run with that seed; and by trying seeds a test sees in a second more
-//! interleavings, and more unlikely ones, than the machine's scheduler shows in a day.
+//! Each worker has its thread and its share of keys and splits, as in any run, and what it does in a step is
+//! the same. But only one is in a step at a time, and the seed says which one is next, how many records a
+//! source reads then, and how far the clock moves meanwhile. So a seed stands for one interleaving of the
+//! workers, which comes about again in each run with that seed; and by trying seeds a test sees in a second
+//! more interleavings, and more unlikely ones, than the machine's scheduler shows in a day.
 //!
 //! # Cost
 //!
-//! Tens of microseconds for each step that follows one of another worker, for the switch between threads; little for others. A job of a hundred records is done in
-//! some milliseconds.
+//! Tens of microseconds for each step that follows one of another worker, for the switch between threads;
+//! little for others. A job of a hundred records is done in some milliseconds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,20 +43,24 @@ use crate::stream::Job;
 /// # What it finds
 ///
 /// * Results that depend on the order in which workers step, on where epochs end, on when timers fire.
-/// * Wake-ups that were lost: a step runs only what is activated, and a worker with nothing activated takes none. A job that has not ended and in which nothing
-///   will ever happen again is an [error](crate::ErrorKind::Stuck) at once, and no test that hangs.
+/// * Wake-ups that were lost: a step runs only what is activated, and a worker with nothing activated takes
+///   none. A job that has not ended and in which nothing will ever happen again is an
+///   [error](crate::ErrorKind::Stuck) at once, and no test that hangs.
 /// * Work without end: so is a job that takes [more steps](Simulation::max_steps) than it may.
 ///
 /// # What it cannot find
 ///
-/// A step is taken as a whole. What goes wrong only when two workers touch the same memory in the middle of a step is for tools that look at
-/// instructions. The threads wait for their turns and not in timely's park, so a message that is there but whose reader was not unparked is
-/// not missed here. Nor is a wake-up that was forgotten, if something else wakes the operator later and the result is the same.
+/// A step is taken as a whole. What goes wrong only when two workers touch the same memory in the middle of a
+/// step is for tools that look at instructions. The threads wait for their turns and not in timely's park, so
+/// a message that is there but whose reader was not unparked is not missed here. Nor is a wake-up that was
+/// forgotten, if something else wakes the operator later and the result is the same.
 ///
-/// What is outside of the job follows the world's clock, and takes no turns: the threads and futures of [calls](crate::stream::Stream::call), sockets and files
-/// that grow, the user's own threads. Jobs with calls run, with the simulated clock in step with the world's while they wait for an answer; but a
-/// seed does not repeat their interleaving. A generator with a rate needs the simulation's clock as [its own](crate::connector::Generator::clock). A
-/// [state reader](crate::process::StateReader) waits for an epoch to end, which none does while the simulation stands still.
+/// What is outside of the job follows the world's clock, and takes no turns: the threads and futures of
+/// [calls](crate::stream::Stream::call), sockets and files that grow, the user's own threads. Jobs with calls
+/// run, with the simulated clock in step with the world's while they wait for an answer; but a seed does not
+/// repeat their interleaving. A generator with a rate needs the simulation's clock as
+/// [its own](crate::connector::Generator::clock). A [state reader](crate::process::StateReader) waits for an
+/// epoch to end, which none does while the simulation stands still.
 #[derive(Clone, Debug)]
 pub struct Simulation {
     options: Options,
@@ -63,14 +69,15 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// One worker; the clock moves up to a millisecond between two steps, sources read up to 64 records in one, and a job may take a million.
+    /// One worker; the clock moves up to a millisecond between two steps, sources read up to 64 records in
+    /// one, and a job may take a million.
     pub fn seeded(seed: u64) -> Simulation {
         let drawn = Drawn { seed, tick: Duration::from_millis(1), piece: 64 };
         Simulation { options: Options::default(), drawn, max_steps: 1_000_000 }
     }
 
-    /// How the job runs: workers, epochs, seals, limits. If its clock is moved [by hand](Clock::manual), that is the clock, and sources can share it;
-    /// otherwise each run gets one that begins at zero.
+    /// How the job runs: workers, epochs, seals, limits. If its clock is moved [by hand](Clock::manual), that
+    /// is the clock, and sources can share it; otherwise each run gets one that begins at zero.
     pub fn options(mut self, options: Options) -> Simulation {
         self.options = options;
         self
@@ -82,7 +89,8 @@ impl Simulation {
         self
     }
 
-    /// The most that the clock moves between two steps. If nothing is left to do before, it moves to the next moment that anything waits for.
+    /// The most that the clock moves between two steps. If nothing is left to do before, it moves to the next
+    /// moment that anything waits for.
     pub fn tick(mut self, most: Duration) -> Simulation {
         self.drawn.tick = most;
         self
@@ -94,7 +102,8 @@ impl Simulation {
         self
     }
 
-    /// The most steps that a job may take, or, by hand, that it may take each time until nothing is left to do. One that takes more is stuck.
+    /// The most steps that a job may take, or, by hand, that it may take each time until nothing is left to
+    /// do. One that takes more is stuck.
     pub fn max_steps(mut self, steps: u64) -> Simulation {
         self.max_steps = steps;
         self
@@ -132,8 +141,8 @@ impl Simulation {
 pub struct Trace {
     /// The steps that each worker has taken.
     pub steps: Vec<u64>,
-    /// A hash of who stepped when, what the clock said, whether there was anything to do, and which epoch was open. Runs that differ
-    /// in any of these differ here, but for one in 2⁶⁴.
+    /// A hash of who stepped when, what the clock said, whether there was anything to do, and which epoch was
+    /// open. Runs that differ in any of these differ here, but for one in 2⁶⁴.
     pub fingerprint: u64,
     /// What the clock says.
     pub now: Duration,
@@ -175,7 +184,8 @@ pub struct Simulated {
 }
 
 impl Simulated {
-    /// Takes up to `most` steps with the clock as it is; answers how many it took. They are fewer only if nothing is left to do at this time.
+    /// Takes up to `most` steps with the clock as it is; answers how many it took. They are fewer only if
+    /// nothing is left to do at this time.
     ///
     /// # Errors
     ///

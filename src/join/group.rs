@@ -1,11 +1,13 @@
 //! Windowed joins: what two streams have for a key in the same window.
 //!
-//! Each side's records are kept by window and key. When the watermark has passed a window's end, both groups are shown to a function: Flink's `coGroup`. The
-//! window join is the case of all pairs. A record counts for the windows that it is not late for by its own stamp.
+//! Each side's records are kept by window and key. When the watermark has passed a window's end, both groups
+//! are shown to a function: Flink's `coGroup`. The window join is the case of all pairs. A record counts for
+//! the windows that it is not late for by its own stamp.
 //!
 //! # Cost
 //!
-//! A record is kept once for each of its windows, until that has fired. A window costs its records, and the pairs that it gives.
+//! A record is kept once for each of its windows, until that has fired. A window costs its records, and the
+//! pairs that it gives.
 
 use std::marker::PhantomData;
 
@@ -15,7 +17,8 @@ use crate::stream::{Chain, KeyedStream, Stream, fault};
 use crate::time::EventTime;
 use crate::window::{Aligned, Window};
 
-/// What two streams have for a key in a window. The records of each are in order of event time, and those of one time in order of arrival.
+/// What two streams have for a key in a window. The records of each are in order of event time, and those of
+/// one time in order of arrival.
 #[derive(Clone, Debug)]
 pub struct Group<K, L, R> {
     /// The key.
@@ -29,8 +32,8 @@ pub struct Group<K, L, R> {
 }
 
 impl<K: Key, L: Exchange, C: Chain<Out = (K, L)>> KeyedStream<K, L, C> {
-    /// Shows what this stream and `other` have for each key and window to a function, once the window is over. Windows in which a key has a record of
-    /// one stream only are shown too: that makes outer joins.
+    /// Shows what this stream and `other` have for each key and window to a function, once the window is
+    /// over. Windows in which a key has a record of one stream only are shown too: that makes outer joins.
     ///
     /// ```
     /// use highwater::stream::Job;

@@ -1,15 +1,16 @@
 //! The interval join: pairs of records with the same key whose times are so far apart.
 //!
-//! Each side keeps its records by time. A record looks for partners among the other side's in the interval, and is kept until the watermark
-//! has passed the last moment at which a partner can be. A record of an outer side that has met no one by then is told alone. It
-//! has its own event time then, behind the watermark that let it go; so the operator holds the watermark back for it meanwhile, as Flink's
-//! interval joins in SQL do.
+//! Each side keeps its records by time. A record looks for partners among the other side's in the interval,
+//! and is kept until the watermark has passed the last moment at which a partner can be. A record of an outer
+//! side that has met no one by then is told alone. It has its own event time then, behind the watermark that
+//! let it go; so the operator holds the watermark back for it meanwhile, as Flink's interval joins in SQL do.
 //!
 //! # Cost
 //!
-//! A record costs a look-up of its key, a look at each of its partners, and, if records come nearly in order of time, a push and a pop at the ends of
-//! a queue. With an outer side, a key has a timer for each time at which records of that side are told. Records of other sides stay in memory for up to half
-//! the interval longer than they are wanted.
+//! A record costs a look-up of its key, a look at each of its partners, and, if records come nearly in order
+//! of time, a push and a pop at the ends of a queue. With an outer side, a key has a timer for each time at
+//! which records of that side are told. Records of other sides stay in memory for up to half the interval
+//! longer than they are wanted.
 
 use std::time::Duration;
 
@@ -27,13 +28,15 @@ use crate::time::EventTime;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval {
-    /// No bound if it is the least number, and likewise above. Wider than times are, so that each bound has its opposite.
+    /// No bound if it is the least number, and likewise above. Wider than times are, so that each bound has
+    /// its opposite.
     lower: i128,
     upper: i128,
 }
 
 impl Interval {
-    /// From `lower` to `upper`, both included. If `lower` is greater there are no pairs. `i64::MIN` and `i64::MAX` are no bounds at all.
+    /// From `lower` to `upper`, both included. If `lower` is greater there are no pairs. `i64::MIN` and
+    /// `i64::MAX` are no bounds at all.
     pub fn millis(lower: i64, upper: i64) -> Interval {
         Interval {
             lower: if lower == i64::MIN { i128::MIN } else { lower.into() },
@@ -65,7 +68,8 @@ impl Interval {
         Interval { lower, upper }
     }
 
-    /// The times of the partners of a record of this time; none if they would lie before or after all there are.
+    /// The times of the partners of a record of this time; none if they would lie before or after all there
+    /// are.
     pub(super) fn around(self, time: EventTime) -> Option<(EventTime, EventTime)> {
         let (first, last) = (i128::from(EventTime::MIN), i128::from(EventTime::MAX));
         let from = i128::from(time).saturating_add(self.lower);
@@ -166,8 +170,9 @@ where
         })
     }
 
-    /// The pairs for which `f` gives something, and the records of the outer sides that are in no such pair, each with nothing for the
-    /// other side. These have their own event time, and come when no partner can come any more.
+    /// The pairs for which `f` gives something, and the records of the outer sides that are in no such pair,
+    /// each with nothing for the other side. These have their own event time, and come when no partner can
+    /// come any more.
     pub fn outer<O, F>(self, outer: Outer, f: F) -> Stream<O>
     where
         O: Data,

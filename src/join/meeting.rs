@@ -1,18 +1,21 @@
 //! How the records of an interval join meet.
 //!
-//! The records of both sides of a key lie in one cell, each side in order of time. A record looks for its partners there and emits the
-//! pairs while it looks; then it takes its place.
+//! The records of both sides of a key lie in one cell, each side in order of time. A record looks for its
+//! partners there and emits the pairs while it looks; then it takes its place.
 //!
 //! # Who lets go of it
 //!
-//! A record is kept until no partner can come any more. One of an outer side is told then, if it has met no one, and so it is for a timer to take it: if
-//! a key has records of an outer side, a timer is registered for exactly the time until which the first one is kept, by a record that becomes
-//! the first, and by a timer that takes some and leaves others. It matters not if a timer finds nothing to do, so none has to be
-//! remembered but by the agenda. And a timer takes all that the watermark has passed, not only what it was registered for: when the watermark leaps, and it leaps far
-//! when the input ends, one timer is enough for a key.
+//! A record is kept until no partner can come any more. One of an outer side is told then, if it has met no
+//! one, and so it is for a timer to take it: if a key has records of an outer side, a timer is registered for
+//! exactly the time until which the first one is kept, by a record that becomes the first, and by a timer
+//! that takes some and leaves others. It matters not if a timer finds nothing to do, so none has to be
+//! remembered but by the agenda. And a timer takes all that the watermark has passed, not only what it was
+//! registered for: when the watermark leaps, and it leaps far when the input ends, one timer is enough for a
+//! key.
 //!
-//! Nobody is told of other records. They expire, and leave memory when the hand that looks for what has [expired](crate::process::Ttl) comes by. Partners that
-//! would meet them meanwhile do not come: they are late.
+//! Nobody is told of other records. They expire, and leave memory when the hand that looks for what has
+//! [expired](crate::process::Ttl) comes by. Partners that would meet them meanwhile do not come: they are
+//! late.
 
 use serde::{Deserialize, Serialize};
 
@@ -158,7 +161,8 @@ impl<L: Exchange, R: Exchange, F> Joining<L, R, F> {
         }
     }
 
-    /// Emits a record's pairs, and says whether there are any. Those of an outer side that have met no one before are to be marked.
+    /// Emits a record's pairs, and says whether there are any. Those of an outer side that have met no one
+    /// before are to be marked.
     #[inline]
     fn pair<K: Key, O: Data>(
         &mut self,
@@ -193,7 +197,8 @@ impl<L: Exchange, R: Exchange, F> Joining<L, R, F> {
         has_met
     }
 
-    /// Takes the records of an outer side that no partner can come for any more, and tells of those that have met no one.
+    /// Takes the records of an outer side that no partner can come for any more, and tells of those that have
+    /// met no one.
     fn let_go<K: Key, O: Data>(&mut self, side: Side, cx: &mut Context<'_, K, O>)
     where
         F: Fn(&K, Option<&L>, Option<&R>) -> Option<O>,

@@ -1,8 +1,9 @@
 //! The temporal join: each record with the version that was valid at its time.
 //!
-//! Versions are upserts and deletions, in event time: SQL's `FOR SYSTEM_TIME AS OF`. Records and versions are taken in order of event time, a
-//! version before the records of its own time; so at a record's time the state of its key is the version that was valid then, and one value
-//! for each key is all the state there is, besides what waits for the watermark.
+//! Versions are upserts and deletions, in event time: SQL's `FOR SYSTEM_TIME AS OF`. Records and versions are
+//! taken in order of event time, a version before the records of its own time; so at a record's time the
+//! state of its key is the version that was valid then, and one value for each key is all the state there is,
+//! besides what waits for the watermark.
 
 use std::marker::PhantomData;
 
@@ -11,10 +12,12 @@ use crate::process::{CoProcess, Context, States, Value};
 use crate::stream::{Chain, KeyedStream, Stream};
 
 impl<K: Key, T: Exchange + Ord, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
-    /// Shows each record, with the version that `versions` has for its key at the record's time, to a function; `None` if there is none. A version is
-    /// `Some` from its event time on, until the next one; `None` says that there is none any more. Of two versions of one time the greater counts.
+    /// Shows each record, with the version that `versions` has for its key at the record's time, to a
+    /// function; `None` if there is none. A version is `Some` from its event time on, until the next one;
+    /// `None` says that there is none any more. Of two versions of one time the greater counts.
     ///
-    /// A record waits until the watermarks of both streams have passed it. Late records and late versions are dropped and counted.
+    /// A record waits until the watermarks of both streams have passed it. Late records and late versions are
+    /// dropped and counted.
     ///
     /// ```
     /// use highwater::stream::Job;

@@ -1,7 +1,9 @@
-//! A comparison as a job: one source, a watermark operator and windows for each strategy, corrections for each policy.
+//! A comparison as a job: one source, a watermark operator and windows for each strategy, corrections for
+//! each policy.
 //!
-//! The source promises nothing. Each strategy stamps the records anew on one worker, in the order of arrival, and notes at which
-//! arrival its watermark moved: that, and what its windows and its late records say, is all that the report is made from.
+//! The source promises nothing. Each strategy stamps the records anew on one worker, in the order of arrival,
+//! and notes at which arrival its watermark moved: that, and what its windows and its late records say, is
+//! all that the report is made from.
 
 use std::sync::{Arc, Mutex};
 
@@ -159,7 +161,8 @@ impl Prepared {
         &self.job
     }
 
-    /// What came out of it. Reads of a job that has not run to its end, it is the report of a shorter recording against the whole.
+    /// What came out of it. Reads of a job that has not run to its end, it is the report of a shorter
+    /// recording against the whole.
     pub fn report(&self) -> Report {
         let oracle = Oracle::of(&self.recording, &self.windows.aligned());
         let rows = self.heads.iter().flat_map(|head| measure::rows(head, &oracle)).collect();
@@ -167,7 +170,8 @@ impl Prepared {
     }
 }
 
-/// Stamps the records anew under a strategy. All of them go to one worker, in the order of arrival; strategies take turns.
+/// Stamps the records anew under a strategy. All of them go to one worker, in the order of arrival;
+/// strategies take turns.
 fn retimed(
     source: Stream<Event, impl Chain<Out = Event>>,
     number: usize,

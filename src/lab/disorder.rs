@@ -1,4 +1,5 @@
-//! What keeps a stream from coming in order: delays on the way, splits that fall silent, clocks that are wrong.
+//! What keeps a stream from coming in order: delays on the way, splits that fall silent, clocks that are
+//! wrong.
 
 use std::fmt;
 use std::str::FromStr;
@@ -35,15 +36,16 @@ pub enum Disorder {
         /// The standard deviation of the logarithm: at 1, one record in 40 takes 7 times the median.
         sigma: f64,
     },
-    /// `pareto:LEAST:ALPHA`: a heavy tail. One record in 10^alpha takes 10 times the least delay, and so on without end.
+    /// `pareto:LEAST:ALPHA`: a heavy tail. One record in 10^alpha takes 10 times the least delay, and so on
+    /// without end.
     Pareto {
         /// The shortest delay.
         least: u64,
         /// How fast the tail falls off.
         alpha: f64,
     },
-    /// `bursty:EVERY:LENGTH`: each split has an outage in each stretch of `every`, somewhere within it; what happens then
-    /// arrives at its end, all at once.
+    /// `bursty:EVERY:LENGTH`: each split has an outage in each stretch of `every`, somewhere within it; what
+    /// happens then arrives at its end, all at once.
     Bursty {
         /// How often.
         every: u64,
@@ -57,7 +59,8 @@ pub enum Disorder {
         /// How long.
         length: u64,
     },
-    /// `skew:MOST`: the clock of each split is wrong, by something between `most` slow and `most` fast, so its event times are.
+    /// `skew:MOST`: the clock of each split is wrong, by something between `most` slow and `most` fast, so
+    /// its event times are.
     Skew {
         /// The greatest error.
         most: u64,
@@ -68,7 +71,8 @@ pub enum Disorder {
 const MOST_DELAY: f64 = 3_153_600_000_000.0;
 
 impl Disorder {
-    /// The delay of a record of `split` that happens at `time`, in milliseconds. One call for each record, in order.
+    /// The delay of a record of `split` that happens at `time`, in milliseconds. One call for each record, in
+    /// order.
     pub(super) fn delay(&self, random: &mut Random, seed: u64, split: u32, time: EventTime) -> i64 {
         let delay = match *self {
             Disorder::None | Disorder::Idle { .. } | Disorder::Skew { .. } => return 0,

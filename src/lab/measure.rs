@@ -122,7 +122,8 @@ impl Said {
     }
 }
 
-/// The move of the watermark that closed the window that ends at `end`, if it was one and not the end of the recording.
+/// The move of the watermark that closed the window that ends at `end`, if it was one and not the end of the
+/// recording.
 fn closed(end: EventTime, marks: &[Mark]) -> Option<Mark> {
     marks.get(marks.partition_point(|mark| mark.watermark < end)).copied()
 }

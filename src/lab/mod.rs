@@ -1,9 +1,11 @@
-//! The event-time laboratory: one disordered stream under several watermark strategies and late policies at once.
+//! The event-time laboratory: one disordered stream under several watermark strategies and late policies at
+//! once.
 //!
-//! How long to wait for records that come out of order is a bargain: a watermark that waits longer loses less, and its results come
-//! later. The laboratory shows the bargain for a stream of one's own. A [`Recording`] is read from a file or made from a seed
-//! ([`Traffic`]); a [`Comparison`] runs it as one job, in which one source feeds each [`Strategy`], and each strategy's windows feed
-//! each [`Policy`]; and a [`Report`] tells how late results came and what was wrong in them.
+//! How long to wait for records that come out of order is a bargain: a watermark that waits longer loses
+//! less, and its results come later. The laboratory shows the bargain for a stream of one's own. A
+//! [`Recording`] is read from a file or made from a seed ([`Traffic`]); a [`Comparison`] runs it as one job,
+//! in which one source feeds each [`Strategy`], and each strategy's windows feed each [`Policy`]; and a
+//! [`Report`] tells how late results came and what was wrong in them.
 //!
 //! ```
 //! use highwater::config::Options;
@@ -25,23 +27,26 @@
 //!
 //! # Two clocks of a recording
 //!
-//! Each record has an event time and an arrival time, both in milliseconds on one scale. The arrivals are the laboratory's only clock: a result
-//! is emitted at the arrival of the record whose reading lets the watermark reach the window's end, and idle splits are told by it. The
-//! wall clock, the number of workers and the lengths of epochs have no part in a report, so a report is the same in every run.
+//! Each record has an event time and an arrival time, both in milliseconds on one scale. The arrivals are the
+//! laboratory's only clock: a result is emitted at the arrival of the record whose reading lets the watermark
+//! reach the window's end, and idle splits are told by it. The wall clock, the number of workers and the
+//! lengths of epochs have no part in a report, so a report is the same in every run.
 //!
 //! # What is lost, and what is wrong
 //!
-//! A record counts once for each window it falls into. It is late for a window if its split had promised not to fall behind the window's end,
-//! which is what [stamps](crate::data::Stamp) say everywhere in the engine: a split is held to its own word, even if others hold the
-//! stream's watermark, and so the window, back. What a late record becomes is the policy's business. What is right is the
-//! recomputation: every record of the recording in every window it falls into. A result that differs from that, or is missing, is wrong.
+//! A record counts once for each window it falls into. It is late for a window if its split had promised not
+//! to fall behind the window's end, which is what [stamps](crate::data::Stamp) say everywhere in the engine:
+//! a split is held to its own word, even if others hold the stream's watermark, and so the window, back. What
+//! a late record becomes is the policy's business. What is right is the recomputation: every record of the
+//! recording in every window it falls into. A result that differs from that, or is missing, is wrong.
 //!
 //! # Corrections
 //!
-//! The engine's windows fire once. So corrections are put together here from what they give, as any job could: the late records, each as a
-//! contribution to a window and key, meet the window's result in a [reduce](crate::stream::KeyedStream::reduce), whose
-//! result is restated by [changes](crate::data::Change). A late record that comes before the window's result is there, which happens when
-//! its split was ahead of the others, is part of the first result.
+//! The engine's windows fire once. So corrections are put together here from what they give, as any job
+//! could: the late records, each as a contribution to a window and key, meet the window's result in a
+//! [reduce](crate::stream::KeyedStream::reduce), whose result is restated by [changes](crate::data::Change).
+//! A late record that comes before the window's result is there, which happens when its split was ahead of
+//! the others, is part of the first result.
 
 pub mod case;
 mod compare;

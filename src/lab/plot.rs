@@ -1,14 +1,16 @@
 //! A comparison as a picture: how long results take, against how much is in them.
 //!
-//! Each row of the report is a mark: to the right the 99th percentile of the latency, with a line back to the median; upward the share
-//! of records in the results. A policy that corrects is joined to its strategy's first results by a dotted line: what it
-//! costs to be patient afterwards instead of before.
+//! Each row of the report is a mark: to the right the 99th percentile of the latency, with a line back to the
+//! median; upward the share of records in the results. A policy that corrects is joined to its strategy's
+//! first results by a dotted line: what it costs to be patient afterwards instead of before.
 //!
-//! Both axes are stretched where it matters. The share is drawn by what is missing from it, each tenth of that as far from the last, so
-//! that 99.9 % and 99.99 % are as different as they are; rows without anything missing lie on top, one above the other. Latencies are
-//! drawn by their logarithms, and evenly near 0, since they can be negative where clocks are fast.
+//! Both axes are stretched where it matters. The share is drawn by what is missing from it, each tenth of
+//! that as far from the last, so that 99.9 % and 99.99 % are as different as they are; rows without anything
+//! missing lie on top, one above the other. Latencies are drawn by their logarithms, and evenly near 0, since
+//! they can be negative where clocks are fast.
 //!
-//! The picture is SVG without a background, in colours of middle lightness that are readable on white and on black.
+//! The picture is SVG without a background, in colours of middle lightness that are readable on white and on
+//! black.
 
 use std::fmt::{Display, Write};
 
@@ -19,7 +21,8 @@ const LEFT: f64 = 104.0;
 const RIGHT: f64 = 720.0;
 const TOP: f64 = 84.0;
 
-/// The height of what lies between the axis below and the rows without anything missing, and the least height of the whole.
+/// The height of what lies between the axis below and the rows without anything missing, and the least height
+/// of the whole.
 const MIDDLE: f64 = 340.0;
 const LEAST_HEIGHT: f64 = 500.0;
 
@@ -352,8 +355,9 @@ fn describe(row: &Row) -> String {
     )
 }
 
-/// A disc for what is dropped, a ring for what is corrected, and a frame for what is put aside. Dropped and put aside, records are missing from the same
-/// results, so that these two lie on each other: then the disc is in the frame.
+/// A disc for what is dropped, a ring for what is corrected, and a frame for what is put aside. Dropped and
+/// put aside, records are missing from the same results, so that these two lie on each other: then the disc
+/// is in the frame.
 fn symbol(out: &mut String, policy: &str, x: f64, y: f64, color: &str) {
     let _ = match policy {
         "drop" => writeln!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.4\" fill=\"{color}\"/>"),

@@ -23,8 +23,8 @@ pub enum Policy {
 }
 
 impl Policy {
-    /// True if a record with this stamp, late for the window that ends at `end`, is still accepted: its split has not promised to be beyond
-    /// the horizon.
+    /// True if a record with this stamp, late for the window that ends at `end`, is still accepted: its split
+    /// has not promised to be beyond the horizon.
     pub(super) fn corrects(&self, stamp: &Stamp, end: EventTime) -> bool {
         match self {
             Policy::Correct { horizon: Some(horizon) } => {

@@ -1,12 +1,14 @@
-//! Random numbers that never change: the same seed gives the same numbers on every machine and in every version.
+//! Random numbers that never change: the same seed gives the same numbers on every machine and in every
+//! version.
 //!
-//! The generator is SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014), which is a page of
-//! code, passes the usual batteries of tests, and can be begun anywhere: each purpose has a sequence of its own, so that asking for
-//! more numbers for one leaves the others as they were.
+//! The generator is SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA
+//! 2014), which is a page of code, passes the usual batteries of tests, and can be begun anywhere: each
+//! purpose has a sequence of its own, so that asking for more numbers for one leaves the others as they were.
 //!
-//! The logarithm and the exponential are written out, too. Those of the standard library are the platform's, and may differ in the last
-//! place from one to the next, where these use nothing but operations that IEEE 754 defines to the bit. They are within two
-//! units in the last place of the true value on what the laboratory asks of them.
+//! The logarithm and the exponential are written out, too. Those of the standard library are the platform's,
+//! and may differ in the last place from one to the next, where these use nothing but operations that IEEE
+//! 754 defines to the bit. They are within two units in the last place of the true value on what the
+//! laboratory asks of them.
 
 /// A sequence of random numbers.
 #[derive(Clone, Debug)]
@@ -46,7 +48,8 @@ impl Random {
         ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64
     }
 
-    /// A number with the standard normal distribution, by Marsaglia's polar method. Takes two numbers or more.
+    /// A number with the standard normal distribution, by Marsaglia's polar method. Takes two numbers or
+    /// more.
     pub(super) fn normal(&mut self) -> f64 {
         loop {
             let (x, y) = (2.0 * self.unit() - 1.0, 2.0 * self.unit() - 1.0);
@@ -57,18 +60,21 @@ impl Random {
         }
     }
 
-    /// A number with the lognormal distribution of this median, whose logarithm has the standard deviation `sigma`.
+    /// A number with the lognormal distribution of this median, whose logarithm has the standard deviation
+    /// `sigma`.
     pub(super) fn lognormal(&mut self, median: f64, sigma: f64) -> f64 {
         median * exp(sigma * self.normal())
     }
 
-    /// A number with the Pareto distribution: at least `least`, and above `x` with the probability (least / x) ^ alpha.
+    /// A number with the Pareto distribution: at least `least`, and above `x` with the probability (least /
+    /// x) ^ alpha.
     pub(super) fn pareto(&mut self, least: f64, alpha: f64) -> f64 {
         least * exp(-ln(self.unit()) / alpha)
     }
 }
 
-/// The natural logarithm in two parts, the first with zeros at its end so that small multiples of it are exact.
+/// The natural logarithm in two parts, the first with zeros at its end so that small multiples of it are
+/// exact.
 const LN_2_HIGH: f64 = 6.931_471_803_691_238e-1;
 const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 

@@ -1,7 +1,7 @@
 //! A stream as it came: when each record arrived, when it happened, its key, and the split it came in.
 //!
-//! A recording is read from and written to a file with a record in each line: as CSV, with the names of the columns in the first line, if the
-//! file's name ends in `.csv`, and otherwise as JSON lines.
+//! A recording is read from and written to a file with a record in each line: as CSV, with the names of the
+//! columns in the first line, if the file's name ends in `.csv`, and otherwise as JSON lines.
 //!
 //! | column | what |
 //! |---|---|
@@ -11,7 +11,8 @@
 //! | `split` | text or a number: what it arrived in, such as a partition |
 //! | `value` | what is summed up, a whole number; 1 where it is left out |
 //!
-//! Other columns are ignored. Records are taken in the order of their arrival, and among those of one moment in the order of the file.
+//! Other columns are ignored. Records are taken in the order of their arrival, and among those of one moment
+//! in the order of the file.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -63,7 +63,8 @@ pub struct Row {
     pub completeness: f64,
 }
 
-/// Milliseconds on the arrival clock, of which some are negative if clocks are fast; `None` if there are no results.
+/// Milliseconds on the arrival clock, of which some are negative if clocks are fast; `None` if there are no
+/// results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Latency {
     /// Half of the results took no longer.
@@ -108,7 +109,8 @@ impl Report {
         serde_json::to_string(self).map_err(|error| Error::data("a report that is no JSON").because(error))
     }
 
-    /// The rows as CSV, with the names of the columns in the first line. Latencies are in milliseconds, and empty if not known.
+    /// The rows as CSV, with the names of the columns in the first line. Latencies are in milliseconds, and
+    /// empty if not known.
     ///
     /// # Errors
     ///

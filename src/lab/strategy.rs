@@ -10,8 +10,8 @@ use crate::time::{EventTime, WatermarkGenerator, Watermarks};
 
 /// A rule for the watermark of each split, and whether silent splits count.
 ///
-/// Written as the rule, and `+idle:TIME` after it if splits that give nothing for longer than this, on the arrival clock, stop holding
-/// the others back: `bounded:1s+idle:5s`.
+/// Written as the rule, and `+idle:TIME` after it if splits that give nothing for longer than this, on the
+/// arrival clock, stop holding the others back: `bounded:1s+idle:5s`.
 ///
 /// ```
 /// use highwater::lab::{Rule, Strategy};
@@ -42,14 +42,15 @@ pub enum Rule {
         /// How many.
         every: u64,
     },
-    /// `percentile:PERCENT`: the distance follows the disorder, so that this share of the recent records is within it: see
-    /// [`LatenessQuantile`](crate::time::LatenessQuantile).
+    /// `percentile:PERCENT`: the distance follows the disorder, so that this share of the recent records is
+    /// within it: see [`LatenessQuantile`](crate::time::LatenessQuantile).
     Percentile {
         /// The share in percent.
         percent: f64,
     },
-    /// `perfect`: it knows the recording, and promises the least event time that is still to come in its split, but no more than the
-    /// greatest so far. Nothing is late under it, unless a timeout for silence lets others go on without a split.
+    /// `perfect`: it knows the recording, and promises the least event time that is still to come in its
+    /// split, but no more than the greatest so far. Nothing is late under it, unless a timeout for silence
+    /// lets others go on without a split.
     Perfect,
 }
 
@@ -91,7 +92,8 @@ impl WatermarkGenerator<Event> for Punctuating {
     }
 }
 
-/// What each record can promise: its split's least event time after it, or its greatest up to it, whichever is less.
+/// What each record can promise: its split's least event time after it, or its greatest up to it, whichever
+/// is less.
 fn perfect(recording: &Recording) -> Vec<EventTime> {
     let events = recording.events();
     let mut to_come = vec![EventTime::MAX; recording.splits().len()];

@@ -1,4 +1,5 @@
-//! Comparisons against a plain simulation, one record after the other, and reports that are what they should be.
+//! Comparisons against a plain simulation, one record after the other, and reports that are what they should
+//! be.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -61,7 +62,8 @@ impl Simulation<'_> {
         self.windows.aligned().of_timestamp(time).iter().map(|window| window.end).collect()
     }
 
-    /// Moves the watermark to the least of the splits that count, or to the greatest if none does, and closes windows.
+    /// Moves the watermark to the least of the splits that count, or to the greatest if none does, and closes
+    /// windows.
     fn settle(&mut self, moment: EventTime) {
         let active = (0..self.own.len()).filter(|split| !self.idle[*split]).map(|split| self.own[split]);
         let reached = active.min().or(self.own.iter().copied().max());
@@ -317,7 +319,8 @@ fn a_silent_split_holds_results_back_unless_it_may_be_idle() {
     assert!(longest[0] > 9_000 && longest[1] < 4_000, "{longest:?}");
 }
 
-/// Two splits that give a record each and then nothing for long. Who was first makes no difference to what is late and what is said.
+/// Two splits that give a record each and then nothing for long. Who was first makes no difference to what is
+/// late and what is said.
 #[test]
 fn it_makes_no_difference_which_split_falls_silent_first() {
     let strategies = read("monotone+idle:100ms");

@@ -1,8 +1,8 @@
 //! A stream made from a seed.
 //!
-//! Records happen at a steady rate; which split, key and value each has is drawn, and then each cause of disorder has its say. Each
-//! of these draws from a sequence of its own, so that the same seed gives the same records under another disorder. The seed means the same for
-//! ever: what it gives is kept by a test.
+//! Records happen at a steady rate; which split, key and value each has is drawn, and then each cause of
+//! disorder has its say. Each of these draws from a sequence of its own, so that the same seed gives the same
+//! records under another disorder. The seed means the same for ever: what it gives is kept by a test.
 
 use std::fmt;
 
@@ -40,7 +40,8 @@ pub struct Traffic {
 }
 
 impl Default for Traffic {
-    /// 200 seconds with 1,000 records in each, in 4 splits, with 100 keys, and lognormal delays with a median of 200 ms.
+    /// 200 seconds with 1,000 records in each, in 4 splits, with 100 keys, and lognormal delays with a median
+    /// of 200 ms.
     fn default() -> Traffic {
         let disorder = vec![Disorder::Lognormal { median: 200, sigma: 1.0 }];
         Traffic { seed: 1, events: 200_000, rate: 1_000.0, splits: 4, keys: 100, disorder }
@@ -243,7 +244,8 @@ mod tests {
         assert_eq!(rest("none"), rest("pareto:1s:1+bursty:1m:10s"));
     }
 
-    /// A seed means the same for ever. If this test fails, recordings that people have made from seeds can no longer be made.
+    /// A seed means the same for ever. If this test fails, recordings that people have made from seeds can no
+    /// longer be made.
     #[test]
     fn a_seed_gives_the_same_stream_as_ever() {
         let disorder = "uniform:1s+lognormal:200ms:1+pareto:50ms:1.2+bursty:10s:1s+idle:5s:5s+skew:1s";

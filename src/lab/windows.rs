@@ -8,7 +8,8 @@ use super::text::{parse_millis, show_millis};
 use crate::error::{Error, Result};
 use crate::window::{Aligned, Sliding};
 
-/// Windows of a size, one beginning each slide; in milliseconds. Written `10s` if they do not overlap, and `10s/2s` if they slide.
+/// Windows of a size, one beginning each slide; in milliseconds. Written `10s` if they do not overlap, and
+/// `10s/2s` if they slide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
     /// How long each is.

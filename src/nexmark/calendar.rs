@@ -1,7 +1,8 @@
 //! Days and minutes, as the queries write them: `DATE_FORMAT` with `yyyy-MM-dd` and with `HH:mm`, in UTC.
 //!
-//! They are numbers until someone reads them: a day is part of a key, and a key that is compared and hashed for each bid should not be
-//! text. In JSON and CSV they are text, in which the order of days is that of their numbers.
+//! They are numbers until someone reads them: a day is part of a key, and a key that is compared and hashed
+//! for each bid should not be text. In JSON and CSV they are text, in which the order of days is that of
+//! their numbers.
 
 use std::fmt;
 
@@ -38,8 +39,9 @@ impl Day {
         Day(time.div_euclid(MILLIS_OF_DAY))
     }
 
-    /// Year, month and day. A year begins in March here, so that the day that some have comes last, and months then have
-    /// lengths that a line can be drawn through: after Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+    /// Year, month and day. A year begins in March here, so that the day that some have comes last, and
+    /// months then have lengths that a line can be drawn through: after Howard Hinnant, "chrono-Compatible
+    /// Low-Level Date Algorithms".
     fn civil(self) -> (i64, i64, i64) {
         let days = self.0 + EPOCH;
         let (era, day) = (days.div_euclid(DAYS_OF_ERA), days.rem_euclid(DAYS_OF_ERA));

@@ -1,8 +1,9 @@
 //! Nexmark events in a file that is read in place.
 //!
-//! Reading must cost less than the cheapest query, or a measurement is one of the reader. So a file is mapped,
-//! never unmapped, and decoding makes events whose strings refer to the map: nothing is copied and nothing is
-//! checked to be UTF-8. Everything else is checked, so that a damaged file gives an error that names it.
+//! Reading must cost less than the cheapest query, or a measurement is one of the reader. So a file is
+//! mapped, never unmapped, and decoding makes events whose strings refer to the map: nothing is copied and
+//! nothing is checked to be UTF-8. Everything else is checked, so that a damaged file gives an error that
+//! names it.
 //!
 //! ```text
 //! header   magic, version, events per block, first event number, configuration
@@ -14,8 +15,8 @@
 //! Every number is little-endian. A reader may begin at any block, which makes ranges of blocks the natural
 //! shares of several workers.
 //!
-//! One core (Xeon, 2.5 GHz) decodes 160 million events per second of ten million, and 195 million per second from
-//! the cache, looking at all numbers of bids and at no strings.
+//! One core (Xeon, 2.5 GHz) decodes 160 million events per second of ten million, and 195 million per second
+//! from the cache, looking at all numbers of bids and at no strings.
 //!
 //! At each block the length of the file is looked at, which costs a system call for 4096 events.
 //!
@@ -47,8 +48,8 @@ const ENTRY: usize = 24;
 const TRAILER: usize = 32;
 const CONFIG_WORDS: usize = 12;
 
-/// Generates the events with these numbers into a file, on all processors, and reports how many are written. If
-/// `progress` fails, writing ends with its error.
+/// Generates the events with these numbers into a file, on all processors, and reports how many are written.
+/// If `progress` fails, writing ends with its error.
 ///
 /// The file appears under its name when it is complete; until then it has a temporary name in the same
 /// folder. It is not forced to the disk, because it can be made again.
@@ -214,8 +215,9 @@ pub struct File {
 }
 
 impl File {
-    /// Opens a file that [`write()`] wrote. It stays mapped until the process ends, and must stay as it is: if it is cut short, reading ends with an error, or the
-    /// process by the signal SIGBUS. The program `highwater` tells of that.
+    /// Opens a file that [`write()`] wrote. It stays mapped until the process ends, and must stay as it is:
+    /// if it is cut short, reading ends with an error, or the process by the signal SIGBUS. The program
+    /// `highwater` tells of that.
     pub fn open(path: &Path) -> io::Result<File> {
         let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
         let file = fs::File::open(path).map_err(named)?;
@@ -227,7 +229,8 @@ impl File {
         Ok(opened)
     }
 
-    /// False if the file has another length than when it was opened. What is missing reads as zeros up to the end of a page, and beyond that ends the process.
+    /// False if the file has another length than when it was opened. What is missing reads as zeros up to the
+    /// end of a page, and beyond that ends the process.
     fn is_whole(&self) -> bool {
         let length = (self.bytes.len() + self.index.as_flattened().len() + TRAILER) as u64;
         self.file.as_ref().is_none_or(|file| file.metadata().is_ok_and(|found| found.len() == length))
@@ -406,8 +409,8 @@ impl Cursor {
 
     /// Shows up to `most` events to `each`, and says how many: fewer only at the end.
     ///
-    /// If little is done with an event, this is about twice as fast as [`Cursor::next`], provided that `each` is
-    /// inlined; see [`Visit`].
+    /// If little is done with an event, this is about twice as fast as [`Cursor::next`], provided that `each`
+    /// is inlined; see [`Visit`].
     #[inline(always)]
     pub fn read(&mut self, most: u64, each: &mut impl Visit<Event>) -> u64 {
         let start = self.position;
@@ -428,7 +431,8 @@ impl Cursor {
         self.position - start
     }
 
-    /// An error if the file is not as long any more as it was when it was opened. What was read last may be none of its events then.
+    /// An error if the file is not as long any more as it was when it was opened. What was read last may be
+    /// none of its events then.
     pub(super) fn check(&self) -> io::Result<()> {
         match self.file.is_whole() {
             true => Ok(()),

@@ -6,10 +6,10 @@
 //! it. That fixes the generator of random numbers, the order of the draws, the width of each draw, and that
 //! event time is computed in single precision (which makes it advance in steps at high numbers).
 //!
-//! What is ours is the strings. Those from a fixed set are constants; the ten thousand channels and
-//! their pages, and every pair of first and last name, are made once and kept for the life of the process;
-//! the others are written straight into the allocation that the [`Text`] shares. An event takes 380 ns where
-//! the crate takes 1,210 (one core of a Xeon at 2.5 GHz, default configuration, the first million events). What
+//! What is ours is the strings. Those from a fixed set are constants; the ten thousand channels and their
+//! pages, and every pair of first and last name, are made once and kept for the life of the process; the
+//! others are written straight into the allocation that the [`Text`] shares. An event takes 380 ns where the
+//! crate takes 1,210 (one core of a Xeon at 2.5 GHz, default configuration, the first million events). What
 //! is left is mostly the drawing of letters, one step of the generator each.
 
 use std::ops::Range;

@@ -2,7 +2,8 @@
 //! streaming systems are compared by.
 //!
 //! [`Generator`] makes the events, [`write()`] and [`File`] keep them in a file that is read without copying,
-//! and [`oracle`] answers the queries slowly and plainly, so that faster answers have something to agree with.
+//! and [`oracle`] answers the queries slowly and plainly, so that faster answers have something to agree
+//! with.
 
 mod calendar;
 mod event;

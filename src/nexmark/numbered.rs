@@ -1,7 +1,8 @@
 //! Nexmark events with their numbers.
 //!
-//! The events of a split come in turns of consecutive ones, and a reader knows the number of the next. So it is enough to read no further
-//! than to the end of a turn at a time and to count. Splits, positions and the pace are those of the source without numbers.
+//! The events of a split come in turns of consecutive ones, and a reader knows the number of the next. So it
+//! is enough to read no further than to the end of a turn at a time and to count. Splits, positions and the
+//! pace are those of the source without numbers.
 
 use super::Event;
 use super::source::{Nexmark, Place, Share, ShareReader};

@@ -1,7 +1,7 @@
 //! The answers to the Nexmark queries, computed as plainly as possible.
 //!
-//! Each function reads all events of a finite stream, keeps what it needs in ordered maps and returns all rows,
-//! sorted. Nothing here knows about streams, windows of state or progress, and nothing is shared with
+//! Each function reads all events of a finite stream, keeps what it needs in ordered maps and returns all
+//! rows, sorted. Nothing here knows about streams, windows of state or progress, and nothing is shared with
 //! what answers the queries fast. That is the point: the tests, and `--verify`, compare the two.
 //!
 //! The specification is the SQL of the public Nexmark suite for Flink. What it leaves to the reader:
@@ -13,8 +13,9 @@
 //!   comes first in the stream.
 //! * Windows are aligned to 1970. Those that reach beyond the ends of the stream count.
 //! * q6 is not accepted by Flink. [`q6`] says what we take it to mean.
-//! * Rows that are alike in what `ROW_NUMBER` orders them by: of two bids that win an auction alike (q9), or are alike in price (q19), the
-//!   first to come is the first; of two last bids of a person (q18) it is the last to come. That is what Flink does with one reader.
+//! * Rows that are alike in what `ROW_NUMBER` orders them by: of two bids that win an auction alike (q9), or
+//!   are alike in price (q19), the first to come is the first; of two last bids of a person (q18) it is the
+//!   last to come. That is what Flink does with one reader.
 //! * A bid that comes exactly ten seconds after another begins a new session (q11).
 //! * Days and hours are those of UTC.
 
@@ -28,7 +29,8 @@ pub use added::{q9, q11, q12, q13, q14, q15, q16, q17, q18, q19, q20, q21, q22};
 use super::event::{Auction, Bid, Event, Person};
 use super::rows::{Q0, Q1, Q2, Q3, Q4, Q5, Q6, Q7, Q8};
 
-/// The size of the windows of q5, q7, q8 and q12 and the gap of q11, in milliseconds, and how often those of q5 begin.
+/// The size of the windows of q5, q7, q8 and q12 and the gap of q11, in milliseconds, and how often those of
+/// q5 begin.
 const WINDOW: i64 = 10_000;
 const HOP: i64 = 2_000;
 
@@ -77,7 +79,8 @@ pub fn q4(events: impl IntoIterator<Item = Event>) -> Vec<Q4> {
     sorted(prices.iter().map(|(&id, prices)| Q4 { id, average: average(prices) }))
 }
 
-/// For each window of ten seconds, of which one begins every two, the auctions with the most bids, ties included.
+/// For each window of ten seconds, of which one begins every two, the auctions with the most bids, ties
+/// included.
 pub fn q5(events: impl IntoIterator<Item = Event>) -> Vec<Q5> {
     let mut windows: BTreeMap<i64, BTreeMap<u64, u64>> = BTreeMap::new();
     for bid in bids(events) {
@@ -99,11 +102,11 @@ pub fn q5(events: impl IntoIterator<Item = Event>) -> Vec<Q5> {
 /// For each seller and each of their auctions that was bid on, the average price of that auction and the
 /// ten before it.
 ///
-/// The SQL asks for the rows between the tenth preceding and the current one, ordered by time, which is eleven.
-/// An auction has a winning bid if it was bid on between its opening and its close, both included: the highest
-/// bid, of those the earliest. The time of that bid orders the
-/// auctions of a seller, and the auction's id those of the same time. There is one row for each auction, so that the last of a
-/// seller's rows is the current answer and the others are those it replaced.
+/// The SQL asks for the rows between the tenth preceding and the current one, ordered by time, which is
+/// eleven. An auction has a winning bid if it was bid on between its opening and its close, both included:
+/// the highest bid, of those the earliest. The time of that bid orders the auctions of a seller, and the
+/// auction's id those of the same time. There is one row for each auction, so that the last of a seller's
+/// rows is the current answer and the others are those it replaced.
 pub fn q6(events: impl IntoIterator<Item = Event>) -> Vec<Q6> {
     let mut sales: BTreeMap<u64, BTreeMap<(i64, u64), u64>> = BTreeMap::new();
     for (auction, bid) in winners(events) {
@@ -122,9 +125,9 @@ pub fn q6(events: impl IntoIterator<Item = Event>) -> Vec<Q6> {
 
 /// The bids at the highest price of a window of ten seconds.
 ///
-/// The SQL finds the highest price among the bids from the start of a window up to, but not including, its end.
-/// Then it joins with bids from its start up to and including its end. So a bid at the very end joins the
-/// window that it is not part of if the prices happen to agree, and may appear twice.
+/// The SQL finds the highest price among the bids from the start of a window up to, but not including, its
+/// end. Then it joins with bids from its start up to and including its end. So a bid at the very end joins
+/// the window that it is not part of if the prices happen to agree, and may appear twice.
 pub fn q7(events: impl IntoIterator<Item = Event>) -> Vec<Q7> {
     let bids: Vec<Bid> = bids(events).collect();
     let mut highest: BTreeMap<i64, u64> = BTreeMap::new();

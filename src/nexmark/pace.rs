@@ -1,12 +1,14 @@
-//! An open loop: events are due at a rate, whoever reads them, and latency is counted from when they were due.
+//! An open loop: events are due at a rate, whoever reads them, and latency is counted from when they were
+//! due.
 //!
-//! Event `n` is due `n / rate` after the first read. A reader that falls behind gives what is overdue at once, and the time that
-//! was lost counts: a system that stalls for a second is not excused for the events that came in that second
-//! (no "coordinated omission").
+//! Event `n` is due `n / rate` after the first read. A reader that falls behind gives what is overdue at
+//! once, and the time that was lost counts: a system that stalls for a second is not excused for the events
+//! that came in that second (no "coordinated omission").
 //!
-//! Two latencies are told. Of an event's *result*: when it arrives at the sink; the sink measures that itself, with [`Pace::due`]. And of
-//! its *epoch*: when everything that the event causes is known to be there, measured here, since the source
-//! knows which events it read in which epoch and hears of its completion.
+//! Two latencies are told. Of an event's *result*: when it arrives at the sink; the sink measures that
+//! itself, with [`Pace::due`]. And of its *epoch*: when everything that the event causes is known to be
+//! there, measured here, since the source knows which events it read in which epoch and hears of its
+//! completion.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -86,8 +88,8 @@ impl Pace {
         self.first.get().copied().unwrap_or(0)
     }
 
-    /// A share goes on at event `next`, and what comes before was read by another run. Events are due from where the first share goes on that says
-    /// so; to be called before the first read.
+    /// A share goes on at event `next`, and what comes before was read by another run. Events are due from
+    /// where the first share goes on that says so; to be called before the first read.
     pub(super) fn go_on(&self, deal: Deal, next: u64) {
         let _ = self.first.set(next);
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);

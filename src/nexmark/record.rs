@@ -1,10 +1,10 @@
 //! One event as bytes: its numbers in one place, its strings in another.
 //!
-//! A query that looks at no strings should not pull them through the cache, and most of an event is
-//! strings. So a record has two parts, and a block of the file holds the first parts of all its events and then
-//! the second parts. The first part is a head of 16-bit fields, namely the kind and the length of each string, and then
-//! the numbers, all little-endian and of a size that the kind decides. The second part is the bytes of
-//! the strings, one after another.
+//! A query that looks at no strings should not pull them through the cache, and most of an event is strings.
+//! So a record has two parts, and a block of the file holds the first parts of all its events and then the
+//! second parts. The first part is a head of 16-bit fields, namely the kind and the length of each string,
+//! and then the numbers, all little-endian and of a size that the kind decides. The second part is the bytes
+//! of the strings, one after another.
 
 use super::event::{Auction, Bid, Event, Person};
 use crate::data::{Text, Visit};
@@ -84,7 +84,8 @@ impl Parts {
 
     /// The next string, of this length.
     ///
-    /// One at a time: an array of texts would pass through memory, where wide loads wait for the narrow stores before them.
+    /// One at a time: an array of texts would pass through memory, where wide loads wait for the narrow
+    /// stores before them.
     #[inline(always)]
     fn text(&mut self, length: u16) -> Option<Text> {
         let (text, rest) = self.strings.split_at_checked(usize::from(length))?;

@@ -29,7 +29,8 @@ pub struct Q1 {
     pub auction: u64,
     /// The person who bids.
     pub bidder: u64,
-    /// The converted price in thousandths of a cent: 0.908 times the price has three decimals, so this is exact.
+    /// The converted price in thousandths of a cent: 0.908 times the price has three decimals, so this is
+    /// exact.
     pub price_thousandths: u64,
     /// When the bid was placed.
     pub date_time: i64,

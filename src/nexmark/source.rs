@@ -17,7 +17,8 @@ use crate::time::Watermarks;
 
 /// Nexmark events.
 ///
-/// The events are dealt to the splits in turn, some at a time, so that all splits keep up with each other in event time.
+/// The events are dealt to the splits in turn, some at a time, so that all splits keep up with each other in
+/// event time.
 #[derive(Clone)]
 pub struct Nexmark {
     origin: Origin,
@@ -47,14 +48,15 @@ impl Nexmark {
         Nexmark { origin: Origin::Generator(generator), events, splits: 1, turn: BLOCK, pace: None }
     }
 
-    /// Deals the events to so many splits. A split is read by one worker, so there should be at least as many as workers.
+    /// Deals the events to so many splits. A split is read by one worker, so there should be at least as many
+    /// as workers.
     pub fn splits(mut self, splits: usize) -> Nexmark {
         self.splits = splits.max(1) as u64;
         self
     }
 
-    /// Gives each event when it is due. Events are dealt singly then, so that no split waits for its turn, unless turns
-    /// are over before that matters.
+    /// Gives each event when it is due. Events are dealt singly then, so that no split waits for its turn,
+    /// unless turns are over before that matters.
     pub fn paced(mut self, pace: Arc<Pace>) -> Nexmark {
         self.turn = if pace.rate() * SHORT_TURN.as_secs_f64() < BLOCK as f64 { 1 } else { BLOCK };
         self.pace = Some(pace);
@@ -77,7 +79,8 @@ impl Nexmark {
         job.source(self, watermarks)
     }
 
-    /// Reads the events in a job, each with its number: its place in the order of all events, counted from 0, whatever split it comes from.
+    /// Reads the events in a job, each with its number: its place in the order of all events, counted from 0,
+    /// whatever split it comes from.
     ///
     /// ```
     /// # use highwater::{stream::Job, nexmark::{Config, Generator, Nexmark}};
@@ -104,8 +107,8 @@ impl Nexmark {
 
 /// The event times of Nexmark events: ordered, unless the configuration shuffles them.
 ///
-/// No split runs further ahead than 16,000 events. A worker that does meets bids long before their auctions, and has windows open that
-/// others are far from.
+/// No split runs further ahead than 16,000 events. A worker that does meets bids long before their auctions,
+/// and has windows open that others are far from.
 pub fn watermarks(config: &Config) -> Watermarks<Event, impl Timestamps<Event> + use<>> {
     watermarks_of(config, |event: &Event| event.timestamp())
 }
@@ -124,8 +127,8 @@ pub struct Share {
     of: u64,
 }
 
-/// Where a reader stands. Which events are a share's depends on how many make a turn, so a reader that goes on keeps to the turns of the one before
-/// it, whatever this source would deal by.
+/// Where a reader stands. Which events are a share's depends on how many make a turn, so a reader that goes
+/// on keeps to the turns of the one before it, whatever this source would deal by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The number of the next event.

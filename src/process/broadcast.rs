@@ -1,8 +1,8 @@
 //! Rules for all: a stream that every worker hears, beside a keyed stream that is processed by what it says.
 //!
-//! Each worker keeps what the rules have come to, and all workers hear the same rules. Records and rules are taken in order of arrival: how they interleave, and how
-//! the rules of several splits do, is a matter of chance, so rules should mean the same in any order (as versions with numbers do) wherever
-//! that matters.
+//! Each worker keeps what the rules have come to, and all workers hear the same rules. Records and rules are
+//! taken in order of arrival: how they interleave, and how the rules of several splits do, is a matter of
+//! chance, so rules should mean the same in any order (as versions with numbers do) wherever that matters.
 
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -10,7 +10,8 @@ use super::{Context, Process, States, Timer};
 use crate::data::{Data, Exchange, Key};
 use crate::stream::{Chain, KeyedStream, Send, Stream};
 
-/// A function of the records of two streams that have the same key, with state and timers: Flink's `KeyedCoProcessFunction`.
+/// A function of the records of two streams that have the same key, with state and timers: Flink's
+/// `KeyedCoProcessFunction`.
 ///
 /// ```
 /// use highwater::process::{CoProcess, Context, States, Value};
@@ -103,7 +104,8 @@ where
     C: Chain<Out = (K, L)>,
     D: Chain<Out = (K, R)>,
 {
-    /// Gives the records of both streams to a function, in order of arrival; how the streams interleave is a matter of chance.
+    /// Gives the records of both streams to a function, in order of arrival; how the streams interleave is a
+    /// matter of chance.
     pub fn process<P: CoProcess<K, L, R>>(self, function: P) -> Stream<P::Out> {
         let graph = self.left.graph();
         let left = self.left.map_values(Either::<L, R>::Left).pairs.attach(Send);
@@ -111,8 +113,9 @@ where
         build(&graph, vec![left, right], Both::new(function), None, "co-process")
     }
 
-    /// Gives the records of both streams to a function in order of event time; of one time, those of the first stream come first. Late ones
-    /// are dropped and counted, as in [`process_in_order`](KeyedStream::process_in_order).
+    /// Gives the records of both streams to a function in order of event time; of one time, those of the
+    /// first stream come first. Late ones are dropped and counted, as in
+    /// [`process_in_order`](KeyedStream::process_in_order).
     pub fn process_in_order<P: CoProcess<K, L, R>>(self, function: P) -> Stream<P::Out>
     where
         L: Ord,

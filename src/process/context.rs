@@ -75,7 +75,8 @@ impl<K: Key, O: Data> Context<'_, K, O> {
         self.core.epoch
     }
 
-    /// Processing time, in milliseconds since 1970. Costs 20 to 50 ns, and makes results depend on when they are computed.
+    /// Processing time, in milliseconds since 1970. Costs 20 to 50 ns, and makes results depend on when they
+    /// are computed.
     pub fn processing_time(&self) -> i64 {
         self.core.clock.millis()
     }
@@ -86,12 +87,14 @@ impl<K: Key, O: Data> Context<'_, K, O> {
         self.out.give(self.from, Record::new(value, self.stamp));
     }
 
-    /// Emits a record at another event time. If that is behind the watermark of the record at hand, it is a late one.
+    /// Emits a record at another event time. If that is behind the watermark of the record at hand, it is a
+    /// late one.
     pub fn emit_at(&mut self, value: O, timestamp: EventTime) {
         self.out.give(self.from, Record::new(value, Stamp { timestamp, ..self.stamp }));
     }
 
-    /// Emits a record at an event time that [`hold`](Context::hold) has kept the watermark at: it is not late for anyone.
+    /// Emits a record at an event time that [`hold`](Context::hold) has kept the watermark at: it is not late
+    /// for anyone.
     pub(crate) fn emit_on_time(&mut self, value: O, timestamp: EventTime) {
         self.out.give(self.from, Record::new(value, Stamp { timestamp, watermark: timestamp }));
     }
@@ -104,7 +107,8 @@ impl<K: Key, O: Data> Context<'_, K, O> {
         (core, emit)
     }
 
-    /// Keeps the watermark of the output at or below a time, until it is released as often: for records that are to be emitted later at that time.
+    /// Keeps the watermark of the output at or below a time, until it is released as often: for records that
+    /// are to be emitted later at that time.
     pub(crate) fn hold(&mut self, time: EventTime) {
         *self.core.held.entry(time).or_insert(0) += 1;
     }
@@ -124,7 +128,8 @@ impl<K: Key, O: Data> Context<'_, K, O> {
         self.sides.give(side, self.from, Record::new(value, self.stamp));
     }
 
-    /// Asks to be called for this key when the watermark has passed `time`: when nothing at or before it can come any more.
+    /// Asks to be called for this key when the watermark has passed `time`: when nothing at or before it can
+    /// come any more.
     pub fn register_timer(&mut self, time: EventTime) {
         self.core.time(LivesBy::EventTime, time, Call::Register);
     }

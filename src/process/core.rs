@@ -212,8 +212,8 @@ impl<K: Key> Core<K> {
         taken
     }
 
-    /// Lets state leave memory in the midst of an epoch, if it takes more than it may. To be called after each so many keys that have been touched, when
-    /// none is at hand.
+    /// Lets state leave memory in the midst of an epoch, if it takes more than it may. To be called after
+    /// each so many keys that have been touched, when none is at hand.
     pub(crate) fn relieve(&mut self, keys: usize) {
         self.stirred += keys;
         if self.stirred >= RELIEF && self.store.is_limited() {

@@ -6,8 +6,8 @@ use crate::data::{Data, Key};
 
 /// A function of the records of a key, with state and timers: Flink's `KeyedProcessFunction`.
 ///
-/// Each worker has a clone. Its fields are what it is made with and its handles; what it is to remember lies in its states, so that it is kept
-/// for each key, snapshotted and moved.
+/// Each worker has a clone. Its fields are what it is made with and its handles; what it is to remember lies
+/// in its states, so that it is kept for each key, snapshotted and moved.
 ///
 /// ```
 /// use highwater::process::{Context, Process, States, Timer, Value};

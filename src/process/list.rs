@@ -9,7 +9,8 @@ use crate::state::Many;
 
 /// A list for each key: Flink's `ListState`. Made by [`States::list`](super::States::list).
 ///
-/// Adding costs the same however long the list is, and a snapshot of a list that was added to writes what was added.
+/// Adding costs the same however long the list is, and a snapshot of a list that was added to writes what was
+/// added.
 pub struct List<V> {
     place: Place,
     value: PhantomData<fn() -> V>,

@@ -10,8 +10,8 @@ use crate::state::Mapped;
 
 /// A map for each key: Flink's `MapState`. Made by [`States::map`](super::States::map).
 ///
-/// Its entries are in order of their keys, so that no chance enters what is read from it. A snapshot of a map of which little has changed
-/// writes little.
+/// Its entries are in order of their keys, so that no chance enters what is read from it. A snapshot of a map
+/// of which little has changed writes little.
 pub struct Map<S, V> {
     place: Place,
     entry: PhantomData<fn() -> (S, V)>,

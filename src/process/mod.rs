@@ -1,46 +1,55 @@
 //! Process functions: user logic with keyed state, timers and side outputs.
 //!
-//! Everything else that keeps state could be written with these three. A [`Process`] sees the records of a key one by one, may keep
-//! [`Value`]s, [`List`]s and [`Map`]s for it, may ask to be called at a time, and emits records of its own. It is Flink's
-//! `KeyedProcessFunction`; a [`CoProcess`] over two connected streams is its `KeyedCoProcessFunction`.
+//! Everything else that keeps state could be written with these three. A [`Process`] sees the records of a
+//! key one by one, may keep [`Value`]s, [`List`]s and [`Map`]s for it, may ask to be called at a time, and
+//! emits records of its own. It is Flink's `KeyedProcessFunction`; a [`CoProcess`] over two connected streams
+//! is its `KeyedCoProcessFunction`.
 //!
 //! # In which order
 //!
-//! *In order of arrival*, as Flink has it, a record is seen at once, and a timer when the watermark has passed it. Records of one key
-//! that come from one split are seen in the order of the split; those of several splits interleave by chance, so results are the
-//! same in each run only as far as the function does not mind.
+//! *In order of arrival*, as Flink has it, a record is seen at once, and a timer when the watermark has
+//! passed it. Records of one key that come from one split are seen in the order of the split; those of
+//! several splits interleave by chance, so results are the same in each run only as far as the function does
+//! not mind.
 //!
-//! *In order of event time* ([`process_in_order`](crate::stream::KeyedStream::process_in_order)) a record waits until the watermark has passed
-//! it, and then records and timers come in the order of their times; records of one time come in their own order. Then what a function
-//! sees is decided by the input alone, whatever the number of workers, the epochs and the disorder; a record that is late by its
-//! own [stamp](crate::data::Stamp) is dropped and counted, the same ones in each run.
+//! *In order of event time* ([`process_in_order`](crate::stream::KeyedStream::process_in_order)) a record
+//! waits until the watermark has passed it, and then records and timers come in the order of their times;
+//! records of one time come in their own order. Then what a function sees is decided by the input alone,
+//! whatever the number of workers, the epochs and the disorder; a record that is late by its own
+//! [stamp](crate::data::Stamp) is dropped and counted, the same ones in each run.
 //!
 //! # State
 //!
-//! States are registered by name in [`Process::open`], which hands out typed handles. The states of a worker's keys lie in columns
-//! behind one hash table; see `state`. A read costs a look-up for each record and an access for each state, a write also a mark of what has changed.
-//! A key is forgotten when it has neither state nor timers. With a [`Ttl`] an item expires by one of the two clocks: an expired item is
-//! never read, and its memory is given back when an epoch closes. What is written before event time has begun lives from the first watermark on; where there never is any, a
-//! time to live by it is refused.
+//! States are registered by name in [`Process::open`], which hands out typed handles. The states of a
+//! worker's keys lie in columns behind one hash table; see `state`. A read costs a look-up for each record
+//! and an access for each state, a write also a mark of what has changed. A key is forgotten when it has
+//! neither state nor timers. With a [`Ttl`] an item expires by one of the two clocks: an expired item is
+//! never read, and its memory is given back when an epoch closes. What is written before event time has begun
+//! lives from the first watermark on; where there never is any, a time to live by it is refused.
 //!
 //! # Timers
 //!
-//! A timer is a key and a time, by the watermark or by the wall clock; registering it twice is registering it once. Timers lie in
-//! buckets of 64 ms, each sorted when its time has come: registering costs some 20 ns whatever the order of the times. They fire in order of time.
-//! With a [limit of memory](crate::config::Options::state_memory) those that are far off lie in files until their time is near, counted as `timers_left_memory`, and
-//! so do records that wait to be taken in order, as `records_left_memory`.
-//! What has defined outcomes:
+//! A timer is a key and a time, by the watermark or by the wall clock; registering it twice is registering it
+//! once. Timers lie in buckets of 64 ms, each sorted when its time has come: registering costs some 20 ns
+//! whatever the order of the times. They fire in order of time. With a
+//! [limit of memory](crate::config::Options::state_memory) those that are far off lie in files until their
+//! time is near, counted as `timers_left_memory`, and so do records that wait to be taken in order, as
+//! `records_left_memory`. What has defined outcomes:
 //!
-//! * a timer in the past fires once the records that have arrived with it are through, at the latest when the epoch closes;
-//! * when the input ends, event time ends: all timers fire, those of the wall clock too, and those at the very end of time. Timers that timers register then, for
-//!   whatever time, fire in turn, but no more than [`LAST_TIMERS`] of them on each worker; what is left is dropped and counted as `timers_dropped`;
-//! * a handle that `open` has not registered, or that belongs to another function, ends the job with an error that says so; so does a panic. What else
-//!   can go wrong, and what then, is told in [`error`](crate::error).
+//! * a timer in the past fires once the records that have arrived with it are through, at the latest when the
+//!   epoch closes;
+//! * when the input ends, event time ends: all timers fire, those of the wall clock too, and those at the
+//!   very end of time. Timers that timers register then, for whatever time, fire in turn, but no more than
+//!   [`LAST_TIMERS`] of them on each worker; what is left is dropped and counted as `timers_dropped`;
+//! * a handle that `open` has not registered, or that belongs to another function, ends the job with an error
+//!   that says so; so does a panic. What else can go wrong, and what then, is told in
+//!   [`error`](crate::error).
 //!
 //! # Who sees what
 //!
-//! State can be read from outside while the job runs, as of the end of an epoch: a [`StateReader`], made before the job starts, asks all workers to
-//! seal the state when they close the next epoch, and gets their pages. Nothing stops for it; it costs the seal of what has changed since the last.
+//! State can be read from outside while the job runs, as of the end of an epoch: a [`StateReader`], made
+//! before the job starts, asks all workers to seal the state when they close the next epoch, and gets their
+//! pages. Nothing stops for it; it costs the seal of what has changed since the last.
 
 mod ttl;
 pub(crate) mod core;

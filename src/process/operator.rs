@@ -39,8 +39,9 @@ impl<K: Key, T: Exchange, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
         build(&graph, vec![edge], function, None, "process")
     }
 
-    /// Gives each record to a process function when the watermark has passed it, in order of event time, then of key and value. Records that
-    /// are behind the watermark of their split are dropped and counted as `late_dropped`; see [`late`](KeyedStream::late).
+    /// Gives each record to a process function when the watermark has passed it, in order of event time, then
+    /// of key and value. Records that are behind the watermark of their split are dropped and counted as
+    /// `late_dropped`; see [`late`](KeyedStream::late).
     pub fn process_in_order<P: Process<K, T>>(self, function: P) -> Stream<P::Out>
     where
         T: Ord,
@@ -50,7 +51,8 @@ impl<K: Key, T: Exchange, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
         build(&graph, vec![edge], function, Some(|records| records.sort()), "process in order")
     }
 
-    /// The records that are behind the watermark that their split had reached: those that come too late to be taken in order.
+    /// The records that are behind the watermark that their split had reached: those that come too late to be
+    /// taken in order.
     pub fn late(&self) -> Stream<(K, T), Then<C, Behind>> {
         Stream::new(Then::new(self.pairs.chain.clone(), Behind))
     }
@@ -201,7 +203,8 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         self.counters.add("timers_dropped", dropped as i64);
     }
 
-    /// Takes the records that the watermark has passed, and the timers between them, in order. When event time has ended it has passed all.
+    /// Takes the records that the watermark has passed, and the timers between them, in order. When event
+    /// time has ended it has passed all.
     fn take_in_order(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<P::Out>) {
         let mut reached = EventTime::MIN;
         let before = (watermark < EventTime::MAX).then_some(watermark);

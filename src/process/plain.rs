@@ -1,4 +1,5 @@
-//! Process functions without keys: they emit any number of records and give to side outputs, and remember nothing.
+//! Process functions without keys: they emit any number of records and give to side outputs, and remember
+//! nothing.
 
 use std::sync::Arc;
 
@@ -47,7 +48,8 @@ impl<O: Data> PlainContext<'_, O> {
         self.out.give(self.from, Record::new(value, self.stamp));
     }
 
-    /// Emits a record at another event time. If that is behind the watermark of the record at hand, it is a late one.
+    /// Emits a record at another event time. If that is behind the watermark of the record at hand, it is a
+    /// late one.
     pub fn emit_at(&mut self, value: O, timestamp: EventTime) {
         self.out.give(self.from, Record::new(value, Stamp { timestamp, ..self.stamp }));
     }
@@ -64,9 +66,11 @@ impl<O: Data> PlainContext<'_, O> {
 }
 
 impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
-    /// Gives each record to a function that emits any number of records and may give some to side outputs: Flink's `ProcessFunction`.
+    /// Gives each record to a function that emits any number of records and may give some to side outputs:
+    /// Flink's `ProcessFunction`.
     ///
-    /// Each worker has a clone of the function. For state and timers, see [`KeyedStream::process`](crate::stream::KeyedStream::process).
+    /// Each worker has a clone of the function. For state and timers, see
+    /// [`KeyedStream::process`](crate::stream::KeyedStream::process).
     ///
     /// ```
     /// use highwater::process::Side;

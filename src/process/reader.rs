@@ -45,7 +45,8 @@ impl<K: Key, S: Key, V: Exchange> StateReader<K, S, V> {
     ///
     /// # Errors
     ///
-    /// If the job does not run yet, or no epoch ends within `wait`. With [`Epochs::records`](crate::time::Epochs::records) and
+    /// If the job does not run yet, or no epoch ends within `wait`. With
+    /// [`Epochs::records`](crate::time::Epochs::records) and
     /// [`Epochs::when_done`](crate::time::Epochs::when_done) epochs end only while records come.
     pub fn read(&self, wait: Duration) -> Result<StateView<K, S, V>> {
         let job = self

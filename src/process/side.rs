@@ -9,8 +9,9 @@ use crate::time::Time;
 
 /// A further output of a process function, of a type of its own: Flink's `OutputTag`.
 ///
-/// A function keeps one for each side output and gives records to it by [`Context::side`](super::Context::side); the stream of these is
-/// [`Stream::side`] of the function's output. What goes to a side that no one reads is dropped.
+/// A function keeps one for each side output and gives records to it by
+/// [`Context::side`](super::Context::side); the stream of these is [`Stream::side`] of the function's output.
+/// What goes to a side that no one reads is dropped.
 pub struct Side<T> {
     pub(crate) id: u64,
     record: PhantomData<fn() -> T>,
@@ -34,8 +35,8 @@ impl<T: Data> Side<T> {
 }
 
 impl<O: Data> Stream<O, Node<O>> {
-    /// The records that the process function whose output this is gives to one of its sides. For any other operator's output
-    /// it stays empty.
+    /// The records that the process function whose output this is gives to one of its sides. For any other
+    /// operator's output it stays empty.
     pub fn side<T: Data>(&self, side: &Side<T>) -> Stream<T> {
         self.further(side.id)
     }

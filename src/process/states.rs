@@ -16,8 +16,8 @@ use crate::stream::{Aggregate, WorkerContext};
 
 /// Where a function registers its states, by name, and gets handles for them.
 ///
-/// The name is what a state is known by in snapshots. Two states of one function must have two names. Functions that are [parts](States::part) of one may have states of the same
-/// name.
+/// The name is what a state is known by in snapshots. Two states of one function must have two names.
+/// Functions that are [parts](States::part) of one may have states of the same name.
 pub struct States<'a, K: Key> {
     core: &'a mut Core<K>,
     /// The names of the part that registers states, and those of all.
@@ -91,8 +91,10 @@ impl<'a, K: Key> States<'a, K> {
         Aggregating::new(self.value(name), aggregate)
     }
 
-    /// Lets a part of the function register its states, as each of several triggers that are combined does. Their names need not differ from those of other parts: of several states
-    /// with one name the first is known by it in snapshots, the second by it and `#1`, the third by it and `#2`. So parts are to register in the same order each time.
+    /// Lets a part of the function register its states, as each of several triggers that are combined does.
+    /// Their names need not differ from those of other parts: of several states with one name the first is
+    /// known by it in snapshots, the second by it and `#1`, the third by it and `#2`. So parts are to
+    /// register in the same order each time.
     ///
     /// ```
     /// use highwater::data::Key;

@@ -10,7 +10,8 @@ use crate::time::EventTime;
 
 /// Values by their times for each key, on two sides. Made by [`States::timed`](super::States::timed).
 ///
-/// A value costs a few nanoseconds to add and to take, if values come nearly in order of time and are taken in that order.
+/// A value costs a few nanoseconds to add and to take, if values come nearly in order of time and are taken
+/// in that order.
 pub(crate) struct Timed<V> {
     place: Place,
     value: PhantomData<fn() -> V>,
@@ -44,7 +45,8 @@ impl<V> Timed<V> {
 }
 
 impl<V: Exchange> Timed<V> {
-    /// Adds a value behind those of its side and time, and says when it expires. Values of a side expire in order of time, or [never](state::NEVER).
+    /// Adds a value behind those of its side and time, and says when it expires. Values of a side expire in
+    /// order of time, or [never](state::NEVER).
     #[inline]
     pub(crate) fn push<C: Stateful>(
         &self,

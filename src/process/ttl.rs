@@ -30,11 +30,13 @@ pub enum Refresh {
 }
 
 impl Ttl {
-    /// Items live this long, by the watermark, from when they were last written; at least 1 millisecond, or the job ends with an error. What is written before the first
-    /// watermark is known lives this long from then on.
+    /// Items live this long, by the watermark, from when they were last written; at least 1 millisecond, or
+    /// the job ends with an error. What is written before the first watermark is known lives this long from
+    /// then on.
     ///
-    /// An operator whose input never has any event time, because all sources that it comes from are read with [`Watermarks::none`](crate::time::Watermarks::none), ends the job with an error when it starts: there items would live
-    /// for ever. They can live [by](Ttl::by) the wall clock.
+    /// An operator whose input never has any event time, because all sources that it comes from are read with
+    /// [`Watermarks::none`](crate::time::Watermarks::none), ends the job with an error when it starts: there
+    /// items would live for ever. They can live [by](Ttl::by) the wall clock.
     pub fn of(duration: Duration) -> Ttl {
         Ttl::millis(i64::try_from(duration.as_millis()).unwrap_or(NEVER))
     }
@@ -70,7 +72,8 @@ impl Ttl {
         self.clock == LivesBy::EventTime && self.millis < NEVER
     }
 
-    /// When an item expires that is written now. Before the first watermark event time has not begun, and the item's time is counted from that.
+    /// When an item expires that is written now. Before the first watermark event time has not begun, and the
+    /// item's time is counted from that.
     pub(super) fn expiry(self, now: Now) -> i64 {
         match now.by(self.clock) {
             _ if self.millis == NEVER => NEVER,
@@ -88,7 +91,8 @@ impl Ttl {
     /// Takes note that an item cannot expire for what its clock shows.
     #[cold]
     fn note(self, now: i64) {
-        // Near the end of time, where timers are that act when the input ends, nothing has to be over any more.
+        // Near the end of time, where timers are that act when the input ends, nothing has to be over any
+        // more.
         let is_end = now >= i64::MAX / 2;
         if self.millis < FARTHEST && !is_end {
             fault::note(&format!(

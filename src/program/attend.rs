@@ -1,4 +1,5 @@
-//! A running job, looked after from the main thread: Ctrl-C suspends it if it takes snapshots, and stops it otherwise; and what it has to tell is shown at once.
+//! A running job, looked after from the main thread: Ctrl-C suspends it if it takes snapshots, and stops it
+//! otherwise; and what it has to tell is shown at once.
 
 use std::thread;
 use std::time::Duration;
@@ -12,8 +13,8 @@ use crate::runtime::Running;
 /// How often the main thread looks after the job: soon at first, since a job may be short.
 const LOOK: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(20));
 
-/// Waits for the end of a job, and stops or suspends it if the user asks for it. `each` is called with the job after each look, and with nothing before
-/// anything is told.
+/// Waits for the end of a job, and stops or suspends it if the user asks for it. `each` is called with the
+/// job after each look, and with nothing before anything is told.
 pub fn attend(
     running: Running,
     suspends: bool,
@@ -26,7 +27,8 @@ pub fn attend(
     outcome
 }
 
-/// Shows what the job has to tell, also to a user who wants no progress and no notes of the program's: it is about the job's data.
+/// Shows what the job has to tell, also to a user who wants no progress and no notes of the program's: it is
+/// about the job's data.
 fn tell(notices: &Notices, each: &mut dyn FnMut(Option<&Running>)) {
     for notice in notices.take() {
         each(None);

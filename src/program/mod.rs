@@ -1,6 +1,7 @@
 //! The program of a job: its command line, Ctrl-C, errors and exit codes. Only with the feature `cli`.
 //!
-//! A job of one's own becomes a program with the options of `highwater nexmark`, in the same words, by being handed to [`main`]:
+//! A job of one's own becomes a program with the options of `highwater nexmark`, in the same words, by being
+//! handed to [`main`]:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -26,8 +27,9 @@
 //! | `--explain`, `--explain=json`, `--explain=dot` | show the graph of the job, and do not run it |
 //! | `--quiet` | show no notes |
 //!
-//! Ctrl-C suspends a job that takes snapshots: it takes a last one, and says how to go on. It stops any other. A second one ends the program at once.
-//! Errors are told on the standard error, by what to do next, and the [exit code](crate::Error::exit_code) says of which kind they are. With `--help` all is told in
+//! Ctrl-C suspends a job that takes snapshots: it takes a last one, and says how to go on. It stops any
+//! other. A second one ends the program at once. Errors are told on the standard error, by what to do next,
+//! and the [exit code](crate::Error::exit_code) says of which kind they are. With `--help` all is told in
 //! full.
 //!
 //! Options of one's own go beside these: [`main_with`].
@@ -77,8 +79,9 @@ struct Nothing;
 
 /// Runs a job as the command line of this process says, and gives the exit code. `build` makes the job.
 ///
-/// `name` is that of the job: it is written into snapshots, and those of another job are refused. Ends the process for `--help` and for arguments that cannot be
-/// read. To be called once, and last: it takes Ctrl-C for itself.
+/// `name` is that of the job: it is written into snapshots, and those of another job are refused. Ends the
+/// process for `--help` and for arguments that cannot be read. To be called once, and last: it takes Ctrl-C
+/// for itself.
 pub fn main(name: &'static str, build: impl FnOnce(&Job) -> Result<()>) -> ExitCode {
     main_with(name, |job, _: Nothing| build(job))
 }

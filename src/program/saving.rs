@@ -1,7 +1,7 @@
 //! Snapshots of a job: what it goes on from, how it is suspended, and what is told of it.
 //!
-//! What the user wants is checked before the job starts, so that what is refused is told in the words of the command line. The job checks it again
-//! when it takes the directory over.
+//! What the user wants is checked before the job starts, so that what is refused is told in the words of the
+//! command line. The job checks it again when it takes the directory over.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -126,7 +126,8 @@ impl Saving {
     }
 }
 
-/// The snapshots in a directory that is there, or in a bucket that has any; it is not made, and neither is anything in it.
+/// The snapshots in a directory that is there, or in a bucket that has any; it is not made, and neither is
+/// anything in it.
 pub fn existing(directory: &Path) -> Result<Repository> {
     let shown = directory.display();
     let what = match directory.metadata() {

@@ -1,5 +1,6 @@
-//! Ctrl-C: the first asks for an orderly end, the second ends the program at once. And signals by which the system would end the program without a word: for a
-//! write beyond the limit of file sizes, and for a read of a mapped file that was cut short.
+//! Ctrl-C: the first asks for an orderly end, the second ends the program at once. And signals by which the
+//! system would end the program without a word: for a write beyond the limit of file sizes, and for a read of
+//! a mapped file that was cut short.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,14 +22,17 @@ pub fn listen() -> Result<()> {
         }
     });
     listening.map_err(|error| Error::config("cannot listen for Ctrl-C").because(error))?;
-    // Without a handler the signal ends the program; with one that does nothing more, the write is an error, which names the file.
+    // Without a handler the signal ends the program; with one that does nothing more, the write is an error,
+    // which names the file.
     let handled = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
     handled.map(drop).map_err(|error| Error::config("cannot handle the signal SIGXFSZ").because(error))
 }
 
-/// From now on, a read of a mapped file that has become shorter ends the program with some words and an exit code, and not by a signal.
+/// From now on, a read of a mapped file that has become shorter ends the program with some words and an exit
+/// code, and not by a signal.
 ///
-/// The signal is that of the thread that reads, in the middle of anything. So nothing can be done but to write the words and to end.
+/// The signal is that of the thread that reads, in the middle of anything. So nothing can be done but to
+/// write the words and to end.
 #[allow(
     unsafe_code,
     reason = "the crate has no safe way to act before the handler returns, and then the read is tried again"
@@ -40,8 +44,8 @@ pub fn tell_of_short_file(words: &str, code: u8) -> Result<()> {
         let _ = rustix::io::write(std::io::stderr(), words);
         signal_hook::low_level::exit(code.into());
     };
-    // SAFETY: a handler may do what is safe at any moment of any thread. It calls `write` and `_exit`, which are, takes no lock and allocates
-    // nothing; what it writes is never freed.
+    // SAFETY: a handler may do what is safe at any moment of any thread. It calls `write` and `_exit`, which
+    // are, takes no lock and allocates nothing; what it writes is never freed.
     let handled = unsafe { signal_hook::low_level::register(SIGBUS, tell) };
     handled.map(drop).map_err(|error| Error::config("cannot handle the signal SIGBUS").because(error))
 }

@@ -1,22 +1,26 @@
-//! Workers that step one at a time, in a seeded order: what makes a run of several threads one that can be repeated.
+//! Workers that step one at a time, in a seeded order: what makes a run of several threads one that can be
+//! repeated.
 //!
-//! Whoever has the baton may run; all others wait, each on a condition of its own. A worker takes its seat, builds its dataflow, and
-//! from then on takes one step each time it is handed the baton. When it passes the baton on, it is the one who draws whose turn is next,
-//! so that a worker that follows itself costs no switch between threads. When there is nothing to draw, the baton goes back
-//! to the driver, which is the thread that runs the job.
+//! Whoever has the baton may run; all others wait, each on a condition of its own. A worker takes its seat,
+//! builds its dataflow, and from then on takes one step each time it is handed the baton. When it passes the
+//! baton on, it is the one who draws whose turn is next, so that a worker that follows itself costs no switch
+//! between threads. When there is nothing to draw, the baton goes back to the driver, which is the thread
+//! that runs the job.
 //!
 //! # Why a run can be repeated
 //!
-//! Only one thread runs at a time, so what workers share (channels, counters, boards, what sinks write to) is touched in the order of the
-//! turns. The order is drawn from the seed, the clock is moved by the drawer, and dataflows are built in order of the workers. What remains are
-//! things outside of the job: threads that calls are made on, sockets, what users' functions look at.
+//! Only one thread runs at a time, so what workers share (channels, counters, boards, what sinks write to) is
+//! touched in the order of the turns. The order is drawn from the seed, the clock is moved by the drawer, and
+//! dataflows are built in order of the workers. What remains are things outside of the job: threads that
+//! calls are made on, sockets, what users' functions look at.
 //!
 //! # Who is asleep
 //!
-//! A step runs the operators that are activated and no others, so a step without any changes nothing: it wakes nobody up who was
-//! forgotten. A worker whose step had nothing to do falls asleep and gets no turn until one of the others did something, which may have sent it a message,
-//! or the clock has come to one of its alarms. If all are asleep and no alarm is set, nothing will ever happen again. A job that has not ended then
-//! waits for a wake-up that was lost, and ends with an error that says so.
+//! A step runs the operators that are activated and no others, so a step without any changes nothing: it
+//! wakes nobody up who was forgotten. A worker whose step had nothing to do falls asleep and gets no turn
+//! until one of the others did something, which may have sent it a message, or the clock has come to one of
+//! its alarms. If all are asleep and no alarm is set, nothing will ever happen again. A job that has not
+//! ended then waits for a wake-up that was lost, and ends with an error that says so.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -99,8 +103,8 @@ impl Baton {
         Baton { table, turns, driver: Condvar::new(), shared, has_outside }
     }
 
-    /// Lets workers take turns, at most `turns` of them; answers how many they have not used. All workers get at least one turn if there are enough: the
-    /// outside may have changed.
+    /// Lets workers take turns, at most `turns` of them; answers how many they have not used. All workers get
+    /// at least one turn if there are enough: the outside may have changed.
     pub(crate) fn drive(&self, until: Until, turns: u64) -> u64 {
         let mut table = lock(&self.table);
         (table.until, table.left) = (until, turns);
@@ -225,7 +229,8 @@ impl Table {
 }
 
 impl Seat {
-    /// Ends the turn, and waits for the next one. `alarm` is when the worker has to run, whatever the others do.
+    /// Ends the turn, and waits for the next one. `alarm` is when the worker has to run, whatever the others
+    /// do.
     pub(super) fn pass(&self, is_active: bool, alarm: Option<Duration>) {
         let mut table = lock(&self.baton.table);
         let epoch = self.baton.shared.open_epoch.load(Ordering::Relaxed);

@@ -1,8 +1,11 @@
-//! How a job with snapshots begins: it chooses what to go on from, checks that it can, and takes the store over.
+//! How a job with snapshots begins: it chooses what to go on from, checks that it can, and takes the store
+//! over.
 //!
-//! The claim ends the run that has the store. So all that can refuse this run is asked first, as far as it can be known: whether the snapshot fits the job, whether
-//! its sources are there, whether its sinks can go on. What is asked changes nothing. If that run commits one more snapshot meanwhile, all is asked again of that one,
-//! with the claim already there; and what fails even later, such as a worker that cannot open a file, ends this run with no run before it.
+//! The claim ends the run that has the store. So all that can refuse this run is asked first, as far as it
+//! can be known: whether the snapshot fits the job, whether its sources are there, whether its sinks can go
+//! on. What is asked changes nothing. If that run commits one more snapshot meanwhile, all is asked again of
+//! that one, with the claim already there; and what fails even later, such as a worker that cannot open a
+//! file, ends this run with no run before it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};

@@ -1,8 +1,9 @@
 //! The worker threads of a job: how they start, step, fail together and end.
 //!
-//! The engine steps the workers itself instead of handing them to timely's `execute`. A worker that panics or fails leaves a note that
-//! all others read between two steps, so one fault ends the job within milliseconds; timely alone would let the
-//! survivors wait for ever. Nothing catches a panic and steps on: what a dataflow says after one cannot be trusted.
+//! The engine steps the workers itself instead of handing them to timely's `execute`. A worker that panics or
+//! fails leaves a note that all others read between two steps, so one fault ends the job within milliseconds;
+//! timely alone would let the survivors wait for ever. Nothing catches a panic and steps on: what a dataflow
+//! says after one cannot be trusted.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -32,7 +33,8 @@ const NAP: Duration = Duration::from_millis(20);
 const LOOK: Duration = Duration::from_millis(1);
 
 impl Job {
-    /// Runs the job on one worker with the default [`Options`], until all input is read and all results are out.
+    /// Runs the job on one worker with the default [`Options`], until all input is read and all results are
+    /// out.
     ///
     /// # Errors
     ///
@@ -60,7 +62,8 @@ impl Job {
         self.launch(shared, None)
     }
 
-    /// Starts the job with workers that take turns, of which none is taken before the baton is [driven](Baton::drive).
+    /// Starts the job with workers that take turns, of which none is taken before the baton is
+    /// [driven](Baton::drive).
     pub(crate) fn start_in_turns(&self, options: Options, drawn: Drawn) -> Result<(Running, Arc<Baton>)> {
         let shared = self.prepare(&options, true)?;
         let schedule = Schedule::new(drawn, options.workers);
@@ -132,8 +135,9 @@ impl Running {
         }
     }
 
-    /// Stops the job to go on later: takes a snapshot, waits until it is safe, and leaves everything where it is. A job that has ended by then has
-    /// ended, and one that takes no snapshots is [stopped](Running::stop).
+    /// Stops the job to go on later: takes a snapshot, waits until it is safe, and leaves everything where it
+    /// is. A job that has ended by then has ended, and one that takes no snapshots is
+    /// [stopped](Running::stop).
     ///
     /// # Errors
     ///

@@ -1,11 +1,11 @@
 //! A seeded order of turns: who steps next, how much a source reads then, how far the clock moves.
 //!
-//! Fair turns find few mistakes: those that are hard to find need one worker to be far behind, or two to meet in one place. So each worker has a
-//! weight, from 1 to 64, and all weights are drawn anew after some tens of turns. For a while one worker then does most of the
-//! work, or next to none.
+//! Fair turns find few mistakes: those that are hard to find need one worker to be far behind, or two to meet
+//! in one place. So each worker has a weight, from 1 to 64, and all weights are drawn anew after some tens of
+//! turns. For a while one worker then does most of the work, or next to none.
 //!
-//! The numbers are SplitMix64's (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014), and never change: a seed
-//! means the same turns on every machine, as long as the workers do the same.
+//! The numbers are SplitMix64's (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA
+//! 2014), and never change: a seed means the same turns on every machine, as long as the workers do the same.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! What a snapshot of a few workers is to many: each row is read by one of them, and each reads about its share of the bytes.
+//! What a snapshot of a few workers is to many: each row is read by one of them, and each reads about its
+//! share of the bytes.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -78,7 +79,8 @@ fn each_of_one_to_64_workers_reads_its_share() {
                 let again = counts.insert(key.key, kept.as_ref().unwrap().0);
                 assert_eq!(again, None, "key {} has two of {workers} workers", key.key);
             });
-            // Hashes are not quite even, and at both ends of its range, or of that of the one who wrote, a worker reads a page of which others have a part.
+            // Hashes are not quite even, and at both ends of its range, or of that of the one who wrote, a
+            // worker reads a page of which others have a part.
             let read = store.read.load(SeqCst) - before;
             let writers = (0..3)
                 .filter(|writer| writer * workers < (worker + 1) * 3 && (writer + 1) * workers > worker * 3);

@@ -1,17 +1,20 @@
 //! How rows become the body of a page, and again rows.
 //!
-//! Two ways, and a third that few need: by columns, where all first fields come first, then all second ones, each packed into as few bits as it
-//! needs; and row by row. Columns are smaller before compression and still more after it. Rows follow a format that is written down and will not
-//! change.
+//! Two ways, and a third that few need: by columns, where all first fields come first, then all second ones,
+//! each packed into as few bits as it needs; and row by row. Columns are smaller before compression and still
+//! more after it. Rows follow a format that is written down and will not change.
 //!
-//! Columns are those of `bitcode`, whose format is only promised within one version: so that version is pinned, and another one would be another
-//! codec. Both need types that always serialize alike: no `untagged`, `flatten` or `skip_serializing_if`, and no values that describe themselves.
+//! Columns are those of `bitcode`, whose format is only promised within one version: so that version is
+//! pinned, and another one would be another codec. Both need types that always serialize alike: no
+//! `untagged`, `flatten` or `skip_serializing_if`, and no values that describe themselves.
 //!
-//! The third is `abomonation`, for rows of plain data alone, in programs that ask for it; others go by columns there.
+//! The third is `abomonation`, for rows of plain data alone, in programs that ask for it; others go by
+//! columns there.
 //!
-//! None panics on bytes that it did not write. Rows take no more memory than their bytes justify. Columns spend a bit on a value that is always
-//! zero, and so may take some hundred times their bytes, and lists of units in them take none at all, so that a few
-//! bytes can ask for hours of work: therefore the page's checksum stands before this. Rows that are units themselves go by rows.
+//! None panics on bytes that it did not write. Rows take no more memory than their bytes justify. Columns
+//! spend a bit on a value that is always zero, and so may take some hundred times their bytes, and lists of
+//! units in them take none at all, so that a few bytes can ask for hours of work: therefore the page's
+//! checksum stands before this. Rows that are units themselves go by rows.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -28,8 +31,9 @@ pub enum Codec {
     Columnar,
     /// Row by row, in Postcard's format.
     Rows,
-    /// As it lies in memory, by the crate `abomonation`, if all of a row is plain data and `snapshot::plain` was told so; by columns otherwise. It
-    /// needs the feature `abomonation`, to write and to read. Not for pages that come from others: see
+    /// As it lies in memory, by the crate `abomonation`, if all of a row is plain data and `snapshot::plain`
+    /// was told so; by columns otherwise. It needs the feature `abomonation`, to write and to read. Not for
+    /// pages that come from others: see
     /// [RUSTSEC-2021-0120](https://rustsec.org/advisories/RUSTSEC-2021-0120.html).
     Abomonation,
 }
@@ -38,8 +42,8 @@ pub enum Codec {
 pub(super) const BY_COLUMNS: u8 = 0;
 
 impl Codec {
-    /// Encodes rows. An error if the type's `Serialize` fails or asks for what the codec does not have, or if the program was built without the
-    /// codec.
+    /// Encodes rows. An error if the type's `Serialize` fails or asks for what the codec does not have, or if
+    /// the program was built without the codec.
     pub fn encode<T: Serialize + 'static>(self, rows: &[T]) -> Result<Vec<u8>> {
         match form::<T>().filter(|_| self == Codec::Abomonation) {
             Some(form) => (form.encode)(rows),
@@ -47,7 +51,8 @@ impl Codec {
         }
     }
 
-    /// True if rows of this type are encoded as they lie in memory, and so must be rows and not references to their fields.
+    /// True if rows of this type are encoded as they lie in memory, and so must be rows and not references to
+    /// their fields.
     pub(crate) fn is_plain<T: 'static>(self) -> bool {
         self == Codec::Abomonation && form::<T>().is_some()
     }

@@ -1,12 +1,13 @@
 //! Deletes what no one needs any more.
 //!
-//! What may go is decided by [`garbage`] from the log, the names and the segments there are. Then the intent is written, all is looked at once more,
-//! and only what may still go is deleted: manifests first, so that no manifest is ever there without its pages. A collection that was
-//! interrupted leaves garbage, which the next one finds by itself; its intent is only there to be read, by those who are about to give
-//! one of these snapshots a name, and by people.
+//! What may go is decided by [`garbage`] from the log, the names and the segments there are. Then the intent
+//! is written, all is looked at once more, and only what may still go is deleted: manifests first, so that no
+//! manifest is ever there without its pages. A collection that was interrupted leaves garbage, which the next
+//! one finds by itself; its intent is only there to be read, by those who are about to give one of these
+//! snapshots a name, and by people.
 //!
-//! Collecting needs no lease. Several may collect at once, and one that slept for a day deletes nothing but what was garbage a day ago: garbage
-//! stays garbage, and names of objects are never used twice.
+//! Collecting needs no lease. Several may collect at once, and one that slept for a day deletes nothing but
+//! what was garbage a day ago: garbage stays garbage, and names of objects are never used twice.
 
 use std::time::Duration;
 
@@ -32,11 +33,12 @@ pub struct Collected {
 }
 
 impl Repository {
-    /// Deletes all snapshots but the last `retain`, those with names, and the one that the newest run went on from; and the segments that only
-    /// the others need. What was of use less than `grace` ago stays.
+    /// Deletes all snapshots but the last `retain`, those with names, and the one that the newest run went on
+    /// from; and the segments that only the others need. What was of use less than `grace` ago stays.
     ///
-    /// The grace is for readers who are slower than the writer; it should be longer than any lasts, and than lists may be out of date. The last
-    /// snapshot is never deleted. Costs a read for each entry of the log, twice, and a call for each object that is deleted.
+    /// The grace is for readers who are slower than the writer; it should be longer than any lasts, and than
+    /// lists may be out of date. The last snapshot is never deleted. Costs a read for each entry of the log,
+    /// twice, and a call for each object that is deleted.
     pub fn gc(&self, retain: usize, grace: Duration) -> Result<Collected> {
         let grace_millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         // No horizon: nothing is as old as that.

@@ -1,6 +1,8 @@
-//! How the bodies of pages are compressed: by LZ4, which is fast, by Zstandard, which is smaller, or not at all.
+//! How the bodies of pages are compressed: by LZ4, which is fast, by Zstandard, which is smaller, or not at
+//! all.
 //!
-//! What a page says of its length is checked before memory is taken for it: that so few bytes can hold so many.
+//! What a page says of its length is checked before memory is taken for it: that so few bytes can hold so
+//! many.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +17,8 @@ pub enum Compression {
     /// LZ4: some GB/s to read, a fraction of one to write.
     #[default]
     Lz4,
-    /// Zstandard at its first level: half of LZ4's bytes where there is text, and down to a third of its speed. It needs the feature `zstd`, to write and to
-    /// read.
+    /// Zstandard at its first level: half of LZ4's bytes where there is text, and down to a third of its
+    /// speed. It needs the feature `zstd`, to write and to read.
     Zstd,
 }
 
@@ -80,7 +82,8 @@ impl Compression {
     }
 }
 
-/// The level that Zstandard is used at. The third takes a tenth longer and saves next to nothing: see `cargo bench --bench snapshot -- codecs`.
+/// The level that Zstandard is used at. The third takes a tenth longer and saves next to nothing: see
+/// `cargo bench --bench snapshot -- codecs`.
 #[cfg(feature = "zstd")]
 const LEVEL: i32 = 1;
 

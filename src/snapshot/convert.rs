@@ -1,12 +1,13 @@
 //! Rows that had another type in a part of them, read as rows of the program's own.
 //!
-//! Two know half each: an operator knows what its rows are made of but for the type that a part of them once had, and a user's function knows
-//! that type and nothing of the rows. They meet in the place of the part. Rows are read with a [`Converted`] there, which lets the [`Conversion`] that
-//! is in force read the old type, and holds what the function made of it. Whatever codec wrote the rows, this reads them, for a codec sees
-//! no more than what it is asked for.
+//! Two know half each: an operator knows what its rows are made of but for the type that a part of them once
+//! had, and a user's function knows that type and nothing of the rows. They meet in the place of the part.
+//! Rows are read with a [`Converted`] there, which lets the [`Conversion`] that is in force read the old
+//! type, and holds what the function made of it. Whatever codec wrote the rows, this reads them, for a codec
+//! sees no more than what it is asked for.
 //!
-//! What the rows were made of is asked with a [`Foreign`](super::Foreign) in the place, and so no function is shown what
-//! is made up. A value costs some tens of nanoseconds more than one that is read as it is.
+//! What the rows were made of is asked with a [`Foreign`](super::Foreign) in the place, and so no function is
+//! shown what is made up. A value costs some tens of nanoseconds more than one that is read as it is.
 
 use std::any::{Any, type_name};
 use std::cell::RefCell;

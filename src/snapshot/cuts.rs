@@ -1,10 +1,12 @@
 //! When a snapshot is taken, and as of which epoch: the cut.
 //!
-//! A cut is decided when the epoch clock turns, for the epoch that it leaves. No source has left that epoch then, so no operator has closed it: each will find the cut when it does, and
-//! hand over its state as of the end of the same epoch, whenever that is for it. Nothing waits, and several cuts can be under way.
+//! A cut is decided when the epoch clock turns, for the epoch that it leaves. No source has left that epoch
+//! then, so no operator has closed it: each will find the cut when it does, and hand over its state as of the
+//! end of the same epoch, whenever that is for it. Nothing waits, and several cuts can be under way.
 //!
-//! An operator that skips epochs closes several at once, and its state is the same as of each: it serves all cuts among them with one.
-//! When the input has ended all instances hand over their last state, for a cut after all epochs.
+//! An operator that skips epochs closes several at once, and its state is the same as of each: it serves all
+//! cuts among them with one. When the input has ended all instances hand over their last state, for a cut
+//! after all epochs.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -23,8 +25,9 @@ pub(crate) struct Often {
     pub(crate) epochs: Option<u64>,
 }
 
-/// So many cuts can be under way before those that are due by policy wait: where the store is slower than they come, they would pile up. They wait as well while an
-/// operator copies what it had changed by the last one, lest it must finish that all at once.
+/// So many cuts can be under way before those that are due by policy wait: where the store is slower than
+/// they come, they would pile up. They wait as well while an operator copies what it had changed by the last
+/// one, lest it must finish that all at once.
 const OPEN: usize = 4;
 
 /// The cuts of a running job.
@@ -72,7 +75,8 @@ impl Cuts {
         self.plan().asked = Some(cause);
     }
 
-    /// The epoch clock turns at `now`, away from `epoch`: a cut is made there, if one is due. To be called before anyone can see that it has turned.
+    /// The epoch clock turns at `now`, away from `epoch`: a cut is made there, if one is due. To be called
+    /// before anyone can see that it has turned.
     pub(crate) fn turn(&self, epoch: u64, now: Duration) {
         let mut plan = self.plan();
         let (at, last) = plan.last;

@@ -1,7 +1,7 @@
 //! Ways in to the decoders of snapshots for bytes that nobody has written.
 //!
-//! Checksums would stop all but one in four billion of them at the door. So each of these reads bytes as they are, and then again with the checksum
-//! that a forger would give them, to come to what lies behind.
+//! Checksums would stop all but one in four billion of them at the door. So each of these reads bytes as they
+//! are, and then again with the checksum that a forger would give them, to come to what lies behind.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;

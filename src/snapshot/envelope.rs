@@ -1,7 +1,8 @@
 //! What every small object of a store is wrapped in: what it is, its number, its length, its checksum.
 //!
-//! Any flipped, missing, added or exchanged byte is noticed before anything is decoded; so is an object that lies under another's name, for the
-//! number in its name is inside too. The checksum is CRC-32C: it guards against accidents, not against forgers.
+//! Any flipped, missing, added or exchanged byte is noticed before anything is decoded; so is an object that
+//! lies under another's name, for the number in its name is inside too. The checksum is CRC-32C: it guards
+//! against accidents, not against forgers.
 //!
 //! | bytes | what |
 //! |---|---|

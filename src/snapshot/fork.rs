@@ -1,15 +1,18 @@
 //! A second job from a snapshot of a first: a store of its own, which begins with that snapshot.
 //!
-//! The new store has the segments that the snapshot names, under their names, then a claim, then the manifest. The claim has the generation of the
-//! manifest, so every run that follows has a later one, and no name of a segment is used twice; its nonce is its own, so an output of the first job is not
-//! taken for one of the second. A fork that was interrupted before its manifest was put
-//! leaves a store without snapshots, which cannot be forked into again and is to be removed.
+//! The new store has the segments that the snapshot names, under their names, then a claim, then the
+//! manifest. The claim has the generation of the manifest, so every run that follows has a later one, and no
+//! name of a segment is used twice; its nonce is its own, so an output of the first job is not taken for one
+//! of the second. A fork that was interrupted before its manifest was put leaves a store without snapshots,
+//! which cannot be forked into again and is to be removed.
 //!
-//! Neither store knows of the other: each collects what its own log does not need. Segments of local stores are hard links where that is
-//! possible, and a link stays when another is deleted. They never change, so to share them is safe; but what damages the one on the disk damages both.
+//! Neither store knows of the other: each collects what its own log does not need. Segments of local stores
+//! are hard links where that is possible, and a link stays when another is deleted. They never change, so to
+//! share them is safe; but what damages the one on the disk damages both.
 //!
-//! What sinks had prepared for the snapshot is left out: it is for the first job to show, and the second must not show it a second time, nor
-//! wait for files that are not its own. So the output of the second job is what comes after the snapshot, and belongs in a place of its own.
+//! What sinks had prepared for the snapshot is left out: it is for the first job to show, and the second must
+//! not show it a second time, nor wait for files that are not its own. So the output of the second job is
+//! what comes after the snapshot, and belongs in a place of its own.
 //!
 //! Costs a link for each segment, or a read and a put of it, with one segment in memory at a time.
 
@@ -24,11 +27,12 @@ use super::store::{Store, check, nonce};
 use crate::error::{Error, Result};
 
 impl Repository {
-    /// Makes an empty store begin with a snapshot of this one, for another job to go on from: with other workers, another watermark strategy, another late
-    /// policy. Gives the manifest that the new store has. This store stays as it is.
+    /// Makes an empty store begin with a snapshot of this one, for another job to go on from: with other
+    /// workers, another watermark strategy, another late policy. Gives the manifest that the new store has.
+    /// This store stays as it is.
     ///
-    /// The new job's sinks begin with what comes after the snapshot, and need places of their own. No collection may delete the snapshot meanwhile:
-    /// [keep](Repository::keep) it, or fork the latest.
+    /// The new job's sinks begin with what comes after the snapshot, and need places of their own. No
+    /// collection may delete the snapshot meanwhile: [keep](Repository::keep) it, or fork the latest.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! Rows of which it is known how they are written as they lie in memory.
 //!
-//! A codec sees rows of any type, and of almost all of them it knows nothing but how they serialize. What can be more about some is said once, and
-//! looked up by the type. It is said for the whole program, since it is about types and not about jobs. Without the feature `abomonation` nobody
-//! says anything.
+//! A codec sees rows of any type, and of almost all of them it knows nothing but how they serialize. What can
+//! be more about some is said once, and looked up by the type. It is said for the whole program, since it is
+//! about types and not about jobs. Without the feature `abomonation` nobody says anything.
 #![cfg_attr(not(feature = "abomonation"), allow(dead_code))]
 
 use std::any::{Any, TypeId};

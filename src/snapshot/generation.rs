@@ -1,8 +1,9 @@
 //! The runs of a job on one snapshot store: by them an output tells what it may touch.
 //!
-//! A run is known by the number of its claim and by a nonce, 64 bits that are drawn for it. Numbers order the runs of one store; nonces tell runs of the
-//! same number apart, of other stores, of copies of one, of processes that all have the process id 1. So a name that carries both belongs to one run alone,
-//! and whoever knows the claims of a store knows which names its runs have made. Claims are never deleted.
+//! A run is known by the number of its claim and by a nonce, 64 bits that are drawn for it. Numbers order the
+//! runs of one store; nonces tell runs of the same number apart, of other stores, of copies of one, of
+//! processes that all have the process id 1. So a name that carries both belongs to one run alone, and
+//! whoever knows the claims of a store knows which names its runs have made. Claims are never deleted.
 
 use std::fmt;
 use std::str::FromStr;

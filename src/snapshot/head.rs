@@ -1,9 +1,11 @@
 //! What tells that the end of the log is missing: an object that says how far the log went.
 //!
-//! A log that has lost its last entries looks like one that is shorter, and to go on from it would be to do again what was done, over output that is there. So
-//! after each commit, when its sinks know of it, a run puts `head/<number>`, and deletes the one before. The log has the entry before the head is put, and garbage collections keep the last manifest; so a head
-//! above the last manifest tells that somebody has deleted what is between. Nobody else reads heads: they take no part in commits. A crash, or a put that fails, leaves
-//! a head that is too low, which says nothing.
+//! A log that has lost its last entries looks like one that is shorter, and to go on from it would be to do
+//! again what was done, over output that is there. So after each commit, when its sinks know of it, a run
+//! puts `head/<number>`, and deletes the one before. The log has the entry before the head is put, and
+//! garbage collections keep the last manifest; so a head above the last manifest tells that somebody has
+//! deleted what is between. Nobody else reads heads: they take no part in commits. A crash, or a put that
+//! fails, leaves a head that is too low, which says nothing.
 //!
 //! Costs a put and a deletion for each snapshot, after it is safe.
 
@@ -12,7 +14,8 @@ use super::log::{ATTEMPTS, Log, Placed};
 use crate::error::{Error, Result};
 
 impl Log {
-    /// Says that the log has come to `number`. `before` is the number of the head that this run has put before.
+    /// Says that the log has come to `number`. `before` is the number of the head that this run has put
+    /// before.
     pub(super) fn put_head(&self, number: u64, before: Option<u64>) {
         if self.0.create(&numbered(HEAD, number), &[]).is_err() {
             return;

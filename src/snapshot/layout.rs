@@ -1,4 +1,5 @@
-//! The names of a store's objects. What does not have one of these forms belongs to someone else and is never touched.
+//! The names of a store's objects. What does not have one of these forms belongs to someone else and is never
+//! touched.
 
 use std::fmt;
 

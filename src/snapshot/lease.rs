@@ -1,7 +1,8 @@
 //! A run's right to write snapshots, until another run claims.
 //!
-//! All workers write segments at the same time; one of them commits. A segment is there when its put succeeds; a snapshot is there when the
-//! put of its manifest does. There is no other step, so there is nothing to undo after a crash: what no manifest names is garbage.
+//! All workers write segments at the same time; one of them commits. A segment is there when its put
+//! succeeds; a snapshot is there when the put of its manifest does. There is no other step, so there is
+//! nothing to undo after a crash: what no manifest names is garbage.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,7 +19,8 @@ use super::protocol::{Found, Next, settle, unfounded};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The right to write snapshots. There is one for each run; a later run's [`claim`](super::Repository::claim) ends it.
+/// The right to write snapshots. There is one for each run; a later run's [`claim`](super::Repository::claim)
+/// ends it.
 #[derive(Debug)]
 pub struct Lease {
     shared: Arc<Shared>,
@@ -88,8 +90,8 @@ pub struct Committed {
 pub enum CommitError {
     /// Another run has taken over. This one must end: nothing that it does counts any more.
     Fenced,
-    /// The manifest made no sense, or the store failed. In the latter case nobody knows whether it is committed, and the lease is of no more use:
-    /// end the run; the next one's claim finds out.
+    /// The manifest made no sense, or the store failed. In the latter case nobody knows whether it is
+    /// committed, and the lease is of no more use: end the run; the next one's claim finds out.
     Failed(Error),
 }
 
@@ -181,7 +183,8 @@ impl Lease {
         self.shared.state().end == Some(End::Fenced)
     }
 
-    /// Begins a segment of pages for the snapshot of an epoch, which must be later than the last one's. Writes nothing yet.
+    /// Begins a segment of pages for the snapshot of an epoch, which must be later than the last one's.
+    /// Writes nothing yet.
     pub fn segment(&self, epoch: u64, worker: u32) -> Result<SegmentWriter> {
         self.shared.check()?;
         self.check_epoch(epoch)?;
@@ -205,10 +208,12 @@ impl Lease {
         }
     }
 
-    /// Commits a snapshot: when this says so, it is there for good. What the manifest says of run, job, time and predecessor is set here.
+    /// Commits a snapshot: when this says so, it is there for good. What the manifest says of run, job, time
+    /// and predecessor is set here.
     ///
-    /// All segments that it names must be there: finished by writers of this lease for epochs after its last snapshot, or named by the
-    /// manifest before it or by the one that the run went on from. Costs one put, and a read or two if that fails.
+    /// All segments that it names must be there: finished by writers of this lease for epochs after its last
+    /// snapshot, or named by the manifest before it or by the one that the run went on from. Costs one put,
+    /// and a read or two if that fails.
     pub fn commit(&mut self, manifest: Manifest) -> Result<Committed, CommitError> {
         self.shared.check_commit()?;
         let manifest = self.complete(manifest)?;
@@ -230,8 +235,9 @@ impl Lease {
         Ok(Committed { number, epoch, checksum })
     }
 
-    /// Says in the store how far the log has come, so that a log that has lost its end is [noticed](super::Repository::verify). To be called after a commit, when nobody waits.
-    /// Costs a put and a deletion; that they fail does no harm.
+    /// Says in the store how far the log has come, so that a log that has lost its end is
+    /// [noticed](super::Repository::verify). To be called after a commit, when nobody waits. Costs a put and
+    /// a deletion; that they fail does no harm.
     pub fn put_head(&mut self) {
         if self.own.is_some() && self.head != Some(self.number) {
             self.shared.log.put_head(self.number, self.head.replace(self.number));
@@ -331,7 +337,8 @@ pub struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    /// Adds a page, and says where it will lie once the segment is finished. An error if it cannot be [encoded](PageHead::encode).
+    /// Adds a page, and says where it will lie once the segment is finished. An error if it cannot be
+    /// [encoded](PageHead::encode).
     pub fn add(&mut self, head: &PageHead, body: &[u8]) -> Result<PageRef> {
         let page = head.encode(body)?;
         let len = u32::try_from(page.len()).map_err(|_| Error::data("a page is larger than 4 GiB"))?;
@@ -346,7 +353,8 @@ impl SegmentWriter {
         self.bytes.len() as u64
     }
 
-    /// Writes the segment, with one put; a segment without pages is not written. When this fails, the segment must not be used.
+    /// Writes the segment, with one put; a segment without pages is not written. When this fails, the segment
+    /// must not be used.
     pub fn finish(self) -> Result<()> {
         let SegmentWriter { shared, name, bytes } = self;
         shared.check()?;

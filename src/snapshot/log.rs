@@ -54,10 +54,11 @@ impl Log {
         })
     }
 
-    /// What is below a number: read downwards to the last manifest, or to `lowest`. `None` if the number just below holds nothing, and so
-    /// this is not the top of the log.
+    /// What is below a number: read downwards to the last manifest, or to `lowest`. `None` if the number just
+    /// below holds nothing, and so this is not the top of the log.
     ///
-    /// Costs a read for each claim since the last manifest, and one for that. What cannot be decoded is an error: it may be the latest snapshot.
+    /// Costs a read for each claim since the last manifest, and one for that. What cannot be decoded is an
+    /// error: it may be the latest snapshot.
     pub(super) fn below(&self, number: u64, lowest: u64) -> Result<Option<Below>> {
         let mut below = Below::default();
         for place in (lowest..number).rev() {

@@ -1,8 +1,9 @@
 //! The entries of the log: a run takes the store over, or a snapshot is there.
 //!
-//! A manifest says all that a snapshot consists of: for each operator its tables, for each table each worker's share, for each share its runs, oldest
-//! first, and for each run where its pages lie. It does not say what pages mean; newer runs stand before older ones, and that is for
-//! whoever reads them. A snapshot shares the pages of those before it that have not changed, by naming them again.
+//! A manifest says all that a snapshot consists of: for each operator its tables, for each table each
+//! worker's share, for each share its runs, oldest first, and for each run where its pages lie. It does not
+//! say what pages mean; newer runs stand before older ones, and that is for whoever reads them. A snapshot
+//! shares the pages of those before it that have not changed, by naming them again.
 //!
 //! An encoded manifest takes some 35 bytes for each page: segments are named once, and then by number.
 
@@ -147,7 +148,8 @@ pub struct PageRef {
     pub len: u32,
     /// How many rows it has.
     pub rows: u32,
-    /// The first and the last hash that is meant. A shard made by another number of workers than the page means a part of it.
+    /// The first and the last hash that is meant. A shard made by another number of workers than the page
+    /// means a part of it.
     pub hashes: (u64, u64),
     /// The checksum that the page ends with.
     pub crc: u32,

@@ -6,13 +6,15 @@ use super::convert::SomeConversion;
 use crate::data::Exchange;
 use crate::error::{Error, Result};
 
-/// How a job that has changed goes on from snapshots of before: what became of types, names and operators. Handed to
-/// [`Job::migrations`](crate::stream::Job::migrations).
+/// How a job that has changed goes on from snapshots of before: what became of types, names and operators.
+/// Handed to [`Job::migrations`](crate::stream::Job::migrations).
 ///
-/// A job finds its state in a snapshot by the [uid](crate::stream::Stream::uid) of an operator and the name of a state, and takes it if it is of
-/// the type that the program has. If something is of another name or type, or is no longer there, the job does not start, unless it is said
-/// here what is to be done. What has been migrated is written anew, whole, by the next snapshot, and then nothing has to be said any more. It is harmless
-/// to say it still: what is said of names and types that a snapshot does not have is said of others.
+/// A job finds its state in a snapshot by the [uid](crate::stream::Stream::uid) of an operator and the name
+/// of a state, and takes it if it is of the type that the program has. If something is of another name or
+/// type, or is no longer there, the job does not start, unless it is said here what is to be done. What has
+/// been migrated is written anew, whole, by the next snapshot, and then nothing has to be said any more. It
+/// is harmless to say it still: what is said of names and types that a snapshot does not have is said of
+/// others.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -105,11 +107,14 @@ impl Migrations {
         Migrations::default()
     }
 
-    /// A part of a state was an `Old`, and the program has made something else of it since. `convert` is called for each that there is, also for some that are deleted or
-    /// expired since, as often as the job goes on from a snapshot of before; so it should depend on nothing but what it is given. If it panics, the job ends with that.
+    /// A part of a state was an `Old`, and the program has made something else of it since. `convert` is
+    /// called for each that there is, also for some that are deleted or expired since, as often as the job
+    /// goes on from a snapshot of before; so it should depend on nothing but what it is given. If it panics,
+    /// the job ends with that.
     ///
-    /// `uid` and `state` are as the program calls them now. Of a process function the state is one that it registers, and the part is a value: the value of
-    /// a key, an item of a list, what a map has for an entry. For other operators:
+    /// `uid` and `state` are as the program calls them now. Of a process function the state is one that it
+    /// registers, and the part is a value: the value of a key, an item of a list, what a map has for an
+    /// entry. For other operators:
     ///
     /// | operator | state | part |
     /// |---|---|---|
@@ -122,13 +127,16 @@ impl Migrations {
     /// | a process with rules | `rules` | all rules |
     /// | all of one input that takes records in order or has them wait for their watermark | `waiting` | a record; of sessions, an accumulator |
     ///
-    /// What has the engine's own types around a user's cannot be converted: the records of interval joins, those that wait for two-input functions, and partial matches of patterns. If
-    /// their type changes give them the old one, in a [`map`](crate::stream::Stream::map) before, until the operator has another uid.
+    /// What has the engine's own types around a user's cannot be converted: the records of interval joins,
+    /// those that wait for two-input functions, and partial matches of patterns. If their type changes give
+    /// them the old one, in a [`map`](crate::stream::Stream::map) before, until the operator has another uid.
     ///
-    /// `Old` must say that it reads what the program of before wrote, by the names of structs, fields and variants. A struct that the program calls otherwise
-    /// now is given the old name: `#[serde(rename = "Word")]`. There may be several for a state, from several old types; that one is taken which the
-    /// snapshot has. Types that read the same are not told apart, so nothing is converted from one to the other. The keys of a state and of a map, and so
-    /// the order and the owners of rows, cannot be converted; nor can what was written as [plain data](super::Codec::Abomonation).
+    /// `Old` must say that it reads what the program of before wrote, by the names of structs, fields and
+    /// variants. A struct that the program calls otherwise now is given the old name:
+    /// `#[serde(rename = "Word")]`. There may be several for a state, from several old types; that one is
+    /// taken which the snapshot has. Types that read the same are not told apart, so nothing is converted
+    /// from one to the other. The keys of a state and of a map, and so the order and the owners of rows,
+    /// cannot be converted; nor can what was written as [plain data](super::Codec::Abomonation).
     pub fn convert<Old, New>(
         mut self,
         uid: impl Into<String>,
@@ -143,7 +151,8 @@ impl Migrations {
         self
     }
 
-    /// The operator that has the uid `now` was called `before`. The job must have no other operator of that name.
+    /// The operator that has the uid `now` was called `before`. The job must have no other operator of that
+    /// name.
     pub fn rename(mut self, before: impl Into<String>, now: impl Into<String>) -> Migrations {
         self.renamed.push((before.into(), now.into()));
         self
@@ -160,7 +169,8 @@ impl Migrations {
         self
     }
 
-    /// The operator that had this uid is gone, and its state may go. So may the positions of a source, and what a sink had prepared.
+    /// The operator that had this uid is gone, and its state may go. So may the positions of a source, and
+    /// what a sink had prepared.
     pub fn forget(mut self, uid: impl Into<String>) -> Migrations {
         self.forgotten.push(uid.into());
         self

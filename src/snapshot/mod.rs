@@ -1,35 +1,45 @@
-//! Snapshots: what a job knows at the end of an epoch, written while it runs on, to go on from after a crash, on another number of workers, or another day.
+//! Snapshots: what a job knows at the end of an epoch, written while it runs on, to go on from after a crash,
+//! on another number of workers, or another day.
 //!
 //! # What a snapshot is
 //!
-//! What a job knows at the end of an epoch: the rows of all keyed state and timers, where each source stands in its splits, and what transactional sinks have
-//! prepared. The epoch is over when the frontier has passed it, so no record is in flight that belongs to it; nothing is injected into the
-//! streams, nothing is aligned, and no worker waits for another.
+//! What a job knows at the end of an epoch: the rows of all keyed state and timers, where each source stands
+//! in its splits, and what transactional sinks have prepared. The epoch is over when the frontier has passed
+//! it, so no record is in flight that belongs to it; nothing is injected into the streams, nothing is
+//! aligned, and no worker waits for another.
 //!
 //! # How one is taken
 //!
 //! * The epoch clock turns, and a cut is decided for the epoch that it leaves, if one is due.
-//! * When an operator closes that epoch, each instance for itself, it sets aside the list of what has changed, and copies a [slice](Snapshots::slice) of it in each
-//!   activation from then on; what is about to change is copied first. If its state is read elsewhere too, or limited in memory, it seals what has changed into its arrangements instead, and hands over
-//!   pointers to their pages. This is all that a worker does for a snapshot; the longest time that it does so at once is told as the metric
+//! * When an operator closes that epoch, each instance for itself, it sets aside the list of what has
+//!   changed, and copies a [slice](Snapshots::slice) of it in each activation from then on; what is about to
+//!   change is copied first. If its state is read elsewhere too, or limited in memory, it seals what has
+//!   changed into its arrangements instead, and hands over pointers to their pages. This is all that a worker
+//!   does for a snapshot; the longest time that it does so at once is told as the metric
 //!   `longest_pause_micros` of `snapshots`. Sources hand over their positions, sinks what they have prepared.
-//! * Another thread takes the parts as they come, sorts the copies into pages, merges runs of them where that pays, and encodes the pages that no snapshot has yet. It writes them as
-//!   segments, and when all parts are there it commits a manifest. Pages never change, so the job goes on meanwhile, and the next cut may come before this one is done.
+//! * Another thread takes the parts as they come, sorts the copies into pages, merges runs of them where that
+//!   pays, and encodes the pages that no snapshot has yet. It writes them as segments, and when all parts are
+//!   there it commits a manifest. Pages never change, so the job goes on meanwhile, and the next cut may come
+//!   before this one is done.
 //! * Sinks that learn of the commit finish theirs.
 //!
-//! What is written is what has changed since the last snapshot, and what merges have rewritten. Runs are merged where many of their rows would go, so a row that has changed
-//! is written again about twice while it stays, and a new one seldom; if its state is sealed, some `log2(rows / rows changed each time)` times.
+//! What is written is what has changed since the last snapshot, and what merges have rewritten. Runs are
+//! merged where many of their rows would go, so a row that has changed is written again about twice while it
+//! stays, and a new one seldom; if its state is sealed, some `log2(rows / rows changed each time)` times.
 //!
-//! What has been written to a store that is [near](Store::is_near) is not kept in memory for merges, but read again. If it cannot be, the merge is put off, which the metric `merges_put_off` of
-//! `snapshots` counts, and what was to be merged is named as it is.
+//! What has been written to a store that is [near](Store::is_near) is not kept in memory for merges, but read
+//! again. If it cannot be, the merge is put off, which the metric `merges_put_off` of `snapshots` counts, and
+//! what was to be merged is named as it is.
 //!
 //! # How a job goes on from one
 //!
-//! Workers own ranges of the hashes of keys, and pages say which hashes they have. Each worker of the new run, of whatever number, reads the pages that touch its
-//! range, and takes over runs as they are. Sources open their splits where they stood. An operator is known by its
-//! [uid](crate::stream::Stream::uid), a state by its name, and rows by what their type's `Deserialize` says that it reads.
+//! Workers own ranges of the hashes of keys, and pages say which hashes they have. Each worker of the new
+//! run, of whatever number, reads the pages that touch its range, and takes over runs as they are. Sources
+//! open their splits where they stood. An operator is known by its [uid](crate::stream::Stream::uid), a state
+//! by its name, and rows by what their type's `Deserialize` says that it reads.
 //!
-//! A job that has changed goes on if nothing is lost or misread by it. What cannot be told from the outside is said by [`Migrations`], in the program.
+//! A job that has changed goes on if nothing is lost or misread by it. What cannot be told from the outside
+//! is said by [`Migrations`], in the program.
 //!
 //! | what has changed | then |
 //! |---|---|
@@ -50,21 +60,26 @@
 //! | the codec, the compression, the number of workers | nothing: pages are read as they were written, and what is written is written in the new way |
 //! | the number of splits of a source | an error |
 //!
-//! What has been converted or renamed is written anew by the next snapshot, all of it; until that is there the job can go back to the program that it comes from.
+//! What has been converted or renamed is written anew by the next snapshot, all of it; until that is there
+//! the job can go back to the program that it comes from.
 //!
-//! A second job goes on from a snapshot of a first in a store of its own, which [`fork`](Repository::fork) makes.
+//! A second job goes on from a snapshot of a first in a store of its own, which [`fork`](Repository::fork)
+//! makes.
 //!
 //! # What is in one
 //!
-//! Every operator that knows something beyond an epoch takes part, and what is under way within one does not exist at its end. So [calls](crate::stream::Stream::call) and
-//! [loops](crate::stream::Stream::iterate) have nothing to save but what operators in a loop keep; of a [differential computation](crate::stream::Stream::through) there are the collections
-//! that it was given, from which it is made again; and of watermarks, at a source or [given anew](crate::stream::Stream::with_watermarks), what is known of each split. What a user's
-//! function keeps to itself, such as a counter in a closure, is not in a snapshot.
+//! Every operator that knows something beyond an epoch takes part, and what is under way within one does not
+//! exist at its end. So [calls](crate::stream::Stream::call) and [loops](crate::stream::Stream::iterate) have
+//! nothing to save but what operators in a loop keep; of a
+//! [differential computation](crate::stream::Stream::through) there are the collections that it was given,
+//! from which it is made again; and of watermarks, at a source or
+//! [given anew](crate::stream::Stream::with_watermarks), what is known of each split. What a user's function
+//! keeps to itself, such as a counter in a closure, is not in a snapshot.
 //!
 //! # The store
 //!
-//! The rest of this page is about what is kept, and how a run commits what no other run can undo. There pages are bytes with a head, segments are lists of pages, and
-//! a manifest lists segments.
+//! The rest of this page is about what is kept, and how a run commits what no other run can undo. There pages
+//! are bytes with a head, segments are lists of pages, and a manifest lists segments.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -96,39 +111,45 @@
 //!
 //! ## The protocol
 //!
-//! A run claims by creating the first free entry of the log. From then on it appends a manifest for each snapshot under its next number, and no
-//! other. If its put says that the number is taken, or says nothing, it reads the entry: if that is what it has put, it is committed; else a
-//! later run's claim is there, and it never writes again. Claims are never deleted.
+//! A run claims by creating the first free entry of the log. From then on it appends a manifest for each
+//! snapshot under its next number, and no other. If its put says that the number is taken, or says nothing,
+//! it reads the entry: if that is what it has put, it is committed; else a later run's claim is there, and it
+//! never writes again. Claims are never deleted.
 //!
-//! So one conditional put both commits and fences. There is no lock, no object that says who is first and none that says what is last: the
-//! last snapshot is the manifest with the greatest number. [`protocol`] has the decisions as functions, and why they are right; `tests/commit_model`
-//! tries them in all orders.
+//! So one conditional put both commits and fences. There is no lock, no object that says who is first and
+//! none that says what is last: the last snapshot is the manifest with the greatest number. [`protocol`] has
+//! the decisions as functions, and why they are right; `tests/commit_model` tries them in all orders.
 //!
 //! ## What holds
 //!
-//! * **A manifest's pages are there** (I2): a lease commits only what names segments whose puts have succeeded, and those of manifests that
-//!   are still kept. [`verify`](Repository::verify) checks it.
-//! * **A snapshot is there or not** (I3): it is one object, and what it names never changes, for no name is used twice: segments carry the generation
-//!   of the run that wrote them, and there is one claim of each generation that is not void.
-//! * **The last snapshot never goes back** (I4): epochs ascend with numbers, the last manifest is never deleted, and one that is damaged is an
-//!   error and is not passed over.
-//! * **One run writes** (I5): whoever was before the last claim finds that claim, or one before it, under its own next number.
-//! * **Nothing that is needed is deleted** (I8): what a run will name is in its last manifest, in the one that it went on from, or newer than
-//!   both. A collector keeps all three, writes down what it will delete, looks again, and deletes manifests before segments. It does not have to hold
-//!   the lease, for what was garbage once is garbage for ever.
+//! * **A manifest's pages are there** (I2): a lease commits only what names segments whose puts have
+//!   succeeded, and those of manifests that are still kept. [`verify`](Repository::verify) checks it.
+//! * **A snapshot is there or not** (I3): it is one object, and what it names never changes, for no name is
+//!   used twice: segments carry the generation of the run that wrote them, and there is one claim of each
+//!   generation that is not void.
+//! * **The last snapshot never goes back** (I4): epochs ascend with numbers, the last manifest is never
+//!   deleted, and one that is damaged is an error and is not passed over.
+//! * **One run writes** (I5): whoever was before the last claim finds that claim, or one before it, under its
+//!   own next number.
+//! * **Nothing that is needed is deleted** (I8): what a run will name is in its last manifest, in the one
+//!   that it went on from, or newer than both. A collector keeps all three, writes down what it will delete,
+//!   looks again, and deletes manifests before segments. It does not have to hold the lease, for what was
+//!   garbage once is garbage for ever.
 //!
 //! ## Why not a fence beside the manifests
 //!
-//! It is common to keep the right to write in one object, and manifests in others, named by epoch. Then a run must see that it still holds the right
-//! and commit in one step, which stores do not offer: between the look and the put it may sleep. The put fails only if there is a manifest of
-//! that epoch already; and since epochs are cut by the clock, the next run's next epoch may be another number. With one log there is one
+//! It is common to keep the right to write in one object, and manifests in others, named by epoch. Then a run
+//! must see that it still holds the right and commit in one step, which stores do not offer: between the look
+//! and the put it may sleep. The put fails only if there is a manifest of that epoch already; and since
+//! epochs are cut by the clock, the next run's next epoch may be another number. With one log there is one
 //! next number.
 //!
 //! ## What is assumed
 //!
-//! * A put of a name that exists fails, and a read gives what was put: [`check`] looks at that whenever a run claims.
-//! * A list shows all that was there at some moment, perhaps one in the past. Names given to snapshots meanwhile are only safe from a collector
-//!   if its `grace` is longer than lists are out of date.
+//! * A put of a name that exists fails, and a read gives what was put: [`check`] looks at that whenever a run
+//!   claims.
+//! * A list shows all that was there at some moment, perhaps one in the past. Names given to snapshots
+//!   meanwhile are only safe from a collector if its `grace` is longer than lists are out of date.
 //! * Whoever writes into the store means well: checksums find damage and mistakes, not forgery.
 
 mod store;

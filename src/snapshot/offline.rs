@@ -1,6 +1,7 @@
 //! State of a snapshot, read by any program while no job runs.
 //!
-//! A state is a list of pages. To read all of it costs all of them; to read a key, one page or a few of each run, since pages know the hashes of their keys.
+//! A state is a list of pages. To read all of it costs all of them; to read a key, one page or a few of each
+//! run, since pages know the hashes of their keys.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -12,7 +13,8 @@ use super::restored::{Restored, RestoredOperator, RestoredShard};
 use crate::data::{Exchange, Key, hash64};
 use crate::error::{Error, Result};
 
-/// A state of a process function in a snapshot: items by keys and sub-keys. For values the sub-key is `()`, for lists the number, for maps the user's key.
+/// A state of a process function in a snapshot: items by keys and sub-keys. For values the sub-key is `()`,
+/// for lists the number, for maps the user's key.
 pub struct SavedState<K, S, V> {
     from: RestoredOperator,
     table: String,

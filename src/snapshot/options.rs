@@ -38,10 +38,12 @@ const SLICE: usize = 4096;
 /// What a job goes on from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Restore {
-    /// It begins at the beginning, and the store must have no snapshots: a forgotten option must not lose what was done.
+    /// It begins at the beginning, and the store must have no snapshots: a forgotten option must not lose
+    /// what was done.
     #[default]
     Nothing,
-    /// It begins at the beginning, whatever the store has. The store is this run's from now on, and outputs that runs on it have written begin anew too.
+    /// It begins at the beginning, whatever the store has. The store is this run's from now on, and outputs
+    /// that runs on it have written begin anew too.
     Anew,
     /// The latest snapshot, or the beginning if there is none.
     Latest,
@@ -98,29 +100,34 @@ impl Snapshots {
         self
     }
 
-    /// How many of the latest ones stay; 3 unless said otherwise, and at least 1. Those that are kept by name stay as well.
+    /// How many of the latest ones stay; 3 unless said otherwise, and at least 1. Those that are kept by name
+    /// stay as well.
     pub fn retain(mut self, snapshots: usize) -> Snapshots {
         self.retain = snapshots.max(1);
         self
     }
 
-    /// How pages are encoded; by columns unless said otherwise. Pages that were written otherwise are read all the same.
+    /// How pages are encoded; by columns unless said otherwise. Pages that were written otherwise are read
+    /// all the same.
     ///
-    /// A job that is to use [`Codec::Abomonation`] does not start if the crate was built without its feature `abomonation`.
+    /// A job that is to use [`Codec::Abomonation`] does not start if the crate was built without its feature
+    /// `abomonation`.
     pub fn codec(mut self, codec: Codec) -> Snapshots {
         self.codec = codec;
         self
     }
 
-    /// How many rows of changed state a worker copies for a snapshot before it does other work again; 4,096 unless said otherwise, and at least 1. A row
-    /// costs from 50 ns to 2 us, most of it for memory, so this bounds how long a worker pauses; and the copies of a snapshot wait for each other, one for each activation
-    /// of an operator.
+    /// How many rows of changed state a worker copies for a snapshot before it does other work again; 4,096
+    /// unless said otherwise, and at least 1. A row costs from 50 ns to 2 us, most of it for memory, so this
+    /// bounds how long a worker pauses; and the copies of a snapshot wait for each other, one for each
+    /// activation of an operator.
     pub fn slice(mut self, rows: usize) -> Snapshots {
         self.slice = rows.max(1);
         self
     }
 
-    /// Says that state with these keys, sub-keys and values is plain data, for [`Codec::Abomonation`]: see [`plain`](super::plain).
+    /// Says that state with these keys, sub-keys and values is plain data, for [`Codec::Abomonation`]: see
+    /// [`plain`](super::plain).
     ///
     /// ```
     /// use highwater::snapshot::{Codec, Memory, Snapshots};
@@ -136,9 +143,11 @@ impl Snapshots {
         self
     }
 
-    /// How pages are compressed; by LZ4 unless said otherwise. Pages that were written otherwise are read all the same.
+    /// How pages are compressed; by LZ4 unless said otherwise. Pages that were written otherwise are read all
+    /// the same.
     ///
-    /// A job that is to use [`Compression::Zstd`] does not start if the crate was built without its feature `zstd`.
+    /// A job that is to use [`Compression::Zstd`] does not start if the crate was built without its feature
+    /// `zstd`.
     pub fn compression(mut self, compression: Compression) -> Snapshots {
         self.compression = compression;
         self
@@ -156,8 +165,9 @@ impl Snapshots {
         self
     }
 
-    /// Lets state go that no operator of the job asks for: without this, a job that misses an operator or a state of the snapshot does not start.
-    /// [`Migrations::forget`](super::Migrations::forget) lets go that of one operator.
+    /// Lets state go that no operator of the job asks for: without this, a job that misses an operator or a
+    /// state of the snapshot does not start. [`Migrations::forget`](super::Migrations::forget) lets go that
+    /// of one operator.
     pub fn dropping_state(mut self) -> Snapshots {
         self.drops_state = true;
         self

@@ -1,4 +1,5 @@
-//! Where the pages of a table are read from: by a run that goes on from them, and by one that has written them and let go of their rows.
+//! Where the pages of a table are read from: by a run that goes on from them, and by one that has written
+//! them and let go of their rows.
 
 use std::sync::Arc;
 

@@ -1,9 +1,10 @@
 //! A page: rows of one table, encoded, compressed, and wrapped so that it can say what it is.
 //!
-//! A page is read far from where it was written: in another run, on another worker, perhaps by a newer program. So it tells whose it is: the
-//! operator, the table, the fingerprint of its rows' type, the hashes of its keys and the epochs of its changes. Whoever reads it says what he
-//! expects, and a page that came under another's name is refused. Everything is checked before memory is taken for the body: the
-//! checksum over head and body, and that so few bytes can hold so many.
+//! A page is read far from where it was written: in another run, on another worker, perhaps by a newer
+//! program. So it tells whose it is: the operator, the table, the fingerprint of its rows' type, the hashes
+//! of its keys and the epochs of its changes. Whoever reads it says what he expects, and a page that came
+//! under another's name is refused. Everything is checked before memory is taken for the body: the checksum
+//! over head and body, and that so few bytes can hold so many.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -37,7 +38,8 @@ const HEAD: usize = 64;
 pub struct PageHead {
     /// How its rows are encoded.
     pub codec: Codec,
-    /// How its body is compressed. What does not become smaller is stored as it is, and says so when it is read.
+    /// How its body is compressed. What does not become smaller is stored as it is, and says so when it is
+    /// read.
     pub compression: Compression,
     /// The operator whose state it is.
     pub uid: String,
@@ -56,7 +58,8 @@ pub struct PageHead {
 impl PageHead {
     /// Wraps a body.
     ///
-    /// An error if the body is larger than [`MAX_PAGE`], a name longer than 65,535 bytes, or the compression one that this program was built without.
+    /// An error if the body is larger than [`MAX_PAGE`], a name longer than 65,535 bytes, or the compression
+    /// one that this program was built without.
     pub fn encode(&self, body: &[u8]) -> Result<Vec<u8>> {
         let (uid, table) = (self.uid.as_str(), self.table.as_str());
         let (Ok(uid_len), Ok(table_len)) = (u16::try_from(uid.len()), u16::try_from(table.len())) else {
@@ -304,7 +307,8 @@ mod tests {
         }
     }
 
-    /// A page of 5000 times the same byte, as Zstandard compressed it: so that it can be tried with and without.
+    /// A page of 5000 times the same byte, as Zstandard compressed it: so that it can be tried with and
+    /// without.
     #[test]
     fn a_page_that_zstandard_compressed_is_read_or_the_feature_is_named() {
         let frame = [

@@ -1,9 +1,10 @@
 //! What an operator hands over for a snapshot, before it is written.
 //!
-//! A part is what one worker's instance of an operator knows at the end of an epoch: the pages of its arrangements, which never change, and notes of
-//! things that are small. Making one copies pointers. Of states that nobody reads there are no arrangements; what has changed of them is delivered, and the part says which
-//! delivery was the last: then whoever writes the snapshot makes the runs. Whoever writes the snapshot encodes the pages, on a thread of its own, but for those that an
-//! earlier snapshot has written.
+//! A part is what one worker's instance of an operator knows at the end of an epoch: the pages of its
+//! arrangements, which never change, and notes of things that are small. Making one copies pointers. Of
+//! states that nobody reads there are no arrangements; what has changed of them is delivered, and the part
+//! says which delivery was the last: then whoever writes the snapshot makes the runs. Whoever writes the
+//! snapshot encodes the pages, on a thread of its own, but for those that an earlier snapshot has written.
 
 use std::sync::Arc;
 
@@ -55,20 +56,23 @@ pub(crate) struct Table {
     pub(crate) clock: i64,
     /// The runs, oldest first.
     pub(crate) runs: Vec<Run>,
-    /// What makes the runs when the table is received, if the operator has not made them, and the number of the last delivery that is to be in them.
+    /// What makes the runs when the table is received, if the operator has not made them, and the number of
+    /// the last delivery that is to be in them.
     pub(crate) coming: Option<(Arc<dyn Coming>, u64)>,
 }
 
 /// Runs that are made of what an operator has delivered, by whoever writes them.
 pub(crate) trait Coming: Send + Sync {
-    /// The runs as of a delivery. Asked for in order of the deliveries, by one thread. Their pages may be written as they are made.
+    /// The runs as of a delivery. Asked for in order of the deliveries, by one thread. Their pages may be
+    /// written as they are made.
     ///
     /// # Errors
     ///
     /// If there was no such delivery.
     fn runs(&self, delivery: u64, early: Option<Early<'_>>) -> Result<Received>;
 
-    /// Lets go of the rows of all pages that have been written, by a snapshot that has been committed: they can be read from `origin`.
+    /// Lets go of the rows of all pages that have been written, by a snapshot that has been committed: they
+    /// can be read from `origin`.
     fn release(&self, origin: &Arc<Origin>);
 }
 

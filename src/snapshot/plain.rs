@@ -1,13 +1,17 @@
 //! Rows of plain data as the memory holds them, by the crate `abomonation`.
 //!
-//! That crate copies values byte by byte, and for most types this is unsound: it reads bytes that no one wrote, writes addresses out, and reads
-//! back what was never a value ([RUSTSEC-2021-0120](https://rustsec.org/advisories/RUSTSEC-2021-0120.html), which will not be mended). So it is off
-//! unless a program is built with the feature `abomonation` and asks for [`Codec::Abomonation`](super::Codec::Abomonation); and then it is given
-//! nothing but [`Plain`] types, for which all that is harmless: they have no padding, no pointers, and any bytes are a value. What is left to be
-//! unsafe is one call, below. To read, the crate is not needed and not used: its `decode` takes a reference to one byte for one to a value.
+//! That crate copies values byte by byte, and for most types this is unsound: it reads bytes that no one
+//! wrote, writes addresses out, and reads back what was never a value
+//! ([RUSTSEC-2021-0120](https://rustsec.org/advisories/RUSTSEC-2021-0120.html), which will not be mended). So
+//! it is off unless a program is built with the feature `abomonation` and asks for
+//! [`Codec::Abomonation`](super::Codec::Abomonation); and then it is given nothing but [`Plain`] types, for
+//! which all that is harmless: they have no padding, no pointers, and any bytes are a value. What is left to
+//! be unsafe is one call, below. To read, the crate is not needed and not used: its `decode` takes a
+//! reference to one byte for one to a value.
 //!
-//! For such types a safe copy writes the same bytes as the crate, and as fast; a test compares the two. Three or four times as many rows are
-//! written a second as by columns, and they take up to two and a half times the room, so it is for stores in memory and fast disks.
+//! For such types a safe copy writes the same bytes as the crate, and as fast; a test compares the two. Three
+//! or four times as many rows are written a second as by columns, and they take up to two and a half times
+//! the room, so it is for stores in memory and fast disks.
 //!
 //! # The body of a page
 //!
@@ -20,8 +24,9 @@
 //! | 4 × (4, 4) | size and alignment of a key, a sub-key, a value, and an expiry |
 //! | | all keys, all sub-keys, for each row 0 or 1 whether it has a value, all values, all expiries |
 //!
-//! All of it is checked before anything is made of it, and lengths before memory is taken. The page around it has the checksum, and a fingerprint
-//! of the names and types of the fields; what that cannot see is a type that says by `Deserialize` that it is another than it is in memory.
+//! All of it is checked before anything is made of it, and lengths before memory is taken. The page around it
+//! has the checksum, and a fingerprint of the names and types of the fields; what that cannot see is a type
+//! that says by `Deserialize` that it is another than it is in memory.
 
 use abomonation::Abomonation;
 use bytemuck::Pod;
@@ -29,10 +34,11 @@ use bytemuck::Pod;
 use super::form::{self, Form};
 use crate::error::{Error, Result};
 
-/// Plain data: no padding, no pointers, and any bytes are a value; as `bytemuck::Pod` makes sure. The crate `abomonation` must know how to write it.
+/// Plain data: no padding, no pointers, and any bytes are a value; as `bytemuck::Pod` makes sure. The crate
+/// `abomonation` must know how to write it.
 ///
-/// Numbers and arrays of up to 32 of them are. A struct is by `#[repr(C)]`, `#[derive(bytemuck::Pod, bytemuck::Zeroable)]` and an empty
-/// `impl Abomonation`.
+/// Numbers and arrays of up to 32 of them are. A struct is by `#[repr(C)]`,
+/// `#[derive(bytemuck::Pod, bytemuck::Zeroable)]` and an empty `impl Abomonation`.
 pub trait Plain: Pod + Abomonation + Send + Sync {}
 
 impl<T: Pod + Abomonation + Send + Sync> Plain for T {}
@@ -45,11 +51,12 @@ const VERSION: u16 = 1;
 const ORDER: u8 = if cfg!(target_endian = "little") { 1 } else { 2 };
 const HEAD: usize = 8 + 4 * 8;
 
-/// Lets it be known that state with these keys, sub-keys and values is plain, so that pages of [`Codec::Abomonation`](super::Codec::Abomonation)
-/// hold it as it is in memory, and can be read. For the whole program.
+/// Lets it be known that state with these keys, sub-keys and values is plain, so that pages of
+/// [`Codec::Abomonation`](super::Codec::Abomonation) hold it as it is in memory, and can be read. For the
+/// whole program.
 ///
-/// Values of process functions and rolling aggregates have the sub-key `()`, and maps the user's. A program that only
-/// [reads](super::Repository::state) such state must say it as well.
+/// Values of process functions and rolling aggregates have the sub-key `()`, and maps the user's. A program
+/// that only [reads](super::Repository::state) such state must say it as well.
 pub fn plain<K: Plain, S: Plain, V: Plain>() {
     form::register(Form::<Row<K, S, V>> { encode: encode::<K, S, V>, decode: decode::<K, S, V> });
 }
@@ -90,9 +97,9 @@ fn encode<K: Plain, S: Plain, V: Plain>(rows: &[Row<K, S, V>]) -> Result<Vec<u8>
 
 #[allow(unsafe_code)]
 fn write<T: Plain>(value: &T, bytes: &mut Vec<u8>) -> Result<()> {
-    // SAFETY: `encode` reads the `size_of::<T>()` bytes of the value, which are all written, since a `Pod` type has no padding; and then calls the
-    // type's
-    // `entomb`, which for types without pointers is empty, and if somebody has made it otherwise, is caught by the length.
+    // SAFETY: `encode` reads the `size_of::<T>()` bytes of the value, which are all written, since a `Pod`
+    // type has no padding; and then calls the type's `entomb`, which for types without pointers is empty, and
+    // if somebody has made it otherwise, is caught by the length.
     let written = unsafe { abomonation::encode(value, bytes) };
     written.map_err(|error| Error::io("cannot write plain state", error))
 }
@@ -200,7 +207,8 @@ mod tests {
             prop_assert_eq!(Codec::Abomonation.decode::<Sample>(&shifted[1..], rows.len()).unwrap(), rows);
         }
 
-        /// What the crate writes of plain values is what they are in memory, so it can be read without the crate.
+        /// What the crate writes of plain values is what they are in memory, so it can be read without the
+        /// crate.
         #[test]
         fn the_crate_writes_what_a_safe_copy_does(values in prop::collection::vec(any::<[i64; 2]>(), 0..30)) {
             let mut bytes = Vec::new();

@@ -1,26 +1,29 @@
-//! What those who share a store decide, as functions of what they have seen: without a store, so that a model can try them in every order.
+//! What those who share a store decide, as functions of what they have seen: without a store, so that a model
+//! can try them in every order.
 //!
-//! Three kinds of parties meet: a *claimer* takes the store over, a *committer* appends manifests, a *collector* deletes what no one needs. None
-//! can ask another, and each may sleep at any point for any time.
+//! Three kinds of parties meet: a *claimer* takes the store over, a *committer* appends manifests, a
+//! *collector* deletes what no one needs. None can ask another, and each may sleep at any point for any time.
 //!
 //! # Why at most one run commits
 //!
-//! Every entry is created under the number after one that was there, so the numbers ever used have no holes. A run's numbers follow its
-//! claim one by one. When a later run's claim takes a number, that is the next number of whoever committed before, or a later one
-//! after another claim that is; and claims are never deleted. So the earlier run's next put always fails, however long it slept.
+//! Every entry is created under the number after one that was there, so the numbers ever used have no holes.
+//! A run's numbers follow its claim one by one. When a later run's claim takes a number, that is the next
+//! number of whoever committed before, or a later one after another claim that is; and claims are never
+//! deleted. So the earlier run's next put always fails, however long it slept.
 //!
-//! A put whose outcome is unknown is settled by reading: if its number holds it, it is committed; if it holds anything else, a claim was
-//! first. If it holds nothing, the put never happened, or else its manifest was collected since, and then the number after it
-//! holds the claim of a run that went on.
-//! A list may be out of date, and show neither the newest entries nor that old ones are gone. A claimer that trusted it might claim a number
-//! that was used and collected, and fence no one. So it lists again after its claim: a list that shows the claim is not older than it, and shows
-//! whatever lies above.
+//! A put whose outcome is unknown is settled by reading: if its number holds it, it is committed; if it holds
+//! anything else, a claim was first. If it holds nothing, the put never happened, or else its manifest was
+//! collected since, and then the number after it holds the claim of a run that went on. A list may be out of
+//! date, and show neither the newest entries nor that old ones are gone. A claimer that trusted it might
+//! claim a number that was used and collected, and fence no one. So it lists again after its claim: a list
+//! that shows the claim is not older than it, and shows whatever lies above.
 //!
 //! # Why nothing is deleted that is needed
 //!
-//! A run's next manifest names segments of the one before it, of the one that the run went on from, and those that this run wrote after its last
-//! manifest. All of these are kept, as of any moment at which the collector looked, and as of every later one: what is needed later
-//! is built from what is needed now, and from what is written later.
+//! A run's next manifest names segments of the one before it, of the one that the run went on from, and those
+//! that this run wrote after its last manifest. All of these are kept, as of any moment at which the
+//! collector looked, and as of every later one: what is needed later is built from what is needed now, and
+//! from what is written later.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -49,7 +52,8 @@ pub enum Next {
     Retry,
 }
 
-/// Settles a manifest's put. `is_above` tells whether there is an entry at the number after it, looked up after `found` was.
+/// Settles a manifest's put. `is_above` tells whether there is an entry at the number after it, looked up
+/// after `found` was.
 pub fn settle(found: Found, is_above: bool) -> Next {
     match found {
         Found::Ours => Next::Committed,
@@ -106,8 +110,8 @@ pub fn standing(number: u64, listed: &[u64]) -> Standing {
 
 /// The first of the segments that a manifest may not name.
 ///
-/// It may name those of the manifests `before` it, and those `written` by its run for an epoch after its run's last manifest: a collector that
-/// looked before now keeps no others.
+/// It may name those of the manifests `before` it, and those `written` by its run for an epoch after its
+/// run's last manifest: a collector that looked before now keeps no others.
 pub fn unfounded<'a>(
     named: impl IntoIterator<Item = &'a Arc<str>>,
     before: &BTreeSet<Arc<str>>,
@@ -173,9 +177,10 @@ pub struct Garbage {
 
 /// What is not needed any more.
 ///
-/// Manifests are kept if they are among the last `retain`, or the last; if they have a name; if the newest run went on from them; and if they
-/// were the last after `horizon`, in milliseconds since 1970. Segments are kept that these name, that the newest run wrote after its last
-/// manifest, that a still newer run wrote, and that were of no use only after `horizon`.
+/// Manifests are kept if they are among the last `retain`, or the last; if they have a name; if the newest
+/// run went on from them; and if they were the last after `horizon`, in milliseconds since 1970. Segments are
+/// kept that these name, that the newest run wrote after its last manifest, that a still newer run wrote, and
+/// that were of no use only after `horizon`.
 pub fn garbage(view: &View, retain: usize, horizon: u64) -> Garbage {
     let entries: Vec<&Seen> = view.entries.iter().filter(|entry| !is_void(&view.entries, entry)).collect();
     let manifests: Vec<&Seen> = entries.iter().copied().filter(|entry| entry.epoch().is_some()).collect();
@@ -199,8 +204,8 @@ pub fn garbage(view: &View, retain: usize, horizon: u64) -> Garbage {
     }
 }
 
-/// True for a claim of a number that had been used and collected: who was there before has gone on above it. It fenced no one, and its run
-/// noticed, or crashed before it could.
+/// True for a claim of a number that had been used and collected: who was there before has gone on above it.
+/// It fenced no one, and its run noticed, or crashed before it could.
 pub fn is_void(entries: &[Seen], claim: &Seen) -> bool {
     let goes_on = |entry: &Seen| entry.number > claim.number && entry.generation < claim.generation;
     claim.epoch().is_none() && entries.iter().any(|entry| entry.epoch().is_some() && goes_on(entry))

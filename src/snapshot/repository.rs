@@ -1,8 +1,9 @@
 //! A store with snapshots in it: who may write, what there is, how it is read.
 //!
-//! Reading needs no lease and never changes anything. What is damaged is an error that names the object: to take the snapshot before it instead would
-//! mean to publish again what was published since, and that is not for a program to decide. [`find`](Repository::find) finds the one
-//! before by its epoch, for those who do decide.
+//! Reading needs no lease and never changes anything. What is damaged is an error that names the object: to
+//! take the snapshot before it instead would mean to publish again what was published since, and that is not
+//! for a program to decide. [`find`](Repository::find) finds the one before by its epoch, for those who do
+//! decide.
 
 use std::sync::Arc;
 
@@ -79,16 +80,18 @@ impl Repository {
         &self.log.0
     }
 
-    /// Takes the store over for a new run of the job, which goes on from the last snapshot. No run before it can commit from then on.
+    /// Takes the store over for a new run of the job, which goes on from the last snapshot. No run before it
+    /// can commit from then on.
     ///
-    /// Costs a dozen calls. An error if the store lets names be created twice, holds snapshots of another job, or if the last manifest is
-    /// damaged. Whether there was a later one, only [`find`](Repository::find) asks.
+    /// Costs a dozen calls. An error if the store lets names be created twice, holds snapshots of another
+    /// job, or if the last manifest is damaged. Whether there was a later one, only
+    /// [`find`](Repository::find) asks.
     pub fn claim(&self, job: &str) -> Result<Lease> {
         self.claim_from(job, &Selector::Latest)
     }
 
-    /// Takes the store over for a new run that goes on from any snapshot. The later ones stay until they are collected, and epochs are counted
-    /// on from the last.
+    /// Takes the store over for a new run that goes on from any snapshot. The later ones stay until they are
+    /// collected, and epochs are counted on from the last.
     pub fn claim_from(&self, job: &str, selector: &Selector) -> Result<Lease> {
         check(&*self.log.0)?;
         let chosen = match selector {
@@ -100,7 +103,8 @@ impl Repository {
             let listed = self.log.numbers()?;
             let mut number = first_free(&listed);
             let lowest = listed.first().copied().unwrap_or(1);
-            // A number that is taken is followed by others soon; one below that is empty was collected since the list was made.
+            // A number that is taken is followed by others soon; one below that is empty was collected since
+            // the list was made.
             while let Some(below) = self.log.below(number, lowest)? {
                 if let Some(opening) = self.try_claim(job, nonce, number, below, chosen.as_ref())? {
                     if self.is_sure(number)? {
@@ -189,7 +193,8 @@ impl Repository {
         )))
     }
 
-    /// The runs that have taken this store over. Costs a read for each entry of the log; entries that are damaged say nothing.
+    /// The runs that have taken this store over. Costs a read for each entry of the log; entries that are
+    /// damaged say nothing.
     pub fn generations(&self) -> Result<Generations> {
         let mut claims = Vec::new();
         for number in self.log.numbers()? {
@@ -241,7 +246,8 @@ impl Repository {
         }
     }
 
-    /// The snapshot of an epoch. Goes down from the top, past damaged ones: whoever asks for an epoch below one does so knowingly.
+    /// The snapshot of an epoch. Goes down from the top, past damaged ones: whoever asks for an epoch below
+    /// one does so knowingly.
     fn of_epoch(&self, epoch: u64) -> Result<Option<Placed>> {
         let mut damaged = None;
         for number in self.log.numbers()?.into_iter().rev() {
@@ -289,8 +295,8 @@ impl Repository {
 
     /// Keeps a snapshot under a name until the name is [deleted](Repository::delete).
     ///
-    /// Names have 1 to 100 letters, digits, `-`, `_` and `.`, and are not only dots. An error if the name is taken by another snapshot, or if the
-    /// snapshot is being collected.
+    /// Names have 1 to 100 letters, digits, `-`, `_` and `.`, and are not only dots. An error if the name is
+    /// taken by another snapshot, or if the snapshot is being collected.
     pub fn keep(&self, selector: &Selector, name: &str) -> Result<Kept> {
         check_kept(name)?;
         let Placed { number, checksum, manifest } =

@@ -1,8 +1,9 @@
 //! What a job goes on from: the snapshot it was given, as its operators ask for it.
 //!
-//! Operators ask by what they are called now, and for rows of the types that they have now. What was called otherwise is found by what the job's
-//! [migrations](Migrations) say, and so is what converts rows of another type. A table that an operator has not asked for, and
-//! that has rows, would be lost: so that is an error, unless it may be [forgotten](Migrations::forget_state).
+//! Operators ask by what they are called now, and for rows of the types that they have now. What was called
+//! otherwise is found by what the job's [migrations](Migrations) say, and so is what converts rows of another
+//! type. A table that an operator has not asked for, and that has rows, would be lost: so that is an error,
+//! unless it may be [forgotten](Migrations::forget_state).
 
 use std::any::type_name;
 use std::collections::BTreeSet;
@@ -69,7 +70,8 @@ impl Restored {
         Restored { migrations, drops_state, ..self }
     }
 
-    /// Checks that the job has all operators that the snapshot knows the state of. `kind` tells what an operator of the job is.
+    /// Checks that the job has all operators that the snapshot knows the state of. `kind` tells what an
+    /// operator of the job is.
     pub(crate) fn check<'a>(&self, kind: impl Fn(&str) -> Option<&'a str>) -> Result<()> {
         for (uid, was) in self.operators() {
             // The new name comes first, as when it is asked for.
@@ -199,7 +201,8 @@ impl RestoredOperator {
         self.notes_of_owners(&clock_of(&table.name))
     }
 
-    /// The shards of a table, whose rows must be of this schema. None, if the snapshot does not know the table.
+    /// The shards of a table, whose rows must be of this schema. None, if the snapshot does not know the
+    /// table.
     pub(crate) fn shards(&self, name: &str, schema: &Schema) -> Result<Vec<RestoredShard>> {
         match self.table(name) {
             None => Ok(Vec::new()),
@@ -208,8 +211,9 @@ impl RestoredOperator {
         }
     }
 
-    /// The table of this name as its operator reads it, whose rows are of the schema `own`. `with` tells the schema of rows with a [`Foreign`](super::Foreign) for
-    /// the part. Nothing is in it if the snapshot does not know the table.
+    /// The table of this name as its operator reads it, whose rows are of the schema `own`. `with` tells the
+    /// schema of rows with a [`Foreign`](super::Foreign) for the part. Nothing is in it if the snapshot does
+    /// not know the table.
     pub(crate) fn open<P: 'static>(
         &self,
         name: &str,

@@ -1,10 +1,10 @@
 //! What the rows of a table are made of, so that a program does not take them for something else.
 //!
-//! A type's `Deserialize` is [asked](super::trace) what it wants to read, field by field, and the answer is the schema: names of
-//! structs, fields and variants, and the types of what is in them. Two programs with the same answer read the same bytes, wherever
-//! the type is defined in either. Some types cannot be asked, because they refuse what they are shown, such as a number that must
-//! not be zero: those are known by their names alone, wherever they lie in a row, and a change inside of them is for their authors
-//! to tell.
+//! A type's `Deserialize` is [asked](super::trace) what it wants to read, field by field, and the answer is
+//! the schema: names of structs, fields and variants, and the types of what is in them. Two programs with the
+//! same answer read the same bytes, wherever the type is defined in either. Some types cannot be asked,
+//! because they refuse what they are shown, such as a number that must not be zero: those are known by their
+//! names alone, wherever they lie in a row, and a change inside of them is for their authors to tell.
 //!
 //! Asking takes a while, and tables are saved by workers at each cut: so a type is asked once in a process.
 

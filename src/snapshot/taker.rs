@@ -1,11 +1,13 @@
 //! Takes snapshots: gathers parts, writes what is new of them, and commits.
 //!
-//! All of it happens away from the workers, who hand over pointers and go on. A page that an earlier snapshot of this run has written, or that came from the
-//! snapshot that the run went on from, is named again and not written; what merges have made is. So the bytes that a snapshot writes are those of
-//! the rows that have changed, and of the merges that they paid for.
+//! All of it happens away from the workers, who hand over pointers and go on. A page that an earlier snapshot
+//! of this run has written, or that came from the snapshot that the run went on from, is named again and not
+//! written; what merges have made is. So the bytes that a snapshot writes are those of the rows that have
+//! changed, and of the merges that they paid for.
 //!
-//! A snapshot that cannot be written is given up, and the next one holds what it would have: the job goes on. Only the last one, before a stop or at the end of all
-//! input, is tried again, and then ends the job with an error; so does a store that another run has taken over.
+//! A snapshot that cannot be written is given up, and the next one holds what it would have: the job goes on.
+//! Only the last one, before a stop or at the end of all input, is tried again, and then ends the job with an
+//! error; so does a store that another run has taken over.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -261,7 +263,8 @@ fn run_state(run: &super::part::Run, epoch: u64) -> Result<RunState> {
     Ok(RunState { epochs: (run.epochs.0.min(epoch), run.epochs.1.saturating_sub(1).min(epoch)), pages })
 }
 
-/// Lets workers go first where there are no more cores than they need: whoever waits for results feels what a worker waits, and nobody feels what a snapshot takes longer.
+/// Lets workers go first where there are no more cores than they need: whoever waits for results feels what a
+/// worker waits, and nobody feels what a snapshot takes longer.
 ///
 /// On Linux threads have priorities of their own; elsewhere this would be the whole program's.
 fn yield_to_workers() {
@@ -269,7 +272,8 @@ fn yield_to_workers() {
     let _ = rustix::process::nice(NICE);
 }
 
-/// A thread with this much to add to its niceness gets a third of what one without gets, where both want a core.
+/// A thread with this much to add to its niceness gets a third of what one without gets, where both want a
+/// core.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 5;
 

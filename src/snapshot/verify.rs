@@ -1,15 +1,18 @@
 //! Whether a store holds what it says that it holds.
 //!
-//! The log must be one: numbers, generations and epochs ascend, each manifest has a claim below it and links to the manifest before. Each
-//! snapshot must be whole: all its pages are there and say what they should, and for each table every hash belongs to exactly one
-//! shard. Each name must stand for a snapshot. Objects that nothing refers to are no fault: crashes leave such, and collections find them.
+//! The log must be one: numbers, generations and epochs ascend, each manifest has a claim below it and links
+//! to the manifest before. Each snapshot must be whole: all its pages are there and say what they should, and
+//! for each table every hash belongs to exactly one shard. Each name must stand for a snapshot. Objects that
+//! nothing refers to are no fault: crashes leave such, and collections find them.
 //!
 //! # When the end of the log is missing
 //!
-//! Entries that were deleted from the end of the log leave no gap. They are found where something else tells of them: `head/<number>`, which is put after each snapshot, a
-//! name of a snapshot that is gone, a claim that went on from it, segments of a run that no claim knows. What cannot be found is a deletion of these with the entries: then the
-//! store is one that has never had the snapshot. Neither is that of the last entry of a run that crashed before it put the head. A job that goes on from the snapshot before is still
-//! refused by sinks that see their own output ahead of it, such as [`FileSink`](crate::connector::FileSink).
+//! Entries that were deleted from the end of the log leave no gap. They are found where something else tells
+//! of them: `head/<number>`, which is put after each snapshot, a name of a snapshot that is gone, a claim
+//! that went on from it, segments of a run that no claim knows. What cannot be found is a deletion of these
+//! with the entries: then the store is one that has never had the snapshot. Neither is that of the last entry
+//! of a run that crashed before it put the head. A job that goes on from the snapshot before is still refused
+//! by sinks that see their own output ahead of it, such as [`FileSink`](crate::connector::FileSink).
 //!
 //! All pages are read, each once; so it takes as long as reading the store does, and the memory of one page.
 
@@ -77,7 +80,8 @@ struct Numbered {
 }
 
 impl Repository {
-    /// Checks all that the store holds. An error only if the store cannot be read; what is damaged is in the report.
+    /// Checks all that the store holds. An error only if the store cannot be read; what is damaged is in the
+    /// report.
     ///
     /// Nothing may be collected meanwhile, or what is deleted seems to be missing.
     pub fn verify(&self) -> Result<Report> {
@@ -124,7 +128,8 @@ impl Repository {
                     fingerprint: table.schema.fingerprint,
                 };
                 for page in pages(table) {
-                    // The reference is a part of the key: another manifest may tell another story about the same page.
+                    // The reference is a part of the key: another manifest may tell another story about the
+                    // same page.
                     if checked.insert(format!("{expected:?} {page:?}")) {
                         self.check_page(page, expected, report)?;
                     }
@@ -151,7 +156,8 @@ impl Repository {
 }
 
 impl Repository {
-    /// Looks for what tells of entries that have been deleted from the end of the log. Entries that are damaged tell enough.
+    /// Looks for what tells of entries that have been deleted from the end of the log. Entries that are
+    /// damaged tell enough.
     fn check_end(&self, entries: &[Numbered], report: &mut Report) -> Result<()> {
         let numbers = self.log.numbers()?;
         if numbers.len() != entries.len() {

@@ -1,11 +1,13 @@
 //! Pages on their way into segments.
 //!
-//! A part is handed over before its cut is complete, and its pages can be written then: each as soon as it is made, while its rows are in the processor's cache, and not when memory holds all of
-//! them. So there is a segment open for each cut that is under way. It is finished when it is large, or when the cut is complete; what it holds is known to be written
-//! then, and not before.
+//! A part is handed over before its cut is complete, and its pages can be written then: each as soon as it is
+//! made, while its rows are in the processor's cache, and not when memory holds all of them. So there is a
+//! segment open for each cut that is under way. It is finished when it is large, or when the cut is complete;
+//! what it holds is known to be written then, and not before.
 //!
-//! What is written early is named by the snapshot that it is for, or by a later one if that is given up: it is of the state, whose runs go on. If it cannot be written, it is not known to
-//! be, and is written when the snapshot is.
+//! What is written early is named by the snapshot that it is for, or by a later one if that is given up: it
+//! is of the state, whose runs go on. If it cannot be written, it is not known to be, and is written when the
+//! snapshot is.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -77,7 +79,8 @@ impl Writing {
     ///
     /// # Errors
     ///
-    /// If the page cannot be encoded, or a segment not be written. Its pages are not known to be written then.
+    /// If the page cannot be encoded, or a segment not be written. Its pages are not known to be written
+    /// then.
     pub(crate) fn add(
         &mut self,
         (lease, epoch): (&Lease, u64),

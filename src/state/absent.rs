@@ -1,11 +1,12 @@
 //! Keys that have left memory wholly: what of them must stay.
 //!
-//! What is kept of such a key is a row of an arrangement, in files. What stays is the key and the time of its alarm, at which it must be back
-//! whether or not anything comes for it: some forty bytes, and as many again while a table grows. So it is known of each key whether there is
-//! anything to be read, and nothing is looked for in vain.
+//! What is kept of such a key is a row of an arrangement, in files. What stays is the key and the time of its
+//! alarm, at which it must be back whether or not anything comes for it: some forty bytes, and as many again
+//! while a table grows. So it is known of each key whether there is anything to be read, and nothing is
+//! looked for in vain.
 //!
-//! The alarm of a key that has come back stays in the list of alarms; it is passed over when its time has come, and the list is made anew
-//! when most of it is such, or all.
+//! The alarm of a key that has come back stays in the list of alarms; it is passed over when its time has
+//! come, and the list is made anew when most of it is such, or all.
 
 use std::mem::size_of;
 

@@ -1,19 +1,21 @@
 //! What is to be done at a time: timers, and records that wait for theirs.
 //!
-//! Entries lie in buckets of 64 milliseconds, in order of arrival; a bucket is sorted when its time has come. So adding costs a look-up
-//! in a small tree and a push, whatever the order of the times, and each entry is sorted once, among few; again, if others are added to its
-//! bucket while that is being worked off.
+//! Entries lie in buckets of 64 milliseconds, in order of arrival; a bucket is sorted when its time has come.
+//! So adding costs a look-up in a small tree and a push, whatever the order of the times, and each entry is
+//! sorted once, among few; again, if others are added to its bucket while that is being worked off.
 //!
 //! # As rows
 //!
-//! What is added becomes a row when the agenda is sealed, and is not touched again: rows lie in order of time, and all of before the time that
-//! has been reached are over. So a seal writes what was added since the last one, however much there is to be done. An entry that is added for
-//! a time that has been reached lies among the first that have not.
+//! What is added becomes a row when the agenda is sealed, and is not touched again: rows lie in order of
+//! time, and all of before the time that has been reached are over. So a seal writes what was added since the
+//! last one, however much there is to be done. An entry that is added for a time that has been reached lies
+//! among the first that have not.
 //!
 //! # Larger than memory
 //!
-//! If memory is limited, rows lie in files, and what is to be done last is forgotten when there is no room: it is read back before its time comes. See
-//! `Far`. Then entries are given out some at a time, in the same order.
+//! If memory is limited, rows lie in files, and what is to be done last is forgotten when there is no room:
+//! it is read back before its time comes. See `Far`. Then entries are given out some at a time, in the same
+//! order.
 
 use std::collections::BTreeMap;
 
@@ -121,7 +123,8 @@ impl<E, R: Exchange> Agenda<E, R> {
         Agenda { sealed: Some(sealed), ..Agenda::default() }
     }
 
-    /// The same, of entries that hold all that their rows do, and of which those of a moment are taken together.
+    /// The same, of entries that hold all that their rows do, and of which those of a moment are taken
+    /// together.
     pub(crate) fn of_records(operator: OperatorInfo, quota: Option<Quota>) -> Agenda<E, R> {
         let mut agenda = Agenda::sealable(operator, quota);
         if let Some(far) = agenda.far_mut() {
@@ -178,7 +181,8 @@ impl<E, R: Exchange> Agenda<E, R> {
         near.into_iter().chain(self.far().and_then(Far::next)).min()
     }
 
-    /// Takes the entries of before a time, in order of time, then of arrival. None of them must have left memory.
+    /// Takes the entries of before a time, in order of time, then of arrival. None of them must have left
+    /// memory.
     pub(crate) fn due(&mut self, before: EventTime) -> Vec<(EventTime, E)> {
         let mut due = Vec::new();
         while let Some(mut first) = self.buckets.first_entry().filter(|first| *first.key() << SPAN < before) {
@@ -210,8 +214,8 @@ impl<E, R: Exchange> Agenda<E, R> {
         all
     }
 
-    /// Reads back what has left memory and is to be taken next, of what is `before` a time, or of all; called before
-    /// [`some`](Agenda::some) with the same. `back` makes an entry of what was kept of one.
+    /// Reads back what has left memory and is to be taken next, of what is `before` a time, or of all; called
+    /// before [`some`](Agenda::some) with the same. `back` makes an entry of what was kept of one.
     #[inline]
     pub(crate) fn fetch(&mut self, before: Option<EventTime>, back: impl FnMut(&R) -> E) {
         if let Some(Sealed { arrangement, far: Some(far), .. }) = &mut self.sealed {
@@ -219,8 +223,9 @@ impl<E, R: Exchange> Agenda<E, R> {
         }
     }
 
-    /// Takes entries of before a time, or of all, in order of time, then of arrival; and says up to where it has taken all. That is the time, unless some had left memory.
-    /// Then it is to be called again, and it gives none only if there are none. `hash` tells the hash that an entry is owned by.
+    /// Takes entries of before a time, or of all, in order of time, then of arrival; and says up to where it
+    /// has taken all. That is the time, unless some had left memory. Then it is to be called again, and it
+    /// gives none only if there are none. `hash` tells the hash that an entry is owned by.
     #[inline]
     pub(crate) fn some(
         &mut self,
@@ -282,7 +287,8 @@ impl<E, R: Exchange> Agenda<E, R> {
             + far.bytes()
     }
 
-    /// Lets the farthest entries leave memory, if they take more than they may, and gives them. `hash` and `kept` are what [`seal`](Agenda::seal) is told of an entry.
+    /// Lets the farthest entries leave memory, if they take more than they may, and gives them. `hash` and
+    /// `kept` are what [`seal`](Agenda::seal) is told of an entry.
     pub(crate) fn shed(&mut self, epoch: u64, hash: impl Fn(&E) -> u64, kept: impl Fn(&E) -> R) -> Vec<E> {
         let Some(mut sealed) = self.sealed.take_if(|sealed| sealed.far.is_some()) else { return Vec::new() };
         let mut left = Vec::new();
@@ -315,7 +321,8 @@ impl<E, R: Exchange> Agenda<E, R> {
         left
     }
 
-    /// The time from which on entries must leave, that not more bytes are left than allowed, as far as they may: from `least` on. `None` if none can.
+    /// The time from which on entries must leave, that not more bytes are left than allowed, as far as they
+    /// may: from `least` on. `None` if none can.
     fn horizon(
         &self,
         far: &Far<E>,
@@ -366,8 +373,8 @@ impl<E, R: Exchange> Agenda<E, R> {
         }
     }
 
-    /// Writes what was added since the last seal into the arrangement, if there is one. `row` says what is kept of an entry, and the hash that
-    /// it is owned by.
+    /// Writes what was added since the last seal into the arrangement, if there is one. `row` says what is
+    /// kept of an entry, and the hash that it is owned by.
     pub(crate) fn seal(&mut self, epoch: u64, mut row: impl FnMut(&E) -> (u64, R)) {
         let Some(Sealed { arrangement, rows: dated, next, .. }) = &mut self.sealed else { return };
         let clock = dated.clock();
@@ -394,7 +401,8 @@ impl<E, R: Exchange> Agenda<E, R> {
     }
 }
 
-/// Adds the rows of a bucket's entries that have none to a run, numbered from `next` on; a page at a time, lest all of them are rows at once.
+/// Adds the rows of a bucket's entries that have none to a run, numbered from `next` on; a page at a time,
+/// lest all of them are rows at once.
 fn add_rows<E, R: Exchange>(
     built: &mut RunBuilder<Filed<Dated<R>>>,
     bucket: i64,
@@ -457,8 +465,8 @@ impl<E, R: Parted> Agenda<E, R> {
 }
 
 impl<E: Parted> Agenda<E> {
-    /// Takes records of before a time, or all, in order of time, then of arrival; `None` if there are none. Of those that have left memory it takes
-    /// some at a time, but all of a moment.
+    /// Takes records of before a time, or all, in order of time, then of arrival; `None` if there are none.
+    /// Of those that have left memory it takes some at a time, but all of a moment.
     pub(crate) fn draw(&mut self, before: Option<EventTime>) -> Option<Vec<(EventTime, E)>> {
         self.fetch(before, E::clone);
         // Moments are whole.

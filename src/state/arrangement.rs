@@ -15,8 +15,8 @@ use super::{Rows, Run, page};
 
 /// The state of one operator on one worker: what each epoch up to the last sealed one has changed.
 ///
-/// Sealing `n` rows costs `n` plus the merges that they pay for, `O(log N)` rows each over time, where `N` is all that is
-/// kept. Reading a key looks into each of the `O(log N)` runs.
+/// Sealing `n` rows costs `n` plus the merges that they pay for, `O(log N)` rows each over time, where `N` is
+/// all that is kept. Reading a key looks into each of the `O(log N)` runs.
 pub(crate) struct Arrangement<R: Rows> {
     pub(super) rows: R,
     spine: Spine<Rc<Run<R>>>,
@@ -42,7 +42,8 @@ impl<R: Rows> Arrangement<R> {
         self.add(upper, |rows, description| Run::of(rows, sorted, description));
     }
 
-    /// Where the next run ends, if it is of `epoch`. There may be several of one epoch: state leaves memory in the midst of it too.
+    /// Where the next run ends, if it is of `epoch`. There may be several of one epoch: state leaves memory
+    /// in the midst of it too.
     fn upper_of(&mut self, epoch: u64) -> u64 {
         self.base = self.base.max(self.upper.saturating_sub(epoch));
         self.base + epoch + 1
@@ -58,7 +59,8 @@ impl<R: Rows> Arrangement<R> {
         self.spine.set_physical_compaction(upper.borrow());
     }
 
-    /// Adds what changed up to and including `epoch`: rows in any order, of which the later of two for a key counts.
+    /// Adds what changed up to and including `epoch`: rows in any order, of which the later of two for a key
+    /// counts.
     pub(crate) fn seal_unsorted(&mut self, epoch: u64, mut rows: Vec<(R::Key, R::Value)>) {
         sort(&mut rows);
         self.seal(epoch, rows);
@@ -79,7 +81,8 @@ impl<R: Rows> Arrangement<R> {
         }
     }
 
-    /// The runs, oldest first. Together they are the state as of the last sealed epoch, and remain so: they never change.
+    /// The runs, oldest first. Together they are the state as of the last sealed epoch, and remain so: they
+    /// never change.
     pub(crate) fn runs(&self) -> Vec<Rc<Run<R>>> {
         let mut runs = Vec::new();
         self.spine.map_batches(|run| {
@@ -90,7 +93,8 @@ impl<R: Rows> Arrangement<R> {
         runs
     }
 
-    /// Calls `visit` for the rows from the first key that is not `below`, run by run, until it breaks off the run.
+    /// Calls `visit` for the rows from the first key that is not `below`, run by run, until it breaks off the
+    /// run.
     pub(crate) fn scan(
         &self,
         below: impl Fn(&R::Key) -> bool,
@@ -108,8 +112,9 @@ impl<R: Rows> Arrangement<R> {
         });
     }
 
-    /// Calls `visit` for copies of the rows of a range of keys, older runs first: of the keys that `place` finds
-    /// [`Equal`](Ordering::Equal), which are all part of the key with this hash. Reads no page that has none of them, but for one in a hundred.
+    /// Calls `visit` for copies of the rows of a range of keys, older runs first: of the keys that `place`
+    /// finds [`Equal`](Ordering::Equal), which are all part of the key with this hash. Reads no page that has
+    /// none of them, but for one in a hundred.
     pub(crate) fn range(
         &self,
         hash: u64,

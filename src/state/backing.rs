@@ -1,8 +1,10 @@
-//! Where the rows of a state go when the state as of an epoch is asked for: into an arrangement, or onto a shelf.
+//! Where the rows of a state go when the state as of an epoch is asked for: into an arrangement, or onto a
+//! shelf.
 //!
-//! An arrangement is where rows can be read again: by whoever looks at the state from outside while the job runs, and by the state itself, when it is larger
-//! than memory. It is sealed by the worker, in one piece. If all that is wanted of a state is that snapshots have it, its rows go onto a
-//! [shelf](super::Shelf), in slices between which the worker does its work, and sorting them is not the worker's business.
+//! An arrangement is where rows can be read again: by whoever looks at the state from outside while the job
+//! runs, and by the state itself, when it is larger than memory. It is sealed by the worker, in one piece. If
+//! all that is wanted of a state is that snapshots have it, its rows go onto a [shelf](super::Shelf), in
+//! slices between which the worker does its work, and sorting them is not the worker's business.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -59,7 +61,8 @@ impl<K: Key, S: Key, V: Exchange> Backing<K, S, V> {
         }
     }
 
-    /// Begins the next delivery, of what is `gone` and of about so many items, as of the end of `epoch`. `None`, and nothing is taken, if rows are not delivered.
+    /// Begins the next delivery, of what is `gone` and of about so many items, as of the end of `epoch`.
+    /// `None`, and nothing is taken, if rows are not delivered.
     pub(crate) fn draft(
         &mut self,
         epoch: u64,
@@ -93,7 +96,8 @@ impl<K: Key, S: Key, V: Exchange> Backing<K, S, V> {
         }
     }
 
-    /// Takes in a worker's share of what a snapshot has, and gives `fill` the rows of its pages, older ones first, and about how many keys there are in all.
+    /// Takes in a worker's share of what a snapshot has, and gives `fill` the rows of its pages, older ones
+    /// first, and about how many keys there are in all.
     pub(crate) fn restore(
         &mut self,
         rows: &ItemRows<K, S, V>,

@@ -1,7 +1,8 @@
 //! Building a run of rows that come nearly in order.
 //!
-//! Rows are made in order of the hashes of their keys, which are sorted before: to sort numbers costs a fraction of what sorting rows would, and rows go straight to
-//! their pages. Only rows of one hash may come in any order among them. Other rows, which were made before, lie sorted beside them.
+//! Rows are made in order of the hashes of their keys, which are sorted before: to sort numbers costs a
+//! fraction of what sorting rows would, and rows go straight to their pages. Only rows of one hash may come
+//! in any order among them. Other rows, which were made before, lie sorted beside them.
 
 use std::iter::Peekable;
 use std::sync::Arc;

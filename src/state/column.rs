@@ -1,20 +1,21 @@
 //! A state of all keys: a value for each, or a list, or a map.
 //!
-//! All three are one thing: items under a key and a sub-key, which is nothing for a value, the position for a list, and the user's for a
-//! map. So all three have the same rows, and a map or list of which little changes writes little. What joins keep is a fourth: items by
-//! their [times](super::timed).
+//! All three are one thing: items under a key and a sub-key, which is nothing for a value, the position for a
+//! list, and the user's for a map. So all three have the same rows, and a map or list of which little changes
+//! writes little. What joins keep is a fourth: items by their [times](super::timed).
 //!
 //! # Time to live
 //!
-//! An item can have an expiry, in milliseconds of one of the two clocks. It is checked at each read, so an expired item is never
-//! seen. A [hand](super::sweep) goes over the cells as epochs close and drops it, half as long after as it lived at most; what the arrangement has of it
-//! is dropped when pages are merged.
+//! An item can have an expiry, in milliseconds of one of the two clocks. It is checked at each read, so an
+//! expired item is never seen. A [hand](super::sweep) goes over the cells as epochs close and drops it, half
+//! as long after as it lived at most; what the arrangement has of it is dropped when pages are merged.
 //!
 //! # What leaves memory
 //!
-//! When state takes more than it may, a key's cell is emptied: what the arrangement does not have yet is written to it, with what other keys
-//! leave behind, as a run. When the key is touched again, its rows are read from all runs, and the latest of each item counts. So the
-//! arrangement and the cells together are the state, at all times.
+//! When state takes more than it may, a key's cell is emptied: what the arrangement does not have yet is
+//! written to it, with what other keys leave behind, as a run. When the key is touched again, its rows are
+//! read from all runs, and the latest of each item counts. So the arrangement and the cells together are the
+//! state, at all times.
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
@@ -42,7 +43,8 @@ pub(crate) struct Item<V> {
 }
 
 impl<V> Item<V> {
-    /// True if its backing has it, or an older version, now that it goes. If the last cut has not had its copy yet, it gets one.
+    /// True if its backing has it, or an older version, now that it goes. If the last cut has not had its
+    /// copy yet, it gets one.
     pub(super) fn is_kept<K: Key, S: Shape<Value = V>>(
         &self,
         turn: Turn,
@@ -115,7 +117,8 @@ pub(crate) struct Cells<K: Key, S: Shape> {
     /// What is copied for the last cut, if it is not done.
     pub(super) cutting: Option<Box<Cutting<K, S>>>,
     pub(super) sweep: Option<Sweep>,
-    /// When items expire that were written before event time began. They are in files by then, or in a snapshot; not known before.
+    /// When items expire that were written before event time began. They are in files by then, or in a
+    /// snapshot; not known before.
     pub(super) unbegun: i64,
     /// Who is to be shown what is sealed.
     pub(super) publish: Option<Publish<K, S>>,
@@ -125,7 +128,8 @@ pub(crate) struct Cells<K: Key, S: Shape> {
 pub(crate) type Publish<K, S> = Box<dyn Fn(Published<K, <S as Items>::Sub, <S as Items>::Value>)>;
 
 impl<K: Key, S: Shape> Cells<K, S> {
-    /// Cells whose items expire by a clock, and live so many milliseconds at most; or never, if nothing is said of that.
+    /// Cells whose items expire by a clock, and live so many milliseconds at most; or never, if nothing is
+    /// said of that.
     pub(crate) fn new(
         lives: Option<(LivesBy, i64)>,
         owner: Owner<K>,
@@ -248,7 +252,8 @@ impl<K: Key, S: Shape> Cells<K, S> {
         Some(result)
     }
 
-    /// Changes an item where it lies, or puts one there first: if there is none, or one that `is_over` by when it expires.
+    /// Changes an item where it lies, or puts one there first: if there is none, or one that `is_over` by
+    /// when it expires.
     #[inline]
     pub(crate) fn upsert<R>(
         &mut self,

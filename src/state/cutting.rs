@@ -1,4 +1,5 @@
-//! A cut through the cells of a state: what had changed by it is copied a slice at a time, while the cells change further.
+//! A cut through the cells of a state: what had changed by it is copied a slice at a time, while the cells
+//! change further.
 //!
 //! See [`draft`](super::draft) for why what is delivered is the state as of the cut.
 
@@ -24,7 +25,8 @@ impl<K: Key, S: Shape> Cutting<K, S> {
         self.kept.push((slot, sub, kept));
     }
 
-    /// Looks up the keys of what was kept, up to about so many, and takes them from the number. All must be done before any key goes.
+    /// Looks up the keys of what was kept, up to about so many, and takes them from the number. All must be
+    /// done before any key goes.
     pub(super) fn resolve(
         &mut self,
         keys: &Table<K, Pins>,
@@ -53,7 +55,8 @@ impl<K: Key, S: Shape> Cells<K, S> {
         self.cutting = Some(Box::new(Cutting { list, kept: Pile::default(), draft }));
     }
 
-    /// Copies some of what was set aside, and delivers all when all is copied. `left` is how many rows it may still take.
+    /// Copies some of what was set aside, and delivers all when all is copied. `left` is how many rows it may
+    /// still take.
     pub(super) fn copy_slice(&mut self, keys: &Table<K, Pins>, left: &mut usize) {
         let Some(mut cutting) = self.cutting.take() else { return };
         cutting.resolve(keys, &self.rows, left);

@@ -352,7 +352,8 @@ fn a_slice_is_no_longer_than_was_asked_for() {
     );
 }
 
-/// Several pages to a run and to a segment, segments that stay open over cuts and puts that fail: what was written when it was made is the same as what is written later.
+/// Several pages to a run and to a segment, segments that stay open over cuts and puts that fail: what was
+/// written when it was made is the same as what is written later.
 #[test]
 fn pages_that_are_written_as_they_are_made_are_the_state_as_of_the_cut() {
     let mut both = Both::new();

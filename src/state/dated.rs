@@ -1,6 +1,8 @@
-//! Entries of an agenda as rows: in order of the time that they lie at, then of the hash that they are owned by, then of arrival.
+//! Entries of an agenda as rows: in order of the time that they lie at, then of the hash that they are owned
+//! by, then of arrival.
 //!
-//! Rows are over when that time has been reached, and merges drop them. So what is kept is what is still to be done.
+//! Rows are over when that time has been reached, and merges drop them. So what is kept is what is still to
+//! be done.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -16,7 +18,8 @@ use crate::time::EventTime;
 /// A row of an entry: the time that it lies at, the hash that it is owned by, and a number of its own.
 pub(super) type At = (EventTime, u64, u64);
 
-/// Rows of an agenda: what is to be done, and its own time. They are over when the time has been reached that they lie at.
+/// Rows of an agenda: what is to be done, and its own time. They are over when the time has been reached that
+/// they lie at.
 pub(super) struct Dated<R> {
     reached: Rc<Cell<EventTime>>,
     row: PhantomData<fn() -> R>,

@@ -1,10 +1,13 @@
 //! What has changed by a cut, while it is copied slice by slice and its state changes further.
 //!
-//! At a cut the list of what has changed is set aside, and a new one begins. From then on, items of the old list are copied a slice at a time. One that is about to change, or to
-//! go, before its turn came is copied then. So what is delivered is the state as of the cut, each changed item once, and no slice is longer than was asked for.
+//! At a cut the list of what has changed is set aside, and a new one begins. From then on, items of the old
+//! list are copied a slice at a time. One that is about to change, or to go, before its turn came is copied
+//! then. So what is delivered is the state as of the cut, each changed item once, and no slice is longer than
+//! was asked for.
 //!
-//! Whether an item's last change came before the cut or after it is told by its mark: there is one [`Turn`] for the changes before a cut and
-//! another one for those after it, and again the first one for those after the next. By then the draft of the first cut is finished.
+//! Whether an item's last change came before the cut or after it is told by its mark: there is one [`Turn`]
+//! for the changes before a cut and another one for those after it, and again the first one for those after
+//! the next. By then the draft of the first cut is finished.
 //!
 //! What it costs a worker: a look at each changed item, and a copy of it, behind others.
 
@@ -52,7 +55,8 @@ impl Turn {
         }
     }
 
-    /// True if the change that it marks came before the last cut, when those after it are marked by `now`, and has not been copied.
+    /// True if the change that it marks came before the last cut, when those after it are marked by `now`,
+    /// and has not been copied.
     #[inline]
     pub(crate) fn is_before(self, now: Turn) -> bool {
         self != now && self != Turn::Still
@@ -67,15 +71,18 @@ pub(crate) struct Draft<K, S, V> {
     spares: Arc<Spares<Option<Row<K, S, V>>>>,
 }
 
-/// About so many rows lie in a pile, if that does not make too many piles: then they are sorted in the processor's cache.
+/// About so many rows lie in a pile, if that does not make too many piles: then they are sorted in the
+/// processor's cache.
 const PILE: usize = 4096;
 
-/// The most piles. If there were thousands, each row would be the first one in a while that its pile gets: so its place would have to be fetched, and all piles would begin a new
-/// stack at about one time, which takes as long as to clear all their memory.
+/// The most piles. If there were thousands, each row would be the first one in a while that its pile gets: so
+/// its place would have to be fetched, and all piles would begin a new stack at about one time, which takes
+/// as long as to clear all their memory.
 const PILES: usize = 64;
 
 impl<K: Key, S: Key, V: Exchange> Draft<K, S, V> {
-    /// A draft of what has changed up to and including an epoch: what is no more, and about so many items. It is copied to `spares` first.
+    /// A draft of what has changed up to and including an epoch: what is no more, and about so many items. It
+    /// is copied to `spares` first.
     pub(crate) fn new(
         epoch: u64,
         rows: &ItemRows<K, S, V>,

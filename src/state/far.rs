@@ -2,29 +2,37 @@
 //!
 //! # What it means
 //!
-//! Rows of an [agenda](super::Agenda) lie in order of the time that they are due at, then of the hash of their key. What has left is all rows from some
-//! *place* in this order on, but for those that were added since: these have greater numbers. So a place and a number tell of each row whether it has left, and nothing is
-//! kept of a single one.
+//! Rows of an [agenda](super::Agenda) lie in order of the time that they are due at, then of the hash of
+//! their key. What has left is all rows from some *place* in this order on, but for those that were added
+//! since: these have greater numbers. So a place and a number tell of each row whether it has left, and
+//! nothing is kept of a single one.
 //!
-//! When entries leave, the farthest go first, and all go that lie beyond the place: then the number can be the next one again. The place comes nearer if more must go. When what
-//! has left comes due, some rows are read back, in order, and wait in a queue; then the place is that of the first row that was not. They may be rows that are not due yet: to read a page for
-//! each few rows would cost a hundred times as much.
+//! When entries leave, the farthest go first, and all go that lie beyond the place: then the number can be
+//! the next one again. The place comes nearer if more must go. When what has left comes due, some rows are
+//! read back, in order, and wait in a queue; then the place is that of the first row that was not. They may
+//! be rows that are not due yet: to read a page for each few rows would cost a hundred times as much.
 //!
 //! # Why it is correct
 //!
-//! An entry is in exactly one of three: the buckets, the queue, the rows that have left. An agenda gives out what lies before a *bound* that is no farther than the place: all entries of before it are
-//! in memory then. Of entries of one time and key those that have left are older than those in the buckets, and have smaller numbers than what was added since. So they come in order of arrival,
-//! as they would from memory: whoever lets the last of several count, as [timers](crate::process) do, which are registered and deleted any number of times, sees the same.
+//! An entry is in exactly one of three: the buckets, the queue, the rows that have left. An agenda gives out
+//! what lies before a *bound* that is no farther than the place: all entries of before it are in memory then.
+//! Of entries of one time and key those that have left are older than those in the buckets, and have smaller
+//! numbers than what was added since. So they come in order of arrival, as they would from memory: whoever
+//! lets the last of several count, as [timers](crate::process) do, which are registered and deleted any
+//! number of times, sees the same.
 //!
-//! Many entries may have one time, more than memory holds. Then the place may lie in the middle of a moment, between two hashes, and of its rows those have
-//! left whose number is below what it was when the moment was begun. Entries of one key never come apart.
+//! Many entries may have one time, more than memory holds. Then the place may lie in the middle of a moment,
+//! between two hashes, and of its rows those have left whose number is below what it was when the moment was
+//! begun. Entries of one key never come apart.
 //!
-//! A snapshot has nothing to do with all this: rows are rows, wherever their pages lie. What is restored has left to begin with.
+//! A snapshot has nothing to do with all this: rows are rows, wherever their pages lie. What is restored has
+//! left to begin with.
 //!
 //! # What it costs
 //!
-//! To leave and come back costs an entry the writing of a row of some forty bytes and what its key takes, its share in merges, and the reading of it. In memory
-//! some three bytes stay of it, for its page. If nothing has left, a branch in each call.
+//! To leave and come back costs an entry the writing of a row of some forty bytes and what its key takes, its
+//! share in merges, and the reading of it. In memory some three bytes stay of it, for its page. If nothing
+//! has left, a branch in each call.
 
 use std::collections::VecDeque;
 
@@ -151,7 +159,8 @@ impl<E> Far<E> {
         self.amid.filter(|(moment, _)| *moment == time).map_or(self.below, |(_, below)| below)
     }
 
-    /// What may be given out: all of before this place, which is no farther than `end`. Takes what the queue has of it.
+    /// What may be given out: all of before this place, which is no farther than `end`. Takes what the queue
+    /// has of it.
     pub(super) fn take(&mut self, end: Place) -> (Vec<(EventTime, E)>, Place) {
         let bound = self.from.map_or(end, |from| from.min(end));
         let now = self.queue.partition_point(|(place, _)| *place < bound);
@@ -170,8 +179,8 @@ impl<E> Far<E> {
         self.from.and_then(|(time, hash)| time.checked_add(EventTime::from(hash > 0)))
     }
 
-    /// Takes note that all entries from a time on have left, the first at `first`, and that all rows have numbers below this. Gives what was
-    /// in the queue of them.
+    /// Takes note that all entries from a time on have left, the first at `first`, and that all rows have
+    /// numbers below this. Gives what was in the queue of them.
     pub(super) fn leave(
         &mut self,
         from: EventTime,

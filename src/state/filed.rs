@@ -68,7 +68,8 @@ where
         let Some(files) = &self.files else { return Page::resident(rows) };
         let count = rows.len();
         let (page, len) = stored::store(files, rows, self.hash);
-        // Rows that only say that a key is no more are short, and others may follow: what was long is forgotten slowly, lest a page be very long.
+        // Rows that only say that a key is no more are short, and others may follow: what was long is
+        // forgotten slowly, lest a page be very long.
         let before = self.row.get();
         self.row.set((len / count.max(1)).max(before - before / 8).max(1));
         page

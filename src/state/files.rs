@@ -1,8 +1,9 @@
 //! The local files that pages of state go to, and the memory that they spare.
 //!
-//! Files are segments without a name: the operating system takes them back when the last page in one is gone, or the process is, however
-//! it ends. So there is nothing to clean up after a crash. A segment that a page is left in keeps its whole length; merges replace old pages
-//! together, so what is kept in vain stays below what is in use.
+//! Files are segments without a name: the operating system takes them back when the last page in one is gone,
+//! or the process is, however it ends. So there is nothing to clean up after a crash. A segment that a page
+//! is left in keeps its whole length; merges replace old pages together, so what is kept in vain stays below
+//! what is in use.
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -47,7 +48,8 @@ impl Memory {
 
     /// What someone who takes `bytes` must come down to. `None` if there is room.
     ///
-    /// All who take part give up the same portion, and a little more than they must, so that not every epoch has to write.
+    /// All who take part give up the same portion, and a little more than they must, so that not every epoch
+    /// has to write.
     pub(super) fn allowance(&self, bytes: usize) -> Option<usize> {
         if self.used.get() <= self.share {
             return None;
@@ -133,7 +135,8 @@ impl Files {
         Ok(Segment { file, stored: Arc::clone(&self.memory.stored), len: AtomicU64::new(0) })
     }
 
-    /// A segment holds a file open, so there must not be too many; and it is as much as one page can keep from being freed.
+    /// A segment holds a file open, so there must not be too many; and it is as much as one page can keep
+    /// from being freed.
     fn segment_len(&self) -> u64 {
         (self.memory.stored.load(Ordering::Relaxed) / 32).clamp(4 << 20, 1 << 30)
     }

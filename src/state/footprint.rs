@@ -28,7 +28,8 @@ impl Footprint {
         }
     }
 
-    /// Looks at a value. With numbers at their full width, it is encoded about as long as what it holds inside and out.
+    /// Looks at a value. With numbers at their full width, it is encoded about as long as what it holds
+    /// inside and out.
     #[cold]
     pub(crate) fn sample<V: Exchange>(&mut self, value: &V) {
         let all = bincode::serialized_size(value).unwrap_or(0);

@@ -1,7 +1,7 @@
 //! Keys in the order of the hash that they are owned by.
 //!
-//! A worker owns a range of hashes. Rows in this order lie in ranges too: what a worker owns of them is one stretch, whatever the number of
-//! workers, and so is each page. And most comparisons are of two numbers.
+//! A worker owns a range of hashes. Rows in this order lie in ranges too: what a worker owns of them is one
+//! stretch, whatever the number of workers, and so is each page. And most comparisons are of two numbers.
 
 use serde::{Deserialize, Serialize};
 

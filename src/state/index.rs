@@ -1,8 +1,9 @@
 //! Which slots keys have: the index of a [`Table`](super::Table).
 //!
-//! An index keeps half of each key's hash and its slot, in 8 bytes: most look-ups touch no entry but the right one, and an index that grows touches none. Where the entry of a key
-//! is not wanted but for comparing the key, as in a [`Store`](super::Store), whose cells lie elsewhere, looking at it is a wait for memory for nothing.
-//! So there the index has the keys themselves, if they are small.
+//! An index keeps half of each key's hash and its slot, in 8 bytes: most look-ups touch no entry but the
+//! right one, and an index that grows touches none. Where the entry of a key is not wanted but for comparing
+//! the key, as in a [`Store`](super::Store), whose cells lie elsewhere, looking at it is a wait for memory
+//! for nothing. So there the index has the keys themselves, if they are small.
 
 use std::hash::Hash;
 use std::mem::{needs_drop, size_of};

@@ -1,4 +1,5 @@
-//! What can be under one key: one item, a list of items, or a map. Items by their times have a [file](super::timed) of their own.
+//! What can be under one key: one item, a list of items, or a map. Items by their times have a
+//! [file](super::timed) of their own.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::marker::PhantomData;
@@ -50,7 +51,8 @@ pub(crate) trait Items: 'static {
     fn note<X>(of: &mut Self::Of<X>, sub: &Self::Sub) -> Option<Self::Mark>;
     /// True if a mark still leads to an item for which `changed` holds.
     fn is_noted<X>(of: &Self::Of<X>, mark: &Self::Mark, changed: impl Fn(&X) -> bool) -> bool;
-    /// Shows the items that a mark leads to, those that have changed among them. Then it leads to them no more.
+    /// Shows the items that a mark leads to, those that have changed among them. Then it leads to them no
+    /// more.
     fn noted<X>(of: &mut Self::Of<X>, mark: &Self::Mark, each: impl FnMut(Self::Sub, &mut X));
 }
 

@@ -1,4 +1,5 @@
-//! The rows that the items of a state are kept as: what a key has under a sub-key and until when, or that it is gone.
+//! The rows that the items of a state are kept as: what a key has under a sub-key and until when, or that it
+//! is gone.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -14,7 +15,8 @@ use crate::snapshot::{Codec, Schema};
 /// When an item expires that does not.
 pub(crate) const NEVER: i64 = i64::MAX;
 
-/// When an item expires that was written before its clock showed anything: as long after the clock first does as it is to live.
+/// When an item expires that was written before its clock showed anything: as long after the clock first does
+/// as it is to live.
 pub(crate) const UNBEGUN: i64 = i64::MIN;
 
 /// An item and when it expires; `None` if there is none any more.

@@ -1,10 +1,12 @@
 //! What a limit of memory asks of an operator: when an epoch closes, keys leave until there is room.
 //!
-//! A hand goes round the slots. A key that was touched since the hand last came by is passed over once; the others leave. What is written at
-//! once is little more than the epoch has brought, so no epoch pays for the size of the state. If keys cannot leave, as those with timers in memory cannot
-//! wholly, it is not tried again before much has come.
+//! A hand goes round the slots. A key that was touched since the hand last came by is passed over once; the
+//! others leave. What is written at once is little more than the epoch has brought, so no epoch pays for the
+//! size of the state. If keys cannot leave, as those with timers in memory cannot wholly, it is not tried
+//! again before much has come.
 //!
-//! What is written once and read once, in order, has no use for a hand ([`Quota`]): of what is to be done at a time the farthest leaves, and the panes of a window all together.
+//! What is written once and read once, in order, has no use for a hand ([`Quota`]): of what is to be done at
+//! a time the farthest leaves, and the panes of a window all together.
 
 use std::rc::Rc;
 
@@ -23,10 +25,12 @@ pub(crate) trait Sheds {
     /// What holds it to its memory, if that is limited.
     fn limit(&mut self) -> &mut Option<Limit>;
 
-    /// Lets the key of a slot leave memory, unless it was touched since the last call. False if it was, or is not there.
+    /// Lets the key of a slot leave memory, unless it was touched since the last call. False if it was, or is
+    /// not there.
     fn leave(&mut self, slot: Slot) -> bool;
 
-    /// The number of rows that tell of keys that are no more, and that are not written before something leaves.
+    /// The number of rows that tell of keys that are no more, and that are not written before something
+    /// leaves.
     fn gone(&self) -> usize {
         0
     }
@@ -34,7 +38,8 @@ pub(crate) trait Sheds {
     /// Writes what has left, and what is no more.
     fn write(&mut self, epoch: u64);
 
-    /// Lets keys leave memory, if they take more than they may, now that an epoch has closed and, if anyone wanted that, was sealed.
+    /// Lets keys leave memory, if they take more than they may, now that an epoch has closed and, if anyone
+    /// wanted that, was sealed.
     fn shed_keys(&mut self, epoch: u64)
     where
         Self: Sized,
@@ -46,7 +51,8 @@ pub(crate) trait Sheds {
     }
 }
 
-/// So many rows that tell of keys that are no more are written, though nothing leaves: memory has them until then, and files what they undo.
+/// So many rows that tell of keys that are no more are written, though nothing leaves: memory has them until
+/// then, and files what they undo.
 const GONE: usize = 4096;
 
 /// The rows of what is no more, and after them those of what has left. The later of two for a key counts.
@@ -79,7 +85,8 @@ pub(crate) struct Limit {
 const BATCH: usize = 256;
 
 impl Limit {
-    /// The limit of an operator, which counts the keys that leave and enter as `keys_left_memory` and `keys_entered_memory`.
+    /// The limit of an operator, which counts the keys that leave and enter as `keys_left_memory` and
+    /// `keys_entered_memory`.
     pub(crate) fn new(memory: &Rc<Memory>, operator: &str, metrics: &Metrics) -> Limit {
         Limit {
             memory: Rc::clone(memory),
@@ -189,7 +196,8 @@ impl Quota {
         self.allowance(now).is_some()
     }
 
-    /// Takes note that so many bytes are taken, and says what they must come down to. `None` if there is room.
+    /// Takes note that so many bytes are taken, and says what they must come down to. `None` if there is
+    /// room.
     pub(crate) fn allowance(&mut self, now: usize) -> Option<usize> {
         self.account(now);
         if now < self.least { None } else { self.memory.allowance(now) }

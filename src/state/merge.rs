@@ -1,8 +1,9 @@
 //! Merging two adjacent runs, a piece at a time.
 //!
-//! The spine grants fuel, one unit for each row read, and the merger stops when it is used up: so no
-//! seal pays for a whole merge. Pages that lie between the other run's rows are shared, not copied: windows are arranged by
-//! their end, so most of what an older run holds is untouched by what follows. Of pages in files it has one of each run in memory.
+//! The spine grants fuel, one unit for each row read, and the merger stops when it is used up: so no seal
+//! pays for a whole merge. Pages that lie between the other run's rows are shared, not copied: windows are
+//! arranged by their end, so most of what an older run holds is untouched by what follows. Of pages in files
+//! it has one of each run in memory.
 
 use std::mem;
 use std::sync::Arc;

@@ -1,75 +1,89 @@
 //! Keyed state: arrangements, and the tables in front of them.
 //!
-//! State that is to be read again, or shown, is an [`Arrangement`]: a differential trace, a
-//! `Spine` of immutable sorted batches, with the epoch as its time. When the state as of an epoch is asked for, what has changed since the
-//! last time is sorted by key and sealed into one batch; the spine merges batches of similar size in the background, a bounded piece
-//! of work at each seal. So the state *as of* an epoch is a list of shared, immutable pages, and holding on to it
-//! costs a few pointers.
+//! State that is to be read again, or shown, is an [`Arrangement`]: a differential trace, a `Spine` of
+//! immutable sorted batches, with the epoch as its time. When the state as of an epoch is asked for, what has
+//! changed since the last time is sorted by key and sealed into one batch; the spine merges batches of
+//! similar size in the background, a bounded piece of work at each seal. So the state *as of* an epoch is a
+//! list of shared, immutable pages, and holding on to it costs a few pointers.
 //!
-//! What a row means is its [`Rows`]: how a newer value of a key joins an older one (it replaces it, or is added to
-//! it), when a value is nothing, and which keys have expired. Aggregates are added: then the trace *is* the aggregate
-//! and merging batches is aggregating. Cached values replace each other.
+//! What a row means is its [`Rows`]: how a newer value of a key joins an older one (it replaces it, or is
+//! added to it), when a value is nothing, and which keys have expired. Aggregates are added: then the trace
+//! *is* the aggregate and merging batches is aggregating. Cached values replace each other.
 //!
 //! # Why the batches are our own
 //!
-//! Differential's batches hold `(key, value, time, diff)` and answer for each update at which times it
-//! holds. Here time is an epoch, epochs are totally ordered, and each batch covers an interval of epochs: the batch's own
-//! bounds say all there is to say, and a row is a key and a value. What is left of `reduce` is one pass over sorted rows.
-//! The spine, its fuel accounting and its compaction frontiers are differential's, unchanged.
+//! Differential's batches hold `(key, value, time, diff)` and answer for each update at which times it holds.
+//! Here time is an epoch, epochs are totally ordered, and each batch covers an interval of epochs: the
+//! batch's own bounds say all there is to say, and a row is a key and a value. What is left of `reduce` is
+//! one pass over sorted rows. The spine, its fuel accounting and its compaction frontiers are differential's,
+//! unchanged.
 //!
 //! # The front
 //!
 //! Sealing needs what has changed combined by key. That is a hash [`Table`]: records meet
 //! their key there, and only distinct keys are sorted. There are two ways to use one:
 //!
-//! * *what was added*: the table holds what came since the last seal and is emptied by it; reading the
-//!   state means reading the arrangement too. Windows do this: they are read once, by a range scan, when they close.
-//! * *current values*: the table holds the value of every key and a list of those that have changed; reading is a
-//!   look-up, and the arrangement is only written. Rolling aggregates and process functions do this, since they read at each touch. A
-//!   [`Store`] is such a table with a column for each of several states.
+//! * *what was added*: the table holds what came since the last seal and is emptied by it; reading the state
+//!   means reading the arrangement too. Windows do this: they are read once, by a range scan, when they
+//!   close.
+//! * *current values*: the table holds the value of every key and a list of those that have changed; reading
+//!   is a look-up, and the arrangement is only written. Rolling aggregates and process functions do this,
+//!   since they read at each touch. A [`Store`] is such a table with a column for each of several states.
 //!
 //! # Sealing on demand
 //!
-//! Sealing in every epoch costs a sort and merges for each key that an epoch touches, and most epochs' states are never asked for. So
-//! operators seal when someone asks (a snapshot, a reader from outside), and in between a change costs a look-up. With a key's changes since
-//! the last seal combined, hot keys cost one row for each seal. The column *engine* below seals in each epoch.
+//! Sealing in every epoch costs a sort and merges for each key that an epoch touches, and most epochs' states
+//! are never asked for. So operators seal when someone asks (a snapshot, a reader from outside), and in
+//! between a change costs a look-up. With a key's changes since the last seal combined, hot keys cost one row
+//! for each seal. The column *engine* below seals in each epoch.
 //!
 //! # Without an arrangement
 //!
-//! To seal takes some hundred nanoseconds a row, in one piece, and a copy of all state in memory beside the tables. Where an arrangement is not read, that is too much. What process functions
-//! and rolling aggregates keep in memory, and nobody looks at from outside, has none. At a cut the list of what has changed is set aside (a [`Draft`]), and copied
-//! a slice at a time while the operator goes on; what is about to change before its turn is copied then. The copies lie on a `Shelf`, unsorted, until
-//! the thread of snapshots sorts them into runs, merges these, and writes what is new. What it has written to a store that is near it lets go of, and reads again what it merges: so
-//! a state that is saved lies in memory once. A worker never pauses for longer than a slice takes, and a snapshot costs it a
-//! copy of each row that has changed. Panes of aligned windows, sessions, patterns and timers are sealed in one piece: of them there is little. What joins and
-//! differential computations were given is sealed at the end of each epoch, and so a piece is no longer than what an epoch has changed.
+//! To seal takes some hundred nanoseconds a row, in one piece, and a copy of all state in memory beside the
+//! tables. Where an arrangement is not read, that is too much. What process functions and rolling aggregates
+//! keep in memory, and nobody looks at from outside, has none. At a cut the list of what has changed is set
+//! aside (a [`Draft`]), and copied a slice at a time while the operator goes on; what is about to change
+//! before its turn is copied then. The copies lie on a `Shelf`, unsorted, until the thread of snapshots sorts
+//! them into runs, merges these, and writes what is new. What it has written to a store that is near it lets
+//! go of, and reads again what it merges: so a state that is saved lies in memory once. A worker never pauses
+//! for longer than a slice takes, and a snapshot costs it a copy of each row that has changed. Panes of
+//! aligned windows, sessions, patterns and timers are sealed in one piece: of them there is little. What
+//! joins and differential computations were given is sealed at the end of each epoch, and so a piece is no
+//! longer than what an epoch has changed.
 //!
 //! # State larger than memory
 //!
-//! With a [limit](crate::config::Options::state_memory), pages of more than some kilobytes are written to local files as they are made, and
-//! keys that have not been touched for a while leave the tables. The arrangement is the truth then and the table a cache. To look a key
-//! up that is not in the table, the pages that may hold it are found by their last keys and a filter, which are in memory; of those
-//! pages the keys are read and searched, and the one value that is wanted. This holds for what process functions keep, and so for windows with
-//! triggers and for joins in event time; for rolling aggregates; for joins without windows; and for sessions and the partial matches of patterns, of
-//! whose keys some sixty bytes stay. The panes of aligned windows are written and read once, in order, so all of them leave together. Timers, and records that wait for their time, are written once and
-//! read once, in order, too: those that are due last leave first, and are read back before their time comes. A key with timers leaves wholly when they have.
+//! With a [limit](crate::config::Options::state_memory), pages of more than some kilobytes are written to
+//! local files as they are made, and keys that have not been touched for a while leave the tables. The
+//! arrangement is the truth then and the table a cache. To look a key up that is not in the table, the pages
+//! that may hold it are found by their last keys and a filter, which are in memory; of those pages the keys
+//! are read and searched, and the one value that is wanted. This holds for what process functions keep, and
+//! so for windows with triggers and for joins in event time; for rolling aggregates; for joins without
+//! windows; and for sessions and the partial matches of patterns, of whose keys some sixty bytes stay. The
+//! panes of aligned windows are written and read once, in order, so all of them leave together. Timers, and
+//! records that wait for their time, are written once and read once, in order, too: those that are due last
+//! leave first, and are read back before their time comes. A key with timers leaves wholly when they have.
 //!
 //! # What it costs
 //!
-//! A read or a write of a key in memory is a look-up in the index, one in the entry and one in the cell: three places in memory. A batch's look-ups are
-//! done together, pass by pass, so that the processor waits for several at once; a million records of a million keys take some 0.2 s on
-//! one core, of a thousand keys 0.05 s, source and channels included. An expiry costs an entry in an [`Agenda`] when it is written and a look at
-//! the cell when it is due. A key takes its own size, 8 bytes in the index and as many in the entry, and what its cells take. A key
-//! that is read back from files costs some 15 microseconds, with what must leave for it, if its pages are in the system's cache.
+//! A read or a write of a key in memory is a look-up in the index, one in the entry and one in the cell:
+//! three places in memory. A batch's look-ups are done together, pass by pass, so that the processor waits
+//! for several at once; a million records of a million keys take some 0.2 s on one core, of a thousand keys
+//! 0.05 s, source and channels included. An expiry costs an entry in an [`Agenda`] when it is written and a
+//! look at the cell when it is due. A key takes its own size, 8 bytes in the index and as many in the entry,
+//! and what its cells take. A key that is read back from files costs some 15 microseconds, with what must
+//! leave for it, if its pages are in the system's cache.
 //!
 //! # Measured
 //!
-//! `ROUNDS=1 cargo bench --bench state`, on 2 cores of a Xeon at 2.5 GHz; one thread, one round. Sums for a thousand keys (few) and for three
-//! million (uniform, zipf), and the last bid with its text for each of three hundred thousand pairs (strings). Each way knows
-//! every key's value at the end of each epoch and tells what changed: differential's `count_total` (stock); the epoch's records
-//! sorted, one pass over a stock spine, one run written (sorted); records combined by hash, then rows of a stock spine retracted
-//! and inserted (hashed); a rolling aggregate, with its source, channels and progress (engine). A hash table alone (table) tells
-//! nothing. A cell ends after two seconds, so slow ways have come less far: their state is smaller than that of the others.
+//! `ROUNDS=1 cargo bench --bench state`, on 2 cores of a Xeon at 2.5 GHz; one thread, one round. Sums for a
+//! thousand keys (few) and for three million (uniform, zipf), and the last bid with its text for each of
+//! three hundred thousand pairs (strings). Each way knows every key's value at the end of each epoch and
+//! tells what changed: differential's `count_total` (stock); the epoch's records sorted, one pass over a
+//! stock spine, one run written (sorted); records combined by hash, then rows of a stock spine retracted and
+//! inserted (hashed); a rolling aggregate, with its source, channels and progress (engine). A hash table
+//! alone (table) tells nothing. A cell ends after two seconds, so slow ways have come less far: their state
+//! is smaller than that of the others.
 //!
 //! Million records per second:
 //!
@@ -105,11 +119,12 @@
 //! | strings | 10000 | 70, 128 | 65, 128 | 104, 131 | 48, 165 | 11, 73 |
 //! | strings | 100000 | 237, 171 | 244, 152 | 184, 185 | 183, 196 | 30, 74 |
 //!
-//! Rolling aggregates keep a table of current values. In epochs of a thousand records, as low latency needs them, that is the fastest of
-//! the ways that keep runs, for all four streams, by up to twice; in epochs of ten thousand it is the fastest or close to it. It is not
-//! free. With a hundred thousand records in an epoch sorting is faster by up to half; with a thousand keys and large epochs
-//! combining by hash and keeping no table is three times as fast; the table costs its memory beside the arrangement; and while it
-//! grows to millions of keys an epoch can take 75 ms, where a sorted pass takes 3.
+//! Rolling aggregates keep a table of current values. In epochs of a thousand records, as low latency needs
+//! them, that is the fastest of the ways that keep runs, for all four streams, by up to twice; in epochs of
+//! ten thousand it is the fastest or close to it. It is not free. With a hundred thousand records in an epoch
+//! sorting is faster by up to half; with a thousand keys and large epochs combining by hash and keeping no
+//! table is three times as fast; the table costs its memory beside the arrangement; and while it grows to
+//! millions of keys an epoch can take 75 ms, where a sorted pass takes 3.
 
 mod page;
 mod hashed;

@@ -1,9 +1,11 @@
 //! Merging all of some runs in one pass.
 //!
-//! Each run has one page in memory at a time, and what is merged goes out page by page: so to merge a state takes no more memory than a few pages, whatever its size, and rows
-//! are encoded while they are in the processor's cache. A row is decoded once and encoded once, in however many runs its neighbours lie.
+//! Each run has one page in memory at a time, and what is merged goes out page by page: so to merge a state
+//! takes no more memory than a few pages, whatever its size, and rows are encoded while they are in the
+//! processor's cache. A row is decoded once and encoded once, in however many runs its neighbours lie.
 //!
-//! The next row is the least of the runs' next rows. Their hashes lie side by side, so finding it is a look at a cache line or two.
+//! The next row is the least of the runs' next rows. Their hashes lie side by side, so finding it is a look
+//! at a cache line or two.
 
 use std::sync::Arc;
 use std::vec;
@@ -54,7 +56,8 @@ impl<K: Key, S: Key, V: Exchange> Strand<K, S, V> {
         row
     }
 
-    /// The page whose first row is the next, if its rows all come before these hashes and it is worth sharing.
+    /// The page whose first row is the next, if its rows all come before these hashes and it is worth
+    /// sharing.
     fn take_page(
         &mut self,
         rows: &ItemRows<K, S, V>,
@@ -122,8 +125,9 @@ impl<K: Key, S: Key, V: Exchange, M: FnMut(&mut Vec<PageOf<ItemRows<K, S, V>>>) 
     }
 }
 
-/// Merges runs, oldest first; of several rows for a key the newest stays. No run lies below if they are the oldest. `made` sees the pages whenever there is one
-/// more, and may put others of the same rows in their places; it says whether to go on.
+/// Merges runs, oldest first; of several rows for a key the newest stays. No run lies below if they are the
+/// oldest. `made` sees the pages whenever there is one more, and may put others of the same rows in their
+/// places; it says whether to go on.
 ///
 /// Pages that lie between the other runs' rows are shared.
 pub(super) fn multiway<K: Key, S: Key, V: Exchange>(

@@ -1,15 +1,16 @@
 //! A page: sorted rows that never change, in memory or in a local file.
 //!
-//! Pages are what runs share, what is held on to when a state is held on to, and what is read when state is larger than memory. A page in a file
-//! keeps its last key in memory, so finding the page of a key reads nothing.
+//! Pages are what runs share, what is held on to when a state is held on to, and what is read when state is
+//! larger than memory. A page in a file keeps its last key in memory, so finding the page of a key reads
+//! nothing.
 
 use std::cmp::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use crate::snapshot::PageRef;
 
-/// Rows in a full page. Large enough that its costs vanish in the rows', small enough to be written, read or skipped in
-/// well under a millisecond.
+/// Rows in a full page. Large enough that its costs vanish in the rows', small enough to be written, read or
+/// skipped in well under a millisecond.
 pub(crate) const PAGE_ROWS: usize = 1024;
 
 /// Sorted rows with distinct keys, at least one.
@@ -25,7 +26,8 @@ enum Body<K, V> {
     Stored { last: K, file: Box<dyn Stored<K, V>> },
 }
 
-/// Rows that lie in a file. What cannot be read is reported to the job, which then ends; meanwhile it reads as nothing.
+/// Rows that lie in a file. What cannot be read is reported to the job, which then ends; meanwhile it reads
+/// as nothing.
 pub(crate) trait Stored<K, V>: Send + Sync {
     /// All rows.
     fn read(&self) -> Vec<(K, V)>;
@@ -33,7 +35,8 @@ pub(crate) trait Stored<K, V>: Send + Sync {
     /// False if no row's key has this hash. May be true if none has.
     fn may_hold(&self, hash: u64) -> bool;
 
-    /// Calls `visit` for the rows of a range of keys: those that are [`Equal`](Ordering::Equal) by what `place` says. Keys before them are less.
+    /// Calls `visit` for the rows of a range of keys: those that are [`Equal`](Ordering::Equal) by what
+    /// `place` says. Keys before them are less.
     fn range(&self, place: &dyn Fn(&K) -> Ordering, visit: &mut dyn FnMut(K, V));
 }
 
@@ -93,7 +96,8 @@ impl<K: Clone, V: Clone> Page<K, V> {
         }
     }
 
-    /// Calls `visit` for copies of the rows of a range of keys: those that are [`Equal`](Ordering::Equal) by what `place` says.
+    /// Calls `visit` for copies of the rows of a range of keys: those that are [`Equal`](Ordering::Equal) by
+    /// what `place` says.
     fn range(&self, place: &dyn Fn(&K) -> Ordering, visit: &mut dyn FnMut(K, V)) {
         match &self.body {
             Body::Resident(rows) => {
@@ -106,8 +110,9 @@ impl<K: Clone, V: Clone> Page<K, V> {
     }
 }
 
-/// Calls `visit` for copies of the rows of a range of keys in a run of pages: of those keys that are [`Equal`](Ordering::Equal) by what
-/// `place` says and are part of the key of this hash. Reads only pages that may hold one.
+/// Calls `visit` for copies of the rows of a range of keys in a run of pages: of those keys that are
+/// [`Equal`](Ordering::Equal) by what `place` says and are part of the key of this hash. Reads only pages
+/// that may hold one.
 pub(crate) fn range<K: Clone, V: Clone>(
     pages: &[Arc<Page<K, V>>],
     hash: u64,

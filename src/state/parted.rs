@@ -1,7 +1,8 @@
 //! What waits for its time, and what of it may once have been of another type.
 //!
-//! Operators of one kind or another let records wait, each with something of its own around them: a key, a stamp. What is around is the
-//! engine's and does not change; what is in it is a user's. Timers, and the ends of windows, have nothing of a user's but the key.
+//! Operators of one kind or another let records wait, each with something of its own around them: a key, a
+//! stamp. What is around is the engine's and does not change; what is in it is a user's. Timers, and the ends
+//! of windows, have nothing of a user's but the key.
 
 use serde::de::DeserializeOwned;
 

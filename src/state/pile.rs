@@ -1,7 +1,8 @@
 //! Many things one after the other, in memory that does not move when there are more.
 //!
-//! A list that grows to millions of things moves each time that it has doubled, and the last move takes longer than a worker should pause. So they lie in stacks that are filled once. Where
-//! there are thousands of piles that all grow alike, all would double at about one time, too.
+//! A list that grows to millions of things moves each time that it has doubled, and the last move takes
+//! longer than a worker should pause. So they lie in stacks that are filled once. Where there are thousands
+//! of piles that all grow alike, all would double at about one time, too.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,8 @@ pub(crate) struct Pile<T> {
     len: usize,
 }
 
-/// The bytes of a stack, once a pile is high. Lower piles have lower ones: to make thousands of high stacks at once takes long.
+/// The bytes of a stack, once a pile is high. Lower piles have lower ones: to make thousands of high stacks
+/// at once takes long.
 const STACK: usize = 16 << 10;
 
 impl<T> Default for Pile<T> {
@@ -73,9 +75,11 @@ impl<T> Pile<T> {
         stack
     }
 
-    /// Drops what occurs twice and what is not to be kept, if most of it is such: if there is more than twice what there can be otherwise, and some.
+    /// Drops what occurs twice and what is not to be kept, if most of it is such: if there is more than twice
+    /// what there can be otherwise, and some.
     ///
-    /// Whoever takes note of things that go needs this, lest the list grow for ever. Costs as much as what was added since the last time.
+    /// Whoever takes note of things that go needs this, lest the list grow for ever. Costs as much as what
+    /// was added since the last time.
     #[inline]
     pub(crate) fn trim(&mut self, at_most: usize, keep: impl FnMut(&T) -> bool)
     where
@@ -140,7 +144,8 @@ impl<T> Deal<T> {
     }
 }
 
-/// Empty stacks, which one thread leaves to another to use again: their memory is there already, and new memory is cleared first, which takes longer than to fill it.
+/// Empty stacks, which one thread leaves to another to use again: their memory is there already, and new
+/// memory is cleared first, which takes longer than to fill it.
 pub(crate) struct Spares<T>(Mutex<Vec<Vec<T>>>);
 
 impl<T> Default for Spares<T> {

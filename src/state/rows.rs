@@ -26,7 +26,8 @@ pub(crate) trait Rows: Clone + 'static {
     /// True if the row says nothing. `oldest` tells that there is no earlier batch whose row it might undo.
     fn is_vacant(&self, value: &Self::Value, oldest: bool) -> bool;
 
-    /// True if no one will ask for the key again once the rows' clock has come so far. Expired keys must come before all others in key order.
+    /// True if no one will ask for the key again once the rows' clock has come so far. Expired keys must come
+    /// before all others in key order.
     fn is_expired(_key: &Self::Key, _clock: i64) -> bool {
         false
     }
@@ -159,7 +160,8 @@ impl<V: Exchange> Saves for Latest<(), V> {
     }
 }
 
-/// Records of a collection without keys, and how often each is there. A record of another type would have another owner.
+/// Records of a collection without keys, and how often each is there. A record of another type would have
+/// another owner.
 impl<K: Key, R: Exchange + Semigroup> Saves for Sums<Hashed<K>, R> {
     type Part = ();
 

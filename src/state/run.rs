@@ -97,7 +97,8 @@ impl<K: Ord + Clone + 'static, V: Clone + 'static> Cursor<K, V> {
         self.load(run);
     }
 
-    /// Reads the page here, if it must be read, and goes on to the next if this one has no more rows. To be called before [`row`](Cursor::row).
+    /// Reads the page here, if it must be read, and goes on to the next if this one has no more rows. To be
+    /// called before [`row`](Cursor::row).
     #[inline]
     pub(crate) fn load<R: Rows<Key = K, Value = V>>(&mut self, run: &Run<R>) {
         while let Some(page) = run.pages.get(self.page) {

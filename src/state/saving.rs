@@ -2,22 +2,26 @@
 //!
 //! # Out
 //!
-//! The runs of an arrangement are the state as of the last seal, and their pages never change. So what is handed over is pointers, and each page remembers where it
-//! was written: the next snapshot names it and writes only what is new. What merges make of pages is new.
+//! The runs of an arrangement are the state as of the last seal, and their pages never change. So what is
+//! handed over is pointers, and each page remembers where it was written: the next snapshot names it and
+//! writes only what is new. What merges make of pages is new.
 //!
 //! # In
 //!
-//! Keys are owned by ranges of hashes, and a page knows the least and the greatest hash of its rows. So a worker reads the pages that touch its own range, whoever
-//! wrote them, and keeps the rows that are its own. The shards of several workers have no key in common, so their runs can follow each other in any
-//! order, as long as those of each shard stay in theirs: they become the runs of the new arrangement as they are, without sorting or merging, and a page
-//! of which all is kept is known to be written already.
+//! Keys are owned by ranges of hashes, and a page knows the least and the greatest hash of its rows. So a
+//! worker reads the pages that touch its own range, whoever wrote them, and keeps the rows that are its own.
+//! The shards of several workers have no key in common, so their runs can follow each other in any order, as
+//! long as those of each shard stay in theirs: they become the runs of the new arrangement as they are,
+//! without sorting or merging, and a page of which all is kept is known to be written already.
 //!
 //! # Converted
 //!
-//! Rows whose [part](Saves::Part) was of another type are converted as they are read, and their pages are new: the next snapshot writes them. Where the part is in the order of the
-//! rows, a run is sorted again, and rows that have become one are joined.
+//! Rows whose [part](Saves::Part) was of another type are converted as they are read, and their pages are
+//! new: the next snapshot writes them. Where the part is in the order of the rows, a run is sorted again, and
+//! rows that have become one are joined.
 //!
-//! Rows that were over by the clock of the worker that wrote them are left out if workers come together whose clocks differ; then the least clock goes on.
+//! Rows that were over by the clock of the worker that wrote them are left out if workers come together whose
+//! clocks differ; then the least clock goes on.
 
 use std::sync::{Arc, OnceLock};
 
@@ -185,7 +189,8 @@ impl<'a, R: Saves> Incoming<'a, R> {
         self.restored.shards.iter().map(|shard| most(&shard.runs)).sum()
     }
 
-    /// Reads it, page by page, and lets the clock of the rows reach what it was. `page` makes a page of what was read of one, and each run's pages are given to `adopt`, older runs first.
+    /// Reads it, page by page, and lets the clock of the rows reach what it was. `page` makes a page of what
+    /// was read of one, and each run's pages are given to `adopt`, older runs first.
     ///
     /// Costs a read of the pages that have to do with the share.
     pub(super) fn read(

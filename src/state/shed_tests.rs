@@ -21,7 +21,8 @@ type Counts = Mapped<u8, u64>;
 /// Counts live shorter than this.
 const LIFE: i64 = 60;
 
-/// A store of a text and a map for each key, and what should be in it: for each key and sub-key a value and when it expires.
+/// A store of a text and a map for each key, and what should be in it: for each key and sub-key a value and
+/// when it expires.
 struct Both {
     store: Store<u32>,
     texts: BTreeMap<u32, String>,

@@ -1,11 +1,15 @@
-//! Where a worker leaves what a snapshot is to have of a state, unsorted, and the thread of snapshots takes it from.
+//! Where a worker leaves what a snapshot is to have of a state, unsorted, and the thread of snapshots takes
+//! it from.
 //!
-//! A worker that keeps running has no time to sort. It leaves copies of what has changed in a few piles by hash, as one delivery for each cut, and goes on. Who writes
-//! the snapshot sorts the piles, pages them, and merges [runs](super::stack): so the runs of a state that is only saved, and never read, cost its worker the copies and
-//! nothing else. Deliveries are numbered, and the runs *as of* a delivery are those that it and the ones before it made: a cut names the number.
+//! A worker that keeps running has no time to sort. It leaves copies of what has changed in a few piles by
+//! hash, as one delivery for each cut, and goes on. Who writes the snapshot sorts the piles, pages them, and
+//! merges [runs](super::stack): so the runs of a state that is only saved, and never read, cost its worker
+//! the copies and nothing else. Deliveries are numbered, and the runs *as of* a delivery are those that it
+//! and the ones before it made: a cut names the number.
 //!
-//! A page is written as soon as it is made, and its rows are let go as soon as they can be read again: so what is delivered lies in memory twice only while a page is made of it. The memory of
-//! the copies is used again, as much of it as two deliveries in a row have needed: it stays between snapshots.
+//! A page is written as soon as it is made, and its rows are let go as soon as they can be read again: so
+//! what is delivered lies in memory twice only while a page is made of it. The memory of the copies is used
+//! again, as much of it as two deliveries in a row have needed: it stays between snapshots.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::hint::black_box;
@@ -44,7 +48,8 @@ pub(crate) struct Delivery<K, S, V> {
 /// The deliveries of one state, and the runs that were made of them.
 pub(crate) struct Shelf<K: Key, S: Key, V: Exchange> {
     owner: Owner<K>,
-    /// Deliveries that nobody has taken yet. They are numbered from 1 on, and each is left only by the worker.
+    /// Deliveries that nobody has taken yet. They are numbered from 1 on, and each is left only by the
+    /// worker.
     coming: Mutex<VecDeque<Delivery<K, S, V>>>,
     sorted: Mutex<Sorted<K, S, V>>,
     /// Stacks that deliveries are copied to.
@@ -157,7 +162,8 @@ impl<K: Key, S: Key, V: Exchange> Shelf<K, S, V> {
         merges.is_none()
     }
 
-    /// Makes one run of the newest ones from a place on. False if they stay as they are since they could not be read.
+    /// Makes one run of the newest ones from a place on. False if they stay as they are since they could not
+    /// be read.
     fn merge(
         &self,
         sorted: &mut Sorted<K, S, V>,
@@ -242,7 +248,8 @@ impl<'a, 'e, K: Key, S: Key, V: Exchange> Press<'a, 'e, K, S, V> {
 /// About so many rows are fetched before they are moved.
 const AHEAD: usize = 256;
 
-/// Adds the rows of a pile, which come after all that were added, in order of their hashes: numbers are sorted and not rows, and each row moves once. Gives the stacks, of nothing.
+/// Adds the rows of a pile, which come after all that were added, in order of their hashes: numbers are
+/// sorted and not rows, and each row moves once. Gives the stacks, of nothing.
 fn unpile<K: Key, S: Key, V: Exchange>(
     pile: Pile<Option<Row<K, S, V>>>,
     built: &mut RunBuilder<ItemRows<K, S, V>>,

@@ -1,15 +1,19 @@
 //! The runs of a state that is only saved, and which of them become one.
 //!
-//! Merging costs a row as much as writing it did, and gains something only where a row is in several runs: then all but the newest are dropped. So
-//! runs of about one size become one when there are four of them and a third of their rows would go; when they are small, since each has pages that are not full; and when there are
-//! many, lest a manifest name ever more of them. When half of all rows would go, all runs become one: then what says that something is no more goes too, and what has expired. So there are
-//! not many more than twice as many rows as there are items.
+//! Merging costs a row as much as writing it did, and gains something only where a row is in several runs:
+//! then all but the newest are dropped. So runs of about one size become one when there are four of them and
+//! a third of their rows would go; when they are small, since each has pages that are not full; and when
+//! there are many, lest a manifest name ever more of them. When half of all rows would go, all runs become
+//! one: then what says that something is no more goes too, and what has expired. So there are not many more
+//! than twice as many rows as there are items.
 //!
-//! How many rows would go is told by a sample. Rows lie in order of hashes, so the first page of a run is a fair one: the rows of all runs up to the least of the keys that these
-//! pages end with are looked at. A thousand rows of each run tell it to a few in a hundred.
+//! How many rows would go is told by a sample. Rows lie in order of hashes, so the first page of a run is a
+//! fair one: the rows of all runs up to the least of the keys that these pages end with are looked at. A
+//! thousand rows of each run tell it to a few in a hundred.
 //!
-//! A state of which the same part changes from cut to cut is written once, and its part once more for every three cuts. One that gets new keys alone is
-//! written once, and again when sixteen runs of a size have come together.
+//! A state of which the same part changes from cut to cut is written once, and its part once more for every
+//! three cuts. One that gets new keys alone is written once, and again when sixteen runs of a size have come
+//! together.
 
 use std::cmp::Reverse;
 
@@ -56,24 +60,29 @@ pub(super) fn sample<K: Key, S: Key, V: Exchange>(rows: &[Row<K, S, V>]) -> Samp
     rows.iter().map(|(key, kept)| (key.clone(), until(kept))).collect()
 }
 
-/// The size of a run of so many rows: how often one has to be multiplied by the number of runs that become one to be as many.
+/// The size of a run of so many rows: how often one has to be multiplied by the number of runs that become
+/// one to be as many.
 fn size(len: usize) -> u32 {
     len.max(1).ilog(FAN)
 }
 
-/// Where the runs begin that are followed by those from a place on, which count as one of so many rows, and are of no greater size.
+/// Where the runs begin that are followed by those from a place on, which count as one of so many rows, and
+/// are of no greater size.
 fn alike<K: Key, S: Key, V: Exchange>(runs: &[Stack<K, S, V>], from: usize, len: usize) -> usize {
     runs[..from].iter().rposition(|run| size(run.len) > size(len)).map_or(0, |larger| larger + 1)
 }
 
-/// True if a run of so many rows may make it and some of those before it, oldest first, become one; not that all become one when half of their rows would go, which is seldom.
+/// True if a run of so many rows may make it and some of those before it, oldest first, become one; not that
+/// all become one when half of their rows would go, which is seldom.
 pub(super) fn may_merge<K: Key, S: Key, V: Exchange>(runs: &[Stack<K, S, V>], len: usize) -> bool {
     runs.len() - alike(runs, runs.len(), len) + 1 >= FAN
 }
 
-/// From which of the runs on, oldest first, all become one now, if some do. The clock that rows expire by has come to `clock`.
+/// From which of the runs on, oldest first, all become one now, if some do. The clock that rows expire by has
+/// come to `clock`.
 ///
-/// What has become one counts as one run of about as many rows as it will have: so it may be one of four in turn, and is not written twice.
+/// What has become one counts as one run of about as many rows as it will have: so it may be one of four in
+/// turn, and is not written twice.
 pub(super) fn merges_from<K: Key, S: Key, V: Exchange>(runs: &[Stack<K, S, V>], clock: i64) -> Option<usize> {
     let newest = runs.len().checked_sub(1)?;
     let (mut from, mut len) = (newest, runs[newest].len);

@@ -1,20 +1,23 @@
 //! The keyed state of an operator on one worker: its keys, and a column for each state that it has.
 //!
-//! A key has a slot, and a slot has a cell in each column: so the state of a record's key costs one look-up, however many states there are, and a
-//! state costs one more access. What a function never touches costs nothing. A key that is left without any state is forgotten when the
-//! epoch closes.
+//! A key has a slot, and a slot has a cell in each column: so the state of a record's key costs one look-up,
+//! however many states there are, and a state costs one more access. What a function never touches costs
+//! nothing. A key that is left without any state is forgotten when the epoch closes.
 //!
-//! The columns are the current values. What has changed is written to their arrangements when the state as of an epoch is asked for.
+//! The columns are the current values. What has changed is written to their arrangements when the state as of
+//! an epoch is asked for.
 //!
 //! # State larger than memory
 //!
-//! If memory is limited, keys that have not been touched for a while leave it when an epoch closes, until there is room: their items go to the
-//! arrangements, whose pages lie in files, and the key is forgotten, unless a timer that is in memory speaks of its slot; then an empty slot stays. A key that is touched without being known is looked for in
-//! the arrangements, so from the first time that keys leave, each new key costs a look at the filters of some pages, and each returning one a
-//! read of one page or a few.
+//! If memory is limited, keys that have not been touched for a while leave it when an epoch closes, until
+//! there is room: their items go to the arrangements, whose pages lie in files, and the key is forgotten,
+//! unless a timer that is in memory speaks of its slot; then an empty slot stays. A key that is touched
+//! without being known is looked for in the arrangements, so from the first time that keys leave, each new
+//! key costs a look at the filters of some pages, and each returning one a read of one page or a few.
 //!
-//! What counts as taken is the slots, the items in them, and what values point to, by samples. Buffers of files are the operating system's, and
-//! not counted; nor are some two bytes for each row in a file, for the filters.
+//! What counts as taken is the slots, the items in them, and what values point to, by samples. Buffers of
+//! files are the operating system's, and not counted; nor are some two bytes for each row in a file, for the
+//! filters.
 
 use std::any::Any;
 use std::hint::black_box;
@@ -100,7 +103,8 @@ pub(crate) trait Column<K: Key>: Any {
     /// Lets go of what is left of the cell of a key that is forgotten.
     fn forget(&mut self, slot: Slot, key: &K);
 
-    /// Event time has begun, at this watermark: the lives of items that were written before are counted from there.
+    /// Event time has begun, at this watermark: the lives of items that were written before are counted from
+    /// there.
     fn begin(&mut self, watermark: i64);
 
     /// Drops what has expired by now.
@@ -156,7 +160,8 @@ impl<K: Key> Store<K> {
         self.limit = Some(limit);
     }
 
-    /// Adds a column and says which one it is. Of several with the same name, later ones are known by their number among them as well.
+    /// Adds a column and says which one it is. Of several with the same name, later ones are known by their
+    /// number among them as well.
     pub(crate) fn add(&mut self, name: &str, column: impl Column<K>) -> usize {
         let same = self.columns.iter().filter(|other| other.name.split('#').next() == Some(name)).count();
         let name = if same == 0 { name.to_owned() } else { format!("{name}#{same}") };
@@ -207,7 +212,8 @@ impl<K: Key> Store<K> {
         self.limit.is_some()
     }
 
-    /// The slots of keys, as [`slot`](Store::slot) gives them one by one, at less cost: see [`Table::find_all`].
+    /// The slots of keys, as [`slot`](Store::slot) gives them one by one, at less cost: see
+    /// [`Table::find_all`].
     pub(crate) fn slots<'k>(&mut self, keys: impl Iterator<Item = &'k K> + Clone, found: &mut Vec<Found>) {
         self.keys.find_all(keys.clone(), found);
         for (found, key) in found.iter_mut().zip(keys) {
@@ -280,7 +286,8 @@ impl<K: Key> Store<K> {
         self.keys.get_mut(slot).1.count += 1;
     }
 
-    /// Touches the slots of some keys, which will be wanted soon: the loads of a loop with nothing else in it do not wait for each other.
+    /// Touches the slots of some keys, which will be wanted soon: the loads of a loop with nothing else in it
+    /// do not wait for each other.
     pub(crate) fn warm(&self, slots: impl Iterator<Item = Slot>) {
         let pinned = slots.filter(|slot| self.keys.try_get(*slot).is_some_and(|(_, pins)| pins.count > 0));
         black_box(pinned.count());
@@ -352,7 +359,8 @@ impl<K: Key> Store<K> {
         self.columns.iter_mut().for_each(|named| named.column.cut(epoch));
     }
 
-    /// Goes on with what [`cut`](Store::cut) has begun, for so many rows, and takes those from the number. True if all is delivered.
+    /// Goes on with what [`cut`](Store::cut) has begun, for so many rows, and takes those from the number.
+    /// True if all is delivered.
     pub(crate) fn copy(&mut self, left: &mut usize) -> bool {
         let Store { keys, columns, .. } = self;
         columns.iter_mut().all(|Named { column, .. }| {
@@ -375,7 +383,8 @@ impl<K: Key> Store<K> {
         }
     }
 
-    /// Lets keys leave memory, if state takes more than it may, now that an epoch has closed and, if anyone wanted that, was sealed.
+    /// Lets keys leave memory, if state takes more than it may, now that an epoch has closed and, if anyone
+    /// wanted that, was sealed.
     pub(crate) fn shed(&mut self, epoch: u64) {
         self.shed_keys(epoch);
     }

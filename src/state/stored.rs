@@ -1,8 +1,9 @@
 //! A page in a file: rows encoded one by one, so that a key is found without decoding the others.
 //!
-//! First come the ends of the encoded keys and values, then the keys, then the values. To look a key up costs a read of the ends
-//! and keys, a binary search that decodes ten of them, and a read of the values that are wanted. A filter of ten bits for each row tells of 99 in
-//! 100 keys that are not there that they are not, without any read.
+//! First come the ends of the encoded keys and values, then the keys, then the values. To look a key up costs
+//! a read of the ends and keys, a binary search that decodes ten of them, and a read of the values that are
+//! wanted. A filter of ten bits for each row tells of 99 in 100 keys that are not there that they are not,
+//! without any read.
 
 use std::cmp::Ordering;
 use std::io;
@@ -36,7 +37,8 @@ const FALSE_POSITIVES: f64 = 0.01;
 /// Pages shorter than this stay in memory: they will be merged soon.
 const LEAST: usize = 16 << 10;
 
-/// Makes a page of rows, in a file if it is worth it. `hash` tells the hash of a row's key that pages are asked for by.
+/// Makes a page of rows, in a file if it is worth it. `hash` tells the hash of a row's key that pages are
+/// asked for by.
 ///
 /// What cannot be written stays in memory, and ends the job.
 pub(super) fn store<K, V>(files: &Files, rows: Vec<(K, V)>, hash: impl Fn(&K) -> u64) -> (Page<K, V>, usize)

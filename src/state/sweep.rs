@@ -1,9 +1,10 @@
 //! How expired items are found: a hand goes over the cells, round after round, as fast as time passes.
 //!
-//! An expired item is never seen, so that it leaves memory soon is enough. The hand goes round twice in the time that an item lives, so
-//! what has expired takes up to half as much memory as what lives, and a quarter on average where items come evenly. Finding it costs two looks at each
-//! cell in that time, in the order in which they lie in memory, however often items are written and given more time. An agenda of expiries costs an entry for each write and a
-//! look at a cell somewhere for each entry.
+//! An expired item is never seen, so that it leaves memory soon is enough. The hand goes round twice in the
+//! time that an item lives, so what has expired takes up to half as much memory as what lives, and a quarter
+//! on average where items come evenly. Finding it costs two looks at each cell in that time, in the order in
+//! which they lie in memory, however often items are written and given more time. An agenda of expiries costs
+//! an entry for each write and a look at a cell somewhere for each entry.
 //!
 //! If time leaps, the hand has a whole round to go at once; what it finds then is that most has expired.
 

@@ -9,12 +9,13 @@ use crate::data::hash64;
 
 /// A hash table whose entries keep their place: a slot number stays valid until its entry is removed.
 ///
-/// Entries lie in one vector in order of arrival, and the [index](super::index) holds their numbers. So a list of touched entries is a
-/// list of small numbers, and emptying the table hands out the vector as it is.
+/// Entries lie in one vector in order of arrival, and the [index](super::index) holds their numbers. So a
+/// list of touched entries is a list of small numbers, and emptying the table hands out the vector as it is.
 ///
-/// A vector moves when it has doubled, and so does the index. In the program's allocator the vector's pages move and not what is in them; the index of millions of
-/// entries takes tens of milliseconds. In chunks of 4,096 entries, or with an index in 64 parts, a table would grow without such a pause in any allocator; each of the two was measured to
-/// take a quarter of the speed of a value of a million keys.
+/// A vector moves when it has doubled, and so does the index. In the program's allocator the vector's pages
+/// move and not what is in them; the index of millions of entries takes tens of milliseconds. In chunks of
+/// 4,096 entries, or with an index in 64 parts, a table would grow without such a pause in any allocator;
+/// each of the two was measured to take a quarter of the speed of a value of a million keys.
 pub(crate) struct Table<K, V> {
     index: Index<K>,
     entries: Vec<Option<(K, V)>>,
@@ -77,10 +78,12 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
         self.index.find(hash, key, |slot| is_at(&self.entries, slot, key)).map(Slot)
     }
 
-    /// Looks keys up, all together: adds the hash and the slot of each to `found`, in order, and [`Slot::NONE`] for those that are not there.
+    /// Looks keys up, all together: adds the hash and the slot of each to `found`, in order, and
+    /// [`Slot::NONE`] for those that are not there.
     ///
-    /// In a large table each look-up waits for memory, at the index and at the entry. Here each of these is a pass over all keys with nothing
-    /// else in it, so the processor waits for several at once: with a million keys that takes less than half of the time.
+    /// In a large table each look-up waits for memory, at the index and at the entry. Here each of these is a
+    /// pass over all keys with nothing else in it, so the processor waits for several at once: with a million
+    /// keys that takes less than half of the time.
     pub(crate) fn find_all<'k>(&self, keys: impl Iterator<Item = &'k K> + Clone, found: &mut Vec<Found>)
     where
         K: 'k,
@@ -161,7 +164,8 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
         slots.trim(self.len(), |slot| self.try_get(*slot).is_some_and(|(_, value)| keep(value)));
     }
 
-    /// Puts an entry for a key in the place of one that there may be, or of none; or removes that, if there is to be none.
+    /// Puts an entry for a key in the place of one that there may be, or of none; or removes that, if there
+    /// is to be none.
     pub(crate) fn replace(&mut self, hash: u64, key: &K, value: Option<V>) {
         match (self.find(hash, key), value) {
             (Some(slot), Some(value)) => self.get_mut(slot).1 = value,
@@ -171,7 +175,8 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
         }
     }
 
-    /// Touches what the index has of some slots, which will be removed soon: the loads of a loop with nothing else in it do not wait for each other.
+    /// Touches what the index has of some slots, which will be removed soon: the loads of a loop with nothing
+    /// else in it do not wait for each other.
     pub(crate) fn warm(&self, slots: &[Slot]) {
         let keys = slots.iter().filter_map(|slot| self.try_get(*slot));
         black_box(keys.filter(|(key, _)| self.index.guess(hash64(key), key).0.is_some()).count());

@@ -1,7 +1,8 @@
 //! What is known of an item beside its value, in one word.
 //!
-//! A cell with a small value is mostly looked at where nothing else is, so each byte of it is memory that must be fetched. When the item expires, whether it has changed and whether its
-//! backing has it fit in a word, which is never zero: so a place for an item that may be missing takes no more than the item.
+//! A cell with a small value is mostly looked at where nothing else is, so each byte of it is memory that
+//! must be fetched. When the item expires, whether it has changed and whether its backing has it fit in a
+//! word, which is never zero: so a place for an item that may be missing takes no more than the item.
 
 use std::fmt;
 use std::num::NonZeroU64;

@@ -1,19 +1,22 @@
 //! Items by their times, on two sides: what a join of two streams keeps under a key.
 //!
-//! An item is known by its side, its time, and its number among those of that time. Each side is a queue in order of time. Records come
-//! nearly in order and are let go in order, so an item is mostly added at the back and taken at the front; one that comes out of order is put in its
-//! place by a binary search, and moves those between it and the nearer end. Both sides lie in one cell: who looks at one mostly looks at the other.
+//! An item is known by its side, its time, and its number among those of that time. Each side is a queue in
+//! order of time. Records come nearly in order and are let go in order, so an item is mostly added at the
+//! back and taken at the front; one that comes out of order is put in its place by a binary search, and moves
+//! those between it and the nearer end. Both sides lie in one cell: who looks at one mostly looks at the
+//! other.
 //!
 //! # What has changed
 //!
-//! A cell notes the least time of an item of its that has changed since the last seal, and a column notes the cell, once. So changes cost
-//! next to nothing until someone asks for the state, however often keys come and go; and then the items from that time on are looked
-//! at, which mostly are those that came since.
+//! A cell notes the least time of an item of its that has changed since the last seal, and a column notes the
+//! cell, once. So changes cost next to nothing until someone asks for the state, however often keys come and
+//! go; and then the items from that time on are looked at, which mostly are those that came since.
 //!
 //! # Memory
 //!
-//! A side without items has no buffer: it would be cold when it is wanted again, and one that is made anew is warm. The first item of a side gets a buffer for one;
-//! it grows to four, and then doubles, and shrinks when seven eighths of it are free.
+//! A side without items has no buffer: it would be cold when it is wanted again, and one that is made anew is
+//! warm. The first item of a side gets a buffer for one; it grows to four, and then doubles, and shrinks when
+//! seven eighths of it are free.
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;
@@ -28,7 +31,8 @@ use crate::time::EventTime;
 /// Values by their times, on two sides.
 pub(crate) struct Timed<V>(PhantomData<fn() -> V>);
 
-/// What an item is known by: if it is on the second side, its time, and its number among those of its side and time.
+/// What an item is known by: if it is on the second side, its time, and its number among those of its side
+/// and time.
 pub(crate) type At = (bool, EventTime, u64);
 
 /// The items of one side, in order.
@@ -167,7 +171,8 @@ impl<V: 'static> Items for Timed<V> {
         }
     }
 
-    /// Of each side only the first items are looked at: on a side they expire in order of time, or not at all.
+    /// Of each side only the first items are looked at: on a side they expire in order of time, or not at
+    /// all.
     #[inline]
     fn expire<X>(of: &mut Sides<X>, now: i64, expires: impl Fn(&X) -> i64, mut each: impl FnMut(&At, &X)) {
         if !is_over(of.expires, now) {
@@ -217,7 +222,8 @@ impl<V: 'static> Items for Timed<V> {
 }
 
 impl<K: Key, V: Exchange> Cells<K, Timed<V>> {
-    /// Adds a value, which expires at `expires`, behind those of its side and time. Values of a side expire in order of time, or never.
+    /// Adds a value, which expires at `expires`, behind those of its side and time. Values of a side expire
+    /// in order of time, or never.
     #[inline]
     pub(crate) fn push(&mut self, slot: Slot, second: bool, time: EventTime, value: V, expires: i64) {
         self.make_room(slot);
@@ -226,7 +232,8 @@ impl<K: Key, V: Exchange> Cells<K, Timed<V>> {
         self.insert(slot, (second, time, number), value, expires);
     }
 
-    /// Takes the first item of a side, if `goes` holds for its time. If it is [sealed](Item::is_sealed), it is to be [buried](Cells::bury).
+    /// Takes the first item of a side, if `goes` holds for its time. If it is [sealed](Item::is_sealed), it
+    /// is to be [buried](Cells::bury).
     #[inline]
     pub(crate) fn pop(
         &mut self,

@@ -1,4 +1,5 @@
-//! What a column does when epochs close: it drops what has expired, gives the state as of an epoch, and lets keys leave memory and come back.
+//! What a column does when epochs close: it drops what has expired, gives the state as of an epoch, and lets
+//! keys leave memory and come back.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -22,7 +23,8 @@ impl<K: Key, S: Shape> Cells<K, S> {
         rows_to_write(std::mem::take(&mut self.gone), &mut std::mem::take(&mut self.left))
     }
 
-    /// The places in a list of what has changed, with the hashes that the keys are owned by, in order of these.
+    /// The places in a list of what has changed, with the hashes that the keys are owned by, in order of
+    /// these.
     fn in_order(&self, changed: &[(Slot, S::Mark)], keys: &Table<K, Pins>) -> Vec<(u64, u32)> {
         let owner = self.rows.owner();
         let hash = |(slot, _): &(Slot, S::Mark)| keys.try_get(*slot).map_or(0, |(key, _)| owner(key));

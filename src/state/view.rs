@@ -1,6 +1,7 @@
 //! State seen from outside: the pages of all workers as of one epoch, while the job runs on.
 //!
-//! Pages never change, so a view is a list of pointers, and reading it disturbs no one. What it costs is the seal that it asks for.
+//! Pages never change, so a view is a list of pointers, and reading it disturbs no one. What it costs is the
+//! seal that it asks for.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -36,7 +37,8 @@ pub(crate) struct Board<K, S, V> {
     changed: Condvar,
 }
 
-/// The number of epochs that a worker's publications are kept for. Workers are never far apart, and all must have published one.
+/// The number of epochs that a worker's publications are kept for. Workers are never far apart, and all must
+/// have published one.
 const KEPT: usize = 8;
 
 impl<K, S, V> Board<K, S, V> {
@@ -63,7 +65,8 @@ impl<K, S, V> Board<K, S, V> {
         self.changed.notify_all();
     }
 
-    /// The state as of the last epoch, at or after `epoch`, that all workers have published. Waits for one no longer than `wait`.
+    /// The state as of the last epoch, at or after `epoch`, that all workers have published. Waits for one no
+    /// longer than `wait`.
     pub(crate) fn view(&self, epoch: u64, wait: Duration) -> Option<StateView<K, S, V>> {
         let waited =
             self.changed.wait_timeout_while(self.lock(), wait, |workers| common(workers, epoch).is_none());
@@ -97,7 +100,8 @@ impl<K: Key, S: Key, V: Clone> StateView<K, S, V> {
 
     /// The items of a key by their sub-keys. Costs a search in each run of the worker that owns the key.
     ///
-    /// If a page lies in a file and cannot be read, its items are missing, and the job ends with an error that says so.
+    /// If a page lies in a file and cannot be read, its items are missing, and the job ends with an error
+    /// that says so.
     pub fn items(&self, key: &K) -> BTreeMap<S, V> {
         let mut items = BTreeMap::new();
         let Some(first) = self.workers.first() else { return items };

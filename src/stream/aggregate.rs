@@ -1,12 +1,13 @@
 //! Aggregates: how values of one key become one value.
 //!
-//! An [`Aggregate`] turns a first value into an accumulator, adds further values, merges accumulators, and reads
-//! a result off. Merging must be associative and commutative and agree with adding: then it does not matter which
-//! worker, which epoch or which batch a value was added in, and the engine is free to combine values before they are sent
-//! and to keep accumulators in the differences of an arrangement.
+//! An [`Aggregate`] turns a first value into an accumulator, adds further values, merges accumulators, and
+//! reads a result off. Merging must be associative and commutative and agree with adding: then it does not
+//! matter which worker, which epoch or which batch a value was added in, and the engine is free to combine
+//! values before they are sent and to keep accumulators in the differences of an arrangement.
 //!
-//! The named aggregates, which [`KeyedStream`](super::KeyedStream) offers as methods, are in this file too. What they add up either fits or ends the job with an error that
-//! names the operator, in every build: nothing wraps.
+//! The named aggregates, which [`KeyedStream`](super::KeyedStream) offers as methods, are in this file too.
+//! What they add up either fits or ends the job with an error that names the operator, in every build:
+//! nothing wraps.
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -44,8 +45,9 @@ pub trait Aggregate<T>: Clone + Send + Sync + 'static {
     /// What is told of it.
     type Out: Data;
 
-    /// True if values should be combined on the worker they come from before they are sent to their key's owner.
-    /// That pays if accumulators stay small and keys repeat; it is right for everything but aggregates that collect.
+    /// True if values should be combined on the worker they come from before they are sent to their key's
+    /// owner. That pays if accumulators stay small and keys repeat; it is right for everything but aggregates
+    /// that collect.
     const COMBINES: bool = true;
 
     /// The accumulator of one value.
@@ -56,8 +58,8 @@ pub trait Aggregate<T>: Clone + Send + Sync + 'static {
 
     /// True if adding the value would leave the accumulator as it is.
     ///
-    /// Asked before a value is added. Aggregates that most values do not change (extremes, winners) gain by answering: such a value
-    /// need not be moved, and its key does not count as changed.
+    /// Asked before a value is added. Aggregates that most values do not change (extremes, winners) gain by
+    /// answering: such a value need not be moved, and its key does not count as changed.
     fn ignores(&self, _acc: &Self::Acc, _value: &T) -> bool {
         false
     }
@@ -65,33 +67,36 @@ pub trait Aggregate<T>: Clone + Send + Sync + 'static {
     /// Adds what another accumulator holds. Associative and commutative.
     fn merge(&self, acc: &mut Self::Acc, other: Self::Acc);
 
-    /// True if [`subtract`](Aggregate::subtract) undoes a merge, exactly. Overlapping windows then keep one accumulator for each
-    /// key and take out what leaves; without, they keep two for each key and pane, and merge for each result.
+    /// True if [`subtract`](Aggregate::subtract) undoes a merge, exactly. Overlapping windows then keep one
+    /// accumulator for each key and take out what leaves; without, they keep two for each key and pane, and
+    /// merge for each result.
     const SUBTRACTS: bool = false;
 
-    /// Takes back what merging `other` has added. Called only if the aggregate [subtracts](Aggregate::SUBTRACTS).
+    /// Takes back what merging `other` has added. Called only if the aggregate
+    /// [subtracts](Aggregate::SUBTRACTS).
     fn subtract(&self, _acc: &mut Self::Acc, _other: &Self::Acc) {}
 
     /// Reads the result.
     fn result(&self, acc: &Self::Acc) -> Self::Out;
 
-    /// True if the accumulator is as if no value had been added, so that the key need not be kept. Only aggregates over
-    /// changes can say so.
+    /// True if the accumulator is as if no value had been added, so that the key need not be kept. Only
+    /// aggregates over changes can say so.
     fn is_empty(&self, _acc: &Self::Acc) -> bool {
         false
     }
 
     /// The event time at and after which no value can change the result.
     ///
-    /// Once the watermark reaches it, the key is forgotten and its last result stands. A value from before it whose split had promised
-    /// not to fall behind it is late: it is dropped and counted, whether or not the key is forgotten yet. An aggregate that
-    /// expires must not [combine](Self::COMBINES).
+    /// Once the watermark reaches it, the key is forgotten and its last result stands. A value from before it
+    /// whose split had promised not to fall behind it is late: it is dropped and counted, whether or not the
+    /// key is forgotten yet. An aggregate that expires must not [combine](Self::COMBINES).
     fn expires(&self, _acc: &Self::Acc) -> Option<EventTime> {
         None
     }
 }
 
-/// The same aggregate over accumulators instead of values: what the owner of a key does with what others have combined.
+/// The same aggregate over accumulators instead of values: what the owner of a key does with what others have
+/// combined.
 #[derive(Clone)]
 pub(crate) struct Merged<A, T>(pub(crate) A, PhantomData<fn() -> T>);
 
@@ -165,8 +170,9 @@ impl Aggregate<()> for Count {
 
 /// The sum, as its values' own type.
 ///
-/// If a sum of integers or durations does not fit in their type, be it that of some values on their way to all, the job ends with an error that names the operator. Other types add
-/// up as their `+=` does: floating-point numbers become infinite.
+/// If a sum of integers or durations does not fit in their type, be it that of some values on their way to
+/// all, the job ends with an error that names the operator. Other types add up as their `+=` does:
+/// floating-point numbers become infinite.
 #[derive(Clone, Copy, Debug)]
 pub struct Sum;
 
@@ -307,8 +313,8 @@ fn mean((sum, count): Mean) -> i64 {
     })
 }
 
-/// The mean of integers, rounded toward zero as SQL does. It is exact: sums have 128 bits. One that does not fit in an `i64`, as that of great `u64`s, ends the job with an error
-/// that names the operator.
+/// The mean of integers, rounded toward zero as SQL does. It is exact: sums have 128 bits. One that does not
+/// fit in an `i64`, as that of great `u64`s, ends the job with an error that names the operator.
 #[derive(Clone, Copy, Debug)]
 pub struct Average;
 
@@ -338,7 +344,8 @@ impl<T: Into<i128> + Data> Aggregate<T> for Average {
     }
 }
 
-/// An aggregate over changes, for those that can take a value back: [`CountChanges`], [`SumChanges`] and [`AverageChanges`].
+/// An aggregate over changes, for those that can take a value back: [`CountChanges`], [`SumChanges`] and
+/// [`AverageChanges`].
 ///
 /// The number of values that are there.
 #[derive(Clone, Copy, Debug)]
@@ -381,7 +388,8 @@ impl<T: Data> Aggregate<Change<T>> for CountChanges {
 #[derive(Clone, Copy, Debug)]
 pub struct SumChanges;
 
-/// The mean of the integers that are there, rounded toward zero as SQL does. It must fit in an `i64`, as [`Average`] must.
+/// The mean of the integers that are there, rounded toward zero as SQL does. It must fit in an `i64`, as
+/// [`Average`] must.
 #[derive(Clone, Copy, Debug)]
 pub struct AverageChanges;
 

@@ -1,7 +1,8 @@
 //! Running an operator when the clock has come to a moment.
 //!
-//! The machine's clock goes on by itself, and timely's timers wait for it. A clock that is moved by hand announces nothing, so what waits for
-//! one is on the worker's list of alarms, and whoever steps the worker [rings](Alarms::ring) those that are due before each step.
+//! The machine's clock goes on by itself, and timely's timers wait for it. A clock that is moved by hand
+//! announces nothing, so what waits for one is on the worker's list of alarms, and whoever steps the worker
+//! [rings](Alarms::ring) those that are due before each step.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,7 +13,8 @@ use timely::scheduling::Activator;
 
 use crate::clock::Clock;
 
-/// The operators of one worker that wait for a clock that is moved by hand, by the moments at which they are to run.
+/// The operators of one worker that wait for a clock that is moved by hand, by the moments at which they are
+/// to run.
 #[derive(Clone, Default)]
 pub(crate) struct Alarms(Rc<RefCell<BTreeMap<Duration, Vec<Activator>>>>);
 
@@ -35,7 +37,8 @@ impl Alarms {
     }
 }
 
-/// An operator's one alarm. An alarm that was set cannot be taken back, so it sets one only if none goes off sooner.
+/// An operator's one alarm. An alarm that was set cannot be taken back, so it sets one only if none goes off
+/// sooner.
 pub(crate) struct Alarm {
     clock: Clock,
     alarms: Alarms,

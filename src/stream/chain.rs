@@ -1,10 +1,11 @@
 //! Stateless steps, fused at compile time.
 //!
-//! A [`Stream`](super::Stream) that was mapped and filtered is not an operator yet. It is a chain: where its records
-//! come from, and the steps they go through, all in its type. When something that needs an operator of its own is
-//! attached (an exchange, state, a sink), the chain becomes one [`Collector`], a stack of closures that each call the next one
-//! by value. It is compiled into the loop of the operator that *produces* the records, so a record that a filter drops never
-//! lies in memory, and between two steps there is neither a buffer nor a virtual call.
+//! A [`Stream`](super::Stream) that was mapped and filtered is not an operator yet. It is a chain: where its
+//! records come from, and the steps they go through, all in its type. When something that needs an operator
+//! of its own is attached (an exchange, state, a sink), the chain becomes one [`Collector`], a stack of
+//! closures that each call the next one by value. It is compiled into the loop of the operator that
+//! *produces* the records, so a record that a filter drops never lies in memory, and between two steps there
+//! is neither a buffer nor a virtual call.
 //!
 //! Collectors push rather than pull because one record in may be none, one or many out.
 

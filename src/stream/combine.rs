@@ -1,9 +1,10 @@
 //! Combining by key before sending.
 //!
 //! Values meet their key's accumulator on the worker they come from, so what is sent to the key's owner is
-//! little where keys repeat. The table for that is [`Places`]: one place for each of some thousand hashes. A key
-//! that wants the place of another sends that one on its way. So the table never grows, never probes and stays in
-//! the cache; where keys repeat it finds most of them, and where they do not it costs a compare and a move.
+//! little where keys repeat. The table for that is [`Places`]: one place for each of some thousand hashes. A
+//! key that wants the place of another sends that one on its way. So the table never grows, never probes and
+//! stays in the cache; where keys repeat it finds most of them, and where they do not it costs a compare and
+//! a move.
 
 use std::marker::PhantomData;
 
@@ -85,7 +86,8 @@ pub(crate) struct Places<G, K, V> {
     filled: Vec<u32>,
 }
 
-/// The bytes that a table's places may take. What is used often stays in a core's first cache, all of it in the second.
+/// The bytes that a table's places may take. What is used often stays in a core's first cache, all of it in
+/// the second.
 const TABLE_BYTES: usize = 128 << 10;
 
 impl<G: PartialEq, K: Key, V> Places<G, K, V> {
@@ -97,11 +99,13 @@ impl<G: PartialEq, K: Key, V> Places<G, K, V> {
 
     /// The value of `group` and `key`, or the place for it, which may hold another's.
     ///
-    /// It takes no value and no closure, so that the caller's value stays in registers until one of the two arms wants it.
+    /// It takes no value and no closure, so that the caller's value stays in registers until one of the two
+    /// arms wants it.
     #[inline(always)]
     pub(crate) fn find(&mut self, group: &G, key: &K) -> Result<&mut V, &mut Option<(G, K, V)>> {
         let index = if size_of::<K>() == 0 { 0 } else { hash64(key) as usize & (self.places.len() - 1) };
-        // There always is such a place. A panic would want to drop the caller's value, and so want it in memory; see above.
+        // There always is such a place. A panic would want to drop the caller's value, and so want it in
+        // memory; see above.
         let Some(place) = self.places.get_mut(index) else { std::process::abort() };
         if !matches!(place, Some((g, k, _)) if g == group && k == key) {
             if place.is_none() {

@@ -128,7 +128,8 @@ impl Shared {
         self.piece.store(records, Ordering::Relaxed);
     }
 
-    /// Asks all operators to seal their state as of the end of an epoch that none has closed, and says which one.
+    /// Asks all operators to seal their state as of the end of an epoch that none has closed, and says which
+    /// one.
     pub(crate) fn ask(&self) -> u64 {
         let epoch = self.epochs.current() + 1;
         self.wanted.fetch_max(epoch, Ordering::AcqRel).max(epoch)
@@ -224,7 +225,8 @@ impl WorkerContext {
         self.memory.as_ref().map(|memory| Limit::new(memory, operator, &self.shared.metrics))
     }
 
-    /// What a limit of memory asks of state that leaves memory in its own order, if there is one. What leaves is counted as the metric `left`.
+    /// What a limit of memory asks of state that leaves memory in its own order, if there is one. What leaves
+    /// is counted as the metric `left`.
     pub(crate) fn quota(&self, operator: &str, left: &'static str) -> Option<Quota> {
         self.memory.as_ref().map(|memory| Quota::new(memory, operator, left, &self.shared.metrics))
     }
@@ -239,7 +241,8 @@ impl WorkerContext {
         self.counting.first_of(self.shared.first)
     }
 
-    /// The number here that state is to be sealed as of, when `epoch` has closed and the next to come is `next`.
+    /// The number here that state is to be sealed as of, when `epoch` has closed and the next to come is
+    /// `next`.
     pub(crate) fn seal_now(&self, epoch: u64, next: u64) -> Option<u64> {
         let counting = self.counting;
         let wanted = self.shared.seal_now(counting.epoch_of(epoch), counting.epoch_of(next))?;
@@ -286,7 +289,8 @@ impl Saving {
         self.shared.desk().map_or_else(Vec::new, |desk| desk.cuts.between(epoch, next))
     }
 
-    /// Begins to copy what is to be handed over. Until [`has_copied`](Saving::has_copied), cuts that are not asked for wait.
+    /// Begins to copy what is to be handed over. Until [`has_copied`](Saving::has_copied), cuts that are not
+    /// asked for wait.
     pub(crate) fn copies(&self) {
         self.shared.desk().into_iter().for_each(|desk| desk.cuts.copies());
     }

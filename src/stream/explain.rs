@@ -20,7 +20,8 @@ use super::graph::{EdgeInfo, NodeInfo, Routing};
 use super::{Job, NodeId, Stream};
 use crate::data::Data;
 
-/// A job's graph, to be shown: as text with [`Display`](fmt::Display), as [JSON](Explained::json), or as a [DOT](Explained::dot) graph.
+/// A job's graph, to be shown: as text with [`Display`](fmt::Display), as [JSON](Explained::json), or as a
+/// [DOT](Explained::dot) graph.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explained {
     operators: Vec<OperatorShown>,
@@ -60,11 +61,11 @@ impl<T: Data, C: Chain<From = C, Out = T> + Origin> Stream<T, C> {
         self.describe(|info| info.name = name.into())
     }
 
-    /// Gives the operator or source that the stream comes from an identity that outlives changes of the job: its state in
-    /// [snapshots](crate::snapshot) is matched by it.
+    /// Gives the operator or source that the stream comes from an identity that outlives changes of the job:
+    /// its state in [snapshots](crate::snapshot) is matched by it.
     ///
-    /// Without one, an operator is known by its number, which changes when operators are added before it. Two operators of a job cannot have the
-    /// same.
+    /// Without one, an operator is known by its number, which changes when operators are added before it. Two
+    /// operators of a job cannot have the same.
     pub fn uid(self, uid: impl Into<String>) -> Stream<T, C> {
         self.describe(|info| info.uid = Some(uid.into()))
     }

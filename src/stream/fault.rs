@@ -1,8 +1,10 @@
-//! What goes wrong deep inside an operator, where nothing can be returned: a sum that does not fit, a window that cannot be told.
+//! What goes wrong deep inside an operator, where nothing can be returned: a sum that does not fit, a window
+//! that cannot be told.
 //!
-//! It is [noted](note), which costs nothing where all is well and does not unwind, so that the loops around need not be prepared for it. The note is looked at before anything
-//! leaves the operator: a batch, the state as of an epoch, or how far it has come. Then the worker [ends](check), as by a panic, with an error that names
-//! the operator; so no one sees what was computed after the fault.
+//! It is [noted](note), which costs nothing where all is well and does not unwind, so that the loops around
+//! need not be prepared for it. The note is looked at before anything leaves the operator: a batch, the state
+//! as of an epoch, or how far it has come. Then the worker [ends](check), as by a panic, with an error that
+//! names the operator; so no one sees what was computed after the fault.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};

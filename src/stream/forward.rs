@@ -1,7 +1,7 @@
 //! Streams that come together, spread out, or are made once for several readers.
 //!
-//! All of these are one operator: it passes on whole batches, at the times they came with, and keeps nothing. What differs is
-//! the number of its inputs and the worker that each record is sent to.
+//! All of these are one operator: it passes on whole batches, at the times they came with, and keeps nothing.
+//! What differs is the number of its inputs and the worker that each record is sent to.
 
 use std::sync::Arc;
 
@@ -24,7 +24,8 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
         forward(graph, info, vec![edge], |_, builder, edge| builder.pipeline(edge))
     }
 
-    /// The records of both streams, in no particular order between them. The watermark is the lesser of the two.
+    /// The records of both streams, in no particular order between them. The watermark is the lesser of the
+    /// two.
     ///
     /// ```
     /// # use highwater::stream::Job;
@@ -67,7 +68,8 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
         self.split(move |value| if f(&value) { Ok(value) } else { Err(value) })
     }
 
-    /// Splits the stream into two streams of different types: a main output and a side output. `f` runs once for each record.
+    /// Splits the stream into two streams of different types: a main output and a side output. `f` runs once
+    /// for each record.
     ///
     /// ```
     /// # use highwater::stream::Job;
@@ -108,8 +110,8 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
         })
     }
 
-    /// Sends each record to the worker that `f` names: given the record and the number of workers, it answers a number, of which the remainder counts. One
-    /// worker has nothing to choose from: there it is not asked.
+    /// Sends each record to the worker that `f` names: given the record and the number of workers, it answers
+    /// a number, of which the remainder counts. One worker has nothing to choose from: there it is not asked.
     ///
     /// ```
     /// # use highwater::{stream::Job, config::Options};

@@ -1,9 +1,10 @@
 //! A job's graph: its operators in order of definition, and how they are connected.
 //!
-//! The graph is built once, in the main thread, from handles. It holds what can be told about the job without running it
-//! (names, edges, what is fused into them), and for each operator a recipe that every worker follows to
-//! build its own instance. An operator is always defined after those it reads, so the order of definition is an order in which to
-//! lower; the head of a loop reads one more, and is finished [at the end](Lowering::later).
+//! The graph is built once, in the main thread, from handles. It holds what can be told about the job without
+//! running it (names, edges, what is fused into them), and for each operator a recipe that every worker
+//! follows to build its own instance. An operator is always defined after those it reads, so the order of
+//! definition is an order in which to lower; the head of a loop reads one more, and is finished
+//! [at the end](Lowering::later).
 
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -52,14 +53,16 @@ impl WeakGraph {
     }
 }
 
-/// What can be in a loop: operators that act when records come or an epoch closes, and do not wait for event time.
+/// What can be in a loop: operators that act when records come or an epoch closes, and do not wait for event
+/// time.
 const IN_LOOPS: [&str; 7] = ["aggregate", "call", "copy", "exchange", "join", "share", "union"];
 
 #[derive(Default)]
 struct Inner {
     nodes: Vec<Entry>,
     edges: Vec<EdgeInfo>,
-    /// Who wants to read states from outside: the operator, the state's name, and what the reader and the workers share.
+    /// Who wants to read states from outside: the operator, the state's name, and what the reader and the
+    /// workers share.
     readers: Vec<(NodeId, &'static str, Reader)>,
     loops: usize,
     /// What is wrong with the job, to be told when it is started.
@@ -132,13 +135,14 @@ pub(crate) trait Operator: Send + Sync {
         Ok(())
     }
 
-    /// Called instead, if snapshots are taken, before the job takes the snapshots over from the run that may have them: what can fail early fails here, and
-    /// changes nothing that another run can see.
+    /// Called instead, if snapshots are taken, before the job takes the snapshots over from the run that may
+    /// have them: what can fail early fails here, and changes nothing that another run can see.
     fn check(&self, beginning: &Beginning, _from: Option<&RestoredOperator>) -> Result<()> {
         self.prepare(beginning.workers)
     }
 
-    /// Called after that, when the snapshots are this run's: makes outputs be as the snapshot says that the job goes on from.
+    /// Called after that, when the snapshots are this run's: makes outputs be as the snapshot says that the
+    /// job goes on from.
     fn recover(&self, _beginning: &Beginning, _from: Option<&RestoredOperator>) -> Result<()> {
         Ok(())
     }
@@ -278,7 +282,8 @@ impl Graph {
         lock(&self.shared).edges.clone()
     }
 
-    /// Refuses a job that cannot run as it was built. `snapshots` is given if any are taken: the directory that they are kept in, if it is one.
+    /// Refuses a job that cannot run as it was built. `snapshots` is given if any are taken: the directory
+    /// that they are kept in, if it is one.
     pub(crate) fn check(&self, snapshots: Option<Option<&Path>>) -> Result<()> {
         let inner = lock(&self.shared);
         if let Some(complaint) = &inner.complaint {

@@ -9,8 +9,8 @@ use crate::snapshot::Migrations;
 
 /// A stream program: sources, the streams made of them, and sinks.
 ///
-/// A job is a description. Building it starts nothing and holds no data; [`run`](Job::run) lowers it to one timely
-/// dataflow on each worker and waits until all input is read and all results are out.
+/// A job is a description. Building it starts nothing and holds no data; [`run`](Job::run) lowers it to one
+/// timely dataflow on each worker and waits until all input is read and all results are out.
 ///
 /// ```
 /// use highwater::stream::Job;
@@ -50,10 +50,11 @@ impl Job {
         &self.notices
     }
 
-    /// Says what has changed in the job since [snapshots](crate::snapshot) were written that it may go on from: see [`Migrations`]. What
-    /// is said at several times is added up.
+    /// Says what has changed in the job since [snapshots](crate::snapshot) were written that it may go on
+    /// from: see [`Migrations`]. What is said at several times is added up.
     ///
-    /// The job does not start if something is said of an operator that it does not have, whether there is a snapshot or not.
+    /// The job does not start if something is said of an operator that it does not have, whether there is a
+    /// snapshot or not.
     pub fn migrations(&self, migrations: Migrations) {
         self.migrations.lock().unwrap_or_else(PoisonError::into_inner).extend(migrations);
     }

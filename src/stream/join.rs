@@ -1,16 +1,18 @@
 //! Joins of keyed streams without windows: every pair of records with the same key.
 //!
-//! Each side is an arrangement of its rows by key. When an epoch closes, the new rows of each side are sorted, and one pass in key
-//! order finds their partners: new left rows meet all right rows, new right rows meet the left rows of earlier epochs. So each pair
-//! is found exactly once, in the epoch that completes it, and at each closed epoch the output is exactly the join of the
-//! inputs up to there. Rows that are taken back (signed changes) take their pairs back.
+//! Each side is an arrangement of its rows by key. When an epoch closes, the new rows of each side are
+//! sorted, and one pass in key order finds their partners: new left rows meet all right rows, new right rows
+//! meet the left rows of earlier epochs. So each pair is found exactly once, in the epoch that completes it,
+//! and at each closed epoch the output is exactly the join of the inputs up to there. Rows that are taken
+//! back (signed changes) take their pairs back.
 //!
 //! # Cost
 //!
-//! There is no hash table and no cache: the arrangement is the state, read by galloping cursors. An epoch with `n` new rows
-//! costs their sort, `n` seeks in each of the other side's `O(log N)` runs, and the pairs. Nothing is ever forgotten: a join
-//! without a bound in time must keep all its input. If memory is limited, its pages lie in files; then each key with new rows costs a look into the
-//! pages that may hold it, and a read of those that do.
+//! There is no hash table and no cache: the arrangement is the state, read by galloping cursors. An epoch
+//! with `n` new rows costs their sort, `n` seeks in each of the other side's `O(log N)` runs, and the pairs.
+//! Nothing is ever forgotten: a join without a bound in time must keep all its input. If memory is limited,
+//! its pages lie in files; then each key with new rows costs a look into the pages that may hold it, and a
+//! read of those that do.
 
 use std::sync::Arc;
 
@@ -40,7 +42,8 @@ pub(crate) enum Side<L, R> {
 impl<K: Key, T: Exchange + Ord, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
     /// Joins each record with all records of `other` that have the same key, past and to come.
     ///
-    /// `f` makes the result of a pair; its event time is the later one of the two. A pair appears when the epoch of its later record closes.
+    /// `f` makes the result of a pair; its event time is the later one of the two. A pair appears when the
+    /// epoch of its later record closes.
     ///
     /// ```
     /// # use highwater::stream::Job;
@@ -145,7 +148,8 @@ impl<K: Key, V: Exchange + Ord> Half<K, V> {
         self.arrangement.seal(epoch, std::mem::take(&mut self.new));
     }
 
-    /// Shows each pair of a row in `others`, which is sorted, and a sealed row of this side with the same key.
+    /// Shows each pair of a row in `others`, which is sorted, and a sealed row of this side with the same
+    /// key.
     fn meet<W>(
         &self,
         others: &[(Row<K, W>, Diff)],
@@ -231,7 +235,8 @@ where
             });
             out.give(since, Record::new(Change { record: f(&key.key, l, r), diff }, stamp));
         };
-        // Right rows of this epoch meet left rows of earlier ones; left rows of this epoch meet all right rows.
+        // Right rows of this epoch meet left rows of earlier ones; left rows of this epoch meet all right
+        // rows.
         self.left.meet(&self.right.new, &mut emit);
         self.right.seal(epoch);
         self.right.meet(&self.left.new, |right, left| emit(left, right));

@@ -59,7 +59,8 @@ impl<K: Key, T: Data, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
         self.pairs.graph()
     }
 
-    /// Replaces the value of each record and keeps its key. What is not needed any more need not travel to the key's owner.
+    /// Replaces the value of each record and keeps its key. What is not needed any more need not travel to
+    /// the key's owner.
     pub fn map_values<U, F>(self, f: F) -> KeyedStream<K, U, Then<C, MapValues<F>>>
     where
         U: Data,
@@ -70,8 +71,8 @@ impl<K: Key, T: Data, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
 
     /// Aggregates all values of each key so far.
     ///
-    /// The result is a stream of changes, emitted when an epoch closes: the key's old result is retracted and its new one
-    /// inserted. Costs a look-up for each record and a sort of the touched keys for each epoch.
+    /// The result is a stream of changes, emitted when an epoch closes: the key's old result is retracted and
+    /// its new one inserted. Costs a look-up for each record and a sort of the touched keys for each epoch.
     pub fn aggregate<A>(self, aggregate: A) -> Stream<Change<(K, A::Out)>>
     where
         T: Exchange,
@@ -167,7 +168,8 @@ impl<K: Key, T: Data, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
         self.aggregate(Reduce(f))
     }
 
-    /// Adds the values of each key so far to an initial value; `merge` adds what several workers have added up.
+    /// Adds the values of each key so far to an initial value; `merge` adds what several workers have added
+    /// up.
     ///
     /// Flink's `fold` had no `merge` and could only run where the records are in one place.
     pub fn fold<I, F, M>(self, initial: I, add: F, merge: M) -> Stream<Change<(K, I)>>

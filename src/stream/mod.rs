@@ -2,22 +2,24 @@
 //!
 //! # From a handle to an operator
 //!
-//! A [`Stream`] is a handle: an [`Origin`], which is an operator's output, and the stateless [`Step`]s after it, all in its type.
-//! Steps make no operator. Only what needs one of its own does: an exchange, state, a sink. When such a consumer is attached, the
-//! handle's [`Chain`] becomes a *tap* on the origin: the operator there gets one more output port, and walks what it produces
-//! through the steps into a [`Terminal`], which gathers what is left and sends it. For a source with one consumer the chain is the
-//! body of the loop that reads. So the dataflow has one operator for each thing that must be one, and each of its edges has
-//! one producer and one consumer.
+//! A [`Stream`] is a handle: an [`Origin`], which is an operator's output, and the stateless [`Step`]s after
+//! it, all in its type. Steps make no operator. Only what needs one of its own does: an exchange, state, a
+//! sink. When such a consumer is attached, the handle's [`Chain`] becomes a *tap* on the origin: the operator
+//! there gets one more output port, and walks what it produces through the steps into a [`Terminal`], which
+//! gathers what is left and sends it. For a source with one consumer the chain is the body of the loop that
+//! reads. So the dataflow has one operator for each thing that must be one, and each of its edges has one
+//! producer and one consumer.
 //!
-//! A [`Job`] keeps a recipe for each operator, in order of definition. Every worker follows all recipes once; that is lowering.
-//! Timely's streams borrow the scope they are made in, so what waits for its consumer meanwhile is an [`Edge`]'s source name and
-//! list of pushers, which borrow nothing.
+//! A [`Job`] keeps a recipe for each operator, in order of definition. Every worker follows all recipes once;
+//! that is lowering. Timely's streams borrow the scope they are made in, so what waits for its consumer
+//! meanwhile is an [`Edge`]'s source name and list of pushers, which borrow nothing.
 //!
 //! # From an operator to an answer
 //!
-//! Operators with state run in one frame, which presents epochs in order: batches of the open epoch, the watermark, the end of
-//! the epoch. Values are combined by key where they come from, in a table that never grows, and sent to the owner of
-//! their key. Results that can be corrected are changes, emitted when an epoch closes.
+//! Operators with state run in one frame, which presents epochs in order: batches of the open epoch, the
+//! watermark, the end of the epoch. Values are combined by key where they come from, in a table that never
+//! grows, and sent to the owner of their key. Results that can be corrected are changes, emitted when an
+//! epoch closes.
 
 mod aggregate;
 mod alarm;

@@ -1,36 +1,39 @@
 //! The frame of every operator that keeps state: epochs come one after the other.
 //!
-//! Workers need not agree on the epoch they are in, so batches of later epochs can arrive before an earlier one is complete.
-//! They wait here, whole and unread. So an operator's state is always that of a prefix of the input, epoch for epoch, and an
-//! operator has one open epoch to think about. Waiting costs a pointer for each batch and no more time than the workers are
-//! apart.
+//! Workers need not agree on the epoch they are in, so batches of later epochs can arrive before an earlier
+//! one is complete. They wait here, whole and unread. So an operator's state is always that of a prefix of
+//! the input, epoch for epoch, and an operator has one open epoch to think about. Waiting costs a pointer for
+//! each batch and no more time than the workers are apart.
 //!
-//! What waits has not happened yet, so it also holds back the watermark that the operator acts on: the frontier says
-//! nothing of batches that were delivered.
+//! What waits has not happened yet, so it also holds back the watermark that the operator acts on: the
+//! frontier says nothing of batches that were delivered.
 //!
 //! # When an epoch closes
 //!
-//! The frontier has passed it, so all its records have been read. The operator then emits what it owes for the epoch, at a time that
-//! it has held since the epoch's first batch, and seals its state.
+//! The frontier has passed it, so all its records have been read. The operator then emits what it owes for
+//! the epoch, at a time that it has held since the epoch's first batch, and seals its state.
 //!
-//! For a snapshot, the state at the end of an epoch is set aside, and copied a slice in each activation while the operator goes on: see
-//! [`state`](crate::state).
+//! For a snapshot, the state at the end of an epoch is set aside, and copied a slice in each activation while
+//! the operator goes on: see [`state`](crate::state).
 //!
 //! # What is owed at a watermark
 //!
-//! An open window is output that will be due at the window's end. It is held for at the current epoch, and the
-//! epoch of the hold moves on with the frontier, so that a window that stays open for an hour never keeps an epoch from closing.
+//! An open window is output that will be due at the window's end. It is held for at the current epoch, and
+//! the epoch of the hold moves on with the frontier, so that a window that stays open for an hour never keeps
+//! an epoch from closing.
 //!
-//! What is due by the wall clock is held for at the watermark, which keeps nothing back. When the input ends, it is due at once.
+//! What is due by the wall clock is held for at the watermark, which keeps nothing back. When the input ends,
+//! it is due at once.
 //!
-//! If it is much, it is emitted a portion in each activation. In between those that read it have their turn, while it is in the caches; the operator itself reads nothing
-//! and closes no epoch. So it makes no difference to what is said.
+//! If it is much, it is emitted a portion in each activation. In between those that read it have their turn,
+//! while it is in the caches; the operator itself reads nothing and closes no epoch. So it makes no
+//! difference to what is said.
 //!
 //! # Operators with a watermark of their own
 //!
-//! One that [keeps time](Logic::KEEPS_TIME) owes output at its own watermark, in the open epoch and all later ones, and at no other time. So
-//! that one time is all it holds, and batches that wait are covered by it: they will be sent in their epochs, at the
-//! watermark that it has by then.
+//! One that [keeps time](Logic::KEEPS_TIME) owes output at its own watermark, in the open epoch and all later
+//! ones, and at no other time. So that one time is all it holds, and batches that wait are covered by it:
+//! they will be sent in their epochs, at the watermark that it has by then.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,7 +57,8 @@ pub(crate) trait Logic<E>: 'static {
     /// What it emits.
     type Out: Data;
 
-    /// True if it keeps a watermark of its own, which [`owes`](Logic::owes) tells. The operator's builder must have been told, too.
+    /// True if it keeps a watermark of its own, which [`owes`](Logic::owes) tells. The operator's builder
+    /// must have been told, too.
     const KEEPS_TIME: bool = false;
 
     /// A batch of the open epoch.
@@ -63,27 +67,33 @@ pub(crate) trait Logic<E>: 'static {
     /// Nothing older than `watermark` can come any more. `from` is a time that output may have.
     fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<Self::Out>);
 
-    /// True if not all has been done that is due at the watermark, because it is much: [`advance`](Logic::advance) is called again with the same watermark
-    /// when others have had their turn, before anything else.
+    /// True if not all has been done that is due at the watermark, because it is much:
+    /// [`advance`](Logic::advance) is called again with the same watermark when others have had their turn,
+    /// before anything else.
     fn is_amid(&self) -> bool {
         false
     }
 
-    /// The epoch is complete. `since` is the time that output for it may have; there is none if no batch came.
+    /// The epoch is complete. `since` is the time that output for it may have; there is none if no batch
+    /// came.
     fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outlets<Self::Out>);
 
-    /// Writes what has changed since the last call into arrangements, if there are any: someone wants the state as of this epoch, which has just closed.
+    /// Writes what has changed since the last call into arrangements, if there are any: someone wants the
+    /// state as of this epoch, which has just closed.
     fn seal(&mut self, _epoch: u64) {}
 
-    /// Sets aside what has changed of states that are only saved, up to and including this epoch, which has just closed: it is to be delivered by [`copy`](Logic::copy).
+    /// Sets aside what has changed of states that are only saved, up to and including this epoch, which has
+    /// just closed: it is to be delivered by [`copy`](Logic::copy).
     fn cut(&mut self, _epoch: u64) {}
 
-    /// Copies some of what was set aside, up to so many rows, and takes them from the number. True if all is delivered.
+    /// Copies some of what was set aside, up to so many rows, and takes them from the number. True if all is
+    /// delivered.
     fn copy(&mut self, _left: &mut usize) -> bool {
         true
     }
 
-    /// What a snapshot needs of the state that has just been sealed or set aside. Costs pointers to its pages.
+    /// What a snapshot needs of the state that has just been sealed or set aside. Costs pointers to its
+    /// pages.
     ///
     /// # Errors
     ///
@@ -101,7 +111,8 @@ pub(crate) trait Logic<E>: 'static {
         Ok(())
     }
 
-    /// Lets state leave memory if it takes more than it may. The epoch has just closed, and is sealed if it was to be.
+    /// Lets state leave memory if it takes more than it may. The epoch has just closed, and is sealed if it
+    /// was to be.
     fn shed(&mut self, _epoch: u64) {}
 
     /// The least event time of the output that is owed when the watermark passes it.
@@ -176,7 +187,8 @@ struct Frame<E> {
     since: Option<Time>,
     /// What the logic was last told.
     watermark: EventTime,
-    /// The least event time that output in the open epoch may have, by what was held when the activation began and what has been read in it.
+    /// The least event time that output in the open epoch may have, by what was held when the activation
+    /// began and what has been read in it.
     base: Option<EventTime>,
     ended: bool,
     saving: Option<Saving>,
@@ -261,7 +273,8 @@ impl<E: Data> Frame<E> {
         self.advance(progress, logic, out);
     }
 
-    /// The least time that output in the open epoch may have. If nothing is held and nothing was read there is none, nor any output.
+    /// The least time that output in the open epoch may have. If nothing is held and nothing was read there
+    /// is none, nor any output.
     fn from(&self) -> Time {
         Time::new(self.epoch, self.base.unwrap_or(self.watermark))
     }

@@ -1,9 +1,11 @@
 //! The files that a job reads and writes: none of them may be in the way of another.
 //!
-//! Before a job starts, each output is compared with every input, every other output and the directory of the snapshots. Paths are compared as the file system
-//! resolves them, and files also by their inodes, so symbolic and hard links are seen through. An output may lie beside an input. It may not be one, be a file of a
-//! directory that is read, or be another output; and it may neither lie in the directory of the snapshots nor hold it. Directories in a directory that is read are
-//! not read, so an output that is a directory, as those of jobs with snapshots are, may lie there.
+//! Before a job starts, each output is compared with every input, every other output and the directory of the
+//! snapshots. Paths are compared as the file system resolves them, and files also by their inodes, so
+//! symbolic and hard links are seen through. An output may lie beside an input. It may not be one, be a file
+//! of a directory that is read, or be another output; and it may neither lie in the directory of the
+//! snapshots nor hold it. Directories in a directory that is read are not read, so an output that is a
+//! directory, as those of jobs with snapshots are, may lie there.
 //!
 //! What is not seen: the same directory that is mounted twice, and what other programs do.
 
@@ -80,7 +82,8 @@ fn resolve(given: &Path) -> PathBuf {
     }
 }
 
-/// Checks the paths of all operators and, if snapshots are taken, the directory that they are kept in, if they are kept in one.
+/// Checks the paths of all operators and, if snapshots are taken, the directory that they are kept in, if
+/// they are kept in one.
 ///
 /// # Errors
 ///

@@ -1,23 +1,24 @@
 //! Operators as timely sees them: ports, and the times an operator holds.
 //!
-//! This is the seam between the engine and timely. An operator here has input ports, output ports with exactly
-//! one consumer each, and one set of *holds*: the times at which it may still produce output, on all its
-//! ports. Timely's general capabilities can do more, and count references for it; an operator of ours owes
-//! output at one or two times, and says so once at the end of each activation.
+//! This is the seam between the engine and timely. An operator here has input ports, output ports with
+//! exactly one consumer each, and one set of *holds*: the times at which it may still produce output, on all
+//! its ports. Timely's general capabilities can do more, and count references for it; an operator of ours
+//! owes output at one or two times, and says so once at the end of each activation.
 //!
 //! # The protocol
 //!
-//! In one activation an operator may read messages, send messages and change its holds, in any order. What counts is the
-//! account at the end, and it must justify itself: each sent message's time and each new hold must be at or above some time
-//! that was held at the beginning, or that a message read in this activation had. The account is
-//! published whole, so no one sees a moment at which neither a message nor a hold stands for pending output.
+//! In one activation an operator may read messages, send messages and change its holds, in any order. What
+//! counts is the account at the end, and it must justify itself: each sent message's time and each new hold
+//! must be at or above some time that was held at the beginning, or that a message read in this activation
+//! had. The account is published whole, so no one sees a moment at which neither a message nor a hold stands
+//! for pending output.
 //!
 //! # Edges without lifetimes
 //!
-//! A timely stream borrows the scope it was made in, so streams of different types cannot wait in one collection for
-//! their consumer. What a stream consists of does not borrow anything: the name of its source and the list
-//! of those to push at. An [`Edge`] is the typed number of such a pair, and [`Lowering`](super::Lowering) keeps the
-//! pairs until the consumer is built.
+//! A timely stream borrows the scope it was made in, so streams of different types cannot wait in one
+//! collection for their consumer. What a stream consists of does not borrow anything: the name of its source
+//! and the list of those to push at. An [`Edge`] is the typed number of such a pair, and
+//! [`Lowering`](super::Lowering) keeps the pairs until the consumer is built.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -117,11 +118,12 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         OperatorBuilder { raw, scope, edges, consumed, produced, keeps_time: false, uid }
     }
 
-    /// Says that the operator keeps a time of its own, as a source does: what it holds is all that its outputs may still have, and how
-    /// far its inputs have come says nothing about them. To be said before the first port is made.
+    /// Says that the operator keeps a time of its own, as a source does: what it holds is all that its
+    /// outputs may still have, and how far its inputs have come says nothing about them. To be said before
+    /// the first port is made.
     ///
-    /// Messages that it sends and times that it holds are then justified by what it held at the beginning of the activation, and
-    /// by no message it has read.
+    /// Messages that it sends and times that it holds are then justified by what it held at the beginning of
+    /// the activation, and by no message it has read.
     pub(crate) fn keep_time(&mut self) {
         self.keeps_time = true;
     }
@@ -174,11 +176,11 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         self.exchange(edge, move |element| key(element).map_or(here, |key| worker_of(hash64(key), workers)))
     }
 
-    /// An input port like [`pipeline`](Self::pipeline), of which timely is to think that what comes in at a time comes out on the
-    /// existing output ports so much later.
+    /// An input port like [`pipeline`](Self::pipeline), of which timely is to think that what comes in at a
+    /// time comes out on the existing output ports so much later.
     ///
-    /// With `None` it thinks that nothing comes out at all. Then the operator must hold a time for each port at or below whatever it
-    /// will send there, since no input stands for it.
+    /// With `None` it thinks that nothing comes out at all. Then the operator must hold a time for each port
+    /// at or below whatever it will send there, since no input stands for it.
     pub(crate) fn delayed<E: 'static>(&mut self, edge: Edge<E>, delay: Option<Advance>) -> Input<E> {
         let outputs = 0..self.produced.len();
         let delays =
@@ -283,8 +285,8 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         Unfinished { raw, scope, consumed, produced, uid }
     }
 
-    /// Completes the operator. `logic` runs at each activation; it answers whether there is work left that no input
-    /// and no hold stands for.
+    /// Completes the operator. `logic` runs at each activation; it answers whether there is work left that no
+    /// input and no hold stands for.
     pub(crate) fn build(self, mut logic: impl FnMut(&Frontiers, &mut Holds) -> bool + 'static) {
         let OperatorBuilder { raw, consumed, produced, uid, .. } = self;
         let mut frontiers = Frontiers(vec![MutableAntichain::new(); consumed.len()]);

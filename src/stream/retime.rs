@@ -1,46 +1,55 @@
 //! A stream's event time, given anew on the way.
 //!
-//! [`with_watermarks`](Stream::with_watermarks) forgets the stamps that records came with, gives them new ones after a strategy of its
-//! own, and starts a new watermark. So one source can be read under several strategies at once, and what a source cannot
-//! know, such as times that a step has parsed, can still become event time.
+//! [`with_watermarks`](Stream::with_watermarks) forgets the stamps that records came with, gives them new
+//! ones after a strategy of its own, and starts a new watermark. So one source can be read under several
+//! strategies at once, and what a source cannot know, such as times that a step has parsed, can still become
+//! event time.
 //!
 //! # Splits
 //!
-//! A strategy follows one split, whose records have an order. A stream on its way has lost its splits, so a function tells them apart, and
-//! their number is known from the beginning: a split that has not given anything yet holds the watermark back, whoever
-//! will read it. Each split is kept by one worker, to which its records are sent.
+//! A strategy follows one split, whose records have an order. A stream on its way has lost its splits, so a
+//! function tells them apart, and their number is known from the beginning: a split that has not given
+//! anything yet holds the watermark back, whoever will read it. Each split is kept by one worker, to which
+//! its records are sent.
 //!
 //! # Silence
 //!
-//! A split is known here by its records alone, and when none come it may as well be that they were not read yet, or are on their way behind many others. So
-//! silence is measured in what the [sources say](crate::time::Asked): a split is silent if nothing came from it in all that the sources' readers had up to that
-//! long after its last record was stamped. That is known when the epoch is over in which the last reader was asked. Much else to read,
-//! limits on what is in flight, a slow step and a restart make it later, and no record late.
+//! A split is known here by its records alone, and when none come it may as well be that they were not read
+//! yet, or are on their way behind many others. So silence is measured in what the
+//! [sources say](crate::time::Asked): a split is silent if nothing came from it in all that the sources'
+//! readers had up to that long after its last record was stamped. That is known when the epoch is over in
+//! which the last reader was asked. Much else to read, limits on what is in flight, a slow step and a restart
+//! make it later, and no record late.
 //!
 //! # Why it is correct
 //!
-//! A watermark cannot be moved forward by passing records on: what a timely operator reads at a time, it sends at that time or later, and a
-//! source that promises little holds little. So this operator is a source to those after it. Its outputs are not
-//! connected to its input; it holds one time, the open epoch and the least watermark of its splits, from the beginning to
-//! the end of the input, and sends each record at it. A record's new stamp has the watermark of its own split, which is not below that. So
-//! what is not late by its stamp finds nothing closed, as behind a source.
+//! A watermark cannot be moved forward by passing records on: what a timely operator reads at a time, it
+//! sends at that time or later, and a source that promises little holds little. So this operator is a source
+//! to those after it. Its outputs are not connected to its input; it holds one time, the open epoch and the
+//! least watermark of its splits, from the beginning to the end of the input, and sends each record at it. A
+//! record's new stamp has the watermark of its own split, which is not below that. So what is not late by its
+//! stamp finds nothing closed, as behind a source.
 //!
-//! Epochs are taken one after the other, so the watermarks at the end of an epoch are a function of the input up to there.
+//! Epochs are taken one after the other, so the watermarks at the end of an epoch are a function of the input
+//! up to there.
 //!
 //! # In snapshots
 //!
-//! What is known of a split belongs to the split and not to the worker that keeps it: its watermark, and what its generator knows. Silence begins anew. So a
-//! snapshot has that of each split by its number, and whoever keeps the split in the next run goes on from it: the stamps to come are the same on any number of
-//! workers. A worker's own watermark is made anew: it is the least of its splits, and not behind the least that a worker had, which matters for those whose splits
-//! are all silent. Nothing downstream has seen more than that least. Records are not kept: those of epochs after the cut are read again.
+//! What is known of a split belongs to the split and not to the worker that keeps it: its watermark, and what
+//! its generator knows. Silence begins anew. So a snapshot has that of each split by its number, and whoever
+//! keeps the split in the next run goes on from it: the stamps to come are the same on any number of workers.
+//! A worker's own watermark is made anew: it is the least of its splits, and not behind the least that a
+//! worker had, which matters for those whose splits are all silent. Nothing downstream has seen more than
+//! that least. Records are not kept: those of epochs after the cut are read again.
 //!
-//! The number of splits says what they are, so it cannot change from one run to the next. The rule may: the splits' watermarks stay, and what the old rule's
-//! generators knew is shown to the new ones.
+//! The number of splits says what they are, so it cannot change from one run to the next. The rule may: the
+//! splits' watermarks stay, and what the old rule's generators knew is shown to the new ones.
 //!
 //! # Cost
 //!
-//! A move of each record to the keeper of its split, within a process a copy; a stamp; and batches of later epochs wait for the open one to
-//! complete, as before any operator that keeps state. A snapshot costs what the generators save, for each split.
+//! A move of each record to the keeper of its split, within a process a copy; a stamp; and batches of later
+//! epochs wait for the open one to complete, as before any operator that keeps state. A snapshot costs what
+//! the generators save, for each split.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -66,15 +75,17 @@ use crate::time::{Board, EventTime, Reach, SplitMark, SplitWatermarks, Ticks, Ti
 impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
     /// Gives the records new event times and starts a new watermark: Flink's `assignTimestampsAndWatermarks`.
     ///
-    /// `split` tells which of `splits` splits a record belongs to, numbered from 0; of a greater number the remainder counts. Each split has a
-    /// watermark of its own under the strategy, and the stream has the least of them. A split that gives nothing, or nothing more, holds it
-    /// back until the whole input ends, unless the strategy has an [idle timeout](Watermarks::idle_after). Which records are late is the same in every run, on any number of
-    /// workers, if the records of each split come in an order of their own: if each is read from one split of a source, with
-    /// nothing but stateless steps on the way.
+    /// `split` tells which of `splits` splits a record belongs to, numbered from 0; of a greater number the
+    /// remainder counts. Each split has a watermark of its own under the strategy, and the stream has the
+    /// least of them. A split that gives nothing, or nothing more, holds it back until the whole input ends,
+    /// unless the strategy has an [idle timeout](Watermarks::idle_after). Which records are late is the same
+    /// in every run, on any number of workers, if the records of each split come in an order of their own: if
+    /// each is read from one split of a source, with nothing but stateless steps on the way.
     ///
     /// # Errors
     ///
-    /// The job does not start if there are no splits, or if the strategy wants splits [aligned](Watermarks::align), which only a source can do. It ends at once if it goes on from a
+    /// The job does not start if there are no splits, or if the strategy wants splits
+    /// [aligned](Watermarks::align), which only a source can do. It ends at once if it goes on from a
     /// snapshot in which there were more splits, or fewer.
     ///
     /// ```
@@ -146,7 +157,8 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
         stamped
     }
 
-    /// Gives the records new stamps by whatever `make` makes on each worker, or does not where no records are sent to.
+    /// Gives the records new stamps by whatever `make` makes on each worker, or does not where no records are
+    /// sent to.
     pub(crate) fn restamp<S: Stamper<T>>(
         self,
         name: String,
@@ -169,7 +181,8 @@ pub(crate) trait Stamper<T>: 'static {
     /// Stamps a record.
     fn stamp(&mut self, value: &T) -> Stamp;
 
-    /// Nothing comes that is older than this and not late: not above the watermark of any stamp to come. It never falls.
+    /// Nothing comes that is older than this and not late: not above the watermark of any stamp to come. It
+    /// never falls.
     fn watermark(&self) -> EventTime;
 
     /// Called before the records of a batch: time may have passed.
@@ -323,7 +336,8 @@ impl Spread {
     }
 }
 
-/// What is kept of the splits of a worker: how many there are in all, the worker's watermark, and each split by its number.
+/// What is kept of the splits of a worker: how many there are in all, the worker's watermark, and each split
+/// by its number.
 type Known = (usize, EventTime, Vec<(usize, SplitMark)>);
 
 /// The name of the note.
@@ -407,7 +421,8 @@ impl<T: Data, F: Fn(&T) -> EventTime + 'static> Stamper<T> for Keeper<T, F> {
 }
 
 impl<T, F> Keeper<T, F> {
-    /// Shows how far the splits have come, and follows others if all are silent. If it `listens` it is woken when these have moved.
+    /// Shows how far the splits have come, and follows others if all are silent. If it `listens` it is woken
+    /// when these have moved.
     fn keep_board(&mut self, listens: bool) {
         let (worker, reach) = (self.spread.worker, self.splits.reach());
         if self.shown != Some(reach) {

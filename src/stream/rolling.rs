@@ -1,19 +1,22 @@
 //! Rolling aggregates: for each key, the aggregate of all values so far, spoken of as changes.
 //!
-//! When an epoch closes, each key that it touched has an old result and a new one; if they differ, the old one is
-//! retracted and the new one inserted. So at each closed epoch the changes add up to exactly the aggregates of the input up to
-//! that epoch, on any number of workers and however long epochs are.
+//! When an epoch closes, each key that it touched has an old result and a new one; if they differ, the old
+//! one is retracted and the new one inserted. So at each closed epoch the changes add up to exactly the
+//! aggregates of the input up to that epoch, on any number of workers and however long epochs are.
 //!
 //! # State
 //!
-//! A table holds the accumulator of every key. It remembers which ones the open epoch touched, for the changes, and which ones have changed
-//! since the last seal or cut, for its [backing](crate::state), which receives their accumulators when the state as of an epoch is asked for.
+//! A table holds the accumulator of every key. It remembers which ones the open epoch touched, for the
+//! changes, and which ones have changed since the last seal or cut, for its [backing](crate::state), which
+//! receives their accumulators when the state as of an epoch is asked for.
 //!
 //! # Cost
 //!
-//! A record costs one look-up; the first touch of a key in an epoch also reads its old result. A snapshot costs clones
-//! of the changed accumulators, some in each activation; if memory is limited, also a sort of the changed keys and merges. Keys that [expire](Aggregate::expires) leave both. If memory is limited, keys that have not
-//! been touched for a while leave the table for the arrangement, whose pages then lie in files, and are read back when they are touched.
+//! A record costs one look-up; the first touch of a key in an epoch also reads its old result. A snapshot
+//! costs clones of the changed accumulators, some in each activation; if memory is limited, also a sort of
+//! the changed keys and merges. Keys that [expire](Aggregate::expires) leave both. If memory is limited, keys
+//! that have not been touched for a while leave the table for the arrangement, whose pages then lie in files,
+//! and are read back when they are touched.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -50,7 +53,8 @@ where
     rows: ItemRows<K, (), A::Acc>,
     /// What changes are marked by.
     turn: Turn,
-    /// The keys that have changed since the last seal or cut, and those that the backing knows and that are no more.
+    /// The keys that have changed since the last seal or cut, and those that the backing knows and that are
+    /// no more.
     changed: Pile<Slot>,
     gone: Gone<K, ()>,
     /// What has left memory and is not in the arrangement yet.

@@ -1,8 +1,8 @@
 //! Streams and their stateless steps.
 //!
 //! None of these makes an operator: each returns a stream whose type has one step more, and the steps are
-//! compiled into the operator that the records come from (see [`chain`](super::Chain)). A ten-step chain costs what its ten
-//! closures cost.
+//! compiled into the operator that the records come from (see [`chain`](super::Chain)). A ten-step chain
+//! costs what its ten closures cost.
 
 use std::marker::PhantomData;
 
@@ -13,11 +13,12 @@ use crate::data::{Data, Key, Record, Stamp};
 
 /// A stream of records of type `T` with event times.
 ///
-/// A handle to a part of a job: it holds no data, and it can be cloned to give the same records to several consumers. The second
-/// parameter is the chain of steps since the last operator; users write `Stream<T, impl Chain<Out = T>>` where they must name it.
+/// A handle to a part of a job: it holds no data, and it can be cloned to give the same records to several
+/// consumers. The second parameter is the chain of steps since the last operator; users write
+/// `Stream<T, impl Chain<Out = T>>` where they must name it.
 ///
-/// The steps are fused into the operator the chain starts from, once for each consumer: a clone's closures run again. Use
-/// [`share`](Stream::share) before cloning a stream whose steps are expensive.
+/// The steps are fused into the operator the chain starts from, once for each consumer: a clone's closures
+/// run again. Use [`share`](Stream::share) before cloning a stream whose steps are expensive.
 #[must_use = "a stream does nothing until it leads to a sink"]
 pub struct Stream<T, C = Node<T>> {
     pub(crate) chain: C,

@@ -1,9 +1,10 @@
 //! Taps: how the records of an operator reach those that asked for them.
 //!
-//! Each consumer of an operator's output has a tap of its own: the fused chain of stateless steps that leads to it, and a
-//! terminal, which gathers what comes out of the chain and sends it. The operator walks each batch that it
-//! produces once for each tap, while the batch is in the cache. So an output is never copied for a second reader; only what a
-//! chain lets through is sent, and each tap is an output port with one consumer.
+//! Each consumer of an operator's output has a tap of its own: the fused chain of stateless steps that leads
+//! to it, and a terminal, which gathers what comes out of the chain and sends it. The operator walks each
+//! batch that it produces once for each tap, while the batch is in the cache. So an output is never copied
+//! for a second reader; only what a chain lets through is sent, and each tap is an output port with one
+//! consumer.
 
 use std::any::Any;
 use std::mem;
@@ -17,8 +18,8 @@ use super::{Edge, Graph, NodeId, Stream};
 use crate::data::{Data, Record, Stamp};
 use crate::time::Time;
 
-/// How many elements are gathered before they are sent: what leaves room for other things in a core's first cache, but no more than
-/// is needed to make sending cheap.
+/// How many elements are gathered before they are sent: what leaves room for other things in a core's first
+/// cache, but no more than is needed to make sending cheap.
 pub(crate) const fn batch_of<E>() -> usize {
     let fit = BATCH_BYTES / if size_of::<E>() == 0 { 1 } else { size_of::<E>() };
     if fit < 64 {
@@ -153,8 +154,8 @@ pub(crate) struct ChainOutlet<C: Ends<End: Gather>> {
 impl<C: Ends<End: Gather>> ChainOutlet<C> {
     /// Prepares for records that may be sent from `time` on.
     ///
-    /// What is gathered is sent as one batch at a time that all of it may have: the least event time, as long as the epoch is
-    /// the same.
+    /// What is gathered is sent as one batch at a time that all of it may have: the least event time, as long
+    /// as the epoch is the same.
     #[inline]
     pub(crate) fn begin(&mut self, time: Time) {
         match self.since {
@@ -351,8 +352,8 @@ impl<T: Data> Outlets<T> {
 
 /// The origin of a chain at an operator's output.
 ///
-/// It does not keep the job alive: the operator holds its taps, the taps their chains, and the chains their origins. When the job
-/// is gone, what is built on an origin leads nowhere, like the job.
+/// It does not keep the job alive: the operator holds its taps, the taps their chains, and the chains their
+/// origins. When the job is gone, what is built on an origin leads nowhere, like the job.
 pub struct Node<T> {
     graph: WeakGraph,
     id: NodeId,

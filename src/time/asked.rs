@@ -1,11 +1,13 @@
 //! Up to when the sources of a job have asked their readers, by the end of each epoch.
 //!
-//! In the middle of a stream a split is known by its records alone, and when none come that has one of two reasons: its reader has nothing, or it was not read,
-//! because there was much else to do or the way was blocked. Only the sources can tell which. So each of their instances notes, when it leaves an epoch, since which moment it has
-//! asked all its readers. What they had before that moment has been emitted in that epoch or earlier; and who has seen the end of the epoch has seen all of
-//! it, however long the way.
+//! In the middle of a stream a split is known by its records alone, and when none come that has one of two
+//! reasons: its reader has nothing, or it was not read, because there was much else to do or the way was
+//! blocked. Only the sources can tell which. So each of their instances notes, when it leaves an epoch, since
+//! which moment it has asked all its readers. What they had before that moment has been emitted in that epoch
+//! or earlier; and who has seen the end of the epoch has seen all of it, however long the way.
 //!
-//! Costs a note for each epoch that a source leaves; and if someone [wants](Asked::want) to know, a look at the splits that wait for their turn.
+//! Costs a note for each epoch that a source leaves; and if someone [wants](Asked::want) to know, a look at
+//! the splits that wait for their turn.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +51,8 @@ impl Asked {
         instances.len() - 1
     }
 
-    /// An instance leaves for epoch `next`, and has asked all its readers since a moment. All epochs below `open` are complete.
+    /// An instance leaves for epoch `next`, and has asked all its readers since a moment. All epochs below
+    /// `open` are complete.
     pub(crate) fn leave(&self, instance: usize, next: u64, asked: Duration, open: u64) {
         let notes = &mut self.instances()[instance].notes;
         notes.push_back((next, asked));
@@ -58,7 +61,8 @@ impl Asked {
         }
     }
 
-    /// Since when all sources had asked all their readers at the end of an epoch, which is over and which not all sinks have seen yet.
+    /// Since when all sources had asked all their readers at the end of an epoch, which is over and which not
+    /// all sinks have seen yet.
     pub(crate) fn by(&self, epoch: u64) -> Option<Duration> {
         let instances = self.instances();
         let noted = |instance: &Instance| {

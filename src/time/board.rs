@@ -1,14 +1,16 @@
 //! How far the splits of each worker have come, for the others to see, and who is woken when that changes.
 //!
-//! A worker shows the least watermark of its splits that count, the greatest that any of them has had, and whether one of them is silent. From
-//! all of these follows what a worker does that has no split that counts: while splits of others count, it follows the least of theirs;
-//! when none does anywhere and some are silent, nobody holds anything back any more, and the watermark goes to the greatest there is. That
-//! is the same whichever fell silent first, and however the splits are spread over workers.
+//! A worker shows the least watermark of its splits that count, the greatest that any of them has had, and
+//! whether one of them is silent. From all of these follows what a worker does that has no split that counts:
+//! while splits of others count, it follows the least of theirs; when none does anywhere and some are silent,
+//! nobody holds anything back any more, and the watermark goes to the greatest there is. That is the same
+//! whichever fell silent first, and however the splits are spread over workers.
 //!
 //! # Waiting
 //!
-//! A worker that waits for others says for what, and sleeps. Whoever shows something new looks who waits for it. The one who waits says so before it
-//! looks, and the other shows before it looks, all in one order, so no wake-up is lost.
+//! A worker that waits for others says for what, and sleeps. Whoever shows something new looks who waits for
+//! it. The one who waits says so before it looks, and the other shows before it looks, all in one order, so
+//! no wake-up is lost.
 //!
 //! Costs a few stores and a look at each worker's place when something has changed, and nothing otherwise.
 
@@ -39,7 +41,8 @@ struct Place {
     least: AtomicI64,
     greatest: AtomicI64,
     is_silent: AtomicBool,
-    /// How far the least of the others must have come before it goes on; the end of time if it does not wait for that.
+    /// How far the least of the others must have come before it goes on; the end of time if it does not wait
+    /// for that.
     wanted: AtomicI64,
     /// True if it is to be woken when anything changes.
     follows: AtomicBool,
@@ -48,7 +51,8 @@ struct Place {
 }
 
 impl Board {
-    /// A board for so many workers, of which the first `keepers` have splits and are at the beginning of time.
+    /// A board for so many workers, of which the first `keepers` have splits and are at the beginning of
+    /// time.
     pub(crate) fn new(workers: usize, keepers: usize) -> Board {
         let place = |worker| Place {
             least: AtomicI64::new(if worker < keepers { EventTime::MIN } else { EventTime::MAX }),

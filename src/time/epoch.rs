@@ -1,7 +1,7 @@
 //! When one epoch ends and the next begins.
 //!
-//! All workers of a process follow one epoch clock, so that an epoch means the same everywhere: a source that has
-//! nothing to say moves on with the others and never holds an epoch back.
+//! All workers of a process follow one epoch clock, so that an epoch means the same everywhere: a source that
+//! has nothing to say moves on with the others and never holds an epoch back.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,8 +31,8 @@ pub(crate) enum Policy {
 }
 
 impl Epochs {
-    /// An epoch ends each time this much wall-clock time has passed, at least 1 millisecond. It ends sooner if a source has as many bytes in
-    /// flight as it may, all of that epoch.
+    /// An epoch ends each time this much wall-clock time has passed, at least 1 millisecond. It ends sooner
+    /// if a source has as many bytes in flight as it may, all of that epoch.
     pub fn every(interval: Duration) -> Epochs {
         Epochs(Policy::Every(interval))
     }
@@ -44,8 +44,9 @@ impl Epochs {
         Epochs(Policy::Records(count))
     }
 
-    /// An epoch ends as soon as the one before it is complete, so its length follows the load. While no record comes,
-    /// no epoch ends, unless someone waits to know that none comes: see [`idle_after`](super::Watermarks::idle_after).
+    /// An epoch ends as soon as the one before it is complete, so its length follows the load. While no
+    /// record comes, no epoch ends, unless someone waits to know that none comes: see
+    /// [`idle_after`](super::Watermarks::idle_after).
     pub fn when_done() -> Epochs {
         Epochs(Policy::WhenDone)
     }
@@ -116,8 +117,8 @@ impl EpochClock {
         current.max(next)
     }
 
-    /// Wakes the sources, which sleep when they have nothing to read. Where the clock ticks they know when to look; elsewhere one that does not
-    /// would keep the epoch open for all.
+    /// Wakes the sources, which sleep when they have nothing to read. Where the clock ticks they know when to
+    /// look; elsewhere one that does not would keep the epoch open for all.
     fn wake(&self) {
         if !matches!(self.policy, Policy::Every(_)) {
             self.sources.wake();

@@ -6,8 +6,8 @@ use super::{EventTime, Time};
 
 /// How far an input has come: the first epoch that is still open, and the watermark.
 ///
-/// An input frontier is an antichain of [`Time`]s, one for each worker at most. Its least epoch and its least event time
-/// need not lie in the same element. Reading each coordinate for itself is sound: nothing can
+/// An input frontier is an antichain of [`Time`]s, one for each worker at most. Its least epoch and its least
+/// event time need not lie in the same element. Reading each coordinate for itself is sound: nothing can
 /// arrive in an epoch below the least one, nor below the least event time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Progress {

@@ -11,18 +11,18 @@
 //!
 //! # Why a product, and why it stays small
 //!
-//! The clocks are independent: an hour of event time can pass within one epoch, and a thousand epochs
-//! within a millisecond of event time. So the order is the product order, `(e, t) <= (e', t')` if `e <= e'`
-//! and `t <= t'`, and a frontier is an antichain. It has at most one element for each worker, because a
-//! source operator holds one capability, at its epoch and the least watermark of its splits, however many splits
-//! it reads.
+//! The clocks are independent: an hour of event time can pass within one epoch, and a thousand epochs within
+//! a millisecond of event time. So the order is the product order, `(e, t) <= (e', t')` if `e <= e'` and
+//! `t <= t'`, and a frontier is an antichain. It has at most one element for each worker, because a source
+//! operator holds one capability, at its epoch and the least watermark of its splits, however many splits it
+//! reads.
 //!
 //! # What is exact and what is a heuristic
 //!
-//! That a frontier says "no more below `t`" only when no operator, channel or source can produce anything below `t`
-//! is exact: it is timely's progress protocol. That a source will not meet an older event is what its [watermark
-//! strategy](Watermarks) declares, and it can be wrong; what happens then is the
-//! business of [lateness](crate::data::Stamp), and it is decided by each split for itself.
+//! That a frontier says "no more below `t`" only when no operator, channel or source can produce anything
+//! below `t` is exact: it is timely's progress protocol. That a source will not meet an older event is what
+//! its [watermark strategy](Watermarks) declares, and it can be wrong; what happens then is the business of
+//! [lateness](crate::data::Stamp), and it is decided by each split for itself.
 
 mod asked;
 mod board;

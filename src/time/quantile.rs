@@ -1,27 +1,33 @@
-//! A watermark that learns how much disorder there is: at the distance that a given share of the records keeps.
+//! A watermark that learns how much disorder there is: at the distance that a given share of the records
+//! keeps.
 //!
-//! The *lateness* of a record is by how much it is older than the newest before it in its split. With a watermark at a distance
-//! `d` behind the newest, exactly the records with a lateness above `d` are behind the watermark. So if `d` is the `q`-quantile of the lateness
-//! of the records so far, about one record in `1 / (1 - q)` falls behind, whatever the distribution, and if disorder grows or shrinks the
-//! distance follows. It is K-slack with a target for what may be lost instead of the largest lateness seen (Ji, Zhou, Jerzak, Nica,
-//! Hackenbroich, Fetzer: Quality-Driven Processing of Sliding Window Aggregates over Out-of-Order Data Streams, DEBS 2015). The target
-//! is on records: a record behind the watermark is late for a window only if the window has ended, too, so fewer are lost.
+//! The *lateness* of a record is by how much it is older than the newest before it in its split. With a
+//! watermark at a distance `d` behind the newest, exactly the records with a lateness above `d` are behind
+//! the watermark. So if `d` is the `q`-quantile of the lateness of the records so far, about one record in
+//! `1 / (1 - q)` falls behind, whatever the distribution, and if disorder grows or shrinks the distance
+//! follows. It is K-slack with a target for what may be lost instead of the largest lateness seen (Ji, Zhou,
+//! Jerzak, Nica, Hackenbroich, Fetzer: Quality-Driven Processing of Sliding Window Aggregates over
+//! Out-of-Order Data Streams, DEBS 2015). The target is on records: a record behind the watermark is late for
+//! a window only if the window has ended, too, so fewer are lost.
 //!
 //! # The estimate
 //!
-//! The last `n` latenesses are kept, `n` being so large that a hundred of them lie above the quantile, in a histogram whose buckets are at
-//! most 1/32 of their values wide. The distance is the upper end of the quantile's bucket: not less than the exact quantile of the last `n`,
-//! and at most 1/32 more. A split promises nothing before it has seen `n / 100` records.
+//! The last `n` latenesses are kept, `n` being so large that a hundred of them lie above the quantile, in a
+//! histogram whose buckets are at most 1/32 of their values wide. The distance is the upper end of the
+//! quantile's bucket: not less than the exact quantile of the last `n`, and at most 1/32 more. A split
+//! promises nothing before it has seen `n / 100` records.
 //!
-//! Costs amortized constant time for each record: the bucket of the quantile is followed as latenesses enter and leave. Space is 2 bytes
-//! for each of the `n` latenesses and up to 8 KiB for the buckets, for each split.
+//! Costs amortized constant time for each record: the bucket of the quantile is followed as latenesses enter
+//! and leave. Space is 2 bytes for each of the `n` latenesses and up to 8 KiB for the buckets, for each
+//! split.
 
 use std::collections::VecDeque;
 
 use super::{EventTime, WatermarkGenerator, Watermarks};
 
 impl<T, F: Fn(&T) -> EventTime> Watermarks<T, F> {
-    /// The watermark keeps a distance that a share of the recent records, `quantile`, does not exceed: see [`LatenessQuantile`].
+    /// The watermark keeps a distance that a share of the recent records, `quantile`, does not exceed: see
+    /// [`LatenessQuantile`].
     ///
     /// ```
     /// use highwater::time::Watermarks;
@@ -32,9 +38,11 @@ impl<T, F: Fn(&T) -> EventTime> Watermarks<T, F> {
     }
 }
 
-/// Follows the quantile of the lateness of a split's recent records, and keeps the watermark at that distance behind the newest.
+/// Follows the quantile of the lateness of a split's recent records, and keeps the watermark at that distance
+/// behind the newest.
 ///
-/// A function of the split's records alone, like every good strategy: the same input has the same late records.
+/// A function of the split's records alone, like every good strategy: the same input has the same late
+/// records.
 ///
 /// ```
 /// use highwater::time::{LatenessQuantile, WatermarkGenerator};
@@ -66,8 +74,9 @@ const ABOVE: f64 = 100.0;
 const LONGEST: usize = 1 << 20;
 
 impl LatenessQuantile {
-    /// Follows this quantile of the lateness, from 0 (nothing older than the newest record is waited for) to 1 (the greatest recent lateness).
-    /// A number outside of that counts as the nearest in it, and what is no number as 1.
+    /// Follows this quantile of the lateness, from 0 (nothing older than the newest record is waited for) to
+    /// 1 (the greatest recent lateness). A number outside of that counts as the nearest in it, and what is no
+    /// number as 1.
     pub fn new(quantile: f64) -> LatenessQuantile {
         let quantile = if quantile.is_nan() { 1.0 } else { quantile.clamp(0.0, 1.0) };
         let history = (ABOVE / (1.0 - quantile)).round().min(LONGEST as f64) as usize;

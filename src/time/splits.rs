@@ -1,15 +1,16 @@
 //! The watermarks of several splits in one place: each by itself, and the least of those that count.
 //!
-//! A record is stamped with the watermark of its own split, so what is late follows from the split alone. How far all of them
-//! have come is the least of their watermarks, and it never falls. A split that has not given anything yet is at the beginning of time and
-//! holds the others back.
+//! A record is stamped with the watermark of its own split, so what is late follows from the split alone. How
+//! far all of them have come is the least of their watermarks, and it never falls. A split that has not given
+//! anything yet is at the beginning of time and holds the others back.
 //!
 //! # Silence
 //!
-//! If a limit is set, a split that has given nothing for longer than that, on whatever clock the caller reads, no longer counts. When it
-//! comes back it takes on the watermark that went on without it. If all are silent, nobody holds anything back, and the watermark goes to the greatest of
-//! theirs: so it does not matter which fell silent first. Where there are other splits elsewhere, it is for the caller to say when that is so, and to
-//! [raise](SplitWatermarks::raise) it.
+//! If a limit is set, a split that has given nothing for longer than that, on whatever clock the caller
+//! reads, no longer counts. When it comes back it takes on the watermark that went on without it. If all are
+//! silent, nobody holds anything back, and the watermark goes to the greatest of theirs: so it does not
+//! matter which fell silent first. Where there are other splits elsewhere, it is for the caller to say when
+//! that is so, and to [raise](SplitWatermarks::raise) it.
 //!
 //! Costs a comparison for each record, and a look at all splits when the one that is furthest behind moves.
 
@@ -114,7 +115,8 @@ impl<T> SplitWatermarks<T> {
             member.watermark.raise(self.watermark);
             self.due = self.due.min(self.silence.map_or(Ticks::MAX, |silence| now.saturating_add(silence)));
         }
-        // Of those that count none is behind the watermark, which is at the one furthest behind. One that comes back may be alone.
+        // Of those that count none is behind the watermark, which is at the one furthest behind. One that
+        // comes back may be alone.
         let may_move = was_idle || member.watermark.current() <= self.watermark;
         let stamp = member.watermark.stamp(value, timestamp);
         if may_move && member.watermark.current() > self.watermark {
@@ -153,7 +155,8 @@ impl<T> SplitWatermarks<T> {
         })
     }
 
-    /// Goes on from what was known of these splits, the others being new. No watermark of the time before was behind `least`.
+    /// Goes on from what was known of these splits, the others being new. No watermark of the time before was
+    /// behind `least`.
     ///
     /// Silence begins anew, for those as well that were silent: what came meanwhile is not known yet.
     pub(crate) fn restore(&mut self, least: EventTime, marks: impl IntoIterator<Item = (usize, SplitMark)>) {
@@ -285,7 +288,8 @@ mod tests {
     }
 
     proptest! {
-        /// Stamps do not tell that splits were moved, unless they may be silent; no record is behind what its keeper holds, and no keeper behind what all held.
+        /// Stamps do not tell that splits were moved, unless they may be silent; no record is behind what its
+        /// keeper holds, and no keeper behind what all held.
         #[test]
         fn splits_can_be_moved_to_other_keepers(
             steps in vec((0..6usize, 0..100i64), 0..60),

@@ -1,9 +1,9 @@
 //! Watermark strategies: what a split promises about event times that have not come yet.
 //!
-//! Each split of a source has a watermark of its own, a function of the records that the split has given so far and
-//! of nothing else. It means "nothing older than this will come from this split". From it two things follow: the
-//! operator that reads the split may let go of the past, and a record that breaks the promise is *late*, whoever
-//! reads it, whenever, on however many workers.
+//! Each split of a source has a watermark of its own, a function of the records that the split has given so
+//! far and of nothing else. It means "nothing older than this will come from this split". From it two things
+//! follow: the operator that reads the split may let go of the past, and a record that breaks the promise is
+//! *late*, whoever reads it, whenever, on however many workers.
 //!
 //! The watermark that a record is judged by is the one from before the record itself.
 
@@ -78,18 +78,18 @@ impl<T> fmt::Debug for Strategy<T> {
 /// It should depend on the records alone: then which records are late is a property of the input. A
 /// generator that looks at a clock gives that up.
 pub trait WatermarkGenerator<T>: Send {
-    /// Sees a record and its event time, and may answer with a watermark: a promise that the split will give nothing
-    /// older. An answer below an earlier one changes nothing.
+    /// Sees a record and its event time, and may answer with a watermark: a promise that the split will give
+    /// nothing older. An answer below an earlier one changes nothing.
     fn on_record(&mut self, value: &T, timestamp: EventTime) -> Option<EventTime>;
 
-    /// What it must know to go on after a restart, as it likes to encode it. The watermark itself is kept for it. It is asked at each snapshot, and what it
-    /// answers is part of it.
+    /// What it must know to go on after a restart, as it likes to encode it. The watermark itself is kept for
+    /// it. It is asked at each snapshot, and what it answers is part of it.
     fn save(&self) -> Vec<u8> {
         Vec::new()
     }
 
-    /// Goes on from what was [saved](WatermarkGenerator::save), before it sees a record. If the strategy is another one than it was, another generator may
-    /// have saved it.
+    /// Goes on from what was [saved](WatermarkGenerator::save), before it sees a record. If the strategy is
+    /// another one than it was, another generator may have saved it.
     fn restore(&mut self, _known: &[u8]) {}
 }
 
@@ -117,7 +117,8 @@ impl<T, F: Fn(&T) -> EventTime> Watermarks<T, F> {
         Watermarks { timestamp, strategy, idle_after: None, max_drift: None }
     }
 
-    /// Event times never decrease within a split. A record that is older than one before it is late by the difference.
+    /// Event times never decrease within a split. A record that is older than one before it is late by the
+    /// difference.
     pub fn monotone(timestamp: F) -> Watermarks<T, F> {
         Watermarks::new(Strategy::Behind(0), timestamp)
     }
@@ -127,8 +128,8 @@ impl<T, F: Fn(&T) -> EventTime> Watermarks<T, F> {
         Watermarks::new(Strategy::Behind(millis(disorder)), timestamp)
     }
 
-    /// Some records carry the watermark: `rule` sees each record with its event time and returns the time that the split
-    /// promises not to fall behind from then on, or `None`.
+    /// Some records carry the watermark: `rule` sees each record with its event time and returns the time
+    /// that the split promises not to fall behind from then on, or `None`.
     pub fn punctuated(
         timestamp: F,
         rule: impl Fn(&T, EventTime) -> Option<EventTime> + Send + Sync + 'static,
@@ -146,12 +147,15 @@ impl<T, F: Fn(&T) -> EventTime> Watermarks<T, F> {
 
     /// A split that has nothing for this long stops holding back the others' watermark.
     ///
-    /// That is what its reader says: it was asked, had nothing, and has had nothing since when it is asked again after this time. A split that is not read, because there is
-    /// much else to read, a sink is slow, or it is too far [ahead](Watermarks::align), is not silent, and a restart begins the count anew. If all splits are
-    /// silent, none holds anything back, and the watermark goes to the greatest of theirs, as in Flink.
+    /// That is what its reader says: it was asked, had nothing, and has had nothing since when it is asked
+    /// again after this time. A split that is not read, because there is much else to read, a sink is slow,
+    /// or it is too far [ahead](Watermarks::align), is not silent, and a restart begins the count anew. If
+    /// all splits are silent, none holds anything back, and the watermark goes to the greatest of theirs, as
+    /// in Flink.
     ///
-    /// When a split comes back, it is judged by the watermark that went on without it: records that fell behind
-    /// meanwhile are late. This is the one place where lateness depends on the wall clock, so it is off unless asked for.
+    /// When a split comes back, it is judged by the watermark that went on without it: records that fell
+    /// behind meanwhile are late. This is the one place where lateness depends on the wall clock, so it is
+    /// off unless asked for.
     pub fn idle_after(mut self, silence: Duration) -> Watermarks<T, F> {
         self.idle_after = Some(silence);
         self
@@ -159,8 +163,8 @@ impl<T, F: Fn(&T) -> EventTime> Watermarks<T, F> {
 
     /// No split is read further than `drift` of event time ahead of the slowest one, on any worker.
     ///
-    /// It bounds what windows must keep when splits run at different speeds. A worker that has only splits which are that far ahead sleeps until
-    /// those behind have come on.
+    /// It bounds what windows must keep when splits run at different speeds. A worker that has only splits
+    /// which are that far ahead sleeps until those behind have come on.
     pub fn align(mut self, drift: Duration) -> Watermarks<T, F> {
         self.max_drift = Some(millis(drift));
         self
@@ -247,13 +251,15 @@ impl<T> Stamps<T> for SplitWatermark<T> {
     }
 }
 
-/// The greatest watermark of a split. That event time has ended is said by the end of the input alone, not by a record at the last moment: others may come, and none of them is late.
+/// The greatest watermark of a split. That event time has ended is said by the end of the input alone, not by
+/// a record at the last moment: others may come, and none of them is late.
 const MOST: EventTime = EventTime::MAX - 1;
 
 /// A watermark at a fixed distance behind the greatest event time.
 ///
-/// The rules of the user's own want to see the record, so it must lie in memory for them. This one does not, and a reading
-/// loop that is compiled for it alone keeps records in registers: three times as fast where little is done with them.
+/// The rules of the user's own want to see the record, so it must lie in memory for them. This one does not,
+/// and a reading loop that is compiled for it alone keeps records in registers: three times as fast where
+/// little is done with them.
 #[derive(Clone, Copy)]
 pub(crate) struct Behind {
     distance: u64,

@@ -46,8 +46,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Terminal<(K, T)> for Assign<A> {
     }
 }
 
-/// The number of a pane among those of what is gathered, from one: it takes less room in a place than a pane, and zero tells
-/// that a place is vacant.
+/// The number of a pane among those of what is gathered, from one: it takes less room in a place than a pane,
+/// and zero tells that a place is vacant.
 type PaneNumber = NonZeroU32;
 
 fn number_of(index: usize) -> PaneNumber {
@@ -77,8 +77,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Assigned<K, T, A> {
 
     /// Finds the pane of a record when it is not that of the last record.
     ///
-    /// The ABI says that it does not unwind. So there is no path on which the caller's value, a record fresh from the reader,
-    /// has to be dropped, and it need not be put into memory for that.
+    /// The ABI says that it does not unwind. So there is no path on which the caller's value, a record fresh
+    /// from the reader, has to be dropped, and it need not be put into memory for that.
     #[cold]
     #[inline(never)]
     #[allow(improper_ctypes_definitions, reason = "the ABI is for what it says of unwinding")]

@@ -11,8 +11,8 @@ use crate::time::EventTime;
 
 /// A stretch of event time: from `start` to just before `end`, in milliseconds.
 ///
-/// One that ends at the end of time, `i64::MAX`, never ends, and the last moment belongs to it: so there is a window for every time. A window that would begin before the first
-/// moment there is begins with it.
+/// One that ends at the end of time, `i64::MAX`, never ends, and the last moment belongs to it: so there is a
+/// window for every time. A window that would begin before the first moment there is begins with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Window {
     /// The first moment that belongs to it.
@@ -64,8 +64,8 @@ impl Tumbling {
 }
 
 impl Sliding {
-    /// Windows of length `size`, one beginning each `slide`, aligned with 1970-01-01 UTC. If `slide` is longer than `size`, what
-    /// lies between two windows belongs to none.
+    /// Windows of length `size`, one beginning each `slide`, aligned with 1970-01-01 UTC. If `slide` is
+    /// longer than `size`, what lies between two windows belongs to none.
     pub fn of(size: Duration, slide: Duration) -> Aligned {
         Aligned { size: millis(size), slide: millis(slide), offset: 0 }
     }
@@ -141,7 +141,8 @@ impl Aligned {
         Window { start: limited(start), end: limited(start + i128::from(self.size.max(1))) }
     }
 
-    /// Says if a moment lies in windows that are not the only ones to end with time, and so cannot be told apart by their ends.
+    /// Says if a moment lies in windows that are not the only ones to end with time, and so cannot be told
+    /// apart by their ends.
     pub(crate) fn check_time(&self, time: EventTime) -> Result<()> {
         match self.slice(time).is_beyond {
             true => Err(Error::data(self.beyond(time))),
@@ -205,10 +206,12 @@ impl Aligned {
 
     /// The slice around a moment.
     pub(crate) fn slice(&self, time: EventTime) -> Slice {
-        // All but the beginning of the last window by then is told as how long after that it is: so nothing is too large.
+        // All but the beginning of the last window by then is told as how long after that it is: so nothing
+        // is too large.
         let past = self.past(time);
         let begins = i128::from(time) - i128::from(past);
-        // Within each slide there is a cut where a window begins and, unless sizes divide, one where a window ends.
+        // Within each slide there is a cut where a window begins and, unless sizes divide, one where a window
+        // ends.
         let cut = self.size.rem_euclid(self.slide);
         let (start, end) = if past < cut { (0, cut) } else { (cut, self.slide) };
         let first = end + (self.size - end).rem_euclid(self.slide);
@@ -266,12 +269,14 @@ impl Slice {
         into < self.length && !stamp.is_late_for(self.pane.first)
     }
 
-    /// The pane of a record in the slice, or none if it counts for no window: it lies in a gap, or is late for all.
+    /// The pane of a record in the slice, or none if it counts for no window: it lies in a gap, or is late
+    /// for all.
     pub(crate) fn pane(&self, stamp: &Stamp, windows: &Aligned) -> Option<Pane> {
         self.pane.for_stamp(stamp, windows)
     }
 
-    /// True if windows that contain the slice end with time, and others with them: they could not be told apart.
+    /// True if windows that contain the slice end with time, and others with them: they could not be told
+    /// apart.
     pub(crate) fn is_beyond(&self) -> bool {
         self.is_beyond
     }

@@ -1,4 +1,5 @@
-//! Which windows a record falls into, for all times there are, by their definition in arithmetic that is wide enough.
+//! Which windows a record falls into, for all times there are, by their definition in arithmetic that is wide
+//! enough.
 
 use super::*;
 use proptest::prelude::*;
@@ -32,7 +33,8 @@ fn some_windows() -> impl Strategy<Value = Aligned> {
     settings.prop_map(|(size, slide, offset)| windows(size, slide, offset))
 }
 
-/// The windows that a time belongs to by their definition, one for each offset + n * slide, in arithmetic that is wide enough.
+/// The windows that a time belongs to by their definition, one for each offset + n * slide, in arithmetic
+/// that is wide enough.
 fn containing(windows: &Aligned, time: i64) -> Vec<(i128, i128)> {
     let [size, slide, offset, time] = [windows.size, windows.slide, windows.offset, time].map(i128::from);
     let last = (time - offset).div_euclid(slide);

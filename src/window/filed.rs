@@ -1,13 +1,17 @@
-//! The window that slides when it is too large for memory: what its panes add up to lies in local files, sorted by key.
+//! The window that slides when it is too large for memory: what its panes add up to lies in local files,
+//! sorted by key.
 //!
-//! The panes are in the arrangement by then, or most of each. To fire a window is one pass in the order of keys over what the window before it left, the panes that enter
-//! and the panes that leave: a key's sum is read, what enters is added to it, its result is emitted, what leaves is taken out, and what remains is written. So a
-//! window has a page of each of these in memory, whatever it adds up to, and sums are those that [`Running`](super::running::Running) would
-//! have had. Of many panes that enter at once, some are added before the others, in passes that emit nothing.
+//! The panes are in the arrangement by then, or most of each. To fire a window is one pass in the order of
+//! keys over what the window before it left, the panes that enter and the panes that leave: a key's sum is
+//! read, what enters is added to it, its result is emitted, what leaves is taken out, and what remains is
+//! written. So a window has a page of each of these in memory, whatever it adds up to, and sums are those
+//! that [`Running`](super::running::Running) would have had. Of many panes that enter at once, some are added
+//! before the others, in passes that emit nothing.
 //!
 //! # Cost
 //!
-//! A window costs a read and a write of each of its keys, and a read of the rows of each pane that enters or leaves, all in order; about a microsecond for each.
+//! A window costs a read and a write of each of its keys, and a read of the rows of each pane that enters or
+//! leaves, all in order; about a microsecond for each.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::iter::{FlatMap, Peekable};
@@ -47,7 +51,8 @@ struct Pass<K: Key, T: Data, A: Aggregate<T>> {
     end: EventTime,
     /// The runs of all panes.
     runs: Vec<PaneRun<K, T, A>>,
-    /// The panes to be read together, and whether each enters. The last ones are those of the merge that emits.
+    /// The panes to be read together, and whether each enters. The last ones are those of the merge that
+    /// emits.
     steps: VecDeque<Vec<(Pane, bool)>>,
     merge: Option<Merge<K, T, A>>,
 }
@@ -180,7 +185,8 @@ fn leaving(end: EventTime) -> Pane {
     Pane { last: end, first: EventTime::MAX }
 }
 
-/// Adds what enters to a key's sum, and, if it is to be shown, shows it and takes out what leaves. `None` if nothing is left.
+/// Adds what enters to a key's sum, and, if it is to be shown, shows it and takes out what leaves. `None` if
+/// nothing is left.
 fn add_up<T: Data, A: Aggregate<T>>(
     aggregate: &A,
     mut sum: Option<Sum<A::Acc>>,
@@ -289,8 +295,8 @@ mod tests {
     use std::sync::Arc;
     use timely::dataflow::operators::generic::OperatorInfo;
 
-    /// Lets panes enter and leave in their order, some of their rows in tables and some in two runs each, and compares each window with the sum of the panes
-    /// that cover it.
+    /// Lets panes enter and leave in their order, some of their rows in tables and some in two runs each, and
+    /// compares each window with the sum of the panes that cover it.
     fn slide<A: Aggregate<u64, Acc = u64, Out = u64>>(aggregate: A, panes: &[(i64, i64, u8, u64)]) {
         let combine = |mut one: u64, other: u64| {
             aggregate.merge(&mut one, other);

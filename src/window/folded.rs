@@ -1,7 +1,8 @@
 //! Windows that the operator of [all windows](super::general) has kept, for those operators that only add up.
 //!
-//! A job may no longer want the lateness, the trigger or the corrections that it had, and then an operator of aligned windows or of sessions takes the place of the general one. It takes the
-//! contents of windows that have not fired. Those that have were kept for late records, which there are none of any more.
+//! A job may no longer want the lateness, the trigger or the corrections that it had, and then an operator of
+//! aligned windows or of sessions takes the place of the general one. It takes the contents of windows that
+//! have not fired. Those that have were kept for late records, which there are none of any more.
 
 use std::collections::BTreeMap;
 

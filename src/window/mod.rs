@@ -1,37 +1,40 @@
 //! Windows: what belongs together in time.
 //!
-//! A window is a stretch of time, `[start, end)`. What falls into it is aggregated for each key, and its result is emitted when the
-//! watermark has reached its end, or when a [`Trigger`] says so.
+//! A window is a stretch of time, `[start, end)`. What falls into it is aggregated for each key, and its
+//! result is emitted when the watermark has reached its end, or when a [`Trigger`] says so.
 //!
-//! There are three operators. The one for [aligned](Aligned) windows that are aggregated is told of below. [`Sessions`] that are
-//! aggregated have one that joins stretches as they come (`session`). All else, windows with triggers, evictors, allowed lateness, corrections, functions
-//! of all records, has the general one (`general`): [`Triggered`] is what a user says to it.
+//! There are three operators. The one for [aligned](Aligned) windows that are aggregated is told of below.
+//! [`Sessions`] that are aggregated have one that joins stretches as they come (`session`). All else, windows
+//! with triggers, evictors, allowed lateness, corrections, functions of all records, has the general one
+//! (`general`): [`Triggered`] is what a user says to it.
 //!
 //! # Panes
 //!
-//! Windows of one size that begin at regular distances, tumbling and sliding ones, all begin and end at a few cuts in each
-//! slide. Between two cuts lies a *slice*, and every window is a whole number of slices (the "paired windows" of
-//! Krishnamurthy, Wu and Franklin, SIGMOD 2006). A record is added to its slice, once, however many windows
-//! overlap there; a window's result adds up its slices.
+//! Windows of one size that begin at regular distances, tumbling and sliding ones, all begin and end at a few
+//! cuts in each slide. Between two cuts lies a *slice*, and every window is a whole number of slices (the
+//! "paired windows" of Krishnamurthy, Wu and Franklin, SIGMOD 2006). A record is added to its slice, once,
+//! however many windows overlap there; a window's result adds up its slices.
 //!
-//! A record can be late for some of the windows it falls into and not for others. So what is kept is not quite
-//! the slice but the `Pane`: the first and the last of the windows that a record counts for. All records of a slice that are on
-//! time share a pane.
+//! A record can be late for some of the windows it falls into and not for others. So what is kept is not
+//! quite the slice but the `Pane`: the first and the last of the windows that a record counts for. All
+//! records of a slice that are on time share a pane.
 //!
 //! # Lateness
 //!
-//! Whether a record counts for a window is decided by its own [stamp](crate::data::Stamp) and the window's end,
-//! on the worker it comes from, before anything is sent. Records that count for no window are dropped and
-//! counted in the metric `late_dropped`; [`late`](WindowedStream::late) gives them as a stream.
+//! Whether a record counts for a window is decided by its own [stamp](crate::data::Stamp) and the window's
+//! end, on the worker it comes from, before anything is sent. Records that count for no window are dropped
+//! and counted in the metric `late_dropped`; [`late`](WindowedStream::late) gives them as a stream.
 //!
 //! # State
 //!
-//! Values meet their key's accumulator where they are read, in one small table for each pane; what is sent to the key's
-//! owner is one accumulator for each key and round. The owner merges these into its own tables, one for each pane.
-//! When the state as of an epoch is asked for, what is in them is sealed into an arrangement, in the order of panes, then keys. Windows that open and
-//! close between two seals never reach it. When the first of its windows ends, a pane is read once, from its table and, by a range
-//! scan, from the arrangement, and added to what the window before it left (`running`): so the cost of a window follows the panes
-//! that enter and leave, not all that it has. Rows of panes whose last window has ended are dropped when batches merge.
+//! Values meet their key's accumulator where they are read, in one small table for each pane; what is sent to
+//! the key's owner is one accumulator for each key and round. The owner merges these into its own tables, one
+//! for each pane. When the state as of an epoch is asked for, what is in them is sealed into an arrangement,
+//! in the order of panes, then keys. Windows that open and close between two seals never reach it. When the
+//! first of its windows ends, a pane is read once, from its table and, by a range scan, from the arrangement,
+//! and added to what the window before it left (`running`): so the cost of a window follows the panes that
+//! enter and leave, not all that it has. Rows of panes whose last window has ended are dropped when batches
+//! merge.
 
 mod assign;
 mod assigner;

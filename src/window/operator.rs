@@ -37,7 +37,8 @@ pub(super) struct Windows<K: Key, T: Data, A: Aggregate<T>> {
     limited: Option<Box<Limited<K, T, A>>>,
     /// The end of the last window that has fired; shared with the rows, which expire by it.
     fired: Rc<Cell<EventTime>>,
-    /// Ranges of hashes whose keys are ahead, having come from other workers of an earlier run: their windows up to this end have fired.
+    /// Ranges of hashes whose keys are ahead, having come from other workers of an earlier run: their windows
+    /// up to this end have fired.
     ahead: Vec<((u64, u64), EventTime)>,
     /// Tables of panes that are through, to be used again.
     spare: Vec<Table<K, A::Acc>>,
@@ -195,7 +196,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         self.waiting.extend(panes.map(|(pane, content)| ((pane.first, pane.last), content)));
     }
 
-    /// Decides whether the window that ends at `end` is fired from memory or from files, and begins to fire it if it is from files.
+    /// Decides whether the window that ends at `end` is fired from memory or from files, and begins to fire
+    /// it if it is from files.
     fn begin_in_files(&mut self, end: EventTime) -> bool {
         let is_one_table = self.is_one_table(end);
         let Some(Limited { quota, slid }) = self.limited.as_deref_mut() else { return false };
@@ -224,7 +226,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         true
     }
 
-    /// Goes on with the window that is fired from files, if there is one, and says how many results that gave.
+    /// Goes on with the window that is fired from files, if there is one, and says how many results that
+    /// gave.
     fn go_on_in_files(&mut self, epoch: u64, out: &mut Outlets<Windowed<K, A::Out>>) -> usize {
         let firing = self.limited.as_ref().and_then(|limited| limited.slid.firing());
         let Some(end) = firing else { return 0 };

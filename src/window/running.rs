@@ -1,14 +1,15 @@
 //! The window that slides: what its panes add up to, key by key, while panes enter it and leave it.
 //!
-//! Between one window and the next only the panes at its two ends change, so nothing in between is added up again. An aggregate that
-//! [subtracts](Aggregate::SUBTRACTS) has one sum for each key: a pane that leaves is taken out of it. Any other has two stacks
-//! for each key (Tangwongsan, Hirzel and Schneider, DEBS 2017): in front, the panes that leave next, each added
-//! to those behind it; in the back, what came since, with its sum. When the front is used up, the back is turned over.
+//! Between one window and the next only the panes at its two ends change, so nothing in between is added up
+//! again. An aggregate that [subtracts](Aggregate::SUBTRACTS) has one sum for each key: a pane that leaves is
+//! taken out of it. Any other has two stacks for each key (Tangwongsan, Hirzel and Schneider, DEBS 2017): in
+//! front, the panes that leave next, each added to those behind it; in the back, what came since, with its
+//! sum. When the front is used up, the back is turned over.
 //!
 //! # Cost
 //!
-//! A key of a pane costs a look-up and at most three merges from entering to leaving, however many panes a window has. A window
-//! costs a result, and without subtraction a merge, for each of its keys.
+//! A key of a pane costs a look-up and at most three merges from entering to leaving, however many panes a
+//! window has. A window costs a result, and without subtraction a merge, for each of its keys.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -73,7 +74,8 @@ impl<K: Key, T: 'static, A: Aggregate<T>> Running<K, T, A> {
         self.panes.iter_mut()
     }
 
-    /// The bytes of memory that it takes but for what the panes have in tables of their own, about, if accumulators point to so many each.
+    /// The bytes of memory that it takes but for what the panes have in tables of their own, about, if
+    /// accumulators point to so many each.
     pub(super) fn bytes(&self, heap: usize) -> usize {
         let sum = size_of::<Option<(K, Sum<A::Acc>)>>() + INDEXED + heap;
         let parts: usize = self.panes.values().map(|entered| entered.slots.len()).sum();
@@ -119,7 +121,8 @@ impl<K: Key, T: 'static, A: Aggregate<T>> Running<K, T, A> {
             }
             let mut parts = parts.iter();
             for slot in slots {
-                // A key's stacks let go of all that is due at once, and then another part of theirs finds nothing to do.
+                // A key's stacks let go of all that is due at once, and then another part of theirs finds
+                // nothing to do.
                 let Some((_, sum)) = self.sums.try_get_mut(slot) else { continue };
                 if sum.remove(&self.aggregate, parts.next(), end) {
                     self.sums.remove(slot);
@@ -197,7 +200,8 @@ impl<Acc: Clone> Sum<Acc> {
 impl<Acc: Clone> Stacks<Acc> {
     fn add<T, A: Aggregate<T, Acc = Acc>>(&mut self, aggregate: &A, part: &Acc, last: EventTime) {
         if self.front.first().is_some_and(|(latest, _)| last <= *latest) {
-            // Records that were late for some of their windows: their pane leaves with others that came long before it.
+            // Records that were late for some of their windows: their pane leaves with others that came long
+            // before it.
             for (_, sum) in self.front.iter_mut().rev().take_while(|(leaves, _)| *leaves <= last) {
                 aggregate.merge(sum, part.clone());
             }
@@ -261,7 +265,8 @@ pub(super) mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    /// Lets panes enter and leave in their order, and compares each window with the sum of the panes that cover it.
+    /// Lets panes enter and leave in their order, and compares each window with the sum of the panes that
+    /// cover it.
     fn slide<A: Aggregate<u64, Acc = u64, Out = u64>>(aggregate: A, panes: &[(i64, i64, u8, u64)]) {
         let combine = |mut a: u64, b: u64| {
             aggregate.merge(&mut a, b);

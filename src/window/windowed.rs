@@ -40,8 +40,8 @@ impl<K, T, C> WindowedStream<K, T, C> {
         WindowedStream { pairs, windows }
     }
 
-    /// The same windows in the general form, which keeps each window for itself: at the price of that, it takes triggers, evictors, lateness
-    /// and functions with state.
+    /// The same windows in the general form, which keeps each window for itself: at the price of that, it
+    /// takes triggers, evictors, lateness and functions with state.
     pub fn general(self) -> Triggered<K, T, C, Aligned, OnEventTime> {
         Triggered::new(self.pairs, self.windows, OnEventTime::default())
     }
@@ -84,8 +84,9 @@ impl<K: Key, T: Exchange, C: Chain<Out = (K, T)>> WindowedStream<K, T, C> {
 }
 
 impl<K: Key, T: Data, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
-    /// Cuts the stream into windows: [`Tumbling`](super::Tumbling), [`Sliding`](super::Sliding), [`Sessions`](super::Sessions),
-    /// [`Global`](super::Global), [`CountWindows`](super::CountWindows), or, by [`WallClock`](super::WallClock), windows of processing time.
+    /// Cuts the stream into windows: [`Tumbling`](super::Tumbling), [`Sliding`](super::Sliding),
+    /// [`Sessions`](super::Sessions), [`Global`](super::Global), [`CountWindows`](super::CountWindows), or,
+    /// by [`WallClock`](super::WallClock), windows of processing time.
     ///
     /// ```
     /// use highwater::stream::Job;
@@ -114,7 +115,8 @@ impl<K: Key, T: Data, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
 }
 
 impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
-    /// Cuts the whole stream into windows, without keys. Each worker combines what it reads; one worker merges that and emits the results.
+    /// Cuts the whole stream into windows, without keys. Each worker combines what it reads; one worker
+    /// merges that and emits the results.
     pub fn window_all(self, windows: Aligned) -> WindowedStream<(), T, Then<C, Together>> {
         WindowedStream { pairs: Stream::new(Then::new(self.chain, Together)), windows }
     }

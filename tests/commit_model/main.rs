@@ -1,9 +1,12 @@
-//! The commit protocol of snapshots in all orders: a few runs of a job, a collector, and a store that may lose replies and delay puts.
+//! The commit protocol of snapshots in all orders: a few runs of a job, a collector, and a store that may
+//! lose replies and delay puts.
 //!
-//! The parties decide by the functions that the engine decides by; the model adds the store, and that anyone may sleep at any point for any time. A
-//! crash is to sleep for ever. A list that is out of date is one that was asked for long ago. So neither needs a step of its own.
+//! The parties decide by the functions that the engine decides by; the model adds the store, and that anyone
+//! may sleep at any point for any time. A crash is to sleep for ever. A list that is out of date is one that
+//! was asked for long ago. So neither needs a step of its own.
 //!
-//! That the model can tell right from wrong is shown by taking one guard away at a time: each time it finds how a snapshot is lost.
+//! That the model can tell right from wrong is shown by taking one guard away at a time: each time it finds
+//! how a snapshot is lost.
 
 mod state;
 
@@ -232,7 +235,8 @@ impl Model for Protocol {
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         for (run, what) in state.runs.iter().enumerate() {
             match what {
-                // None has done anything yet: they begin in order. The first may still sleep, and be the last to claim.
+                // None has done anything yet: they begin in order. The first may still sleep, and be the last
+                // to claim.
                 Run::Idle { lists } if *lists == self.lists && run > 0 && state.runs[run - 1] == *what => {}
                 Run::Ready(_) => {
                     actions
@@ -301,7 +305,8 @@ impl Model for Protocol {
             }),
             Property::always("snapshots are whole", |_, state: &State| {
                 state.log.iter().all(|(number, entry)| match entry {
-                    // A put that was delayed until its manifest was collected brings it back; no one goes on from there.
+                    // A put that was delayed until its manifest was collected brings it back; no one goes on
+                    // from there.
                     Entry::Manifest { segments, .. } => {
                         segments.is_subset(&state.segments) || state.collected.contains(number)
                     }

@@ -1,4 +1,5 @@
-//! Windows that are given lateness, a late output, a trigger or corrections, or lose them: another operator takes them, and goes on from the snapshot of the one before.
+//! Windows that are given lateness, a late output, a trigger or corrections, or lose them: another operator
+//! takes them, and goes on from the snapshot of the one before.
 
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]

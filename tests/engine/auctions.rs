@@ -1,7 +1,8 @@
-//! The Nexmark queries in a small world, where bids at one price, in one millisecond and before their auctions are common.
+//! The Nexmark queries in a small world, where bids at one price, in one millisecond and before their
+//! auctions are common.
 //!
-//! At every closed epoch, what was emitted up to there is what the plain recomputation finds in the events up to there, in the order of
-//! their numbers.
+//! At every closed epoch, what was emitted up to there is what the plain recomputation finds in the events up
+//! to there, in the order of their numbers.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +21,8 @@ use super::scripted::{Log, Scripted};
 
 /// Event times are multiples of ten minutes: hours and days pass, and many events share a time.
 const STEP: i64 = 600_000;
-/// So many events in a row have about the same time, and an event is at most so many steps older than one before it.
+/// So many events in a row have about the same time, and an event is at most so many steps older than one
+/// before it.
 const CROWD: usize = 8;
 const DISORDER: i64 = 2;
 

@@ -1,4 +1,5 @@
-//! Asynchronous calls: each record ends once and in the right place, in its epoch, ahead of the watermark, whatever the service does.
+//! Asynchronous calls: each record ends once and in the right place, in its epoch, ahead of the watermark,
+//! whatever the service does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;

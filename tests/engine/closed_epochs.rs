@@ -1,6 +1,8 @@
-//! At every closed epoch, what was emitted up to there is what a batch program computes from the input up to there.
+//! At every closed epoch, what was emitted up to there is what a batch program computes from the input up to
+//! there.
 //!
-//! The source tells which prefix of each split belongs to each epoch, the sink which changes were committed in it.
+//! The source tells which prefix of each split belongs to each epoch, the sink which changes were committed
+//! in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! What a window contains and what is late depend on the input alone: not on workers, epochs, who reads what, or the timing.
+//! What a window contains and what is late depend on the input alone: not on workers, epochs, who reads what,
+//! or the timing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

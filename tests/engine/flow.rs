@@ -1,4 +1,5 @@
-//! How records flow: backpressure, splits that fall silent or run ahead, jobs with little or nothing to read, and how jobs end.
+//! How records flow: backpressure, splits that fall silent or run ahead, jobs with little or nothing to read,
+//! and how jobs end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::SeqCst};
@@ -63,8 +64,9 @@ fn resident() -> Option<usize> {
     Some(statm.split(' ').nth(1)?.parse::<usize>().ok()? * 4096)
 }
 
-/// A fifth of a gigabyte goes through a sink that is some hundred times slower than the source: it takes a millisecond for a batch,
-/// which holds 64 of these records, and reading that many takes some ten microseconds.
+/// A fifth of a gigabyte goes through a sink that is some hundred times slower than the source: it takes a
+/// millisecond for a batch, which holds 64 of these records, and reading that many takes some ten
+/// microseconds.
 fn a_slow_sink_holds_the_source_back(workers: usize, epochs: Epochs) {
     const RECORDS: usize = 200_000;
     const LIMIT: usize = 256 << 10;
@@ -217,7 +219,8 @@ fn a_worker_whose_splits_are_idle_does_not_hold_windows_back() {
     a_silent_split(2, Some(20 * MILLI));
 }
 
-/// A fast split of milliseconds and a slow one of seconds; the fast one must not be more than five seconds ahead.
+/// A fast split of milliseconds and a slow one of seconds; the fast one must not be more than five seconds
+/// ahead.
 fn a_fast_split_waits_for_a_slow_one(workers: usize, epochs: Epochs) {
     const DRIFT: i64 = 5_000;
     /// The event time that is read at once.

@@ -1,4 +1,5 @@
-//! Loops of records: what leaves them in an epoch is what a program computes that loops over the records of the epoch.
+//! Loops of records: what leaves them in an epoch is what a program computes that loops over the records of
+//! the epoch.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

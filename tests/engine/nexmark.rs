@@ -32,7 +32,8 @@ fn rows<T: Data + Ord>(answers: &Collected<T>) -> Vec<T> {
     answers.sorted()
 }
 
-/// What is there after all changes that a query answered with, in order; nothing may be there less than not at all.
+/// What is there after all changes that a query answered with, in order; nothing may be there less than not
+/// at all.
 fn changes<T: Data + Ord>(answers: &Collected<Change<T>>) -> Vec<T> {
     let rows = consolidate(answers.values()).into_iter();
     rows.flat_map(|(row, diff)| vec![row; usize::try_from(diff).unwrap()]).collect()

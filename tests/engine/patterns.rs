@@ -1,5 +1,5 @@
-//! Patterns find what an automaton finds that is shown each key's records in order, whatever the workers, the epochs, the disorder
-//! and the timing.
+//! Patterns find what an automaton finds that is shown each key's records in order, whatever the workers, the
+//! epochs, the disorder and the timing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -191,7 +191,8 @@ fn a_time_out_needs_no_further_record_of_its_key() {
     job.run_with(Options::default().workers(2)).unwrap();
 }
 
-/// A match waits for a partial match that could discard it. When the input ends, nothing can, and it is told in time for all that reads it.
+/// A match waits for a partial match that could discard it. When the input ends, nothing can, and it is told
+/// in time for all that reads it.
 #[test]
 fn what_waits_is_told_when_the_input_ends() {
     for workers in 1..4 {

@@ -1,5 +1,5 @@
-//! Event time given anew on the way is as good as a source's: the same windows, the same late records, and results that come
-//! when they are due.
+//! Event time given anew on the way is as good as a source's: the same windows, the same late records, and
+//! results that come when they are due.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -111,7 +111,8 @@ proptest! {
     }
 }
 
-/// A source that promises nothing, and a watermark that closes windows all the same, in the epochs of the records at their ends.
+/// A source that promises nothing, and a watermark that closes windows all the same, in the epochs of the
+/// records at their ends.
 #[test]
 fn windows_close_when_they_end_and_not_with_the_input() {
     let job = Job::new();
@@ -147,7 +148,8 @@ fn a_source_can_wait_for_a_window_to_close() {
     }
 }
 
-/// The second split is silent. Without a timeout it holds everything back; with one the first split's windows close while it is.
+/// The second split is silent. Without a timeout it holds everything back; with one the first split's windows
+/// close while it is.
 #[test]
 fn a_silent_split_holds_the_watermark_back_unless_it_may_be_idle() {
     for (workers, idle) in [(1, true), (2, true), (3, true), (2, false)] {

@@ -1,4 +1,5 @@
-//! What the tests of flow and epochs are made of: a source that does what a function says, and a sink that logs.
+//! What the tests of flow and epochs are made of: a source that does what a function says, and a sink that
+//! logs.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};

@@ -1,5 +1,5 @@
-//! Differential computations: at every closed epoch what came out is what a program computes from the input up to there, when edges come and
-//! go.
+//! Differential computations: at every closed epoch what came out is what a program computes from the input
+//! up to there, when edges come and go.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Windows equal a recomputation from scratch, late records included, whatever the workers, the epochs and the timing.
+//! Windows equal a recomputation from scratch, late records included, whatever the workers, the epochs and
+//! the timing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Decoders and bytes that nobody has written: they neither panic nor take memory without end.
 //!
-//! Each target of `highwater::fuzz` is fed what is in its folder of `fuzz/corpus`, and thousands of things made of that by a seed. A failure tells the bytes,
-//! to be put into the folder once it is mended.
+//! Each target of `highwater::fuzz` is fed what is in its folder of `fuzz/corpus`, and thousands of things
+//! made of that by a seed. A failure tells the bytes, to be put into the folder once it is mended.
 
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
@@ -20,7 +20,8 @@ use heap::{alone, peak};
 use highwater::fuzz::{Target, targets};
 use mutate::Mutations;
 
-/// The most memory that bytes justify: some buffers, and for each of them what a bit of a column may stand for.
+/// The most memory that bytes justify: some buffers, and for each of them what a bit of a column may stand
+/// for.
 const fn most(len: usize) -> usize {
     (1 << 20) + (4 << 10) * len
 }

@@ -145,7 +145,8 @@ fn records_are_forgotten_when_no_partner_can_come() {
         };
         let most = Arc::new(AtomicI64::new(0));
         let seen = Arc::clone(&most);
-        // Some hundreds are within the interval at once, of each key one. All have partners, and so say how many there are.
+        // Some hundreds are within the interval at once, of each key one. All have partners, and so say how
+        // many there are.
         let pairs = side(0).interval_join(side(1), Interval::millis(-1, 300)).outer(outer, move |_, l, r| {
             seen.fetch_max(ALIVE.load(Ordering::Relaxed), Ordering::Relaxed);
             Some((l?.0, r?.0))

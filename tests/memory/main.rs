@@ -58,7 +58,8 @@ impl Process<u64, u64> for Hoarding {
     }
 }
 
-/// For each key, how long its text was in the end, and how often it was seen. Gives the number of keys that left memory, too.
+/// For each key, how long its text was in the end, and how often it was seen. Gives the number of keys that
+/// left memory, too.
 fn hoard(records: u64, options: Options, last: &Arc<Vec<[AtomicU64; 2]>>) -> i64 {
     let job = Job::new();
     let numbers = Generator::new(2, move |n| (n < records).then_some(n));
@@ -240,7 +241,8 @@ impl Digest {
     }
 }
 
-/// Checks that a job's output is the same when its state has a fifth of the memory that it takes, or less, and that it keeps to that.
+/// Checks that a job's output is the same when its state has a fifth of the memory that it takes, or less,
+/// and that it keeps to that.
 fn holds(name: &str, limit: usize, build: impl Fn(&Job, Arc<Digest>)) {
     let run = |options: Options| {
         let (job, digest) = (Job::new(), Arc::new(Digest::default()));
@@ -343,7 +345,8 @@ fn windows_may_be_larger_than_memory() {
 fn sessions_may_be_larger_than_memory() {
     let _alone = alone();
     let join = |one: &String, other: String| if *one < other { other } else { one.clone() };
-    // Some sessions end while others begin, and keys come again. Of a key that has left some sixty bytes stay.
+    // Some sessions end while others begin, and keys come again. Of a key that has left some sixty bytes
+    // stay.
     holds("sessions", 6 << 20, |job, digest| {
         let sessions = texts(job, 1200, 84_000, 28_000).window(Sessions::with_gap(Duration::from_secs(45)));
         let sessions = sessions.reduce(join);
@@ -387,15 +390,17 @@ fn windows_that_are_larger_than_memory_go_on_from_a_snapshot() {
     assert!(run.left.last() > Some(&1_000));
 }
 
-/// What runs of a job with little memory have told, of which each went on from where the one before it was suspended.
+/// What runs of a job with little memory have told, of which each went on from where the one before it was
+/// suspended.
 struct GoneOn<T> {
     told: BTreeSet<T>,
     /// What of a metric each run has counted.
     left: Vec<i64>,
 }
 
-/// Checks that a job tells the same if it is suspended twice, each time after so many milliseconds, and goes on with another number of workers. `build` is told how many
-/// records come in a second, if not as fast as they can. `left` is the metric that is wanted.
+/// Checks that a job tells the same if it is suspended twice, each time after so many milliseconds, and goes
+/// on with another number of workers. `build` is told how many records come in a second, if not as fast as
+/// they can. `left` is the metric that is wanted.
 fn goes_on<T: Ord + Debug>(
     build: impl Fn(&Arc<Mutex<BTreeSet<T>>>, Option<f64>) -> Job,
     rate: f64,

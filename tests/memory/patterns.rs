@@ -1,4 +1,5 @@
-//! Patterns whose state is larger than memory: partial matches of keys that are away, and records that wait long.
+//! Patterns whose state is larger than memory: partial matches of keys that are away, and records that wait
+//! long.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

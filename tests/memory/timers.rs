@@ -121,7 +121,8 @@ fn timers_may_be_larger_than_memory() {
         let fired = numbers(job, 100_000, None, mix).process(planning);
         fired.for_each(move |_, record| digest.add(record.value));
     });
-    // Records register and delete what others of their key have registered and deleted, and what has left since.
+    // Records register and delete what others of their key have registered and deleted, and what has left
+    // since.
     holds("many timers of a key", 2 << 20, |job, digest| {
         let planning = Planning { far: 200_000, step: 1, told: 8, ..Planning::default() };
         let fired = numbers(job, 280_000, None, shared).process(planning);

@@ -1,4 +1,5 @@
-//! What users do wrong, and what comes of it: an error that says what to do, or an outcome that is documented; never a hang.
+//! What users do wrong, and what comes of it: an error that says what to do, or an outcome that is
+//! documented; never a hang.
 
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]

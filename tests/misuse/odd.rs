@@ -46,7 +46,8 @@ fn records_and_timers_in_the_past() {
         let options = Options::default().workers(workers).epochs(Epochs::records(1));
         let summary = job.run_with(options).unwrap();
         assert_eq!(fired.sorted(), [90, 190, 195], "timers in the past fire");
-        // 90 comes when nothing is known of the split; 190 when it is at 100, and 195 when it is at 200, where the window is over.
+        // 90 comes when nothing is known of the split; 190 when it is at 100, and 195 when it is at 200,
+        // where the window is over.
         assert_eq!(counts.sorted(), [(90, 1), (190, 1)]);
         assert_eq!(summary.metrics.sum("late_dropped"), 1);
     }

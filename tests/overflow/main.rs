@@ -1,4 +1,5 @@
-//! What does not fit ends the job with an error that names the operator, in every build; nothing wraps, and nobody sees what would have.
+//! What does not fit ends the job with an error that names the operator, in every build; nothing wraps, and
+//! nobody sees what would have.
 
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]

@@ -1,4 +1,5 @@
-//! When the input ends all timers fire: of both clocks, at the end of time, and those that timers register then.
+//! When the input ends all timers fire: of both clocks, at the end of time, and those that timers register
+//! then.
 
 use std::sync::Arc;
 

@@ -95,7 +95,8 @@ impl Process<u8, Op> for Machine {
     }
 }
 
-/// The same with plain maps: records in order of time, then key and operation, timers after the records of their time.
+/// The same with plain maps: records in order of time, then key and operation, timers after the records of
+/// their time.
 pub(crate) fn simulate(mut records: Vec<(i64, u8, Op)>) -> Vec<Told> {
     #[derive(Default)]
     struct Key {

@@ -84,7 +84,8 @@ fn timers_without_end_end_with_the_input() {
         let by_watermark = fired.values().iter().filter(|time| **time < 1_000).count();
         match step {
             10 => assert!(by_watermark == 99 && fired.values().len() > 10_000, "{by_watermark}"),
-            // A timer for a time that has been waits for the watermark to move, or the epoch to close; at the end it fires like all others.
+            // A timer for a time that has been waits for the watermark to move, or the epoch to close; at the
+            // end it fires like all others.
             _ => assert!(by_watermark >= 1 && fired.values().len() > LAST_TIMERS, "{by_watermark}"),
         }
     }

@@ -1,4 +1,5 @@
-//! Snapshots in a bucket: the client of S3 against a service in this process that fails as services do, and jobs on top.
+//! Snapshots in a bucket: the client of S3 against a service in this process that fails as services do, and
+//! jobs on top.
 
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]

@@ -1,7 +1,9 @@
-//! A service that speaks as much of S3 as a snapshot store needs, in this process: so that its client is tried and not only its interface.
+//! A service that speaks as much of S3 as a snapshot store needs, in this process: so that its client is
+//! tried and not only its interface.
 //!
-//! It holds one bucket. It knows PUT with `If-None-Match: *`, GET with ranges, HEAD, DELETE, and lists of version 2 in pages of [`PAGE`] objects.
-//! It looks whether requests are signed, and not by whom. What goes wrong is drawn for each request by a function that the test gives.
+//! It holds one bucket. It knows PUT with `If-None-Match: *`, GET with ranges, HEAD, DELETE, and lists of
+//! version 2 in pages of [`PAGE`] objects. It looks whether requests are signed, and not by whom. What goes
+//! wrong is drawn for each request by a function that the test gives.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};

@@ -33,7 +33,8 @@ impl Draws {
         ((z ^ (z >> 31)) % n as u64) as i64
     }
 
-    /// One to four splits of up to `most` events each, of so many keys, up to `back` older than the newest before them.
+    /// One to four splits of up to `most` events each, of so many keys, up to `back` older than the newest
+    /// before them.
     pub(crate) fn splits(&mut self, most: i64, keys: i64, back: i64) -> Vec<Vec<Event>> {
         let mut splits = Vec::new();
         for _ in 0..1 + self.below(4) {

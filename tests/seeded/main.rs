@@ -1,7 +1,8 @@
-//! Random jobs under seeded schedules, against recomputations from scratch: well over a thousand interleavings in each run of the tests.
+//! Random jobs under seeded schedules, against recomputations from scratch: well over a thousand
+//! interleavings in each run of the tests.
 //!
-//! A case makes its input, its options and its schedule from one seed. A seed that fails is told with the command that runs it again;
-//! `HIGHWATER_SEEDS` sets how many seeds each case takes.
+//! A case makes its input, its options and its schedule from one seed. A seed that fails is told with the
+//! command that runs it again; `HIGHWATER_SEEDS` sets how many seeds each case takes.
 
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]

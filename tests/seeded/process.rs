@@ -120,7 +120,8 @@ impl Process<u8, Event> for Panes {
 #[test]
 fn in_order_of_arrival() {
     under_seeds("process::in_order_of_arrival", |world| {
-        // No record is late, so that timers fire once, after all records of their panes, in whatever order those came.
+        // No record is late, so that timers fire once, after all records of their panes, in whatever order
+        // those came.
         let splits = world.splits(world.disorder);
         let job = Job::new();
         let told = world.read(&job, &splits).key_by(|event| event.0).process(Panes::default()).collect();

@@ -1,4 +1,5 @@
-//! Streams without event time: aggregates by key, exchanges of every kind, unions, joins of what has come so far.
+//! Streams without event time: aggregates by key, exchanges of every kind, unions, joins of what has come so
+//! far.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Windows over disordered and late events: aligned, corrected, sessions, behind watermarks given anew, by the simulated clock.
+//! Windows over disordered and late events: aligned, corrected, sessions, behind watermarks given anew, by
+//! the simulated clock.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,8 @@ fn row(result: Windowed<u8, i64>) -> Row {
     (result.key, result.window.start, result.window.end, result.value)
 }
 
-/// Sums of windows by the definition: a record counts if its own stamp says that it is not too late. Then those that were.
+/// Sums of windows by the definition: a record counts if its own stamp says that it is not too late. Then
+/// those that were.
 fn aligned(stamped: &[(i64, Event)], windows: Aligned, lateness: i64) -> (Vec<Row>, Vec<Event>) {
     let (mut sums, mut late) = (BTreeMap::<(u8, i64, i64), i64>::new(), Vec::new());
     for (watermark, (key, value, time)) in stamped {
@@ -75,7 +77,8 @@ fn corrected_windows() {
     });
 }
 
-/// Sessions by the definition: records taken in order of the watermarks in their stamps; a session is over when its end has passed.
+/// Sessions by the definition: records taken in order of the watermarks in their stamps; a session is over
+/// when its end has passed.
 fn sessions(mut stamped: Vec<(i64, Event)>, gap: i64) -> (Vec<Row>, usize) {
     stamped.sort_by_key(|(watermark, event)| (*watermark, event.2));
     let (mut open, mut over, mut late) = (Vec::<Row>::new(), Vec::<Row>::new(), 0);
@@ -145,7 +148,8 @@ fn windows_of_processing_time() {
             keyed.window(WallClock(Tumbling::of(millis(size)))).sum(|event| event.1).map(row).collect();
         let trace = world.run(&job);
 
-        // When a record is read is the schedule's choice, but each is in one window of its key, and none begins after the end.
+        // When a record is read is the schedule's choice, but each is in one window of its key, and none
+        // begins after the end.
         let (mut keys, now) = (BTreeMap::<u8, i64>::new(), trace.now.as_millis() as i64);
         for (key, start, end, sum) in sums.values() {
             assert!(end == start + size && start % size == 0 && (0..=now).contains(&start));

@@ -1,7 +1,9 @@
-//! Runs that overlap, stop, continue, die and go back, on the same snapshots and the same output: what readers have seen in the end is what one run alone writes.
+//! Runs that overlap, stop, continue, die and go back, on the same snapshots and the same output: what
+//! readers have seen in the end is what one run alone writes.
 //!
-//! A round is drawn from its number, which is told when it fails: `ROUND=17 cargo test --test snapshot_program chaos` plays it alone. Processes are real,
-//! so moments differ from run to run.
+//! A round is drawn from its number, which is told when it fails:
+//! `ROUND=17 cargo test --test snapshot_program chaos` plays it alone. Processes are real, so moments differ
+//! from run to run.
 
 use std::fs;
 use std::path::Path;
@@ -51,7 +53,8 @@ fn play(round: u64) {
     let line = format!(
         "nexmark {query} --events {EVENTS} --splits 2 --snapshots state --every 10ms --epoch 3ms --retain 1000 --output rows --quiet"
     );
-    // Whoever goes back to an older state takes back what readers still have, so readers must not have taken it away.
+    // Whoever goes back to an older state takes back what readers still have, so readers must not have taken
+    // it away.
     let (goes_back, takes_away) = [(true, false), (false, true), (false, false)][draw.below(3) as usize];
     let (rows, mut taken) = (place.path().join("rows"), Vec::new());
     let mut runs: Vec<Child> = Vec::new();
@@ -85,7 +88,8 @@ fn play(round: u64) {
             signal(&runs[chosen], what);
         }
     }
-    // A run that reads all that is left, while those before it stand still or run, and perhaps claim only now.
+    // A run that reads all that is left, while those before it stand still or run, and perhaps claim only
+    // now.
     let overlapping = place.run(&format!("{line} --restore latest"));
     assert_ne!(overlapping.status.code(), Some(70), "round {round}: {}", text(&overlapping.stderr));
     for run in &mut runs {

@@ -1,5 +1,5 @@
-//! Snapshots as the users of the program meet them: a query is interrupted and goes on, and what is in the directory is looked at, kept, deleted and
-//! damaged.
+//! Snapshots as the users of the program meet them: a query is interrupted and goes on, and what is in the
+//! directory is looked at, kept, deleted and damaged.
 #![cfg(feature = "cli")]
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]

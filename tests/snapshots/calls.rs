@@ -134,7 +134,8 @@ fn a_record_whose_time_is_up_is_told_once() {
         let values = splits.iter().flatten().map(|event| event.1).filter(|value| value % 7 > 2);
         let mut values: Vec<i64> = values.collect();
         values.sort();
-        // The clock of a simulation makes steps of some milliseconds: who answers may be too late, but who does not cannot be in time.
+        // The clock of a simulation makes steps of some milliseconds: who answers may be too late, but who
+        // does not cannot be in time.
         assert_eq!(out.iter().map(|(value, _)| *value).collect::<Vec<_>>(), values);
         assert!(out.iter().all(|(value, is_answered)| !(is_silent(*value) && *is_answered)));
     });

@@ -128,7 +128,8 @@ pub(crate) fn crash<R>(store: &Arc<dyn Store>, workers: usize, build: impl Fn(&J
     result
 }
 
-/// A store with snapshots of a job that counts numbers as `u32` in the state "count" of "counts", and what that told.
+/// A store with snapshots of a job that counts numbers as `u32` in the state "count" of "counts", and what
+/// that told.
 fn before(workers: usize) -> (Arc<dyn Store>, Told) {
     let store = store();
     let told = crash(&store, workers, |job| counts::<u32>(job, ("counts", "count")));
@@ -147,7 +148,8 @@ pub(crate) fn go_on<R>(
     Ok(result)
 }
 
-/// Expects that a job which has changed like this does not go on from the store, for a reason in these words, and that the store is as good as before.
+/// Expects that a job which has changed like this does not go on from the store, for a reason in these words,
+/// and that the store is as good as before.
 pub(crate) fn refused<R>(store: &Arc<dyn Store>, kind: ErrorKind, words: &[&str], build: impl Fn(&Job) -> R) {
     let found = latest(store);
     for workers in [1, 3] {
@@ -170,7 +172,8 @@ pub(crate) fn assert_counted(told: &[&Told]) {
     assert!(all == expected, "missing {:?}, too many {:?}", only(&expected, &all), only(&all, &expected));
 }
 
-/// The heads of the pages of the latest snapshot, each with the operator, table and fingerprint that its manifest tells.
+/// The heads of the pages of the latest snapshot, each with the operator, table and fingerprint that its
+/// manifest tells.
 pub(crate) fn pages(store: &Arc<dyn Store>) -> Vec<(PageHead, (String, String, u64))> {
     let (_, manifest) = Repository::open(Arc::clone(store)).find(&Selector::Latest).unwrap().unwrap();
     let mut pages = Vec::new();

@@ -1,4 +1,5 @@
-//! Differential computations that are made again from what they were given: nothing is told twice, and nothing is left out.
+//! Differential computations that are made again from what they were given: nothing is told twice, and
+//! nothing is left out.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,7 +104,8 @@ fn degrees_of_nodes_that_are_there() {
     });
 }
 
-/// A collection of a computation's own is told once, when the computation comes, and so is what comes from then on. Its first epoch may not be the job's.
+/// A collection of a computation's own is told once, when the computation comes, and so is what comes from
+/// then on. Its first epoch may not be the job's.
 #[test]
 fn a_computation_that_comes_later_with_something_of_its_own() {
     under_seeds("a_computation_that_comes_later_with_something_of_its_own", |world| {

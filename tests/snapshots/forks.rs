@@ -1,4 +1,5 @@
-//! Second jobs from the snapshot of a first: with other workers they give the same, with another watermark strategy or more lateness what those give.
+//! Second jobs from the snapshot of a first: with other workers they give the same, with another watermark
+//! strategy or more lateness what those give.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

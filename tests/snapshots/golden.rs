@@ -1,6 +1,7 @@
 //! A snapshot that was written when this version of the format was new, which every later program must read.
 //!
-//! `golden/1` holds the store, and `golden/1.txt` what the job says when it goes on from it. Written once, by the test that is ignored.
+//! `golden/1` holds the store, and `golden/1.txt` what the job says when it goes on from it. Written once, by
+//! the test that is ignored.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Every kind of state, under seeds: the input, the workers of each run, the steps, the epochs, the snapshots and the crashes are drawn.
+//! Every kind of state, under seeds: the input, the workers of each run, the steps, the epochs, the snapshots
+//! and the crashes are drawn.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -89,7 +90,8 @@ fn triggered_windows() {
             });
             fired.sink(out);
         };
-        // In which order records of different splits come late is not for the job to say, and so what a window has in it at each of its firings is not.
+        // In which order records of different splits come late is not for the job to say, and so what a
+        // window has in it at each of its firings is not.
         world.check_by(build, |fired| {
             let mut windows = BTreeMap::<(Key, i64), (usize, Vec<i64>)>::new();
             for (key, end, values) in fired {
@@ -334,7 +336,8 @@ fn windows_of_records_that_an_outer_join_tells_late() {
             let left = read(job, &left, disorder).key_by(|event| event.0);
             let right = read(job, &right, disorder).key_by(|event| event.0);
             let joined = left.interval_join(right, Interval::millis(0, upper));
-            // Those who have met no one are told behind the watermark that let them go, and no window may have fired before.
+            // Those who have met no one are told behind the watermark that let them go, and no window may
+            // have fired before.
             let alone = joined
                 .outer(Outer::Both, |key, left, right| (left.is_none() || right.is_none()).then_some(*key));
             let counts = alone.key_by(|key| *key).window(Tumbling::of(size)).count();

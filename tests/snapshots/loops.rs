@@ -1,4 +1,5 @@
-//! Operators with state in a loop: their state is that of the end of an epoch, after all rounds, and comes back so.
+//! Operators with state in a loop: their state is that of the end of an epoch, after all rounds, and comes
+//! back so.
 
 use std::sync::Arc;
 

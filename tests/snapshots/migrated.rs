@@ -1,7 +1,9 @@
-//! Jobs of which another version goes on, with other types of state: what is visible in the end is what it would have been.
+//! Jobs of which another version goes on, with other types of state: what is visible in the end is what it
+//! would have been.
 //!
-//! The first runs keep plain numbers, later ones keep them as [`Told`], whose order is another. All runs but the last crash, on other numbers of
-//! workers each time, so the later version goes on from snapshots of the first one and of its own.
+//! The first runs keep plain numbers, later ones keep them as [`Told`], whose order is another. All runs but
+//! the last crash, on other numbers of workers each time, so the later version goes on from snapshots of the
+//! first one and of its own.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -69,7 +71,8 @@ fn counting<A, B>(
     }
 }
 
-/// Checks a job under seeds, of which a later version goes on; `build` is told if it is that one. Something must have been converted.
+/// Checks a job under seeds, of which a later version goes on; `build` is told if it is that one. Something
+/// must have been converted.
 fn check<T: Data + Ord + Debug, S: PartialEq + Debug>(
     name: &str,
     case: impl Fn(&mut World) -> Box<dyn Fn(&Job, Ledger<T>, Option<&Count>)>,

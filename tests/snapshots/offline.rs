@@ -48,7 +48,8 @@ fn state_is_read_as_it_was_at_the_end() {
     }
 }
 
-/// Counts of ten keys, going on from the last snapshot, which has read the first source if there is one: the changes.
+/// Counts of ten keys, going on from the last snapshot, which has read the first source if there is one: the
+/// changes.
 fn counted(store: &Arc<dyn Store>, more: u64) -> Vec<((u64, u64), i64)> {
     let job = Job::new();
     let source = |numbers: std::ops::Range<u64>| {
@@ -82,7 +83,8 @@ fn a_cut_that_comes_before_the_last_one_is_copied_loses_nothing() {
     let snapshots = Snapshots::in_store(Arc::clone(&store)).retain(1000).slice(1);
     let options = Options::default().epochs(Epochs::records(500)).snapshots(snapshots);
     let running = job.start(options).unwrap();
-    // What is asked for does not wait, and what one by one takes a thousand activations is not done when the next epoch ends.
+    // What is asked for does not wait, and what one by one takes a thousand activations is not done when the
+    // next epoch ends.
     let taken = running.metrics().metric("snapshots", "taken");
     while taken.get() < 10 {
         running.snapshot();

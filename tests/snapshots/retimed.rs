@@ -1,4 +1,5 @@
-//! Event time given anew on the way: what is late is so whatever crashes, and however many workers keep the splits.
+//! Event time given anew on the way: what is late is so whatever crashes, and however many workers keep the
+//! splits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,7 +36,8 @@ fn strategy(world: &mut World) -> Strategy {
     }
 }
 
-/// Windows over records with new times, and the records that are late: of each key the end of the window, its sum, and whether it is one.
+/// Windows over records with new times, and the records that are late: of each key the end of the window, its
+/// sum, and whether it is one.
 fn windows(timed: Stream<Numbered>, windows: highwater::window::Aligned, out: Ledger<(u8, i64, i64, bool)>) {
     let windowed = timed.key_by(|event| event.1.0).window(windows);
     let late = windowed.late().map(|(key, event)| (key, event.1.2, event.1.1, false));

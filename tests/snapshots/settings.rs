@@ -94,7 +94,8 @@ fn patterns_that_are_others_are_an_error() {
 fn sessions_may_have_another_gap() {
     let sessions = |job: &Job, gap: i64| -> Stage<(i64, i64, u64)> {
         let stage = Stage::new();
-        // Two at a time, some apart, and all that time so far behind that no session ends before the last has come.
+        // Two at a time, some apart, and all that time so far behind that no session ends before the last has
+        // come.
         let times: Vec<i64> = (0..400).flat_map(|n| [100 * n, 100 * n + 15]).collect();
         let watermarks = Watermarks::bounded(millis(100_000), |time: &i64| *time);
         let times = job.source(Collection::splits([times]), watermarks).uid("times");

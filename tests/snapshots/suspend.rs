@@ -84,7 +84,8 @@ fn a_disk_that_is_full_ends_a_job_at_its_last_snapshot_at_worst() {
     thread::sleep(Duration::from_millis(150));
     full.is_full.store(true, Ordering::SeqCst);
     thread::sleep(Duration::from_millis(100));
-    // It has ended with an error by now, or it suspends with one, or it has found room for the last snapshot: but it ends.
+    // It has ended with an error by now, or it suspends with one, or it has found room for the last snapshot:
+    // but it ends.
     let _ = running.suspend();
     full.is_full.store(false, Ordering::SeqCst);
     job(None, out.clone()).run_with(options(&store, 2)).unwrap();

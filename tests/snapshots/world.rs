@@ -57,7 +57,8 @@ impl World {
         self.draws.below(n)
     }
 
-    /// One to four splits of up to 60 events each, up to `back` older than the newest before them; of more, if memory is limited.
+    /// One to four splits of up to 60 events each, up to `back` older than the newest before them; of more,
+    /// if memory is limited.
     pub(crate) fn splits(&mut self, back: i64) -> Vec<Vec<Event>> {
         let most = if self.memory.is_some() { 150 } else { 60 };
         self.draws.splits(most, 6, back)
@@ -72,7 +73,8 @@ impl World {
             _ => Epochs::records(1 + self.below(60) as u64),
         };
         let options = Options::default().workers(1 + self.below(4) as usize).epochs(epochs);
-        // So little leaves no memory, but what is restored of timers and of records that wait has left to begin with.
+        // So little leaves no memory, but what is restored of timers and of records that wait has left to
+        // begin with.
         let little = (self.below(3) == 0).then_some(1 << 20);
         let options = match self.memory.or(little) {
             Some(bytes) => options.state_memory(bytes, std::env::temp_dir()),
@@ -81,8 +83,8 @@ impl World {
         options.max_epochs_in_flight(1 + self.below(4) as usize)
     }
 
-    /// Runs a job that crashes at random points and goes on from its last snapshot each time, on as many workers as chance will have; gives what is visible in
-    /// the end.
+    /// Runs a job that crashes at random points and goes on from its last snapshot each time, on as many
+    /// workers as chance will have; gives what is visible in the end.
     pub(crate) fn crash_and_go_on<T: Data + Ord + Debug>(
         &mut self,
         store: Arc<dyn Store>,

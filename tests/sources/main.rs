@@ -1,4 +1,5 @@
-//! How sources deal with their splits: whose turn it is, which are silent, which wait for others, and how many are open at a time.
+//! How sources deal with their splits: whose turn it is, which are silent, which wait for others, and how
+//! many are open at a time.
 
 #![allow(clippy::unwrap_used)]
 

@@ -145,7 +145,8 @@ fn no_more_readers_are_open_than_may_be() {
     }
 }
 
-/// A split that no reader was needed for yet is begun after a restart as it would have been, and others go on.
+/// A split that no reader was needed for yet is begun after a restart as it would have been, and others go
+/// on.
 #[test]
 fn splits_without_readers_are_in_snapshots() {
     let store = Arc::new(Memory::default());

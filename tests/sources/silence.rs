@@ -1,4 +1,5 @@
-//! Which splits are silent: those whose readers have nothing, and no others. And what becomes of event time when all are.
+//! Which splits are silent: those whose readers have nothing, and no others. And what becomes of event time
+//! when all are.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -78,7 +79,8 @@ fn no_step_that_is_slow_makes_a_split_silent_whose_times_are_given_anew() {
     }
 }
 
-/// What lies in the readers when the clock has stood still for the operator is read before anyone is taken to be silent.
+/// What lies in the readers when the clock has stood still for the operator is read before anyone is taken to
+/// be silent.
 #[test]
 fn a_pause_makes_no_split_silent() {
     for (workers, seed) in [(1, 1), (2, 2), (2, 3), (3, 4)] {
@@ -104,7 +106,8 @@ fn a_pause_makes_no_split_silent() {
     }
 }
 
-/// Splits that were silent for long and all begin again at once, much at a time: none is taken to be silent because another was read first.
+/// Splits that were silent for long and all begin again at once, much at a time: none is taken to be silent
+/// because another was read first.
 #[test]
 fn splits_that_come_back_together_are_not_late_for_each_other() {
     for (workers, seed) in [(1, 1), (1, 2), (2, 3), (3, 4)] {
@@ -184,7 +187,8 @@ fn a_split_that_has_ended_counts_when_the_others_are_silent() {
     }
 }
 
-/// Whoever is silent, no record is lost and none counted twice; and on one worker nothing depends on which is read first.
+/// Whoever is silent, no record is lost and none counted twice; and on one worker nothing depends on which is
+/// read first.
 #[test]
 fn one_that_is_silent_holds_nothing_back_and_one_that_speaks_does() {
     for workers in 1..=3 {

@@ -1,4 +1,5 @@
-//! Whose turn it is: splits without event times take turns, and one that is too far ahead waits without a step.
+//! Whose turn it is: splits without event times take turns, and one that is too far ahead waits without a
+//! step.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -16,7 +17,8 @@ const MILLI: Duration = Duration::from_millis(1);
 
 type Strategy = Watermarks<(usize, i64), fn(&(usize, i64)) -> EventTime>;
 
-/// All splits go on until each has given some thousands of records; then they end. If one does not get its turn, that never happens.
+/// All splits go on until each has given some thousands of records; then they end. If one does not get its
+/// turn, that never happens.
 fn all_get_their_turns(what: &str, splits: usize, watermarks: Strategy) {
     const EACH: usize = 5_000;
     let given: Arc<Vec<AtomicUsize>> = Arc::new((0..splits).map(|_| AtomicUsize::new(0)).collect());
@@ -129,7 +131,8 @@ fn a_split_that_waits_goes_on_when_those_behind_end_or_fall_silent() {
     }
 }
 
-/// One that waits for another takes part in the epochs meanwhile: else these would never end, and the other, with all that it may in flight, never go on.
+/// One that waits for another takes part in the epochs meanwhile: else these would never end, and the other,
+/// with all that it may in flight, never go on.
 #[test]
 fn a_split_that_waits_keeps_no_epoch_open() {
     for (seed, epochs) in [

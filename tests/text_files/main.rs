@@ -1,4 +1,5 @@
-//! Files of text as sources and sinks: what becomes of them while they are read, how they are compressed, and the numbers in them.
+//! Files of text as sources and sinks: what becomes of them while they are read, how they are compressed, and
+//! the numbers in them.
 
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]

@@ -1,4 +1,5 @@
-//! Every number that goes out comes back, or an error tells why it cannot; and what is no number in a file is not taken for one.
+//! Every number that goes out comes back, or an error tells why it cannot; and what is no number in a file is
+//! not taken for one.
 
 use std::fs;
 use std::path::Path;

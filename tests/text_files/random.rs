@@ -64,7 +64,8 @@ impl Model {
         self.place.write(name, &line);
     }
 
-    /// What is not open in the job could be missed when it goes: a line of a log that came shows that the log is open.
+    /// What is not open in the job could be missed when it goes: a line of a log that came shows that the log
+    /// is open.
     fn open(&mut self, log: usize) {
         self.append(log);
         self.catch_up();

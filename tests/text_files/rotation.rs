@@ -1,5 +1,5 @@
-//! Followed files that are renamed, replaced, deleted, rewritten and away, while they are read and between two runs: each line that was ever
-//! written comes once, on any number of workers, or an error tells why not.
+//! Followed files that are renamed, replaced, deleted, rewritten and away, while they are read and between
+//! two runs: each line that was ever written comes once, on any number of workers, or an error tells why not.
 
 use std::fs;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Random input against recomputations from scratch: whatever the workers, the epochs, the disorder and the seals.
+//! Random input against recomputations from scratch: whatever the workers, the epochs, the disorder and the
+//! seals.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -56,7 +57,8 @@ fn stamped(splits: &[Vec<Event>], disorder: i64) -> Vec<(i64, Event)> {
     all
 }
 
-/// Sessions by their definition: records taken in order of the watermarks in their stamps, a session is over when its end and the lateness have passed.
+/// Sessions by their definition: records taken in order of the watermarks in their stamps, a session is over
+/// when its end and the lateness have passed.
 fn sessions(
     splits: &[Vec<Event>],
     disorder: i64,

@@ -31,9 +31,9 @@ where
     results.map(line).union(late)
 }
 
-/// Runs a script. An entry is a record `key value time` (`-` for no time), a watermark as Flink has it `w time`, or a processing time
-/// `p time`. What comes out is told in order, with the watermarks between; between two watermarks in order of keys, and for a key in
-/// the order in which it came.
+/// Runs a script. An entry is a record `key value time` (`-` for no time), a watermark as Flink has it
+/// `w time`, or a processing time `p time`. What comes out is told in order, with the watermarks between;
+/// between two watermarks in order of keys, and for a key in the order in which it came.
 pub(crate) fn run<C: Chain<Out = String>>(
     input: &str,
     build: impl FnOnce(Stream<Pair>) -> Stream<String, C>,

@@ -65,8 +65,8 @@ fn recording(args: &CompareArgs) -> Result<Recording> {
     }
 }
 
-/// Files that are to be written in the end: opened at the beginning, so that a mistake in a path is told before the work is done. Those
-/// that were not there before are removed if nothing comes of it.
+/// Files that are to be written in the end: opened at the beginning, so that a mistake in a path is told
+/// before the work is done. Those that were not there before are removed if nothing comes of it.
 struct Outputs(Vec<PathBuf>);
 
 impl Outputs {

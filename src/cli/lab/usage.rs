@@ -19,8 +19,9 @@ pub(crate) struct LabArgs {
 /// Runs event-time cases: what an operator makes of records and watermarks, against what is expected.
 #[derive(Debug, Args)]
 pub(crate) struct CasesArgs {
-    /// Files of cases in JSON: each case names an operator, its configuration, what comes in, and what must come out. The documentation of
-    /// the module `lab::case` tells the format. Ends with code 1 if something else comes out.
+    /// Files of cases in JSON: each case names an operator, its configuration, what comes in, and what must
+    /// come out. The documentation of the module `lab::case` tells the format. Ends with code 1 if something
+    /// else comes out.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Run only the cases whose names contain this.
@@ -33,17 +34,20 @@ pub(crate) struct CasesArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LabCommand {
-    /// Read one disordered stream under several watermark strategies and late policies at once, and compare what comes of it.
+    /// Read one disordered stream under several watermark strategies and late policies at once, and compare
+    /// what comes of it.
     ///
-    /// A job reads the stream once. Each strategy stamps its records anew and counts and sums them up by window and key, and each
-    /// policy deals with what is late. The report is the same in every run, on any number of workers.
+    /// A job reads the stream once. Each strategy stamps its records anew and counts and sums them up by
+    /// window and key, and each policy deals with what is late. The report is the same in every run, on any
+    /// number of workers.
     #[command(after_long_help = COMPARE)]
     Compare(Box<CompareArgs>),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
-    /// Read the stream from this file: CSV if its name ends in .csv, otherwise JSON lines. [default: make one from the seed]
+    /// Read the stream from this file: CSV if its name ends in .csv, otherwise JSON lines.
+    /// [default: make one from the seed]
     #[arg(long, short, value_name = "FILE", conflicts_with_all = ["disorder", "events", "rate", "splits", "keys", "seed"])]
     pub(crate) input: Option<PathBuf>,
     /// Why the stream is out of order; several add up.
@@ -82,7 +86,8 @@ pub(crate) struct CompareArgs {
     /// How many worker threads. The report does not depend on it.
     #[arg(long, short, value_name = "COUNT", default_value_t = 1)]
     pub(crate) workers: usize,
-    /// Write the stream to this file, to be read with --input: as CSV if its name ends in .csv, otherwise as JSON lines.
+    /// Write the stream to this file, to be read with --input: as CSV if its name ends in .csv, otherwise as
+    /// JSON lines.
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
     /// Replace the file of --record if it is there already. [default: refuse to]

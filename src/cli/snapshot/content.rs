@@ -1,7 +1,8 @@
 //! What snapshots consist of, and what two of them have in common.
 //!
-//! A page is known by where it lies: no place is used twice. Two shards may name one page, each for the keys that are its own, when a job went on
-//! with another number of workers; it takes its bytes once and has its rows once.
+//! A page is known by where it lies: no place is used twice. Two shards may name one page, each for the keys
+//! that are its own, when a job went on with another number of workers; it takes its bytes once and has its
+//! rows once.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,8 @@
 //! `highwater snapshot diff`: what two snapshots have in common, and what only one of them has.
 //!
-//! Pages are compared by where they lie. A page that only one has holds rows that changed, or rows that stayed and were merged with some that
-//! did: so this tells what a snapshot costs, and an upper bound of what has changed.
+//! Pages are compared by where they lie. A page that only one has holds rows that changed, or rows that
+//! stayed and were merged with some that did: so this tells what a snapshot costs, and an upper bound of what
+//! has changed.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 //! `highwater snapshot`: looks at the snapshots in a directory, and keeps or deletes them.
 //!
-//! `usage` says what can be asked for. `list`, `show`, `verify` and `diff` look and change nothing; `export` writes state for
-//! other programs; `change` keeps, deletes and collects.
-//! `content` knows what two snapshots have in common, and `grid` how a table is set.
+//! `usage` says what can be asked for. `list`, `show`, `verify` and `diff` look and change nothing; `export`
+//! writes state for other programs; `change` keeps, deletes and collects. `content` knows what two snapshots
+//! have in common, and `grid` how a table is set.
 
 mod change;
 mod content;

@@ -22,27 +22,34 @@ pub(crate) enum SnapshotCommand {
     List(ListArgs),
     /// Show what is in a snapshot: operators, tables, notes. Reads its manifest, and no pages.
     Show(ShowArgs),
-    /// Check that all snapshots are whole. Reads every page once, so it takes as long as reading the directory does.
+    /// Check that all snapshots are whole. Reads every page once, so it takes as long as reading the
+    /// directory does.
     ///
-    /// Ends with code 65 if something is wrong, and names each object that is. Nothing may be collected meanwhile, or what is deleted seems to be
-    /// missing.
+    /// Ends with code 65 if something is wrong, and names each object that is. Nothing may be collected
+    /// meanwhile, or what is deleted seems to be missing.
     Verify(VerifyArgs),
-    /// Compare two snapshots: what they share, and what only one of them has. Reads both manifests, and no pages.
+    /// Compare two snapshots: what they share, and what only one of them has. Reads both manifests, and no
+    /// pages.
     Diff(DiffArgs),
-    /// Write the state in a snapshot as CSV, JSON or Arrow, for other programs to read: one table, or all. Reads their pages.
+    /// Write the state in a snapshot as CSV, JSON or Arrow, for other programs to read: one table, or all.
+    /// Reads their pages.
     ///
-    /// What is written is the state and not its history: of each key the newest row, without what was deleted or has expired. With --operator and --table it
-    /// is one table, which goes to the standard output or to the file --output. Otherwise --output is a new directory, with a file for each table.
+    /// What is written is the state and not its history: of each key the newest row, without what was deleted
+    /// or has expired. With --operator and --table it is one table, which goes to the standard output or to
+    /// the file --output. Otherwise --output is a new directory, with a file for each table.
     ///
-    /// Ends with code 65 if tables were left out: those whose schema, as `show` prints it, is only the name of a type, or does not tell all variants of an enum.
+    /// Ends with code 65 if tables were left out: those whose schema, as `show` prints it, is only the name
+    /// of a type, or does not tell all variants of an enum.
     Export(ExportArgs),
     /// Keep a snapshot under a name: it stays until the name is deleted, however many come after it.
     Keep(KeepArgs),
     /// Delete a name, or the snapshot of an epoch. What only it needed goes with the next `gc`.
     ///
-    /// Refused for the latest snapshot, for one that has a name, and for the one that the newest run went on from.
+    /// Refused for the latest snapshot, for one that has a name, and for the one that the newest run went on
+    /// from.
     Delete(DeleteArgs),
-    /// Delete all snapshots but the latest few, those with names, and the one that the newest run went on from; and all that only they needed.
+    /// Delete all snapshots but the latest few, those with names, and the one that the newest run went on
+    /// from; and all that only they needed.
     ///
     /// A job that takes snapshots does this by itself now and then. Both may be at it at once.
     Gc(GcArgs),
@@ -121,7 +128,8 @@ pub(crate) struct ExportArgs {
 /// A format of exported rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// With names of columns in the first line. Fields of structs are columns of their own, and what is no single value is JSON.
+    /// With names of columns in the first line. Fields of structs are columns of their own, and what is no
+    /// single value is JSON.
     Csv,
     /// An object on each line.
     Json,
@@ -168,7 +176,8 @@ pub(crate) struct GcArgs {
     /// How many of the latest snapshots stay; at least 1.
     #[arg(long, value_name = "COUNT", default_value = "3")]
     pub(crate) retain: std::num::NonZeroUsize,
-    /// What was of use less long ago than this stays, for others may be reading it: a time such as 0s, 90s, 10m or 2h.
+    /// What was of use less long ago than this stays, for others may be reading it: a time such as 0s, 90s,
+    /// 10m or 2h.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = amount::age)]
     pub(crate) grace: Duration,
 }

@@ -5,11 +5,11 @@
 //! a quote that is never closed must not cost the good records after it: if a record has not ended within the
 //! limit or the file, only the line it began on is malformed, and decoding starts again on the line after
 //! that. The split follows the `csv` crate: a quote counts only at the beginning of a field, a doubled quote
-//! stands for one, and empty lines are passed over. A carriage return outside of quotes is refused: where lines end with nothing else, the
-//! whole file would be one. `values` makes values of fields.
+//! stands for one, and empty lines are passed over. A carriage return outside of quotes is refused: where
+//! lines end with nothing else, the whole file would be one. `values` makes values of fields.
 //!
-//! A stray quote that a later one closes cannot be told from a field that was meant: all between the two is one
-//! field, and if the record has the wrong number of fields then, those lines are malformed as one.
+//! A stray quote that a later one closes cannot be told from a field that was meant: all between the two is
+//! one field, and if the record has the wrong number of fields then, those lines are malformed as one.
 //!
 //! Costs a copy of each field. A stray quote costs a second look at up to the maximum record length.
 

@@ -1,15 +1,19 @@
-//! The files that a source follows: which of them are the same under another name, and which are new under an old one.
+//! The files that a source follows: which of them are the same under another name, and which are new under an
+//! old one.
 //!
-//! All workers' instances of a source share one table, so they agree on which file is which split, whoever looks first. A file gets its id
-//! when it is seen first, and keeps it: the id is its path, with a number if an earlier file at that path has the id already. Each look
-//! at the directory finds the files of the table again by their inodes, wherever in the directory they are now; what is not found is a file
-//! of its own. A file that was found is open from then until its reader has it, so that it may be renamed or deleted meanwhile.
+//! All workers' instances of a source share one table, so they agree on which file is which split, whoever
+//! looks first. A file gets its id when it is seen first, and keeps it: the id is its path, with a number if
+//! an earlier file at that path has the id already. Each look at the directory finds the files of the table
+//! again by their inodes, wherever in the directory they are now; what is not found is a file of its own. A
+//! file that was found is open from then until its reader has it, so that it may be renamed or deleted
+//! meanwhile.
 //!
-//! After a restart the table begins with the positions of the snapshot. Files are found again by inode and by what was read of them; a file
-//! with another inode at the same path, which begins with all that was read, is a copy if that was a kibibyte or more, and otherwise nobody can tell, which is
-//! an error.
+//! After a restart the table begins with the positions of the snapshot. Files are found again by inode and by
+//! what was read of them; a file with another inode at the same path, which begins with all that was read, is
+//! a copy if that was a kibibyte or more, and otherwise nobody can tell, which is an error.
 //!
-//! Costs some 300 bytes for each file that was ever seen, and an open file for each that nobody has begun to read.
+//! Costs some 300 bytes for each file that was ever seen, and an open file for each that nobody has begun to
+//! read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Metadata};
@@ -25,12 +29,12 @@ use crate::error::{Error, Result};
 /// What to do when a file is not any more what was read of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnRewritten {
-    /// End the job with an error that names the file. What had been written to it since the last look, and is gone, would be missing in the
-    /// results, and nobody can tell whether there was something.
+    /// End the job with an error that names the file. What had been written to it since the last look, and is
+    /// gone, would be missing in the results, and nobody can tell whether there was something.
     #[default]
     Fail,
-    /// Read it from its beginning, as programs must that see a log truncated whenever it has been copied. What was gone before it was read is missing, and
-    /// what is in the file again comes again.
+    /// Read it from its beginning, as programs must that see a log truncated whenever it has been copied.
+    /// What was gone before it was read is missing, and what is in the file again comes again.
     ReadAnew,
 }
 
@@ -108,8 +112,8 @@ pub(super) enum Found {
 }
 
 impl Followed {
-    /// True if there need be nothing at the path: once something was there, and at the very first look, because it is not known yet then whether the job goes on from a
-    /// snapshot.
+    /// True if there need be nothing at the path: once something was there, and at the very first look,
+    /// because it is not known yet then whether the job goes on from a snapshot.
     pub(super) fn may_be_away(&mut self) -> bool {
         self.has_looked || !std::mem::replace(&mut self.was_away, true)
     }
@@ -276,7 +280,8 @@ impl Followed {
         Ok(files)
     }
 
-    /// True if a file is what another was before it was compressed, which has been read or is read under its own name.
+    /// True if a file is what another was before it was compressed, which has been read or is read under its
+    /// own name.
     fn is_copy(&self, file: &Arc<File>, path: &str) -> Result<bool> {
         let is_compressed = |input: &Input| input.kind().is_some();
         // What cannot be unpacked is told by its reader.

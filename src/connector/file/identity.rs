@@ -1,13 +1,16 @@
 //! Which file it is that a position belongs to.
 //!
-//! A path does not say that: files are renamed, replaced and rewritten while they are read, and between two runs. What does is the file's
-//! inode, with the time of its birth where the file system knows it, because numbers of inodes are used again; and what was read of
-//! it, of which the first kibibyte and the last 256 bytes before the position are kept as checksums.
+//! A path does not say that: files are renamed, replaced and rewritten while they are read, and between two
+//! runs. What does is the file's inode, with the time of its birth where the file system knows it, because
+//! numbers of inodes are used again; and what was read of it, of which the first kibibyte and the last 256
+//! bytes before the position are kept as checksums.
 //!
-//! A file that only grows keeps all of that. One that was rewritten in place keeps the inode, and is noticed by the checksums or by
-//! having become shorter. What is not noticed is a change in the middle of what was read.
+//! A file that only grows keeps all of that. One that was rewritten in place keeps the inode, and is noticed
+//! by the checksums or by having become shorter. What is not noticed is a change in the middle of what was
+//! read.
 //!
-//! Costs two short reads at each look at a file that is followed, and two when a file is opened at a position.
+//! Costs two short reads at each look at a file that is followed, and two when a file is opened at a
+//! position.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
@@ -83,7 +86,8 @@ impl Node {
         (self.device, self.inode)
     }
 
-    /// True unless the number of a file that is gone was given to another. Devices may have other numbers after a restart.
+    /// True unless the number of a file that is gone was given to another. Devices may have other numbers
+    /// after a restart.
     pub(super) fn may_be(&self, other: &Node) -> bool {
         self.inode == other.inode && self.born.zip(other.born).is_none_or(|(one, other)| one == other)
     }
@@ -138,7 +142,8 @@ pub(super) struct Read {
 }
 
 impl Read {
-    /// The first `end` bytes of a file have been read now. `self` is what had been before, which is in the file unchanged.
+    /// The first `end` bytes of a file have been read now. `self` is what had been before, which is in the
+    /// file unchanged.
     pub(super) fn up_to(&self, file: &File, end: u64) -> io::Result<Read> {
         if end == self.end {
             return Ok(*self);
@@ -164,7 +169,8 @@ impl Read {
         })
     }
 
-    /// True if some content begins with all that was read, and shows so by what would not be the same by chance. `content` is at its beginning.
+    /// True if some content begins with all that was read, and shows so by what would not be the same by
+    /// chance. `content` is at its beginning.
     pub(super) fn is_in(&self, content: &mut impl io::Read) -> io::Result<bool> {
         let mut head = Vec::new();
         content.by_ref().take(self.head.length).read_to_end(&mut head)?;

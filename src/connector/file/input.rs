@@ -1,9 +1,11 @@
 //! The bytes of a file, out of its compression if it is compressed.
 //!
-//! What a file begins with tells how it is compressed, not its name: no text begins like that. All members of a gzip file and all frames of a Zstandard file are
-//! read. Checksums are compared, and a file that is damaged or was cut short is an error.
+//! What a file begins with tells how it is compressed, not its name: no text begins like that. All members of
+//! a gzip file and all frames of a Zstandard file are read. Checksums are compared, and a file that is
+//! damaged or was cut short is an error.
 //!
-//! A position is one in the content. To go to one, the content is made again from the beginning and passed over: some 300 MB a second.
+//! A position is one in the content. To go to one, the content is made again from the beginning and passed
+//! over: some 300 MB a second.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};

@@ -1,7 +1,8 @@
 //! A directory of part files that shows the output of snapshots, exactly once.
 //!
-//! A writer gathers lines in a hidden file. When a snapshot is taken it syncs the file; when the snapshot is safe the file gets its name. So what readers see of
-//! the directory is what epochs have written that are committed, in whole files: readers skip hidden names, as `ls` and shells do.
+//! A writer gathers lines in a hidden file. When a snapshot is taken it syncs the file; when the snapshot is
+//! safe the file gets its name. So what readers see of the directory is what epochs have written that are
+//! committed, in whole files: readers skip hidden names, as `ls` and shells do.
 //!
 //! | name | what |
 //! |---|---|
@@ -11,21 +12,29 @@
 //!
 //! # Why it is exactly once
 //!
-//! * *Names belong to a run.* They carry its generation, nonce included. So no run creates, names or deletes a file of another by mistake, however many are alive.
-//! * *A run shows what is committed.* It names a part when the manifest is in the log that names the part, and then only if its own `.generation` file is there. The run
-//!   after it goes on from that manifest or a later one, and names what it names again. To name a part twice is to find that it has left its hidden name. So
-//!   a part of a committed snapshot that has no hidden name has been shown, and readers may have taken it away since.
-//! * *A run that goes on from a snapshot* names the parts that it names, and deletes hidden files of runs before it, whose lines it writes again. Those of later runs it
-//!   does not touch: it may itself be a run that was stopped for a while and does not know that it has been replaced.
-//! * *State and output agree.* If the directory may show lines of epochs after the snapshot's, the job does not start: they would come again. Which parts there are tells that, and
-//!   whether the log has later snapshots. If the user asks for it, or begins anew, the newer parts are deleted.
-//!   The run that wrote the snapshot must have written there; else lines of that run would be missing.
-//! * *The directory is the job's.* The run that is on its `.generation` file must be one that the snapshot store knows. A directory without such a file is taken if no parts
-//!   are in it; the output then begins where the job does.
+//! * *Names belong to a run.* They carry its generation, nonce included. So no run creates, names or deletes
+//!   a file of another by mistake, however many are alive.
+//! * *A run shows what is committed.* It names a part when the manifest is in the log that names the part,
+//!   and then only if its own `.generation` file is there. The run after it goes on from that manifest or a
+//!   later one, and names what it names again. To name a part twice is to find that it has left its hidden
+//!   name. So a part of a committed snapshot that has no hidden name has been shown, and readers may have
+//!   taken it away since.
+//! * *A run that goes on from a snapshot* names the parts that it names, and deletes hidden files of runs
+//!   before it, whose lines it writes again. Those of later runs it does not touch: it may itself be a run
+//!   that was stopped for a while and does not know that it has been replaced.
+//! * *State and output agree.* If the directory may show lines of epochs after the snapshot's, the job does
+//!   not start: they would come again. Which parts there are tells that, and whether the log has later
+//!   snapshots. If the user asks for it, or begins anew, the newer parts are deleted. The run that wrote the
+//!   snapshot must have written there; else lines of that run would be missing.
+//! * *The directory is the job's.* The run that is on its `.generation` file must be one that the snapshot
+//!   store knows. A directory without such a file is taken if no parts are in it; the output then begins
+//!   where the job does.
 //!
-//! What cannot be seen: that readers have taken newer parts away and the log's entries about them were deleted; that somebody has deleted hidden files by hand.
+//! What cannot be seen: that readers have taken newer parts away and the log's entries about them were
+//! deleted; that somebody has deleted hidden files by hand.
 //!
-//! A part costs two syncs of its file and directory, a rename, a third sync, and a look at the `.generation` file.
+//! A part costs two syncs of its file and directory, a rename, a third sync, and a look at the `.generation`
+//! file.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -193,7 +202,8 @@ fn is_own(found: &Found, recovery: &Recovery<Part>) -> bool {
     !found.owners.is_empty() || prepared.into_iter().any(Part::is_old)
 }
 
-/// True if a part has lines of epochs after the snapshot's. Parts end where snapshots do, so the first line tells.
+/// True if a part has lines of epochs after the snapshot's. Parts end where snapshots do, so the first line
+/// tells.
 fn is_newer(part: &PartName, recovery: &Recovery<Part>) -> bool {
     recovery.from.as_ref().is_none_or(|from| part.epoch > from.epoch)
 }
@@ -229,7 +239,8 @@ pub(super) struct Hidden {
 }
 
 impl PartDirectory {
-    /// Takes a directory over, and makes it show what the snapshot says that the run goes on from. Makes it if there is none.
+    /// Takes a directory over, and makes it show what the snapshot says that the run goes on from. Makes it
+    /// if there is none.
     pub(super) fn open(
         directory: &Path,
         extension: &'static str,
@@ -278,8 +289,8 @@ impl PartDirectory {
         format!("{OWNER}{}", self.run)
     }
 
-    /// Shows a part that the snapshot names. It may have been shown, and taken away by its readers. If it is in the output of an earlier run, it is shown there, if
-    /// that output is still of these snapshots.
+    /// Shows a part that the snapshot names. It may have been shown, and taken away by its readers. If it is
+    /// in the output of an earlier run, it is shown there, if that output is still of these snapshots.
     fn show_again(&self, part: &Part, recovery: &Recovery<Part>) -> Result<()> {
         let there = match part.is_old() {
             true => self.path.as_path(),

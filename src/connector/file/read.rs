@@ -5,11 +5,12 @@
 //! is whole.
 //!
 //! A source that follows never ends by itself: it looks for new files in the directory, and at the end of
-//! each file it waits for more, an incomplete last line included. `followed` tells how files are known again that are renamed, replaced
-//! or away for a time. A compressed file is read once and not followed; the compressed copy of a file that was read is passed over.
+//! each file it waits for more, an incomplete last line included. `followed` tells how files are known again
+//! that are renamed, replaced or away for a time. A compressed file is read once and not followed; the
+//! compressed copy of a file that was read is passed over.
 //!
-//! A directory can have more files than a process may open. No more than an eighth of these are open at a time; one that is read again when it was closed
-//! meanwhile is opened where it stood.
+//! A directory can have more files than a process may open. No more than an eighth of these are open at a
+//! time; one that is read again when it was closed meanwhile is opened where it stood.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,11 +37,11 @@ use crate::time::Watermarks;
 /// Write [`TextFile`], [`CsvFile`] or [`JsonFile`] instead of `Files`. The input must be UTF-8 without NUL
 /// bytes; what is not, and what is longer than the maximum or does not have the format, is [`Malformed`].
 ///
-/// A file that gzip or Zstandard has compressed is unpacked while it is read, whatever its name is, if the crate has the feature `compression`. It must be whole: one that is damaged
-/// or cut short ends the job.
+/// A file that gzip or Zstandard has compressed is unpacked while it is read, whatever its name is, if the
+/// crate has the feature `compression`. It must be whole: one that is damaged or cut short ends the job.
 ///
-/// A position names the file that it is in, by its inode and by checksums of what was read. A job that goes on from a snapshot, and finds another file
-/// there, ends with an error.
+/// A position names the file that it is in, by its inode and by checksums of what was read. A job that goes
+/// on from a snapshot, and finds another file there, ends with an error.
 ///
 /// [`Malformed`]: crate::connector::Malformed
 pub struct Files<F> {
@@ -155,9 +156,10 @@ impl<F> Files<F> {
     /// Keeps looking for more, this often: at the end of each file, and for new files in the directory. The
     /// job then runs until it is stopped.
     ///
-    /// A file is the same under whatever name it has in the directory, and another file under its old name is read from its beginning. One that leaves, or is
-    /// deleted, is read to its end, and a while [longer](Files::linger). If the path is that of one file, the file that is there is followed, and the next one when it has been
-    /// replaced.
+    /// A file is the same under whatever name it has in the directory, and another file under its old name is
+    /// read from its beginning. One that leaves, or is deleted, is read to its end, and a while
+    /// [longer](Files::linger). If the path is that of one file, the file that is there is followed, and the
+    /// next one when it has been replaced.
     ///
     /// A look costs some system calls for each file, and a listing of the directory on each worker.
     pub fn follow(mut self, every: Duration) -> Files<F> {
@@ -165,14 +167,16 @@ impl<F> Files<F> {
         self
     }
 
-    /// How long a followed file is still looked at after it has left its place; 5 seconds unless set. Programs go on writing to a file for a while after
-    /// it was renamed. Until then its last line is not given if nothing ends it, and its watermark holds back that of others.
+    /// How long a followed file is still looked at after it has left its place; 5 seconds unless set.
+    /// Programs go on writing to a file for a while after it was renamed. Until then its last line is not
+    /// given if nothing ends it, and its watermark holds back that of others.
     pub fn linger(mut self, time: Duration) -> Files<F> {
         self.watch = Arc::new(self.watch.with(time, self.watch.policy));
         self
     }
 
-    /// What to do with a file that was rewritten or cut short in place, which cannot be read where the reader was; [`OnRewritten::Fail`] unless set.
+    /// What to do with a file that was rewritten or cut short in place, which cannot be read where the reader
+    /// was; [`OnRewritten::Fail`] unless set.
     pub fn on_rewritten(mut self, policy: OnRewritten) -> Files<F> {
         self.watch = Arc::new(self.watch.with(self.watch.linger, policy));
         self
@@ -194,7 +198,8 @@ impl FileSplit {
 }
 
 impl Split for FileSplit {
-    /// The path of the file. If files are followed, it is where the file was first, with a number if another had been there before.
+    /// The path of the file. If files are followed, it is where the file was first, with a number if another
+    /// had been there before.
     fn id(&self) -> String {
         self.id.clone()
     }
@@ -244,7 +249,8 @@ impl<F: Format> Source for Files<F> {
         self.follow
     }
 
-    /// An eighth of what the process may have open, so that there is room for other sources, for sinks and for state.
+    /// An eighth of what the process may have open, so that there is room for other sources, for sinks and
+    /// for state.
     fn max_open_readers(&self) -> usize {
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         files.map_or(MOST_OPEN, |files| usize::try_from(files / 8).unwrap_or(MOST_OPEN).min(MOST_OPEN))

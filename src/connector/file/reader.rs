@@ -1,4 +1,5 @@
-//! How a file is read: records out of lines, looks at a file that is followed, and an eye on whether it is still the same.
+//! How a file is read: records out of lines, looks at a file that is followed, and an eye on whether it is
+//! still the same.
 
 use std::fs::File;
 use std::io::ErrorKind;

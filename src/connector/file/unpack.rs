@@ -12,8 +12,8 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// What a file is that begins like this, if it is compressed. Text begins otherwise: the second byte of the one and the first two of the other are no
-    /// characters.
+    /// What a file is that begins like this, if it is compressed. Text begins otherwise: the second byte of
+    /// the one and the first two of the other are no characters.
     pub(super) fn of(start: &[u8]) -> Option<Kind> {
         match start {
             [0x1f, 0x8b, 8, ..] => Some(Kind::Gzip),

@@ -1,7 +1,8 @@
 //! Values out of the fields of a CSV record.
 //!
-//! As the `csv` crate does it, but for numbers: that crate takes `1e400` for infinity and `0x10` for sixteen, and what it gives is then not what stands in
-//! the file. Here a number is decimal and within its type, and infinity is where `inf` is written.
+//! As the `csv` crate does it, but for numbers: that crate takes `1e400` for infinity and `0x10` for sixteen,
+//! and what it gives is then not what stands in the file. Here a number is decimal and within its type, and
+//! infinity is where `inf` is written.
 
 use std::fmt::{self, Display};
 use std::iter::Peekable;

@@ -82,7 +82,8 @@ impl Watch {
 
     /// Goes on from what an earlier run has read. Gives what [`Watch::look`] does.
     ///
-    /// If one file is followed, one that was not read to its end may have another name in the same directory by now.
+    /// If one file is followed, one that was not read to its end may have another name in the same directory
+    /// by now.
     pub(super) fn resume(&self, earlier: Vec<Earlier<FilePlace>>) -> Result<Vec<(String, String)>> {
         let mut table = lock(&self.table);
         let mut files = self.list_followed(true)?;

@@ -5,13 +5,15 @@
 //! worker, in the order of the epochs. The workers' shares of an epoch stand one after the other, in no
 //! particular order.
 //!
-//! A file that has something in it is not touched, unless the sink is told to [overwrite](FileSink::overwrite) it: nothing tells that an earlier run has written it.
-//! While a job writes to a file it holds an advisory lock, so that a second one is refused. Memory is the encoded output of the current epoch, so a job that
-//! writes much in one epoch needs that much.
+//! A file that has something in it is not touched, unless the sink is told to
+//! [overwrite](FileSink::overwrite) it: nothing tells that an earlier run has written it. While a job writes
+//! to a file it holds an advisory lock, so that a second one is refused. Memory is the encoded output of the
+//! current epoch, so a job that writes much in one epoch needs that much.
 //!
-//! If the job takes snapshots, the path is that of a [directory](super::parts), with a file for each snapshot and worker that has something to write: readers see exactly the
-//! output of epochs that are committed, whatever happens, and readers may take files away. Only what runs on the same snapshots have written is ever deleted there, and
-//! that only if it is not committed, or if the sink is told to overwrite.
+//! If the job takes snapshots, the path is that of a [directory](super::parts), with a file for each snapshot
+//! and worker that has something to write: readers see exactly the output of epochs that are committed,
+//! whatever happens, and readers may take files away. Only what runs on the same snapshots have written is
+//! ever deleted there, and that only if it is not committed, or if the sink is told to overwrite.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -133,9 +135,10 @@ impl<E> FileSink<E> {
         FileSink { path: path.into(), encode, overwrite: false, target: Arc::default() }
     }
 
-    /// Lets what is in the file be lost; without this a file that is not empty is refused. With snapshots, lets parts be deleted that runs on the same snapshots
-    /// have written after what this one goes on from; without this it is refused to go on from another snapshot than the latest with the same output. A job that
-    /// begins [anew](crate::snapshot::Restore::Anew) says so by that.
+    /// Lets what is in the file be lost; without this a file that is not empty is refused. With snapshots,
+    /// lets parts be deleted that runs on the same snapshots have written after what this one goes on from;
+    /// without this it is refused to go on from another snapshot than the latest with the same output. A job
+    /// that begins [anew](crate::snapshot::Restore::Anew) says so by that.
     ///
     /// ```
     /// use highwater::connector::{FileSink, TextLines};
@@ -160,7 +163,8 @@ impl<E> FileSink<E> {
         self
     }
 
-    /// Makes visible what was prepared for a snapshot that is safe, when the job has left before its sink has heard of that. Doing it twice does it once.
+    /// Makes visible what was prepared for a snapshot that is safe, when the job has left before its sink has
+    /// heard of that. Doing it twice does it once.
     ///
     /// # Errors
     ///
@@ -399,9 +403,10 @@ impl<T: Data, E: Encode<T>> Writer<T> for FileWriter<E> {
 impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     /// Writes each record to a file, as it displays itself, one on a line.
     ///
-    /// The file is created when the job starts; one that is not empty is refused, unless a [`FileSink`] is told to overwrite it. It grows when an epoch is
-    /// complete. If the job takes [snapshots](crate::snapshot), `path` is a directory instead, and a file with what was written since the
-    /// last snapshot appears there when a snapshot is safe.
+    /// The file is created when the job starts; one that is not empty is refused, unless a [`FileSink`] is
+    /// told to overwrite it. It grows when an epoch is complete. If the job takes
+    /// [snapshots](crate::snapshot), `path` is a directory instead, and a file with what was written since
+    /// the last snapshot appears there when a snapshot is safe.
     ///
     /// ```
     /// # use highwater::stream::Job;

@@ -1,4 +1,5 @@
-//! Watermarks by themselves: how one is made of a split's records, and how those of several channels become one.
+//! Watermarks by themselves: how one is made of a split's records, and how those of several channels become
+//! one.
 
 use serde_json::{Value, json};
 
@@ -67,10 +68,11 @@ fn word(step: &Value) -> Option<Word> {
     idle.or_else(|| step.get("active")?.as_bool().map(|active| !active)).map(Word::Idle)
 }
 
-/// The least watermark of the channels that are not idle. When all are idle nobody holds anything back: the greatest counts.
+/// The least watermark of the channels that are not idle. When all are idle nobody holds anything back: the
+/// greatest counts.
 ///
-/// A channel that is idle and speaks is active again. But if the case says when channels come back, as those between operators do, then they
-/// do not come back by themselves, and what they say meanwhile is not heard.
+/// A channel that is idle and speaks is active again. But if the case says when channels come back, as those
+/// between operators do, then they do not come back by themselves, and what they say meanwhile is not heard.
 pub(super) fn merge(case: &Case) -> Result<Timeline> {
     let channels = usize::try_from(case.number("channels")?)
         .map_err(|_| case.wrong("the number of channels is negative"))?;

@@ -1,7 +1,8 @@
 //! What must hold of some values: `left value <> 'L-5' AND right value >= 3`.
 //!
-//! Conditions are joined by `AND`, or by `OR`, which binds less. Each compares a value with another, a number, or a text in quotes, or says that it
-//! `IS NULL` or `IS NOT NULL`. As in SQL, no comparison with null holds.
+//! Conditions are joined by `AND`, or by `OR`, which binds less. Each compares a value with another, a
+//! number, or a text in quotes, or says that it `IS NULL` or `IS NOT NULL`. As in SQL, no comparison with
+//! null holds.
 
 use std::cmp::Ordering;
 

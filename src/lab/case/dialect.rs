@@ -1,9 +1,11 @@
 //! Other words for the same: what cases call things, in the words that the laboratory has for them.
 //!
-//! People write down what they know by the names of Flink's classes (`TumblingEventTimeWindows`, `CountTrigger`), of its methods (`allowedLateness`,
-//! `followedByAny`), or of SQL (`LEFT OUTER`). Here, before a case is run, all of these become one name each, so that
-//! operators know one name for each thing. Lengths of time may be written with a unit: `"5 s"`. A name that means nothing stays as it is, and is [refused](super::known)
-//! later. Two names for one thing are refused here, since one of them would mean nothing.
+//! People write down what they know by the names of Flink's classes (`TumblingEventTimeWindows`,
+//! `CountTrigger`), of its methods (`allowedLateness`, `followedByAny`), or of SQL (`LEFT OUTER`). Here,
+//! before a case is run, all of these become one name each, so that operators know one name for each thing.
+//! Lengths of time may be written with a unit: `"5 s"`. A name that means nothing stays as it is, and is
+//! [refused](super::known) later. Two names for one thing are refused here, since one of them would mean
+//! nothing.
 
 use serde_json::{Map, Value, json};
 

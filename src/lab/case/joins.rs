@@ -21,8 +21,8 @@ type Row = (bool, Text, Text);
 /// A row of the result: the key, and what each side has.
 type Joined = (Text, Option<Text>, Option<Text>);
 
-/// Feeds rows of two sides, each with its own watermark, and judges them by the one that is behind, as Flink does. A row is late that is more
-/// than `slack` behind it.
+/// Feeds rows of two sides, each with its own watermark, and judges them by the one that is behind, as Flink
+/// does. A row is late that is more than `slack` behind it.
 fn drive<O: Clone + Send + Sync + 'static>(
     case: &Case,
     mut driver: Driver<Row, O>,
@@ -206,8 +206,8 @@ where
     })
 }
 
-/// The same by one window operator over the rows of both sides, as Flink has it: for windows that merge, and for late rows, with which a
-/// window is shown once more.
+/// The same by one window operator over the rows of both sides, as Flink has it: for windows that merge, and
+/// for late rows, with which a window is shown once more.
 fn together<O, F, W>(windows: W, lateness: u64, f: F) -> Result<Driver<Row, O>>
 where
     O: Data,

@@ -1,8 +1,8 @@
-//! What a configuration may say. A setting that is not understood, a value that is none, or a setting that changes nothing is refused: a case that
-//! is understood by half would be judged by half.
+//! What a configuration may say. A setting that is not understood, a value that is none, or a setting that
+//! changes nothing is refused: a case that is understood by half would be judged by half.
 //!
-//! Names are the laboratory's own here: other words for them have been [translated](super::dialect). What a setting means is the operators' business,
-//! and so are values that they cannot do without.
+//! Names are the laboratory's own here: other words for them have been [translated](super::dialect). What a
+//! setting means is the operators' business, and so are values that they cannot do without.
 
 use serde_json::{Map, Value};
 

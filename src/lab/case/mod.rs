@@ -1,8 +1,9 @@
 //! Event-time cases: an operator, its configuration, what comes in, and what must come out.
 //!
-//! A case is a few lines of JSON, so that what an engine does with event time can be written down, tried and talked about without a program. The laboratory
-//! runs the operator that the case names, one step at a time, and keeps a [`Timeline`] of what came in and what came out at each step. If the
-//! case says what is expected, it says whether that is what came.
+//! A case is a few lines of JSON, so that what an engine does with event time can be written down, tried and
+//! talked about without a program. The laboratory runs the operator that the case names, one step at a time,
+//! and keeps a [`Timeline`] of what came in and what came out at each step. If the case says what is
+//! expected, it says whether that is what came.
 //!
 //! ```
 //! use highwater::lab::case::{Case, Verdict};
@@ -20,8 +21,9 @@
 //!
 //! # The format
 //!
-//! A file is a list of cases, or an object with a list called `cases`. Times are milliseconds. A case's watermark `t` says, as Flink's does, that nothing at or before `t`
-//! comes any more; in the engine that is the watermark `t + 1`.
+//! A file is a list of cases, or an object with a list called `cases`. Times are milliseconds. A case's
+//! watermark `t` says, as Flink's does, that nothing at or before `t` comes any more; in the engine that is
+//! the watermark `t + 1`.
 //!
 //! | operator | configuration | input | expected |
 //! |---|---|---|---|
@@ -35,31 +37,41 @@
 //! | `watermark_merge` | `channels` | `{"channel", "watermark"}`, `{"channel", "idle"}`, `{"channel", "active"}` | `expected` |
 //! | `sql` | `sql`, `columns`, `watermark`, `left`, `right` | a row as a list | `expected_unordered`, `expected_padded` |
 //!
-//! * Sizes and offsets are those of the assigner; an `offset` may be negative, and with `"time": "processing"` windows follow the wall clock. The `gap` of
-//!   sessions is a number, `"value"`, or a map from keys, and then perhaps values, to numbers, with a `default`. Sessions that touch are one, as in Flink.
-//! * Triggers are `event_time`, `processing_time`, `count`, `continuous_event_time`, `continuous_processing_time`, `delta`, `end_of_stream` and
-//!   `never`, each by its name or as an object with a `type`; with `"purging": true` they drop what has fired. Evictors are `count`, `time` and
+//! * Sizes and offsets are those of the assigner; an `offset` may be negative, and with
+//!   `"time": "processing"` windows follow the wall clock. The `gap` of sessions is a number, `"value"`, or a
+//!   map from keys, and then perhaps values, to numbers, with a `default`. Sessions that touch are one, as in
+//!   Flink.
+//! * Triggers are `event_time`, `processing_time`, `count`, `continuous_event_time`,
+//!   `continuous_processing_time`, `delta`, `end_of_stream` and `never`, each by its name or as an object
+//!   with a `type`; with `"purging": true` they drop what has fired. Evictors are `count`, `time` and
 //!   `delta`, which may come `after` the function.
 //! * A window of the wall clock fires when its last millisecond has come; in the engine, when that is over.
 //! * What a join finds only when its input ends counts if the case tells no watermark, or the last of all.
-//! * A partial match times out at its limit. A case may also expect it with the time of the event by which that was noticed.
+//! * A partial match times out at its limit. A case may also expect it with the time of the event by which
+//!   that was noticed.
 //!
-//! Names may also be those of Flink's classes and methods, such as `TumblingEventTimeWindows`, `allowedLateness` or `followedByAny`, or of SQL, such as `LEFT OUTER`.
+//! Names may also be those of Flink's classes and methods, such as `TumblingEventTimeWindows`,
+//! `allowedLateness` or `followedByAny`, or of SQL, such as `LEFT OUTER`.
 //!
-//! Between two watermarks the order of outputs is free. Between the steps of windows, patterns, queries and joins, but for temporal ones, there may be `{"checkpoint_restore": true}`: it takes
-//! a snapshot, lets go of everything and goes on from the snapshot, which must change nothing.
+//! Between two watermarks the order of outputs is free. Between the steps of windows, patterns, queries and
+//! joins, but for temporal ones, there may be `{"checkpoint_restore": true}`: it takes a snapshot, lets go of
+//! everything and goes on from the snapshot, which must change nothing.
 //!
 //! # What is refused
 //!
-//! A case that is not understood, or of which a part would change nothing: a name that there is not, a value that is none, a setting without effect on the operator as it is configured, a step or a record with more than
-//! it should have, a session whose gap would be empty. The error names it. What is for readers goes into the case's `note`, `source` and `confidence`, or a `note` in the configuration. Joins may have the query that they are taken from in
-//! `sql`, if it says no more than the settings do: a `WHERE` there is refused.
+//! A case that is not understood, or of which a part would change nothing: a name that there is not, a value
+//! that is none, a setting without effect on the operator as it is configured, a step or a record with more
+//! than it should have, a session whose gap would be empty. The error names it. What is for readers goes into
+//! the case's `note`, `source` and `confidence`, or a `note` in the configuration. Joins may have the query
+//! that they are taken from in `sql`, if it says no more than the settings do: a `WHERE` there is refused.
 //!
 //! # Numbers
 //!
-//! They are exact: integers, also beyond 2^53, and decimal fractions as they are written. `sum`, `min`, `max` and the comparison with what is expected round nothing. `avg`
-//! is an integer if it is one, and otherwise the floating number that is nearest to the exact quotient, which is also how an expected number with a point is read. A result that is an integer below -2^63 or
-//! from 2^64 on is an error, since no case could say it. Numbers that need more than 38 digits, such as `1e300`, are floating numbers.
+//! They are exact: integers, also beyond 2^53, and decimal fractions as they are written. `sum`, `min`, `max`
+//! and the comparison with what is expected round nothing. `avg` is an integer if it is one, and otherwise
+//! the floating number that is nearest to the exact quotient, which is also how an expected number with a
+//! point is read. A result that is an integer below -2^63 or from 2^64 on is an error, since no case could
+//! say it. Numbers that need more than 38 digits, such as `1e300`, are floating numbers.
 
 mod channels;
 mod condition;

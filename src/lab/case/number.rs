@@ -1,11 +1,14 @@
 //! Numbers as cases write them, and what is reckoned with them: exactly.
 //!
-//! A number is an integer of at most 38 digits, some of which lie behind its point: that is every integer that can stand in a case, and every decimal
-//! fraction as it is written, up to some 17 digits. Sums, differences and comparisons of these are exact. What comes out is the integer, if it is
-//! one; a number with a point is the floating number nearest to what is exact, rounded once, and so is what a case expects when it is read. So `0.1` and
-//! `0.2` are `0.3`, and the average of 9007199254740993 and 9007199254740993 is just that.
+//! A number is an integer of at most 38 digits, some of which lie behind its point: that is every integer
+//! that can stand in a case, and every decimal fraction as it is written, up to some 17 digits. Sums,
+//! differences and comparisons of these are exact. What comes out is the integer, if it is one; a number with
+//! a point is the floating number nearest to what is exact, rounded once, and so is what a case expects when
+//! it is read. So `0.1` and `0.2` are `0.3`, and the average of 9007199254740993 and 9007199254740993 is just
+//! that.
 //!
-//! What needs more digits, such as `1e300`, is reckoned with as a floating number. An integer that no number in a case can be is an error.
+//! What needs more digits, such as `1e300`, is reckoned with as a floating number. An integer that no number
+//! in a case can be is an error.
 
 use std::cmp::Ordering;
 
@@ -24,7 +27,8 @@ pub(super) enum Number {
 /// The most digits behind the point.
 const PLACES: i32 = 37;
 
-/// A quotient of so many digits behind the point lies on the same side of everything that lies half way between two floating numbers as the exact one does.
+/// A quotient of so many digits behind the point lies on the same side of everything that lies half way
+/// between two floating numbers as the exact one does.
 const QUOTIENT: usize = 200;
 
 impl Number {
@@ -86,7 +90,8 @@ impl Number {
         }
     }
 
-    /// The value of its quotient by a number that is not zero; of whole numbers, if that is wanted, rounded toward zero.
+    /// The value of its quotient by a number that is not zero; of whole numbers, if that is wanted, rounded
+    /// toward zero.
     pub(super) fn divided_by(self, count: u64, is_whole: bool) -> Told<Value> {
         let Number::Exact(number, places) = self else { return fraction(self.floating() / count as f64) };
         let divisor = 10u128.checked_pow(places).and_then(|scale| scale.checked_mul(count.into()));
@@ -104,7 +109,8 @@ impl Number {
     }
 }
 
-/// Reads a number as it is written. One with a point or an exponent has a digit behind its point, though that be zero: it is not meant to be whole.
+/// Reads a number as it is written. One with a point or an exponent has a digit behind its point, though that
+/// be zero: it is not meant to be whole.
 fn exact(text: &str) -> Option<Number> {
     let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (before, behind) = digits.split_once('.').unwrap_or((digits, ""));
@@ -134,7 +140,8 @@ fn fraction(number: f64) -> Told<Value> {
     }
 }
 
-/// The floating number nearest to a quotient: that which is read from its digits, with one more if there would be more.
+/// The floating number nearest to a quotient: that which is read from its digits, with one more if there
+/// would be more.
 fn nearest(number: i128, divisor: u128) -> f64 {
     let mut rest = number.unsigned_abs();
     let sign = if number < 0 { "-" } else { "" };

@@ -15,7 +15,8 @@ use crate::time::EventTime;
 /// An event: its time, its place in the input, its name, and its type.
 type Happened = (i64, u64, Text, String);
 
-/// The names of a match's events in their order, when it was decided, and whether it is one that has timed out.
+/// The names of a match's events in their order, when it was decided, and whether it is one that has timed
+/// out.
 type Found = (Vec<Text>, EventTime, bool);
 
 fn told(found: Match<(), Happened>, timed_out: bool) -> Found {

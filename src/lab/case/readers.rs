@@ -1,7 +1,8 @@
 //! Texts that a case of a join has for readers: the query that it is taken from.
 //!
-//! They say again what the settings say, and are not run. So they may say no more than that: a condition that stands in such a text alone would be
-//! ignored, and the case judged as if it were not there. What else is to be told of a case goes into its `note`.
+//! They say again what the settings say, and are not run. So they may say no more than that: a condition that
+//! stands in such a text alone would be ignored, and the case judged as if it were not there. What else is to
+//! be told of a case goes into its `note`.
 
 use serde_json::Value;
 

@@ -1,4 +1,5 @@
-//! What the input of a case may say, step by step. As with [settings](super::known), what is not understood is refused.
+//! What the input of a case may say, step by step. As with [settings](super::known), what is not understood
+//! is refused.
 //!
 //! What a step means, and whether a record is one, is the operators' business.
 

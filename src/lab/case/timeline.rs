@@ -96,7 +96,8 @@ impl Timeline {
         self.0.iter().filter_map(pick).collect()
     }
 
-    /// What has timed out, each with its limit; where a case expects it with the time at which that was noticed, as Flink once had it, with that.
+    /// What has timed out, each with its limit; where a case expects it with the time at which that was
+    /// noticed, as Flink once had it, with that.
     fn timeouts(&self, expected: &[Value]) -> Vec<Value> {
         self.of(|event| match event {
             Event::TimedOut(names, limit, noticed) => {

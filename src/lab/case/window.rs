@@ -101,8 +101,9 @@ fn gaps(case: &Case) -> &Value {
     case.setting("assigner").get("gap").unwrap_or(&Value::Null)
 }
 
-/// The gap of a record: `"value"` is its own number; a map is asked for the key and then, if there is another map, for the value, with `default` for
-/// what it does not name. A record without a gap would open an empty window.
+/// The gap of a record: `"value"` is its own number; a map is asked for the key and then, if there is another
+/// map, for the value, with `default` for what it does not name. A record without a gap would open an empty
+/// window.
 fn gap_of(case: &Case, key: &Value, value: &Value) -> Result<u64> {
     let mut gap = gaps(case);
     for of in [key, value, &Value::Null] {
@@ -226,7 +227,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Lets the wall clock's millisecond end: a case says that a window fires in its last one, and here it fires when that is over.
+    /// Lets the wall clock's millisecond end: a case says that a window fires in its last one, and here it
+    /// fires when that is over.
     fn pass_millisecond(&mut self) -> Result<()> {
         if self.clock > i64::MIN && self.trigger.is_by_wall_clock() {
             self.driver.processing_time(self.clock.saturating_add(1))?;
@@ -235,8 +237,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Records behind the watermark are taken in the order of their stamps, which is known once event time moves on. So what the last ones cause
-    /// comes when it does; what that causes besides is no part of the case.
+    /// Records behind the watermark are taken in the order of their stamps, which is known once event time
+    /// moves on. So what the last ones cause comes when it does; what that causes besides is no part of the
+    /// case.
     fn end(mut self) -> Result<Timeline> {
         self.pass_millisecond()?;
         if self.reached > EventTime::MIN && self.reached < EventTime::MAX {

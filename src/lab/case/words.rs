@@ -1,6 +1,7 @@
 //! The words of what cases write as text: names, numbers, texts in quotes, and signs.
 //!
-//! Whoever reads them asks for what may come next. What is not understood is told with the word at which it stopped and what there could have been.
+//! Whoever reads them asks for what may come next. What is not understood is told with the word at which it
+//! stopped and what there could have been.
 
 use serde_json::{Value, json};
 

@@ -9,7 +9,8 @@ use super::super::rows::{Q9, Q11, Q12, Q13, Q14, Q15, Q16, Q17, Q18, Q19, Q20, Q
 use super::{WINDOW, average, bids, sorted, split, start_of, winners};
 use crate::data::Text;
 
-/// Each auction that was bid on between its opening and its close, both included, with the best of these bids.
+/// Each auction that was bid on between its opening and its close, both included, with the best of these
+/// bids.
 pub fn q9(events: impl IntoIterator<Item = Event>) -> Vec<Q9> {
     sorted(winners(events).into_iter().map(|(auction, bid)| {
         let Auction { id, item_name, description, initial_bid, reserve, .. } = auction;
@@ -35,7 +36,8 @@ pub fn q9(events: impl IntoIterator<Item = Event>) -> Vec<Q9> {
     }))
 }
 
-/// For each person, how many bids they placed in each session: a session ends when ten seconds have passed since its last bid.
+/// For each person, how many bids they placed in each session: a session ends when ten seconds have passed
+/// since its last bid.
 pub fn q11(events: impl IntoIterator<Item = Event>) -> Vec<Q11> {
     let mut times: BTreeMap<u64, Vec<i64>> = BTreeMap::new();
     for bid in bids(events) {
@@ -52,8 +54,8 @@ pub fn q11(events: impl IntoIterator<Item = Event>) -> Vec<Q11> {
     sorted(rows)
 }
 
-/// For each person and each ten seconds of the wall clock, how many bids were processed in them: of events with the times, in milliseconds since 1970, at
-/// which they were.
+/// For each person and each ten seconds of the wall clock, how many bids were processed in them: of events
+/// with the times, in milliseconds since 1970, at which they were.
 pub fn q12(events: impl IntoIterator<Item = (i64, Event)>) -> Vec<Q12> {
     let mut counts: BTreeMap<(u64, i64), u64> = BTreeMap::new();
     for (at, event) in events {
@@ -77,7 +79,8 @@ pub fn q13(events: impl IntoIterator<Item = Event>) -> Vec<Q13> {
     }))
 }
 
-/// The bids above a million and below fifty million cents in euros, the kind of hour that they came in, and the letters c in their padding.
+/// The bids above a million and below fifty million cents in euros, the kind of hour that they came in, and
+/// the letters c in their padding.
 pub fn q14(events: impl IntoIterator<Item = Event>) -> Vec<Q14> {
     let mut rows = Vec::new();
     for bid in bids(events) {
@@ -127,7 +130,8 @@ pub fn q15(events: impl IntoIterator<Item = Event>) -> Vec<Q15> {
     sorted(rows)
 }
 
-/// For each channel and day, the numbers of bids, bidders and auctions, in all and by rank of price, and the minute of the last bid.
+/// For each channel and day, the numbers of bids, bidders and auctions, in all and by rank of price, and the
+/// minute of the last bid.
 pub fn q16(events: impl IntoIterator<Item = Event>) -> Vec<Q16> {
     let mut groups: BTreeMap<(Text, Day), Vec<Bid>> = BTreeMap::new();
     for bid in bids(events) {
@@ -156,7 +160,8 @@ pub fn q16(events: impl IntoIterator<Item = Event>) -> Vec<Q16> {
     sorted(rows)
 }
 
-/// For each auction and day, the number of bids, in all and by rank of price, and what can be said of their prices.
+/// For each auction and day, the number of bids, in all and by rank of price, and what can be said of their
+/// prices.
 pub fn q17(events: impl IntoIterator<Item = Event>) -> Vec<Q17> {
     let mut groups: BTreeMap<(u64, Day), Vec<Bid>> = BTreeMap::new();
     for bid in bids(events) {
@@ -247,7 +252,8 @@ pub fn q20(events: impl IntoIterator<Item = Event>) -> Vec<Q20> {
     sorted(rows)
 }
 
-/// Every bid whose channel has an id: four have one of their own, for others it is in the address of the page.
+/// Every bid whose channel has an id: four have one of their own, for others it is in the address of the
+/// page.
 pub fn q21(events: impl IntoIterator<Item = Event>) -> Vec<Q21> {
     let mut rows = Vec::new();
     for bid in bids(events) {

@@ -1,14 +1,16 @@
 //! The Nexmark queries, each in a file that reads like its definition.
 //!
-//! The definitions are the Flink SQL of the public Nexmark suite. A query that answers with a plain result gives a stream of
-//! rows; one whose answer is corrected as more events come gives a stream of changes.
+//! The definitions are the Flink SQL of the public Nexmark suite. A query that answers with a plain result
+//! gives a stream of rows; one whose answer is corrected as more events come gives a stream of changes.
 //!
 //! # Order of arrival
 //!
-//! Where the SQL takes the first rows by `ROW_NUMBER` (q9, q18, q19), rows can be alike in what they are ordered by: a millisecond has ten
-//! events. Flink then goes by the order in which they arrive, and the fields of a bid do not tell that. So these queries want the events with
-//! their numbers, from [`Nexmark::read_numbered`](super::Nexmark::read_numbered), as one would order by the offset in a log. What they answer
-//! depends on the numbers and not on which worker read what, and is what one reader of all events in order finds.
+//! Where the SQL takes the first rows by `ROW_NUMBER` (q9, q18, q19), rows can be alike in what they are
+//! ordered by: a millisecond has ten events. Flink then goes by the order in which they arrive, and the
+//! fields of a bid do not tell that. So these queries want the events with their numbers, from
+//! [`Nexmark::read_numbered`](super::Nexmark::read_numbered), as one would order by the offset in a log. What
+//! they answer depends on the numbers and not on which worker read what, and is what one reader of all events
+//! in order finds.
 //!
 //! # Memory
 //!
@@ -26,7 +28,8 @@
 //! | q19 | for ever: up to ten bids for each auction |
 //! | q20 | for ever: every bid |
 //!
-//! What is kept for ever grows with the input, as it does in Flink unless one sets a time to live, and then the answers are others.
+//! What is kept for ever grows with the input, as it does in Flink unless one sets a time to live, and then
+//! the answers are others.
 
 mod q0;
 mod q1;

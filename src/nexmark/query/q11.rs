@@ -1,4 +1,5 @@
-//! q11, user sessions: how many bids does each person place while they are active, that is, without ten seconds in which they place none?
+//! q11, user sessions: how many bids does each person place while they are active, that is, without ten
+//! seconds in which they place none?
 
 use std::time::Duration;
 
@@ -10,8 +11,7 @@ use crate::window::Sessions;
 
 const GAP: Duration = Duration::from_secs(10);
 
-/// `SELECT bidder, COUNT(*) AS bid_count, window_start, window_end FROM SESSION(bid PARTITION BY bidder, 10 s)
-/// GROUP BY bidder, window`
+/// `SELECT bidder, COUNT(*) AS bid_count, window_start, window_end FROM SESSION(bid PARTITION BY bidder, 10 s) GROUP BY bidder, window`
 pub fn q11<C: Chain<Out = Event>>(events: Stream<Event, C>) -> Stream<Q11, impl Chain<Out = Q11>> {
     let by_bidder = bids(events).key_by(|bid| bid.bidder).map_values(|_| ());
     let sessions = by_bidder.window(Sessions::with_gap(GAP)).count();

@@ -1,7 +1,7 @@
 //! q12, processing-time windows: how many bids of each person are processed in each ten seconds?
 //!
-//! The windows are those of the wall clock: what falls into which depends on when it is read, so two runs give other rows. Not so the sums over
-//! windows: each bid counts once.
+//! The windows are those of the wall clock: what falls into which depends on when it is read, so two runs
+//! give other rows. Not so the sums over windows: each bid counts once.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! q13, bounded side input join: every bid, with what a small table says of its auction.
 //!
-//! The table does not change while the job runs, so the join is a look-up in a map: each worker has the whole table, as each of Flink's
-//! tasks has, and no bid is kept or sent anywhere.
+//! The table does not change while the job runs, so the join is a look-up in a map: each worker has the whole
+//! table, as each of Flink's tasks has, and no bid is kept or sent anywhere.
 
 use std::sync::{Arc, OnceLock};
 
@@ -53,8 +53,8 @@ pub struct SideInput(Arc<HashMap<u64, Text, Hash64>>);
 impl SideInput {
     /// The table of the public suite: the numbers below 10,000, each with itself as text.
     ///
-    /// It is made once and kept for the life of the process. A value is put into every row, and a text that is never freed is
-    /// not counted: workers that count references to the same text wait for each other.
+    /// It is made once and kept for the life of the process. A value is put into every row, and a text that
+    /// is never freed is not counted: workers that count references to the same text wait for each other.
     pub fn of_suite() -> SideInput {
         static TABLE: OnceLock<SideInput> = OnceLock::new();
         let table = || {

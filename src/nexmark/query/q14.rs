@@ -1,4 +1,5 @@
-//! q14, calculation: the bids within some bounds, the time of day they came at, and how many letters c their padding has.
+//! q14, calculation: the bids within some bounds, the time of day they came at, and how many letters c their
+//! padding has.
 
 use super::super::rows::{Q1, Q14};
 use super::super::{Event, Minute};
@@ -11,8 +12,7 @@ use crate::time::EventTime;
 const ABOVE: u64 = 1_000_000_000;
 const BELOW: u64 = 50_000_000_000;
 
-/// `SELECT auction, bidder, 0.908 * price, CASE ... END AS bidTimeType, dateTime, extra, count_char(extra, 'c')
-/// FROM bid WHERE 0.908 * price > 1000000 AND 0.908 * price < 50000000`
+/// `SELECT auction, bidder, 0.908 * price, CASE ... END AS bidTimeType, dateTime, extra, count_char(extra, 'c') FROM bid WHERE 0.908 * price > 1000000 AND 0.908 * price < 50000000`
 pub fn q14<C: Chain<Out = Event>>(events: Stream<Event, C>) -> Stream<Q14, impl Chain<Out = Q14>> {
     let bids = bids(events).filter(|bid| (ABOVE + 1..BELOW).contains(&Q1::convert(bid.price)));
     bids.map(|bid| Q14 {

@@ -1,4 +1,5 @@
-//! q15, bidding statistics: for each day, how many bids were placed, by how many persons and on how many auctions, at which prices?
+//! q15, bidding statistics: for each day, how many bids were placed, by how many persons and on how many
+//! auctions, at which prices?
 
 use super::super::rows::Q15;
 use super::super::{Day, Event};
@@ -6,8 +7,8 @@ use super::statistics::statistics;
 use crate::data::Change;
 use crate::stream::{Chain, Stream};
 
-/// `SELECT DATE_FORMAT(dateTime, 'yyyy-MM-dd') AS day, COUNT(*), COUNT(DISTINCT bidder), COUNT(DISTINCT auction)
-/// FROM bid GROUP BY day`, and each count also `FILTER (WHERE price ...)` of three ranks: below 10,000, below 1,000,000, above.
+/// `SELECT DATE_FORMAT(dateTime, 'yyyy-MM-dd') AS day, COUNT(*), COUNT(DISTINCT bidder), COUNT(DISTINCT auction) FROM bid GROUP BY day`,
+/// and each count also `FILTER (WHERE price ...)` of three ranks: below 10,000, below 1,000,000, above.
 pub fn q15<C: Chain<Out = Event>>(
     events: Stream<Event, C>,
 ) -> Stream<Change<Q15>, impl Chain<Out = Change<Q15>>> {

@@ -1,5 +1,5 @@
-//! q16, channel statistics: for each channel and day, how many bids came through it, by how many persons and on how many auctions, at
-//! which prices?
+//! q16, channel statistics: for each channel and day, how many bids came through it, by how many persons and
+//! on how many auctions, at which prices?
 
 use super::super::rows::Q16;
 use super::super::{Day, Event};
@@ -7,9 +7,8 @@ use super::statistics::statistics;
 use crate::data::Change;
 use crate::stream::{Chain, Stream};
 
-/// `SELECT channel, DATE_FORMAT(dateTime, 'yyyy-MM-dd') AS day, MAX(DATE_FORMAT(dateTime, 'HH:mm')) AS minute, COUNT(*),
-/// COUNT(DISTINCT bidder), COUNT(DISTINCT auction) FROM bid GROUP BY channel, day`, and each count also
-/// `FILTER (WHERE price ...)` of three ranks: below 10,000, below 1,000,000, above.
+/// `SELECT channel, DATE_FORMAT(dateTime, 'yyyy-MM-dd') AS day, MAX(DATE_FORMAT(dateTime, 'HH:mm')) AS minute, COUNT(*), COUNT(DISTINCT bidder), COUNT(DISTINCT auction) FROM bid GROUP BY channel, day`,
+/// and each count also `FILTER (WHERE price ...)` of three ranks: below 10,000, below 1,000,000, above.
 pub fn q16<C: Chain<Out = Event>>(
     events: Stream<Event, C>,
 ) -> Stream<Change<Q16>, impl Chain<Out = Change<Q16>>> {

@@ -9,8 +9,8 @@ use super::statistics::rank;
 use crate::data::Change;
 use crate::stream::{Aggregate, Chain, Stream};
 
-/// `SELECT auction, DATE_FORMAT(dateTime, 'yyyy-MM-dd') AS day, COUNT(*), MIN(price), MAX(price), AVG(price), SUM(price)
-/// FROM bid GROUP BY auction, day`, and the count also `FILTER (WHERE price ...)` of three ranks: below 10,000, below 1,000,000, above.
+/// `SELECT auction, DATE_FORMAT(dateTime, 'yyyy-MM-dd') AS day, COUNT(*), MIN(price), MAX(price), AVG(price), SUM(price) FROM bid GROUP BY auction, day`,
+/// and the count also `FILTER (WHERE price ...)` of three ranks: below 10,000, below 1,000,000, above.
 pub fn q17<C: Chain<Out = Event>>(
     events: Stream<Event, C>,
 ) -> Stream<Change<Q17>, impl Chain<Out = Change<Q17>>> {

@@ -1,7 +1,8 @@
 //! q18, last bid: the last bid of each person on each auction.
 //!
-//! A person may bid twice within a millisecond, and `ROW_NUMBER` leaves open which of the two is the last one. Nothing in a bid tells.
-//! Here it is the one that came last, as in Flink; so the events come with their numbers.
+//! A person may bid twice within a millisecond, and `ROW_NUMBER` leaves open which of the two is the last
+//! one. Nothing in a bid tells. Here it is the one that came last, as in Flink; so the events come with their
+//! numbers.
 
 use super::super::rows::Q18;
 use super::super::{Bid, Event};

@@ -1,10 +1,10 @@
 //! q19, top ten: the ten highest bids on each auction, with their ranks.
 //!
-//! `ROW_NUMBER` leaves open which of two bids at one price ranks higher. Here it is the one that came first, as in Flink; so
-//! the events come with their numbers.
+//! `ROW_NUMBER` leaves open which of two bids at one price ranks higher. Here it is the one that came first,
+//! as in Flink; so the events come with their numbers.
 //!
-//! A bid that enters the ten moves those below it one rank down, and each rank is part of a row. So an auction that an epoch touches
-//! costs up to ten rows taken back and ten new ones, whichever of them differ.
+//! A bid that enters the ten moves those below it one rank down, and each rank is part of a row. So an
+//! auction that an epoch touches costs up to ten rows taken back and ten new ones, whichever of them differ.
 
 use std::cmp::Reverse;
 
@@ -16,8 +16,7 @@ use crate::stream::{Aggregate, Chain, Stream};
 
 const TOP: usize = 10;
 
-/// `SELECT *, rank_number FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY auction ORDER BY price DESC) AS rank_number FROM bid)
-/// WHERE rank_number <= 10`
+/// `SELECT *, rank_number FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY auction ORDER BY price DESC) AS rank_number FROM bid) WHERE rank_number <= 10`
 pub fn q19<C: Chain<Out = (u64, Event)>>(
     events: Stream<(u64, Event), C>,
 ) -> Stream<Change<Q19>, impl Chain<Out = Change<Q19>>> {

@@ -1,7 +1,8 @@
 //! q20, bids with their auctions: every bid on an item of category 10, with what is known of the item.
 //!
-//! A join without bound in time: a bid may come before or after its auction is listed, so both are kept for ever, and that is every bid,
-//! since nothing says that an auction which is not listed yet will be of another category.
+//! A join without bound in time: a bid may come before or after its auction is listed, so both are kept for
+//! ever, and that is every bid, since nothing says that an auction which is not listed yet will be of another
+//! category.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +13,7 @@ use crate::data::Text;
 use crate::stream::{Chain, Stream};
 use crate::time::EventTime;
 
-/// `SELECT auction, bidder, price, channel, url, B.dateTime, B.extra, itemName, description, initialBid, reserve, A.dateTime,
-/// expires, seller, category, A.extra FROM bid B JOIN auction A ON B.auction = A.id WHERE A.category = 10`
+/// `SELECT auction, bidder, price, channel, url, B.dateTime, B.extra, itemName, description, initialBid, reserve, A.dateTime, expires, seller, category, A.extra FROM bid B JOIN auction A ON B.auction = A.id WHERE A.category = 10`
 pub fn q20<C: Chain<Out = Event>>(events: Stream<Event, C>) -> Stream<Q20, impl Chain<Out = Q20>> {
     let items = events.clone().filter_map(|event| match event {
         Event::Auction(auction) if auction.category == 10 => Some(auction),
@@ -23,7 +23,8 @@ pub fn q20<C: Chain<Out = Event>>(events: Stream<Event, C>) -> Stream<Q20, impl 
     bids.join(items.key_by(|auction| auction.id), |_, offer, auction| row(offer.clone(), auction.clone()))
 }
 
-/// A bid without its auction, which it is kept by. The time comes first: rows are sorted, and it tells them apart soonest.
+/// A bid without its auction, which it is kept by. The time comes first: rows are sorted, and it tells them
+/// apart soonest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Offer {
     date_time: EventTime,

@@ -1,4 +1,5 @@
-//! q21, channel ids: every bid through a channel that has an id, which is known or is part of the address of the bid's page.
+//! q21, channel ids: every bid through a channel that has an id, which is known or is part of the address of
+//! the bid's page.
 
 use super::super::Event;
 use super::super::rows::Q21;
@@ -31,8 +32,8 @@ fn known_id(channel: &Text) -> Option<Text> {
     known.find(|(name, _)| channel.as_bytes().eq_ignore_ascii_case(name)).map(|(_, id)| id)
 }
 
-/// The value of the first parameter of that name. The expression lets one begin at the start of the text or after `&`, and end
-/// before the next `&`: that is one of the parts between them.
+/// The value of the first parameter of that name. The expression lets one begin at the start of the text or
+/// after `&`, and end before the next `&`: that is one of the parts between them.
 fn id_in(url: &Text) -> Option<Text> {
     let mut start = 0;
     for part in url.as_bytes().split(|byte| *byte == b'&') {

@@ -6,8 +6,7 @@ use super::bids;
 use crate::data::Text;
 use crate::stream::{Chain, Stream};
 
-/// `SELECT auction, bidder, price, channel, SPLIT_INDEX(url, '/', 3) AS dir1, SPLIT_INDEX(url, '/', 4) AS dir2,
-/// SPLIT_INDEX(url, '/', 5) AS dir3 FROM bid`
+/// `SELECT auction, bidder, price, channel, SPLIT_INDEX(url, '/', 3) AS dir1, SPLIT_INDEX(url, '/', 4) AS dir2, SPLIT_INDEX(url, '/', 5) AS dir3 FROM bid`
 pub fn q22<C: Chain<Out = Event>>(events: Stream<Event, C>) -> Stream<Q22, impl Chain<Out = Q22>> {
     bids(events).map(|bid| {
         let [dir1, dir2, dir3] = directories(&bid.url);

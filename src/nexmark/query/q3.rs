@@ -1,6 +1,7 @@
 //! q3, local items: who is selling in category 10 in Oregon, Idaho or California?
 //!
-//! A join without bound in time: a seller may register before or after the auction is listed, and both are kept for ever.
+//! A join without bound in time: a seller may register before or after the auction is listed, and both are
+//! kept for ever.
 
 use super::super::Event;
 use super::super::rows::Q3;
@@ -10,7 +11,8 @@ use crate::stream::{Chain, Stream};
 /// `SELECT P.name, P.city, P.state, A.id FROM auction A JOIN person P ON A.seller = P.id
 /// WHERE A.category = 10 AND P.state IN ('OR', 'ID', 'CA')`
 pub fn q3<C: Chain<Out = Event>>(events: Stream<Event, C>) -> Stream<Q3, impl Chain<Out = Q3>> {
-    // Most events are bids, which a step of its own drops; what is left of the others is made once for the two that read it.
+    // Most events are bids, which a step of its own drops; what is left of the others is made once for the
+    // two that read it.
     let listings = events.filter(|event| !matches!(event, Event::Bid(_))).filter_map(|event| match event {
         Event::Person(person) if is_local(&person.state) => {
             Some(Listing::Seller { id: person.id, home: (person.name, person.city, person.state) })

@@ -6,8 +6,7 @@ use super::winning::sales;
 use crate::data::Change;
 use crate::stream::{AverageChanges, Chain, Stream};
 
-/// `SELECT category, AVG(final) FROM (SELECT MAX(B.price) AS final, A.category FROM auction A, bid B
-/// WHERE A.id = B.auction AND B.dateTime BETWEEN A.dateTime AND A.expires GROUP BY A.id, A.category) GROUP BY category`
+/// `SELECT category, AVG(final) FROM (SELECT MAX(B.price) AS final, A.category FROM auction A, bid B WHERE A.id = B.auction AND B.dateTime BETWEEN A.dateTime AND A.expires GROUP BY A.id, A.category) GROUP BY category`
 pub fn q4<C: Chain<Out = Event>>(
     events: Stream<Event, C>,
 ) -> Stream<Change<Q4>, impl Chain<Out = Change<Q4>>> {

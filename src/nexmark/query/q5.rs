@@ -1,7 +1,8 @@
 //! q5, hot items: which auctions have had the most bids in the last ten seconds, asked every two?
 //!
-//! Two stages of windows. The first counts per auction. Its results, whose event time is the last moment of their
-//! window, fall into one tumbling window of the second for each of the first; there the largest counts win, ties included.
+//! Two stages of windows. The first counts per auction. Its results, whose event time is the last moment of
+//! their window, fall into one tumbling window of the second for each of the first; there the largest counts
+//! win, ties included.
 
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use crate::window::{Sliding, Tumbling};
 const SIZE: Duration = Duration::from_secs(10);
 const SLIDE: Duration = Duration::from_secs(2);
 
-/// `SELECT auction, num` of those per `HOP(bid, 2 s, 10 s)` whose `num = COUNT(*)` is the greatest of the window.
+/// `SELECT auction, num` of those per `HOP(bid, 2 s, 10 s)` whose `num = COUNT(*)` is the greatest of the
+/// window.
 pub fn q5<C: Chain<Out = Event>>(events: Stream<Event, C>) -> Stream<Q5, impl Chain<Out = Q5>> {
     let counts = bids(events).key_by(|bid| bid.auction).window(Sliding::of(SIZE, SLIDE)).count();
     let counts = counts.map(|count| Q5 { auction: count.key, num: count.value });

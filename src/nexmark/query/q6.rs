@@ -1,8 +1,9 @@
 //! q6, average selling price by seller: over a seller's last auctions, what did they bring on average?
 //!
-//! There is one row for each auction that was bid on: the truncated average of its winning price and the ten before it. A
-//! seller's auctions are ordered by the time of their winning bids, then by id. Flink cannot run this query, since its
-//! `OVER` aggregates do not accept corrections; here a winning bid that is beaten is taken back like any other change.
+//! There is one row for each auction that was bid on: the truncated average of its winning price and the ten
+//! before it. A seller's auctions are ordered by the time of their winning bids, then by id. Flink cannot run
+//! this query, since its `OVER` aggregates do not accept corrections; here a winning bid that is beaten is
+//! taken back like any other change.
 
 use std::collections::BTreeMap;
 

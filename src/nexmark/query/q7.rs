@@ -1,8 +1,9 @@
 //! q7, highest bid: the bids at the highest price of each ten seconds.
 //!
-//! The SQL takes the maximum over `[start, end)` and joins it with the bids in `[start, end]`: a bid at the very end counts
-//! as a candidate for the window that it is not part of. So the windows here are a millisecond longer than they follow each other, and the
-//! few bids on the border are kept apart until the window says which of its two borders they lie on.
+//! The SQL takes the maximum over `[start, end)` and joins it with the bids in `[start, end]`: a bid at the
+//! very end counts as a candidate for the window that it is not part of. So the windows here are a
+//! millisecond longer than they follow each other, and the few bids on the border are kept apart until the
+//! window says which of its two borders they lie on.
 
 use std::time::Duration;
 
@@ -18,8 +19,7 @@ use crate::window::{Sliding, Windowed};
 const SLIDE: Duration = Duration::from_secs(10);
 const SIZE: Duration = Duration::from_millis(10_001);
 
-/// `SELECT auction, bidder, price, dateTime, extra FROM bid JOIN (SELECT MAX(price) AS maxprice, window_end FROM
-/// TUMBLE(bid, 10 s) GROUP BY window) ON price = maxprice WHERE dateTime BETWEEN window_end - 10 s AND window_end`
+/// `SELECT auction, bidder, price, dateTime, extra FROM bid JOIN (SELECT MAX(price) AS maxprice, window_end FROM TUMBLE(bid, 10 s) GROUP BY window) ON price = maxprice WHERE dateTime BETWEEN window_end - 10 s AND window_end`
 pub fn q7<C: Chain<Out = Event>>(events: Stream<Event, C>) -> Stream<Q7, impl Chain<Out = Q7>> {
     let windows = bids(events).window_all(Sliding::of(SIZE, SLIDE)).aggregate(Highest);
     windows.flat_map(|Windowed { window, value: Candidates { inside, border, .. }, .. }| {
@@ -68,7 +68,8 @@ impl Aggregate<Bid> for Highest {
     type Acc = Candidates;
     type Out = Candidates;
 
-    // What `row` leaves of a bid can be in registers where it is inlined; called, it would want all bids in memory.
+    // What `row` leaves of a bid can be in registers where it is inlined; called, it would want all bids in
+    // memory.
     #[inline(always)]
     fn start(&self, bid: Bid) -> Candidates {
         let mut candidates = Candidates::default();

@@ -1,7 +1,7 @@
 //! q8, monitor new users: who has registered and opened an auction within the same ten seconds?
 //!
-//! The SQL joins two windowed streams on person and window. That is one window over both: for each person, whether they
-//! registered in it and whether they sold.
+//! The SQL joins two windowed streams on person and window. That is one window over both: for each person,
+//! whether they registered in it and whether they sold.
 
 use std::time::Duration;
 

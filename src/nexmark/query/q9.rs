@@ -1,7 +1,7 @@
 //! q9, winning bids: each auction with the bid that wins it.
 //!
-//! `ROW_NUMBER` leaves open which of two rows comes first that are alike in what it orders by. Here it is the bid that came first, as in
-//! Flink; so the events come with their numbers.
+//! `ROW_NUMBER` leaves open which of two rows comes first that are alike in what it orders by. Here it is the
+//! bid that came first, as in Flink; so the events come with their numbers.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +11,9 @@ use super::winning::{Lot, Offer, Sale, Terms, winners};
 use crate::data::{Change, Text};
 use crate::stream::{Chain, Stream};
 
-/// `SELECT A.*, B.auction, B.bidder, B.price, B.dateTime, B.extra` of the first by `ROW_NUMBER() OVER (PARTITION BY A.id
-/// ORDER BY B.price DESC, B.dateTime ASC)` in `FROM auction A, bid B WHERE A.id = B.auction AND
-/// B.dateTime BETWEEN A.dateTime AND A.expires`
+/// `SELECT A.*, B.auction, B.bidder, B.price, B.dateTime, B.extra` of the first by
+/// `ROW_NUMBER() OVER (PARTITION BY A.id ORDER BY B.price DESC, B.dateTime ASC)` in
+/// `FROM auction A, bid B WHERE A.id = B.auction AND B.dateTime BETWEEN A.dateTime AND A.expires`
 pub fn q9<C: Chain<Out = (u64, Event)>>(
     events: Stream<(u64, Event), C>,
 ) -> Stream<Change<Q9>, impl Chain<Out = Change<Q9>>> {

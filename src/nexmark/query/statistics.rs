@@ -1,10 +1,12 @@
-//! Statistics of bids by group: the core that q15 and q16 share, `COUNT(*)` and `COUNT(DISTINCT ...)` with filters.
+//! Statistics of bids by group: the core that q15 and q16 share, `COUNT(*)` and `COUNT(DISTINCT ...)` with
+//! filters.
 //!
-//! A count of what is distinct needs to know what it has counted. That is not kept in the group's accumulator, which would grow with
-//! all the persons and auctions in the group and be copied at each epoch that touches it, but as rolling state of its own: for each group
-//! and each bidder or auction in it, the ranks of price that it was seen with. Of most bids that says nothing new. What is new becomes
-//! changes, and the group adds up their signs. Both stages speak when an epoch closes and in that epoch, so
-//! the counts of bids and those of what is distinct are always of the same bids.
+//! A count of what is distinct needs to know what it has counted. That is not kept in the group's
+//! accumulator, which would grow with all the persons and auctions in the group and be copied at each epoch
+//! that touches it, but as rolling state of its own: for each group and each bidder or auction in it, the
+//! ranks of price that it was seen with. Of most bids that says nothing new. What is new becomes changes, and
+//! the group adds up their signs. Both stages speak when an epoch closes and in that epoch, so the counts of
+//! bids and those of what is distinct are always of the same bids.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,8 @@
 //! Winning bids: the core that q4, q6 and q9 share.
 //!
-//! The winner of an auction is the highest bid that came while the auction was open; of several, the earliest. Bids can lie before
-//! their auction in the input; these wait in the accumulator until the auction says whether they count.
+//! The winner of an auction is the highest bid that came while the auction was open; of several, the
+//! earliest. Bids can lie before their auction in the input; these wait in the accumulator until the auction
+//! says whether they count.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,8 @@ pub(super) struct Sale<A, B> {
     pub(super) best: Offer<B>,
 }
 
-/// A bid. The higher price is the better, then the earlier time, then the lesser of what else a query wants to know of it.
+/// A bid. The higher price is the better, then the earlier time, then the lesser of what else a query wants
+/// to know of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Offer<B> {
     pub(super) price: u64,
@@ -176,8 +178,8 @@ impl<A: Exchange + PartialEq, B: Exchange + Ord> Aggregate<Lot<A, B>> for Winnin
         Some(Sale { of: terms.of.clone(), best: best.clone() })
     }
 
-    /// Once event time has passed the last moment of an auction, no bid can count. And a bid whose auction is unknown
-    /// waits for it only as long as an auction that opened before the bid may come.
+    /// Once event time has passed the last moment of an auction, no bid can count. And a bid whose auction is
+    /// unknown waits for it only as long as an auction that opened before the bid may come.
     fn expires(&self, known: &Known<A, B>) -> Option<EventTime> {
         let early = || known.early.last().map(|offer| offer.time);
         known.terms.as_ref().map(|terms| terms.expires).or_else(early).map(|last| last.saturating_add(1))

@@ -1,20 +1,26 @@
 //! The timers of a function: how they are registered, and how they fire.
 //!
-//! A call that registers a timer or deletes one is an entry in an agenda, with the slot of its key. When its time has come, the last call counts of those for one key and time. So
-//! neither is looked for when it is made, and a call is exact wherever the calls before it are.
+//! A call that registers a timer or deletes one is an entry in an agenda, with the slot of its key. When its
+//! time has come, the last call counts of those for one key and time. So neither is looked for when it is
+//! made, and a call is exact wherever the calls before it are.
 //!
 //! # Timers that have left memory
 //!
-//! If memory is limited, calls for far-off times leave it, as rows with the key instead of a slot; and a key of which no call is in memory can leave wholly. When calls come back their keys are
-//! given slots again; the state of a key comes back when its timer fires. Timers are fired some at a time then: those of before a *bound*, of which all calls are in memory. What a
-//! timer calls for a time beyond the bound goes to the agenda, after what has left; what it calls for a time that has been waits aside until all have fired.
+//! If memory is limited, calls for far-off times leave it, as rows with the key instead of a slot; and a key
+//! of which no call is in memory can leave wholly. When calls come back their keys are given slots again; the
+//! state of a key comes back when its timer fires. Timers are fired some at a time then: those of before a
+//! *bound*, of which all calls are in memory. What a timer calls for a time beyond the bound goes to the
+//! agenda, after what has left; what it calls for a time that has been waits aside until all have fired.
 //!
-//! What fires brings state into memory, however many timers are due at once: when the watermark leaps, all of them. So state may leave it in between.
+//! What fires brings state into memory, however many timers are due at once: when the watermark leaps, all of
+//! them. So state may leave it in between.
 //!
 //! # At the end
 //!
-//! When the input has ended there is no time that is not over, so all timers fire, those at the very end of time and those for times that have been too, whatever registers them. If there is
-//! no end of timers that register timers, [`LAST_TIMERS`] of those fire and the rest is dropped; if some had left memory, more may fire before.
+//! When the input has ended there is no time that is not over, so all timers fire, those at the very end of
+//! time and those for times that have been too, whatever registers them. If there is no end of timers that
+//! register timers, [`LAST_TIMERS`] of those fire and the rest is dropped; if some had left memory, more may
+//! fire before.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +28,8 @@ use super::{Call, Core, call_of};
 use crate::data::Key;
 use crate::state::{Agenda, END, LivesBy, Place as Bound, Slot, WARM};
 
-/// When the input has ended, all timers fire, and on each worker so many of those that timers register then. What is left is dropped, and counted as
-/// `timers_dropped`.
+/// When the input has ended, all timers fire, and on each worker so many of those that timers register then.
+/// What is left is dropped, and counted as `timers_dropped`.
 pub const LAST_TIMERS: usize = 100_000;
 
 /// What may still fire when the input has ended.
@@ -37,14 +43,15 @@ pub(super) struct Ending {
 pub(super) struct Pass {
     by: LivesBy,
     until: Option<i64>,
-    /// What is before this in order of times and hashes of keys is at hand: all that is to fire, unless some of it has left memory.
+    /// What is before this in order of times and hashes of keys is at hand: all that is to fire, unless some
+    /// of it has left memory.
     bound: Bound,
     /// The time of the timer that fires.
     at: i64,
     /// What is left to fire, the first one last.
     due: Vec<(i64, Slot)>,
-    /// What timers have registered and deleted that is to fire, or would have, before the bound. A timer for a time that has been is not
-    /// among them: it waits for the next pass, so that a pass always ends.
+    /// What timers have registered and deleted that is to fire, or would have, before the bound. A timer for
+    /// a time that has been is not among them: it waits for the next pass, so that a pass always ends.
     calls: BTreeMap<(i64, Slot), Call>,
     /// What waits for the next pass, while others have yet to be read back for this one.
     late: Vec<(i64, Slot, Call)>,
@@ -97,8 +104,9 @@ impl<K: Key> Core<K> {
         self.go_on();
     }
 
-    /// Says if all timers of both clocks are to be fired once more, now that the input has ended: the first time, and then as long as there are any and
-    /// some of them may. What is left in the end is to be [dropped](Core::drop_timers).
+    /// Says if all timers of both clocks are to be fired once more, now that the input has ended: the first
+    /// time, and then as long as there are any and some of them may. What is left in the end is to be
+    /// [dropped](Core::drop_timers).
     pub(crate) fn ends_again(&mut self) -> bool {
         let has_timers = self.event_timers.next().is_some() || self.wall_timers.next().is_some();
         match &mut self.ending {
@@ -112,7 +120,8 @@ impl<K: Key> Core<K> {
         true
     }
 
-    /// Takes the timers that are to fire next from the agenda. False if there are no more, which ends the pass.
+    /// Takes the timers that are to fire next from the agenda. False if there are no more, which ends the
+    /// pass.
     fn go_on(&mut self) -> bool {
         while let Some((by, until)) =
             self.pass.as_ref().filter(|pass| !pass.is_last()).map(|pass| (pass.by, pass.until))
@@ -137,7 +146,8 @@ impl<K: Key> Core<K> {
         false
     }
 
-    /// Takes timers of before a time, or all, out of an agenda, the first one last, and says up to where these are all. If memory is limited, their slots are pinned.
+    /// Takes timers of before a time, or all, out of an agenda, the first one last, and says up to where
+    /// these are all. If memory is limited, their slots are pinned.
     fn next_timers(&mut self, by: LivesBy, before: Option<i64>) -> (Vec<(i64, Slot)>, Bound) {
         let Core { store, event_timers, wall_timers, owner, .. } = self;
         let agenda = match by {
@@ -164,7 +174,8 @@ impl<K: Key> Core<K> {
         (due, bound)
     }
 
-    /// Makes the key of the next timer to fire the one at hand, and gives the timer's time. `None` ends what was begun.
+    /// Makes the key of the next timer to fire the one at hand, and gives the timer's time. `None` ends what
+    /// was begun.
     pub(crate) fn fire(&mut self) -> Option<i64> {
         let is_limited = self.store.is_limited();
         if is_limited {

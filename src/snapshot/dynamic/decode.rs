@@ -1,17 +1,20 @@
 //! Rows of a page, by a type that is only known while the program runs.
 //!
-//! Neither codec describes what it holds: it does what it is asked, and a struct asks for its fields one by one. So whoever asks for the
-//! same things in the same order reads the same. Names are not part of it: a struct is asked for as a tuple of so many, and the content of a
-//! variant as what it is alone, for both codecs take these to be alike.
+//! Neither codec describes what it holds: it does what it is asked, and a struct asks for its fields one by
+//! one. So whoever asks for the same things in the same order reads the same. Names are not part of it: a
+//! struct is asked for as a tuple of so many, and the content of a variant as what it is alone, for both
+//! codecs take these to be alike.
 //!
-//! `bitcode` wants a type where serde has seeds, which know at run time what to ask for. There the type is [`Rows`], which finds its seed in
-//! a variable of the thread, where it is laid just before and taken from at once.
+//! `bitcode` wants a type where serde has seeds, which know at run time what to ask for. There the type is
+//! [`Rows`], which finds its seed in a variable of the thread, where it is laid just before and taken from at
+//! once.
 //!
 //! # Damage
 //!
-//! Pages are checked by their checksums before this. Still nothing here panics, or takes memory without end: each value that is read takes a
-//! bit of the page at least, but for those that have no content. These are counted, for a list may claim to have any number of them; more than a page
-//! could need is an error. So is what lies deeper than [`DEPTH`].
+//! Pages are checked by their checksums before this. Still nothing here panics, or takes memory without end:
+//! each value that is read takes a bit of the page at least, but for those that have no content. These are
+//! counted, for a list may claim to have any number of them; more than a page could need is an error. So is
+//! what lies deeper than [`DEPTH`].
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -7,8 +7,8 @@ use super::value::Value;
 use crate::error::{Error, Result};
 use crate::snapshot::Codec;
 
-/// Reads the rows of a page: the name of the table and its schema in a line each, a byte for the codec, two for how many rows there are, and
-/// the body. Shows them as an export does, and says how many it has shown.
+/// Reads the rows of a page: the name of the table and its schema in a line each, a byte for the codec, two
+/// for how many rows there are, and the body. Shows them as an export does, and says how many it has shown.
 pub(crate) fn try_rows(bytes: &[u8]) -> Result<usize> {
     let short = || Error::data("there is no page");
     let mut lines = bytes.splitn(3, |byte| *byte == b'\n');

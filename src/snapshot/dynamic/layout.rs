@@ -1,8 +1,10 @@
-//! What the rows of a table mean: which part of a row is its key, how rows of a key become one, and which columns a row has then.
+//! What the rows of a table mean: which part of a row is its key, how rows of a key become one, and which
+//! columns a row has then.
 //!
-//! A schema begins with the kind of its rows, which says most of it. Of each key the newest row counts where it says `latest`: of an item, which may
-//! expire, of a value, or of what there is but one of. Which of the three it is, the table's name and the number of parts tell. Rows of other kinds are
-//! added up or stay as they are, and may be over by the clock of the worker that wrote them.
+//! A schema begins with the kind of its rows, which says most of it. Of each key the newest row counts where
+//! it says `latest`: of an item, which may expire, of a value, or of what there is but one of. Which of the
+//! three it is, the table's name and the number of parts tell. Rows of other kinds are added up or stay as
+//! they are, and may be over by the clock of the worker that wrote them.
 //!
 //! | kind | rows in pages | columns |
 //! |---|---|---|
@@ -76,7 +78,8 @@ pub(super) enum Held {
 }
 
 impl Layout {
-    /// The layout of the table of this name. None if its schema does not say what it reads, or is of no kind that is known here.
+    /// The layout of the table of this name. None if its schema does not say what it reads, or is of no kind
+    /// that is known here.
     pub(super) fn of(table: &str, schema: &str) -> Option<Layout> {
         let Described { kind, root, named } = Described::parse(schema)?;
         let parts: Vec<Type> = match &root {

@@ -1,12 +1,14 @@
 //! The rows of a table that are its state, out of all that its pages have.
 //!
-//! A table has pages of many runs, and a key may have a row in each of them, of which the newest counts, or their sum. Rows lie in the order of
-//! their keys, but that order is the types' own, which are not here. What is here is the hashes that a page goes from and to: a key's
-//! hash lies between those of each page that has the key. So pages are read in order of their first hashes, and what is held of a key is final when no page is left
-//! that begins before the last hash of a page that had it.
+//! A table has pages of many runs, and a key may have a row in each of them, of which the newest counts, or
+//! their sum. Rows lie in the order of their keys, but that order is the types' own, which are not here. What
+//! is here is the hashes that a page goes from and to: a key's hash lies between those of each page that has
+//! the key. So pages are read in order of their first hashes, and what is held of a key is final when no page
+//! is left that begins before the last hash of a page that had it.
 //!
-//! Where rows lie in order of hashes, as all keyed state does, little more is held than a page of each run. Rows in order of time have pages
-//! of all hashes: panes, timers and patterns are held until all are read. They are few, or soon over.
+//! Where rows lie in order of hashes, as all keyed state does, little more is held than a page of each run.
+//! Rows in order of time have pages of all hashes: panes, timers and patterns are held until all are read.
+//! They are few, or soon over.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -42,14 +44,16 @@ struct Page {
 }
 
 impl Repository {
-    /// The rows of a table of the operator with this uid, for programs that do not have their types. Tables are those that the manifest
-    /// [names](Manifest::operators); `highwater snapshot show` lists them.
+    /// The rows of a table of the operator with this uid, for programs that do not have their types. Tables
+    /// are those that the manifest [names](Manifest::operators); `highwater snapshot show` lists them.
     ///
-    /// These rows are the state: of each key the newest row counts, and what was deleted or had expired is left out. Rows of what is added up,
-    /// as joins have them, are sums. What a window knows of a key so far may be several rows, its
-    /// parts, which the window's aggregate would merge. Rows come in no order that means something, the same each time.
+    /// These rows are the state: of each key the newest row counts, and what was deleted or had expired is
+    /// left out. Rows of what is added up, as joins have them, are sums. What a window knows of a key so far
+    /// may be several rows, its parts, which the window's aggregate would merge. Rows come in no order that
+    /// means something, the same each time.
     ///
-    /// Reads one page after another, and holds some of each run. Values take more memory than typed ones; see [`Repository::state`] for these.
+    /// Reads one page after another, and holds some of each run. Values take more memory than typed ones; see
+    /// [`Repository::state`] for these.
     ///
     /// ```
     /// use highwater::config::Options;
@@ -91,8 +95,9 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// If there is no such operator or table, or if the schema of its rows does not say all that they are made of, for types may refuse to be asked.
-    /// Each row may be an error too, after which there are no more: if the store cannot be read, or is damaged.
+    /// If there is no such operator or table, or if the schema of its rows does not say all that they are
+    /// made of, for types may refuse to be asked. Each row may be an error too, after which there are no
+    /// more: if the store cannot be read, or is damaged.
     pub fn rows(&self, manifest: &Manifest, uid: &str, table: &str) -> Result<SavedRows> {
         let TableState { name, schema, .. } = find(manifest, uid, table)?;
         let layout = Layout::of(name, &schema.text).ok_or_else(|| {

@@ -1,9 +1,11 @@
 //! What a row is made of, out of the text of a schema.
 //!
-//! The text says what a type reads, and then what each struct and enum in it reads, which may be each other. Here all names are replaced by what they stand
-//! for, each once and shared, but for those that are part of themselves: these stay names, to be looked up.
+//! The text says what a type reads, and then what each struct and enum in it reads, which may be each other.
+//! Here all names are replaced by what they stand for, each once and shared, but for those that are part of
+//! themselves: these stay names, to be looked up.
 //!
-//! Structs around one value are that value, as they are in JSON and in the bytes. Structs whose fields have no names are tuples.
+//! Structs around one value are that value, as they are in JSON and in the bytes. Structs whose fields have
+//! no names are tuples.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,7 +108,8 @@ pub(super) struct Described {
 }
 
 impl Type {
-    /// True if a value of this type can be a name in JSON: it is a text, a number without a fraction, or a variant without content.
+    /// True if a value of this type can be a name in JSON: it is a text, a number without a fraction, or a
+    /// variant without content.
     pub(super) fn is_plain(&self) -> bool {
         use Type::*;
         match self {
@@ -135,7 +138,8 @@ impl Type {
 }
 
 impl Described {
-    /// Reads the text of a schema. None if it is not one, or if it has the name of a type alone, for the whole row or somewhere in it.
+    /// Reads the text of a schema. None if it is not one, or if it has the name of a type alone, for the
+    /// whole row or somewhere in it.
     pub(super) fn parse(text: &str) -> Option<Described> {
         let (kind, rest) = text.split_once(" of ")?;
         let (root, mut rest) = json::<Format>(rest)?;

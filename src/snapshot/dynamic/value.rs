@@ -1,8 +1,9 @@
 //! A value whose type is only known while the program runs.
 //!
-//! As JSON it is what the typed value is as JSON: a struct is an object, a tuple is an array, a variant without content is its name and one with
-//! content an object of one field. Numbers keep all their digits. What JSON does not have, the floats that are no numbers, is `null`.
-//! Maps whose keys are no texts or numbers, which `serde_json` refuses, are lists of pairs.
+//! As JSON it is what the typed value is as JSON: a struct is an object, a tuple is an array, a variant
+//! without content is its name and one with content an object of one field. Numbers keep all their digits.
+//! What JSON does not have, the floats that are no numbers, is `null`. Maps whose keys are no texts or
+//! numbers, which `serde_json` refuses, are lists of pairs.
 //!
 //! A value takes 32 bytes, and what it holds.
 
@@ -15,7 +16,8 @@ use serde::{Serialize, Serializer};
 
 /// A value of a [`Type`](super::Type) that the program does not have.
 ///
-/// [`Display`](fmt::Display) and [`Serialize`] show it as JSON. Values of one type are ordered, floats by their bits.
+/// [`Display`](fmt::Display) and [`Serialize`] show it as JSON. Values of one type are ordered, floats by
+/// their bits.
 ///
 /// ```
 /// use highwater::snapshot::Value;
@@ -54,7 +56,8 @@ pub enum Value {
     Present(Box<Value>),
     /// A list or an array; pairs, if it is a map whose keys cannot be names in JSON.
     List(Vec<Value>),
-    /// A map whose keys are texts, numbers, or variants without content; in the order in which it was written.
+    /// A map whose keys are texts, numbers, or variants without content; in the order in which it was
+    /// written.
     Map(Vec<(Value, Value)>),
     /// A tuple, or a struct whose fields have no names.
     Tuple(Vec<Value>),

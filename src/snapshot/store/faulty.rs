@@ -1,8 +1,8 @@
 //! A store that fails as real ones do, by a seed: for the tests of whoever writes or uses stores.
 //!
-//! Real stores fail before they do what they should, fail after they have done it, leave halves behind under temporary names, give less than
-//! was asked for, list what was and not what is, and go away in the middle. This one does each at a rate, and the same again
-//! under the same seed and the same calls.
+//! Real stores fail before they do what they should, fail after they have done it, leave halves behind under
+//! temporary names, give less than was asked for, list what was and not what is, and go away in the middle.
+//! This one does each at a rate, and the same again under the same seed and the same calls.
 
 use std::collections::VecDeque;
 use std::path::Path;

@@ -1,11 +1,13 @@
 //! A store in a directory of a local or shared file system.
 //!
-//! An object is created by writing a temporary file, syncing it, giving it a second, hard link under the object's name, and syncing the directory.
-//! A link to a name that exists fails, on every file system that has links, so exactly one of two writers wins; and since the file was
-//! whole before it had its name, no one ever reads half of it. Temporary files lie in a hidden folder until a sweep finds them.
+//! An object is created by writing a temporary file, syncing it, giving it a second, hard link under the
+//! object's name, and syncing the directory. A link to a name that exists fails, on every file system that
+//! has links, so exactly one of two writers wins; and since the file was whole before it had its name, no one
+//! ever reads half of it. Temporary files lie in a hidden folder until a sweep finds them.
 //!
-//! A sync that fails means that what was written may be lost though it can still be read: Linux marks the pages clean. So it is never tried
-//! again, and nothing that this store says from then on can be trusted: all calls fail until the directory is opened again.
+//! A sync that fails means that what was written may be lost though it can still be read: Linux marks the
+//! pages clean. So it is never tried again, and nothing that this store says from then on can be trusted: all
+//! calls fail until the directory is opened again.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -25,8 +27,8 @@ const TEMPORARY: &str = ".temporary";
 
 /// A store in a directory.
 ///
-/// It does not follow symbolic links below the directory: a name that leads through one is an error. That is a guard against mistakes, not
-/// against someone who writes into the directory at the same time.
+/// It does not follow symbolic links below the directory: a name that leads through one is an error. That is
+/// a guard against mistakes, not against someone who writes into the directory at the same time.
 #[derive(Debug)]
 pub struct Local {
     directory: PathBuf,
@@ -52,7 +54,8 @@ impl Local {
         Local::with(directory.as_ref(), Sync::Do)
     }
 
-    /// The same without syncs, some hundred times faster. After a loss of power anything may be missing: for tests.
+    /// The same without syncs, some hundred times faster. After a loss of power anything may be missing: for
+    /// tests.
     pub fn open_unsynced(directory: impl AsRef<Path>) -> Result<Local> {
         Local::with(directory.as_ref(), Sync::Skip)
     }
@@ -112,8 +115,8 @@ impl Local {
         if self.sync == Sync::Skip { Ok(()) } else { self.sync(&File::open(path)?) }
     }
 
-    /// Makes the directories down to one, each synced into the one above it. One that is there may have been made by a process that did
-    /// not come to sync it, so each is synced once.
+    /// Makes the directories down to one, each synced into the one above it. One that is there may have been
+    /// made by a process that did not come to sync it, so each is synced once.
     fn make(&self, path: &Path) -> io::Result<()> {
         if path == self.directory || self.made().contains(path) {
             return Ok(());

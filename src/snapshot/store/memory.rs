@@ -1,4 +1,5 @@
-//! A store in memory, for tests. It remembers every change, and so can tell what a crash after any of them would have left.
+//! A store in memory, for tests. It remembers every change, and so can tell what a crash after any of them
+//! would have left.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,9 @@
 //! What a snapshot store asks of the place where it keeps its objects.
 //!
-//! A place is a flat set of named objects that never change. The one thing it must do well is to create: an object appears under its
-//! name whole or not at all, and only one of several that try ever succeeds. Nothing else is built upon: a list may be out of date, and
-//! a call may fail although it did what it should. File systems do this by hard links, object stores by conditional puts.
+//! A place is a flat set of named objects that never change. The one thing it must do well is to create: an
+//! object appears under its name whole or not at all, and only one of several that try ever succeeds. Nothing
+//! else is built upon: a list may be out of date, and a call may fail although it did what it should. File
+//! systems do this by hard links, object stores by conditional puts.
 
 mod name;
 mod local;
@@ -35,10 +36,12 @@ use crate::error::{Error, Result};
 
 /// A place for immutable objects.
 ///
-/// A name is parts of letters, digits, `-`, `_` and `.` with slashes between them. No part consists of dots alone, and the first does not
-/// begin with one. Other names are refused with [`ErrorKind::Config`](crate::ErrorKind::Config).
+/// A name is parts of letters, digits, `-`, `_` and `.` with slashes between them. No part consists of dots
+/// alone, and the first does not begin with one. Other names are refused with
+/// [`ErrorKind::Config`](crate::ErrorKind::Config).
 pub trait Store: Send + Sync + Debug {
-    /// Creates an object, if there is none of this name. When it says that it did, the object outlives a loss of power.
+    /// Creates an object, if there is none of this name. When it says that it did, the object outlives a loss
+    /// of power.
     ///
     /// Costs a round trip to the place, and two or three syncs on a local disk.
     fn create(&self, name: &str, bytes: &[u8]) -> Result<(), PutError>;
@@ -46,7 +49,8 @@ pub trait Store: Send + Sync + Debug {
     /// A whole object; `None` if there is none.
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>>;
 
-    /// `len` bytes of an object from `offset` on; `None` if there is none. An object that ends before is an error.
+    /// `len` bytes of an object from `offset` on; `None` if there is none. An object that ends before is an
+    /// error.
     fn read_range(&self, name: &str, offset: u64, len: usize) -> Result<Option<Vec<u8>>>;
 
     /// The objects whose names begin so, with their lengths in bytes, by name. It may be out of date.
@@ -55,7 +59,8 @@ pub trait Store: Send + Sync + Debug {
     /// Deletes an object. It is no error if there is none.
     fn delete(&self, name: &str) -> Result<()>;
 
-    /// The file that an object is, if it is a file of its own that never changes; `None` if it is not, or there is no such object.
+    /// The file that an object is, if it is a file of its own that never changes; `None` if it is not, or
+    /// there is no such object.
     fn file(&self, name: &str) -> Result<Option<PathBuf>> {
         let _ = name;
         Ok(None)
@@ -66,23 +71,25 @@ pub trait Store: Send + Sync + Debug {
         None
     }
 
-    /// True if reading an object again costs little more than keeping it in memory would, as with local files: then states that are only saved, and not read, let
-    /// go of what a snapshot has of them until runs of it are merged.
+    /// True if reading an object again costs little more than keeping it in memory would, as with local
+    /// files: then states that are only saved, and not read, let go of what a snapshot has of them until runs
+    /// of it are merged.
     fn is_near(&self) -> bool {
         false
     }
 
-    /// Creates an object as another store has it, if this can be done without a copy and there is none of this name; `false` if it cannot, and then
-    /// nothing has changed.
+    /// Creates an object as another store has it, if this can be done without a copy and there is none of
+    /// this name; `false` if it cannot, and then nothing has changed.
     ///
-    /// Local stores do it by hard links, if both lie on one file system: then neither can be told from the one that was first, and to delete one
-    /// leaves the other.
+    /// Local stores do it by hard links, if both lie on one file system: then neither can be told from the
+    /// one that was first, and to delete one leaves the other.
     fn link(&self, name: &str, from: &dyn Store) -> Result<bool> {
         let _ = (name, from);
         Ok(false)
     }
 
-    /// Removes what puts that were interrupted longer than `age` ago have left behind, and says how many things that were.
+    /// Removes what puts that were interrupted longer than `age` ago have left behind, and says how many
+    /// things that were.
     fn sweep(&self, age: Duration) -> Result<u64> {
         let _ = age;
         Ok(0)
@@ -115,7 +122,8 @@ impl fmt::Display for PutError {
 
 impl std::error::Error for PutError {}
 
-/// Checks that a store creates each name only once, and refuses it otherwise. Costs two puts, a read and a delete.
+/// Checks that a store creates each name only once, and refuses it otherwise. Costs two puts, a read and a
+/// delete.
 ///
 /// On a store that lets the second put win, two runs of a job would both commit and neither would know.
 pub fn check(store: &dyn Store) -> Result<()> {
@@ -148,7 +156,8 @@ fn probe(store: &dyn Store, name: &str) -> Result<()> {
     }
 }
 
-/// A number that no other run draws. It is random by the seeds of the standard library's hash maps, which the operating system gives.
+/// A number that no other run draws. It is random by the seeds of the standard library's hash maps, which the
+/// operating system gives.
 pub(super) fn nonce() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use super::{Local, Store};
 use crate::error::{Error, Result};
 
-/// The store in a directory, which is made if there is none; or the one below an address such as `s3://bucket/prefix`, with settings from the
-/// environment, if the crate was built with its feature `s3` (see `Remote::s3`).
+/// The store in a directory, which is made if there is none; or the one below an address such as
+/// `s3://bucket/prefix`, with settings from the environment, if the crate was built with its feature `s3`
+/// (see `Remote::s3`).
 ///
 /// # Errors
 ///
-/// If the directory cannot be made; if the address is of another kind, or of one that this program was built without.
+/// If the directory cannot be made; if the address is of another kind, or of one that this program was built
+/// without.
 pub fn store_at(place: impl AsRef<Path>) -> Result<Arc<dyn Store>> {
     match address(place.as_ref()) {
         Some((scheme, address)) => open(scheme, address),

@@ -1,17 +1,20 @@
 //! A store in an object store: S3 and what speaks like it, or whatever else the crate `object_store` reaches.
 //!
-//! An object is created by a put that says "only if there is none of this name", and the service decides who was first. Nothing is ever put over
-//! something else, so nothing needs a comparison of versions.
+//! An object is created by a put that says "only if there is none of this name", and the service decides who
+//! was first. Nothing is ever put over something else, so nothing needs a comparison of versions.
 //!
-//! The client repeats a put that was answered with an error of the server, although the put may have been done; then the repetition is told that
-//! the name is taken, by this very put. And a service that sees two puts at once may refuse one before either is there. So "taken" is looked
-//! at once more here: if the name is there, that is what is said, and whose it is, is for the [protocol](super::super::protocol) to settle, which
-//! reads and compares; if it is not, the outcome is unknown, and that is said.
+//! The client repeats a put that was answered with an error of the server, although the put may have been
+//! done; then the repetition is told that the name is taken, by this very put. And a service that sees two
+//! puts at once may refuse one before either is there. So "taken" is looked at once more here: if the name is
+//! there, that is what is said, and whose it is, is for the [protocol](super::super::protocol) to settle,
+//! which reads and compares; if it is not, the outcome is unknown, and that is said.
 //!
-//! The client is asynchronous and this interface is not. A thread of the store's own drives it; callers wait for what they asked for, wherever they
-//! are, but no longer than the [patience](Remote::patience) that was set.
+//! The client is asynchronous and this interface is not. A thread of the store's own drives it; callers wait
+//! for what they asked for, wherever they are, but no longer than the [patience](Remote::patience) that was
+//! set.
 //!
-//! Errors are told in words of our own: answers of services may repeat what was sent to them, down to session tokens, and so are not passed on.
+//! Errors are told in words of our own: answers of services may repeat what was sent to them, down to session
+//! tokens, and so are not passed on.
 
 use std::fmt;
 use std::future::Future;
@@ -41,10 +44,12 @@ const SLOWEST: u64 = 1 << 20;
 
 /// A store in an object store, such as a bucket of S3, under a prefix.
 ///
-/// A call costs a request, or two when a name is taken. Callers may be on any thread; one that is asynchronous is blocked meanwhile.
+/// A call costs a request, or two when a name is taken. Callers may be on any thread; one that is
+/// asynchronous is blocked meanwhile.
 ///
-/// Each claim of a run [checks](super::check) that the service creates a name only once, and refuses it otherwise. A file system by way of
-/// `object_store` loses what was written when power is lost, unless it was told to sync: better use [`Local`](super::Local).
+/// Each claim of a run [checks](super::check) that the service creates a name only once, and refuses it
+/// otherwise. A file system by way of `object_store` loses what was written when power is lost, unless it was
+/// told to sync: better use [`Local`](super::Local).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -87,10 +92,11 @@ enum Trouble {
 }
 
 impl Remote {
-    /// The objects below a prefix in any object store, such as one of Google or Azure; an empty prefix is all of it.
+    /// The objects below a prefix in any object store, such as one of Google or Azure; an empty prefix is all
+    /// of it.
     ///
-    /// Requests nothing yet. What a client does of its own about failures is for whoever made it: its retries should end well within the
-    /// [patience](Remote::patience).
+    /// Requests nothing yet. What a client does of its own about failures is for whoever made it: its retries
+    /// should end well within the [patience](Remote::patience).
     ///
     /// # Errors
     ///
@@ -105,9 +111,11 @@ impl Remote {
         Ok(Remote { client, prefix, called, patience: PATIENCE, driver: Driver::start()? })
     }
 
-    /// How long a call may take, beside a second for each MiB that comes or goes; 20 seconds unless said otherwise.
+    /// How long a call may take, beside a second for each MiB that comes or goes; 20 seconds unless said
+    /// otherwise.
     ///
-    /// When it is over, a put may still be under way. A job notices and does not lose anything, but it cannot take snapshots meanwhile.
+    /// When it is over, a put may still be under way. A job notices and does not lose anything, but it cannot
+    /// take snapshots meanwhile.
     pub fn patience(mut self, patience: Duration) -> Remote {
         self.patience = patience;
         self
@@ -231,8 +239,8 @@ async fn within<T>(
     }
 }
 
-/// What may be told of a failure: the words before the service's answer, without the queries of addresses; and of the answer, if it is XML, the
-/// code and the message.
+/// What may be told of a failure: the words before the service's answer, without the queries of addresses;
+/// and of the answer, if it is XML, the code and the message.
 pub(super) fn told(failure: &str) -> String {
     let (words, answer) = failure.split_at(failure.find('<').unwrap_or(failure.len()));
     let words = words.split(' ').map(|word| word.split('?').next().unwrap_or_default());

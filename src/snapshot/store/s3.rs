@@ -20,18 +20,22 @@ fn retries() -> RetryConfig {
 }
 
 impl Remote {
-    /// What lies below `s3://bucket/prefix`, with settings from the environment and from `options`, which come first.
+    /// What lies below `s3://bucket/prefix`, with settings from the environment and from `options`, which
+    /// come first.
     ///
-    /// The environment has them as variables that begin with `AWS_`: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`,
-    /// `AWS_ENDPOINT_URL` for other services than that of AWS, and `AWS_ALLOW_HTTP=true` if those have no TLS. Without keys the machine's,
-    /// container's or web identity's role is asked for. Files in `~/.aws` are not read. Options are the same in small letters, such as
-    /// `("aws_region", "eu-central-1")`; all are listed with `AmazonS3ConfigKey` of the crate `object_store`.
+    /// The environment has them as variables that begin with `AWS_`: `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL` for other services than
+    /// that of AWS, and `AWS_ALLOW_HTTP=true` if those have no TLS. Without keys the machine's, container's
+    /// or web identity's role is asked for. Files in `~/.aws` are not read. Options are the same in small
+    /// letters, such as `("aws_region", "eu-central-1")`; all are listed with `AmazonS3ConfigKey` of the
+    /// crate `object_store`.
     ///
     /// Requests nothing yet. A request that the server fails is repeated some times, for 12 seconds at most.
     ///
     /// # Errors
     ///
-    /// If the address is not of this form, or has credentials in it; if an option is unknown, or a setting makes no sense.
+    /// If the address is not of this form, or has credentials in it; if an option is unknown, or a setting
+    /// makes no sense.
     ///
     /// ```
     /// use highwater::snapshot::Remote;
@@ -45,7 +49,8 @@ impl Remote {
         options: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Remote> {
         let (bucket, prefix) = parts(address)?;
-        // The patience of the store bounds a request by what it carries; this is only so that none stays for ever.
+        // The patience of the store bounds a request by what it carries; this is only so that none stays for
+        // ever.
         let mut builder = AmazonS3Builder::new()
             .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), "3600s")
             .with_retry(retries());
@@ -80,7 +85,8 @@ impl Remote {
     }
 }
 
-/// The bucket and the prefix of an address. What is wrong with it is said without repeating it: it may have credentials in it.
+/// The bucket and the prefix of an address. What is wrong with it is said without repeating it: it may have
+/// credentials in it.
 fn parts(address: &str) -> Result<(&str, &str)> {
     let wrong = |what: &str| {
         Error::config(format!(

@@ -1,4 +1,5 @@
-//! A crash after each call, and a call that fails after each: what is committed stays, and what comes next goes on from it.
+//! A crash after each call, and a call that fails after each: what is committed stays, and what comes next
+//! goes on from it.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::*;
 use crate::error::Error;
 
-/// A life of a job with all that it does to a store. Tells the epoch of the last snapshot that it was told to be committed, and of the last
-/// that it tried.
+/// A life of a job with all that it does to a store. Tells the epoch of the last snapshot that it was told to
+/// be committed, and of the last that it tried.
 fn live(store: &Arc<dyn Store>) -> (Option<u64>, Option<u64>) {
     let (mut committed, mut tried) = (None, None);
     let mut attempt = || -> Result<()> {
@@ -163,7 +164,8 @@ impl Store for Late {
     }
 }
 
-/// Gives a store that was used and collected, and one in which lists show it as it was after a claim, some times.
+/// Gives a store that was used and collected, and one in which lists show it as it was after a claim, some
+/// times.
 fn late(times: u64) -> (Memory, Run, Arc<dyn Store>) {
     let (memory, store, repository) = memory();
     let mut run = Run::claim(&store).unwrap();

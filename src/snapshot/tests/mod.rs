@@ -15,7 +15,8 @@ use crate::error::Result;
 
 pub(super) const WORKERS: u32 = 2;
 
-/// A run of a job. Each of its snapshots adds a segment with two pages on each worker to the last two of them, as merges would leave.
+/// A run of a job. Each of its snapshots adds a segment with two pages on each worker to the last two of
+/// them, as merges would leave.
 pub(super) struct Run {
     pub(super) lease: Lease,
     pub(super) last: Option<Manifest>,

@@ -93,7 +93,8 @@ impl<'g> Place<'g> {
         Err(Halt::Blamed)
     }
 
-    /// Whether what may be left out is there, and how one comes to it. Every second sample has something, for types that refuse what is empty.
+    /// Whether what may be left out is there, and how one comes to it. Every second sample has something, for
+    /// types that refuse what is empty.
     fn fill(&self) -> Option<Way> {
         let nodes = &self.graph.nodes;
         let mut below = nodes[self.node].below.iter().map(|node| &nodes[*node]);

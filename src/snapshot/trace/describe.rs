@@ -1,9 +1,10 @@
 //! The text of what was seen.
 //!
-//! Structs and enums are described once and named where they lie. Types that have one name for serde need not be one type, as with
-//! generic ones: those that read the same are one, and others have a number after the name. They read the same unless something
-//! tells them apart: so all of one name are taken to be one first, and then parted as long as descriptions differ, which finds what
-//! is alike in types that are part of themselves too.
+//! Structs and enums are described once and named where they lie. Types that have one name for serde need not
+//! be one type, as with generic ones: those that read the same are one, and others have a number after the
+//! name. They read the same unless something tells them apart: so all of one name are taken to be one first,
+//! and then parted as long as descriptions differ, which finds what is alike in types that are part of
+//! themselves too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +15,8 @@ use super::graph::{Asked, Body, Container, Form, Graph, ROOT};
 /// The names of containers, by their numbers.
 type Names = BTreeMap<usize, String>;
 
-/// What the root reads, and then each struct and enum in it by name. None if the root refused what it was shown, or something was not seen.
+/// What the root reads, and then each struct and enum in it by name. None if the root refused what it was
+/// shown, or something was not seen.
 pub(super) fn describe(graph: &Graph) -> Option<String> {
     if graph.nodes[ROOT].refused.is_some() {
         return None;

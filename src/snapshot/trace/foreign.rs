@@ -1,8 +1,9 @@
 //! A place for a type that is known elsewhere.
 //!
-//! Whoever asks what rows were made of before a migration knows all of them but one part; of that part someone else knows the type, and can ask it. So
-//! rows are asked with a [`Foreign`] for their part, which says no more than that it is one, and the type itself is asked in its place. The
-//! answer is what it would have been had the rows been asked with the type in them.
+//! Whoever asks what rows were made of before a migration knows all of them but one part; of that part
+//! someone else knows the type, and can ask it. So rows are asked with a [`Foreign`] for their part, which
+//! says no more than that it is one, and the type itself is asked in its place. The answer is what it would
+//! have been had the rows been asked with the type in them.
 
 use std::any::type_name;
 use std::cell::Cell;

@@ -1,8 +1,9 @@
-//! What is known of a type so far: places that lie in one another, and structs and enums that are in many of them.
+//! What is known of a type so far: places that lie in one another, and structs and enums that are in many of
+//! them.
 //!
-//! A place is where a type asks for something: a field, the inside of an option, an item of a list. A [`Container`] is a struct or
-//! an enum; it is one in all places, known by its names and its form, since types of one name need not be one type. It has a
-//! [`Body`] for each variant; a struct has one.
+//! A place is where a type asks for something: a field, the inside of an option, an item of a list. A
+//! [`Container`] is a struct or an enum; it is one in all places, known by its names and its form, since
+//! types of one name need not be one type. It has a [`Body`] for each variant; a struct has one.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,8 @@ pub(super) const ROOT: usize = 0;
 /// The distance of what has nothing unseen in it.
 pub(super) const FAR: u32 = u32::MAX;
 
-/// So many variants of an enum are tried within each other, while none has been complete. A few save rounds, many take a deep stack.
+/// So many variants of an enum are tried within each other, while none has been complete. A few save rounds,
+/// many take a deep stack.
 const NESTED: usize = 4;
 
 /// What was asked for in a place.

@@ -14,6 +14,7 @@ pub(super) trait Caller<T, U, E>: 'static {
     /// The answers that have come since the last time, each with the number of its call.
     fn answers(&mut self) -> Vec<(u64, Result<U, E>)>;
 
-    /// Gives up a call: no answer will come. False if the answer is there already, and will be among the next ones.
+    /// Gives up a call: no answer will come. False if the answer is there already, and will be among the next
+    /// ones.
     fn give_up(&mut self, id: u64) -> bool;
 }

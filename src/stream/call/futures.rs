@@ -1,11 +1,12 @@
 //! Calls as futures, polled by the worker itself.
 //!
-//! The operator is its own executor. A future is polled when its call begins, and again whenever its waker has been called: the waker
-//! leaves the number of the call in the operator's mailbox, which activates the operator. So thousands of calls are in
-//! flight without a thread, and the worker sleeps while none has anything to do.
+//! The operator is its own executor. A future is polled when its call begins, and again whenever its waker
+//! has been called: the waker leaves the number of the call in the operator's mailbox, which activates the
+//! operator. So thousands of calls are in flight without a thread, and the worker sleeps while none has
+//! anything to do.
 //!
-//! What runs in a poll runs on the worker, so it must not block. A call that is given up is dropped, which cancels it, and so
-//! are all calls when the job ends. A panic in a poll is a panic of the worker.
+//! What runs in a poll runs on the worker, so it must not block. A call that is given up is dropped, which
+//! cancels it, and so are all calls when the job ends. A panic in a poll is a panic of the worker.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

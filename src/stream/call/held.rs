@@ -1,7 +1,7 @@
 //! The times at which records are kept, with how many there are of each.
 //!
-//! A hold must stand for as long as one record of its time is kept. Records share the times of the batches that they came
-//! in, so there are few times, however many records there are.
+//! A hold must stand for as long as one record of its time is kept. Records share the times of the batches
+//! that they came in, so there are few times, however many records there are.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,9 @@
 //! What other threads leave for an operator.
 //!
-//! Whoever puts a message into an empty box activates the operator, which unparks its worker. A box that is not
-//! empty has an activation on its way already, since the operator empties it whenever it runs. So no message waits for anything but
-//! the worker's current step, no one polls, and a burst of messages costs one activation.
+//! Whoever puts a message into an empty box activates the operator, which unparks its worker. A box that is
+//! not empty has an activation on its way already, since the operator empties it whenever it runs. So no
+//! message waits for anything but the worker's current step, no one polls, and a burst of messages costs one
+//! activation.
 
 use std::sync::Mutex;
 

@@ -1,30 +1,36 @@
 //! Asynchronous calls: a function of the user's answers a record later, and the worker goes on meanwhile.
 //!
-//! This is Flink's async I/O. What it must answer is what becomes of event time and of epochs while a call is on its way, and here the
-//! answer is short: a record's time is held until the record ends. So the output of an epoch is complete
-//! when all calls for it are answered, the watermark downstream is never ahead of a record that is not, and the sources, which run no
-//! more than some epochs ahead of the sinks, feel a slow service without any other machinery.
+//! This is Flink's async I/O. What it must answer is what becomes of event time and of epochs while a call is
+//! on its way, and here the answer is short: a record's time is held until the record ends. So the output of
+//! an epoch is complete when all calls for it are answered, the watermark downstream is never ahead of a
+//! record that is not, and the sources, which run no more than some epochs ahead of the sinks, feel a slow
+//! service without any other machinery.
 //!
 //! # In snapshots
 //!
-//! Nothing of a call is saved, for at a cut none is under way: an epoch ends when all calls for its records have ended, here as for everything else, and
-//! a snapshot is of the end of an epoch. It is safe only when all after this operator have seen that end. So a snapshot has the result of each call for a record up to its epoch, and
-//! calls for records after it are made again when a job goes on from it.
+//! Nothing of a call is saved, for at a cut none is under way: an epoch ends when all calls for its records
+//! have ended, here as for everything else, and a snapshot is of the end of an epoch. It is safe only when
+//! all after this operator have seen that end. So a snapshot has the result of each call for a record up to
+//! its epoch, and calls for records after it are made again when a job goes on from it.
 //!
-//! * The **result** of a call counts exactly once: what came of calls that are made again is not in the snapshot, nor in the output of sinks that are transactional.
-//! * Its **effect outside** comes about at least once: a service may see a record again, and should be able to tell, as by a key in the request.
-//! * A call that is made again has all its attempts and all its time again. It may end otherwise than before, as a service may answer otherwise; but it ends once, with an answer, a
-//!   failure or its time being up, and none is lost.
+//! * The **result** of a call counts exactly once: what came of calls that are made again is not in the
+//!   snapshot, nor in the output of sinks that are transactional.
+//! * Its **effect outside** comes about at least once: a service may see a record again, and should be able
+//!   to tell, as by a key in the request.
+//! * A call that is made again has all its attempts and all its time again. It may end otherwise than before,
+//!   as a service may answer otherwise; but it ends once, with an answer, a failure or its time being up, and
+//!   none is lost.
 //! * Order needs nothing: it holds within an epoch, and epochs are read again from their beginning.
 //!
-//! The price is that a snapshot takes as long as the slowest call of its epoch, retries included. To save the records that are in flight instead would gain nothing: as their epoch
-//! holds all results back, the job would not go on any sooner. A [timeout](CallOptions::timeout) bounds it.
+//! The price is that a snapshot takes as long as the slowest call of its epoch, retries included. To save the
+//! records that are in flight instead would gain nothing: as their epoch holds all results back, the job
+//! would not go on any sooner. A [timeout](CallOptions::timeout) bounds it.
 //!
 //! # How they are made
 //!
-//! Calls are made [by threads](Stream::call), if the function blocks, or [as futures](Stream::call_async), which the worker polls
-//! itself. There is no runtime: the few lines that poll need none, and the futures of a user's own runtime can
-//! be awaited from here like any others.
+//! Calls are made [by threads](Stream::call), if the function blocks, or [as futures](Stream::call_async),
+//! which the worker polls itself. There is no runtime: the few lines that poll need none, and the futures of
+//! a user's own runtime can be awaited from here like any others.
 
 use std::fmt;
 use std::sync::Arc;
@@ -80,8 +86,8 @@ impl<T: Clone, E> Clone for Failed<T, E> {
 
 /// Calls: a stream of answers, and what becomes of records that have none.
 ///
-/// A record is never lost. One that times out or fails for good is in the stream of these if that leads to a consumer, and
-/// otherwise it ends the job with an error.
+/// A record is never lost. One that times out or fails for good is in the stream of these if that leads to a
+/// consumer, and otherwise it ends the job with an error.
 #[must_use = "a stream does nothing until it leads to a sink"]
 pub struct Calls<T, U, E> {
     answers: Node<U>,
@@ -95,8 +101,8 @@ impl<T: Data, U: Data, E: CallError> Calls<T, U, E> {
         Stream::new(self.answers)
     }
 
-    /// The records that were in flight for as long as they may, a side output. An answer that comes later is counted in
-    /// the metric `answered_late`, and dropped.
+    /// The records that were in flight for as long as they may, a side output. An answer that comes later is
+    /// counted in the metric `answered_late`, and dropped.
     ///
     /// ```
     /// # use highwater::stream::{CallOptions, Job};
@@ -138,12 +144,14 @@ impl<T: Data, U: Data, E: CallError> Calls<T, U, E> {
 impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     /// Calls a blocking function for each record, on threads of its own, and gives what it answers.
     ///
-    /// Each worker calls for the records that it has, on as many threads as it needs and at most as many as the
-    /// [capacity](CallOptions::capacity). A record is held until it is answered: its epoch stays open and the watermark stays behind
-    /// it. The function should give up by itself at some time: with a [timeout](CallOptions::timeout) the job does not wait for it, but its
-    /// thread does, and if all threads of a worker hang, records time out without having been called for.
+    /// Each worker calls for the records that it has, on as many threads as it needs and at most as many as
+    /// the [capacity](CallOptions::capacity). A record is held until it is answered: its epoch stays open and
+    /// the watermark stays behind it. The function should give up by itself at some time: with a
+    /// [timeout](CallOptions::timeout) the job does not wait for it, but its thread does, and if all threads
+    /// of a worker hang, records time out without having been called for.
     ///
-    /// A panic ends the job, and so does an error after the last attempt if no one reads [`failed`](Calls::failed).
+    /// A panic ends the job, and so does an error after the last attempt if no one reads
+    /// [`failed`](Calls::failed).
     ///
     /// ```
     /// # use highwater::stream::{CallOptions, Job, Retry};
@@ -176,10 +184,10 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
 
     /// Calls a function that returns a future for each record, and gives what the future answers.
     ///
-    /// The worker polls the futures, so they must not block, and it takes no threads for them: capacities of thousands are
-    /// fine. A future that times out is dropped, and so cancelled. A future that needs the runtime of a library
-    /// belongs on that runtime; what its `spawn` returns is a future that can be awaited here:
-    /// `move |id| { let task = handle.spawn(fetch(id)); async { task.await? } }`.
+    /// The worker polls the futures, so they must not block, and it takes no threads for them: capacities of
+    /// thousands are fine. A future that times out is dropped, and so cancelled. A future that needs the
+    /// runtime of a library belongs on that runtime; what its `spawn` returns is a future that can be awaited
+    /// here: `move |id| { let task = handle.spawn(fetch(id)); async { task.await? } }`.
     ///
     /// ```
     /// # use highwater::stream::{CallOptions, Job};

@@ -1,18 +1,20 @@
 //! The operator that makes calls: which records are called for, and what becomes of each.
 //!
-//! A record waits, is in flight, and ends, once: with an answer, by its timeout, or by a failure that is final. Its time is held
-//! from the message that brings it to the message that takes its end away, so neither its epoch closes nor the
-//! watermark passes it meanwhile. Records of the oldest epoch are called for first, because theirs is the epoch that others wait for.
+//! A record waits, is in flight, and ends, once: with an answer, by its timeout, or by a failure that is
+//! final. Its time is held from the message that brings it to the message that takes its end away, so neither
+//! its epoch closes nor the watermark passes it meanwhile. Records of the oldest epoch are called for first,
+//! because theirs is the epoch that others wait for.
 //!
 //! # Why it comes to an end
 //!
-//! Whether there is room depends on the records in flight alone. Each of those has an attempt that will be answered, waits for an
-//! attempt that the alarm begins, or, with a timeout, ends by that. In order of arrival, the record that others wait for
-//! is always in flight: it began before them.
+//! Whether there is room depends on the records in flight alone. Each of those has an attempt that will be
+//! answered, waits for an attempt that the alarm begins, or, with a timeout, ends by that. In order of
+//! arrival, the record that others wait for is always in flight: it began before them.
 //!
 //! # Cost
 //!
-//! For each record a clone, and some look-ups in trees as large as the capacity; for each activation the number of distinct times held.
+//! For each record a clone, and some look-ups in trees as large as the capacity; for each activation the
+//! number of distinct times held.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -32,8 +32,8 @@ pub(super) enum Order {
 }
 
 impl<E> CallOptions<E> {
-    /// Answers leave in the order in which the records came, within an epoch and on a worker. An answer waits for those before it;
-    /// one whose record has failed or timed out is not waited for.
+    /// Answers leave in the order in which the records came, within an epoch and on a worker. An answer waits
+    /// for those before it; one whose record has failed or timed out is not waited for.
     pub fn ordered() -> CallOptions<E> {
         CallOptions { order: Order::Arrival, capacity: 16, timeout: None, retry: None }
     }
@@ -43,15 +43,16 @@ impl<E> CallOptions<E> {
         CallOptions { order: Order::Any, ..CallOptions::ordered() }
     }
 
-    /// The most records of a worker that are called for and not answered, at least 1; 16 if nothing is said. With
-    /// [`call`](crate::stream::Stream::call) also the most threads of a worker.
+    /// The most records of a worker that are called for and not answered, at least 1; 16 if nothing is said.
+    /// With [`call`](crate::stream::Stream::call) also the most threads of a worker.
     pub fn capacity(mut self, capacity: usize) -> CallOptions<E> {
         self.capacity = capacity;
         self
     }
 
-    /// How long a record may be in flight, from its first attempt to its answer, all attempts and delays included. If nothing is said,
-    /// as long as it takes. In a job that goes on from a snapshot it counts from the first attempt since then.
+    /// How long a record may be in flight, from its first attempt to its answer, all attempts and delays
+    /// included. If nothing is said, as long as it takes. In a job that goes on from a snapshot it counts
+    /// from the first attempt since then.
     pub fn timeout(mut self, timeout: Duration) -> CallOptions<E> {
         self.timeout = Some(timeout);
         self

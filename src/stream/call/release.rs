@@ -1,9 +1,10 @@
 //! The order in which answers leave.
 //!
-//! Calls get ascending numbers when they begin, and they begin in the order of their records within an epoch. So the calls of an epoch
-//! are a queue sorted by number, and a call is found in it by binary search. Answers at its head leave; an answer behind a call
-//! that is not answered waits. No order holds between epochs: workers need not agree on the epoch they are in, so
-//! there is no order of arrival between epochs that would mean anything.
+//! Calls get ascending numbers when they begin, and they begin in the order of their records within an epoch.
+//! So the calls of an epoch are a queue sorted by number, and a call is found in it by binary search. Answers
+//! at its head leave; an answer behind a call that is not answered waits. No order holds between epochs:
+//! workers need not agree on the epoch they are in, so there is no order of arrival between epochs that would
+//! mean anything.
 
 use std::collections::{BTreeMap, VecDeque};
 

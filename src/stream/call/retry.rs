@@ -6,8 +6,8 @@ use std::time::Duration;
 
 /// How often and when a call that failed is made again: Flink's `AsyncRetryStrategy`.
 ///
-/// A call that waits for its next attempt is in flight like others, and its timeout runs; it occupies no thread. Attempts are counted anew when a job goes on from a
-/// snapshot.
+/// A call that waits for its next attempt is in flight like others, and its timeout runs; it occupies no
+/// thread. Attempts are counted anew when a job goes on from a snapshot.
 ///
 /// ```
 /// use highwater::stream::Retry;
@@ -51,7 +51,8 @@ impl<E> Retry<E> {
         self
     }
 
-    /// How long after the failure of attempt number `attempts` to make the next one; `None` if that was the last.
+    /// How long after the failure of attempt number `attempts` to make the next one; `None` if that was the
+    /// last.
     pub(super) fn delay(&self, attempts: u32, error: &E) -> Option<Duration> {
         if attempts > self.times || !(self.when)(error) {
             return None;

@@ -1,19 +1,21 @@
 //! Calls by threads: each blocks one while it is made.
 //!
-//! A worker's instance of the operator owns its threads. They are started when a call finds none idle, up to the capacity, and
-//! wait on a condition variable between calls. So a job that never has two calls at a time has one thread.
+//! A worker's instance of the operator owns its threads. They are started when a call finds none idle, up to
+//! the capacity, and wait on a condition variable between calls. So a job that never has two calls at a time
+//! has one thread.
 //!
 //! # Who settles a call
 //!
-//! A call is settled once, by an atomic flag that both sides swap: by its thread, which then leaves the answer, or by the operator,
-//! which then gives it up. The one who comes second knows it. So an answer that comes too late is counted, and
-//! one that came in time is never given up, whatever the interleaving.
+//! A call is settled once, by an atomic flag that both sides swap: by its thread, which then leaves the
+//! answer, or by the operator, which then gives it up. The one who comes second knows it. So an answer that
+//! comes too late is counted, and one that came in time is never given up, whatever the interleaving.
 //!
 //! # How threads end
 //!
-//! With the operator: those that are idle at once, and it waits for them. No one can stop a function that runs; a thread
-//! that is in a call (of a record that has timed out, or of a job that has failed) is left behind, touches nothing but that flag and a metric, and
-//! ends when the function returns. A panic in a call is told to the job, which ends with an error.
+//! With the operator: those that are idle at once, and it waits for them. No one can stop a function that
+//! runs; a thread that is in a call (of a record that has timed out, or of a job that has failed) is left
+//! behind, touches nothing but that flag and a metric, and ends when the function returns. A panic in a call
+//! is told to the job, which ends with an error.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};

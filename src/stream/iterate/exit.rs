@@ -1,7 +1,7 @@
 //! The exit of a loop: where records leave it, at once, with the epoch that they entered in.
 //!
-//! Any worker may let out what another has let in, so every worker holds what the frontier of the loop says may still come. It is
-//! a lower bound even when it is old.
+//! Any worker may let out what another has let in, so every worker holds what the frontier of the loop says
+//! may still come. It is a lower bound even when it is old.
 
 use std::sync::Arc;
 

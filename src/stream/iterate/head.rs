@@ -1,12 +1,13 @@
 //! The head of a loop: where records enter it, and where they come by again.
 //!
-//! For timely, what is in the loop has nothing to do with what is outside. The two meet in operators with a port in each: at the head,
-//! whose input is outside, and at the [exit](super::exit). The head holds, in the loop, the first round of whatever may still enter; the
-//! exit holds, outside, whatever may still leave. So an epoch is complete behind the loop when it is complete
-//! before it and nothing of it circulates, on any worker, and that is exactly what the frontier at the exit says.
+//! For timely, what is in the loop has nothing to do with what is outside. The two meet in operators with a
+//! port in each: at the head, whose input is outside, and at the [exit](super::exit). The head holds, in the
+//! loop, the first round of whatever may still enter; the exit holds, outside, whatever may still leave. So
+//! an epoch is complete behind the loop when it is complete before it and nothing of it circulates, on any
+//! worker, and that is exactly what the frontier at the exit says.
 //!
-//! The head's second input is the way back. It is an ordinary edge of the loop that advances a time by one round, which is what
-//! lets timely have a cycle.
+//! The head's second input is the way back. It is an ordinary edge of the loop that advances a time by one
+//! round, which is what lets timely have a cycle.
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,22 +1,25 @@
 //! Loops of records: a part of what a stream becomes goes back to where it entered.
 //!
-//! Flink's `iterate` had no idea of when it was done, and was taken out. Here a loop has an end in every epoch: the epoch is complete behind the loop
-//! when none of its records circulates any more. Nothing counts records for that; timely's progress tracking knows.
+//! Flink's `iterate` had no idea of when it was done, and was taken out. Here a loop has an end in every
+//! epoch: the epoch is complete behind the loop when none of its records circulates any more. Nothing counts
+//! records for that; timely's progress tracking knows.
 //!
-//! Inside, the operators are the same as outside, and rounds are their [epochs](rounds). So an aggregate in a loop emits the changes of
-//! a round when the round is complete, and keeps its state over rounds and epochs. That makes it fit for what only grows or
-//! only shrinks, as the least label that reaches a node. Where what went around may have to be taken back, because the input
-//! was, a loop over [collections](crate::stream::Stream::through) does it.
+//! Inside, the operators are the same as outside, and rounds are their [epochs](rounds). So an aggregate in a
+//! loop emits the changes of a round when the round is complete, and keeps its state over rounds and epochs.
+//! That makes it fit for what only grows or only shrinks, as the least label that reaches a node. Where what
+//! went around may have to be taken back, because the input was, a loop over
+//! [collections](crate::stream::Stream::through) does it.
 //!
 //! # In snapshots
 //!
-//! An epoch closes when nothing of it circulates any more, so no record is in a loop at a cut: what a snapshot has of a loop is what the operators in it keep, as
-//! of the end of the last round of the epoch.
+//! An epoch closes when nothing of it circulates any more, so no record is in a loop at a cut: what a
+//! snapshot has of a loop is what the operators in it keep, as of the end of the last round of the epoch.
 //!
 //! # Cost
 //!
-//! A record that goes around costs what the steps of the body cost, and a move. A round with an exchange or an aggregate in it costs
-//! each worker an exchange of progress with the others; without, rounds of one worker do not wait for those of another.
+//! A record that goes around costs what the steps of the body cost, and a move. A round with an exchange or
+//! an aggregate in it costs each worker an exchange of progress with the others; without, rounds of one
+//! worker do not wait for those of another.
 
 mod exit;
 mod head;
@@ -42,12 +45,12 @@ pub struct Loop {
 }
 
 impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
-    /// Sends records around: `body` is given the records that enter and those that come by again, and answers which go around once more and which
-    /// leave.
+    /// Sends records around: `body` is given the records that enter and those that come by again, and answers
+    /// which go around once more and which leave.
     ///
-    /// Records keep their event times and their epochs, in the loop and behind it. They leave at once; what is complete behind the
-    /// loop is what has left it. A body must let go of every record at some time, and a [bound](Rounds) on how often a record goes around
-    /// finds out if it does not.
+    /// Records keep their event times and their epochs, in the loop and behind it. They leave at once; what
+    /// is complete behind the loop is what has left it. A body must let go of every record at some time, and
+    /// a [bound](Rounds) on how often a record goes around finds out if it does not.
     ///
     /// The body can have stateless steps, exchanges, aggregates, joins and calls in it. Streams from outside
     /// are [let in](Loop::enter) first. Windows and sinks belong behind the loop.

@@ -1,18 +1,20 @@
 //! Rounds: how time is told in a loop.
 //!
-//! What circulates in a loop needs one more coordinate than [`Time`] has: how often it has been around. In a loop the epoch of
-//! a [`Time`] stands for both, `epoch * 2^20 + round`. So rounds are to the operators of a loop what epochs are to others: what they keep is
-//! complete at the end of each round, and what they emit then is part of that round. The rounds of an
-//! epoch lie after all rounds of the epoch before, and that is the order in which operators with state want to see them.
+//! What circulates in a loop needs one more coordinate than [`Time`] has: how often it has been around. In a
+//! loop the epoch of a [`Time`] stands for both, `epoch * 2^20 + round`. So rounds are to the operators of a
+//! loop what epochs are to others: what they keep is complete at the end of each round, and what they emit
+//! then is part of that round. The rounds of an epoch lie after all rounds of the epoch before, and that is
+//! the order in which operators with state want to see them.
 //!
 //! Event time is left as it is.
 //!
 //! # Why it is sound
 //!
-//! [`inside`](Rounds::inside) and [`outside`] are monotone in the order of times, and `outside(inside(t)) = t`. So whoever holds
-//! `inside` of what it may still let in, and `outside` of what may still come out, holds what justifies its messages,
-//! and gives up only what it may. Going around adds one to a number that is not the last of its epoch, which is monotone and strictly greater,
-//! so timely can tell when nothing circulates any more.
+//! [`inside`](Rounds::inside) and [`outside`] are monotone in the order of times, and
+//! `outside(inside(t)) = t`. So whoever holds `inside` of what it may still let in, and `outside` of what may
+//! still come out, holds what justifies its messages, and gives up only what it may. Going around adds one to
+//! a number that is not the last of its epoch, which is monotone and strictly greater, so timely can tell
+//! when nothing circulates any more.
 
 use crate::error::{Error, Result};
 use crate::time::{Advance, Time};
@@ -22,9 +24,9 @@ const BITS: u32 = 20;
 
 /// How often a record may go around a loop.
 ///
-/// A loop that does not end is a mistake in its body, and one that a job cannot get out of: the epoch never completes, and
-/// stopping a job completes its epochs. So there always is a bound. A record that would go around once more ends the job
-/// with an error.
+/// A loop that does not end is a mistake in its body, and one that a job cannot get out of: the epoch never
+/// completes, and stopping a job completes its epochs. So there always is a bound. A record that would go
+/// around once more ends the job with an error.
 ///
 /// ```
 /// use highwater::stream::Rounds;

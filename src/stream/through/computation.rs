@@ -32,14 +32,16 @@ impl<'s> Computation<'s> {
         self.scope
     }
 
-    /// Applies `body` to `start`, to what that gives, and so on, until nothing changes: differential's `iterate`, with a bound.
+    /// Applies `body` to `start`, to what that gives, and so on, until nothing changes: differential's
+    /// `iterate`, with a bound.
     ///
-    /// The result is kept up to date when `start` or what else enters the loop changes, by going through those rounds again in which
-    /// something is different, and no others.
+    /// The result is kept up to date when `start` or what else enters the loop changes, by going through
+    /// those rounds again in which something is different, and no others.
     ///
-    /// As in differential, what the body answers must be consolidated, as it is after `reduce`, `distinct` or `count`, or changes that cancel
-    /// each other may go around for ever. A change in a round beyond `rounds` ends the job with an error. Differential's own
-    /// `iterate` has no such bound: with that, a computation that does not converge can be neither completed nor stopped.
+    /// As in differential, what the body answers must be consolidated, as it is after `reduce`, `distinct` or
+    /// `count`, or changes that cancel each other may go around for ever. A change in a round beyond `rounds`
+    /// ends the job with an error. Differential's own `iterate` has no such bound: with that, a computation
+    /// that does not converge can be neither completed nor stopped.
     pub fn iterate<T, F>(
         &self,
         start: VecCollection<'s, Time, T>,

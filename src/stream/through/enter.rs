@@ -1,18 +1,19 @@
 //! From streams of changes to differential collections.
 //!
-//! Differential computes at every distinct time by itself, and a source has a new time in every piece that it reads. Results are spoken of when epochs
-//! close, so what differential learns of the times within one would be work for nothing. Therefore all changes of an epoch are given
-//! the same time: the epoch, and the watermark that was known when the first of them came. That is at or below the times that they came with,
-//! since nothing older could come any more. The operator holds it until the epoch is complete, so the frontier that
-//! differential sees moves once for each epoch and not with each piece.
+//! Differential computes at every distinct time by itself, and a source has a new time in every piece that it
+//! reads. Results are spoken of when epochs close, so what differential learns of the times within one would
+//! be work for nothing. Therefore all changes of an epoch are given the same time: the epoch, and the
+//! watermark that was known when the first of them came. That is at or below the times that they came with,
+//! since nothing older could come any more. The operator holds it until the epoch is complete, so the
+//! frontier that differential sees moves once for each epoch and not with each piece.
 //!
-//! A change of the open epoch goes on at once, and differential's own batches sort and add up. If snapshots are taken, it is first sent to the owner of its
-//! record, and [kept](super::kept).
+//! A change of the open epoch goes on at once, and differential's own batches sort and add up. If snapshots
+//! are taken, it is first sent to the owner of its record, and [kept](super::kept).
 //!
 //! # After a restart
 //!
-//! The collections as of the cut are given first, at a time before the first epoch, which nothing else has: what the computation makes of them is known by that time when
-//! it [leaves](super::leave).
+//! The collections as of the cut are given first, at a time before the first epoch, which nothing else has:
+//! what the computation makes of them is known by that time when it [leaves](super::leave).
 
 use differential_dataflow::{AsCollection, VecCollection};
 
@@ -35,7 +36,8 @@ pub(super) type Update<T> = (T, Time, isize);
 /// A change of one of two collections.
 pub(super) type Entry<T, V> = Record<Side<Change<T>, Change<V>>>;
 
-/// The streams that come in, and what the collections that they describe are kept as. One that has no name has no changes.
+/// The streams that come in, and what the collections that they describe are kept as. One that has no name
+/// has no changes.
 pub(super) struct Entrance<T, V> {
     pub(super) edges: Vec<Edge<Entry<T, V>>>,
     pub(super) names: [Option<&'static str>; 2],

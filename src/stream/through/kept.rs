@@ -1,9 +1,11 @@
 //! A collection that a computation was given, kept for snapshots.
 //!
-//! Each record that is there and how often, in an arrangement, to which the changes of an epoch are added when it closes. A record lies with the owner of its hash,
-//! where all changes of it are sent to, so that the workers of the next run can share the collection among them.
+//! Each record that is there and how often, in an arrangement, to which the changes of an epoch are added
+//! when it closes. A record lies with the owner of its hash, where all changes of it are sent to, so that the
+//! workers of the next run can share the collection among them.
 //!
-//! Costs a sort of each epoch's changes, merges, and a copy of each distinct record beside those that the computation keeps; in files, if memory is limited.
+//! Costs a sort of each epoch's changes, merges, and a copy of each distinct record beside those that the
+//! computation keeps; in files, if memory is limited.
 
 use differential_dataflow::consolidation::consolidate;
 use timely::dataflow::operators::generic::OperatorInfo;

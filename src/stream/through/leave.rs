@@ -1,10 +1,12 @@
 //! From a differential collection to a stream of changes.
 //!
-//! Updates wait until their epoch is complete; then they are added up, so that the changes of an epoch say only what is different after it, and each
-//! thing once. An update holds its own time, which may be later than that of the message that brings it.
+//! Updates wait until their epoch is complete; then they are added up, so that the changes of an epoch say
+//! only what is different after it, and each thing once. An update holds its own time, which may be later
+//! than that of the message that brings it.
 //!
-//! Updates of before the first epoch come of what the computation is given at the beginning, and of collections that it has made itself. In a job that goes on from a snapshot they are what was told
-//! before the cut, and are dropped; otherwise they belong to the first epoch.
+//! Updates of before the first epoch come of what the computation is given at the beginning, and of
+//! collections that it has made itself. In a job that goes on from a snapshot they are what was told before
+//! the cut, and are dropped; otherwise they belong to the first epoch.
 //!
 //! Costs a sort of each epoch's updates.
 

@@ -1,26 +1,34 @@
-//! Differential computations over streams of changes: joins, groups, and loops that are kept up to date when their input is taken back.
+//! Differential computations over streams of changes: joins, groups, and loops that are kept up to date when
+//! their input is taken back.
 //!
-//! A stream of [`Change`]s is a collection that differs from epoch to epoch, and [`Time`] is a lattice, so it can be handed to
-//! differential dataflow as it is, in the same dataflow, on the same workers, and what comes out can be taken back. The parts meet in
-//! two operators: one [gives the changes of an epoch one time](enter), the other [adds up what comes out of an epoch](leave).
-//! So the changes that come out of an epoch are the difference between two recomputations from scratch, of the input up to the epoch and up to
-//! the one before, however many rounds, corrections and workers took part.
+//! A stream of [`Change`]s is a collection that differs from epoch to epoch, and [`Time`] is a lattice, so it
+//! can be handed to differential dataflow as it is, in the same dataflow, on the same workers, and what comes
+//! out can be taken back. The parts meet in two operators: one
+//! [gives the changes of an epoch one time](enter), the other [adds up what comes out of an epoch](leave). So
+//! the changes that come out of an epoch are the difference between two recomputations from scratch, of the
+//! input up to the epoch and up to the one before, however many rounds, corrections and workers took part.
 //!
 //! # In snapshots
 //!
-//! What differential keeps of a computation belongs to its operators, of which we know nothing. But all of it follows from the collections that the computation was given: what comes
-//! out of an epoch is a function of them. So a snapshot has these as of the cut, each record once, with how often it is there. The next
-//! run gives them to the computation first, at a time [before](enter) the first epoch, and the computation tells what it makes of them: that is exactly what the changes told up to the cut add
-//! up to, and so it is [dropped](leave). From then on changes are differences from there. Loops need nothing else: no round of an epoch is under way when it closes.
+//! What differential keeps of a computation belongs to its operators, of which we know nothing. But all of it
+//! follows from the collections that the computation was given: what comes out of an epoch is a function of
+//! them. So a snapshot has these as of the cut, each record once, with how often it is there. The next run
+//! gives them to the computation first, at a time [before](enter) the first epoch, and the computation tells
+//! what it makes of them: that is exactly what the changes told up to the cut add up to, and so it is
+//! [dropped](leave). From then on changes are differences from there. Loops need nothing else: no round of an
+//! epoch is under way when it closes.
 //!
-//! It rests on a computation being a function of its collections. What one brings along by itself, such as a clock, a counter or a collection that is not the same in each run, is not saved.
-//! Nor does a new version of a program correct what the old one has told: it goes on as if it had always been the one.
+//! It rests on a computation being a function of its collections. What one brings along by itself, such as a
+//! clock, a counter or a collection that is not the same in each run, is not saved. Nor does a new version of
+//! a program correct what the old one has told: it goes on as if it had always been the one.
 //!
-//! This costs a copy of the collections that go in, a sort of each epoch's changes, and a move of each change to the owner of its record, when snapshots are taken, and a
-//! computation from scratch when a job goes on. To save what comes out as well would not save that, for differential needs its own state to go on, and to
+//! This costs a copy of the collections that go in, a sort of each epoch's changes, and a move of each change
+//! to the owner of its record, when snapshots are taken, and a computation from scratch when a job goes on.
+//! To save what comes out as well would not save that, for differential needs its own state to go on, and to
 //! save that state is not for us: a computation makes its arrangements where we do not see them.
 //!
-//! The `highwater::differential` module is the crate as it is: all its operators, algorithms and arrangements can be used.
+//! The `highwater::differential` module is the crate as it is: all its operators, algorithms and arrangements
+//! can be used.
 
 mod computation;
 mod kept;
@@ -43,15 +51,15 @@ use crate::data::{Change, Data, Key};
 use crate::time::Time;
 
 impl<T: Key, C: Chain<Out = Change<T>>> Stream<Change<T>, C> {
-    /// Hands the collection that the changes describe to a differential computation, and gives the changes of the collection that
-    /// it answers.
+    /// Hands the collection that the changes describe to a differential computation, and gives the changes of
+    /// the collection that it answers.
     ///
-    /// Every worker builds the computation once, from `f`, when the job starts. Results come when an epoch closes, one change for each thing
-    /// that is different, at the watermark at which the epoch began; until then the watermark stands still. Diffs are `isize` inside, as
-    /// differential prefers.
+    /// Every worker builds the computation once, from `f`, when the job starts. Results come when an epoch
+    /// closes, one change for each thing that is different, at the watermark at which the epoch began; until
+    /// then the watermark stands still. Diffs are `isize` inside, as differential prefers.
     ///
-    /// In a job that takes snapshots the collection is kept and saved, and the computation is made anew from it when the job goes on; so what it
-    /// answers must follow from what it is given, and from nothing else.
+    /// In a job that takes snapshots the collection is kept and saved, and the computation is made anew from
+    /// it when the job goes on; so what it answers must follow from what it is given, and from nothing else.
     ///
     /// ```
     /// use highwater::data::Change;

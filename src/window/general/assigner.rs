@@ -54,8 +54,8 @@ pub trait Assigner<T>: Clone + Send + Sync + 'static {
     /// False if windows never end: then no record is late, and none has to wait.
     const ENDS: bool = true;
 
-    /// Adds the windows of a record that happened at `time`; if windows follow the wall clock, at that time of it. A window ends after it starts; one that
-    /// ends at the end of time never ends.
+    /// Adds the windows of a record that happened at `time`; if windows follow the wall clock, at that time
+    /// of it. A window ends after it starts; one that ends at the end of time never ends.
     fn assign(&self, value: &T, time: EventTime, windows: &mut Vec<Window>);
 
     /// True if windows of one key that merge also do so if one begins where the other ends.
@@ -72,19 +72,22 @@ pub trait Assigner<T>: Clone + Send + Sync + 'static {
         Ok(())
     }
 
-    /// What tells its windows from others. A job does not go on from a snapshot in which windows were others, for what is open cannot be cut
-    /// anew. Without settings nothing is compared: then windows that are open stay as they are, and records that come go to new ones.
+    /// What tells its windows from others. A job does not go on from a snapshot in which windows were others,
+    /// for what is open cannot be cut anew. Without settings nothing is compared: then windows that are open
+    /// stay as they are, and records that come go to new ones.
     fn settings(&self) -> Option<String> {
         None
     }
 
-    /// The windows that these are, if there is a faster operator for them, whose snapshots can be gone on from.
+    /// The windows that these are, if there is a faster operator for them, whose snapshots can be gone on
+    /// from.
     #[doc(hidden)]
     fn aligned(&self) -> Option<Aligned> {
         None
     }
 
-    /// Aggregates by the default trigger, if there is a faster way than the general one; gives the stream back if not.
+    /// Aggregates by the default trigger, if there is a faster way than the general one; gives the stream
+    /// back if not.
     #[doc(hidden)]
     fn shortcut<K, C, A>(
         &self,

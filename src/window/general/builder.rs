@@ -157,14 +157,16 @@ impl<K, T, C, W, G> Triggered<K, T, C, W, G> {
         Triggered { pairs: self.pairs, settings, evictor: self.evictor, plain: false }
     }
 
-    /// Drops records from a window when it fires. Windows then keep their records, and aggregate them anew each time they fire.
+    /// Drops records from a window when it fires. Windows then keep their records, and aggregate them anew
+    /// each time they fire.
     pub fn evictor(mut self, evictor: impl Evictor<T>) -> Triggered<K, T, C, W, G> {
         self.evictor = Some(Arc::new(evictor));
         self.plain = false;
         self
     }
 
-    /// Keeps windows of event time for so long after their end, and fires them again for each late record. Costs the memory.
+    /// Keeps windows of event time for so long after their end, and fires them again for each late record.
+    /// Costs the memory.
     pub fn allowed_lateness(mut self, lateness: Duration) -> Triggered<K, T, C, W, G> {
         self.settings.lateness = millis(lateness);
         self.plain = false;
@@ -181,8 +183,9 @@ impl<K, T, C, W, G> Triggered<K, T, C, W, G> {
         self
     }
 
-    /// Corrects results for records that are late by less than `horizon`: the result that stands is retracted and the new one inserted. What follows is a
-    /// stream of changes. Records that are later than that are treated by the [policy](Triggered::late).
+    /// Corrects results for records that are late by less than `horizon`: the result that stands is retracted
+    /// and the new one inserted. What follows is a stream of changes. Records that are later than that are
+    /// treated by the [policy](Triggered::late).
     pub fn correct_until(self, horizon: Duration) -> Corrected<K, T, C, W, G> {
         Corrected(self.allowed_lateness(horizon))
     }
@@ -234,7 +237,8 @@ where
         }
     }
 
-    /// Gives all values of a window that fires to a function, in order of event time; of one time, in order of arrival. Costs their memory.
+    /// Gives all values of a window that fires to a function, in order of event time; of one time, in order
+    /// of arrival. Costs their memory.
     ///
     /// ```
     /// # use highwater::stream::Job;
@@ -260,7 +264,8 @@ where
         self.process(Apply(f))
     }
 
-    /// Gives all values of a window that fires to a function that knows window and state, in the order of [`apply`](Triggered::apply).
+    /// Gives all values of a window that fires to a function that knows window and state, in the order of
+    /// [`apply`](Triggered::apply).
     pub fn process<P: WindowProcess<K, Vec<T>>>(self, function: P) -> Stream<P::Out> {
         let evictor = self.evictor.clone();
         self.build(Listed::new(evictor, function))

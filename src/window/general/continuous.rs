@@ -1,9 +1,10 @@
 //! Triggers that fire again and again: early results at multiples of an interval, by either clock.
 //!
-//! A window has one timer of this kind at a time. When it goes off the next one is set, so a window costs a firing for each interval that it is open, and
-//! nothing in between. If the window ends before the next multiple, the timer is set for its end; should the window, a session, have grown by then, the timer is set
-//! anew and nothing fires. When event time jumps, the windows fire at each multiple on the way: how often a window fires does not depend on how often
-//! the watermark is told.
+//! A window has one timer of this kind at a time. When it goes off the next one is set, so a window costs a
+//! firing for each interval that it is open, and nothing in between. If the window ends before the next
+//! multiple, the timer is set for its end; should the window, a session, have grown by then, the timer is set
+//! anew and nothing fires. When event time jumps, the windows fire at each multiple on the way: how often a
+//! window fires does not depend on how often the watermark is told.
 
 use std::time::Duration;
 
@@ -13,11 +14,13 @@ use crate::data::Key;
 use crate::process::{States, TimerKind, Value};
 use crate::time::EventTime;
 
-/// Fires each time the watermark has passed a multiple of an interval, and at the window's end: early results. Flink's
-/// `ContinuousEventTimeTrigger`.
+/// Fires each time the watermark has passed a multiple of an interval, and at the window's end: early
+/// results. Flink's `ContinuousEventTimeTrigger`.
 ///
-/// The first multiple is the one after the time of the window's first record. A window fires at each one that follows until it ends, also if it grows meanwhile, as sessions
-/// do, and whether something has come since or not; [`only_news`](EveryEventTime::only_news) changes that. When the input ends, windows that never end fire once more.
+/// The first multiple is the one after the time of the window's first record. A window fires at each one that
+/// follows until it ends, also if it grows meanwhile, as sessions do, and whether something has come since or
+/// not; [`only_news`](EveryEventTime::only_news) changes that. When the input ends, windows that never end
+/// fire once more.
 #[derive(Clone, Debug)]
 pub struct EveryEventTime {
     interval: i64,
@@ -155,8 +158,8 @@ impl<K: Key, T> Trigger<K, T> for EveryEventTime {
     }
 }
 
-/// Fires each time the wall clock has reached a multiple of an interval, and in windows of processing time also at the end. Flink's
-/// `ContinuousProcessingTimeTrigger`.
+/// Fires each time the wall clock has reached a multiple of an interval, and in windows of processing time
+/// also at the end. Flink's `ContinuousProcessingTimeTrigger`.
 ///
 /// A window fires at each multiple after its first record, whether something has come since or not;
 /// [`only_news`](EveryProcessingTime::only_news) changes that.

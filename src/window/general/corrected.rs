@@ -6,10 +6,11 @@ use crate::data::{Change, Exchange, Key};
 use crate::stream::{Aggregate, Chain, Stream};
 use crate::window::Windowed;
 
-/// Windows whose results are taken back and restated when late records come. Made by [`correct_until`](Triggered::correct_until).
+/// Windows whose results are taken back and restated when late records come. Made by
+/// [`correct_until`](Triggered::correct_until).
 ///
-/// At each moment the changes so far add up to one result for each window that has fired. When sessions that have been told of
-/// become one, their results are taken back when the one they have become is told.
+/// At each moment the changes so far add up to one result for each window that has fired. When sessions that
+/// have been told of become one, their results are taken back when the one they have become is told.
 ///
 /// ```
 /// use highwater::stream::Job;
@@ -41,8 +42,8 @@ impl<K, T, C, W, G> Corrected<K, T, C, W, G> {
         Corrected(self.0.late(policy))
     }
 
-    /// Fires windows by another trigger: early results are corrected too. Its purges are not: a result that is purged
-    /// stands until the next one.
+    /// Fires windows by another trigger: early results are corrected too. Its purges are not: a result that
+    /// is purged stands until the next one.
     pub fn trigger<H>(self, trigger: H) -> Corrected<K, T, C, W, H> {
         Corrected(self.0.trigger(trigger))
     }

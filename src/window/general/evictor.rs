@@ -18,8 +18,8 @@ pub struct Element<T> {
     pub value: T,
 }
 
-/// Drops records of a window when it fires: Flink's `Evictor`. A window with an evictor keeps its records, since an aggregate cannot give
-/// them back.
+/// Drops records of a window when it fires: Flink's `Evictor`. A window with an evictor keeps its records,
+/// since an aggregate cannot give them back.
 ///
 /// ```
 /// use highwater::stream::Job;
@@ -75,12 +75,14 @@ impl Evict<()> {
         Evict { rule: KeepCount(usize::try_from(count).unwrap_or(usize::MAX)), after: false }
     }
 
-    /// Keeps records that are less than `size` older than the latest, by event time. Records without event time stay.
+    /// Keeps records that are less than `size` older than the latest, by event time. Records without event
+    /// time stay.
     pub fn time(size: Duration) -> Evict<KeepTime> {
         Evict { rule: KeepTime(millis(size)), after: false }
     }
 
-    /// Keeps records whose `delta` to the last that came is less than a threshold, and that one. A difference of NaN is not less than anything.
+    /// Keeps records whose `delta` to the last that came is less than a threshold, and that one. A difference
+    /// of NaN is not less than anything.
     pub fn delta<T, F: Fn(&T, &T) -> f64>(threshold: f64, delta: F) -> Evict<KeepDelta<F>> {
         Evict { rule: KeepDelta(threshold, delta), after: false }
     }

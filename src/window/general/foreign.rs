@@ -1,8 +1,11 @@
-//! Windows that another operator has kept: those of the operators for aligned windows and for sessions, which a snapshot has.
+//! Windows that another operator has kept: those of the operators for aligned windows and for sessions, which
+//! a snapshot has.
 //!
-//! A job may be given lateness, a trigger or corrections that it did not have, and then the general operator takes the place of one of those. What that has added up becomes content
-//! of windows: each pane that of all its windows that have not fired, each session that of its own. Pieces of sessions that wait for their watermark wait here
-//! too. There is no more to it, for those operators have neither triggers nor functions with state. If the content of windows is records, it cannot be made of sums.
+//! A job may be given lateness, a trigger or corrections that it did not have, and then the general operator
+//! takes the place of one of those. What that has added up becomes content of windows: each pane that of all
+//! its windows that have not fired, each session that of its own. Pieces of sessions that wait for their
+//! watermark wait here too. There is no more to it, for those operators have neither triggers nor functions
+//! with state. If the content of windows is records, it cannot be made of sums.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

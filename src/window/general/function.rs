@@ -77,7 +77,8 @@ pub trait WindowProcess<K: Key, I>: Clone + Send + Sync + 'static {
     /// The window fires.
     fn process(&mut self, input: I, cx: &mut WindowContext<'_, K, Self::Out>);
 
-    /// The window is over, and its state is to be dropped. Also called for a window that has been merged into another, before it is forgotten.
+    /// The window is over, and its state is to be dropped. Also called for a window that has been merged into
+    /// another, before it is forgotten.
     fn clear(&mut self, _states: &mut WindowState<'_, K>) {}
 }
 
@@ -186,7 +187,8 @@ impl<K: Key, O: Data> WindowContext<'_, K, O> {
         GlobalState(self.keys)
     }
 
-    /// Emits a record, at the last moment of the window. A window without end emits at the time of what made it fire.
+    /// Emits a record, at the last moment of the window. A window without end emits at the time of what made
+    /// it fire.
     pub fn emit(&mut self, value: O) {
         self.out.give(self.from, Record::new(value, self.stamp));
     }

@@ -145,7 +145,8 @@ where
         Some(window)
     }
 
-    /// Joins a window to those of the key that it overlaps, and makes what comes of it the one at hand, unless the record is late for that.
+    /// Joins a window to those of the key that it overlaps, and makes what comes of it the one at hand,
+    /// unless the record is late for that.
     fn merge(&mut self, scope: &mut Scope<K>, window: Window, stamp: &Stamp) -> Option<Window> {
         let known = self.merged.get(&self.keys).map_or(&[][..], Vec::as_slice);
         let joins =
@@ -176,8 +177,9 @@ where
         Some(whole)
     }
 
-    /// True if a window begins where the other ends and they are to become one: if that is not over by the stamp of the record which would
-    /// join it, so that it does not matter whether event time has come there by now.
+    /// True if a window begins where the other ends and they are to become one: if that is not over by the
+    /// stamp of the record which would join it, so that it does not matter whether event time has come there
+    /// by now.
     fn touches(&self, known: Window, window: Window, stamp: &Stamp) -> bool {
         let meets = known.end == window.start || window.end == known.start;
         let is_over = match Self::BY_EVENT_TIME {
@@ -236,7 +238,8 @@ where
         }
     }
 
-    /// The stamp of a result. It says how far event time had come when the result was made, so that one that is late is so downstream.
+    /// The stamp of a result. It says how far event time had come when the result was made, so that one that
+    /// is late is so downstream.
     fn stamp(&self, window: Window, cause: Cause) -> Stamp {
         let now = self.windows.now.watermark;
         let cause = match cause {

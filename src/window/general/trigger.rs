@@ -69,7 +69,8 @@ impl Fire {
 /// # Ok::<(), highwater::Error>(())
 /// ```
 pub trait Trigger<K: Key, T>: Clone + Send + Sync + 'static {
-    /// Registers states, which it has for each window of each key. Called once on each worker, before anything else.
+    /// Registers states, which it has for each window of each key. Called once on each worker, before
+    /// anything else.
     fn open(&mut self, _states: &mut States<'_, Scope<K>>) {}
 
     /// A record, which is about to be added to the window.
@@ -91,8 +92,8 @@ pub trait Trigger<K: Key, T>: Clone + Send + Sync + 'static {
         Fire::Continue
     }
 
-    /// Another window has been merged into this one, and its state is to be joined to this one's; [`TriggerContext::of`] gives access to it.
-    /// [`clear`](Trigger::clear) is called for it afterwards.
+    /// Another window has been merged into this one, and its state is to be joined to this one's;
+    /// [`TriggerContext::of`] gives access to it. [`clear`](Trigger::clear) is called for it afterwards.
     fn on_merge(&mut self, _absorbed: Absorbed, _cx: &mut TriggerContext<'_, K>) {}
 
     /// The window is over: its state and timers are to be dropped.

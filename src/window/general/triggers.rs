@@ -5,8 +5,8 @@ use crate::data::{Data, Exchange, Key};
 use crate::process::{States, Value};
 use crate::time::EventTime;
 
-/// Fires when the watermark has reached the window's end, and then for each late record that comes within the allowed lateness. The default for
-/// windows of event time.
+/// Fires when the watermark has reached the window's end, and then for each late record that comes within the
+/// allowed lateness. The default for windows of event time.
 ///
 /// A window has one timer at a time. When a session has grown since, the timer is moved as it goes off.
 #[derive(Clone, Debug, Default)]
@@ -172,10 +172,11 @@ impl<K: Key, T> Trigger<K, T> for CountTrigger {
     }
 }
 
-/// Fires when a record differs by more than a threshold from the first one, and then from the one that fired last. Flink's `DeltaTrigger`.
+/// Fires when a record differs by more than a threshold from the first one, and then from the one that fired
+/// last. Flink's `DeltaTrigger`.
 ///
-/// What cannot be told, a difference of NaN, does not exceed anything: a record that differs by it from the others does not fire. Should the first one be like that, the one
-/// after it takes its place.
+/// What cannot be told, a difference of NaN, does not exceed anything: a record that differs by it from the
+/// others does not fire. Should the first one be like that, the one after it takes its place.
 #[derive(Clone, Debug)]
 pub struct DeltaTrigger<T, F> {
     threshold: f64,
@@ -264,7 +265,8 @@ impl<K: Key, T: Data, G: Trigger<K, T>> Trigger<K, T> for Purging<G> {
     }
 }
 
-/// Fires when one of two triggers does: `Either(OnEventTime::default(), CountTrigger::of(100))` gives early results. Each has states of its own, so both may be of the same kind.
+/// Fires when one of two triggers does: `Either(OnEventTime::default(), CountTrigger::of(100))` gives early
+/// results. Each has states of its own, so both may be of the same kind.
 #[derive(Clone, Debug, Default)]
 pub struct Either<G, H>(pub G, pub H);
 

@@ -44,13 +44,14 @@ pub struct Fixed(i64);
 pub struct PerRecord<F>(F);
 
 impl Sessions {
-    /// Sessions that end when nothing has happened for so long; at least 1 millisecond, or the job does not start.
+    /// Sessions that end when nothing has happened for so long; at least 1 millisecond, or the job does not
+    /// start.
     pub fn with_gap(gap: Duration) -> Sessions<Fixed> {
         Sessions { gap: Fixed(millis(gap)), touching: false }
     }
 
-    /// Sessions whose records say how long they last: a session ends when the last of its records is over. A record lasts
-    /// 1 millisecond at least.
+    /// Sessions whose records say how long they last: a session ends when the last of its records is over. A
+    /// record lasts 1 millisecond at least.
     pub fn with_gaps<T, F>(gap: F) -> Sessions<PerRecord<F>>
     where
         F: Fn(&T) -> Duration + Clone + Send + Sync + 'static,
@@ -60,8 +61,9 @@ impl Sessions {
 }
 
 impl<G> Sessions<G> {
-    /// A record exactly a gap after another belongs to the same session, if that is not over by the record's own stamp. Flink has it so in its
-    /// `DataStream` windows. Costs more: such sessions are kept by the operator of all windows.
+    /// A record exactly a gap after another belongs to the same session, if that is not over by the record's
+    /// own stamp. Flink has it so in its `DataStream` windows. Costs more: such sessions are kept by the
+    /// operator of all windows.
     ///
     /// ```
     /// use highwater::harness::Driver;

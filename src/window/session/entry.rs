@@ -1,6 +1,7 @@
 //! The open sessions of a key.
 //!
-//! Most keys have one at a time. To join a piece to it costs a comparison; only where there are several they are looked through.
+//! Most keys have one at a time. To join a piece to it costs a comparison; only where there are several they
+//! are looked through.
 
 use crate::stream::Aggregate;
 use crate::time::EventTime;

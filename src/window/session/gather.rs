@@ -1,6 +1,7 @@
 //! The sending side of sessions: joins records of a key while they are near.
 //!
-//! Where keys seldom repeat within what is sent at once, that is tried now and then, and records are sent as they are meanwhile.
+//! Where keys seldom repeat within what is sent at once, that is tried now and then, and records are sent as
+//! they are meanwhile.
 
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
@@ -129,7 +130,8 @@ struct Trial {
     joined: Option<u32>,
 }
 
-/// The records of a trial, and those that are sent as they are after one in which less than a quarter were joined.
+/// The records of a trial, and those that are sent as they are after one in which less than a quarter were
+/// joined.
 const TRIED: u32 = 4096;
 const UNTRIED: u32 = 32 * TRIED;
 

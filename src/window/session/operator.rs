@@ -193,14 +193,16 @@ impl<K: Key, T: Exchange, A: Aggregate<T>> Running<K, T, A> {
             entry.changed = true;
             self.changed.push(slot);
         }
-        // A session that has grown is looked at when its old end comes; only one that ends before all others needs to be looked at sooner.
+        // A session that has grown is looked at when its old end comes; only one that ends before all others
+        // needs to be looked at sooner.
         if reach.last() < entry.alarm && entry.ends() <= reach.last() {
             entry.alarm = reach.last();
             self.alarms.add(entry.alarm, slot);
         }
     }
 
-    /// Brings a key back into memory that is no longer [absent](Absent). `None` if its sessions cannot be read, which ends the job.
+    /// Brings a key back into memory that is no longer [absent](Absent). `None` if its sessions cannot be
+    /// read, which ends the job.
     fn enter(&mut self, hash: u64, key: K) -> Option<Slot> {
         let (key, mut found) = (Hashed { hash, key }, None);
         self.arrangement.range(hash, &|other| other.cmp(&key), &mut |_, sessions| found = sessions);
@@ -273,7 +275,8 @@ impl<K: Key, T: Exchange, A: Aggregate<T>> Running<K, T, A> {
             let rings = |(time, slot): &&(EventTime, Slot)| {
                 self.table.try_get(*slot).is_some_and(|(_, entry)| entry.alarm == *time)
             };
-            // The entries are all over memory; loads of a loop with nothing else in it do not wait for each other.
+            // The entries are all over memory; loads of a loop with nothing else in it do not wait for each
+            // other.
             black_box(due.iter().filter(rings).count());
             due.into_iter().for_each(|(time, slot)| self.ring(time, slot, watermark));
         }
@@ -442,7 +445,8 @@ impl<K: Key, T: Exchange, A: Aggregate<T>> Sheds for Running<K, T, A> {
         }
         let Some((key, entry)) = self.table.remove(slot) else { return false };
         let key = Hashed::new(key);
-        // Its timer is moved now: if the key came back only to find that it goes on, it would have come for nothing.
+        // Its timer is moved now: if the key came back only to find that it goes on, it would have come for
+        // nothing.
         self.absent.add(key.hash, key.key.clone(), Some(entry.ends()));
         if entry.changed || !entry.sealed {
             self.left.push((key, Some(entry.sessions())));

@@ -1,7 +1,8 @@
 //! Rows as an Arrow IPC file.
 //!
-//! Each type is what Arrow has for it: structs and tuples are structs, lists are lists, options are what may be null. Numbers of 128 bits are decimals of 39
-//! digits, which hold them all. Enums are texts: the name of a variant without content, and JSON if some of its variants have content. So is what is part of itself.
+//! Each type is what Arrow has for it: structs and tuples are structs, lists are lists, options are what may
+//! be null. Numbers of 128 bits are decimals of 39 digits, which hold them all. Enums are texts: the name of
+//! a variant without content, and JSON if some of its variants have content. So is what is part of itself.
 //!
 //! Rows are gathered and written as batches.
 

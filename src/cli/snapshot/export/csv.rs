@@ -1,7 +1,8 @@
 //! Rows as lines of CSV.
 //!
-//! A field of a struct or of a tuple is a column of its own, named by its way there: `value.price`, `key.0`. What is nothing is empty, and so is an empty
-//! text. Variants without content are their names. Lists, maps, bytes, variants with content and options of structs are JSON.
+//! A field of a struct or of a tuple is a column of its own, named by its way there: `value.price`, `key.0`.
+//! What is nothing is empty, and so is an empty text. Variants without content are their names. Lists, maps,
+//! bytes, variants with content and options of structs are JSON.
 
 use std::io::{self, Write};
 

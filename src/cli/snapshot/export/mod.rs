@@ -1,7 +1,7 @@
 //! `highwater snapshot export`: writes the state in a snapshot as data that other programs read.
 //!
-//! One table goes to the standard output or to a file, several go to a directory with a file for each. `writer` writes rows in one of the
-//! three formats.
+//! One table goes to the standard output or to a file, several go to a directory with a file for each.
+//! `writer` writes rows in one of the three formats.
 
 #[cfg(feature = "arrow")]
 mod arrow;
@@ -65,7 +65,8 @@ fn one(args: &ExportArgs, rows: SavedRows) -> Result<u8> {
     }
 }
 
-/// Writes a table to the file at `at`, which is called by `path` and is removed again if that fails, and gives the number of rows.
+/// Writes a table to the file at `at`, which is called by `path` and is removed again if that fails, and
+/// gives the number of rows.
 fn to_file(args: &ExportArgs, at: &Path, path: &Path, rows: SavedRows) -> Result<u64> {
     let cannot = |error| Error::io(format!("cannot write the rows to {}", path.display()), error);
     let file = File::create(at).map_err(cannot)?;

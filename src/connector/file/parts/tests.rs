@@ -22,7 +22,8 @@ impl Runs {
         Runs { salt, ..Runs::default() }
     }
 
-    /// A run claims, and goes on from the snapshot of an epoch with what it names, which the run before it has written.
+    /// A run claims, and goes on from the snapshot of an epoch with what it names, which the run before it
+    /// has written.
     fn next(&mut self, from: Option<(u64, &[&Part])>) -> Recovery<Part> {
         let mut recovery = self.recovery(from);
         let number = self.claims.len() as u64 + 1;

@@ -1,7 +1,8 @@
 //! What a window makes of the rows of a group: counts, sums, least and greatest values.
 //!
-//! As in SQL, null counts for `COUNT(*)` alone, and what has no values but nulls is null. All numbers are [exact](super::super::number). The average
-//! of whole numbers is a whole number, rounded toward zero, as Flink has it.
+//! As in SQL, null counts for `COUNT(*)` alone, and what has no values but nulls is null. All numbers are
+//! [exact](super::super::number). The average of whole numbers is a whole number, rounded toward zero, as
+//! Flink has it.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! Cases of queries: the laboratory's own notation for aggregates in windows, and for joins of two of them.
 //!
-//! This is not the SQL of tables. It is as much of its words as event-time cases need: windows, groups, null, what is late.
-//! What it does not understand it refuses, and says at which word.
+//! This is not the SQL of tables. It is as much of its words as event-time cases need: windows, groups, null,
+//! what is late. What it does not understand it refuses, and says at which word.
 //!
 //! ```text
 //! SELECT name, window_start, window_end, COUNT(*), SUM(a_int) FROM HOP(5 s, 10 s)
@@ -9,23 +9,31 @@
 //! left join of two TUMBLE(5 s) COUNT(DISTINCT comment) aggregates on name and window
 //! ```
 //!
-//! * **Columns**: `"columns": ["name", "a_int INT", "ts seconds"]`. The one with a unit is the time, and windows' starts and ends come out in it. `"watermark":
-//!   "ts - 1 s, after every row"` says that after each row the watermark is so far behind the greatest time. Without it only `{"watermark": t}` in the
-//!   input, in the unit of the time, moves event time, or the end of the input. If neither is given, rows are those of the window data in
-//!   Flink's tests of tables: `name`, `a_int`, `comment`, `ts seconds`, with the watermark above.
-//! * **Windows**: `TUMBLE(size)`, `HOP(slide, size)`, `CUMULATE(step, size)`, each with an offset as one more length, and `SESSION(gap)`, which are each group's own. Lengths are
-//!   written `5 s` or `INTERVAL '5' SECOND`. The table functions of Flink are read too: `TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '5' SECOND))`.
-//!   A window gives `window_start`, `window_end` and `window_time`, its last millisecond.
-//! * **Aggregates**: `COUNT(*)`, and `COUNT`, `SUM`, `AVG`, `MIN`, `MAX` of a column or of its `DISTINCT` values, each perhaps with `FILTER (WHERE ...)`.
+//! * **Columns**: `"columns": ["name", "a_int INT", "ts seconds"]`. The one with a unit is the time, and
+//!   windows' starts and ends come out in it. `"watermark": "ts - 1 s, after every row"` says that after each
+//!   row the watermark is so far behind the greatest time. Without it only `{"watermark": t}` in the input,
+//!   in the unit of the time, moves event time, or the end of the input. If neither is given, rows are those
+//!   of the window data in Flink's tests of tables: `name`, `a_int`, `comment`, `ts seconds`, with the
+//!   watermark above.
+//! * **Windows**: `TUMBLE(size)`, `HOP(slide, size)`, `CUMULATE(step, size)`, each with an offset as one more
+//!   length, and `SESSION(gap)`, which are each group's own. Lengths are written `5 s` or
+//!   `INTERVAL '5' SECOND`. The table functions of Flink are read too:
+//!   `TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '5' SECOND))`. A window gives `window_start`,
+//!   `window_end` and `window_time`, its last millisecond.
+//! * **Aggregates**: `COUNT(*)`, and `COUNT`, `SUM`, `AVG`, `MIN`, `MAX` of a column or of its `DISTINCT`
+//!   values, each perhaps with `FILTER (WHERE ...)`.
 //! * **Groups**: columns and the window, with `GROUPING SETS`, `ROLLUP` and `CUBE`. Null is a group.
-//! * **Joins**: `inner`, `left`, `right`, `full`, `semi` and `anti`, on columns and the window. Null is equal to nothing, unless a column is followed by `IS NOT DISTINCT FROM`.
-//!   `left` and `right` say which rows the sides have: `the WD rows`, `the same rows with name 'a' replaced by 'a1'`, `the rows where a_int > 2`. A row of the result is the first side's columns,
-//!   the window, and the aggregates of both; of a full join the columns and window of each side, and then the aggregates.
+//! * **Joins**: `inner`, `left`, `right`, `full`, `semi` and `anti`, on columns and the window. Null is equal
+//!   to nothing, unless a column is followed by `IS NOT DISTINCT FROM`. `left` and `right` say which rows the
+//!   sides have: `the WD rows`, `the same rows with name 'a' replaced by 'a1'`, `the rows where a_int > 2`. A
+//!   row of the result is the first side's columns, the window, and the aggregates of both; of a full join
+//!   the columns and window of each side, and then the aggregates.
 //!
-//! A row is late for a window whose end the watermark has passed; one that is late for all of its windows is dropped, and the timeline tells it.
+//! A row is late for a window whose end the watermark has passed; one that is late for all of its windows is
+//! dropped, and the timeline tells it.
 //!
-//! Everything is run by the engine's own windows and joins: rows go one by one into a job of a window operator for each side and a co-group of what
-//! they give. It costs a copy of a row for each grouping set.
+//! Everything is run by the engine's own windows and joins: rows go one by one into a job of a window
+//! operator for each side and a co-group of what they give. It costs a copy of a row for each grouping set.
 
 mod fold;
 mod query;
@@ -119,7 +127,8 @@ fn drive(case: &Case, table: &Table, counted: &Counted, mut driver: Driver<Row, 
             return Err(case.wrong(format!("{step} is no row, watermark or checkpoint")));
         }
     }
-    // Where watermarks are told, what only the end of the input brings is no part of the case, but for what is late.
+    // Where watermarks are told, what only the end of the input brings is no part of the case, but for what
+    // is late.
     if !has_watermarks || reached == EventTime::MAX {
         driver.finish()?;
         take(case, &mut driver, &mut timeline)?;
@@ -252,7 +261,8 @@ fn select(query: Select, table: &Table) -> Result<Driver<Row, Output>> {
     })
 }
 
-/// The keys of a window's results, and the window. All results of a window have one time, so that they meet in a window of a millisecond.
+/// The keys of a window's results, and the window. All results of a window have one time, so that they meet
+/// in a window of a millisecond.
 type Met = (Vec<Text>, Window);
 
 fn join_of_two(join: Join, sides: [Side; 2], table: &Table) -> Result<Driver<Row, Output>> {

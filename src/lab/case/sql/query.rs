@@ -21,8 +21,8 @@ pub(super) enum Query {
 pub(super) struct Select {
     pub(super) counted: Counted,
     pub(super) filter: Condition,
-    /// Which of what a window gives are the columns of the result, and what must hold of it. A window gives keys, its start, its end, its last
-    /// millisecond, and aggregates.
+    /// Which of what a window gives are the columns of the result, and what must hold of it. A window gives
+    /// keys, its start, its end, its last millisecond, and aggregates.
     pub(super) items: Vec<usize>,
     pub(super) having: Condition,
 }
@@ -239,7 +239,8 @@ fn argument(words: &mut Words, table: &Table) -> Told<bool> {
     Ok(true)
 }
 
-/// Windows by their lengths in milliseconds. Of a slide and a size, or a step and a size, the shorter is the first, in whichever order they stand.
+/// Windows by their lengths in milliseconds. Of a slide and a size, or a step and a size, the shorter is the
+/// first, in whichever order they stand.
 fn windows_of(place: usize, lengths: &[i64]) -> Option<Windows> {
     let (of_windows, offset) = match (place, lengths) {
         (0 | 3, [length]) => ([*length, *length], 0),

@@ -1,4 +1,5 @@
-//! What the rows of a query are: their columns, which of these is the time, and how far the watermark stays behind it.
+//! What the rows of a query are: their columns, which of these is the time, and how far the watermark stays
+//! behind it.
 
 use serde_json::Value;
 
@@ -21,7 +22,8 @@ pub(super) struct Table {
     /// The column with the time, and its unit in milliseconds.
     time: usize,
     pub(super) unit: i64,
-    /// By how many milliseconds the watermark after a row stays behind the greatest time; nothing, if rows make none.
+    /// By how many milliseconds the watermark after a row stays behind the greatest time; nothing, if rows
+    /// make none.
     pub(super) delay: Option<i64>,
 }
 

@@ -51,7 +51,8 @@ where
             self.settings.trigger.on_content(&mut cx);
             self.content.merge(&mut self.windows, acc);
         }
-        // Event time comes with the first watermark: workers had come differently far, and what is open here may be of those that had not come as far as others.
+        // Event time comes with the first watermark: workers had come differently far, and what is open here
+        // may be of those that had not come as far as others.
         Ok(is_there)
     }
 

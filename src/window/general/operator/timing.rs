@@ -101,7 +101,8 @@ where
         }
     }
 
-    /// Fires all timers, of both clocks, and drops all windows: event time has ended, and the wall clock says nothing any more.
+    /// Fires all timers, of both clocks, and drops all windows: event time has ended, and the wall clock says
+    /// nothing any more.
     pub(super) fn finish(&mut self, from: Time, out: &mut Outlets<B::Out>) {
         self.windows.reach(EventTime::MAX);
         self.keys.reach(EventTime::MAX);

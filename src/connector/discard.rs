@@ -1,0 +1,45 @@
+//! A sink that drops what it is given.
+
+use crate::connector::sink::{Sink, Writer};
+use crate::data::{Data, Record};
+use crate::error::Result;
+use crate::stream::{Chain, Stream};
+
+/// Writes nothing.
+struct Discard;
+
+impl<T: Data> Sink<T> for Discard {
+    type Writer = Discard;
+
+    fn name(&self) -> String {
+        "discard".to_owned()
+    }
+
+    fn open(&self, _: usize, _: usize) -> Result<Discard> {
+        Ok(Discard)
+    }
+}
+
+impl<T> Writer<T> for Discard {
+    type Prepared = ();
+    const IN_ORDER: bool = false;
+
+    fn write(&mut self, _: u64, _: &mut Vec<Record<T>>) -> Result<()> {
+        Ok(())
+    }
+
+    fn prepare(&mut self, _: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn commit(&mut self, _: u64, (): ()) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
+    /// Drops the records at the end: everything before it is still computed.
+    pub fn discard(self) {
+        self.sink(Discard);
+    }
+}
