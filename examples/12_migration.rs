@@ -19,8 +19,9 @@
 use std::sync::Arc;
 
 use highwater::config::Options;
+use highwater::object::Memory;
 use highwater::process::{Context, Process, States, Value};
-use highwater::snapshot::{Memory, Migrations, Restore, Snapshots};
+use highwater::snapshot::{Migrations, Restore, Snapshots};
 use highwater::stream::Job;
 use serde::{Deserialize, Serialize};
 

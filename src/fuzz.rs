@@ -27,15 +27,15 @@ pub fn targets() -> Vec<Target> {
     #[cfg_attr(not(any(feature = "nexmark", feature = "lab")), allow(unused_mut))]
     let mut targets: Vec<Target> = vec![
         // A page of a snapshot: its head, its body however it is compressed, and the rows in it.
-        ("page", snapshot::door::page),
+        ("page", snapshot::fuzz_entry::page),
         // The rows of a page without a head, of both codecs.
-        ("body", snapshot::door::body),
+        ("body", snapshot::fuzz_entry::body),
         // The log: claims and manifests.
-        ("entry", snapshot::door::entry),
+        ("entry", snapshot::fuzz_entry::entry),
         // The name of a snapshot.
-        ("name", snapshot::door::name),
+        ("name", snapshot::fuzz_entry::name),
         // Rows by the text of a schema, as an export reads and shows them.
-        ("table", snapshot::door::table),
+        ("table", snapshot::fuzz_entry::table),
         // Files of lines: text, JSON, CSV.
         ("lines", |bytes| drop(black_box(connector::try_formats(bytes)))),
     ];
@@ -50,7 +50,7 @@ pub fn targets() -> Vec<Target> {
 
 /// How many values are shown of the rows of a table: none if they are not understood.
 pub fn rows_of(bytes: &[u8]) -> usize {
-    snapshot::door::values(bytes)
+    snapshot::fuzz_entry::values(bytes)
 }
 
 /// Runs the target of this name.

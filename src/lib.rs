@@ -37,6 +37,7 @@
 //! | [`metric`] | counters and gauges that all workers share |
 //! | [`data`] | records with their stamps, changes with their signs, hashes, text |
 //! | [`time`] | the two clocks, frontiers read as watermarks, how watermarks are made |
+//! | [`object`] | object stores: directories, memory, buckets of S3 |
 //! | [`snapshot`] | snapshots: when they are taken, what they hold, the log that commits them and fences |
 //! | [`config`] | how a job runs |
 //! | `state` | keyed state: tables of the open epoch, in front of arrangements of sealed ones |
@@ -117,6 +118,7 @@ pub mod metric;
 pub mod notice;
 pub mod data;
 pub mod time;
+pub mod object;
 pub mod snapshot;
 pub mod config;
 mod state;

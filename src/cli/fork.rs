@@ -10,8 +10,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use highwater::object::Local;
 use highwater::program::saving::{existing, quoted};
-use highwater::snapshot::{Local, Manifest};
+use highwater::snapshot::Manifest;
 use highwater::{Error, Result};
 
 use super::usage::ForkArgs;

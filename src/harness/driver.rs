@@ -20,8 +20,9 @@ use crate::connector::Collected;
 use crate::data::{Data, Record, Stamp};
 use crate::error::{Error, Result};
 use crate::metric::Metrics;
+use crate::object::Memory;
 use crate::runtime::prepare;
-use crate::snapshot::{Cause, Memory, Restore, Snapshots, Word};
+use crate::snapshot::{Cause, Restore, Snapshots, Word};
 use crate::stream::{
     Chain, Job, Lowering, Node, NodeInfo, Operator, Shared, Stream, Taps, WorkerContext, fault, lock,
 };

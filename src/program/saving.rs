@@ -11,7 +11,8 @@ use super::{amount, selector};
 use crate::connector::splits_of;
 use crate::error::{Error, Result};
 use crate::metric::Metrics;
-use crate::snapshot::{Cause, Manifest, Repository, Restore, Selector, Snapshots, store_at};
+use crate::object::store_at;
+use crate::snapshot::{Cause, Manifest, Repository, Restore, Selector, Snapshots};
 
 /// Snapshots of the job that runs.
 pub struct Saving {
@@ -213,7 +214,7 @@ mod tests {
 
     use super::*;
     use crate::error::ErrorKind;
-    use crate::snapshot::Memory;
+    use crate::object::Memory;
 
     #[derive(Parser)]
     struct Line {

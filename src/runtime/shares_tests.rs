@@ -11,7 +11,8 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use crate::config::Options;
 use crate::data::hash64;
 use crate::error::Result;
-use crate::snapshot::{Manifest, Memory, PutError, Repository, Restored, Selector, Snapshots, Store};
+use crate::object::{Memory, PutError, Store};
+use crate::snapshot::{Manifest, Repository, Restored, Selector, Snapshots};
 use crate::state::{Arrangement, ItemRows, Share};
 use crate::stream::Job;
 

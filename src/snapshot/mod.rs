@@ -83,7 +83,8 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use highwater::snapshot::{Cause, Memory, Repository, Selector};
+//! use highwater::object::Memory;
+//! use highwater::snapshot::{Cause, Repository, Selector};
 //!
 //! let repository = Repository::open(Arc::new(Memory::default()));
 //! let mut lease = repository.claim("job")?;
@@ -152,75 +153,48 @@
 //!   meanwhile are only safe from a collector if its `grace` is longer than lists are out of date.
 //! * Whoever writes into the store means well: checksums find damage and mistakes, not forgery.
 
-mod store;
-mod envelope;
-mod form;
-mod codec;
-#[cfg(feature = "abomonation")]
-mod plain;
-mod compression;
 mod page;
-mod manifest;
-#[doc(hidden)]
-pub mod layout;
-#[doc(hidden)]
-pub mod protocol;
 mod log;
-mod head;
-mod generation;
-mod lease;
-mod repository;
-mod collect;
-mod verify;
-mod fork;
-mod trace;
 mod schema;
-mod convert;
-mod migrate;
-mod origin;
-mod writing;
-mod part;
-mod cuts;
-mod gather;
-mod restored;
-mod offline;
-mod dynamic;
-mod options;
-mod taker;
-pub(crate) mod door;
+mod restore;
+mod coordinator;
+mod export;
+pub(crate) mod fuzz_entry;
 #[cfg(test)]
 mod tests;
 
-pub use codec::Codec;
-pub use collect::Collected;
-pub use compression::Compression;
-pub use dynamic::{Column, Fields, SavedRows, Type, Value, Variant, Variants};
-pub use generation::{Generation, Generations};
-pub use lease::{CommitError, Committed, Lease, SegmentWriter};
-pub use manifest::{
+pub use coordinator::options::{Restore, Snapshots};
+pub use export::layout::Column;
+pub use export::rows::SavedRows;
+pub use export::typed::SavedState;
+pub use export::types::{Fields, Type, Variant, Variants};
+pub use export::value::Value;
+pub use log::gc::Collected;
+pub use log::generation::{Generation, Generations};
+pub use log::lease::{CommitError, Committed, Lease, SegmentWriter};
+pub use log::manifest::{
     Cause, Claim, Entry, Manifest, Note, OperatorState, PageRef, RunState, Schema, Shard, TableState,
 };
-pub use migrate::Migrations;
-pub use offline::SavedState;
-pub use options::{Restore, Snapshots};
-pub use page::{MAX_PAGE, PageHead};
+pub use log::repository::{Expected, Kept, Repository, Selector};
+pub use log::verify::{Finding, Report};
+#[doc(hidden)]
+pub use log::{names, protocol};
+pub use page::codec::Codec;
+pub use page::compression::Compression;
+pub use page::format::{MAX_PAGE, PageHead};
 #[cfg(feature = "abomonation")]
-pub use plain::{Plain, plain};
-pub use repository::{Expected, Kept, Repository, Selector};
-#[cfg(feature = "object-store")]
-pub use store::Remote;
-pub use store::{Change, Faults, Faulty, Local, Memory, PutError, Store, check, store_at};
-pub use verify::{Finding, Report};
+pub use page::plain::{Plain, plain};
+pub use schema::migrate::Migrations;
 
-pub(crate) use codec::{decode_note, encode_note};
-pub(crate) use convert::Converted;
-pub(crate) use cuts::Cuts;
-pub(crate) use gather::{Gather, Word};
-pub(crate) use origin::Origin;
-pub(crate) use part::{Coming, Part, Received, Run, Saved, Table};
-pub(crate) use restored::{Restored, RestoredOperator, RestoredTable};
-pub(crate) use taker::{Desk, Taker};
-pub(crate) use trace::Foreign;
+pub(crate) use coordinator::acks::{Gather, Word};
+pub(crate) use coordinator::operator_snapshot::{Coming, Part, Received, Run, Saved, Table};
 #[cfg(test)]
-pub(crate) use writing::Owner;
-pub(crate) use writing::{Early, SavedPage, Writing};
+pub(crate) use coordinator::segments::Owner;
+pub(crate) use coordinator::segments::{Early, SavedPage, Writing};
+pub(crate) use coordinator::thread::{Desk, Taker};
+pub(crate) use coordinator::trigger::Cuts;
+pub(crate) use page::codec::{decode_note, encode_note};
+pub(crate) use restore::page_source::Origin;
+pub(crate) use restore::restored::{Restored, RestoredOperator, RestoredTable};
+pub(crate) use schema::convert::Converted;
+pub(crate) use schema::infer::foreign::Foreign;

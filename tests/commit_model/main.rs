@@ -12,7 +12,7 @@ mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use highwater::snapshot::layout::SegmentName;
+use highwater::snapshot::names::SegmentName;
 use highwater::snapshot::protocol::{
     Claimed, Found, Garbage, Next, Standing, first_free, garbage, settle, settle_claim, standing, unfounded,
 };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use highwater::snapshot::layout::SegmentName;
+use highwater::snapshot::names::SegmentName;
 use highwater::snapshot::protocol::{Found, Seen, View, What};
 
 pub(crate) type Segments = BTreeSet<SegmentName>;

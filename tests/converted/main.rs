@@ -15,8 +15,9 @@ use highwater::config::Options;
 use highwater::connector::Collection;
 use highwater::data::Change;
 use highwater::harness::Simulation;
+use highwater::object::{Memory, Store};
 use highwater::process::Side;
-use highwater::snapshot::{Memory, Migrations, Repository, Restore, Selector, Snapshots, Store};
+use highwater::snapshot::{Migrations, Repository, Restore, Selector, Snapshots};
 use highwater::stream::{Chain, Job, KeyedStream, Sum};
 use highwater::time::{Epochs, Watermarks};
 use highwater::window::{

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use highwater::config::Options;
 use highwater::connector::Collection;
+use highwater::object::{Memory, Store};
 use highwater::process::{Context, List, Map, Process, States, Timer, Value};
-use highwater::snapshot::{Codec, Compression, Memory, PageHead, Repository, Selector, Snapshots, Store};
+use highwater::snapshot::{Codec, Compression, PageHead, Repository, Selector, Snapshots};
 use highwater::stream::Job;
 use highwater::time::Watermarks;
 use highwater::window::{Sessions, Tumbling};

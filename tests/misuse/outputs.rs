@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use highwater::config::Options;
 use highwater::connector::{FileSink, Generator, JsonLines, TextFile, TextLines};
-use highwater::snapshot::{Memory, Snapshots};
+use highwater::object::Memory;
+use highwater::snapshot::Snapshots;
 use highwater::stream::Job;
 use highwater::time::Watermarks;
 use highwater::{Error, ErrorKind};

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use highwater::config::Options;
 use highwater::connector::Collection;
 use highwater::harness::Simulation;
+use highwater::object::{Memory, Store};
 use highwater::process::{CoProcess, Context, LAST_TIMERS, Process, States, Timer, Value};
-use highwater::snapshot::{Memory, Repository, Restore, Selector, Snapshots, Store};
+use highwater::snapshot::{Repository, Restore, Selector, Snapshots};
 use highwater::stream::Job;
 use highwater::time::{Epochs, Watermarks};
 

@@ -18,8 +18,9 @@ use highwater::ErrorKind;
 use highwater::clock::Clock;
 use highwater::config::Options;
 use highwater::connector::Generator;
+use highwater::object::{PutError, Remote, Store, check};
 use highwater::process::{Context, Process, States, Value};
-use highwater::snapshot::{PutError, Remote, Repository, Restore, Selector, Snapshots, Store, check};
+use highwater::snapshot::{Repository, Restore, Selector, Snapshots};
 use highwater::stream::Job;
 use highwater::time::Watermarks;
 

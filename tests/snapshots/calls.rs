@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use highwater::snapshot::{Memory, Store};
+use highwater::object::{Memory, Store};
 use highwater::stream::{CallOptions, Calls, Chain, Job, Retry, Rounds, Stream};
 use highwater::window::Tumbling;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use highwater::connector::{FileSink, JsonLines};
-use highwater::snapshot::{Memory, Store};
+use highwater::object::{Memory, Store};
 use highwater::stream::Job;
 use highwater::window::Tumbling;
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use highwater::config::Options;
 use highwater::connector::{Collected, Generator};
-use highwater::snapshot::{Memory, Repository, Restore, Selector, Snapshots, Store};
+use highwater::object::{Memory, Store};
+use highwater::snapshot::{Repository, Restore, Selector, Snapshots};
 use highwater::stream::Job;
 use highwater::time::Watermarks;
 use highwater::window::{LatePolicy, Tumbling};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use highwater::config::Options;
 use highwater::harness::Simulation;
-use highwater::snapshot::{Memory, Repository, Snapshots, Store};
+use highwater::object::{Memory, Store};
+use highwater::snapshot::{Repository, Snapshots};
 use highwater::stream::{Job, Rounds};
 use highwater::time::Epochs;
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use highwater::config::Options;
 use highwater::connector::{Collection, Generator};
+use highwater::object::{Memory, Store};
 use highwater::process::{Context, Process, States, Value};
-use highwater::snapshot::{Memory, Repository, Restore, Selector, Snapshots, Store};
+use highwater::snapshot::{Repository, Restore, Selector, Snapshots};
 use highwater::stream::Job;
 use highwater::time::{Epochs, Watermarks};
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use highwater::config::Options;
 use highwater::connector::Collection;
-use highwater::snapshot::{Memory, Restore, Snapshots, Store};
+use highwater::object::{Memory, Store};
+use highwater::snapshot::{Restore, Snapshots};
 use highwater::stream::{Job, Stream};
 use highwater::time::{Epochs, Watermarks};
 use highwater::window::Sliding;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use highwater::config::Options;
 use highwater::connector::Generator;
-use highwater::snapshot::{Memory, PutError, Restore, Snapshots, Store};
+use highwater::object::{Memory, PutError, Store};
+use highwater::snapshot::{Restore, Snapshots};
 use highwater::stream::Job;
 use highwater::time::Watermarks;
 use highwater::{Error, Result};

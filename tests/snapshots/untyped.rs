@@ -9,7 +9,8 @@ use highwater::config::Options;
 use highwater::connector::Collection;
 use highwater::data::{Exchange, Key};
 use highwater::harness::Simulation;
-use highwater::snapshot::{Manifest, Memory, Repository, Selector, Snapshots, Store};
+use highwater::object::{Memory, Store};
+use highwater::snapshot::{Manifest, Repository, Selector, Snapshots};
 use highwater::stream::Job;
 use highwater::time::{Epochs, Watermarks};
 

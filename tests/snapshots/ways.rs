@@ -6,9 +6,8 @@ use std::sync::Arc;
 use highwater::config::Options;
 use highwater::connector::Collection;
 use highwater::harness::Simulation;
-use highwater::snapshot::{
-    Codec, Compression, Memory, PageHead, Repository, Restore, Selector, Snapshots, Store,
-};
+use highwater::object::{Memory, Store};
+use highwater::snapshot::{Codec, Compression, PageHead, Repository, Restore, Selector, Snapshots};
 use highwater::stream::Job;
 use highwater::time::{Epochs, Watermarks};
 

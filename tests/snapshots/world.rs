@@ -9,7 +9,8 @@ use highwater::config::Options;
 use highwater::connector::{AtSource, Collection};
 use highwater::data::Data;
 use highwater::harness::Simulation;
-use highwater::snapshot::{Faults, Faulty, Memory, Repository, Restore, Snapshots, Store};
+use highwater::object::{Faults, Faulty, Memory, Store};
+use highwater::snapshot::{Repository, Restore, Snapshots};
 use highwater::stream::{Job, Stream};
 use highwater::time::{Epochs, Watermarks};
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use highwater::config::Options;
 use highwater::connector::{Numbered, Reader, Source, Status, TextFile};
 use highwater::data::Visit;
-use highwater::snapshot::{Memory, Restore, Snapshots};
+use highwater::object::Memory;
+use highwater::snapshot::{Restore, Snapshots};
 use highwater::stream::Job;
 use highwater::time::{Epochs, Watermarks};
 

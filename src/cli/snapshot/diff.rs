@@ -97,7 +97,8 @@ fn table(rows: &[Row]) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use highwater::snapshot::{Cause, Memory, OperatorState, Repository};
+    use highwater::object::Memory;
+    use highwater::snapshot::{Cause, OperatorState, Repository};
 
     use super::super::content::tests::{page, table as state};
     use super::*;

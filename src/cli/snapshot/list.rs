@@ -111,7 +111,8 @@ fn table(rows: &[Row]) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use highwater::snapshot::{Memory, Note, OperatorState, PageRef, Repository};
+    use highwater::object::Memory;
+    use highwater::snapshot::{Note, OperatorState, PageRef, Repository};
 
     use super::super::content::tests::{page, table as state};
     use super::*;

@@ -1,6 +1,6 @@
 //! Whatever becomes of the bytes in a store, nobody takes them for a snapshot.
 
-use super::*;
+use crate::snapshot::tests::*;
 
 /// A store with two snapshots, and the names of all its objects.
 fn filled() -> (Memory, Repository) {

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::*;
 use crate::error::Error;
+use crate::snapshot::tests::*;
 
 /// A life of a job with all that it does to a store. Tells the epoch of the last snapshot that it was told to
 /// be committed, and of the last that it tried.

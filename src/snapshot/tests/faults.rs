@@ -1,6 +1,6 @@
 //! Several runs, some of which do not know that they are followed, in stores that fail by a seed.
 
-use super::*;
+use crate::snapshot::tests::*;
 
 struct World {
     memory: Memory,

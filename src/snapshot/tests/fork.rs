@@ -2,8 +2,8 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use super::*;
 use crate::error::ErrorKind;
+use crate::snapshot::tests::*;
 
 fn latest(repository: &Repository) -> Manifest {
     repository.find(&Selector::Latest).unwrap().unwrap().1
@@ -18,10 +18,10 @@ fn written(store: &Arc<dyn Store>) {
 
 #[test]
 fn a_fork_goes_on_beside_the_store_that_it_is_of() {
-    let (memory, store, repository) = super::memory();
+    let (memory, store, repository) = crate::snapshot::tests::memory();
     written(&store);
     let before = memory.changes().len();
-    let (other, into, fork) = super::memory();
+    let (other, into, fork) = crate::snapshot::tests::memory();
     let forked = repository.fork(&Selector::Epoch(8), into.clone()).unwrap();
     assert_eq!(memory.changes().len(), before, "the store was changed");
     assert_eq!((forked.epoch, forked.previous, fork.list().unwrap().len()), (8, None, 1));
@@ -60,7 +60,7 @@ fn local_stores_share_what_they_have_by_links() {
 
 #[test]
 fn what_sinks_have_prepared_stays_where_it_was() {
-    let (_, store, repository) = super::memory();
+    let (_, store, repository) = crate::snapshot::tests::memory();
     let mut lease = repository.claim("job").unwrap();
     let mut manifest = lease.manifest(1, Cause::Interval, 1);
     let operator = |kind: &str| {
@@ -70,7 +70,7 @@ fn what_sinks_have_prepared_stays_where_it_was() {
     };
     manifest.operators = vec![operator("source"), operator("sink")];
     lease.commit(manifest).unwrap();
-    let (other, into, _) = super::memory();
+    let (other, into, _) = crate::snapshot::tests::memory();
     let forked = still(store).fork(&Selector::Latest, into).unwrap();
     assert_eq!(forked.operators.iter().map(|one| one.notes.len()).collect::<Vec<_>>(), [1, 0]);
     assert_eq!(assert_sound(&other), Some(1));
@@ -78,12 +78,12 @@ fn what_sinks_have_prepared_stays_where_it_was() {
 
 #[test]
 fn a_store_that_holds_anything_is_not_forked_into() {
-    let (_, store, repository) = super::memory();
+    let (_, store, repository) = crate::snapshot::tests::memory();
     let refused = |selector: Selector, into: &Arc<dyn Store>, kind, what: &str| {
         let error = repository.fork(&selector, into.clone()).unwrap_err();
         assert!(error.kind() == kind && error.to_string().contains(what), "{error}");
     };
-    let (_, into, _) = super::memory();
+    let (_, into, _) = crate::snapshot::tests::memory();
     refused(Selector::Latest, &into, ErrorKind::Config, "no snapshot yet");
     written(&store);
     refused(Selector::Epoch(77), &into, ErrorKind::Config, "epoch 77");
@@ -91,7 +91,7 @@ fn a_store_that_holds_anything_is_not_forked_into() {
     into.create("notes.txt", b"mine").unwrap();
     refused(Selector::Latest, &into, ErrorKind::Config, "notes.txt");
 
-    let (other, into, _) = super::memory();
+    let (other, into, _) = crate::snapshot::tests::memory();
     let segment = latest(&repository).pages().next().unwrap().segment.clone();
     store.delete(&segment).unwrap();
     refused(Selector::Latest, &into, ErrorKind::Data, &segment);
@@ -100,11 +100,11 @@ fn a_store_that_holds_anything_is_not_forked_into() {
 
 #[test]
 fn a_fork_into_a_store_that_fails_is_whole_or_none() {
-    let (_, store, repository) = super::memory();
+    let (_, store, repository) = crate::snapshot::tests::memory();
     written(&store);
     let mut whole = 0;
     for seed in 0..200 {
-        let (other, into, fork) = super::memory();
+        let (other, into, fork) = crate::snapshot::tests::memory();
         let faults = Faults { before: 0.1, after: 0.1, ..Faults::default() };
         let forked = repository.fork(&Selector::Latest, Arc::new(Faulty::new(into, seed, faults)));
         match forked {

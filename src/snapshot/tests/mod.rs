@@ -4,14 +4,17 @@ mod corruption;
 mod crashes;
 mod faults;
 mod fork;
+#[cfg(feature = "object-store")]
+mod remote;
 mod use_cases;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::*;
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::object::*;
+use crate::snapshot::*;
 
 pub(super) const WORKERS: u32 = 2;
 

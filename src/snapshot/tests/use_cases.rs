@@ -1,7 +1,7 @@
 //! What a store of snapshots is for.
 
-use super::*;
 use crate::clock::Clock;
+use crate::snapshot::tests::*;
 
 #[test]
 fn a_snapshot_is_found_and_its_pages_are_read() {
@@ -118,7 +118,7 @@ fn a_store_serves_one_job() {
 
 #[test]
 fn a_run_that_was_followed_writes_no_more() {
-    let (memory, store, _) = super::memory();
+    let (memory, store, _) = crate::snapshot::tests::memory();
     let mut run = Run::claim(&store).unwrap();
     run.snapshot(1).unwrap();
     let segment = run.write(2).unwrap();

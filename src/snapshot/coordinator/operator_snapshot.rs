@@ -1,0 +1,92 @@
+//! What an operator hands over for a snapshot, before it is written.
+//!
+//! A part is what one worker's instance of an operator knows at the end of an epoch: the pages of its
+//! arrangements, which never change, and notes of things that are small. Making one copies pointers. Of
+//! states that nobody reads there are no arrangements; what has changed of them is delivered, and the part
+//! says which delivery was the last: then whoever writes the snapshot makes the runs. Whoever writes the
+//! snapshot encodes the pages, on a thread of its own, but for those that an earlier snapshot has written.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::snapshot::coordinator::segments::{Early, SavedPage};
+use crate::snapshot::log::manifest::Schema;
+use crate::snapshot::restore::page_source::Origin;
+
+/// The cut at the end of all input.
+pub(crate) const END: u64 = u64::MAX;
+
+/// What an instance of an operator knows at the end of an epoch.
+#[derive(Clone)]
+pub(crate) struct Part {
+    pub(crate) uid: Arc<str>,
+    pub(crate) worker: usize,
+    /// The epoch, or [`END`].
+    pub(crate) cut: u64,
+    pub(crate) state: Saved,
+}
+
+/// The state of an instance.
+#[derive(Clone, Default)]
+pub(crate) struct Saved {
+    pub(crate) tables: Vec<Table>,
+    /// Small things by their names.
+    pub(crate) notes: Vec<(String, Vec<u8>)>,
+}
+
+impl Saved {
+    /// Notes settings that what has begun depends on, if they are known.
+    pub(crate) fn note_settings(&mut self, name: &str, settings: Option<String>) -> Result<()> {
+        settings.iter().try_for_each(|settings| self.note(name, settings))
+    }
+
+    /// Adds a note, as postcard encodes it.
+    pub(crate) fn note<T: serde::Serialize>(&mut self, name: &str, value: &T) -> Result<()> {
+        self.notes.push((name.to_owned(), crate::snapshot::page::codec::encode_note(value)?));
+        Ok(())
+    }
+}
+
+/// The rows of a state, in runs.
+#[derive(Clone)]
+pub(crate) struct Table {
+    pub(crate) name: String,
+    pub(crate) schema: Schema,
+    /// The time up to which its rows are over, by the clock that they expire by.
+    pub(crate) clock: i64,
+    /// The runs, oldest first.
+    pub(crate) runs: Vec<Run>,
+    /// What makes the runs when the table is received, if the operator has not made them, and the number of
+    /// the last delivery that is to be in them.
+    pub(crate) coming: Option<(Arc<dyn Coming>, u64)>,
+}
+
+/// Runs that are made of what an operator has delivered, by whoever writes them.
+pub(crate) trait Coming: Send + Sync {
+    /// The runs as of a delivery. Asked for in order of the deliveries, by one thread. Their pages may be
+    /// written as they are made.
+    ///
+    /// # Errors
+    ///
+    /// If there was no such delivery.
+    fn runs(&self, delivery: u64, early: Option<Early<'_>>) -> Result<Received>;
+
+    /// Lets go of the rows of all pages that have been written, by a snapshot that has been committed: they
+    /// can be read from `origin`.
+    fn release(&self, origin: &Arc<Origin>);
+}
+
+/// Runs as of a delivery.
+pub(crate) struct Received {
+    pub(crate) runs: Vec<Run>,
+    /// How many merges had to be put off, since what they merge could not be read.
+    pub(crate) put_off: u64,
+}
+
+/// A run of an arrangement.
+#[derive(Clone)]
+pub(crate) struct Run {
+    /// The first epoch that it is about, and the first that it is not.
+    pub(crate) epochs: (u64, u64),
+    pub(crate) pages: Vec<Arc<dyn SavedPage>>,
+}

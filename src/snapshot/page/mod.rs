@@ -1,0 +1,8 @@
+//! Pages: rows of one table as bytes, by one of several codecs, compressed, with a checksum.
+
+pub(super) mod plain_registry;
+pub(super) mod codec;
+#[cfg(feature = "abomonation")]
+pub(super) mod plain;
+pub(super) mod compression;
+pub(super) mod format;

@@ -1,0 +1,116 @@
+//! What has changed by a cut, while it is copied slice by slice and its state changes further.
+//!
+//! At a cut the list of what has changed is set aside, and a new one begins. From then on, items of the old
+//! list are copied a slice at a time. One that is about to change, or to go, before its turn came is copied
+//! then. So what is delivered is the state as of the cut, each changed item once, and no slice is longer than
+//! was asked for.
+//!
+//! Whether an item's last change came before the cut or after it is told by its mark: there is one [`Turn`]
+//! for the changes before a cut and another one for those after it, and again the first one for those after
+//! the next. By then the draft of the first cut is finished.
+//!
+//! What it costs a worker: a look at each changed item, and a copy of it, behind others.
+
+use std::sync::Arc;
+
+use crate::data::{Exchange, Key};
+use crate::state::backend::delta_log::{Delivery, Gone, Row, Shelf};
+use crate::state::run::item_rows::{ItemRows, Kept};
+use crate::state::run::rows::Rows;
+use crate::state::table::segmented_vec::{Pile, Spares};
+
+/// What a change is marked by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Nothing has changed.
+    #[default]
+    Still = 1,
+    /// It has changed before one cut, or after another.
+    Even,
+    /// It has changed after the one, or before the other.
+    Odd,
+}
+
+impl Turn {
+    /// The mark of changes after the next cut.
+    pub(crate) fn next(self) -> Turn {
+        match self {
+            Turn::Even => Turn::Odd,
+            Turn::Still | Turn::Odd => Turn::Even,
+        }
+    }
+
+    /// It as two bits, which are never both zero.
+    #[inline]
+    pub(in crate::state) fn bits(self) -> u64 {
+        self as u64
+    }
+
+    /// It again.
+    #[inline]
+    pub(in crate::state) fn of_bits(bits: u64) -> Turn {
+        match bits {
+            bits if bits == Turn::Even as u64 => Turn::Even,
+            bits if bits == Turn::Odd as u64 => Turn::Odd,
+            _ => Turn::Still,
+        }
+    }
+
+    /// True if the change that it marks came before the last cut, when those after it are marked by `now`,
+    /// and has not been copied.
+    #[inline]
+    pub(crate) fn is_before(self, now: Turn) -> bool {
+        self != now && self != Turn::Still
+    }
+}
+
+/// A delivery that is being gathered.
+pub(crate) struct Draft<K, S, V> {
+    delivery: Delivery<K, S, V>,
+    /// The bits of a hash that do not tell its pile.
+    shift: u32,
+    spares: Arc<Spares<Option<Row<K, S, V>>>>,
+}
+
+/// About so many rows lie in a pile, if that does not make too many piles: then they are sorted in the
+/// processor's cache.
+const PILE: usize = 4096;
+
+/// The most piles. If there were thousands, each row would be the first one in a while that its pile gets: so
+/// its place would have to be fetched, and all piles would begin a new stack at about one time, which takes
+/// as long as to clear all their memory.
+const PILES: usize = 64;
+
+impl<K: Key, S: Key, V: Exchange> Draft<K, S, V> {
+    /// A draft of what has changed up to and including an epoch: what is no more, and about so many items. It
+    /// is copied to `spares` first.
+    pub(crate) fn new(
+        epoch: u64,
+        rows: &ItemRows<K, S, V>,
+        gone: Gone<K, S>,
+        items: usize,
+        spares: Arc<Spares<Option<Row<K, S, V>>>>,
+    ) -> Draft<K, S, V> {
+        let piles = (items / PILE).next_power_of_two().min(PILES);
+        let piles_of_rows = (0..piles).map(|_| Pile::default()).collect();
+        let delivery = Delivery { epoch, clock: rows.clock(), gone, piles: piles_of_rows };
+        Draft { delivery, shift: u64::BITS - piles.ilog2(), spares }
+    }
+
+    /// Copies an item.
+    #[inline]
+    pub(crate) fn add(&mut self, row: Row<K, S, V>) {
+        let pile = row.0.0.hash.checked_shr(self.shift).unwrap_or(0);
+        self.delivery.piles[pile as usize].push_with(&self.spares, Some(row));
+    }
+
+    /// Delivers what was gathered.
+    pub(crate) fn deliver(self, shelf: &Shelf<K, S, V>) {
+        shelf.leave(self.delivery);
+    }
+}
+
+/// An item as it is copied.
+pub(crate) fn copy<V: Clone>(value: &V, expires: i64) -> Kept<V> {
+    Some((value.clone(), expires))
+}

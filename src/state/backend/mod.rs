@@ -1,0 +1,8 @@
+//! State backends: an arrangement, or a log of deltas that only snapshots read.
+
+pub(super) mod kway_merge;
+pub(super) mod compaction;
+pub(super) mod evicted_page;
+pub(super) mod delta_log;
+pub(super) mod checkpoint_delta;
+pub(super) mod state_backend;

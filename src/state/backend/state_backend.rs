@@ -1,0 +1,144 @@
+//! Where the rows of a state go when the state as of an epoch is asked for: into an arrangement, or onto a
+//! shelf.
+//!
+//! An arrangement is where rows can be read again: by whoever looks at the state from outside while the job
+//! runs, and by the state itself, when it is larger than memory. It is sealed by the worker, in one piece. If
+//! all that is wanted of a state is that snapshots have it, its rows go onto a [shelf](crate::state::Shelf),
+//! in slices between which the worker does its work, and sorting them is not the worker's business.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use timely::dataflow::operators::generic::OperatorInfo;
+
+use crate::data::{Exchange, Key};
+use crate::error::Result;
+use crate::snapshot::{RestoredOperator, Table};
+use crate::state::backend::checkpoint_delta::Draft;
+use crate::state::backend::compaction::sample;
+use crate::state::backend::delta_log::{Gone, Row, Shelf};
+use crate::state::run::arrangement::Arrangement;
+use crate::state::run::item_rows::ItemRows;
+use crate::state::run::persist::{Incoming, Read, Saves, Share};
+use crate::state::run::rows::Rows;
+use crate::state::spill::files::Memory;
+use crate::state::spill::spilling::Filed;
+
+/// Who asks for the state as of an epoch.
+#[derive(Clone, Default)]
+pub(crate) struct Askers {
+    /// True if it is read from outside while the job runs.
+    pub(crate) read: bool,
+    /// What it may take of memory, if that is limited.
+    pub(crate) memory: Option<Rc<Memory>>,
+    /// True if there are snapshots, and seals are for them or for readers alone.
+    pub(crate) saved: bool,
+}
+
+/// Where the rows of a state go.
+pub(crate) enum Backing<K: Key, S: Key, V: Exchange> {
+    /// They can be read again.
+    Arranged(Box<Arrangement<Filed<ItemRows<K, S, V>>>>),
+    /// They are only saved.
+    Shelved {
+        shelf: Arc<Shelf<K, S, V>>,
+        /// The number of the last delivery.
+        last: u64,
+    },
+}
+
+impl<K: Key, S: Key, V: Exchange> Backing<K, S, V> {
+    pub(crate) fn new(rows: &ItemRows<K, S, V>, askers: &Askers, operator: OperatorInfo) -> Backing<K, S, V> {
+        if askers.saved && !askers.read && askers.memory.is_none() {
+            return Backing::Shelved { shelf: Arc::new(Shelf::new(rows.owner())), last: 0 };
+        }
+        let filed = Filed::new(rows.clone(), askers.memory.as_ref(), |(key, _)| key.hash);
+        Backing::Arranged(Box::new(Arrangement::new(filed, operator)))
+    }
+
+    /// The arrangement, if it is one.
+    pub(crate) fn arrangement(&mut self) -> Option<&mut Arrangement<Filed<ItemRows<K, S, V>>>> {
+        match self {
+            Backing::Arranged(arrangement) => Some(arrangement),
+            Backing::Shelved { .. } => None,
+        }
+    }
+
+    /// Begins the next delivery, of what is `gone` and of about so many items, as of the end of `epoch`.
+    /// `None`, and nothing is taken, if rows are not delivered.
+    pub(crate) fn draft(
+        &mut self,
+        epoch: u64,
+        rows: &ItemRows<K, S, V>,
+        gone: &mut Gone<K, S>,
+        items: usize,
+    ) -> Option<Draft<K, S, V>> {
+        let Backing::Shelved { shelf, last } = self else { return None };
+        *last += 1;
+        Some(Draft::new(epoch, rows, std::mem::take(gone), items, Arc::clone(&shelf.spares)))
+    }
+
+    /// Delivers what was drafted.
+    pub(crate) fn deliver(&self, draft: Draft<K, S, V>) {
+        if let Backing::Shelved { shelf, .. } = self {
+            draft.deliver(shelf);
+        }
+    }
+
+    /// What a snapshot needs of the state as of the last seal, or the last delivery that has been begun.
+    pub(crate) fn save(&self, name: &str, rows: &ItemRows<K, S, V>) -> Table {
+        match self {
+            Backing::Arranged(arrangement) => arrangement.save(name),
+            Backing::Shelved { shelf, last } => Table {
+                name: name.to_owned(),
+                schema: ItemRows::<K, S, V>::schema(),
+                clock: rows.clock(),
+                runs: Vec::new(),
+                coming: Some((Arc::clone(shelf) as _, *last)),
+            },
+        }
+    }
+
+    /// Takes in a worker's share of what a snapshot has, and gives `fill` the rows of its pages, older ones
+    /// first, and about how many keys there are in all.
+    pub(crate) fn restore(
+        &mut self,
+        rows: &ItemRows<K, S, V>,
+        (name, from): (&str, &RestoredOperator),
+        share: Share,
+        mut fill: impl FnMut(Vec<Row<K, S, V>>, usize),
+    ) -> Result<()> {
+        match self {
+            Backing::Arranged(arrangement) => {
+                let incoming = Incoming::open(from, name, share)?;
+                arrangement.take_in(&incoming)?;
+                let runs = arrangement.runs();
+                let pages = runs.iter().flat_map(|run| run.pages());
+                let keys = incoming.keys();
+                pages.for_each(|page| fill(page.read(), keys));
+            }
+            Backing::Shelved { shelf, .. } => {
+                let incoming = Incoming::open(from, name, share)?;
+                let (keys, origin) = (incoming.keys(), Arc::new(from.origin(name)));
+                let first = RefCell::new(None);
+                let page = |read: Read<ItemRows<K, S, V>>| {
+                    first.borrow_mut().get_or_insert_with(|| sample(&read.rows));
+                    match (read.written, read.rows.last()) {
+                        (Some(place), Some((last, _))) if origin.is_near() => {
+                            let page = shelf.released((read.rows.len(), last.clone()), &origin, place);
+                            fill(read.rows, keys);
+                            page
+                        }
+                        (written, _) => {
+                            fill(read.rows.clone(), keys);
+                            Read { written, ..read }.page(rows)
+                        }
+                    }
+                };
+                incoming.read(rows, page, |pages| shelf.adopt(pages, first.take().unwrap_or_default()))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,17 @@
+//! Keyed state: items of keys in columns, their expiry, eviction, copies for snapshots, and views from
+//! outside.
+
+pub(super) mod meta;
+pub(super) mod items;
+pub(super) mod by_time;
+pub(super) mod view;
+pub(super) mod store;
+pub(super) mod evicted_keys;
+pub(super) mod ttl_sweep;
+pub(super) mod column;
+pub(super) mod checkpoint_copy;
+pub(super) mod upkeep;
+#[cfg(test)]
+mod checkpoint_copy_tests;
+#[cfg(test)]
+mod eviction_tests;

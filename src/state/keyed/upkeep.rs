@@ -1,0 +1,255 @@
+//! What a column does when epochs close: it drops what has expired, gives the state as of an epoch, and lets
+//! keys leave memory and come back.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::mem::size_of;
+
+use crate::data::Key;
+use crate::error::Result;
+use crate::snapshot::{self, RestoredOperator};
+use crate::state::backend::checkpoint_delta::Turn;
+use crate::state::backend::delta_log::Row;
+use crate::state::backend::state_backend::Backing;
+use crate::state::keyed::column::{Cells, Item, LivesBy, Now, Shape};
+use crate::state::keyed::meta::Tag;
+use crate::state::keyed::store::{Column, Pins, Slots};
+use crate::state::keyed::view::Published;
+use crate::state::run::hashed::Hashed;
+use crate::state::run::item_rows::{UNBEGUN, is_over};
+use crate::state::run::persist::Share;
+use crate::state::run::rows::Rows;
+use crate::state::spill::budget::rows_to_write;
+use crate::state::table::key_table::{Slot, Table};
+
+impl<K: Key, S: Shape> Cells<K, S> {
+    /// What is no more, and what has left memory.
+    fn take_left(&mut self) -> Vec<Row<K, S::Sub, S::Value>> {
+        rows_to_write(std::mem::take(&mut self.gone), &mut std::mem::take(&mut self.left))
+    }
+
+    /// The places in a list of what has changed, with the hashes that the keys are owned by, in order of
+    /// these.
+    fn in_order(&self, changed: &[(Slot, S::Mark)], keys: &Table<K, Pins>) -> Vec<(u64, u32)> {
+        let owner = self.rows.owner();
+        let hash = |(slot, _): &(Slot, S::Mark)| keys.try_get(*slot).map_or(0, |(key, _)| owner(key));
+        let mut order: Vec<(u64, u32)> = changed.iter().map(hash).zip(0..).collect();
+        order.sort_unstable();
+        order
+    }
+}
+
+impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
+    fn is_vacant(&self, slot: Slot) -> bool {
+        self.is_bare(slot)
+    }
+
+    fn forget(&mut self, slot: Slot, key: &K) {
+        self.clear(slot, key);
+    }
+
+    fn begin(&mut self, watermark: i64) {
+        let waits = self.lives_by == LivesBy::EventTime && !S::IS_EXPIRY_KNOWN;
+        let Some(sweep) = self.sweep.as_ref().filter(|_| waits) else { return };
+        let expires = watermark.saturating_add(sweep.lives());
+        self.unbegun = expires;
+        for place in 0..self.cells.len() {
+            let mut waiting = Vec::new();
+            S::each(&self.cells[place], |sub, item| {
+                if item.tag.expires() == UNBEGUN {
+                    waiting.push(sub.clone());
+                }
+            });
+            for sub in waiting {
+                self.update(Slot::at(place), &sub, |item| item.tag = item.tag.expiring(expires));
+            }
+        }
+    }
+
+    fn expire(&mut self, now: Now, keys: &Table<K, Pins>, bare: &mut Vec<Slot>) {
+        let Cells { sweep, cells, items, gone, rows, turn, cutting, .. } = self;
+        let now = now.by(self.lives_by);
+        rows.reach(now);
+        if let Some(cutting) = cutting {
+            // Keys may go after this.
+            let mut all = usize::MAX;
+            cutting.resolve(keys, rows, &mut all);
+        }
+        let Some(sweep) = sweep else { return };
+        for place in sweep.due(now, cells.len()) {
+            let (before, slot) = (*items, Slot::at(place));
+            S::expire(
+                &mut cells[place],
+                now,
+                |item| item.tag.expires(),
+                |sub, item| {
+                    *items -= 1;
+                    let Some((key, _)) = keys.try_get(slot) else { return };
+                    let key = || (rows.hashed(key.clone()), sub.clone());
+                    // What the backing has expires there as well, unless it was given another time since.
+                    if item.is_kept(*turn, cutting, key) && item.tag.changed() == *turn {
+                        gone.insert(key());
+                    }
+                },
+            );
+            if *items < before && S::is_empty(&cells[place]) {
+                bare.push(slot);
+            }
+        }
+    }
+
+    fn seal(&mut self, epoch: u64, keys: &Table<K, Pins>) {
+        if matches!(self.backing, Backing::Shelved { .. }) {
+            return;
+        }
+        let before = self.take_left();
+        let Some(arrangement) = self.backing.arrangement() else { return };
+        let mut built = arrangement.build(before);
+        let changed = std::mem::take(&mut self.changed).into_list();
+        let order = self.in_order(&changed, keys);
+        let Cells { cells, .. } = self;
+        for some in order.chunk_by(|a, b| a.0 == b.0) {
+            built.group(|group| {
+                for (hash, number) in some {
+                    let (slot, mark) = &changed[*number as usize];
+                    let (Some(cell), key) = (cells.get_mut(slot.index()), keys.try_get(*slot)) else {
+                        continue;
+                    };
+                    // Of a slot without a key as well: what it notes is for the next one.
+                    S::noted(cell, mark, |sub, item| {
+                        if let Some((key, _)) = key.filter(|_| item.tag.changed() != Turn::Still) {
+                            item.tag = item.tag.kept();
+                            let key = Hashed { hash: *hash, key: key.clone() };
+                            group.push(((key, sub), Some((item.value.clone(), item.tag.expires()))));
+                        }
+                    });
+                }
+            });
+        }
+        let Some(arrangement) = self.backing.arrangement() else { return };
+        arrangement.seal_built(epoch, built);
+        if let Some(publish) = &self.publish {
+            let runs = arrangement.runs().iter().map(|run| run.pages().to_vec()).collect();
+            publish(Published { epoch, owner: self.rows.owner(), reached: self.rows.clock(), runs });
+        }
+    }
+
+    fn cut(&mut self, epoch: u64) {
+        self.begin_cut(epoch);
+    }
+
+    fn copy(&mut self, keys: &Table<K, Pins>, left: &mut usize) {
+        self.copy_slice(keys, left);
+    }
+
+    fn is_copied(&self) -> bool {
+        self.cutting.is_none()
+    }
+
+    fn leave(&mut self, slot: Slot, key: &K) {
+        let Some(cell) = self.cells.get_mut(slot.index()) else { return };
+        let Cells { items, left, rows, .. } = self;
+        S::drain(cell, |sub, item| {
+            *items -= 1;
+            if item.tag.changed() != Turn::Still || !item.tag.is_sealed() {
+                left.push(((rows.hashed(key.clone()), sub), Some((item.value, item.tag.expires()))));
+            }
+        });
+        *cell = S::empty();
+    }
+
+    fn write(&mut self, epoch: u64) {
+        let rows = self.take_left();
+        if let Some(arrangement) = self.backing.arrangement() {
+            arrangement.seal_unsorted(epoch, rows);
+        }
+    }
+
+    fn enter(&mut self, slot: Slot, key: &K) -> bool {
+        let before = self.items;
+        let mut items = BTreeMap::new();
+        let hashed = self.rows.hashed(key.clone());
+        let Backing::Arranged(arrangement) = &self.backing else { return false };
+        arrangement.range(hashed.hash, &|(k, _)| k.cmp(&hashed), &mut |(_, sub), kept| {
+            items.insert(sub, kept);
+        });
+        for (sub, kept) in items {
+            let Some((value, mut expires)) = kept else { continue };
+            if expires == UNBEGUN {
+                expires = self.unbegun;
+            }
+            let row = (hashed.clone(), sub);
+            if is_over(expires, self.rows.clock()) {
+                self.gone.insert(row);
+            } else if !self.gone.contains(&row) {
+                let sub = row.1;
+                self.make_room(slot);
+                self.items += 1;
+                let item = Item { value, tag: Tag::new(expires, Turn::Still, true) };
+                S::insert(&mut self.cells[slot.index()], sub, item, expires);
+            }
+        }
+        self.items > before
+    }
+
+    fn bytes(&self, keys: usize) -> usize {
+        let inside = keys * size_of::<S::Of<Item<S::Value>>>();
+        inside
+            + S::outside::<Item<S::Value>>(keys.min(self.items), self.items)
+            + self.items * self.footprint.heap()
+    }
+
+    fn save(&self, name: &str) -> snapshot::Table {
+        self.backing.save(name, &self.rows)
+    }
+
+    fn restore(
+        &mut self,
+        name: &str,
+        from: &RestoredOperator,
+        share: Share,
+        slots: &mut Slots<'_, K>,
+    ) -> Result<()> {
+        let Cells { backing, rows, cells, items, footprint, .. } = self;
+        let mut found = Vec::new();
+        backing.restore(rows, (name, from), share, |read, keys| {
+            if size_of::<S::Sub>() == 0 {
+                slots.reserve(keys);
+                cells.reserve(keys.saturating_sub(cells.len()));
+            }
+            slots.find_all(read.iter().map(|((hashed, _), _)| &hashed.key), &mut found);
+            for (((hashed, sub), kept), found) in read.into_iter().zip(&found) {
+                let slot = slots.of(*found, &hashed.key);
+                if cells.len() <= slot.index() {
+                    cells.resize_with(slot.index() + 1, S::empty);
+                }
+                let cell = &mut cells[slot.index()];
+                match kept.filter(|(_, expires)| !is_over(*expires, rows.clock())) {
+                    Some((value, expires)) => {
+                        footprint.see(&value);
+                        let item = Item { value, tag: Tag::new(expires, Turn::Still, true) };
+                        match S::get_mut(cell, &sub) {
+                            Some(known) => *known = item,
+                            None => {
+                                S::insert(cell, sub, item, expires);
+                                *items += 1;
+                            }
+                        }
+                    }
+                    None => {
+                        if S::remove(cell, &sub).is_some() {
+                            *items -= 1;
+                        }
+                        slots.lost(slot);
+                    }
+                }
+            }
+        })
+    }
+
+    fn warm(&self, slots: &[Slot]) {
+        // The loads of a loop with nothing else in it do not wait for each other.
+        let is_filled = |slot: &&Slot| self.cells.get(slot.index()).is_some_and(|cell| !S::peek(cell));
+        black_box(slots.iter().filter(is_filled).count());
+    }
+}

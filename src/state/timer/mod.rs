@@ -1,0 +1,8 @@
+//! Timers, and records that wait for a time: the queue, its rows, and what of it is spilled.
+
+pub(super) mod migratable;
+pub(super) mod rows;
+pub(super) mod spilled;
+pub(super) mod queue;
+#[cfg(test)]
+mod queue_tests;

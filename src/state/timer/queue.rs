@@ -1,0 +1,482 @@
+//! What is to be done at a time: timers, and records that wait for theirs.
+//!
+//! Entries lie in buckets of 64 milliseconds, in order of arrival; a bucket is sorted when its time has come.
+//! So adding costs a look-up in a small tree and a push, whatever the order of the times, and each entry is
+//! sorted once, among few; again, if others are added to its bucket while that is being worked off.
+//!
+//! # As rows
+//!
+//! What is added becomes a row when the agenda is sealed, and is not touched again: rows lie in order of
+//! time, and all of before the time that has been reached are over. So a seal writes what was added since the
+//! last one, however much there is to be done. An entry that is added for a time that has been reached lies
+//! among the first that have not.
+//!
+//! # Larger than memory
+//!
+//! If memory is limited, rows lie in files, and what is to be done last is forgotten when there is no room:
+//! it is read back before its time comes. See `Far`. Then entries are given out some at a time, in the same
+//! order.
+
+use std::collections::BTreeMap;
+
+use timely::dataflow::operators::generic::OperatorInfo;
+
+use crate::data::Exchange;
+use crate::error::Result;
+use crate::snapshot::{RestoredOperator, Table};
+use crate::state::run::arrangement::Arrangement;
+use crate::state::run::builder::RunBuilder;
+use crate::state::run::page::PAGE_ROWS;
+use crate::state::run::persist::Share;
+use crate::state::run::rows::Rows;
+use crate::state::spill::budget::Quota;
+use crate::state::spill::footprint::Footprint;
+use crate::state::spill::spilling::Filed;
+use crate::state::timer::migratable::Parted;
+use crate::state::timer::rows::Dated;
+use crate::state::timer::spilled::{END, Far, Place};
+use crate::time::EventTime;
+
+/// Entries by time. `R` is what is kept of an entry in an arrangement.
+pub(crate) struct Agenda<E, R: Exchange = E> {
+    buckets: BTreeMap<i64, Bucket<E>>,
+    len: usize,
+    sealed: Option<Sealed<E, R>>,
+    moments: Moments<E>,
+}
+
+/// The entries as rows.
+struct Sealed<E, R: Exchange> {
+    arrangement: Arrangement<Filed<Dated<R>>>,
+    rows: Dated<R>,
+    /// The number of the next row.
+    next: u64,
+    /// What has left memory, if that is limited.
+    far: Option<Far<E>>,
+}
+
+/// The entries of a bucket by their milliseconds.
+struct Moments<E>(Vec<Vec<(u8, E)>>);
+
+/// From so many entries on, dealing them out by their milliseconds is faster than sorting.
+const MANY: usize = 128;
+
+impl<E> Moments<E> {
+    /// Sorts entries of one bucket by time, and leaves those of one time in their order.
+    fn sort(&mut self, entries: &mut Vec<(u8, E)>) {
+        if entries.len() < MANY {
+            return entries.sort_by_key(|(mark, _)| offset(*mark));
+        }
+        self.0.resize_with(1 << SPAN, Vec::new);
+        for (mark, entry) in entries.drain(..) {
+            self.0[usize::from(offset(mark))].push((mark, entry));
+        }
+        self.0.iter_mut().for_each(|moment| entries.append(moment));
+    }
+}
+
+struct Bucket<E> {
+    /// With their milliseconds in the bucket, [marked](SEALED) if there is a row of them.
+    entries: Vec<(u8, E)>,
+    /// True if some have no row.
+    fresh: bool,
+    /// True if the entries are in order.
+    sorted: bool,
+}
+
+impl<E> Default for Bucket<E> {
+    fn default() -> Bucket<E> {
+        Bucket { entries: Vec::new(), fresh: true, sorted: false }
+    }
+}
+
+/// Marks an entry that there is a row of.
+const SEALED: u8 = 1 << 7;
+
+/// So many entries are looked at to tell what entries point to.
+const SAMPLES: usize = 16;
+
+/// The number of milliseconds in a bucket, as a power of two.
+const SPAN: u32 = 6;
+
+/// The last millisecond in a bucket.
+const LAST: EventTime = (1 << SPAN) - 1;
+
+/// The milliseconds of an entry in its bucket.
+#[inline]
+fn offset(mark: u8) -> u8 {
+    mark & !SEALED
+}
+
+/// The time of an entry by its bucket and what it is marked with there.
+fn at(bucket: i64, mark: u8) -> EventTime {
+    bucket << SPAN | EventTime::from(offset(mark))
+}
+
+impl<E, R: Exchange> Default for Agenda<E, R> {
+    fn default() -> Agenda<E, R> {
+        Agenda { buckets: BTreeMap::new(), len: 0, sealed: None, moments: Moments(Vec::new()) }
+    }
+}
+
+impl<E, R: Exchange> Agenda<E, R> {
+    /// An agenda that can be sealed, and that may take so much of memory if that is limited.
+    pub(crate) fn sealable(operator: OperatorInfo, quota: Option<Quota>) -> Agenda<E, R> {
+        let rows = Dated::new();
+        let filed = Filed::new(rows.clone(), quota.as_ref().map(Quota::memory), |(_, hash, _)| *hash);
+        let arrangement = Arrangement::new(filed, operator);
+        let sealed = Sealed { arrangement, rows, next: 0, far: quota.map(Far::new) };
+        Agenda { sealed: Some(sealed), ..Agenda::default() }
+    }
+
+    /// The same, of entries that hold all that their rows do, and of which those of a moment are taken
+    /// together.
+    pub(crate) fn of_records(operator: OperatorInfo, quota: Option<Quota>) -> Agenda<E, R> {
+        let mut agenda = Agenda::sealable(operator, quota);
+        if let Some(far) = agenda.far_mut() {
+            (far.footprint, far.splits) = (Footprint::new(true), false);
+        }
+        agenda
+    }
+
+    fn far_mut(&mut self) -> Option<&mut Far<E>> {
+        self.sealed.as_mut()?.far.as_mut()
+    }
+
+    fn far(&self) -> Option<&Far<E>> {
+        self.sealed.as_ref()?.far.as_ref()
+    }
+
+    /// Adds an entry.
+    #[inline]
+    pub(crate) fn add(&mut self, time: EventTime, entry: E) {
+        let bucket = self.buckets.entry(time >> SPAN).or_default();
+        bucket.entries.push(((time & LAST) as u8, entry));
+        (bucket.fresh, bucket.sorted) = (true, false);
+        self.len += 1;
+    }
+
+    /// Lets even few entries leave, and reads so many rows back together.
+    #[cfg(test)]
+    pub(in crate::state) fn tighten(&mut self, portion: usize, splits: bool) {
+        use crate::state::timer::spilled::LEAST_ENTRY;
+        if let Some(far) = self.far_mut() {
+            (far.portion, far.splits) = (portion * LEAST_ENTRY, splits);
+            far.quota.least = 0;
+        }
+    }
+
+    /// The number of entries in memory.
+    #[cfg(test)]
+    pub(in crate::state) fn len(&self) -> usize {
+        self.len + self.far().map_or(0, Far::waiting)
+    }
+
+    /// No entry is earlier than this, and the first is less than a bucket later.
+    pub(crate) fn next(&self) -> Option<EventTime> {
+        let near = self.buckets.first_key_value().map(|(bucket, _)| bucket << SPAN);
+        near.into_iter().chain(self.far().and_then(Far::next)).min()
+    }
+
+    /// The time of the first entry. Costs a look at each entry of its bucket.
+    pub(crate) fn first(&self) -> Option<EventTime> {
+        let near = self.buckets.first_key_value().and_then(|(bucket, first)| {
+            let first = first.entries.iter().map(|(mark, _)| offset(*mark)).min()?;
+            Some(at(*bucket, first))
+        });
+        near.into_iter().chain(self.far().and_then(Far::next)).min()
+    }
+
+    /// Takes the entries of before a time, in order of time, then of arrival. None of them must have left
+    /// memory.
+    pub(crate) fn due(&mut self, before: EventTime) -> Vec<(EventTime, E)> {
+        let mut due = Vec::new();
+        while let Some(mut first) = self.buckets.first_entry().filter(|first| *first.key() << SPAN < before) {
+            let (number, bucket) = (*first.key(), first.get_mut());
+            if !std::mem::replace(&mut bucket.sorted, true) {
+                self.moments.sort(&mut bucket.entries);
+            }
+            let now = bucket.entries.partition_point(|(mark, _)| at(number, *mark) < before);
+            due.extend(bucket.entries.drain(..now).map(|(mark, entry)| (at(number, mark), entry)));
+            if !first.get().entries.is_empty() {
+                break;
+            }
+            first.remove();
+        }
+        self.len -= due.len();
+        self.reach(before.saturating_sub(1));
+        due
+    }
+
+    /// Takes all entries. None of them must have left memory.
+    pub(crate) fn take(&mut self) -> Vec<(EventTime, E)> {
+        let mut all = self.due(EventTime::MAX);
+        // What is left is at the very end of time.
+        for (key, bucket) in std::mem::take(&mut self.buckets) {
+            all.extend(bucket.entries.into_iter().map(|(mark, entry)| (at(key, mark), entry)));
+        }
+        self.len = 0;
+        self.reach(EventTime::MAX);
+        all
+    }
+
+    /// Reads back what has left memory and is to be taken next, of what is `before` a time, or of all; called
+    /// before [`some`](Agenda::some) with the same. `back` makes an entry of what was kept of one.
+    #[inline]
+    pub(crate) fn fetch(&mut self, before: Option<EventTime>, back: impl FnMut(&R) -> E) {
+        if let Some(Sealed { arrangement, far: Some(far), .. }) = &mut self.sealed {
+            far.fetch(arrangement, before.map_or(END, |before| (before, 0)), back);
+        }
+    }
+
+    /// Takes entries of before a time, or of all, in order of time, then of arrival; and says up to where it
+    /// has taken all. That is the time, unless some had left memory. Then it is to be called again, and it
+    /// gives none only if there are none. `hash` tells the hash that an entry is owned by.
+    #[inline]
+    pub(crate) fn some(
+        &mut self,
+        before: Option<EventTime>,
+        hash: impl Fn(&E) -> u64,
+    ) -> (Vec<(EventTime, E)>, Place) {
+        let end = before.map_or(END, |before| (before, 0));
+        match (self.far_mut(), before) {
+            (Some(far), _) => {
+                let (due, bound) = far.take(end);
+                (self.join(due, bound, hash), bound)
+            }
+            (None, Some(before)) => (self.due(before), end),
+            (None, None) => (self.take(), end),
+        }
+    }
+
+    /// Joins what has come back to what has stayed, of before a place.
+    fn join(
+        &mut self,
+        mut due: Vec<(EventTime, E)>,
+        bound: Place,
+        hash: impl Fn(&E) -> u64,
+    ) -> Vec<(EventTime, E)> {
+        let (time, least) = bound;
+        let mut near = if bound == END { self.take() } else { self.due(time) };
+        if bound != END
+            && least > 0
+            && let Some(bucket) = self.buckets.get_mut(&(time >> SPAN))
+        {
+            let is_due = |(mark, entry): &(u8, E)| {
+                EventTime::from(offset(*mark)) == time & LAST && hash(entry) < least
+            };
+            let (now, later): (Vec<_>, _) = std::mem::take(&mut bucket.entries).into_iter().partition(is_due);
+            self.len -= now.len();
+            bucket.entries = later;
+            if bucket.entries.is_empty() {
+                self.buckets.remove(&(time >> SPAN));
+            }
+            near.extend(now.into_iter().map(|(_, entry)| (time, entry)));
+        }
+        if due.is_empty() {
+            return near;
+        }
+        // What has come back is older.
+        due.append(&mut near);
+        due.sort_by_key(|(time, _)| *time);
+        due
+    }
+
+    /// The bytes of memory that it takes, about.
+    fn bytes(&self, far: &Far<E>) -> usize {
+        let (entries, buckets) = (self.len, self.buckets.len());
+        // Buffers have room for four, and double; nodes of the tree are two thirds full.
+        let inside = (4 * buckets).max(entries + entries / 2) * size_of::<(u8, E)>();
+        inside
+            + buckets * 3 / 2 * size_of::<(i64, Bucket<E>)>()
+            + entries * far.footprint.heap()
+            + far.bytes()
+    }
+
+    /// Lets the farthest entries leave memory, if they take more than they may, and gives them. `hash` and
+    /// `kept` are what [`seal`](Agenda::seal) is told of an entry.
+    pub(crate) fn shed(&mut self, epoch: u64, hash: impl Fn(&E) -> u64, kept: impl Fn(&E) -> R) -> Vec<E> {
+        let Some(mut sealed) = self.sealed.take_if(|sealed| sealed.far.is_some()) else { return Vec::new() };
+        let mut left = Vec::new();
+        if let Some(far) = &mut sealed.far {
+            let samples =
+                self.buckets.values().rev().filter_map(|bucket| bucket.entries.last()).take(SAMPLES);
+            if far.footprint.wanted {
+                samples.for_each(|(_, entry)| far.footprint.sample(&kept(entry)));
+            }
+            let bytes = self.bytes(far);
+            let clock = sealed.rows.clock();
+            if let Some(allowance) = far.quota.allowance(bytes)
+                && let Some(from) = self.horizon(far, far.first(clock), bytes, allowance)
+            {
+                let (mut built, mut first) = (sealed.arrangement.build(Vec::new()), None);
+                for (number, entries) in self.split(from) {
+                    let earliest = entries.iter().map(|(mark, _)| at(number, *mark)).min();
+                    first = first.or(earliest);
+                    add_rows(&mut built, number, &entries, sealed.next, (&hash, &kept));
+                    sealed.next += entries.len() as u64;
+                    left.extend(entries.into_iter().map(|(_, entry)| entry));
+                }
+                sealed.arrangement.seal_built(epoch, built);
+                left.extend(far.leave(from, first, sealed.next));
+                let bytes = self.bytes(far);
+                far.quota.left(left.len(), bytes);
+            }
+        }
+        self.sealed = Some(sealed);
+        left
+    }
+
+    /// The time from which on entries must leave, that not more bytes are left than allowed, as far as they
+    /// may: from `least` on. `None` if none can.
+    fn horizon(
+        &self,
+        far: &Far<E>,
+        least: EventTime,
+        mut bytes: usize,
+        allowance: usize,
+    ) -> Option<EventTime> {
+        let beyond = far.beyond();
+        let mut horizon = beyond;
+        let entry = size_of::<(u8, E)>() * 3 / 2 + far.footprint.heap();
+        for (number, bucket) in self.buckets.iter().rev() {
+            let (first, last) = (number << SPAN, number << SPAN | LAST);
+            let must = beyond.is_some_and(|beyond| beyond <= first);
+            if last < least || !must && bytes <= allowance {
+                break;
+            }
+            bytes = bytes.saturating_sub(bucket.entries.len() * entry + size_of::<(i64, Bucket<E>)>());
+            if !must {
+                horizon = Some(first.max(least));
+            }
+        }
+        horizon
+    }
+
+    /// Takes the entries from a time on out, bucket by bucket.
+    fn split(&mut self, from: EventTime) -> BTreeMap<i64, Vec<(u8, E)>> {
+        let mut going = BTreeMap::new();
+        for (number, mut bucket) in self.buckets.split_off(&(from >> SPAN)) {
+            let goes = |(mark, _): &(u8, E)| from <= at(number, *mark);
+            let (go, stay): (Vec<_>, Vec<_>) = match from <= number << SPAN {
+                true => (bucket.entries, Vec::new()),
+                false => bucket.entries.into_iter().partition(goes),
+            };
+            if !stay.is_empty() {
+                bucket.entries = stay;
+                self.buckets.insert(number, bucket);
+            }
+            self.len -= go.len();
+            going.insert(number, go);
+        }
+        going
+    }
+
+    /// Takes note that all entries up to a time have been taken.
+    fn reach(&mut self, time: EventTime) {
+        if let Some(sealed) = &self.sealed {
+            sealed.rows.reach(time);
+        }
+    }
+
+    /// Writes what was added since the last seal into the arrangement, if there is one. `row` says what is
+    /// kept of an entry, and the hash that it is owned by.
+    pub(crate) fn seal(&mut self, epoch: u64, mut row: impl FnMut(&E) -> (u64, R)) {
+        let Some(Sealed { arrangement, rows: dated, next, .. }) = &mut self.sealed else { return };
+        let clock = dated.clock();
+        let first = clock.saturating_add(1);
+        let mut make = |(number, bucket): (&i64, &mut Bucket<E>), rows: &mut Vec<_>, last| {
+            let times = bucket.entries.iter_mut().map(|(mark, entry)| (at(*number, *mark), mark, entry));
+            for (time, mark, entry) in times.filter(|(time, mark, _)| *time <= last && **mark & SEALED == 0) {
+                *mark |= SEALED;
+                let (hash, kept) = row(entry);
+                rows.push(((time.max(first), hash, *next), (time, kept)));
+                *next += 1;
+            }
+        };
+        let fresh = |(_, bucket): &(&i64, &mut Bucket<E>)| bucket.fresh;
+        let mut late = Vec::new();
+        let been = self.buckets.range_mut(..=clock >> SPAN).filter(fresh);
+        been.for_each(|bucket| make(bucket, &mut late, clock));
+        let mut built = arrangement.build(late);
+        for (number, bucket) in self.buckets.iter_mut().filter(fresh) {
+            bucket.fresh = false;
+            built.group(|rows| make((number, bucket), rows, EventTime::MAX));
+        }
+        arrangement.seal_built(epoch, built);
+    }
+}
+
+/// Adds the rows of a bucket's entries that have none to a run, numbered from `next` on; a page at a time,
+/// lest all of them are rows at once.
+fn add_rows<E, R: Exchange>(
+    built: &mut RunBuilder<Filed<Dated<R>>>,
+    bucket: i64,
+    entries: &[(u8, E)],
+    next: u64,
+    (hash, kept): (impl Fn(&E) -> u64, impl Fn(&E) -> R),
+) {
+    let fresh = (0u32..).zip(entries).filter(|(_, (mark, _))| mark & SEALED == 0);
+    let mut fresh: Vec<u32> = fresh.map(|(number, _)| number).collect();
+    if fresh.len() > PAGE_ROWS {
+        fresh.sort_unstable_by_key(|number| {
+            let (mark, entry) = &entries[*number as usize];
+            (*mark, hash(entry), *number)
+        });
+    }
+    for some in fresh.chunks(PAGE_ROWS) {
+        built.group(|rows| {
+            rows.extend(some.iter().map(|number| {
+                let (mark, entry) = &entries[*number as usize];
+                let time = at(bucket, *mark);
+                ((time, hash(entry), next + u64::from(*number)), (time, kept(entry)))
+            }));
+        });
+    }
+}
+
+impl<E, R: Parted> Agenda<E, R> {
+    /// What a snapshot needs of what was sealed.
+    pub(crate) fn save(&self, name: &str) -> Option<Table> {
+        self.sealed.as_ref().map(|sealed| sealed.arrangement.save(name))
+    }
+
+    /// Takes in what a snapshot has of a worker's share. `entry` makes an entry of what was kept of one.
+    pub(crate) fn restore(
+        &mut self,
+        name: &str,
+        from: &RestoredOperator,
+        share: Share,
+        mut entry: impl FnMut(&R) -> E,
+    ) -> Result<()> {
+        let Some(Sealed { arrangement, rows, next, far }) = &mut self.sealed else { return Ok(()) };
+        arrangement.restore(name, from, share)?;
+        let (buckets, len, clock) = (&mut self.buckets, &mut self.len, rows.clock());
+        arrangement.each(|at, (time, kept)| {
+            *next = (*next).max(at.2 + 1);
+            if Dated::<R>::is_expired(at, clock) {
+                return;
+            }
+            match far.as_mut().filter(|_| *time == at.0) {
+                Some(far) => far.restored(*time, *next),
+                None => {
+                    let bucket = buckets.entry(*time >> SPAN).or_default();
+                    bucket.entries.push(((time & LAST) as u8 | SEALED, entry(kept)));
+                    *len += 1;
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+impl<E: Parted> Agenda<E> {
+    /// Takes records of before a time, or all, in order of time, then of arrival; `None` if there are none.
+    /// Of those that have left memory it takes some at a time, but all of a moment.
+    pub(crate) fn draw(&mut self, before: Option<EventTime>) -> Option<Vec<(EventTime, E)>> {
+        self.fetch(before, E::clone);
+        // Moments are whole.
+        let (records, _) = self.some(before, |_| u64::MAX);
+        (!records.is_empty()).then_some(records)
+    }
+}

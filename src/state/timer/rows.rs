@@ -1,0 +1,90 @@
+//! Entries of an agenda as rows: in order of the time that they lie at, then of the hash that they are owned
+//! by, then of arrival.
+//!
+//! Rows are over when that time has been reached, and merges drop them. So what is kept is what is still to
+//! be done.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use serde::de::DeserializeOwned;
+
+use crate::error::Result;
+use crate::snapshot::{Codec, Schema};
+use crate::state::run::persist::{Encoded, Saves};
+use crate::state::run::rows::Rows;
+use crate::state::timer::migratable::Parted;
+use crate::time::EventTime;
+
+/// A row of an entry: the time that it lies at, the hash that it is owned by, and a number of its own.
+pub(in crate::state) type At = (EventTime, u64, u64);
+
+/// Rows of an agenda: what is to be done, and its own time. They are over when the time has been reached that
+/// they lie at.
+pub(in crate::state) struct Dated<R> {
+    reached: Rc<Cell<EventTime>>,
+    row: PhantomData<fn() -> R>,
+}
+
+impl<R> Dated<R> {
+    pub(in crate::state) fn new() -> Dated<R> {
+        Dated { reached: Rc::new(Cell::new(EventTime::MIN)), row: PhantomData }
+    }
+}
+
+impl<R> Clone for Dated<R> {
+    fn clone(&self) -> Self {
+        Dated { reached: Rc::clone(&self.reached), row: PhantomData }
+    }
+}
+
+impl<R: Clone + 'static> Rows for Dated<R> {
+    type Key = At;
+    type Value = (EventTime, R);
+
+    fn absorb(&self, older: &mut (EventTime, R), newer: &(EventTime, R)) {
+        older.clone_from(newer);
+    }
+
+    fn is_vacant(&self, _: &(EventTime, R), _: bool) -> bool {
+        false
+    }
+
+    fn is_expired((at, ..): &At, clock: i64) -> bool {
+        *at <= clock
+    }
+
+    fn clock(&self) -> i64 {
+        self.reached.get()
+    }
+
+    fn reach(&self, time: i64) {
+        self.reached.set(self.reached.get().max(time));
+    }
+}
+
+impl<R: Parted> Saves for Dated<R> {
+    type Part = R::Part;
+
+    fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
+        Schema::of::<R::With<P>>("dated")
+    }
+
+    fn owner((_, hash, _): &At) -> u64 {
+        *hash
+    }
+
+    fn encode(rows: &[(At, (EventTime, R))], codec: Codec) -> Result<Vec<u8>> {
+        codec.encode(rows)
+    }
+
+    fn decode_of<P: DeserializeOwned + 'static>(
+        &self,
+        page: Encoded<'_>,
+        own: impl Fn(P) -> R::Part,
+    ) -> Result<Vec<(At, (EventTime, R))>> {
+        let row = |(at, (time, kept)): (At, (EventTime, R::With<P>))| (at, (time, R::own(kept, &own)));
+        Ok(page.rows()?.into_iter().map(row).collect())
+    }
+}
