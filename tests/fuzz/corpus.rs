@@ -154,13 +154,14 @@ fn texts(files: &mut Files) {
     text(
         "case",
         "window",
-        r#"{"id": "tumble", "operator": "window", "config": {"assigner": {"type": "tumble", "size": 10}, "function": "sum"},
-            "input": [["k", 1, 3], {"watermark": 30}], "expected": [{"out": ["k", 1, 0, 10]}, {"watermark": 30}]}"#,
+        r#"[{"id": "tumble", "operator": "window", "config": {"assigner": {"type": "tumble", "size": 10}, "function": "sum"},
+            "input": [["k", 1, 3], {"watermark": 30}], "expected": [{"out": ["k", 1, 0, 10]}, {"watermark": 30}]}]"#,
     );
     text(
         "case",
         "list",
-        r#"{"cases": [{"id": "a", "operator": "cep", "input": [[1, "x", 3]], "expected_unordered": [], "note": "none"}]}"#,
+        r#"[{"id": "a", "operator": "cep", "config": {"pattern": [{"name": "s", "match": ["x"], "times": [1, null]}]},
+            "input": [[1, "x", 3], "checkpoint_restore"], "expected": [{"out": [1]}], "note": "none"}]"#,
     );
     text(
         "words",

@@ -1,21 +1,162 @@
-//! Cases of joins.
+//! Cases of joins: records of two sides meet.
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::condition::Condition;
-use super::text::Text;
-use super::window::offset;
-use super::{Case, Event, Timeline, kind_of};
-use crate::data::{Data, Record, Stamp};
-use crate::error::Result;
+use super::assigner::{Windows, aligned, millis};
+use super::condition::Comparison;
+use super::data::Text;
+use super::json::{self, Object};
+use super::timeline::{Event, Output, Timeline};
+use crate::data::{Data, Record as Stamped, Stamp};
+use crate::error::{Error, Result};
 use crate::harness::Driver;
 use crate::join::{Group, Interval, Outer};
 use crate::time::EventTime;
-use crate::window::{Aligned, Assigner, Sessions, Sliding, Trigger, Tumbling};
+use crate::window::{Assigner, Sessions, Trigger};
 
-/// Whether it is of the first stream, its key, and its value.
+/// Which rows come out beside those of pairs, or instead of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Join {
+    #[default]
+    Inner,
+    Left,
+    Right,
+    Full,
+    /// The left records that have a partner.
+    Semi,
+    /// The left records that have none.
+    Anti,
+}
+
+impl Join {
+    /// The sides whose records come out though they have no partner.
+    fn outer(self) -> Outer {
+        match self {
+            Join::Left => Outer::Left,
+            Join::Right => Outer::Right,
+            Join::Full => Outer::Both,
+            Join::Inner | Join::Semi | Join::Anti => Outer::None,
+        }
+    }
+
+    /// Refuses a join that an operator does not have.
+    fn is_one_of(self, joins: &[Join]) -> Result<(), String> {
+        let names = || joins.iter().map(|join| format!("{join:?}").to_lowercase()).collect::<Vec<_>>();
+        match joins.contains(&self) {
+            true => Ok(()),
+            false => {
+                Err(format!("in `config`: the `join` of this operator is one of {}", names().join(", ")))
+            }
+        }
+    }
+}
+
+/// The configuration of an interval join. The bounds are milliseconds, and inclusive by default.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IntervalJoin {
+    lower: i64,
+    upper: i64,
+    #[serde(default = "yes")]
+    lower_inclusive: bool,
+    #[serde(default = "yes")]
+    upper_inclusive: bool,
+    #[serde(default)]
+    join: Join,
+    #[serde(default)]
+    condition: Vec<Comparison>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The configuration of a window join.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WindowJoin {
+    assigner: Object<Windows>,
+    #[serde(default)]
+    allowed_lateness: u64,
+    #[serde(default)]
+    join: Join,
+    #[serde(default)]
+    condition: Vec<Comparison>,
+}
+
+/// The configuration of a co-group.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CoGroup {
+    assigner: Object<Windows>,
+    #[serde(default)]
+    allowed_lateness: u64,
+}
+
+/// The configuration of a temporal join.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TemporalJoin {
+    #[serde(default)]
+    join: Join,
+}
+
+/// Refuses joins that there are not.
+pub(super) fn check_interval(config: &IntervalJoin, _: &[Step]) -> Result<(), String> {
+    config.join.is_one_of(&[Join::Inner, Join::Left, Join::Right, Join::Full])
+}
+
+/// Refuses joins that there are not.
+pub(super) fn check_temporal(config: &TemporalJoin, _: &[Step]) -> Result<(), String> {
+    config.join.is_one_of(&[Join::Inner, Join::Left])
+}
+
+/// Refuses windows in which no sides meet.
+pub(super) fn check_window(config: &WindowJoin, _: &[Step]) -> Result<(), String> {
+    check(config.assigner.0)
+}
+
+/// Refuses windows in which no sides meet.
+pub(super) fn check_co_group(config: &CoGroup, _: &[Step]) -> Result<(), String> {
+    check(config.assigner.0)
+}
+
+fn check(windows: Windows) -> Result<(), String> {
+    match windows {
+        Windows::Tumble { .. } | Windows::Hop { .. } | Windows::Session { .. } => windows.check(),
+        _ => Err(WINDOWS.to_owned()),
+    }
+}
+
+const WINDOWS: &str = "in `config`: two sides meet in windows of the types `tumble`, `hop` and `session`";
+
+/// The side of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Side {
+    L,
+    R,
+}
+
+/// A side, a key, a value and a time.
+type Record = (Side, Value, Value, EventTime);
+
+/// A step that is no record. `Watermark` is of both sides.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Mark {
+    Watermark(EventTime),
+    LeftWatermark(EventTime),
+    RightWatermark(EventTime),
+    CheckpointRestore,
+}
+
+pub(super) type Step = json::Step<Record, Mark>;
+
+/// Whether it is of the left side, its key, and its value.
 type Row = (bool, Text, Text);
 
 /// A row of the result: the key, and what each side has.
@@ -24,78 +165,79 @@ type Joined = (Text, Option<Text>, Option<Text>);
 /// Feeds rows of two sides, each with its own watermark, and judges them by the one that is behind, as Flink
 /// does. A row is late that is more than `slack` behind it.
 fn drive<O: Clone + Send + Sync + 'static>(
-    case: &Case,
+    steps: &[Step],
     mut driver: Driver<Row, O>,
     slack: i64,
-    told: impl Fn(&Record<O>) -> Event,
+    shown: impl Fn(&Stamped<O>) -> Output,
 ) -> Result<Timeline> {
     let mut timeline = Timeline::default();
     let (mut reached, mut has_watermarks) = ([EventTime::MIN; 2], false);
-    for step in case.steps()? {
-        match step.as_array().map(Vec::as_slice) {
-            Some([side, key, value, time]) => {
-                let (left, time) = match (side.as_str(), time.as_i64()) {
-                    (Some("L"), Some(time)) => (true, time),
-                    (Some("R"), Some(time)) => (false, time),
-                    _ => return Err(case.wrong(format!("{step} is no record of a side"))),
-                };
-                timeline.push(Event::Input(step.clone()));
+    let take = |driver: &mut Driver<Row, O>, timeline: &mut Timeline| {
+        driver.take_records().iter().for_each(|record| timeline.push(Event::Output(shown(record))));
+    };
+    for step in steps {
+        match step {
+            Step::Record(record) => {
+                let (side, key, value, time) = record;
+                timeline.push(Event::Input(json!(record)));
                 let watermark = reached[0].min(reached[1]).saturating_sub(slack);
-                let stamp = Stamp { timestamp: time, watermark };
-                driver.push_record(Record::new((left, Text::of(key), Text::of(value)), stamp))?;
+                let stamp = Stamp { timestamp: *time, watermark };
+                let row = (*side == Side::L, Text::of(key), Text::of(value));
+                driver.push_record(Stamped::new(row, stamp))?;
             }
-            _ if step.get("checkpoint_restore").is_some() => {
+            Step::Mark(Mark::CheckpointRestore) => {
                 driver.restart()?;
-                timeline.push(Event::went_on());
+                timeline.push(Event::Restored);
             }
-            _ => {
-                let Some(time) = step.get("watermark").and_then(Value::as_i64) else {
-                    let there = "no record of a side, no watermark and no checkpoint";
-                    return Err(case.wrong(format!("{step} is {there}")));
-                };
-                let sides = match step.get("side").and_then(Value::as_str) {
-                    Some("L") => 1..2,
-                    Some("R") => 0..1,
+            Step::Mark(
+                mark @ (Mark::Watermark(time) | Mark::LeftWatermark(time) | Mark::RightWatermark(time)),
+            ) => {
+                let sides = match mark {
+                    Mark::LeftWatermark(_) => 0..1,
+                    Mark::RightWatermark(_) => 1..2,
                     _ => 0..2,
                 };
                 has_watermarks = true;
                 reached[sides].iter_mut().for_each(|side| *side = (*side).max(time.saturating_add(1)));
                 driver.watermark(reached[0].min(reached[1]))?;
-                timeline.push(Event::Watermark(time));
+                take(&mut driver, &mut timeline);
+                timeline.push(Event::Watermark(*time));
             }
         }
-        driver.take_records().iter().for_each(|record| timeline.push(told(record)));
+        take(&mut driver, &mut timeline);
     }
-    // Where watermarks are told, what only the end of the input brings is no part of the case.
+    // Where there are watermarks, what only the end of the input brings is no part of the case.
     if !has_watermarks || reached == [EventTime::MAX; 2] {
         driver.finish()?;
-        driver.take_records().iter().for_each(|record| timeline.push(told(record)));
+        take(&mut driver, &mut timeline);
     }
     Ok(timeline)
 }
 
-fn outer(case: &Case) -> Result<Outer> {
-    match case.setting("join").as_str() {
-        None | Some("inner") => Ok(Outer::None),
-        Some("left") => Ok(Outer::Left),
-        Some("right") => Ok(Outer::Right),
-        Some("full") => Ok(Outer::Both),
-        Some(other) => {
-            Err(case.wrong(format!("there is no {other} join here: there are inner, left, right and full")))
-        }
+/// A row of the result as a case writes it, with the time of a pair if it has one of its own.
+fn row((key, left, right): &Joined, time: Option<EventTime>) -> Output {
+    let shown = |side: &Option<Text>| side.as_ref().map(Text::value);
+    match (left.is_some() && right.is_some(), time) {
+        (true, Some(time)) => Output::Out(json!([key.value(), shown(left), shown(right), time])),
+        (true, None) => Output::Out(json!([key.value(), shown(left), shown(right)])),
+        (false, _) => Output::Padded(json!([key.value(), shown(left), shown(right)])),
     }
 }
 
-pub(super) fn interval(case: &Case) -> Result<Timeline> {
-    let includes = |name: &str| case.setting(name).as_bool().unwrap_or(true);
-    let mut interval = Interval::millis(case.number("lower")?, case.number("upper")?);
-    if !includes("lower_inclusive") {
+/// True if two records are a pair. Nothing is equal to a key that is null.
+fn meet(condition: &[Comparison], key: &Text, left: &Text, right: &Text) -> bool {
+    !key.is_null() && Comparison::all_hold(condition, left, right)
+}
+
+pub(super) fn interval(config: &IntervalJoin, steps: &[Step]) -> Result<Timeline> {
+    let mut interval = Interval::millis(config.lower, config.upper);
+    if !config.lower_inclusive {
         interval = interval.excluding_lower();
     }
-    if !includes("upper_inclusive") {
+    if !config.upper_inclusive {
         interval = interval.excluding_upper();
     }
-    let (outer, condition) = (outer(case)?, Condition::of_pairs(case)?);
+    let (outer, condition) = (config.join.outer(), config.condition.clone());
     let driver = Driver::new(move |rows| {
         let keyed = rows.key_by(|row: &Row| row.1.clone());
         let left =
@@ -104,98 +246,73 @@ pub(super) fn interval(case: &Case) -> Result<Timeline> {
         left.interval_join(right, interval).outer(
             outer,
             move |key: &Text, left: Option<&Text>, right: Option<&Text>| {
-                let fits = left.zip(right).is_none_or(|(left, right)| condition.joins(key, left, right));
+                let fits = left.zip(right).is_none_or(|(left, right)| meet(&condition, key, left, right));
                 fits.then(|| (key.clone(), left.cloned(), right.cloned()))
             },
         )
     })?;
-    let shown = |side: &Option<Text>| side.as_ref().map(Text::value);
     // A record of the watermark's own time can still meet others.
-    drive(case, driver, 1, |record| {
-        let (key, left, right) = &record.value;
-        match left.is_some() && right.is_some() {
-            true => Event::Out(json!([key.value(), shown(left), shown(right), record.stamp.timestamp])),
-            false => Event::Padded(json!([key.value(), shown(left), shown(right)])),
-        }
-    })
+    drive(steps, driver, 1, |record| row(&record.value, Some(record.stamp.timestamp)))
 }
 
-/// What becomes of the two sides of a window.
-#[derive(Clone, Copy)]
-enum Meeting {
-    Pairs(Outer),
-    /// The rows of the first side that meet someone, or that meet no one.
-    Semi(bool),
-}
-
-/// The rows that a window gives: a key, and what each side has; nothing for a side that is not asked for.
-fn meet(how: Meeting, condition: &Condition, group: &Group<Text, Text, Text>) -> Vec<Joined> {
+/// The rows that a window gives.
+fn joined(join: Join, condition: &[Comparison], group: &Group<Text, Text, Text>) -> Vec<Joined> {
     let Group { key, left, right, .. } = group;
-    let fits = |left: &Text, right: &Text| condition.joins(key, left, right);
-    let outer = match how {
-        Meeting::Semi(meets) => {
-            let rows = left.iter().filter(|left| right.iter().any(|right| fits(left, right)) == meets);
-            return rows.map(|left| (key.clone(), Some(left.clone()), None)).collect();
-        }
-        Meeting::Pairs(outer) => outer,
+    let fits = |left: &Text, right: &Text| meet(condition, key, left, right);
+    let has_partner = |one: &Text| right.iter().any(|other| fits(one, other));
+    let lefts = |meets| {
+        let rows = left.iter().filter(move |one| has_partner(one) == meets);
+        rows.map(|one| (key.clone(), Some(one.clone()), None)).collect::<Vec<Joined>>()
     };
-    let mut joined: Vec<Joined> = Vec::new();
-    for left in left {
-        let partners = right.iter().filter(|right| fits(left, right));
-        joined.extend(partners.map(|right| (key.clone(), Some(left.clone()), Some(right.clone()))));
+    if matches!(join, Join::Semi | Join::Anti) {
+        return lefts(join == Join::Semi);
     }
-    if matches!(outer, Outer::Left | Outer::Both) {
-        let alone = left.iter().filter(|left| !right.iter().any(|right| fits(left, right)));
-        joined.extend(alone.map(|left| (key.clone(), Some(left.clone()), None)));
+    let mut rows: Vec<Joined> = Vec::new();
+    for one in left {
+        let partners = right.iter().filter(|other| fits(one, other));
+        rows.extend(partners.map(|other| (key.clone(), Some(one.clone()), Some(other.clone()))));
     }
-    if matches!(outer, Outer::Right | Outer::Both) {
-        let alone = right.iter().filter(|right| !left.iter().any(|left| fits(left, right)));
-        joined.extend(alone.map(|right| (key.clone(), None, Some(right.clone()))));
+    if matches!(join, Join::Left | Join::Full) {
+        rows.extend(lefts(false));
     }
-    joined
+    if matches!(join, Join::Right | Join::Full) {
+        let alone = right.iter().filter(|other| !left.iter().any(|one| fits(one, other)));
+        rows.extend(alone.map(|other| (key.clone(), None, Some(other.clone()))));
+    }
+    rows
 }
 
-pub(super) fn window(case: &Case) -> Result<Timeline> {
-    let how = match case.setting("join").as_str() {
-        Some("semi") => Meeting::Semi(true),
-        Some("anti") => Meeting::Semi(false),
-        _ => Meeting::Pairs(outer(case)?),
-    };
-    let condition = Condition::of_pairs(case)?;
-    let driver = grouped(case, move |group| meet(how, &condition, &group))?;
-    let shown = |side: &Option<Text>| side.as_ref().map(Text::value);
-    drive(case, driver, 0, |record| {
-        let (key, left, right) = &record.value;
-        let row = json!([key.value(), shown(left), shown(right)]);
-        match how {
-            Meeting::Semi(_) => Event::Out(json!([key.value(), shown(left)])),
-            Meeting::Pairs(_) if left.is_some() && right.is_some() => Event::Out(row),
-            Meeting::Pairs(_) => Event::Padded(row),
-        }
+pub(super) fn window(config: &WindowJoin, steps: &[Step]) -> Result<Timeline> {
+    let WindowJoin { assigner, allowed_lateness, join, condition } = config.clone();
+    let driver = grouped(assigner.0, allowed_lateness, move |group| joined(join, &condition, &group))?;
+    drive(steps, driver, 0, |record| match (join, &record.value) {
+        (Join::Semi | Join::Anti, (key, Some(left), _)) => Output::Out(json!([key.value(), left.value()])),
+        (_, joined) => row(joined, None),
     })
 }
 
 /// All that each side has in a window.
-pub(super) fn co_group(case: &Case) -> Result<Timeline> {
-    let driver = grouped(case, |group| {
+pub(super) fn co_group(config: &CoGroup, steps: &[Step]) -> Result<Timeline> {
+    let driver = grouped(config.assigner.0, config.allowed_lateness, |group| {
         let all = |side: &[Text]| side.iter().map(Text::value).collect::<Vec<_>>();
-        vec![json!([group.key.value(), all(&group.left), all(&group.right)]).to_string()]
+        vec![Text::of(&json!([group.key.value(), all(&group.left), all(&group.right)]))]
     })?;
-    drive(case, driver, 0, |record| Event::Out(serde_json::from_str(&record.value).unwrap_or_default()))
+    drive(steps, driver, 0, |record| Output::Out(record.value.value()))
 }
 
-fn grouped<O, F>(case: &Case, f: F) -> Result<Driver<Row, O>>
+fn grouped<O, F>(windows: Windows, lateness: u64, f: F) -> Result<Driver<Row, O>>
 where
     O: Data,
     F: Fn(Group<Text, Text, Text>) -> Vec<O> + Clone + Send + Sync + 'static,
 {
-    let assigner = case.setting("assigner");
-    let millis = |name: &str| assigner.get(name).and_then(Value::as_u64).map(Duration::from_millis);
-    let lateness = case.length("allowed_lateness")?.unwrap_or(0);
-    if let (Some("session"), Some(gap)) = (kind_of(assigner), millis("gap")) {
-        return together(Sessions::with_gap(gap).touching(), lateness, f);
-    }
-    let windows = aligned(case)?;
+    let windows = match windows {
+        Windows::Tumble { size, offset } => aligned(size, size, offset),
+        Windows::Hop { size, slide, offset } => aligned(size, slide, offset),
+        Windows::Session { gap } => {
+            return together(Sessions::with_gap(millis(gap)).touching(), lateness, f);
+        }
+        _ => return Err(Error::config(WINDOWS)),
+    };
     if lateness > 0 {
         return together(windows, lateness, f);
     }
@@ -227,75 +344,18 @@ where
     })
 }
 
-fn aligned(case: &Case) -> Result<Aligned> {
-    let assigner = case.setting("assigner");
-    let size = |name: &str| assigner.get(name).and_then(Value::as_u64).map(Duration::from_millis);
-    let (windows, slide) = match (kind_of(assigner), size("size"), size("slide")) {
-        (Some("tumble"), Some(size), _) => (Tumbling::of(size), size),
-        (Some("hop"), Some(size), Some(slide)) => (Sliding::of(size, slide), slide),
-        _ => return Err(case.wrong(format!("a join cannot have the windows {assigner}"))),
-    };
-    Ok(windows.offset(offset(assigner, slide)))
-}
-
-/// Rates are versions and orders are rows: `["+" or "-", key, rate, time]` and `[id, key, amount, time]`.
-pub(super) fn temporal(case: &Case) -> Result<Timeline> {
-    let left = matches!(outer(case)?, Outer::Left);
-    let mut driver: Driver<Row, Joined> = Driver::new(move |rows| {
-        let versions = rows.clone().filter(|row: &Row| row.0).key_by(|row| row.1.clone());
+/// The left records with the right version of their key that holds at their time. A version of null ends the
+/// one before.
+pub(super) fn temporal(config: &TemporalJoin, steps: &[Step]) -> Result<Timeline> {
+    let pads = config.join == Join::Left;
+    let driver: Driver<Row, Joined> = Driver::new(move |rows| {
+        let left = rows.clone().filter(|row: &Row| row.0).key_by(|row| row.1.clone()).map_values(|row| row.2);
+        let versions = rows.filter(|row: &Row| !row.0).key_by(|row| row.1.clone());
         let versions = versions.map_values(|row| (!row.2.is_null()).then_some(row.2));
-        let orders = rows.filter(|row: &Row| !row.0).key_by(|row| row.1.clone()).map_values(|row| row.2);
-        orders.temporal_join(versions, move |key: &Text, order: &Text, version: Option<&Text>| {
-            let told = version.is_some() || left;
-            told.then(|| (key.clone(), Some(order.clone()), version.cloned()))
+        left.temporal_join(versions, move |key: &Text, row: &Text, version: Option<&Text>| {
+            let version = version.filter(|_| !key.is_null());
+            (version.is_some() || pads).then(|| (key.clone(), Some(row.clone()), version.cloned()))
         })
     })?;
-    let mut timeline = Timeline::default();
-    let rows = |names: [&str; 3]| {
-        let rows = names.iter().find_map(|name| case.input.get(name)?.as_array());
-        rows.cloned().ok_or_else(|| case.wrong(format!("its input has no list {:?}", names[0])))
-    };
-    let versions = rows(["rates", "versions", "right"])?.into_iter().map(|row| (true, row));
-    let orders = rows(["orders", "rows", "left"])?.into_iter().map(|row| (false, row));
-    for (is_version, row) in versions.chain(orders) {
-        let fields = row.as_array().map_or(&[][..], Vec::as_slice);
-        let Some((fields @ [sign, key, value @ ..], time)) =
-            fields.split_last().map(|(time, rest)| (rest, time))
-        else {
-            return Err(case.wrong(format!("{row} is no row with a key")));
-        };
-        let time = moment(time).ok_or_else(|| case.wrong(format!("{row} ends in no time")))?;
-        timeline.push(Event::Input(row.clone()));
-        let value = match (is_version, sign.as_str().unwrap_or_default()) {
-            // Nothing is equal to null, and what is taken back to be replaced is replaced.
-            (true, _) if key.is_null() => continue,
-            (true, "-U") => continue,
-            (true, sign) if sign.starts_with('+') => value.first().cloned().unwrap_or_default(),
-            (true, _) => Value::Null,
-            (false, _) => json!(fields),
-        };
-        driver.push((is_version, Text::of(key), Text::of(&value)), time)?;
-    }
-    driver.finish()?;
-    for (_, order, version) in driver.take_output() {
-        let mut row = order.map(|order| order.value()).unwrap_or_default();
-        if let Value::Array(fields) = &mut row {
-            fields.push(version.map(|version| version.value()).unwrap_or_default());
-        }
-        timeline.push(Event::Out(row));
-    }
-    Ok(timeline)
-}
-
-/// A time in milliseconds, or as `day hours:minutes:seconds` of some month.
-fn moment(time: &Value) -> Option<EventTime> {
-    if let Some(millis) = time.as_i64() {
-        return Some(millis);
-    }
-    let (day, clock) = time.as_str()?.split_once(' ')?;
-    let mut seconds = day.parse::<i64>().ok()? * 24;
-    let parts: Vec<i64> = clock.split(':').map(str::parse).collect::<Result<_, _>>().ok()?;
-    let [hours, minutes, rest] = parts.try_into().ok()?;
-    seconds = (seconds + hours) * 3600 + minutes * 60 + rest;
-    Some(seconds * 1000)
+    drive(steps, driver, 0, |record| row(&record.value, None))
 }

@@ -1,4 +1,4 @@
-//! Numbers as cases write them, and what is reckoned with them: exactly.
+//! Numbers as cases write them, and exact arithmetic with them.
 //!
 //! A number is an integer of at most 38 digits, some of which lie behind its point: that is every integer
 //! that can stand in a case, and every decimal fraction as it is written, up to some 17 digits. Sums,
@@ -12,13 +12,10 @@
 
 use std::cmp::Ordering;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::words::Told;
-
 /// A number: an integer with so many digits behind the point, or, if that is not enough, a floating number.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Number {
     Exact(i128, u32),
     Floating(f64),
@@ -77,7 +74,7 @@ impl Number {
     }
 
     /// The value that it is. One that was written with a point may be beyond the integers.
-    pub(super) fn value(self) -> Told<Value> {
+    pub(super) fn value(self) -> Result<Value, String> {
         match self {
             Number::Exact(number, 0) => whole(number),
             Number::Exact(number, places) => match 10i128.checked_pow(places) {
@@ -90,9 +87,8 @@ impl Number {
         }
     }
 
-    /// The value of its quotient by a number that is not zero; of whole numbers, if that is wanted, rounded
-    /// toward zero.
-    pub(super) fn divided_by(self, count: u64, is_whole: bool) -> Told<Value> {
+    /// The value of its quotient by a number that is not zero.
+    pub(super) fn divided_by(self, count: u64) -> Result<Value, String> {
         let Number::Exact(number, places) = self else { return fraction(self.floating() / count as f64) };
         let divisor = 10u128.checked_pow(places).and_then(|scale| scale.checked_mul(count.into()));
         let Some(divisor) = divisor.filter(|divisor| *divisor < (i128::MAX / 10).unsigned_abs()) else {
@@ -101,7 +97,6 @@ impl Number {
         let quotient = number.unsigned_abs() / divisor;
         let quotient = whole(quotient.cast_signed() * number.signum());
         match number.unsigned_abs() % divisor == 0 {
-            _ if is_whole && places == 0 => quotient,
             true if places == 0 => quotient,
             true => quotient.or_else(|_| fraction(nearest(number, divisor))),
             false => fraction(nearest(number, divisor)),
@@ -110,7 +105,7 @@ impl Number {
 }
 
 /// Reads a number as it is written. One with a point or an exponent has a digit behind its point, though that
-/// be zero: it is not meant to be whole.
+/// be zero: its value may be beyond the integers.
 fn exact(text: &str) -> Option<Number> {
     let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (before, behind) = digits.split_once('.').unwrap_or((digits, ""));
@@ -122,7 +117,7 @@ fn exact(text: &str) -> Option<Number> {
     (places <= PLACES).then_some(Number::Exact(number, places.unsigned_abs()))
 }
 
-fn whole(number: i128) -> Told<Value> {
+fn whole(number: i128) -> Result<Value, String> {
     let value = i64::try_from(number).map(|number| json!(number));
     value.or_else(|_| u64::try_from(number).map(|number| json!(number))).map_err(|_| {
         format!(
@@ -133,7 +128,7 @@ fn whole(number: i128) -> Told<Value> {
     })
 }
 
-fn fraction(number: f64) -> Told<Value> {
+fn fraction(number: f64) -> Result<Value, String> {
     match number.is_finite() {
         true => Ok(json!(number)),
         false => Err("what comes out is beyond all floating numbers".to_owned()),
@@ -199,23 +194,21 @@ mod tests {
 
     #[test]
     fn quotients_are_rounded_once() {
-        assert_eq!(number("3").divided_by(2, false), Ok(json!(1.5)));
-        assert_eq!(number("-3").divided_by(2, true), Ok(json!(-1)));
-        assert_eq!(number("18014398509481986").divided_by(2, false), Ok(json!(9_007_199_254_740_993i64)));
-        assert_eq!(number("1").divided_by(3, false), Ok(json!(1.0 / 3.0)));
-        assert_eq!(number("3.3").divided_by(2, false), Ok(json!(1.65)));
-        assert_eq!(number("3.0").divided_by(2, true), Ok(json!(1.5)), "it is not meant to be whole");
+        assert_eq!(number("3").divided_by(2), Ok(json!(1.5)));
+        assert_eq!(number("18014398509481986").divided_by(2), Ok(json!(9_007_199_254_740_993i64)));
+        assert_eq!(number("1").divided_by(3), Ok(json!(1.0 / 3.0)));
+        assert_eq!(number("3.3").divided_by(2), Ok(json!(1.65)));
         let large = Number::Exact(3 * 10i128.pow(31), 1);
-        assert_eq!(large.divided_by(3, false), Ok(json!(1e30)));
+        assert_eq!(large.divided_by(3), Ok(json!(1e30)));
         assert_eq!(large.value(), Ok(json!(3e30)));
         assert_eq!(
             number("9007199254740992").plus(number("1.0")).value(),
             Ok(json!(9_007_199_254_740_993i64))
         );
         // Just above half way between two floating numbers: to round the sum first would round down.
-        assert_eq!(number("27021597764222977").divided_by(3, false), Ok(json!(9_007_199_254_740_992.5f64)));
+        assert_eq!(number("27021597764222977").divided_by(3), Ok(json!(9_007_199_254_740_992.5f64)));
         let sum = Number::Exact(3 * ((1i128 << 60) + 128) + 1, 0);
-        assert_eq!(sum.divided_by(3, false), Ok(json!(((1i64 << 60) + 256) as f64)));
+        assert_eq!(sum.divided_by(3), Ok(json!(((1i64 << 60) + 256) as f64)));
     }
 
     /// The nearest floating number to a quotient, by its first 53 bits and what lies behind them.

@@ -1,13 +1,35 @@
-//! What happened in a run, step by step, and whether it should have.
+//! What happened in a run, step by step, and whether it is what was expected.
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::number::Number;
-use super::{Case, Verdict};
+use crate::time::EventTime;
 
-/// What happened, in order.
+/// What an operator gives, as cases write it: `{"out": ["k", 3, 0, 10]}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Output {
+    /// A result.
+    Out(Value),
+    /// A record that was too late, in the side output.
+    Late(Value),
+    /// The row of an outer join for a record without a partner.
+    Padded(Value),
+    /// A partial match that timed out: its events, its limit, and the first time among those of events and
+    /// watermarks that had reached the limit.
+    TimedOut(Value, EventTime, EventTime),
+    /// A watermark.
+    Watermark(EventTime),
+    /// All channels are idle.
+    Idle,
+    /// A channel is active again, after all were idle.
+    Active,
+}
+
+/// What happened in a run, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline(Vec<Event>);
 
@@ -16,29 +38,30 @@ pub struct Timeline(Vec<Event>);
 pub enum Event {
     /// A record came in.
     Input(Value),
-    /// Nothing at or before a time will come any more.
-    Watermark(i64),
+    /// A watermark came in: nothing at or before it will come any more.
+    Watermark(EventTime),
     /// The wall clock was moved.
     ProcessingTime(i64),
-    /// A result came out.
-    Out(Value),
-    /// A record was too late.
-    Late(Value),
-    /// Something else that can be expected came out.
-    Told(Value),
-    /// A row came out for a record without a partner.
-    Padded(Value),
-    /// A partial match timed out: its events, its limit, and when that was noticed.
-    TimedOut(Value, i64, i64),
-    /// Something that a reader should know.
-    Remark(String),
+    /// The operator was stopped after a snapshot, and restored from it.
+    Restored,
+    /// Something came out.
+    Output(Output),
 }
 
-impl Event {
-    /// All was let go of, and a snapshot taken up.
-    pub(super) fn went_on() -> Event {
-        Event::Remark("went on from a snapshot".to_owned())
-    }
+/// What a run says about its case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The case does not say what is expected.
+    NothingExpected,
+    /// What came is what is expected.
+    AsExpected,
+    /// Something else came.
+    Different {
+        /// What was expected and did not come.
+        missing: Vec<String>,
+        /// What came and was not expected.
+        unexpected: Vec<String>,
+    },
 }
 
 impl Timeline {
@@ -52,107 +75,50 @@ impl Timeline {
         &self.0
     }
 
-    /// Compares with what a case expects.
-    pub(super) fn judge(&self, case: &Case) -> Verdict {
-        let mut difference = Difference::default();
-        if let Some(expected) = &case.expected {
-            // That channels are active again need not be told.
-            let is_active = |value: &Value| value.get("active").is_some();
-            let mut found = self.as_expected();
-            found.retain(|value| !is_active(value) || expected.iter().any(is_active));
-            difference.in_order(&found, expected);
-        }
-        if let Some(expected) = &case.expected_unordered {
-            difference.in_any_order(
-                &self.of(|event| match event {
-                    Event::Out(row) => Some(row.clone()),
-                    _ => None,
-                }),
-                expected,
-            );
-        }
-        if let Some(expected) = &case.expected_padded {
-            difference.in_any_order(
-                &self.of(|event| match event {
-                    Event::Padded(row) => Some(row.clone()),
-                    _ => None,
-                }),
-                expected,
-            );
-        }
-        if let Some(expected) = &case.expected_timeouts {
-            difference.in_any_order(&self.timeouts(expected), expected);
-        }
-        match difference {
-            Difference { compared: false, .. } => Verdict::NothingExpected,
-            Difference { missing, unexpected, .. } if missing.is_empty() && unexpected.is_empty() => {
-                Verdict::AsExpected
-            }
-            Difference { missing, unexpected, .. } => Verdict::Different { missing, unexpected },
-        }
-    }
-
-    fn of(&self, pick: impl Fn(&Event) -> Option<Value>) -> Vec<Value> {
-        self.0.iter().filter_map(pick).collect()
-    }
-
-    /// What has timed out, each with its limit; where a case expects it with the time at which that was
-    /// noticed, as Flink once had it, with that.
-    fn timeouts(&self, expected: &[Value]) -> Vec<Value> {
-        self.of(|event| match event {
-            Event::TimedOut(names, limit, noticed) => {
-                let (early, late) = (serde_json::json!([names, limit]), serde_json::json!([names, noticed]));
-                Some(if expected.contains(&late) { late } else { early })
-            }
+    /// Compares what came out with what a case expects.
+    ///
+    /// Watermarks that came in are compared if the case expects any watermark. Watermarks, `idle` and
+    /// `active` divide both lists; the order between two of them is free.
+    pub(super) fn judge(&self, expected: Option<&[Output]>) -> Verdict {
+        let Some(expected) = expected else { return Verdict::NothingExpected };
+        let are_told = expected.iter().any(|output| matches!(output, Output::Watermark(_)));
+        let found = self.0.iter().filter_map(|event| match event {
+            Event::Output(output) => Some(output.clone()),
+            Event::Watermark(time) if are_told => Some(Output::Watermark(*time)),
             _ => None,
-        })
-    }
-
-    /// What can be expected, as a case writes it.
-    fn as_expected(&self) -> Vec<Value> {
-        self.of(|event| match event {
-            Event::Out(row) => Some(serde_json::json!({ "out": row })),
-            Event::Late(row) => Some(serde_json::json!({ "late": row })),
-            Event::Watermark(time) => Some(serde_json::json!({ "watermark": time })),
-            Event::Told(told) => Some(told.clone()),
-            _ => None,
-        })
-    }
-}
-
-#[derive(Default)]
-struct Difference {
-    compared: bool,
-    missing: Vec<String>,
-    unexpected: Vec<String>,
-}
-
-impl Difference {
-    /// Watermarks divide both lists; between two of them the order is free.
-    fn in_order(&mut self, found: &[Value], expected: &[Value]) {
-        self.compared = true;
-        let is_mark = |value: &&Value| value.get("watermark").is_some();
-        let divide = |list: &[Value]| -> Vec<Vec<Value>> {
-            list.split_inclusive(|value| is_mark(&value)).map(<[Value]>::to_vec).collect()
-        };
-        let (found, expected) = (divide(found), divide(expected));
+        });
+        let (found, expected) = (divided(found), divided(expected.iter().cloned()));
+        let (mut missing, mut unexpected) = (Vec::new(), Vec::new());
         for stretch in 0..found.len().max(expected.len()) {
             let of = |list: &[Vec<Value>]| list.get(stretch).cloned().unwrap_or_default();
-            self.in_any_order(&of(&found), &of(&expected));
-        }
-    }
-
-    fn in_any_order(&mut self, found: &[Value], expected: &[Value]) {
-        self.compared = true;
-        let mut rest: Vec<&Value> = found.iter().collect();
-        for value in expected {
-            match rest.iter().position(|other| equal(other, value)) {
-                Some(place) => drop(rest.swap_remove(place)),
-                None => self.missing.push(value.to_string()),
+            let mut rest = of(&found);
+            for value in of(&expected) {
+                match rest.iter().position(|other| equal(other, &value)) {
+                    Some(place) => drop(rest.remove(place)),
+                    None => missing.push(value.to_string()),
+                }
             }
+            unexpected.extend(rest.iter().map(Value::to_string));
         }
-        self.unexpected.extend(rest.into_iter().map(Value::to_string));
+        match missing.is_empty() && unexpected.is_empty() {
+            true => Verdict::AsExpected,
+            false => Verdict::Different { missing, unexpected },
+        }
     }
+}
+
+/// Cuts a list after each output that divides it, and writes all of them as cases do.
+fn divided(outputs: impl Iterator<Item = Output>) -> Vec<Vec<Value>> {
+    let mut stretches = vec![Vec::new()];
+    for output in outputs {
+        let divides = matches!(output, Output::Watermark(_) | Output::Idle | Output::Active);
+        let value = serde_json::to_value(output).unwrap_or_default();
+        stretches.last_mut().into_iter().for_each(|stretch| stretch.push(value.clone()));
+        if divides {
+            stretches.push(Vec::new());
+        }
+    }
+    stretches
 }
 
 /// Equal but for how numbers are written: 1 is 1.0, and nothing else is.
@@ -170,22 +136,20 @@ fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// One line for each thing that happened: what comes in on the left, what comes out on the right.
+/// One line for each thing that happened: what comes in on the left, what comes out on the right, as cases
+/// write it.
 impl fmt::Display for Timeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for event in &self.0 {
             match event {
                 Event::Input(row) => writeln!(f, "  record {row}")?,
                 Event::Watermark(time) => writeln!(f, "  watermark {time}")?,
-                Event::ProcessingTime(time) => writeln!(f, "  wall clock {time}")?,
-                Event::Out(row) => writeln!(f, "{:>36}  result {row}", "->")?,
-                Event::Late(row) => writeln!(f, "{:>36}  late {row}", "->")?,
-                Event::Told(told) => writeln!(f, "{:>36}  {told}", "->")?,
-                Event::Padded(row) => writeln!(f, "{:>36}  alone {row}", "->")?,
-                Event::TimedOut(events, limit, _) => {
-                    writeln!(f, "{:>36}  timed out at {limit} {events}", "->")?
+                Event::ProcessingTime(time) => writeln!(f, "  processing time {time}")?,
+                Event::Restored => writeln!(f, "  (restored from a checkpoint)")?,
+                Event::Output(output) => {
+                    let output = serde_json::to_string(output).map_err(|_| fmt::Error)?;
+                    writeln!(f, "{:>36}  {output}", "->")?;
                 }
-                Event::Remark(remark) => writeln!(f, "  ({remark})")?,
             }
         }
         Ok(())

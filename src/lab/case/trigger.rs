@@ -1,13 +1,11 @@
-//! The triggers that a case can name, as one type.
+//! The triggers of cases, as one type.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde::Deserialize;
 
-use super::text::Text;
-use super::window::Row;
-use super::{Case, kind_of};
-use crate::error::Result;
+use super::data::{Row, Text};
 use crate::process::{States, TimerKind};
 use crate::time::EventTime;
 use crate::window::{
@@ -15,7 +13,20 @@ use crate::window::{
     OnEventTime, OnProcessingTime, Scope, Trigger, TriggerContext,
 };
 
-/// Any of the triggers that a case can name.
+/// A trigger as cases write it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Setting {
+    EventTime {},
+    ProcessingTime {},
+    Count { n: NonZeroU64 },
+    ContinuousEventTime { interval: NonZeroU64 },
+    ContinuousProcessingTime { interval: NonZeroU64 },
+    Delta { threshold: f64 },
+    Never {},
+}
+
+/// Any trigger of the engine that cases have.
 #[derive(Clone)]
 enum Any {
     EventTime(OnEventTime),
@@ -29,62 +40,36 @@ enum Any {
 
 /// A trigger, and whether it purges.
 #[derive(Clone)]
-pub(super) struct Named {
+pub(super) struct CaseTrigger {
     trigger: Any,
     purging: bool,
 }
 
-impl Named {
-    /// The trigger that a case names, or the default of its windows.
-    pub(super) fn of<W: Assigner<Row>>(case: &Case) -> Result<Named> {
+impl CaseTrigger {
+    /// A trigger by its setting; the default of the windows if there is none.
+    pub(super) fn new<W: Assigner<Row>>(setting: Option<Setting>, purging: bool) -> CaseTrigger {
         let default = match W::CLOCK {
-            TimerKind::ProcessingTime => "processing_time",
-            TimerKind::EventTime if W::ENDS => "event_time",
-            TimerKind::EventTime => "never",
+            TimerKind::ProcessingTime => Setting::ProcessingTime {},
+            TimerKind::EventTime if W::ENDS => Setting::EventTime {},
+            TimerKind::EventTime => Setting::Never {},
         };
-        Named::read(case, case.setting("trigger"), default)
-    }
-
-    /// Fires at a number of records.
-    pub(super) fn count(n: u64, purging: bool) -> Named {
-        Named { trigger: Any::Count(CountTrigger::of(n)), purging }
-    }
-
-    fn read(case: &Case, setting: &Value, default: &str) -> Result<Named> {
-        let needs = |name: &str| case.wrong(format!("the trigger {setting} needs {name:?}"));
-        let interval = || -> Result<Duration> {
-            let millis = setting.get("interval").and_then(Value::as_u64).filter(|millis| *millis > 0);
-            millis.map(Duration::from_millis).ok_or_else(|| needs("interval"))
-        };
-        let trigger = match kind_of(setting).unwrap_or(default) {
-            "event_time" => Any::EventTime(OnEventTime::default()),
-            "processing_time" => Any::ProcessingTime(OnProcessingTime::default()),
-            "count" => {
-                let n = setting.get("n").and_then(Value::as_u64);
-                Any::Count(CountTrigger::of(n.ok_or_else(|| needs("n"))?))
+        let millis = |interval: NonZeroU64| Duration::from_millis(interval.get());
+        let trigger = match setting.unwrap_or(default) {
+            Setting::EventTime {} => Any::EventTime(OnEventTime::default()),
+            Setting::ProcessingTime {} => Any::ProcessingTime(OnProcessingTime::default()),
+            Setting::Count { n } => Any::Count(CountTrigger::of(n.get())),
+            Setting::ContinuousEventTime { interval } => {
+                Any::EveryEventTime(EveryEventTime::of(millis(interval)))
             }
-            "continuous_event_time" => Any::EveryEventTime(EveryEventTime::of(interval()?)),
-            "continuous_processing_time" => Any::EveryProcessingTime(EveryProcessingTime::of(interval()?)),
-            "delta" => {
-                let threshold = setting.get("threshold").and_then(Value::as_f64);
-                let threshold = threshold.ok_or_else(|| needs("threshold"))?;
+            Setting::ContinuousProcessingTime { interval } => {
+                Any::EveryProcessingTime(EveryProcessingTime::of(millis(interval)))
+            }
+            Setting::Delta { threshold } => {
                 Any::Delta(DeltaTrigger::of(threshold, Row::apart as fn(&Row, &Row) -> f64))
             }
-            // A window of all time ends when event time does.
-            "end_of_stream" => Any::EventTime(OnEventTime::default()),
-            "purging" => {
-                let inner = setting.get("trigger").ok_or_else(|| needs("trigger"))?;
-                let inner = Named::read(case, inner, default)?;
-                return Ok(Named { purging: true, ..inner });
-            }
-            "never" => Any::Never(Never),
-            _ => {
-                let there = "event_time, processing_time, count, continuous_event_time, continuous_processing_time, \
-                             delta, purging, end_of_stream and never";
-                return Err(case.wrong(format!("there is no trigger {setting}: there are {there}")));
-            }
+            Setting::Never {} => Any::Never(Never),
         };
-        Ok(Named { trigger, purging: setting.get("purging").and_then(Value::as_bool).unwrap_or(false) })
+        CaseTrigger { trigger, purging }
     }
 
     /// True if it fires when event time has come somewhere, and not only for a record.
@@ -113,7 +98,7 @@ macro_rules! with {
     };
 }
 
-impl Named {
+impl CaseTrigger {
     fn purge(&self, fire: Fire) -> Fire {
         match self.purging && fire.fires() {
             true => Fire::FireAndPurge,
@@ -122,7 +107,7 @@ impl Named {
     }
 }
 
-impl Trigger<Text, Row> for Named {
+impl Trigger<Text, Row> for CaseTrigger {
     fn open(&mut self, states: &mut States<'_, Scope<Text>>) {
         with!(self, trigger => Trigger::<Text, Row>::open(trigger, states));
     }
