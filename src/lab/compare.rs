@@ -41,17 +41,17 @@ pub(super) type Place = (EventTime, u32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Tally {
     pub(super) count: u64,
-    /// Of a recording it can be anything, so it wraps around.
-    pub(super) sum: i64,
+    /// Wide enough for any: fewer than 2^64 values of less than 2^63 each.
+    pub(super) sum: i128,
 }
 
 impl Tally {
     pub(super) fn of(value: i64) -> Tally {
-        Tally { count: 1, sum: value }
+        Tally { count: 1, sum: value.into() }
     }
 
     pub(super) fn and(self, other: Tally) -> Tally {
-        Tally { count: self.count + other.count, sum: self.sum.wrapping_add(other.sum) }
+        Tally { count: self.count + other.count, sum: self.sum + other.sum }
     }
 }
 
@@ -268,7 +268,7 @@ impl Aggregate<i64> for Tallying {
 
     fn subtract(&self, acc: &mut Tally, other: &Tally) {
         acc.count -= other.count;
-        acc.sum = acc.sum.wrapping_sub(other.sum);
+        acc.sum -= other.sum;
     }
 
     fn result(&self, acc: &Tally) -> Tally {

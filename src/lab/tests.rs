@@ -372,6 +372,8 @@ fn extreme_times_and_values_do_no_harm() {
     for (windows, last) in [("1s", EventTime::MAX), ("5s/2s", EventTime::MAX - 10_000)] {
         roxmltree::Document::parse(&run(windows, last).unwrap().svg()).unwrap();
     }
+    let twice = Tally::of(i64::MAX).and(Tally::of(i64::MAX));
+    assert_eq!(twice, Tally { count: 2, sum: 2 * i128::from(i64::MAX) }, "sums do not wrap");
     // Several of these windows would end after the last time there is, which no result can tell.
     let told = run("5s/2s", EventTime::MAX).unwrap_err().to_string();
     assert!(told.contains("cannot be told apart"), "{told}");
