@@ -11,10 +11,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-fn program(args: &[&str]) -> Command {
+fn lab(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_highwater"));
-    command.args(["lab", "compare"]).args(args).stdin(Stdio::null());
+    command.arg("lab").args(args).stdin(Stdio::null());
     command
+}
+
+fn program(args: &[&str]) -> Command {
+    lab(&[&["compare"], args].concat())
 }
 
 fn compare(args: &[&str]) -> Output {
@@ -124,9 +128,18 @@ fn a_seed_and_not_the_workers_decides() {
 fn files_hold_what_is_printed() {
     let folder = Folder::new("files");
     let (csv, svg) = (folder.file("report.csv"), folder.file("plot.svg"));
-    // What was in a file before is gone.
+    let outputs = [&SMALL[..], &["--csv", &csv, "--plot", &svg]].concat();
+    for file in [&csv, &svg] {
+        // What is there already stays, unless it is to be replaced: then nothing of it does.
+        fs::write(file, "x".repeat(100_000)).unwrap();
+        refuses(&outputs, 64, &[file, "there already", "--force"]);
+        assert_eq!(fs::read_to_string(file).unwrap().len(), 100_000);
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "no other file is left");
+        fs::remove_file(file).unwrap();
+    }
     fs::write(&csv, "x".repeat(100_000)).unwrap();
-    let report = json(&[&SMALL[..], &["--csv", &csv, "--plot", &svg]].concat());
+    let report = json(&[&outputs[..], &["--force"]].concat());
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 2);
     let rows = report["rows"].as_array().unwrap();
     let mut read = csv::Reader::from_path(&csv).unwrap();
     let lines: Vec<csv::StringRecord> = read.records().map(Result::unwrap).collect();
@@ -193,6 +206,7 @@ fn mistakes_are_told_with_what_to_do() {
     refuses(&["--window", "1h/1ms"], 2, &["more than 1000 windows"]);
     refuses(&["--events", "0"], 2, &["--events"]);
     refuses(&["--input", "a.csv", "--seed", "3"], 2, &["--input", "--seed"]);
+    refuses(&["--force"], 2, &["--record", "--csv", "--plot"]);
     refuses(&["--splits", "0"], 64, &["at least one"]);
     refuses(&["--events", "1G"], 64, &["too many"]);
     refuses(&["--workers", "0"], 64, &["0 workers"]);
@@ -214,9 +228,8 @@ fn broken_files_are_told_by_their_exit_codes() {
     fs::write(&broken, "").unwrap();
     refuses(&["--input", &broken], 65, &["no records"]);
     // A refused comparison leaves no empty file.
-    let plot = folder.file("plot.svg");
-    refuses(&["--workers", "0", "--plot", &plot], 64, &[]);
-    assert!(!fs::exists(&plot).unwrap());
+    refuses(&["--workers", "0", "--plot", &folder.file("plot.svg")], 64, &[]);
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
 }
 
 #[test]
@@ -232,8 +245,9 @@ fn an_interrupted_comparison_says_nothing_wrong() {
     let plot = folder.file("plot.svg");
     let mut command = program(&["--events", "10M", "--rate", "1M", "--plot", &plot]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // Once the file is there, the job begins.
-    while !fs::exists(&plot).unwrap() {
+    // Once the file is there, under its temporary name, the job begins.
+    let files = || fs::read_dir(&folder.0).unwrap().count();
+    while files() == 0 {
         thread::sleep(Duration::from_millis(5));
     }
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
@@ -241,5 +255,91 @@ fn an_interrupted_comparison_says_nothing_wrong() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("interrupted"));
-    assert_eq!((text(&output.stdout).as_str(), fs::exists(&plot).unwrap()), ("", false));
+    assert_eq!((text(&output.stdout).as_str(), files()), ("", 0));
+}
+
+const CASES: &str = r#"[
+{"id": "a late record", "operator": "window", "note": "Four comes after the end.",
+ "config": {"assigner": {"type": "tumble", "size": 10}, "function": "sum"},
+ "input": [["k", 1, 3], ["k", 2, 9], {"watermark": 9}, ["k", 5, 4], {"watermark": 30}],
+ "expected": [{"out": ["k", 3, 0, 10]}, {"watermark": 9}, {"late": ["k", 5, 4]}, {"watermark": 30}]},
+{"id": "shown", "operator": "watermark_merge", "config": {"channels": 1}, "input": [[0, {"watermark": 5}]]}
+]"#;
+
+/// Runs cases, and gives the exit code, the output and the errors.
+fn run_cases(args: &[&str]) -> (Option<i32>, String, String) {
+    let output = lab(args).output().unwrap();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn cases_are_shown_step_by_step() {
+    let folder = Folder::new("cases");
+    let (file, wrong) = (folder.file("cases.json"), folder.file("wrong.json"));
+    fs::write(&file, CASES).unwrap();
+    let timeline = "\
+a late record (window)
+  Four comes after the end.
+  record [\"k\",1,3]
+  record [\"k\",2,9]
+                                  ->  {\"out\":[\"k\",3,0,10]}
+  watermark 9
+  record [\"k\",5,4]
+                                  ->  {\"late\":[\"k\",5,4]}
+  watermark 30
+  as expected
+
+";
+    let (code, shown, errors) = run_cases(&[&file]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    assert!(shown.starts_with(timeline), "{shown}");
+    assert!(shown.ends_with("1 cases came out as expected, 1 say nothing of what is expected\n"), "{shown}");
+    assert_eq!(
+        run_cases(&[&file, "--quiet", "--only", "late"]),
+        (Some(0), "1 cases came out as expected\n".to_owned(), String::new())
+    );
+
+    fs::write(&wrong, CASES.replace("{\"out\": [\"k\", 3,", "{\"out\": [\"k\", 4,")).unwrap();
+    let (code, shown, _) = run_cases(&[&wrong, "--quiet"]);
+    assert_eq!(code, Some(1));
+    for line in [
+        "  missing    {\"out\":[\"k\",4,0,10]}",
+        "  unexpected {\"out\":[\"k\",3,0,10]}",
+        "1 did not: a late record",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    // What the engine refuses is told when the case runs.
+    fs::write(&wrong, CASES.replace("\"size\": 10}", "\"size\": 1000000000000000000}")).unwrap();
+    let (code, shown, _) = run_cases(&[&wrong, "--quiet"]);
+    assert!(code == Some(1) && shown.contains("cannot be run: case \"a late record\": "), "{shown}");
+}
+
+#[test]
+fn cases_that_are_not_in_the_notation_are_refused_by_name() {
+    let folder = Folder::new("notation");
+    let (right, wrong) = (folder.file("right.json"), folder.file("wrong.json"));
+    fs::write(&right, CASES).unwrap();
+    let refused = |from: &str, to: &str, words: &[&str]| {
+        fs::write(&wrong, CASES.replacen(from, to, 1)).unwrap();
+        let (code, shown, told) = run_cases(&[&right, &wrong]);
+        assert_eq!((code, shown.as_str()), (Some(65), ""), "no case runs: {told}");
+        words
+            .iter()
+            .chain([&wrong.as_str()])
+            .for_each(|word| assert!(told.contains(word), "{word:?}: {told}"));
+    };
+    refused(
+        "\"function\"",
+        "\"funktion\"",
+        &["case \"a late record\"", "`funktion`", "did you mean `function`?"],
+    );
+    refused("\"window\"", "\"windows\"", &["case \"a late record\"", "`windows`", "did you mean `window`?"]);
+    refused("\"channels\": 1", "\"channels\": 1, \"channels\": 1", &["\"channels\" is there twice"]);
+    refused("[[0,", "[[3,", &["case \"shown\"", "there is no channel 3"]);
+    let (code, _, told) = run_cases(&[&right, "--only", "nothing"]);
+    assert!(code == Some(64) && told.contains("none of the 2 cases"), "{told}");
+    let (code, _, told) = run_cases(&[&folder.file("missing.json")]);
+    assert!(code == Some(74) && told.contains("cannot read"), "{told}");
+    assert!(run_cases(&["--help"]).1.contains("bounded_out_of_orderness  bound"));
 }

@@ -189,7 +189,7 @@ Examples:
   highwater snapshot list state
   highwater fork state --into other -- highwater nexmark q5 --input events.nex --workers 2
   highwater diff rows others
-  highwater lab compare --plot bargain.svg
+  highwater lab compare --plot trade-off.svg
 
 Exit codes: 0 done; 1 --verify found other rows, or diff a difference; 2 or 64 a wrong argument; 65 a damaged file or snapshot; 70 a fault in the program; \
 74 a file that cannot be read or written; 130 interrupted.";

@@ -1,8 +1,8 @@
 //! The event-time laboratory: one disordered stream under several watermark strategies and late policies at
 //! once.
 //!
-//! How long to wait for records that come out of order is a bargain: a watermark that waits longer loses
-//! less, and its results come later. The laboratory shows the bargain for a stream of one's own. A
+//! How long to wait for records that come out of order is a trade-off: a watermark that waits longer loses
+//! less, and its results come later. The laboratory shows the trade-off for a stream of one's own. A
 //! [`Recording`] is read from a file or made from a seed ([`Traffic`]); a [`Comparison`] runs it as one job,
 //! in which one source feeds each [`Strategy`], and each strategy's windows feed each [`Policy`]; and a
 //! [`Report`] tells how late results came and what was wrong in them.

@@ -19,21 +19,16 @@ const MAX_FILE: u64 = 64 << 20;
 /// Runs the cases of all files.
 pub(super) fn run(args: &CasesArgs) -> Result<u8> {
     let (mut as_expected, mut others, mut different) = (0, 0, Vec::new());
-    for file in &args.files {
-        for case in Case::parse(&read(file)?)? {
-            if args.only.as_ref().is_some_and(|only| !case.id.contains(only)) {
-                continue;
-            }
-            let (text, verdict) = told(&case);
-            match verdict {
-                Some(Verdict::AsExpected) => as_expected += 1,
-                Some(Verdict::NothingExpected) => others += 1,
-                _ => different.push(case.id.clone()),
-            }
-            let is_fine = matches!(verdict, Some(Verdict::AsExpected | Verdict::NothingExpected));
-            if !(args.quiet && is_fine) {
-                print(&text)?;
-            }
+    for case in cases(args)? {
+        let (text, verdict) = told(&case);
+        match verdict {
+            Some(Verdict::AsExpected) => as_expected += 1,
+            Some(Verdict::NothingExpected) => others += 1,
+            _ => different.push(case.id.clone()),
+        }
+        let is_fine = matches!(verdict, Some(Verdict::AsExpected | Verdict::NothingExpected));
+        if !(args.quiet && is_fine) {
+            print(&text)?;
         }
     }
     let mut summary = format!("{as_expected} cases came out as expected");
@@ -45,6 +40,25 @@ pub(super) fn run(args: &CasesArgs) -> Result<u8> {
     }
     print(&format!("{summary}\n"))?;
     Ok(if different.is_empty() { 0 } else { DIFFERENT })
+}
+
+/// The cases that are asked for, of all files: if one is not understood, none runs.
+fn cases(args: &CasesArgs) -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    for file in &args.files {
+        let of_file = Case::parse(&read(file)?);
+        cases.extend(of_file.map_err(|error| Error::data(format!("{}: {error}", file.display())))?);
+    }
+    if let Some(only) = &args.only {
+        let count = cases.len();
+        cases.retain(|case| case.id.contains(only));
+        if cases.is_empty() {
+            return Err(Error::config(format!(
+                "none of the {count} cases has {only:?} in its name (--only)"
+            )));
+        }
+    }
+    Ok(cases)
 }
 
 fn read(file: &Path) -> Result<String> {

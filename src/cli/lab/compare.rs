@@ -33,7 +33,9 @@ pub(super) fn run(args: &CompareArgs) -> Result<u8> {
         whole.finish()?;
     }
     let prepared = comparison.prepare(&recording)?;
-    let outputs = Outputs::open([&args.csv, &args.plot].into_iter().flatten())?;
+    let output =
+        |path: &Option<PathBuf>| path.as_ref().map(|path| Output::open(path, args.force)).transpose();
+    let (csv, plot) = (output(&args.csv)?, output(&args.plot)?);
     watch(prepared.job(), options, recording.events().len() as u64, args.quiet)?;
     if is_interrupted() {
         warn("interrupted: a comparison of a part of the stream would say nothing, so there is none\n");
@@ -45,13 +47,12 @@ pub(super) fn run(args: &CompareArgs) -> Result<u8> {
     } else {
         print(&table(&report, args.quiet))?;
     }
-    if let Some(path) = &args.csv {
-        write(path, &report.csv()?)?;
+    if let Some(csv) = csv {
+        csv.write(&report.csv()?)?;
     }
-    if let Some(path) = &args.plot {
-        write(path, &report.svg())?;
+    if let Some(plot) = plot {
+        plot.write(&report.svg())?;
     }
-    outputs.keep();
     Ok(0)
 }
 
@@ -65,44 +66,28 @@ fn recording(args: &CompareArgs) -> Result<Recording> {
     }
 }
 
-/// Files that are to be written in the end: opened at the beginning, so that a mistake in a path is told
-/// before the work is done. Those that were not there before are removed if nothing comes of it.
-struct Outputs(Vec<PathBuf>);
-
-impl Outputs {
-    fn open<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Result<Outputs> {
-        let mut outputs = Outputs(Vec::new());
-        for path in paths {
-            let is_new = !path.exists();
-            let opened = File::options().append(true).create(true).open(path);
-            opened.map_err(|error| cannot_write(path, error))?;
-            if is_new {
-                outputs.0.push(path.clone());
-            }
-        }
-        Ok(outputs)
-    }
-
-    fn keep(mut self) {
-        self.0.clear();
-    }
+/// A file that is to be written in the end. It is opened under a temporary name at the beginning, so that a
+/// mistake in a path is told before the work is done, and is gone if nothing comes of it.
+struct Output {
+    path: PathBuf,
+    whole: Whole,
 }
 
-impl Drop for Outputs {
-    fn drop(&mut self) {
-        for path in &self.0 {
-            // If that fails, an empty file is left.
-            let _ = fs::remove_file(path);
-        }
+impl Output {
+    fn open(path: &Path, force: bool) -> Result<Output> {
+        let whole = Whole::new(path, force)?;
+        File::create(whole.at()).map_err(|error| cannot_write(path, error))?;
+        Ok(Output { path: path.to_owned(), whole })
+    }
+
+    fn write(self, text: &str) -> Result<()> {
+        fs::write(self.whole.at(), text).map_err(|error| cannot_write(&self.path, error))?;
+        self.whole.finish()
     }
 }
 
 fn cannot_write(path: &Path, error: std::io::Error) -> Error {
     Error::io(format!("cannot write {}", path.display()), error)
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).map_err(|error| cannot_write(path, error))
 }
 
 /// Runs a job, draws the progress line, and stops the job if the user asks for it.

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use highwater::lab::{Disorder, Policy, Strategy, Windows};
 
 use crate::cli::amount;
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true, after_long_help = CASES)]
 pub(crate) struct LabArgs {
     #[command(subcommand)]
     pub(crate) command: Option<LabCommand>,
@@ -20,8 +20,7 @@ pub(crate) struct LabArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CasesArgs {
     /// Files of cases in JSON: each case names an operator, its configuration, what comes in, and what must
-    /// come out. The documentation of the module `lab::case` tells the format. Ends with code 1 if something
-    /// else comes out.
+    /// come out. Ends with code 1 if something else comes out.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Run only the cases whose names contain this.
@@ -45,6 +44,7 @@ pub(crate) enum LabCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("outputs").args(["record", "csv", "plot"]).multiple(true)))]
 pub(crate) struct CompareArgs {
     /// Read the stream from this file: CSV if its name ends in .csv, otherwise JSON lines.
     /// [default: make one from the seed]
@@ -90,15 +90,15 @@ pub(crate) struct CompareArgs {
     /// JSON lines.
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
-    /// Replace the file of --record if it is there already. [default: refuse to]
-    #[arg(long, requires = "record")]
-    pub(crate) force: bool,
     /// Write the rows of the report to this file, as CSV.
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
     /// Draw latency against completeness into this file, as SVG.
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,
+    /// Replace the files of --record, --csv and --plot if they are there already. [default: refuse to]
+    #[arg(long, requires = "outputs")]
+    pub(crate) force: bool,
     /// Print the report as one JSON object, and nothing else, to the standard output.
     #[arg(long)]
     pub(crate) json: bool,
@@ -112,10 +112,33 @@ fn spec<T: std::str::FromStr<Err = highwater::Error>>(text: &str) -> Result<T, S
     text.parse().map_err(|error: highwater::Error| error.to_string())
 }
 
+const CASES: &str = "\
+A file of cases:
+  [{\"id\": \"a late record\", \"operator\": \"window\",
+    \"config\": {\"assigner\": {\"type\": \"tumble\", \"size\": 10}, \"function\": \"sum\"},
+    \"input\": [[\"k\", 1, 3], [\"k\", 2, 9], {\"watermark\": 9}, [\"k\", 5, 4], {\"watermark\": 30}],
+    \"expected\": [{\"out\": [\"k\", 3, 0, 10]}, {\"watermark\": 9}, {\"late\": [\"k\", 5, 4]}, {\"watermark\": 30}]}]
+
+  Times and lengths of time are integers in milliseconds. Anything that the notation does not have is an error, and then no case runs.
+
+Operators, and the keys of their config (required ones first):
+  window                    assigner, function; time, trigger, purging, evictor, allowed_lateness, late
+  interval_join             lower, upper; lower_inclusive, upper_inclusive, join, condition
+  window_join               assigner; join, condition, allowed_lateness
+  co_group                  assigner; allowed_lateness
+  temporal_join             join
+  cep                       pattern; within, after_match
+  bounded_out_of_orderness  bound
+  watermark_merge           channels; resume
+
+  The documentation of the module `lab::case` has all keys, types and defaults, and an example of each operator.
+
+Exit codes: 0 all as expected; 1 something else came out, or a case could not be run; 65 a file that is not in the notation.";
+
 const COMPARE: &str = "\
 Examples:
-  See the bargain between waiting and losing for a stream with a heavy tail, and draw it:
-    highwater lab compare --disorder pareto:50ms:1.2 --plot bargain.svg
+  See the trade-off between waiting and losing for a stream with a heavy tail, and draw it:
+    highwater lab compare --disorder pareto:50ms:1.2 --plot trade-off.svg
   Let a split fall silent, with and without a timeout for that:
     highwater lab compare --disorder uniform:1s,idle:60s:60s --strategy bounded:1s,bounded:1s+idle:5s
   Read a stream of your own:
