@@ -1,3 +1,5 @@
+//! Event-time cases: an operator, its configuration, what comes in, and what must come out.
+//!
 #![doc = include_str!("notation.md")]
 
 mod json;
