@@ -293,10 +293,10 @@ a late record (window)
     let (code, shown, errors) = run_cases(&[&file]);
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     assert!(shown.starts_with(timeline), "{shown}");
-    assert!(shown.ends_with("1 cases came out as expected, 1 say nothing of what is expected\n"), "{shown}");
+    assert!(shown.ends_with("1 case came out as expected, 1 without anything expected\n"), "{shown}");
     assert_eq!(
         run_cases(&[&file, "--quiet", "--only", "late"]),
-        (Some(0), "1 cases came out as expected\n".to_owned(), String::new())
+        (Some(0), "1 case came out as expected\n".to_owned(), String::new())
     );
 
     fs::write(&wrong, CASES.replace("{\"out\": [\"k\", 3,", "{\"out\": [\"k\", 4,")).unwrap();

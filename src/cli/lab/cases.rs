@@ -31,9 +31,10 @@ pub(super) fn run(args: &CasesArgs) -> Result<u8> {
             print(&text)?;
         }
     }
-    let mut summary = format!("{as_expected} cases came out as expected");
+    let cases = if as_expected == 1 { "case" } else { "cases" };
+    let mut summary = format!("{as_expected} {cases} came out as expected");
     if others > 0 {
-        let _ = write!(summary, ", {others} say nothing of what is expected");
+        let _ = write!(summary, ", {others} without anything expected");
     }
     if !different.is_empty() {
         let _ = write!(summary, ", {} did not: {}", different.len(), different.join(", "));
