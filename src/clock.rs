@@ -1,19 +1,19 @@
-//! The only place where wall-clock time enters.
+//! The only source of wall-clock time.
 //!
-//! Everything that waits, ticks or measures asks a [`Clock`]. A program runs on [`Clock::system`]; a test
-//! holds a [`Clock::manual`] and moves it by hand, and then the run depends on nothing but its input.
+//! Everything that waits, ticks or measures reads a [`Clock`]. A program runs on [`Clock::system`]. A test
+//! moves a [`Clock::manual`] by hand, and then the run depends on its input alone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Reads the time that has passed since the clock was made. Cloning shares the clock.
+/// Measures the time since it was created. Cloning shares the clock.
 #[derive(Clone, Debug)]
 pub struct Clock(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
-    /// Where it began: on the monotonic clock, and as time since 1970.
+    /// The start: on the monotonic clock, and as time since 1970.
     System(Instant, Duration),
     Manual(Arc<AtomicU64>),
 }
@@ -31,7 +31,7 @@ impl Clock {
         Clock(Kind::Manual(Arc::new(AtomicU64::new(0))))
     }
 
-    /// The time since the clock was made. Costs 20 to 50 nanoseconds on the system clock.
+    /// The time since the clock was created. Costs 20 to 50 nanoseconds on the system clock.
     #[inline]
     pub fn now(&self) -> Duration {
         match &self.0 {
@@ -40,8 +40,8 @@ impl Clock {
         }
     }
 
-    /// Milliseconds since 1970-01-01 UTC: what processing time is. It does not follow corrections of the
-    /// machine's clock, and so never goes back. A manual clock begins at zero.
+    /// Processing time: milliseconds since 1970-01-01 UTC. It does not follow adjustments of the machine's
+    /// clock, so it never goes back. A manual clock begins at zero.
     pub fn millis(&self) -> i64 {
         let since = match &self.0 {
             Kind::System(_, unix) => *unix,
@@ -50,7 +50,7 @@ impl Clock {
         (since + self.now()).as_millis() as i64
     }
 
-    /// What [`now`](Clock::now) is when [`millis`](Clock::millis) comes to this.
+    /// The value of [`now`](Clock::now) when [`millis`](Clock::millis) reaches `millis`.
     pub(crate) fn moment_of(&self, millis: i64) -> Duration {
         let since = match &self.0 {
             Kind::System(_, unix) => *unix,
@@ -59,12 +59,12 @@ impl Clock {
         Duration::from_millis(u64::try_from(millis).unwrap_or(0)).saturating_sub(since)
     }
 
-    /// True if the clock moves by hand.
+    /// True if the clock is moved by hand.
     pub(crate) fn is_manual(&self) -> bool {
         matches!(self.0, Kind::Manual(_))
     }
 
-    /// Moves a manual clock forward, to 584 years and no further. Does nothing to the system clock.
+    /// Moves a manual clock forward, up to 584 years. Has no effect on the system clock.
     pub fn advance(&self, by: Duration) {
         if let Kind::Manual(nanos) = &self.0 {
             let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
@@ -73,7 +73,7 @@ impl Clock {
     }
 }
 
-/// An instant of the machine's monotonic clock, for interfaces that want one.
+/// An instant of the machine's monotonic clock, for interfaces that require one.
 #[allow(clippy::disallowed_methods)]
 pub(crate) fn instant() -> Instant {
     Instant::now()

@@ -1,4 +1,4 @@
-//! How a job runs: settings, each with its meaning and its limit.
+//! The options of a job: how many workers, when epochs end, how much memory; each with its meaning and limit.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::time::Epochs;
 /// The most workers that one process runs.
 pub const MAX_WORKERS: usize = 256;
 
-/// How a job runs.
+/// The options with which a job runs.
 ///
 /// ```
 /// use highwater::config::Options;
@@ -29,22 +29,22 @@ pub struct Options {
     pub(crate) snapshots: Option<Snapshots>,
 }
 
-/// What state may take of memory, and where the rest goes.
+/// The memory budget of state, and the directory that the rest spills to.
 #[derive(Clone, Debug)]
 pub(crate) struct StateMemory {
     pub(crate) bytes: usize,
     pub(crate) directory: PathBuf,
 }
 
-/// When operators seal what an epoch has changed into their arrangements.
+/// When operators seal the changes of epochs into their arrangements.
 ///
-/// Between two seals state lies in tables, where a change costs no more than in any hash map. A seal sorts
-/// what has changed since the last one and writes it as immutable pages: the state as of that epoch, for
-/// whoever asked for it. State that is never asked for is never sealed. Joins without windows keep no table;
-/// they seal in every epoch.
+/// Between two seals state lies in hash tables, where a change costs no more than in any hash map. A seal
+/// sorts what has changed since the last one and writes it as immutable pages: the state as of that epoch,
+/// for a snapshot or a reader. State that nobody reads is never sealed. Joins without windows keep no hash
+/// table; they seal in every epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Seals {
-    /// When someone wants the state as of an epoch.
+    /// When a snapshot or a reader needs the state as of an epoch.
     #[default]
     OnDemand,
     /// At the end of each epoch.
@@ -53,15 +53,14 @@ pub enum Seals {
 
 /// How far a source may run ahead of the sinks.
 ///
-/// This is the backpressure. The queues between operators are unbounded, so the only way to bound memory is
-/// to admit no more than the job has room for: a source that has reached a limit waits until the probe at the
-/// sinks moves.
+/// This is the backpressure. Queues between operators are unbounded, so memory is bounded by admission: a
+/// source that has reached a limit waits until the probe at the sinks advances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Epochs that a source has left and the sinks have not completed.
+    /// Epochs that a source has finished and the sinks have not.
     pub(crate) epochs: usize,
-    /// Bytes that a worker's source has sent in such epochs and the current one, after its fused steps,
-    /// counting what is sent as its size in memory.
+    /// Bytes that a worker's source has sent in these epochs and the current one, after its fused steps. A
+    /// record counts as its size in memory.
     pub(crate) bytes: usize,
 }
 
@@ -118,12 +117,12 @@ impl Options {
     /// The bytes of memory that the state of process functions, timers, windows, rolling aggregates, joins
     /// and patterns may take, on all workers together; at least 1 MiB. Without it all state is in memory.
     ///
-    /// What is more lies in files in `directory`, which should be on a local disk that is fast. The files
-    /// have no names, and go away with the process, however it ends. The limit is held when an epoch ends:
-    /// what one epoch touches is in memory until then, so the limits of what is in flight count here too. It
-    /// is for state alone: records in flight come on top, and so do some sixty bytes for each key that has a
-    /// session or a partial match. A key that is not in memory costs a read or a few when it is touched; one
-    /// that is, nothing.
+    /// What exceeds this budget spills to files in `directory`, which should be on a fast local disk. The
+    /// files have no names and disappear with the process, however it ends. The budget is enforced when an
+    /// epoch ends: what one epoch touches stays in memory until then, so the limits on data in flight matter
+    /// here too. It covers state alone: records in flight come on top, and so do some sixty bytes for each
+    /// key with an open session or a partial match. An evicted key costs one read or a few when it is
+    /// touched; a key in memory costs nothing extra.
     ///
     /// ```
     /// use highwater::config::Options;
@@ -134,13 +133,13 @@ impl Options {
         self
     }
 
-    /// Takes snapshots, and goes on from one.
+    /// Takes snapshots, and restores one at the start.
     pub fn snapshots(mut self, snapshots: Snapshots) -> Options {
         self.snapshots = Some(snapshots);
         self
     }
 
-    /// The clock that epochs and waiting follow.
+    /// The clock for epochs and timeouts.
     pub fn clock(mut self, clock: Clock) -> Options {
         self.clock = clock;
         self

@@ -1,7 +1,7 @@
-//! Counters and gauges: what a running job tells about itself.
+//! Counters and gauges of a running job.
 //!
-//! A metric belongs to an operator and is shared by its instances on all workers. Operators touch it once for
-//! each batch or activation, never for each record.
+//! A metric belongs to an operator and is shared by its instances on all workers. Operators update it once
+//! for each batch or activation, never for each record. `docs/operations.md` lists the names.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone, Default)]
 pub struct Metrics(Arc<Mutex<BTreeMap<(String, &'static str), Metric>>>);
 
-/// A number that all workers see: a count if it is only added to, a gauge if it is set.
+/// A number shared by all workers: a counter if it is only added to, a gauge if it is set.
 #[derive(Clone, Default)]
 pub struct Metric(Arc<AtomicI64>);
 
@@ -27,7 +27,7 @@ impl Metric {
         self.0.store(value, Ordering::Relaxed);
     }
 
-    /// Raises it to a value, if it is less.
+    /// Raises it to at least this value.
     pub(crate) fn raise(&self, value: i64) {
         self.0.fetch_max(value, Ordering::Relaxed);
     }
@@ -45,14 +45,13 @@ impl fmt::Debug for Metric {
 }
 
 impl Metrics {
-    /// The metric of an operator, which is known by its uid, by the metric's name; it is made when first
-    /// asked for.
+    /// The metric of this name of the operator with this uid, created on first use.
     pub fn metric(&self, operator: &str, name: &'static str) -> Metric {
         let mut metrics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         metrics.entry((operator.to_owned(), name)).or_default().clone()
     }
 
-    /// Makes a metric known that was made before its operator had a name.
+    /// Registers a metric that was created before its operator had a uid.
     pub(crate) fn register(&self, operator: &str, name: &'static str, metric: &Metric) {
         let mut metrics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         metrics.insert((operator.to_owned(), name), metric.clone());
@@ -64,7 +63,7 @@ impl Metrics {
         metrics.iter().map(|((operator, name), metric)| (operator.clone(), *name, metric.get())).collect()
     }
 
-    /// The sum of the metrics of this name over all operators.
+    /// The sum of all metrics of this name, over all operators.
     pub fn sum(&self, name: &str) -> i64 {
         self.read().iter().filter(|(_, n, _)| *n == name).map(|(_, _, value)| value).sum()
     }

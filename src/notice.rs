@@ -1,9 +1,9 @@
-//! What a job has to tell its user while it runs, and what no error is: a snapshot that could not be written,
-//! an output that begins anew.
+//! Notices: messages of a running job to its user that are no errors, such as a snapshot that could not be
+//! written, or an output that is started over.
 //!
-//! A notice is a sentence or two for people. Whoever runs the job takes them and shows them, as
-//! [`program::main`](crate::program) does on the standard error; a job that nobody asks keeps them. Each
-//! cause tells of itself once, not for each record, so there are few.
+//! A notice is a sentence or two for people. The code that runs the job takes and shows them, as
+//! [`program::main`](crate::program) does on the standard error; until then the job keeps them. A cause
+//! reports itself once, not for each record, so there are few.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ impl Notices {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(notice.into());
     }
 
-    /// Those that nobody has taken, oldest first.
+    /// Removes and returns the notices so far, oldest first.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
