@@ -1,26 +1,26 @@
-//! Workers that step one at a time, in a seeded order: what makes a run of several threads one that can be
-//! repeated.
+//! The baton: lets the workers of a job step one at a time, in a seeded order, so that a run of several
+//! threads can be repeated.
 //!
-//! Whoever has the baton may run; all others wait, each on a condition of its own. A worker takes its seat,
-//! builds its dataflow, and from then on takes one step each time it is handed the baton. When it passes the
-//! baton on, it is the one who draws whose turn is next, so that a worker that follows itself costs no switch
-//! between threads. When there is nothing to draw, the baton goes back to the driver, which is the thread
-//! that runs the job.
+//! The thread that holds the baton runs; all others wait, each on a condition variable of its own. A worker
+//! takes its seat, builds its dataflow, and from then on takes one step each time it is handed the baton. The
+//! worker that passes the baton on draws the next turn itself, so a worker that follows itself costs no
+//! thread switch. When no turn can be drawn, the baton returns to the driver, which is the thread that runs
+//! the job.
 //!
 //! # Why a run can be repeated
 //!
-//! Only one thread runs at a time, so what workers share (channels, counters, boards, what sinks write to) is
-//! touched in the order of the turns. The order is drawn from the seed, the clock is moved by the drawer, and
-//! dataflows are built in order of the workers. What remains are things outside of the job: threads that
-//! calls are made on, sockets, what users' functions look at.
+//! Only one thread runs at a time, so everything that workers share (channels, counters, the outputs of
+//! sinks) is touched in the order of the turns. That order is drawn from the seed, the clock is moved by
+//! whoever draws, and dataflows are built in the order of the workers. What is left is outside the job:
+//! threads of asynchronous calls, sockets, and what user functions read.
 //!
-//! # Who is asleep
+//! # Sleeping workers
 //!
-//! A step runs the operators that are activated and no others, so a step without any changes nothing: it
-//! wakes nobody up who was forgotten. A worker whose step had nothing to do falls asleep and gets no turn
-//! until one of the others did something, which may have sent it a message, or the clock has come to one of
-//! its alarms. If all are asleep and no alarm is set, nothing will ever happen again. A job that has not
-//! ended then waits for a wake-up that was lost, and ends with an error that says so.
+//! A step runs activated operators and no others, so a step without any changes nothing and hides no lost
+//! wake-up. A worker whose step had nothing to do falls asleep and gets no turn until another worker did
+//! something, which may have sent it a message, or until the clock reaches one of its alarms. If all workers
+//! sleep and no alarm is set, nothing can ever happen again. A job that has not ended by then waits for a
+//! lost wake-up, and ends with an error that says so.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -30,13 +30,13 @@ use super::schedule::Schedule;
 use crate::error::{Error, ErrorKind};
 use crate::stream::{Shared, lock};
 
-/// How long a turn of the outside world is, if a job waits for it.
+/// How long the outside world gets in one go, if a job waits for it.
 const OUTSIDE: Duration = Duration::from_millis(1);
 
-/// How many of these are waited for until the job is taken to be stuck: ten seconds.
+/// After this many of those, ten seconds in all, the job is taken to be stuck.
 const PATIENCE: u32 = 10_000;
 
-/// What hands the turns out.
+/// Hands out the turns.
 pub(crate) struct Baton {
     table: Mutex<Table>,
     /// Where each worker waits for its turn.
@@ -44,36 +44,36 @@ pub(crate) struct Baton {
     /// Where the driver waits for the baton.
     driver: Condvar,
     shared: Arc<Shared>,
-    /// True if threads that take no turns can wake workers up.
+    /// True if threads without turns can wake workers up.
     has_outside: bool,
 }
 
-/// Until when workers take turns.
+/// How long workers take turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// Nothing is left to do at this time. The clock stands still.
+    /// Until nothing is left to do at this time. The clock stands still.
     Quiet,
-    /// The job has ended. The clock moves.
+    /// Until the job has ended. The clock moves.
     End,
 }
 
 struct Table {
     schedule: Schedule,
     places: Vec<Place>,
-    /// The worker that has the baton; none if the driver has it.
+    /// The worker that holds the baton; none if the driver does.
     holder: Option<usize>,
     until: Until,
-    /// Turns that may be taken before the driver gets the baton back.
+    /// Turns left before the driver gets the baton back.
     left: u64,
-    /// Turns of the outside world since a worker did something.
+    /// Waits for the outside world since a worker last did something.
     waited: u32,
 }
 
-/// What is known of a worker.
+/// What the baton knows of a worker.
 #[derive(Clone, Copy, Default)]
 struct Place {
     state: State,
-    /// The first of its alarms.
+    /// Its earliest alarm.
     alarm: Option<Duration>,
 }
 
@@ -87,7 +87,7 @@ enum State {
     Gone,
 }
 
-/// A worker's seat, which it leaves when this is dropped.
+/// A worker's seat. Dropping it gives the seat up.
 pub(crate) struct Seat {
     baton: Arc<Baton>,
     worker: usize,
@@ -103,8 +103,8 @@ impl Baton {
         Baton { table, turns, driver: Condvar::new(), shared, has_outside }
     }
 
-    /// Lets workers take turns, at most `turns` of them; answers how many they have not used. All workers get
-    /// at least one turn if there are enough: the outside may have changed.
+    /// Lets workers take at most `turns` turns; returns how many are left. All workers get at least one turn
+    /// if there are enough: something outside may have changed.
     pub(crate) fn drive(&self, until: Until, turns: u64) -> u64 {
         let mut table = lock(&self.table);
         (table.until, table.left) = (until, turns);
@@ -114,7 +114,7 @@ impl Baton {
         table.left
     }
 
-    /// The next moment at which something will happen although all is quiet.
+    /// The next moment at which something will happen though all workers sleep.
     pub(crate) fn next_alarm(&self) -> Option<Duration> {
         lock(&self.table).next_alarm()
     }
@@ -124,7 +124,7 @@ impl Baton {
         read(&lock(&self.table).schedule)
     }
 
-    /// A worker's seat, once it is its turn to build.
+    /// A worker's seat, as soon as it is its turn to build.
     pub(super) fn seat(self: &Arc<Baton>, worker: usize) -> Seat {
         let seat = Seat { baton: Arc::clone(self), worker };
         drop(seat.wait(lock(&self.table)));
@@ -139,11 +139,13 @@ impl Baton {
         }
     }
 
-    /// Whose turn is next.
+    /// The worker whose turn is next; `None` returns the baton to the driver.
     fn draw(&self, table: &mut Table) -> Option<usize> {
+        // A failed job ends: each worker gets the turn in which it notices and gives up its seat.
         if self.shared.has_failed() {
             return table.first(|state| state != State::Gone);
         }
+        // Dataflows are built in the order of the workers, whatever the seed.
         if let Some(worker) = table.first(|state| state == State::New) {
             return Some(worker);
         }
@@ -162,9 +164,11 @@ impl Baton {
                 table.schedule.note(now.as_nanos() as u64);
                 return Some(worker);
             }
+            // All sleep. By hand that is the end; otherwise something must wake one of them up.
             if table.until == Until::Quiet {
                 return None;
             }
+            // A call may be under way on a thread of its own, which nothing here can see: give it real time.
             if self.has_outside && table.waited < PATIENCE {
                 std::thread::sleep(OUTSIDE);
                 clock.advance(OUTSIDE);
@@ -172,7 +176,7 @@ impl Baton {
                 table.wake(None);
                 continue;
             }
-            // What is to happen at the end of time never happens.
+            // Skip to the next alarm. One at the end of time, which the clock cannot reach, never rings.
             let next = table.next_alarm().unwrap_or(Duration::MAX);
             clock.advance(next.saturating_sub(now));
             if clock.now() < next {
@@ -218,7 +222,7 @@ impl Table {
         there.filter_map(|place| place.alarm).min()
     }
 
-    /// Wakes up all others: one may have sent them something.
+    /// Wakes up all other workers: `by` may have sent them something.
     fn wake(&mut self, by: Option<usize>) {
         for (worker, place) in self.places.iter_mut().enumerate() {
             if Some(worker) != by && place.state == State::Asleep {
@@ -229,11 +233,11 @@ impl Table {
 }
 
 impl Seat {
-    /// Ends the turn, and waits for the next one. `alarm` is when the worker has to run, whatever the others
-    /// do.
+    /// Ends the turn and waits for the next one. `alarm` is when the worker must run, whatever the others do.
     pub(super) fn pass(&self, is_active: bool, alarm: Option<Duration>) {
         let mut table = lock(&self.baton.table);
         let epoch = self.baton.shared.open_epoch.load(Ordering::Relaxed);
+        // Part of the fingerprint, so that a run that differs in progress or activity differs there.
         table.schedule.note(epoch << 1 | u64::from(is_active));
         let state = if is_active { State::Awake } else { State::Asleep };
         table.places[self.worker] = Place { state, alarm };

@@ -1,10 +1,10 @@
-//! Running a job: the workers of one process.
+//! The runtime: runs a job on the workers of one process.
 //!
 //! Each worker is a thread that builds the whole dataflow and steps it on its share of the splits and keys.
-//! The runtime knows a job as a graph to lower, and nothing of what its operators do.
+//! The runtime sees a job as a graph to lower, and does not know what its operators do.
 //!
-//! Workers run freely, or take turns, one step at a time in an order that a seed decides; what a worker does
-//! in its turn is the same.
+//! Workers run freely, or take turns: one step at a time, in an order that a seed decides. A step is the same
+//! in both.
 
 mod baton;
 mod restart;

@@ -1,11 +1,11 @@
-//! How a job with snapshots begins: it chooses what to go on from, checks that it can, and takes the store
-//! over.
+//! The start of a job with snapshots: chooses the snapshot to restore, checks that it can be restored, and
+//! claims the store.
 //!
-//! The claim ends the run that has the store. So all that can refuse this run is asked first, as far as it
-//! can be known: whether the snapshot fits the job, whether its sources are there, whether its sinks can go
-//! on. What is asked changes nothing. If that run commits one more snapshot meanwhile, all is asked again of
-//! that one, with the claim already there; and what fails even later, such as a worker that cannot open a
-//! file, ends this run with no run before it.
+//! The claim fences the run that holds the store. So everything that can refuse this run is checked first, as
+//! far as it can be known: that the snapshot fits the job, that its sources exist, that its sinks can
+//! continue. The checks change nothing. If the earlier run commits one more snapshot meanwhile, the checks
+//! are repeated on that snapshot, after the claim. A later failure, such as a worker that cannot open a file,
+//! ends this run when the earlier one has already been fenced.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
@@ -18,7 +18,7 @@ use crate::snapshot::{
 };
 use crate::stream::{Beginning, Job, Shared};
 
-/// Gets a job ready to run with snapshots. If workers take turns, so does the work of taking them.
+/// Prepares a job to run with snapshots. If workers take turns, the coordinator runs within their turns too.
 pub(crate) fn prepare(
     job: &Job,
     options: &Options,
@@ -29,8 +29,11 @@ pub(crate) fn prepare(
     let kinds = kinds(job);
     let repository = Repository::open(Arc::clone(&snapshots.store)).clock(options.clock.clone());
     let (lease, restored) = begin(job, options, snapshots, &repository, &kinds)?;
+    // Epochs ascend in the log, so this run numbers its own after all that any run has committed, even if it
+    // restores an older snapshot.
     let first = lease.last_epoch().map_or(0, |last| last + 1);
     let shared = Arc::new(Shared::new(options, job.metrics.clone(), first, restored));
+    // Weak, because `Shared` owns the coordinator: a strong pointer back would keep both for ever.
     let known = Arc::new(OnceLock::<Weak<Shared>>::new());
     let _ = known.set(Arc::downgrade(&shared));
     let upgrade = move || known.get().and_then(Weak::upgrade);
@@ -65,13 +68,13 @@ pub(crate) fn prepare(
     Ok(shared)
 }
 
-/// What the operators of a job are, by their uids.
+/// The kinds of a job's operators, by their uids.
 fn kinds(job: &Job) -> BTreeMap<String, String> {
     let nodes = job.graph.nodes();
     nodes.iter().enumerate().map(|(id, node)| (node.uid(id), node.kind.to_owned())).collect()
 }
 
-/// Checks that the job can begin as it is told to, takes the store over, and gives what the job goes on from.
+/// Checks that the job can start as its options say, claims the store, and returns what the job restores.
 fn begin(
     job: &Job,
     options: &Options,
@@ -98,19 +101,22 @@ fn begin(
     };
     let epoch = repository.last_epoch()?;
     let found = wanted(repository, snapshots)?.map(restore);
+    // Before the claim, so that a job that is refused fences nobody.
     check(found.as_ref(), epoch)?;
     let lease = claim(repository, snapshots)?;
     let begins = matches!(snapshots.restore, Restore::Nothing | Restore::Anew);
     let claimed = lease.from().filter(|_| !begins).map(|(_, manifest)| restore(manifest.clone()));
     let identity = |restored: &Option<Arc<Restored>>| restored.as_ref().map(|restored| restored.identity());
+    // The earlier run may have committed between the look and the claim; nothing can commit after it.
     if identity(&claimed) != identity(&found) || lease.last_epoch() != epoch {
         check(claimed.as_ref(), lease.last_epoch())?;
     }
+    // From here on sinks change their outputs: they commit what the snapshot has prepared and drop the rest.
     job.graph.recover(&beginning(claimed.as_ref(), lease.last_epoch())?)?;
     Ok((lease, claimed))
 }
 
-/// The snapshot that the job is to go on from.
+/// The manifest of the snapshot that the job restores, if any.
 fn wanted(repository: &Repository, snapshots: &Snapshots) -> Result<Option<Manifest>> {
     let find = |selector: Selector| Ok(repository.find(&selector)?.map(|(_, manifest)| manifest));
     let must_find = |selector: Selector| match find(selector.clone())? {
@@ -128,7 +134,7 @@ fn wanted(repository: &Repository, snapshots: &Snapshots) -> Result<Option<Manif
     }
 }
 
-/// Takes the store over.
+/// Claims the store, which fences the run before.
 fn claim(repository: &Repository, snapshots: &Snapshots) -> Result<Lease> {
     let job = &snapshots.job;
     match &snapshots.restore {

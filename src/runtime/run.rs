@@ -1,9 +1,9 @@
 //! The worker threads of a job: how they start, step, fail together and end.
 //!
 //! The engine steps the workers itself instead of handing them to timely's `execute`. A worker that panics or
-//! fails leaves a note that all others read between two steps, so one fault ends the job within milliseconds;
-//! timely alone would let the survivors wait for ever. Nothing catches a panic and steps on: what a dataflow
-//! says after one cannot be trusted.
+//! fails records its error where all others look between two steps, so one fault ends the job within
+//! milliseconds; with timely alone the other workers would wait for ever. A panic is never caught and stepped
+//! over: the state of a dataflow after one cannot be trusted.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -26,15 +26,15 @@ use crate::snapshot::{Cause, Word};
 use crate::stream::{Job, Shared, WorkerContext, fault};
 use crate::time::Time;
 
-/// The longest that a worker sleeps before it looks whether another has failed.
+/// The longest that a worker sleeps before it checks whether another has failed.
 const NAP: Duration = Duration::from_millis(20);
 
-/// How often to look at a clock that is moved by hand, if something waits for it: it announces nothing.
+/// How often to read a clock that is moved by hand while something waits for it: it wakes nobody up.
 const LOOK: Duration = Duration::from_millis(1);
 
 impl Job {
     /// Runs the job on one worker with the default [`Options`], until all input is read and all results are
-    /// out.
+    /// written.
     ///
     /// # Errors
     ///
@@ -43,11 +43,11 @@ impl Job {
         self.run_with(Options::default())
     }
 
-    /// Runs the job, until all input is read and all results are out.
+    /// Runs the job until all input is read and all results are written.
     ///
     /// # Errors
     ///
-    /// If an option makes no sense, a source or a sink fails, or user code panics.
+    /// If an option is invalid, a source or a sink fails, or user code panics.
     pub fn run_with(&self, options: Options) -> Result<Summary> {
         self.start(options)?.join()
     }
@@ -56,13 +56,13 @@ impl Job {
     ///
     /// # Errors
     ///
-    /// If an option makes no sense, or a source or a sink is not there.
+    /// If an option is invalid, or a source or a sink does not exist.
     pub fn start(&self, options: Options) -> Result<Running> {
         let shared = self.prepare(&options, false)?;
         self.launch(shared, None)
     }
 
-    /// Starts the job with workers that take turns, of which none is taken before the baton is
+    /// Starts the job with workers that take turns. The first turn is taken when the baton is
     /// [driven](Baton::drive).
     pub(crate) fn start_in_turns(&self, options: Options, drawn: Drawn) -> Result<(Running, Arc<Baton>)> {
         let shared = self.prepare(&options, true)?;
@@ -109,7 +109,7 @@ impl Job {
     }
 }
 
-/// A job that runs.
+/// A running job.
 pub struct Running {
     workers: Option<WorkerGuards<()>>,
     shared: Arc<Shared>,
@@ -118,25 +118,25 @@ pub struct Running {
     notices: Notices,
 }
 
-/// How a job has run.
+/// The outcome of a job.
 #[derive(Clone, Debug)]
 pub struct Summary {
     /// Wall-clock time from start to end.
     pub elapsed: Duration,
-    /// What was counted.
+    /// Its counters and gauges.
     pub metrics: Metrics,
 }
 
 impl Running {
-    /// Asks for a snapshot, which is taken when the current epoch ends. Does nothing if the job takes none.
+    /// Requests a snapshot, which is cut when the current epoch ends. Has no effect if the job takes none.
     pub fn snapshot(&self) {
         if let Some(desk) = self.shared.desk() {
             desk.cuts.ask(Cause::Request);
         }
     }
 
-    /// Stops the job to go on later: takes a snapshot, waits until it is safe, and leaves everything where it
-    /// is. A job that has ended by then has ended, and one that takes no snapshots is
+    /// Suspends the job: takes a last snapshot, waits until it is durable, and ends the workers where they
+    /// are. A job that ends by itself meanwhile has ended, and one that takes no snapshots is
     /// [stopped](Running::stop).
     ///
     /// # Errors
@@ -156,17 +156,17 @@ impl Running {
         self.join()
     }
 
-    /// Asks the job to end: sources stop where they are, and what they have emitted is completed.
+    /// Requests the end of the job: sources stop where they are, and what they have emitted is completed.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// What asks the job to end, to be set by a signal handler.
+    /// The flag that requests the end of the job, for a signal handler.
     pub fn stopper(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop)
     }
 
-    /// True if all workers are through.
+    /// True if all workers have ended.
     pub fn is_finished(&self) -> bool {
         self.shared.finished.load(Ordering::Acquire) == self.shared.workers
     }
@@ -176,7 +176,7 @@ impl Running {
         self.shared.has_failed()
     }
 
-    /// Lets the workers leave where they are.
+    /// Ends the workers where they are.
     pub(crate) fn abandon(&self) {
         self.shared.fail(Error::config("the job was abandoned"));
     }
@@ -186,12 +186,12 @@ impl Running {
         self.shared.open_epoch.load(Ordering::Relaxed)
     }
 
-    /// What the job counts.
+    /// The counters and gauges of the job.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// What the job has to tell its user that is no error: take it now and then, and show it.
+    /// Messages for the user that are no errors: take them now and then, and show them.
     pub fn notices(&self) -> &Notices {
         &self.notices
     }
@@ -202,7 +202,7 @@ impl Running {
     ///
     /// The first error of a source, a sink or user code.
     pub fn join(mut self) -> Result<Summary> {
-        // A worker's panic is caught and told as an error, so its thread has none.
+        // A worker catches its panic and records it as an error, so joining its thread cannot panic.
         drop(self.workers.take());
         if let Some(desk) = self.shared.desk() {
             desk.finish();
@@ -214,7 +214,7 @@ impl Running {
     }
 }
 
-/// A job that no one waits for any more is asked to end, and waited for: its threads never outlive it.
+/// Dropping a job that nobody joined requests its end and waits for it: its threads never outlive it.
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop();
@@ -223,7 +223,7 @@ impl Drop for Running {
 
 fn work_or_fail(job: &Job, allocator: Allocator, shared: &Arc<Shared>, baton: Option<&Arc<Baton>>) {
     let index = allocator.index();
-    // Taken first and left last: all that a worker does is done in its turn, even its end.
+    // Taken first and dropped last: everything that a worker does, even ending, happens in its turn.
     let seat = baton.map(|baton| baton.seat(index));
     let work = || work(job, allocator, shared, seat.as_ref());
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
@@ -234,15 +234,19 @@ fn work_or_fail(job: &Job, allocator: Allocator, shared: &Arc<Shared>, baton: Op
 
 fn work(job: &Job, allocator: Allocator, shared: &Arc<Shared>, seat: Option<&Seat>) {
     let context = WorkerContext::new(allocator.index(), Arc::clone(shared));
+    // Another worker may have failed while this thread started; its peers will never answer.
     if shared.has_failed() {
         return;
     }
     let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(clock::instant()));
     worker.dataflow::<Time, _, _>(|scope| job.graph.lower(scope, context.clone()));
+    // Its operators have all joined by now, so the coordinator knows whose parts a snapshot needs.
     shared.say(Word::Ready(context.index));
     let (mut open, mut stopping, mut committed) = (0, false, 0);
     while worker.has_dataflows() && !shared.has_failed() {
         step(&mut worker, &context, seat);
+        // No message activates a source that waits for room or a sink that waits for a commit, so both are
+        // activated when an epoch completes, the job is asked to stop, or a snapshot is committed.
         let now = (context.open_epoch(), shared.is_stopping(), shared.committed());
         if now != (open, stopping, committed) {
             (open, stopping, committed) = now;
@@ -254,13 +258,16 @@ fn work(job: &Job, allocator: Allocator, shared: &Arc<Shared>, seat: Option<&Sea
     }
 }
 
-/// Runs what is activated, after waiting for something to do.
+/// Waits for something to do, and runs the operators that are activated.
 fn step(worker: &mut Worker, context: &WorkerContext, seat: Option<&Seat>) {
     let alarms = &context.alarms;
     match seat {
         Some(seat) => {
+            // Read before the turn is passed on: whether this step will do anything decides whether the
+            // others are woken up.
             let is_active = worker.activations().borrow().empty_for() == Some(Duration::ZERO);
             seat.pass(is_active, alarms.next());
+            // The job may have failed while this worker waited for its turn.
             if !context.shared.has_failed() {
                 alarms.ring(context.shared.clock.now());
                 worker.step();
@@ -268,6 +275,8 @@ fn step(worker: &mut Worker, context: &WorkerContext, seat: Option<&Seat>) {
         }
         None => {
             alarms.ring(context.shared.clock.now());
+            // Parked until a message comes, but never for longer than it takes to notice a failed peer or a
+            // clock that was moved.
             worker.step_or_park(Some(alarms.next().map_or(NAP, |_| LOOK)));
         }
     }

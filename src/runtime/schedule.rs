@@ -1,17 +1,18 @@
-//! A seeded order of turns: who steps next, how much a source reads then, how far the clock moves.
+//! A seeded schedule: which worker steps next, how much a source reads then, how far the clock moves.
 //!
-//! Fair turns find few mistakes: those that are hard to find need one worker to be far behind, or two to meet
-//! in one place. So each worker has a weight, from 1 to 64, and all weights are drawn anew after some tens of
-//! turns. For a while one worker then does most of the work, or next to none.
+//! Fair turns find few bugs: the hard ones need one worker far behind, or two that meet at one point. So each
+//! worker has a weight from 1 to 64, and all weights are drawn anew after some tens of turns. For a while one
+//! worker then does most of the work, or next to none.
 //!
-//! The numbers are SplitMix64's (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA
-//! 2014), and never change: a seed means the same turns on every machine, as long as the workers do the same.
+//! The generator is SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA
+//! 2014), and never changes: a seed gives the same turns on every machine, as long as the workers do the
+//! same.
 
 use std::time::Duration;
 
 use crate::data::hash64;
 
-/// What a schedule may draw.
+/// The ranges that a schedule draws from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Drawn {
     pub(crate) seed: u64,
@@ -21,14 +22,14 @@ pub(crate) struct Drawn {
     pub(crate) piece: usize,
 }
 
-/// The turns of one run.
+/// The schedule of one run.
 pub(crate) struct Schedule {
     drawn: Drawn,
     state: u64,
     weights: Vec<u64>,
     /// Turns until the weights are drawn anew.
     rest: u64,
-    /// A hash of all that was drawn and done.
+    /// A hash of everything that was drawn and done.
     fingerprint: u64,
     /// The turns of each worker.
     turns: Vec<u64>,
@@ -46,13 +47,14 @@ impl Schedule {
         Schedule { drawn, state: drawn.seed, weights, rest: 0, fingerprint: 0, turns: vec![0; workers] }
     }
 
-    /// One of the workers that are awake; at least one is.
+    /// Draws one of the workers that are awake, of which there is at least one.
     pub(crate) fn pick(&mut self, awake: &[usize]) -> usize {
         if self.rest == 0 {
             self.rest = 1 + self.below(STRETCH);
             self.weights = (0..self.weights.len()).map(|_| 1 << self.below(HEAVIEST + 1)).collect();
         }
         self.rest -= 1;
+        // A point on the line of all weights: the worker on whose stretch it lies is drawn.
         let mut left = self.below(awake.iter().map(|worker| self.weights[*worker]).sum());
         let chosen = awake.iter().copied().find(|worker| {
             let weight = self.weights[*worker];
@@ -70,7 +72,7 @@ impl Schedule {
         1 + self.below(most) as usize
     }
 
-    /// How far the clock moves before the next turn: in every other not at all.
+    /// How far the clock moves before the next turn: in half of them not at all.
     pub(crate) fn tick(&mut self) -> Duration {
         match self.below(2) {
             0 => Duration::ZERO,
@@ -81,7 +83,7 @@ impl Schedule {
         }
     }
 
-    /// Adds what has happened to the fingerprint.
+    /// Adds an event to the fingerprint.
     pub(crate) fn note(&mut self, what: u64) {
         self.fingerprint = hash64(&(self.fingerprint, what));
     }
@@ -94,12 +96,14 @@ impl Schedule {
         &self.turns
     }
 
+    /// A number below `n`.
     fn below(&mut self, n: u64) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^= z >> 31;
+        // The high half of the product: uniform without a division, but for a bias of n in 2^64.
         ((u128::from(z) * u128::from(n)) >> 64) as u64
     }
 }

@@ -1,5 +1,5 @@
-//! What a snapshot of a few workers is to many: each row is read by one of them, and each reads about its
-//! share of the bytes.
+//! A snapshot of a few workers restored by many: each row is read by exactly one of them, and each worker
+//! reads about its share of the bytes.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
