@@ -1,8 +1,9 @@
-//! Drives one operator, or a few, by hand: what comes in, when event time passes, what the wall clock says.
+//! The driver: runs one operator or a few by hand, with the test in charge of input, event time and wall
+//! clock.
 //!
-//! A [`Driver`] runs a piece of a job on the calling thread, without sources and without a clock that moves
-//! by itself. Each call is an epoch of its own and returns when all that it causes is there. So a test of a
-//! function with windows, timers or state can say exactly what happens in which order. It is Flink's
+//! A [`Driver`] runs a part of a job on the calling thread, without sources and without a clock that moves by
+//! itself. Each call is an epoch of its own and returns when everything that it causes has happened, so a
+//! test of windows, timers or state states exactly what happens in which order. It corresponds to Flink's
 //! `KeyedOneInputStreamOperatorTestHarness`, but over whole streams.
 
 use std::rc::Rc;
@@ -28,7 +29,7 @@ use crate::stream::{
 };
 use crate::time::{EventTime, Time};
 
-/// Feeds a stream by hand and gathers what comes out.
+/// Feeds a stream by hand and collects its output.
 ///
 /// ```
 /// use highwater::harness::Driver;
@@ -61,29 +62,29 @@ pub struct Driver<T, O> {
     watermark: EventTime,
 }
 
-/// What the input has to give.
+/// The input of the next step.
 struct Feed<T> {
     records: Vec<Record<T>>,
-    /// The time of these, and the time from which on there will be more.
+    /// The time of these records, and the time from which on more may come; `None` at the end of the input.
     at: Time,
     next: Option<Time>,
 }
 
 impl<T: Data, O: Data> Driver<T, O> {
-    /// Builds a piece of a job.
+    /// Builds a part of a job.
     ///
     /// # Errors
     ///
-    /// If it makes no sense.
+    /// If it is invalid.
     pub fn new<C: Chain<Out = O>>(build: impl FnOnce(Stream<T>) -> Stream<O, C>) -> Result<Driver<T, O>> {
         Driver::with(Options::default(), build)
     }
 
-    /// Builds a piece of a job, to be run with options. Workers, epochs and the clock are the driver's.
+    /// Builds a part of a job, to be run with options. Workers, epochs and the clock are the driver's.
     ///
     /// # Errors
     ///
-    /// If an option or the job makes no sense.
+    /// If an option or the job is invalid.
     pub fn with<C: Chain<Out = O>>(
         options: Options,
         build: impl FnOnce(Stream<T>) -> Stream<O, C>,
@@ -103,7 +104,7 @@ impl<T: Data, O: Data> Driver<T, O> {
         Ok(Driver { job, options, worker, context, clock, feed, output, taken, epoch, watermark })
     }
 
-    /// Takes a snapshot, lets go of everything, and goes on from the snapshot: nothing must change by that.
+    /// Takes a snapshot, drops the worker, and restores the snapshot. The output must not change by that.
     ///
     /// ```
     /// use highwater::harness::Driver;
@@ -118,11 +119,12 @@ impl<T: Data, O: Data> Driver<T, O> {
     ///
     /// # Errors
     ///
-    /// If the input has ended, or the piece of a job fails.
+    /// If the input has ended, or the job fails.
     pub fn restart(&mut self) -> Result<()> {
         let refused = || Error::config("no snapshot can be taken of what is driven: its input has ended");
         let cut = self.epoch;
         let cuts = Arc::clone(&self.context.shared.desk().ok_or_else(refused)?.cuts);
+        // The cut must be decided before the epoch closes, for operators copy their state when it does.
         cuts.ask(Cause::Request);
         cuts.turn(cut, self.clock.now());
         self.step(Vec::new(), true)?;
@@ -135,7 +137,7 @@ impl<T: Data, O: Data> Driver<T, O> {
         self.step(Vec::new(), true)
     }
 
-    /// Gives a record that happened at `timestamp`. Its stamp has the watermark of now.
+    /// Pushes a record that happened at `timestamp`. Its stamp has the current watermark.
     ///
     /// # Errors
     ///
@@ -145,7 +147,7 @@ impl<T: Data, O: Data> Driver<T, O> {
         self.step(vec![Record::new(value, stamp)], true)
     }
 
-    /// Gives a record with a stamp of one's own, as that of a split that is ahead of others has.
+    /// Pushes a record with a stamp of your own, such as that of a split that is ahead of others.
     ///
     /// # Errors
     ///
@@ -154,8 +156,8 @@ impl<T: Data, O: Data> Driver<T, O> {
         self.step(vec![record], true)
     }
 
-    /// Says that nothing older than `time` will come. Flink's watermark `w` is `w + 1` here. Event time does
-    /// not go back: an earlier time says nothing.
+    /// Advances the watermark: nothing older than `time` will come. Flink's watermark `w` is `w + 1` here. An
+    /// earlier time has no effect, since event time does not go back.
     ///
     /// # Errors
     ///
@@ -165,7 +167,7 @@ impl<T: Data, O: Data> Driver<T, O> {
         self.step(Vec::new(), true)
     }
 
-    /// Moves the wall clock, which begins at 0, to `millis`. It does not go back either.
+    /// Moves the wall clock, which begins at 0, to `millis`. It does not go back.
     ///
     /// # Errors
     ///
@@ -176,7 +178,7 @@ impl<T: Data, O: Data> Driver<T, O> {
         self.step(Vec::new(), true)
     }
 
-    /// Ends the input: event time ends, and all timers fire. What is pushed afterwards is not seen.
+    /// Ends the input: event time ends, and all timers fire. Records pushed afterwards are ignored.
     ///
     /// # Errors
     ///
@@ -185,12 +187,12 @@ impl<T: Data, O: Data> Driver<T, O> {
         self.step(Vec::new(), false)
     }
 
-    /// What has come out since the last call, in order.
+    /// The output since the last call, in order.
     pub fn take_output(&mut self) -> Vec<O> {
         self.take_records().into_iter().map(|record| record.value).collect()
     }
 
-    /// What has come out since the last call, in order, with its stamps.
+    /// The output since the last call, in order, with its stamps.
     pub fn take_records(&mut self) -> Vec<Record<O>> {
         let records: Vec<_> =
             self.output.records().into_iter().skip(self.taken).map(|(_, record)| record).collect();
@@ -198,12 +200,12 @@ impl<T: Data, O: Data> Driver<T, O> {
         records
     }
 
-    /// What the operators count.
+    /// The counters and gauges of the operators.
     pub fn metrics(&self) -> &Metrics {
         &self.job.metrics
     }
 
-    /// Gives records in an epoch of their own and works until that is complete.
+    /// Pushes records in an epoch of their own and steps the worker until that epoch is complete.
     fn step(&mut self, records: Vec<Record<T>>, more: bool) -> Result<()> {
         if lock(&self.feed).next.is_none() {
             return Ok(());
@@ -213,6 +215,7 @@ impl<T: Data, O: Data> Driver<T, O> {
         self.context.shared.epochs.reach(self.epoch);
         let next = Time::new(self.epoch, self.watermark);
         *lock(&self.feed) = Feed { records, at, next: more.then_some(next) };
+        // The input operator has no upstream that would activate it.
         self.context.awaiting.borrow().iter().for_each(|input| input.activate());
         let is_done = |context: &WorkerContext| match more {
             true => context.open_epoch() >= next.epoch,
@@ -235,7 +238,7 @@ impl<T: Data, O: Data> Driver<T, O> {
     }
 }
 
-/// Builds the only worker of a job, with what its last snapshot has.
+/// Builds the only worker of a job, and restores the last snapshot.
 fn build_worker(job: &Job, options: &Options) -> Result<(Worker, WorkerContext)> {
     let shared = match &options.snapshots {
         Some(snapshots) => prepare(job, options, snapshots, true)?,
@@ -253,7 +256,7 @@ fn build_worker(job: &Job, options: &Options) -> Result<(Worker, WorkerContext)>
     Ok((worker, context))
 }
 
-/// The operator that gives what it is handed.
+/// The source operator: emits what the test has pushed.
 struct Hand<T> {
     feed: Arc<Mutex<Feed<T>>>,
     taps: Arc<Taps<T>>,

@@ -1,7 +1,7 @@
-//! A source that is fed while its job runs.
+//! The feed: a source to which a test pushes records while the job runs.
 //!
-//! A reader that finds nothing asks again a millisecond later, by the job's clock. So in a
-//! [`Simulation`](super::Simulation) what was pushed is read once the clock has moved.
+//! A reader that finds nothing polls again a millisecond later, by the job's clock. So in a
+//! [`Simulation`](super::Simulation) a record is read once the clock has moved.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::data::{Data, Visit};
 use crate::error::Result;
 use crate::stream::lock;
 
-/// How long a reader waits that finds nothing.
+/// How long a reader that finds nothing waits.
 const WAIT: Duration = Duration::from_millis(1);
 
-/// A source whose records are given while its job runs. It ends when it is [closed](Feed::close).
+/// A source to which records are pushed while its job runs. It ends when it is [closed](Feed::close).
 ///
-/// All records stay in memory, so that the source can be read again from any position.
+/// All records stay in memory, so that the source can be replayed from any position.
 ///
 /// ```
 /// use highwater::config::Options;
@@ -47,14 +47,14 @@ impl<T> Clone for Feed<T> {
 }
 
 impl<T: Data> Feed<T> {
-    /// A source with so many splits, all empty.
+    /// A source with this many splits, all empty.
     pub fn new(splits: usize) -> Feed<T> {
         let splits = (0..splits).map(|_| Vec::new()).collect();
         Feed(Arc::new(Mutex::new(Fed { splits, is_closed: false })))
     }
 
-    /// Adds a record to a split, of which there are so many that the remainder counts. Does nothing if there
-    /// are none, or if the feed is closed.
+    /// Adds a record to the split of this number, modulo the number of splits. Has no effect if there are no
+    /// splits, or if the feed is closed.
     pub fn push(&self, split: usize, value: T) {
         let mut fed = lock(&self.0);
         let splits = fed.splits.len();
@@ -63,7 +63,7 @@ impl<T: Data> Feed<T> {
         }
     }
 
-    /// Ends all splits after what they have.
+    /// Ends all splits after the records that they have.
     pub fn close(&self) {
         lock(&self.0).is_closed = true;
     }

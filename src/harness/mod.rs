@@ -1,10 +1,10 @@
-//! Jobs and pieces of jobs under a test's control: what comes in, when event time passes, what the wall clock
-//! says, who steps when.
+//! The test harness: jobs and parts of jobs whose input, event time, wall clock and order of steps are under
+//! a test's control.
 //!
-//! A [`Driver`] runs a piece of a job on the calling thread, fed by hand. A [`Simulation`] runs a whole job,
+//! A [`Driver`] runs a part of a job on the calling thread, fed by hand. A [`Simulation`] runs a whole job,
 //! with its sources, its sinks and all its workers, on a clock that stands still or is simulated, in an order
-//! of steps that a seed decides. A [`Feed`] is a source for such a job whose records come when the test gives
-//! them.
+//! of steps that a seed decides. A [`Feed`] is a source for such a job, whose records the test supplies while
+//! it runs.
 
 mod driver;
 mod feed;

@@ -1,18 +1,18 @@
-//! A whole job in a simulated world: its workers step one at a time in an order that a seed decides, and its
-//! clock is moved, not read.
+//! Deterministic simulation of a whole job: its workers step one at a time in an order that a seed decides,
+//! on a clock that the simulation moves.
 //!
 //! # What it means
 //!
-//! Each worker has its thread and its share of keys and splits, as in any run, and what it does in a step is
-//! the same. But only one is in a step at a time, and the seed says which one is next, how many records a
-//! source reads then, and how far the clock moves meanwhile. So a seed stands for one interleaving of the
-//! workers, which comes about again in each run with that seed; and by trying seeds a test sees in a second
-//! more interleavings, and more unlikely ones, than the machine's scheduler shows in a day.
+//! Each worker has its thread and its share of keys and splits, as in any run, and a step does the same. But
+//! only one worker is in a step at a time, and the seed decides which one is next, how many records a source
+//! reads then, and how far the clock moves meanwhile. So a seed stands for one interleaving of the workers,
+//! which every run with that seed repeats. By trying seeds a test covers more interleavings in a second, and
+//! more unlikely ones, than the operating system's scheduler shows in a day.
 //!
-//! # Cost
+//! # What it costs
 //!
-//! Tens of microseconds for each step that follows one of another worker, for the switch between threads;
-//! little for others. A job of a hundred records is done in some milliseconds.
+//! Tens of microseconds for a step that follows one of another worker, for the thread switch; little for
+//! others. A job of a hundred records takes some milliseconds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{Baton, Drawn, Running, Until};
 use crate::stream::Job;
 
-/// How to simulate jobs. The same job under the same simulation does the same, in the same order.
+/// The settings of a simulation. The same job under the same settings does the same, in the same order.
 ///
 /// ```
 /// use highwater::harness::Simulation;
@@ -35,7 +35,7 @@ use crate::stream::Job;
 ///     let trace = Simulation::seeded(seed).workers(3).run(&job)?;
 ///     Ok::<_, highwater::Error>((trace, counts.values()))
 /// };
-/// assert_eq!(run(42)?, run(42)?); // to the order of what comes out
+/// assert_eq!(run(42)?, run(42)?); // down to the order of the output
 /// assert_ne!(run(42)?.0.fingerprint, run(43)?.0.fingerprint);
 /// # Ok::<(), highwater::Error>(())
 /// ```
@@ -43,21 +43,21 @@ use crate::stream::Job;
 /// # What it finds
 ///
 /// * Results that depend on the order in which workers step, on where epochs end, on when timers fire.
-/// * Wake-ups that were lost: a step runs only what is activated, and a worker with nothing activated takes
-///   none. A job that has not ended and in which nothing will ever happen again is an
-///   [error](crate::ErrorKind::Stuck) at once, and no test that hangs.
-/// * Work without end: so is a job that takes [more steps](Simulation::max_steps) than it may.
+/// * Lost wake-ups: a step runs only activated operators, and a worker without any takes no steps. A job that
+///   has not ended and in which nothing can ever happen again is an [error](crate::ErrorKind::Stuck) at once,
+///   instead of a test that hangs.
+/// * Endless work: a job that takes [more steps](Simulation::max_steps) than it may is the same error.
 ///
 /// # What it cannot find
 ///
-/// A step is taken as a whole. What goes wrong only when two workers touch the same memory in the middle of a
-/// step is for tools that look at instructions. The threads wait for their turns and not in timely's park, so
-/// a message that is there but whose reader was not unparked is not missed here. Nor is a wake-up that was
-/// forgotten, if something else wakes the operator later and the result is the same.
+/// A step is atomic. A data race in the middle of a step is for tools that look at instructions. The threads
+/// wait for their turns and not in timely's park, so the simulation does not notice a message whose reader
+/// was never unparked. Nor does it notice a lost wake-up if something else wakes the operator later and the
+/// result is the same.
 ///
-/// What is outside of the job follows the world's clock, and takes no turns: the threads and futures of
-/// [calls](crate::stream::Stream::call), sockets and files that grow, the user's own threads. Jobs with calls
-/// run, with the simulated clock in step with the world's while they wait for an answer; but a seed does not
+/// Everything outside the job follows the real clock and takes no turns: the threads and futures of
+/// [calls](crate::stream::Stream::call), sockets and growing files, the user's own threads. Jobs with calls
+/// run, with the simulated clock in step with the real one while they wait for an answer; but a seed does not
 /// repeat their interleaving. A generator with a rate needs the simulation's clock as
 /// [its own](crate::connector::Generator::clock). A [state reader](crate::process::StateReader) waits for an
 /// epoch to end, which none does while the simulation stands still.
@@ -69,15 +69,16 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// One worker; the clock moves up to a millisecond between two steps, sources read up to 64 records in
-    /// one, and a job may take a million.
+    /// One worker; the clock moves up to a millisecond between two steps, a source reads up to 64 records in
+    /// a step, and a job may take a million steps.
     pub fn seeded(seed: u64) -> Simulation {
         let drawn = Drawn { seed, tick: Duration::from_millis(1), piece: 64 };
         Simulation { options: Options::default(), drawn, max_steps: 1_000_000 }
     }
 
-    /// How the job runs: workers, epochs, seals, limits. If its clock is moved [by hand](Clock::manual), that
-    /// is the clock, and sources can share it; otherwise each run gets one that begins at zero.
+    /// The options of the job: workers, epochs, seals, limits. If its clock is moved [by
+    /// hand](Clock::manual), that is the clock, and sources can share it; otherwise each run gets one that
+    /// begins at zero.
     pub fn options(mut self, options: Options) -> Simulation {
         self.options = options;
         self
@@ -89,8 +90,8 @@ impl Simulation {
         self
     }
 
-    /// The most that the clock moves between two steps. If nothing is left to do before, it moves to the next
-    /// moment that anything waits for.
+    /// The most that the clock moves between two steps. If nothing is left to do, it moves on to the next
+    /// alarm.
     pub fn tick(mut self, most: Duration) -> Simulation {
         self.drawn.tick = most;
         self
@@ -102,8 +103,8 @@ impl Simulation {
         self
     }
 
-    /// The most steps that a job may take, or, by hand, that it may take each time until nothing is left to
-    /// do. One that takes more is stuck.
+    /// The most steps that a job may take; when it is stepped by hand, the most until nothing is left to do.
+    /// A job that takes more is stuck.
     pub fn max_steps(mut self, steps: u64) -> Simulation {
         self.max_steps = steps;
         self
@@ -127,6 +128,7 @@ impl Simulation {
         if self.drawn.piece == 0 {
             return Err(Error::config("a source must be allowed to read at least 1 record in a step"));
         }
+        // A system clock would make the run depend on the machine, so it is replaced.
         let clock = match self.options.clock.is_manual() {
             true => self.options.clock.clone(),
             false => Clock::manual(),
@@ -136,21 +138,21 @@ impl Simulation {
     }
 }
 
-/// What a simulated job has done.
+/// The record of a simulated run, to compare runs by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
-    /// The steps that each worker has taken.
+    /// The number of steps that each worker has taken.
     pub steps: Vec<u64>,
     /// A hash of who stepped when, what the clock said, whether there was anything to do, and which epoch was
     /// open. Runs that differ in any of these differ here, but for one in 2⁶⁴.
     pub fingerprint: u64,
-    /// What the clock says.
+    /// The time on the simulated clock.
     pub now: Duration,
 }
 
 /// A simulated job that has started. It stands still between calls.
 ///
-/// Dropping it abandons the job between two steps, as if its process were killed there.
+/// Dropping it ends the job between two steps, as if its process were killed there.
 ///
 /// ```
 /// use highwater::harness::{Feed, Simulation};
@@ -176,7 +178,7 @@ pub struct Trace {
 /// # Ok::<(), highwater::Error>(())
 /// ```
 pub struct Simulated {
-    /// None once it was abandoned.
+    /// None once the job has failed.
     running: Option<Running>,
     baton: Arc<Baton>,
     clock: Clock,
@@ -184,8 +186,8 @@ pub struct Simulated {
 }
 
 impl Simulated {
-    /// Takes up to `most` steps with the clock as it is; answers how many it took. They are fewer only if
-    /// nothing is left to do at this time.
+    /// Takes up to `most` steps with the clock as it is; returns how many it took: fewer only if nothing is
+    /// left to do at this time.
     ///
     /// # Errors
     ///
@@ -208,7 +210,7 @@ impl Simulated {
         }
     }
 
-    /// Moves the clock forward, and does all that is due on the way, each at its time.
+    /// Moves the clock forward, and does everything that is due on the way, each at its time.
     ///
     /// # Errors
     ///
@@ -221,12 +223,13 @@ impl Simulated {
             if now >= end {
                 return Ok(());
             }
+            // One alarm at a time: what rings first may set another one before `end`.
             let next = self.baton.next_alarm().map_or(end, |alarm| alarm.clamp(now, end));
             self.clock.advance(next.saturating_sub(now));
         }
     }
 
-    /// Asks the job to end: sources stop where they are.
+    /// Requests the end of the job: sources stop where they are.
     pub fn stop(&self) {
         self.running.iter().for_each(Running::stop);
     }
@@ -241,12 +244,12 @@ impl Simulated {
         self.running.as_ref().map_or(u64::MAX, Running::open_epoch)
     }
 
-    /// What the clock says: the time since it was made.
+    /// The time on the simulated clock, since it was created.
     pub fn now(&self) -> Duration {
         self.clock.now()
     }
 
-    /// What was done so far.
+    /// The record of the run so far.
     pub fn trace(&self) -> Trace {
         let (steps, fingerprint) =
             self.baton.schedule(|schedule| (schedule.turns().to_vec(), schedule.fingerprint()));
@@ -267,10 +270,10 @@ impl Simulated {
         Ok(self.trace())
     }
 
-    /// Tells the error of a job that has failed.
+    /// Returns the error of a job that has failed.
     fn check(&mut self) -> Result<()> {
         match self.running.take_if(|running| running.has_failed()) {
-            // All its workers have left.
+            // Does not block: a failed job's workers have all given up their seats.
             Some(failed) => failed.join().map(drop),
             None => Ok(()),
         }
@@ -294,6 +297,8 @@ impl Drop for Simulated {
         if let Some(running) = &self.running
             && !running.is_finished()
         {
+            // The workers are threads that wait for their turns: each gets one, sees the failure and ends. No
+            // step of the dataflow is taken, so nothing is committed that was not.
             running.abandon();
             self.baton.drive(Until::End, 0);
         }
