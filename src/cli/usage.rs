@@ -1,4 +1,4 @@
-//! What can be asked for on the command line, with the manual.
+//! The command line of `highwater`, with the manual.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use super::query::QUERIES;
 use super::selector::selector;
 use super::snapshot::SnapshotArgs;
 
-/// Streams with event time and keyed state, on timely dataflow.
+/// A stream processor: event time and keyed state on timely dataflow.
 #[derive(Debug, Parser)]
 #[command(version, about, after_long_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -31,23 +31,23 @@ pub(crate) enum Command {
     /// time.
     #[command(after_long_help = NEXMARK)]
     Nexmark(Box<NexmarkArgs>),
-    /// Look at the snapshots in a directory, check, compare, keep and delete them.
+    /// List, show, verify, compare, export, keep and delete the snapshots of a directory.
     Snapshot(SnapshotArgs),
     /// Start a second job from a snapshot of a first, with other workers, watermarks or late policy.
     ///
-    /// The new directory begins with that snapshot, and the two jobs know nothing of each other from then on.
-    /// Files of state are hard links if both directories lie on one file system, and copies otherwise. What
-    /// comes out of the second job is what comes after the snapshot, so give it an output of its own.
+    /// The new directory begins with that snapshot, and from then on the two jobs are independent. Segments
+    /// are hard links if both directories are on one file system, and copies otherwise. The second job writes
+    /// what comes after the snapshot, so give it an output of its own.
     #[command(after_long_help = FORK)]
     Fork(ForkArgs),
-    /// Tell the exact difference of what two jobs have written, whatever the order of its lines.
+    /// Print the exact difference between two outputs, in any order of lines.
     ///
-    /// Prints lines that are only in A with `- `, those only in B with `+ `, how often if more than once, and
-    /// a line with counts. Each is a file, or a directory of parts, of which those count whose epochs are
-    /// committed.
+    /// Prints lines that are only in A with `- `, lines only in B with `+ `, how often if more than once, and
+    /// a line with counts. An output is a file, or a directory of parts, of which those of committed epochs
+    /// count.
     #[command(after_long_help = DIFF)]
     Diff(DiffArgs),
-    /// The event-time laboratory: what watermarks and late policies make of a disordered stream.
+    /// The event-time laboratory: watermark strategies and late policies on a disordered stream.
     Lab(LabArgs),
 }
 
@@ -62,26 +62,25 @@ pub(crate) struct NexmarkArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum NexmarkCommand {
-    /// Write events to a file, to be read with --input.
+    /// Write events to a file, for --input.
     ///
-    /// The file appears when it is complete. A million events take about 200 MB. The same events are written
-    /// each time.
+    /// The file appears when it is complete. A million events take about 200 MB. The events are the same each
+    /// time.
     Generate(GenerateArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ForkArgs {
-    /// The directory that the first job was given with `--snapshots`. It stays as it is, and the job may be
-    /// running.
+    /// The `--snapshots` directory of the first job. It is not changed, and the job may be running.
     pub(crate) directory: PathBuf,
     /// Which snapshot: `latest`, the number of an epoch, or a name.
     #[arg(long, value_name = "SNAPSHOT", default_value = "latest", value_parser = selector)]
     pub(crate) snapshot: Selector,
-    /// The new directory. It must be empty, or not there.
+    /// The new directory. It must be empty or not exist.
     #[arg(long, value_name = "DIR")]
     pub(crate) into: PathBuf,
     /// The program of the second job, and its arguments; `--snapshots` with the new directory and
-    /// `--restore latest` are added. [default: nothing is started, and what to start is told]
+    /// `--restore latest` are added. [default: start nothing, and print what to start]
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 }
@@ -94,15 +93,15 @@ pub(crate) struct DiffArgs {
     /// The other.
     #[arg(value_name = "B")]
     pub(crate) b: PathBuf,
-    /// How many different lines of each are printed; the others are counted.
+    /// How many different lines of each are printed; the rest are counted.
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     pub(crate) limit: usize,
-    /// The lines are changes as JSON, {"record":…,"diff":…}: compare the records that they leave. Two runs of
-    /// a job may correct a result another number of times and come to the same.
+    /// The lines are changes as JSON, {"record":…,"diff":…}: compare the collections that they add up to. Two
+    /// runs may correct a result a different number of times and agree in the end.
     /// [default: compare the lines as they are]
     #[arg(long)]
     pub(crate) changes: bool,
-    /// Files that end in .csv have no header. [default: the first line of each is one, and counts once]
+    /// CSV files have no header. [default: the first line of each is a header, and counts once]
     #[arg(long)]
     pub(crate) no_header: bool,
 }
@@ -117,7 +116,7 @@ pub(crate) struct GenerateArgs {
     /// How many events; k, M and G stand for thousands, millions and billions.
     #[arg(long, value_name = "COUNT", default_value = "10M", value_parser = amount::count)]
     pub(crate) events: u64,
-    /// Show no progress line.
+    /// Print no progress line.
     #[arg(long, short)]
     pub(crate) quiet: bool,
 }
@@ -133,39 +132,39 @@ pub(crate) struct RunArgs {
     pub(crate) events: Option<u64>,
     #[command(flatten)]
     pub(crate) job: JobArgs,
-    /// Read the events from this file, which `highwater nexmark generate` has written.
-    /// [default: generate them on the way]
+    /// Read the events from this file, written by `highwater nexmark generate`.
+    /// [default: generate them]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
-    /// Give the events at so many per second, whether or not the job keeps up, and measure latency.
+    /// Supply this many events per second, whether or not the job keeps up, and measure latency.
     /// [default: as fast as possible]
     #[arg(long, value_name = "EVENTS/S", value_parser = amount::rate)]
     pub(crate) rate: Option<f64>,
     /// Write the rows of the result to this file: as CSV if its name ends in .csv, otherwise as JSON lines.
-    /// With --snapshots it is a directory of files, each of which appears when the snapshot is safe that its
-    /// rows belong to, so each row is there once. What is there and not of this query's is not touched.
+    /// With --snapshots it is a directory of files, each of which appears when the snapshot of its rows is
+    /// committed, so each row is there exactly once. Files that this query has not written are not touched.
     /// [default: rows are counted]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Let an output be lost that is in the way: a file that is not empty or, with --snapshots, the parts
-    /// that were written after the snapshot that the query goes on from. [default: refuse to]
+    /// Overwrite an output that is in the way: a file that is not empty or, with --snapshots, the parts that
+    /// were written after the restored snapshot. [default: refuse to]
     #[arg(long, requires = "output")]
     pub(crate) overwrite: bool,
     /// Print one JSON object for each query, and nothing else, to the standard output.
     #[arg(long)]
     pub(crate) json: bool,
-    /// How many splits the events are dealt to.
-    /// [default: one for each worker, or as many as the snapshot has that --restore names]
+    /// Number of splits that the events are distributed over.
+    /// [default: one for each worker, or that of the restored snapshot]
     #[arg(long, value_name = "COUNT")]
     pub(crate) splits: Option<std::num::NonZeroUsize>,
-    /// Compare the rows with those of a slow and plain recomputation. All rows and events are kept in memory
-    /// for that, so it is for up to some millions of events.
+    /// Compare the rows with those of a slow and simple recomputation. It keeps all rows and events in
+    /// memory, so use it for up to some millions of events.
     #[arg(long, conflicts_with = "restore")]
     pub(crate) verify: bool,
     /// How many epochs a source may run ahead of the sinks.
     #[arg(long, value_name = "COUNT", default_value_t = 4)]
     pub(crate) max_epochs_in_flight: usize,
-    /// Show no progress line and no notes.
+    /// Print no progress line and no notes.
     #[arg(long, short)]
     pub(crate) quiet: bool,
     #[command(flatten, next_help_heading = "Snapshots")]
@@ -196,68 +195,70 @@ Exit codes: 0 done; 1 --verify found other rows, or diff a difference; 2 or 64 a
 
 const FORK: &str = "\
 Examples:
-  Go on from the latest snapshot a second time, with two workers, and compare:
+  Restore the latest snapshot a second time, with two workers, and compare:
     highwater fork state --into other -- highwater nexmark q5 --input events.nex --workers 2 --output others
-  Begin with one that was kept, and start the job later:
+  Fork a snapshot that was kept, and start the job later:
     highwater fork state --snapshot good --into other
 
-The state is that of the end of the snapshot's epoch. Watermarks do not go back: a strategy that waits longer takes effect once it would promise more than
-was promised by then. What sinks had prepared for the snapshot is shown by the first job, and not by the second.
+The state is that at the end of the snapshot's epoch. Watermarks do not go back: a strategy that waits longer takes effect once its watermark passes the one
+in the snapshot. What sinks had prepared for the snapshot is committed by the first job, and not by the second.
 
 Exit codes: those of the job if one is started; 0 done; 2 or 64 a wrong argument; 65 a damaged snapshot; 74 a file that cannot be read or written.";
 
 const DIFF: &str = "\
 Examples:
-  What another watermark strategy made of the rest of the input, after a fork:
+  How another watermark strategy changed the rest of the output, after a fork:
     highwater diff rows others
-  Whether two runs of a rolling result come to the same:
+  Whether two runs of a rolling result agree in the end:
     highwater diff sums.jsonl sums-of-two-workers --changes
 
-Memory: a line is held until the other output has the same; some 100 bytes and the text for each different line that is waiting. That is little if both are
-in like orders, and at most all different lines of both. A record that has a newline in it counts as several lines.
+Memory: a line is held until the other output has the same one, at some 100 bytes and its text for each different line. That is little if both have a similar
+order, and at most all different lines of both. A record that contains a newline counts as several lines.
 
 Exit codes: 0 the same; 1 a difference; 2 or 64 a wrong argument; 65 a line that is no change; 74 a file that cannot be read; 130 interrupted.";
 
 const NEXMARK: &str = "\
 Examples:
-  Measure one query, with the events generated on the way:
+  Measure one query, with the events generated meanwhile:
     highwater nexmark q5 --events 10M --workers 2
-  Measure all queries as such. Generating an event costs more than most queries, so write them to a file first:
+  Measure all queries without generating. An event costs more to generate than most queries take, so write the events to a file first:
     highwater nexmark generate events.nex --events 10M
     highwater nexmark all --input events.nex --workers 2
-  See what comes out, and whether it is right:
+  See the result, and whether it is correct:
     highwater nexmark q4 --events 200k --output averages.csv --verify
-  Interrupt a query with Ctrl-C, and go on where it was, on another number of workers:
+  Suspend a query with Ctrl-C, and continue it on another number of workers:
     highwater nexmark q5 --input events.nex --rate 500k --snapshots state --output rows --workers 1
     highwater nexmark q5 --input events.nex --rate 500k --snapshots state --output rows --workers 2 --restore latest
   Measure latency at a million events per second, for other programs to read:
     highwater nexmark q5 --input events.nex --rate 1M --json
 
-What is not there: q10 writes files by the clock. The windows of q12 are those of the wall clock, so its rows differ from run to run, and
---verify compares how many bids each person has over all windows. What some queries remember grows with the number of events (q3, q6, q15 to q20), and most so with q20, a join that keeps every bid: about 200 bytes each.
+q10 is missing, because it writes files by the clock. The windows of q12 follow the wall clock, so its rows differ from run to run, and --verify compares how
+many bids each person has over all windows. The state of some queries grows with the number of events (q3, q6, q15 to q20), most of all that of q20, a join
+that keeps every bid: about 200 bytes each.
 
 What is measured:
-  events/s        events read, by wall-clock time from the start of the job to the last worker's knowing that all results are out.
+  events/s        events read, by the wall-clock time from the start of the job until the last worker knows that all results are written.
   events/CPU-s    events read, by the processor time of all threads of the process in that time.
-  memory          the most that the process had since the query began, without pages of files. Where the kernel does not let
-                  the peak begin anew, it is the peak of the whole process, and a note says so.
-  rows, changes   rows of the result. Some results are corrected as events come (q4, q6, q9, q15 to q19): then these are the rows that
-                  are there after all changes, and the number of changes.
+  memory          peak memory of the process since the query began, without pages of files. Where the kernel cannot reset
+                  the peak, it is that of the whole process, and a note says so.
+  rows, changes   rows of the result. Some results are corrected as events come (q4, q6, q9, q15 to q19): then the rows that are left
+                  after all changes, and the number of changes.
 
 Latency, with --rate:
-  Event n is due n / rate seconds after the first. An event that is read late counts from when it was due, so a
-  stall is not excused for the events that came in it.
+  Event n is due n / rate seconds after the first. The latency of an event counts from when it was due, not from when it was read, so
+  a stall counts for all events that were due in it.
   result          from when an event was due to the arrival of its result at the sink, once for each row. The event is found by the
                   time t of the row: it is the first event at or after t, or, where rows are of windows (q5, q7, q8, q11), the first one
                   after the window's last moment, which completes it. The last windows, which end with the stream and not by an
                   event, do not count.
   epoch           from when each event was due to when the epoch it was read in is known to be complete.
 
-With --snapshots, all figures are those of this run alone, from where it went on. The rows of runs that were suspended one after the other add up to
+With --snapshots, all figures are those of this run alone, from the restored snapshot on. The rows of runs that were suspended one after the other add up to
 those of a query that was never interrupted.
-  taken, failed   snapshots that are there, and those that could not be written, whose rows the next one has
-  bytes           what was written of them: pages that had changed since the one before
-  last            from when all parts of the last one were there to when it was safe
+  taken, failed   snapshots that were committed, and those that could not be written, whose rows the next one contains
+  bytes           written for them: pages that had changed since the one before
+  last            time from the first acknowledgement of the last snapshot by an operator to its commit
 
 Ctrl-C stops reading, completes what was read and reports on that; a second one ends the program at once. With --snapshots the first takes a last
-snapshot instead, and the program says how to go on. After a second one, or when it was killed, it goes on from the snapshot before.";
+snapshot instead, and the program prints the command that continues. After a second Ctrl-C, or if the program was killed, the next run restores the
+snapshot before.";

@@ -1,10 +1,10 @@
-//! Numbers as people write and read them: `10M` events, epochs of `10ms`, event times as dates.
+//! Amounts on the command line, parsed and printed: `10M` events, epochs of `10ms`, event times as dates.
 
 use std::time::Duration;
 
 use crate::time::{Epochs, EventTime};
 
-/// Reads a count, such as `200k`, `1.5M` or `1_000_000`: at least 1.
+/// Parses a count, such as `200k`, `1.5M` or `1_000_000`: at least 1.
 pub fn count(text: &str) -> Result<u64, String> {
     let number = number(text)?.round();
     match number >= 1.0 && number <= 2f64.powi(53) {
@@ -13,7 +13,7 @@ pub fn count(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Reads a rate in events per second, such as `500k`: more than 0, and no less than one event in some days.
+/// Parses a rate in events per second, such as `500k`: from one event in eleven days to 1000G.
 pub fn rate(text: &str) -> Result<f64, String> {
     match number(text)? {
         rate if (1e-6..=1e12).contains(&rate) => Ok(rate),
@@ -22,7 +22,7 @@ pub fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Reads when an epoch ends: `10ms`, `1s`, `100000records` or `done`.
+/// Parses when an epoch ends: `10ms`, `1s`, `100000records` or `done`.
 pub fn epochs(text: &str) -> Result<Epochs, String> {
     let choose = || "choose a time like 10ms or 1s, a number like 100000records, or done".to_owned();
     if text == "done" {
@@ -37,7 +37,7 @@ pub fn epochs(text: &str) -> Result<Epochs, String> {
     }
 }
 
-/// Reads how often something is done: `500ms`, `1s`, `5m`.
+/// Parses an interval: `500ms`, `1s`, `5m`.
 pub fn interval(text: &str) -> Result<Duration, String> {
     match duration(text) {
         Some(interval) if interval >= Duration::from_millis(1) => Ok(interval),
@@ -45,12 +45,12 @@ pub fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads how old something is: `0s`, `90s`, `10m`, `2h`.
+/// Parses an age: `0s`, `90s`, `10m`, `2h`.
 pub fn age(text: &str) -> Result<Duration, String> {
     duration(text).ok_or_else(|| "choose a time such as 0s, 90s, 10m or 2h".to_owned())
 }
 
-/// A hundred years. What is longer could not be added to the time that it is.
+/// A hundred years. A longer duration could overflow when it is added to the current time.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// A number of milliseconds, seconds, minutes or hours.
@@ -78,7 +78,7 @@ fn number(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A number to four digits, with a suffix.
+/// A number with four significant digits and a suffix.
 pub fn short(number: f64) -> String {
     let (scaled, suffix) = match number.abs() {
         n if n >= 999.95e6 => (number / 1e9, " G"),
@@ -93,7 +93,7 @@ pub fn short(number: f64) -> String {
     }
 }
 
-/// A number with its thousands set apart.
+/// A number with separated thousands.
 pub fn whole(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = if number < 0 { "-".to_owned() } else { String::new() };
@@ -106,7 +106,7 @@ pub fn whole(number: i64) -> String {
     text
 }
 
-/// So many of something, in words.
+/// A count with its noun: "1 page", "2,000 pages".
 pub fn several(number: u64, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {what}{plural}", whole(number.cast_signed()))

@@ -1,5 +1,5 @@
-//! A running job, looked after from the main thread: Ctrl-C suspends it if it takes snapshots, and stops it
-//! otherwise; and what it has to tell is shown at once.
+//! The main thread of a program while its job runs: suspends the job on Ctrl-C if it takes snapshots, stops
+//! it otherwise, and prints its notices at once.
 
 use std::thread;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use crate::error::Result;
 use crate::notice::Notices;
 use crate::runtime::Running;
 
-/// How often the main thread looks after the job: soon at first, since a job may be short.
+/// How often the main thread polls the job, at first and at most: soon at first, since a job may be short.
 const LOOK: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(20));
 
-/// Waits for the end of a job, and stops or suspends it if the user asks for it. `each` is called with the
-/// job after each look, and with nothing before anything is told.
+/// Waits for the end of a job, and stops or suspends it on Ctrl-C. `each` is called with the job after each
+/// poll, and with `None` before anything is printed.
 pub fn attend(
     running: Running,
     suspends: bool,
@@ -27,8 +27,7 @@ pub fn attend(
     outcome
 }
 
-/// Shows what the job has to tell, also to a user who wants no progress and no notes of the program's: it is
-/// about the job's data.
+/// Prints the job's notices, even with `--quiet`: they are about the user's data, not about the program.
 fn tell(notices: &Notices, each: &mut dyn FnMut(Option<&Running>)) {
     for notice in notices.take() {
         each(None);

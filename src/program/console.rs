@@ -1,4 +1,4 @@
-//! What a program tells whoever runs it: output, notes and errors, and the exit code in the end.
+//! The output of a program: standard output, notes, errors, and the exit code.
 
 use std::error::Error as _;
 use std::io::{self, Write};
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::error::{Error, Result};
 
-/// Ends the program with the exit code of what it has done, and tells of the error if it could not.
+/// Turns the outcome of a program into its exit code, and prints the error if there is one.
 pub fn end(done: Result<u8>) -> ExitCode {
     match done {
         Ok(code) => code.into(),
@@ -17,7 +17,7 @@ pub fn end(done: Result<u8>) -> ExitCode {
     }
 }
 
-/// Tells of an error and of what caused it.
+/// Prints an error and its causes.
 fn complain(error: &Error) {
     let mut text = format!("error: {error}\n");
     let mut cause = error.source();
@@ -30,11 +30,11 @@ fn complain(error: &Error) {
 
 /// Writes to the standard error.
 pub fn warn(text: &str) {
-    // If that fails, there is nobody left to tell.
+    // If that fails, there is nowhere left to report it.
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-/// Writes to the standard output. A reader who has seen enough, as `head` has, is no error.
+/// Writes to the standard output. A closed pipe, as behind `head`, is no error.
 pub fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

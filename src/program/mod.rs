@@ -1,7 +1,6 @@
-//! The program of a job: its command line, Ctrl-C, errors and exit codes. Only with the feature `cli`.
+//! A job as a program: command line, Ctrl-C, errors and exit codes. Only with the feature `cli`.
 //!
-//! A job of one's own becomes a program with the options of `highwater nexmark`, in the same words, by being
-//! handed to [`main`]:
+//! [`main`] makes a program of a job, with the options of `highwater nexmark`:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -15,24 +14,23 @@
 //! }
 //! ```
 //!
-//! | option | what it says |
+//! | option | meaning |
 //! |---|---|
-//! | `--workers 4` | how many threads |
+//! | `--workers 4` | number of worker threads |
 //! | `--epoch 10ms` | when an epoch ends |
-//! | `--state-memory 1G`, `--state-directory DIR` | what state may take of memory, and where the rest goes |
+//! | `--state-memory 1G`, `--state-directory DIR` | memory budget of state, and where the rest spills to |
 //! | `--snapshots DIR` | where snapshots go; none are taken without it |
-//! | `--every 1s`, `--retain 3` | how often they are taken, and how many stay |
-//! | `--restore latest`, `--restore NAME`, `--restore EPOCH` | what to go on from; `latest` begins at the beginning if there is none, and says so |
-//! | `--fresh` | begin anew although there are snapshots, which is refused otherwise |
-//! | `--explain`, `--explain=json`, `--explain=dot` | show the graph of the job, and do not run it |
+//! | `--every 1s`, `--retain 3` | how often they are taken, and how many are retained |
+//! | `--restore latest`, `--restore NAME`, `--restore EPOCH` | which snapshot to restore; `latest` starts at the beginning if there is none, and says so |
+//! | `--fresh` | start over although there are snapshots, which is refused otherwise |
+//! | `--explain`, `--explain=json`, `--explain=dot` | print the graph of the job instead of running it |
 //! | `--quiet` | show no notes |
 //!
-//! Ctrl-C suspends a job that takes snapshots: it takes a last one, and says how to go on. It stops any
-//! other. A second one ends the program at once. Errors are told on the standard error, by what to do next,
-//! and the [exit code](crate::Error::exit_code) says of which kind they are. With `--help` all is told in
-//! full.
+//! Ctrl-C suspends a job that takes snapshots: it takes a last one, and prints the command that continues. It
+//! stops any other job. A second Ctrl-C ends the program at once. Errors go to the standard error, with what
+//! to do next, and the [exit code](crate::Error::exit_code) gives their kind. `--help` is the manual.
 //!
-//! Options of one's own go beside these: [`main_with`].
+//! [`main_with`] adds options of your own.
 
 #[doc(hidden)]
 pub mod amount;
@@ -73,22 +71,22 @@ struct Line<A: Args> {
     program: ProgramArgs,
 }
 
-// No options but those of every job. This is no documentation, which would be shown.
+// No options but those of every job. Not a doc comment, because clap would print that as help.
 #[derive(Args)]
 struct Nothing;
 
-/// Runs a job as the command line of this process says, and gives the exit code. `build` makes the job.
+/// Runs the job that `build` builds, with the options of this process's command line, and returns the exit
+/// code.
 ///
-/// `name` is that of the job: it is written into snapshots, and those of another job are refused. Ends the
-/// process for `--help` and for arguments that cannot be read. To be called once, and last: it takes Ctrl-C
-/// for itself.
+/// `name` is the name of the job: it is written into snapshots, and snapshots of another job are refused.
+/// Ends the process for `--help` and for invalid arguments. Call it once, and last: it handles Ctrl-C.
 pub fn main(name: &'static str, build: impl FnOnce(&Job) -> Result<()>) -> ExitCode {
     main_with(name, |job, _: Nothing| build(job))
 }
 
-/// The same with arguments of one's own, which `build` is given: any type with clap's `derive(Args)`.
+/// The same with arguments of your own, which are passed to `build`: any type with clap's `derive(Args)`.
 ///
-/// They stand beside those of every job and must have other names.
+/// Their names must differ from those that every job has.
 ///
 /// ```no_run
 /// use std::path::PathBuf;
@@ -119,7 +117,7 @@ pub fn main_with<A: Args>(name: &'static str, build: impl FnOnce(&Job, A) -> Res
     }
 }
 
-/// The command line. What is said about the program is what the documentation of its own arguments says.
+/// The command line. The program's description is the doc comment of its own arguments.
 fn command<A: Args>(name: &'static str) -> Command {
     let own = A::augment_args(Command::new(name));
     let about = Resettable::from(own.get_about().cloned());
@@ -127,7 +125,7 @@ fn command<A: Args>(name: &'static str) -> Command {
     Line::<A>::command().name(name).about(about).long_about(long)
 }
 
-/// Builds the job, runs or explains it, and gives the exit code.
+/// Builds the job, runs or explains it, and returns the exit code.
 fn run<A: Args>(name: &str, line: Line<A>, build: impl FnOnce(&Job, A) -> Result<()>) -> Result<u8> {
     let (job, args) = (Job::new(), line.program);
     build(&job, line.own)?;
@@ -154,7 +152,7 @@ fn run<A: Args>(name: &str, line: Line<A>, build: impl FnOnce(&Job, A) -> Result
     Ok(INTERRUPTED_CODE)
 }
 
-/// The graph of a job, to be printed.
+/// The graph of a job as text.
 fn explained(job: &Job, format: Format) -> String {
     let graph = job.explain();
     match format {

@@ -1,7 +1,7 @@
-//! Snapshots of a job: what it goes on from, how it is suspended, and what is told of it.
+//! The snapshot options of a program: what the job restores, how it is suspended, and what is printed of it.
 //!
-//! What the user wants is checked before the job starts, so that what is refused is told in the words of the
-//! command line. The job checks it again when it takes the directory over.
+//! Options are checked before the job starts, so that a refusal names the options of the command line. The
+//! job checks again when it claims the store.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,31 +14,31 @@ use crate::metric::Metrics;
 use crate::object::store_at;
 use crate::snapshot::{Cause, Manifest, Repository, Restore, Selector, Snapshots};
 
-/// Snapshots of the job that runs.
+/// The snapshots of the job that is run.
 pub struct Saving {
     directory: PathBuf,
     repository: Repository,
-    /// What the job goes on from.
+    /// The snapshot that the job restores.
     from: Option<Manifest>,
-    /// What the job is told.
+    /// The options for the job.
     pub snapshots: Snapshots,
 }
 
-/// What is told of snapshots when a job has run.
+/// What is reported of snapshots after a job has run.
 pub struct Saved {
     /// Where they are.
     pub directory: PathBuf,
     /// How many were taken.
     pub taken: u64,
-    /// The bytes that were written of them.
+    /// The bytes written for them.
     pub bytes: u64,
     /// How many could not be written.
     pub failed: u64,
     /// How long the last one took, if one was taken.
     pub last: Option<Duration>,
-    /// The epoch of the last one there is.
+    /// The epoch of the latest one.
     pub epoch: Option<u64>,
-    /// The epoch of the one that the job went on from.
+    /// The epoch of the one that the job restored.
     pub from: Option<u64>,
     /// True if the job was suspended there.
     pub is_suspended: bool,
@@ -52,11 +52,11 @@ impl Saved {
 }
 
 impl Saving {
-    /// The snapshots of the job of this name as they were asked for; `None` if none were.
+    /// The snapshots of the job of this name, as the options ask for; `None` if they ask for none.
     pub fn open(args: &SavingArgs, job: &str) -> Result<Option<Saving>> {
         let Some(directory) = &args.snapshots else { return Ok(None) };
         if let Some(Selector::Epoch(_) | Selector::Name(_)) = &args.restore {
-            // A directory that is not there has no such snapshot, and is not to be made.
+            // A directory that does not exist has no such snapshot, and must not be created.
             existing(directory)?;
         }
         let store = store_at(directory)?;
@@ -76,7 +76,7 @@ impl Saving {
         Ok(Some(Saving { directory: directory.clone(), repository, from, snapshots }))
     }
 
-    /// How many splits the snapshot has that the job goes on from.
+    /// The number of splits in the snapshot that the job restores.
     pub fn splits(&self) -> Result<Option<usize>> {
         let Some(from) = &self.from else { return Ok(None) };
         let mut splits = 0;
@@ -86,7 +86,7 @@ impl Saving {
         Ok((splits > 0).then_some(splits))
     }
 
-    /// What the user should know before the job runs.
+    /// A note for the user before the job runs.
     pub fn note(&self, args: &SavingArgs) -> String {
         let directory = self.directory.display();
         match (&self.from, &args.restore) {
@@ -106,13 +106,14 @@ impl Saving {
         }
     }
 
-    /// What is told when the job has run, or was interrupted.
+    /// The report after the job has run, or was interrupted.
     pub fn tell(&self, metrics: &Metrics, is_interrupted: bool) -> Saved {
         let metric = |name| u64::try_from(metrics.metric("snapshots", name).get()).unwrap_or(0);
         let taken = metric("taken");
-        // The job is over, and has told its own errors; this is for the user's information.
+        // The job has reported its own errors; if this look fails, the report says less.
         let latest = self.repository.find(&Selector::Latest).ok().flatten().map(|(_, manifest)| manifest);
-        // Another that was due may have followed the one that was taken to stop.
+        // A snapshot that was due may have followed the one taken on suspension, so its cause does not
+        // matter.
         let goes_on = latest.as_ref().is_some_and(|manifest| manifest.cause != Cause::End);
         Saved {
             directory: self.directory.clone(),
@@ -127,8 +128,7 @@ impl Saving {
     }
 }
 
-/// The snapshots in a directory that is there, or in a bucket that has any; it is not made, and neither is
-/// anything in it.
+/// The snapshots in an existing directory, or in a bucket that has any. Creates nothing.
 pub fn existing(directory: &Path) -> Result<Repository> {
     let shown = directory.display();
     let what = match directory.metadata() {
@@ -151,7 +151,7 @@ pub fn existing(directory: &Path) -> Result<Repository> {
     Err(Error::config(format!("{what} {shown}: name the one that a job was given with --snapshots")))
 }
 
-/// True for what is no directory to [`store_at`] either.
+/// True if [`store_at`] takes this for an address and not for a directory.
 fn is_address(place: &Path) -> bool {
     let scheme = place.to_str().and_then(|place| place.split_once("://"));
     scheme.is_some_and(|(scheme, _)| {
@@ -159,7 +159,7 @@ fn is_address(place: &Path) -> bool {
     })
 }
 
-/// What the job is to go on from, when `found` is the snapshot that is wanted, or else the latest.
+/// What the job restores, given the snapshot that the options select, or else the latest.
 fn decide(args: &SavingArgs, found: Option<&Manifest>, directory: &Path) -> Result<Restore> {
     match (&args.restore, found) {
         _ if args.fresh => Ok(Restore::Anew),
@@ -176,12 +176,12 @@ fn decide(args: &SavingArgs, found: Option<&Manifest>, directory: &Path) -> Resu
     }
 }
 
-/// That the job of this process was suspended at the end of an epoch, and how it goes on.
+/// The message that the job was suspended at the end of an epoch, with the command that continues.
 pub fn suspended(epoch: u64) -> String {
     format!("suspended at the end of epoch {epoch}. To go on:\n  {}\n", command(std::env::args()))
 }
 
-/// The command that goes on where the one with these arguments was interrupted.
+/// The command that continues where the one with these arguments was interrupted.
 fn command(arguments: impl IntoIterator<Item = String>) -> String {
     let mut words = Vec::new();
     let mut arguments = arguments.into_iter();
@@ -197,7 +197,7 @@ fn command(arguments: impl IntoIterator<Item = String>) -> String {
     words.join(" ")
 }
 
-/// A word as a shell reads it.
+/// A word, quoted for a shell if it must be.
 pub fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=,:+@%".contains(&byte);
     match !word.is_empty() && word.bytes().all(is_plain) {

@@ -1,11 +1,11 @@
-//! Which snapshot is meant, in a word: `latest`, the number of an epoch, or a name.
+//! Selects a snapshot on the command line: `latest`, the number of an epoch, or a name.
 
 use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::snapshot::Selector;
 
-/// Reads `latest`, the number of an epoch, or a name.
+/// Parses `latest`, the number of an epoch, or a name.
 pub fn selector(text: &str) -> std::result::Result<Selector, String> {
     match text {
         "" => Err("choose `latest`, the number of an epoch, or a name".to_owned()),
@@ -17,7 +17,7 @@ pub fn selector(text: &str) -> std::result::Result<Selector, String> {
     }
 }
 
-/// Reads a name to keep a snapshot under, which must not be read as anything else later.
+/// Parses a name to keep a snapshot under, which must not be ambiguous later.
 pub fn name(text: &str) -> std::result::Result<String, String> {
     match selector(text)? {
         Selector::Name(name) => Ok(name),
@@ -25,7 +25,7 @@ pub fn name(text: &str) -> std::result::Result<String, String> {
     }
 }
 
-/// That there is no such snapshot, and what to do.
+/// The error that there is no such snapshot, and what to do.
 pub fn missing(selector: &Selector, directory: &Path) -> Error {
     let what = match selector {
         Selector::Latest => "no snapshot yet".to_owned(),
@@ -38,7 +38,7 @@ pub fn missing(selector: &Selector, directory: &Path) -> Error {
     ))
 }
 
-/// The snapshot that must be there.
+/// The snapshot, or the error that it is missing.
 pub fn found<T>(found: Option<T>, selector: &Selector, directory: &Path) -> Result<T> {
     found.ok_or_else(|| missing(selector, directory))
 }

@@ -1,4 +1,4 @@
-//! What can be asked for after `highwater lab`, with the manual.
+//! The command line of `highwater lab`, with the manual.
 
 use std::path::PathBuf;
 
@@ -16,17 +16,17 @@ pub(crate) struct LabArgs {
     pub(crate) cases: CasesArgs,
 }
 
-/// Runs event-time cases: what an operator makes of records and watermarks, against what is expected.
+/// Run event-time cases: an operator's output for given records and watermarks, against the expected one.
 #[derive(Debug, Args)]
 pub(crate) struct CasesArgs {
-    /// Files of cases in JSON: each case names an operator, its configuration, what comes in, and what must
-    /// come out. Ends with code 1 if something else comes out.
+    /// Files of cases in JSON: each case states an operator, its configuration, its input and the expected
+    /// output. The module `lab::case` documents the format. Ends with code 1 if the output of a case differs.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Run only the cases whose names contain this.
     #[arg(long, value_name = "TEXT")]
     pub(crate) only: Option<String>,
-    /// Show what happened only where something else came out than expected.
+    /// Print the timeline only of cases whose output differs.
     #[arg(long, short)]
     pub(crate) quiet: bool,
 }
@@ -34,11 +34,11 @@ pub(crate) struct CasesArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum LabCommand {
     /// Read one disordered stream under several watermark strategies and late policies at once, and compare
-    /// what comes of it.
+    /// the results.
     ///
-    /// A job reads the stream once. Each strategy stamps its records anew and counts and sums them up by
-    /// window and key, and each policy deals with what is late. The report is the same in every run, on any
-    /// number of workers.
+    /// A job reads the stream once. Each strategy assigns watermarks anew, and counts and sums the records by
+    /// window and key; each policy handles late records. The report is the same in every run, on any number
+    /// of workers.
     #[command(after_long_help = COMPARE)]
     Compare(Box<CompareArgs>),
 }
@@ -47,28 +47,28 @@ pub(crate) enum LabCommand {
 #[command(group(ArgGroup::new("outputs").args(["record", "csv", "plot"]).multiple(true)))]
 pub(crate) struct CompareArgs {
     /// Read the stream from this file: CSV if its name ends in .csv, otherwise JSON lines.
-    /// [default: make one from the seed]
+    /// [default: generate one from the seed]
     #[arg(long, short, value_name = "FILE", conflicts_with_all = ["disorder", "events", "rate", "splits", "keys", "seed"])]
     pub(crate) input: Option<PathBuf>,
-    /// Why the stream is out of order; several add up.
+    /// Causes of disorder; several add up.
     #[arg(long, value_name = "CAUSE", value_delimiter = ',', default_value = "lognormal:200ms:1", value_parser = spec::<Disorder>)]
     pub(crate) disorder: Vec<Disorder>,
-    /// How many records; k and M stand for thousands and millions.
+    /// Number of records; k and M stand for thousands and millions.
     #[arg(long, value_name = "COUNT", default_value = "200k", value_parser = amount::count)]
     pub(crate) events: u64,
-    /// How many of them happen in a second.
+    /// Records per second of event time.
     #[arg(long, value_name = "EVENTS/S", default_value = "1k", value_parser = amount::rate)]
     pub(crate) rate: f64,
-    /// How many splits they are dealt to.
+    /// Number of splits that they are distributed over.
     #[arg(long, value_name = "COUNT", default_value_t = 4)]
     pub(crate) splits: u32,
-    /// How many keys they have.
+    /// Number of keys.
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     pub(crate) keys: u32,
-    /// What all random numbers follow from.
+    /// Seed of all random numbers.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// The windows: their length, and after a slash how often one begins if they overlap, as in 10s/2s.
+    /// The windows: their size, and after a slash their slide if they overlap, as in 10s/2s.
     #[arg(long, value_name = "SIZE", default_value = "10s", value_parser = spec::<Windows>)]
     pub(crate) window: Windows,
     /// The watermark strategies.
@@ -77,23 +77,22 @@ pub(crate) struct CompareArgs {
         default_value = "monotone,bounded:500ms,bounded:2s,bounded:8s,punctuated:100,percentile:99,percentile:99.9,perfect"
     )]
     pub(crate) strategy: Vec<Strategy>,
-    /// What becomes of late records.
+    /// The late policies.
     #[arg(
         long, short, value_name = "POLICY", value_delimiter = ',', value_parser = spec::<Policy>,
         default_value = "drop,correct:1m"
     )]
     pub(crate) policy: Vec<Policy>,
-    /// How many worker threads. The report does not depend on it.
+    /// Number of worker threads. The report does not depend on it.
     #[arg(long, short, value_name = "COUNT", default_value_t = 1)]
     pub(crate) workers: usize,
-    /// Write the stream to this file, to be read with --input: as CSV if its name ends in .csv, otherwise as
-    /// JSON lines.
+    /// Write the stream to this file, for --input: as CSV if its name ends in .csv, otherwise as JSON lines.
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
     /// Write the rows of the report to this file, as CSV.
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
-    /// Draw latency against completeness into this file, as SVG.
+    /// Plot latency against completeness into this file, as SVG.
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,
     /// Replace the files of --record, --csv and --plot if they are there already. [default: refuse to]
@@ -102,12 +101,12 @@ pub(crate) struct CompareArgs {
     /// Print the report as one JSON object, and nothing else, to the standard output.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Show no progress line and no notes.
+    /// Print no progress line and no notes.
     #[arg(long, short)]
     pub(crate) quiet: bool,
 }
 
-/// Reads what the laboratory knows how to read.
+/// Parses a value of the laboratory.
 fn spec<T: std::str::FromStr<Err = highwater::Error>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: highwater::Error| error.to_string())
 }
@@ -137,45 +136,45 @@ Exit codes: 0 all as expected; 1 something else came out, or a case could not be
 
 const COMPARE: &str = "\
 Examples:
-  See the trade-off between waiting and losing for a stream with a heavy tail, and draw it:
+  Plot the trade-off between latency and completeness for a stream with heavy-tailed delays:
     highwater lab compare --disorder pareto:50ms:1.2 --plot trade-off.svg
-  Let a split fall silent, with and without a timeout for that:
+  Let a split fall silent, with and without an idle timeout:
     highwater lab compare --disorder uniform:1s,idle:60s:60s --strategy bounded:1s,bounded:1s+idle:5s
   Read a stream of your own:
     highwater lab compare --input arrivals.csv --window 1m --strategy bounded:5s,percentile:99.9 --csv report.csv
 
 The stream:
   Each record has an arrival and an event time, both in milliseconds, a key, a split, and a value; in a file these are the columns arrival,
-  event, key, split and, if it is not 1 throughout, value. A stream from a seed is the same for ever.
+  event, key, split and, if it is not 1 throughout, value. A seed always generates the same stream.
 
 Causes of disorder:
   none                     records arrive when they happen
-  uniform:MOST             a delay of up to so long
+  uniform:MOST             delays of up to that
   lognormal:MEDIAN:SIGMA   most delays near the median, some many times as long
   pareto:LEAST:ALPHA       a heavy tail: one record in 10^ALPHA takes ten times the least delay, and so on
-  bursty:EVERY:LENGTH      each split has an outage in each such stretch of time; its records arrive at its end
-  idle:FROM:LENGTH         the first split is silent for a while
-  skew:MOST                the clocks of the splits are wrong by up to so much
+  bursty:EVERY:LENGTH      each split has an outage in each such interval; its records arrive at the end of the outage
+  idle:FROM:LENGTH         the first split is silent for that time
+  skew:MOST                the clocks of the splits are wrong by up to that
 
 Strategies:
   monotone                 a split's watermark is its greatest event time so far
-  bounded:DISORDER         so far behind that
-  punctuated:EVERY         every so many records, one promises the greatest event time so far
-  percentile:PERCENT       behind by as much as this share of the recent records keeps to
-  perfect                  each split promises what is still to come, as if it knew: nothing is late
-  ...+idle:TIME            splits that are silent for longer no longer hold the others back
+  bounded:DISORDER         the same, less a fixed delay
+  punctuated:EVERY         every n-th record promises the greatest event time so far
+  percentile:PERCENT       the greatest event time so far, less the delay that this share of recent records keeps to
+  perfect                  the least event time that is still to come: an oracle, nothing is late
+  ...+idle:TIME            splits that are silent for longer do not hold the others back
 
 Policies:
-  drop                     late records are counted and gone
+  drop                     late records are counted and dropped
   side                     they go to a side output
-  correct, correct:TIME    the result is restated with them; until so long after the window's end
+  correct, correct:TIME    they correct the result; until that long after the end of the window
 
 What is reported:
-  emitted     results, restatements included
-  p50 ...     from a window's end to its first result on the arrival clock: to the arrival of the record by which the watermark
-              reached the end. Results that only the end of the stream brought do not count.
-  settled     the same to the last statement of the result
-  late        records that came when their split had promised not to; each counts once for each window it is late for
+  emitted     results, corrections included
+  p50 ...     from the end of a window to its first result, on the arrival clock: to the arrival of the record by which the watermark
+              reached the end. Results that only the end of the stream triggered do not count.
+  settled     the same to the last correction of the result
+  late        records behind the watermark of their split; each counts once for each window it is late for
   wrong       windows with a wrong or missing result, and such results, compared with a recomputation over all records
   complete    the share of records that are in the results
 

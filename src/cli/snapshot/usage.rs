@@ -1,4 +1,4 @@
-//! What can be asked for after `highwater snapshot`, with the manual.
+//! The command line of `highwater snapshot`, with the manual.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,42 +20,42 @@ pub(crate) struct SnapshotArgs {
 pub(crate) enum SnapshotCommand {
     /// List all snapshots, oldest first. Reads each one's manifest, and no pages.
     List(ListArgs),
-    /// Show what is in a snapshot: operators, tables, notes. Reads its manifest, and no pages.
+    /// Show a snapshot: operators, tables, notes, offsets of splits. Reads its manifest, and no pages.
     Show(ShowArgs),
-    /// Check that all snapshots are whole. Reads every page once, so it takes as long as reading the
-    /// directory does.
+    /// Check that all snapshots are undamaged. Reads every page once, so it takes as long as reading the
+    /// directory.
     ///
-    /// Ends with code 65 if something is wrong, and names each object that is. Nothing may be collected
-    /// meanwhile, or what is deleted seems to be missing.
+    /// Ends with code 65 if anything is damaged or missing, and names each such object. No garbage collection
+    /// may run meanwhile, or what it deletes is reported as missing.
     Verify(VerifyArgs),
-    /// Compare two snapshots: what they share, and what only one of them has. Reads both manifests, and no
+    /// Compare two snapshots: the pages that they share, and those of only one. Reads both manifests, and no
     /// pages.
     Diff(DiffArgs),
-    /// Write the state in a snapshot as CSV, JSON or Arrow, for other programs to read: one table, or all.
-    /// Reads their pages.
+    /// Write the state in a snapshot as CSV, JSON or Arrow, for other programs: one table, or all. Reads
+    /// their pages.
     ///
-    /// What is written is the state and not its history: of each key the newest row, without what was deleted
-    /// or has expired. With --operator and --table it is one table, which goes to the standard output or to
-    /// the file --output. Otherwise --output is a new directory, with a file for each table.
+    /// Writes the state and not its history: the newest row of each key, without deleted and expired ones.
+    /// With --operator and --table it writes one table, to the standard output or to the file --output.
+    /// Otherwise --output is a new directory, with a file for each table.
     ///
     /// Ends with code 65 if tables were left out: those whose schema, as `show` prints it, is only the name
-    /// of a type, or does not tell all variants of an enum.
+    /// of a type, or lacks variants of an enum.
     Export(ExportArgs),
-    /// Keep a snapshot under a name: it stays until the name is deleted, however many come after it.
+    /// Keep a snapshot under a name: it is retained until the name is deleted, however many come after it.
     Keep(KeepArgs),
-    /// Delete a name, or the snapshot of an epoch. What only it needed goes with the next `gc`.
+    /// Delete a name, or the snapshot of an epoch. The next `gc` deletes the segments that only it needed.
     ///
-    /// Refused for the latest snapshot, for one that has a name, and for the one that the newest run went on
-    /// from.
+    /// Refused for the latest snapshot, for one that has a name, and for the one that the newest run has
+    /// restored.
     Delete(DeleteArgs),
-    /// Delete all snapshots but the latest few, those with names, and the one that the newest run went on
-    /// from; and all that only they needed.
+    /// Collect garbage: delete all snapshots but the latest few, those with names, and the one that the
+    /// newest run has restored; and the segments that only the deleted ones needed.
     ///
-    /// A job that takes snapshots does this by itself now and then. Both may be at it at once.
+    /// A job that takes snapshots does this by itself from time to time. Both may run at once.
     Gc(GcArgs),
 }
 
-/// The directory, and how to tell.
+/// The directory, and the format of the list.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// The directory that a job was given with `--snapshots`, or the bucket.
@@ -108,13 +108,13 @@ pub(crate) struct ExportArgs {
     /// Which snapshot: `latest`, the number of an epoch, or a name.
     #[arg(value_name = "SNAPSHOT", default_value = "latest", value_parser = selector)]
     pub(crate) selector: Selector,
-    /// The operator whose tables are written; `show` lists them. All, if this is left out.
+    /// The operator whose tables are written; `show` lists them. [default: all]
     #[arg(long, value_name = "UID")]
     pub(crate) operator: Option<String>,
-    /// The table that is written. All, if this is left out.
+    /// The table that is written. [default: all]
     #[arg(long, value_name = "NAME")]
     pub(crate) table: Option<String>,
-    /// What rows are written as.
+    /// The format of the rows.
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub(crate) format: Format,
     /// The file of one table, or the directory of several.
@@ -128,8 +128,8 @@ pub(crate) struct ExportArgs {
 /// A format of exported rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// With names of columns in the first line. Fields of structs are columns of their own, and what is no
-    /// single value is JSON.
+    /// With column names in the first line. Fields of structs are columns, and other composite values are
+    /// JSON.
     Csv,
     /// An object on each line.
     Json,
@@ -138,7 +138,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// How names of files end.
+    /// The file name extension.
     pub(super) fn ending(self) -> &'static str {
         match self {
             Format::Csv => "csv",
@@ -173,11 +173,11 @@ pub(crate) struct DeleteArgs {
 pub(crate) struct GcArgs {
     /// The directory that a job was given with `--snapshots`, or the bucket.
     pub(crate) directory: PathBuf,
-    /// How many of the latest snapshots stay; at least 1.
+    /// How many of the latest snapshots are retained; at least 1.
     #[arg(long, value_name = "COUNT", default_value = "3")]
     pub(crate) retain: std::num::NonZeroUsize,
-    /// What was of use less long ago than this stays, for others may be reading it: a time such as 0s, 90s,
-    /// 10m or 2h.
+    /// Objects that were needed less than this long ago stay, because others may be reading them: a time such
+    /// as 0s, 90s, 10m or 2h.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = amount::age)]
     pub(crate) grace: Duration,
 }
@@ -187,12 +187,12 @@ Examples:
   See which snapshots there are, and what is in the latest:
     highwater snapshot list state
     highwater snapshot show state
-  Keep one before something risky, and go on from it when that went wrong:
+  Keep one before a risky change, and restore it if that went wrong:
     highwater snapshot keep state latest before-upgrade
     highwater nexmark q5 --input events.nex --snapshots state --restore before-upgrade
-  What changed since then:
+  See what changed since then:
     highwater snapshot diff state before-upgrade latest
-  Read the state elsewhere:
+  Read the state in other programs:
     highwater snapshot export state --format json --output tables
     highwater snapshot export state latest --operator aggregate-1 --table aggregates --format csv
   Check a backup:
@@ -203,19 +203,19 @@ Examples:
 A snapshot is named by `latest`, by the number of its epoch, or by a name that it was kept under.
 
 What is listed:
-  number      its place in the log of the directory; numbers between belong to runs that took the directory over
-  epoch       it is the state at the end of this epoch, all of it and nothing of the next
-  cause       interval: it was time; request: the program asked; end: the input had ended; stop: the job was suspended
-  pages       pieces of state, which snapshots share
-  bytes       what the pages take in the directory, and the notes in the manifest
-  new         what of these bytes the snapshot before in the list does not have
+  number      its place in the log of the directory; numbers in between are claims of runs
+  epoch       it holds the state at the end of this epoch, all of it and nothing of the next
+  cause       interval: it was due; request: the program asked for it; end: the input had ended; stop: the job was suspended
+  pages       encoded rows, the unit that snapshots share
+  bytes       size of the pages in the directory, and of the notes in the manifest
+  new         how many of these bytes the previous snapshot in the list does not share
 
 What is exported:
   key         the key; `sub` the key below it, of maps and lists
-  value       what is kept: an item, an accumulator, a record of a join, the content of an entry
-  expires     when an item expires, in milliseconds; nothing if it does not
+  value       an item, an accumulator, a record of a join, the content of an entry
+  expires     when an item expires, in milliseconds; empty if it does not
   time        of a record, a timer or an entry, in milliseconds of its clock
-  count       how often a record is there
-  first, last the milliseconds that a part of a window is about; `part` counts what the window would merge into one
+  count       the multiplicity of a record
+  first, last the first and last millisecond that a part of a window covers; `part` numbers parts that the window would merge into one
 
-Exit codes: 0 done; 2 or 64 a wrong argument; 65 something is damaged, or tables were left out; 74 a file that cannot be read or written.";
+Exit codes: 0 done; 2 or 64 a wrong argument; 65 damage was found, or tables were left out; 74 a file that cannot be read or written.";
