@@ -251,11 +251,11 @@ pub use differential_dataflow as differential;
 struct Readme;
 
 /// The programs in the page on snapshots.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "cli"))]
 #[doc = include_str!("../docs/snapshots.md")]
 struct SnapshotsPage;
 
 /// The programs in the page on the event-time laboratory.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "lab"))]
 #[doc = include_str!("../docs/laboratory.md")]
 struct LaboratoryPage;
