@@ -1,13 +1,13 @@
-//! Up to when the sources of a job have asked their readers, by the end of each epoch.
+//! Records, for each epoch, the moment since which the sources of a job have polled all their readers.
 //!
-//! In the middle of a stream a split is known by its records alone, and when none come that has one of two
-//! reasons: its reader has nothing, or it was not read, because there was much else to do or the way was
-//! blocked. Only the sources can tell which. So each of their instances notes, when it leaves an epoch, since
-//! which moment it has asked all its readers. What they had before that moment has been emitted in that epoch
-//! or earlier; and who has seen the end of the epoch has seen all of it, however long the way.
+//! An operator downstream knows a split by its records alone. If none come, either its reader has nothing, or
+//! it was not polled, because the source was busy or blocked by backpressure. Only the sources can tell
+//! which. So each source instance records, when it finishes an epoch, since which moment it has polled all
+//! its readers. What they had before that moment was emitted in that epoch or earlier, and an operator that
+//! has seen the end of the epoch has seen all of it, however long the path.
 //!
-//! Costs a note for each epoch that a source leaves; and if someone [wants](Asked::want) to know, a look at
-//! the splits that wait for their turn.
+//! Costs a record for each epoch that a source finishes and, if someone [wants](Asked::want) to know, a look
+//! at the splits that wait for their turn.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use timely::scheduling::SyncActivator;
 
-/// What the instances of all sources of a job have noted.
+/// The records of all source instances of a job.
 #[derive(Default)]
 pub(crate) struct Asked {
     is_wanted: AtomicBool,
@@ -25,7 +25,7 @@ pub(crate) struct Asked {
 
 struct Instance {
     activator: SyncActivator,
-    /// Since when all readers were asked, at the end of the epochs below the one noted with it.
+    /// Since when all readers were polled, at the end of the epochs below the one recorded with it.
     notes: VecDeque<(u64, Duration)>,
 }
 
@@ -34,7 +34,7 @@ impl Asked {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the sources look. What they note otherwise says nothing.
+    /// Makes the sources look at waiting splits. Otherwise their records are meaningless.
     pub(crate) fn want(&self) {
         self.is_wanted.store(true, Ordering::Release);
     }
@@ -44,14 +44,14 @@ impl Asked {
         self.is_wanted.load(Ordering::Acquire)
     }
 
-    /// The number of an instance of a source, which `activator` runs.
+    /// Registers a source instance, which `activator` runs; returns its number.
     pub(crate) fn join(&self, activator: SyncActivator) -> usize {
         let mut instances = self.instances();
         instances.push(Instance { activator, notes: VecDeque::new() });
         instances.len() - 1
     }
 
-    /// An instance leaves for epoch `next`, and has asked all its readers since a moment. All epochs below
+    /// An instance goes on to epoch `next`, and has polled all its readers since a moment. All epochs below
     /// `open` are complete.
     pub(crate) fn leave(&self, instance: usize, next: u64, asked: Duration, open: u64) {
         let notes = &mut self.instances()[instance].notes;
@@ -61,8 +61,8 @@ impl Asked {
         }
     }
 
-    /// Since when all sources had asked all their readers at the end of an epoch, which is over and which not
-    /// all sinks have seen yet.
+    /// Since when all sources had polled all their readers at the end of an epoch, which is over but which
+    /// not all sinks have completed.
     pub(crate) fn by(&self, epoch: u64) -> Option<Duration> {
         let instances = self.instances();
         let noted = |instance: &Instance| {
@@ -71,7 +71,7 @@ impl Asked {
         instances.iter().map(noted).min()
     }
 
-    /// Runs all sources, for there is another epoch.
+    /// Activates all sources, because a new epoch has begun.
     pub(crate) fn wake(&self) {
         for instance in self.instances().iter() {
             // One that has left needs no wake-up.

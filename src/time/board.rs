@@ -1,18 +1,18 @@
-//! How far the splits of each worker have come, for the others to see, and who is woken when that changes.
+//! The progress of the splits on each worker, shared between workers, and the wake-ups when it changes.
 //!
-//! A worker shows the least watermark of its splits that count, the greatest that any of them has had, and
-//! whether one of them is silent. From all of these follows what a worker does that has no split that counts:
-//! while splits of others count, it follows the least of theirs; when none does anywhere and some are silent,
-//! nobody holds anything back any more, and the watermark goes to the greatest there is. That is the same
-//! whichever fell silent first, and however the splits are spread over workers.
+//! A worker publishes the least watermark of its active splits, the greatest that any of its splits has had,
+//! and whether one of them is silent. A worker without an active split derives its own watermark from these:
+//! while other workers have active splits, it follows the least of theirs; when no split is active anywhere
+//! and some are silent, nothing holds event time back, and the watermark becomes the greatest published one.
+//! The outcome is the same whichever fell silent first, and however the splits are spread over workers.
 //!
 //! # Waiting
 //!
-//! A worker that waits for others says for what, and sleeps. Whoever shows something new looks who waits for
-//! it. The one who waits says so before it looks, and the other shows before it looks, all in one order, so
-//! no wake-up is lost.
+//! A worker that waits for others publishes what it waits for, and sleeps. A worker that publishes progress
+//! then checks who waits for it. Each writes before it reads, sequentially consistent, so at least one of
+//! them sees the other and no wake-up is lost.
 //!
-//! Costs a few stores and a look at each worker's place when something has changed, and nothing otherwise.
+//! Costs a few stores and a look at each worker's slot when something has changed, and nothing otherwise.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
@@ -21,28 +21,28 @@ use timely::scheduling::SyncActivator;
 
 use super::EventTime;
 
-/// How far the splits of one worker have come.
+/// The progress of the splits of one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reach {
-    /// The least watermark of those that count; the end of time if none does.
+    /// The least watermark of the active ones; the end of time if none is.
     pub(crate) least: EventTime,
     /// The greatest watermark that any split has, or had when it ended.
     pub(crate) greatest: EventTime,
-    /// True if there are splits that are silent.
+    /// True if some are silent.
     pub(crate) is_silent: bool,
 }
 
-/// What the workers show to each other.
+/// The published progress of all workers.
 pub(crate) struct Board(Vec<Place>);
 
-/// One worker's place, by itself in the caches.
+/// The slot of one worker, in cache lines of its own.
 #[repr(align(128))]
 struct Place {
     least: AtomicI64,
     greatest: AtomicI64,
     is_silent: AtomicBool,
-    /// How far the least of the others must have come before it goes on; the end of time if it does not wait
-    /// for that.
+    /// The watermark that the least of the others must reach before it continues; the end of time if it does
+    /// not wait.
     wanted: AtomicI64,
     /// True if it is to be woken when anything changes.
     follows: AtomicBool,
@@ -51,7 +51,7 @@ struct Place {
 }
 
 impl Board {
-    /// A board for so many workers, of which the first `keepers` have splits and are at the beginning of
+    /// A board for this many workers, of which the first `keepers` have splits and are at the beginning of
     /// time.
     pub(crate) fn new(workers: usize, keepers: usize) -> Board {
         let place = |worker| Place {
@@ -65,12 +65,12 @@ impl Board {
         Board((0..workers).map(place).collect())
     }
 
-    /// Says what wakes a worker.
+    /// Sets what wakes a worker.
     pub(crate) fn join(&self, worker: usize, activator: SyncActivator) {
         let _ = self.0[worker].activator.set(activator);
     }
 
-    /// Shows how far a worker has come, and wakes those who wait for it. To be called only if it has changed.
+    /// Publishes the progress of a worker, and wakes those that wait for it. Call it only on a change.
     pub(crate) fn show(&self, worker: usize, reach: Reach) {
         let own = &self.0[worker];
         // Who finds that no split counts here finds the rest as it was then.
@@ -89,13 +89,13 @@ impl Board {
         }
     }
 
-    /// The least watermark of the splits that count on all other workers; the end of time if none does.
+    /// The least watermark of the active splits on all other workers; the end of time if there are none.
     pub(crate) fn least_of_others(&self, worker: usize) -> EventTime {
         let others = self.0.iter().enumerate().filter(|(other, _)| *other != worker);
         others.map(|(_, place)| place.least.load(SeqCst)).min().unwrap_or(EventTime::MAX)
     }
 
-    /// Lets a worker be woken once the least of the others has come to `wanted`; false if it has.
+    /// Requests a wake-up once the least of the others has reached `wanted`; false if it has already.
     pub(crate) fn wait(&self, worker: usize, wanted: EventTime) -> bool {
         let place = &self.0[worker];
         place.wanted.store(wanted, SeqCst);
@@ -106,17 +106,17 @@ impl Board {
         waits
     }
 
-    /// True if a worker will be woken when anything changes.
+    /// True if a worker is to be woken when anything changes.
     pub(crate) fn is_following(&self, worker: usize) -> bool {
         self.0[worker].follows.load(SeqCst)
     }
 
-    /// Lets a worker be woken, once, when anything changes: to be called before it looks.
+    /// Requests one wake-up when anything changes. Call it before reading the board.
     pub(crate) fn follow(&self, worker: usize) {
         self.0[worker].follows.store(true, SeqCst);
     }
 
-    /// Where the watermark goes on a worker without a split that counts, if anywhere.
+    /// The watermark of a worker without an active split, if there is one.
     pub(crate) fn without(&self, worker: usize) -> Option<EventTime> {
         let least = self.least_of_others(worker);
         if least < EventTime::MAX {

@@ -1,7 +1,7 @@
-//! When one epoch ends and the next begins.
+//! The epoch clock: when one epoch ends and the next begins.
 //!
-//! All workers of a process follow one epoch clock, so that an epoch means the same everywhere: a source that
-//! has nothing to say moves on with the others and never holds an epoch back.
+//! All workers of a process share one epoch clock, so an epoch means the same everywhere: a source without
+//! input advances with the others and never holds an epoch back.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -44,8 +44,8 @@ impl Epochs {
         Epochs(Policy::Records(count))
     }
 
-    /// An epoch ends as soon as the one before it is complete, so its length follows the load. While no
-    /// record comes, no epoch ends, unless someone waits to know that none comes: see
+    /// An epoch ends as soon as the one before it is complete, so its length follows the load. Without
+    /// records no epoch ends, unless an idle timeout waits for one: see
     /// [`idle_after`](super::Watermarks::idle_after).
     pub fn when_done() -> Epochs {
         Epochs(Policy::WhenDone)
@@ -65,18 +65,18 @@ pub(crate) struct EpochClock {
     /// The first epoch.
     first: u64,
     current: AtomicU64,
-    /// Held while the clock turns, and what is told then.
+    /// Locked while the clock turns; the listener that is called then.
     turning: Mutex<Option<OnTurn>>,
-    /// The sources, to be woken when the clock has turned, if nothing else would wake them.
+    /// The sources to activate when the clock has turned, if nothing else would.
     sources: Arc<Asked>,
     records: AtomicU64,
-    /// Epochs that were ended early, between two ticks; for [`Policy::Every`].
+    /// Epochs that ended early, between two ticks; for [`Policy::Every`].
     early: AtomicU64,
     /// The number of records when the current epoch began; for [`Policy::WhenDone`].
     began_at: AtomicU64,
 }
 
-/// What is told the epoch that the clock leaves, before anyone can see that it does.
+/// Called with the epoch that ends, before any worker can see that it has.
 pub(crate) type OnTurn = Box<dyn Fn(u64) + Send>;
 
 impl EpochClock {
@@ -95,7 +95,7 @@ impl EpochClock {
         }
     }
 
-    /// Says what is to be told each time that the clock turns.
+    /// Sets the listener that is called each time the clock turns.
     pub(crate) fn on_turn(&self, on_turn: OnTurn) {
         *self.turning() = Some(on_turn);
     }
@@ -104,7 +104,7 @@ impl EpochClock {
         self.turning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Turns the clock to `next`, if it has not come that far, and says where it is then.
+    /// Turns the clock to `next`, if it is not there yet; returns the current epoch.
     fn turn(&self, next: u64) -> u64 {
         let turning = self.turning();
         let current = self.current.load(Ordering::Acquire);
@@ -117,8 +117,8 @@ impl EpochClock {
         current.max(next)
     }
 
-    /// Wakes the sources, which sleep when they have nothing to read. Where the clock ticks they know when to
-    /// look; elsewhere one that does not would keep the epoch open for all.
+    /// Activates the sources, which sleep when they have nothing to read. Where the clock ticks they know
+    /// when to wake up; elsewhere a sleeping source would keep the epoch open for all.
     fn wake(&self) {
         if !matches!(self.policy, Policy::Every(_)) {
             self.sources.wake();
@@ -146,17 +146,17 @@ impl EpochClock {
         if next > current { self.turn(next) } else { current }
     }
 
-    /// Lets an epoch be the current one that was begun by hand.
+    /// Sets the current epoch, where a driver begins epochs by hand.
     pub(crate) fn reach(&self, epoch: u64) {
         self.current.fetch_max(epoch, Ordering::AcqRel);
     }
 
-    /// The current epoch, as far as any source has seen.
+    /// The current epoch, as the sources last saw it.
     pub(crate) fn current(&self) -> u64 {
         self.current.load(Ordering::Acquire)
     }
 
-    /// Takes note that a source has emitted `records`.
+    /// Counts `records` that a source has emitted.
     pub(crate) fn count(&self, records: u64) {
         if !matches!(self.policy, Policy::Every(_)) {
             self.records.fetch_add(records, Ordering::AcqRel);
@@ -183,7 +183,7 @@ impl EpochClock {
         }
     }
 
-    /// The number of records after which a source should look at the clock again.
+    /// The number of records after which a source should read the clock again.
     pub(crate) fn quantum(&self, limit: usize) -> usize {
         match self.policy {
             Policy::Records(count) => {
@@ -194,7 +194,7 @@ impl EpochClock {
         }
     }
 
-    /// How long until the clock moves by itself, if it does.
+    /// How long until the clock turns by itself, if it does.
     pub(crate) fn until_tick(&self) -> Option<Duration> {
         match self.policy {
             Policy::Every(interval) => {

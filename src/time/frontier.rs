@@ -4,10 +4,10 @@ use timely::progress::frontier::AntichainRef;
 
 use super::{EventTime, Time};
 
-/// How far an input has come: the first epoch that is still open, and the watermark.
+/// The progress of an input: the first epoch that is still open, and the watermark.
 ///
 /// An input frontier is an antichain of [`Time`]s, one for each worker at most. Its least epoch and its least
-/// event time need not lie in the same element. Reading each coordinate for itself is sound: nothing can
+/// event time need not lie in the same element. Reading each coordinate by itself is sound: nothing can
 /// arrive in an epoch below the least one, nor below the least event time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Progress {
@@ -18,14 +18,14 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Nothing more will come.
+    /// The input has ended.
     pub(crate) const END: Progress = Progress { epoch: u64::MAX, watermark: EventTime::MAX };
 
     pub(crate) fn of(frontier: AntichainRef<'_, Time>) -> Progress {
         frontier.iter().fold(Progress::END, |least, time| least.and(time))
     }
 
-    /// The progress when `time` too may still come.
+    /// The progress if records at `time` may still come, too.
     pub(crate) fn and(self, time: &Time) -> Progress {
         Progress { epoch: self.epoch.min(time.epoch), watermark: self.watermark.min(time.event) }
     }

@@ -4,10 +4,9 @@
 //! *event* time, the lower bound of the event times that may still come. `Time` is the timestamp of
 //! timely dataflow, so one frontier speaks of both:
 //!
-//! * its event coordinate is Flink's watermark: what a user reads as
-//!   "event time has come this far";
-//! * its epoch coordinate is Flink's checkpoint barrier: when no element of the
-//!   frontier has an epoch at or below `e`, everything that the input up to `e` causes is there.
+//! * its event coordinate is Flink's watermark: event time has advanced this far;
+//! * its epoch coordinate replaces Flink's checkpoint barrier: when no element of the frontier has an epoch
+//!   at or below `e`, everything that the input up to `e` causes has arrived.
 //!
 //! # Why a product, and why it stays small
 //!
@@ -19,10 +18,10 @@
 //!
 //! # What is exact and what is a heuristic
 //!
-//! That a frontier says "no more below `t`" only when no operator, channel or source can produce anything
-//! below `t` is exact: it is timely's progress protocol. That a source will not meet an older event is what
-//! its [watermark strategy](Watermarks) declares, and it can be wrong; what happens then is the business of
-//! [lateness](crate::data::Stamp), and it is decided by each split for itself.
+//! The frontier is exact: it passes `t` only when no operator, channel or source can produce anything below
+//! `t`, by timely's progress protocol. The watermark is a heuristic: a source's
+//! [strategy](Watermarks) declares that no older event will come, and can be wrong. Then the record is
+//! [late](crate::data::Stamp), which its own split decides.
 
 mod asked;
 mod board;
@@ -126,7 +125,7 @@ impl Refines<()> for Time {
 
 /// By how much a path through the dataflow moves a [`Time`] forward: the path summary of timely.
 ///
-/// Operators leave the time as it is; only the way back of a loop advances it.
+/// Operators keep the time; only the feedback edge of a loop advances it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Advance {
     /// Epochs.

@@ -1,12 +1,12 @@
-//! A watermark that learns how much disorder there is: at the distance that a given share of the records
-//! keeps.
+//! A watermark strategy that adapts to the disorder: it keeps the distance that a given share of the recent
+//! records does not exceed.
 //!
-//! The *lateness* of a record is by how much it is older than the newest before it in its split. With a
+//! The *lateness* of a record is how much older it is than the newest record before it in its split. With a
 //! watermark at a distance `d` behind the newest, exactly the records with a lateness above `d` are behind
 //! the watermark. So if `d` is the `q`-quantile of the lateness of the records so far, about one record in
 //! `1 / (1 - q)` falls behind, whatever the distribution, and if disorder grows or shrinks the distance
-//! follows. It is K-slack with a target for what may be lost instead of the largest lateness seen (Ji, Zhou,
-//! Jerzak, Nica, Hackenbroich, Fetzer: Quality-Driven Processing of Sliding Window Aggregates over
+//! follows. It is K-slack with a target for the share of lost records instead of the largest lateness seen
+//! (Ji, Zhou, Jerzak, Nica, Hackenbroich, Fetzer: Quality-Driven Processing of Sliding Window Aggregates over
 //! Out-of-Order Data Streams, DEBS 2015). The target is on records: a record behind the watermark is late for
 //! a window only if the window has ended, too, so fewer are lost.
 //!
@@ -41,8 +41,7 @@ impl<T, F: Fn(&T) -> EventTime> Watermarks<T, F> {
 /// Follows the quantile of the lateness of a split's recent records, and keeps the watermark at that distance
 /// behind the newest.
 ///
-/// A function of the split's records alone, like every good strategy: the same input has the same late
-/// records.
+/// It depends on the split's records alone, as a strategy should: the same input has the same late records.
 ///
 /// ```
 /// use highwater::time::{LatenessQuantile, WatermarkGenerator};
@@ -75,8 +74,7 @@ const LONGEST: usize = 1 << 20;
 
 impl LatenessQuantile {
     /// Follows this quantile of the lateness, from 0 (nothing older than the newest record is waited for) to
-    /// 1 (the greatest recent lateness). A number outside of that counts as the nearest in it, and what is no
-    /// number as 1.
+    /// 1 (the greatest recent lateness). A number outside that range is clamped to it, and NaN counts as 1.
     pub fn new(quantile: f64) -> LatenessQuantile {
         let quantile = if quantile.is_nan() { 1.0 } else { quantile.clamp(0.0, 1.0) };
         let history = (ABOVE / (1.0 - quantile)).round().min(LONGEST as f64) as usize;
@@ -91,12 +89,12 @@ impl LatenessQuantile {
         }
     }
 
-    /// The distance that it keeps now, in milliseconds; `None` as long as it has seen too little.
+    /// The distance that it keeps now, in milliseconds; `None` until it has seen enough records.
     pub fn distance(&self) -> Option<u64> {
         (self.recent.len() >= (self.history / 100).max(1)).then(|| upper_end(self.at))
     }
 
-    /// Takes note of a record in a bucket.
+    /// Counts a record in a bucket.
     fn record(&mut self, bucket: u16) {
         if self.recent.len() == self.history
             && let Some(oldest) = self.recent.pop_front()
@@ -144,7 +142,7 @@ impl<T> WatermarkGenerator<T> for LatenessQuantile {
         newest.to_le_bytes().into_iter().chain(recent).collect()
     }
 
-    /// What is not of its kind is as good as nothing: another rule has saved it.
+    /// Ignores bytes that another strategy has saved.
     fn restore(&mut self, known: &[u8]) {
         let Some((newest, recent)) = known.split_first_chunk() else { return };
         let (recent, rest) = recent.as_chunks();
@@ -158,13 +156,13 @@ impl<T> WatermarkGenerator<T> for LatenessQuantile {
     }
 }
 
-/// A power of two is cut into so many buckets.
+/// The number of buckets between two powers of two.
 const PARTS: u32 = 5;
 
-/// No lateness has a bucket of this number.
+/// A number that no bucket has.
 const BUCKETS: usize = ((u64::BITS - PARTS + 1) << PARTS) as usize;
 
-/// The bucket of a lateness. Below 64 each number has its own; above, buckets are 32 to a power of two.
+/// The bucket of a lateness. Below 64 each number has its own; above, there are 32 to a power of two.
 fn bucket(lateness: u64) -> usize {
     let shift = (u64::BITS - lateness.leading_zeros()).saturating_sub(PARTS + 1);
     ((shift as usize) << PARTS) + (lateness >> shift) as usize

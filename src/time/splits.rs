@@ -1,18 +1,18 @@
-//! The watermarks of several splits in one place: each by itself, and the least of those that count.
+//! The watermarks of several splits on one worker: each by itself, and the least of the active ones.
 //!
-//! A record is stamped with the watermark of its own split, so what is late follows from the split alone. How
-//! far all of them have come is the least of their watermarks, and it never falls. A split that has not given
-//! anything yet is at the beginning of time and holds the others back.
+//! A record is stamped with the watermark of its own split, so lateness depends on the split alone. The
+//! combined watermark is the least of the splits' watermarks, and it never falls. A split without any record
+//! so far is at the beginning of time and holds the others back.
 //!
-//! # Silence
+//! # Idle splits
 //!
-//! If a limit is set, a split that has given nothing for longer than that, on whatever clock the caller
-//! reads, no longer counts. When it comes back it takes on the watermark that went on without it. If all are
-//! silent, nobody holds anything back, and the watermark goes to the greatest of theirs: so it does not
-//! matter which fell silent first. Where there are other splits elsewhere, it is for the caller to say when
-//! that is so, and to [raise](SplitWatermarks::raise) it.
+//! With an idle timeout, a split that was silent for longer than that, on the caller's clock, is not active.
+//! When it comes back it takes on the watermark that advanced without it. If all are silent, nothing holds
+//! event time back, and the watermark becomes the greatest of theirs, so it does not matter which fell silent
+//! first. If there are splits on other workers, the caller decides when that is the case, and
+//! [raises](SplitWatermarks::raise) the watermark.
 //!
-//! Costs a comparison for each record, and a look at all splits when the one that is furthest behind moves.
+//! Costs a comparison for each record, and a pass over all splits when the one furthest behind advances.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ pub(crate) type Ticks = i64;
 /// The watermarks of some splits, numbered from 0.
 pub(crate) struct SplitWatermarks<T> {
     splits: Vec<Member<T>>,
-    /// How long a split may be silent and still counts.
+    /// The idle timeout: how long a split may be silent and still be active.
     silence: Option<Ticks>,
     /// No split falls silent before the clock has passed this.
     due: Ticks,
@@ -41,13 +41,13 @@ struct Member<T> {
     idle: bool,
 }
 
-/// What is known of a split, to go on from another time, wherever it is kept then.
+/// The saved watermark of a split, which any worker may restore.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SplitMark {
     watermark: EventTime,
-    /// What the generator knows.
+    /// The saved state of its generator.
     generator: Vec<u8>,
-    /// True if it was silent; of no use to who goes on.
+    /// True if it was silent; not used when it is restored.
     idle: bool,
 }
 
@@ -71,20 +71,20 @@ impl<T> SplitWatermarks<T> {
         splits
     }
 
-    /// Says that there are no other splits elsewhere.
+    /// Declares that there are no other splits elsewhere.
     #[cfg(any(test, feature = "lab"))]
     pub(crate) fn being_all(mut self) -> SplitWatermarks<T> {
         self.are_all = true;
         self
     }
 
-    /// Nothing comes that is older than this and not late.
+    /// The combined watermark: a record older than this is late.
     #[inline]
     pub(crate) fn watermark(&self) -> EventTime {
         self.watermark
     }
 
-    /// When the next split falls silent if nothing comes from it: once the clock has passed this.
+    /// Once the clock has passed this, the next split falls silent if no record comes from it.
     pub(crate) fn due(&self) -> Option<Ticks> {
         (self.due < Ticks::MAX).then_some(self.due)
     }
@@ -94,7 +94,7 @@ impl<T> SplitWatermarks<T> {
         self.silence.is_some()
     }
 
-    /// How far they have come, for others to see.
+    /// Their progress, to be published to other workers.
     pub(crate) fn reach(&self) -> Reach {
         let active = self.splits.iter().filter(|split| !split.idle);
         let least = active.map(|split| split.watermark.current().max(self.watermark)).min();
@@ -106,7 +106,7 @@ impl<T> SplitWatermarks<T> {
         self.splits.iter().map(|split| split.watermark.current()).max().unwrap_or(EventTime::MIN)
     }
 
-    /// Stamps a record of a split, and lets it move the watermarks.
+    /// Stamps a record of a split, and advances the watermarks by it.
     pub(crate) fn stamp(&mut self, split: usize, value: &T, timestamp: EventTime, now: Ticks) -> Stamp {
         let member = &mut self.splits[split];
         member.heard = now;
@@ -115,8 +115,8 @@ impl<T> SplitWatermarks<T> {
             member.watermark.raise(self.watermark);
             self.due = self.due.min(self.silence.map_or(Ticks::MAX, |silence| now.saturating_add(silence)));
         }
-        // Of those that count none is behind the watermark, which is at the one furthest behind. One that
-        // comes back may be alone.
+        // No active split is behind the combined watermark, which is at the one furthest behind. A split that
+        // comes back may be the only active one.
         let may_move = was_idle || member.watermark.current() <= self.watermark;
         let stamp = member.watermark.stamp(value, timestamp);
         if may_move && member.watermark.current() > self.watermark {
@@ -125,7 +125,7 @@ impl<T> SplitWatermarks<T> {
         stamp
     }
 
-    /// Lets the clock pass to `now`. `moved` is told when on the way the watermark went on without a split.
+    /// Advances the clock to `now`. Calls `moved` each time that the watermark advances without a split.
     pub(crate) fn pass(&mut self, now: Ticks, moved: &mut dyn FnMut(Ticks, EventTime)) {
         while self.due < now {
             let (due, before) = (self.due, self.watermark);
@@ -142,12 +142,12 @@ impl<T> SplitWatermarks<T> {
         }
     }
 
-    /// Raises the watermark of silent splits to one that others have.
+    /// Raises the watermark of silent splits to that of others.
     pub(crate) fn raise(&mut self, to: EventTime) {
         self.watermark = self.watermark.max(to);
     }
 
-    /// What is known of each split, in order.
+    /// The saved watermarks of the splits, in order.
     pub(crate) fn save(&self) -> impl Iterator<Item = SplitMark> {
         self.splits.iter().map(|split| {
             let (watermark, generator) = split.watermark.save();
@@ -155,10 +155,10 @@ impl<T> SplitWatermarks<T> {
         })
     }
 
-    /// Goes on from what was known of these splits, the others being new. No watermark of the time before was
-    /// behind `least`.
+    /// Restores the saved watermarks of these splits; the others are new. No watermark was behind `least`
+    /// when they were saved.
     ///
-    /// Silence begins anew, for those as well that were silent: what came meanwhile is not known yet.
+    /// The idle timeout starts over, also for splits that were silent: what came meanwhile is not known yet.
     pub(crate) fn restore(&mut self, least: EventTime, marks: impl IntoIterator<Item = (usize, SplitMark)>) {
         for (split, SplitMark { watermark, generator, .. }) in marks {
             let member = &mut self.splits[split];

@@ -1,9 +1,8 @@
-//! Watermark strategies: what a split promises about event times that have not come yet.
+//! Watermark strategies: what a split promises about event times to come.
 //!
-//! Each split of a source has a watermark of its own, a function of the records that the split has given so
-//! far and of nothing else. It means "nothing older than this will come from this split". From it two things
-//! follow: the operator that reads the split may let go of the past, and a record that breaks the promise is
-//! *late*, whoever reads it, whenever, on however many workers.
+//! Each split of a source has a watermark of its own, a function of the split's records so far and of nothing
+//! else. It promises that nothing older will come from this split. So operators downstream may drop older
+//! state, and a record that breaks the promise is *late*, on any number of workers and in any interleaving.
 //!
 //! The watermark that a record is judged by is the one from before the record itself.
 
@@ -78,22 +77,22 @@ impl<T> fmt::Debug for Strategy<T> {
 /// It should depend on the records alone: then which records are late is a property of the input. A
 /// generator that looks at a clock gives that up.
 pub trait WatermarkGenerator<T>: Send {
-    /// Sees a record and its event time, and may answer with a watermark: a promise that the split will give
-    /// nothing older. An answer below an earlier one changes nothing.
+    /// Sees a record and its event time, and may return a watermark: a promise that nothing older will come
+    /// from the split. A watermark below an earlier one has no effect.
     fn on_record(&mut self, value: &T, timestamp: EventTime) -> Option<EventTime>;
 
-    /// What it must know to go on after a restart, as it likes to encode it. The watermark itself is kept for
-    /// it. It is asked at each snapshot, and what it answers is part of it.
+    /// The state that it needs after a restore, in an encoding of its own, without the watermark, which is
+    /// saved for it. Called at each snapshot.
     fn save(&self) -> Vec<u8> {
         Vec::new()
     }
 
-    /// Goes on from what was [saved](WatermarkGenerator::save), before it sees a record. If the strategy is
-    /// another one than it was, another generator may have saved it.
+    /// Restores what was [saved](WatermarkGenerator::save), before it sees a record. If the strategy has
+    /// changed, another generator may have saved it.
     fn restore(&mut self, _known: &[u8]) {}
 }
 
-/// A duration in milliseconds; one that does not fit is as good as the longest that does.
+/// A duration in milliseconds, saturating.
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -128,8 +127,8 @@ impl<T, F: Fn(&T) -> EventTime> Watermarks<T, F> {
         Watermarks::new(Strategy::Behind(millis(disorder)), timestamp)
     }
 
-    /// Some records carry the watermark: `rule` sees each record with its event time and returns the time
-    /// that the split promises not to fall behind from then on, or `None`.
+    /// Some records carry the watermark: `rule` sees each record with its event time and returns the
+    /// watermark from then on, or `None`.
     pub fn punctuated(
         timestamp: F,
         rule: impl Fn(&T, EventTime) -> Option<EventTime> + Send + Sync + 'static,
@@ -137,7 +136,7 @@ impl<T, F: Fn(&T) -> EventTime> Watermarks<T, F> {
         Watermarks::new(Strategy::Punctuated(Arc::new(rule)), timestamp)
     }
 
-    /// A rule of the user's own: `make` is called once for each split.
+    /// A custom strategy: `make` is called once for each split.
     pub fn custom<G>(timestamp: F, make: impl Fn() -> G + Send + Sync + 'static) -> Watermarks<T, F>
     where
         G: WatermarkGenerator<T> + 'static,
@@ -145,17 +144,16 @@ impl<T, F: Fn(&T) -> EventTime> Watermarks<T, F> {
         Watermarks::new(Strategy::Custom(Arc::new(move || Box::new(make()))), timestamp)
     }
 
-    /// A split that has nothing for this long stops holding back the others' watermark.
+    /// The idle timeout: a split that has nothing for this long stops holding back the watermark.
     ///
-    /// That is what its reader says: it was asked, had nothing, and has had nothing since when it is asked
-    /// again after this time. A split that is not read, because there is much else to read, a sink is slow,
-    /// or it is too far [ahead](Watermarks::align), is not silent, and a restart begins the count anew. If
-    /// all splits are silent, none holds anything back, and the watermark goes to the greatest of theirs, as
-    /// in Flink.
+    /// Its reader decides: it was polled and had nothing, and had nothing when it was polled again after this
+    /// time. A split that is not polled, because there is much else to read, a sink is slow, or it is too far
+    /// [ahead](Watermarks::align), is not silent, and a restart starts the timeout over. If all splits are
+    /// silent, nothing holds event time back, and the watermark becomes the greatest of theirs, as in Flink.
     ///
-    /// When a split comes back, it is judged by the watermark that went on without it: records that fell
-    /// behind meanwhile are late. This is the one place where lateness depends on the wall clock, so it is
-    /// off unless asked for.
+    /// When a split comes back, its records are judged by the watermark that advanced without it: those that
+    /// fell behind meanwhile are late. This is the one place where lateness depends on the wall clock, so it
+    /// is off by default.
     pub fn idle_after(mut self, silence: Duration) -> Watermarks<T, F> {
         self.idle_after = Some(silence);
         self
@@ -163,17 +161,17 @@ impl<T, F: Fn(&T) -> EventTime> Watermarks<T, F> {
 
     /// No split is read further than `drift` of event time ahead of the slowest one, on any worker.
     ///
-    /// It bounds what windows must keep when splits run at different speeds. A worker that has only splits
-    /// which are that far ahead sleeps until those behind have come on.
+    /// It bounds the state of windows when splits run at different speeds. A worker all of whose splits are
+    /// that far ahead sleeps until those behind have advanced.
     pub fn align(mut self, drift: Duration) -> Watermarks<T, F> {
         self.max_drift = Some(millis(drift));
         self
     }
 }
 
-/// Gives records their stamps and follows them with a watermark.
+/// Stamps records and advances a watermark by them.
 pub(crate) trait Stamps<T> {
-    /// Stamps a record with the watermark before it, then lets the record move the watermark.
+    /// Stamps a record with the watermark before it, then advances the watermark by the record.
     fn stamp(&mut self, value: &T, timestamp: EventTime) -> Stamp;
 }
 
@@ -201,18 +199,18 @@ impl<T> SplitWatermark<T> {
         SplitWatermark { rule, current: EventTime::MIN }
     }
 
-    /// What the split promises now.
+    /// The current watermark.
     #[inline]
     pub(crate) fn current(&self) -> EventTime {
         self.current.min(MOST)
     }
 
-    /// Raises the watermark: to what went on without an idle split, or to what a [`Behind`] has reached.
+    /// Raises the watermark: to the one that advanced without an idle split, or to that of a [`Behind`].
     pub(crate) fn raise(&mut self, to: EventTime) {
         self.current = self.current.max(to);
     }
 
-    /// What it promises, and what its generator knows.
+    /// The watermark, and the state of its generator.
     pub(crate) fn save(&self) -> (EventTime, Vec<u8>) {
         let known = match &self.rule {
             Rule::Custom(generator) => generator.save(),
@@ -221,7 +219,7 @@ impl<T> SplitWatermark<T> {
         (self.current, known)
     }
 
-    /// Goes on from what was saved.
+    /// Restores both.
     pub(crate) fn restore(&mut self, current: EventTime, known: &[u8]) {
         self.raise(current);
         if let Rule::Custom(generator) = &mut self.rule {
@@ -229,7 +227,7 @@ impl<T> SplitWatermark<T> {
         }
     }
 
-    /// The same rule, if it looks at nothing but event times.
+    /// The same strategy, if it reads event times alone.
     pub(crate) fn behind(&self) -> Option<Behind> {
         match self.rule {
             Rule::Behind(distance) => Some(Behind::new(distance, self.current)),
@@ -251,19 +249,19 @@ impl<T> Stamps<T> for SplitWatermark<T> {
     }
 }
 
-/// The greatest watermark of a split. That event time has ended is said by the end of the input alone, not by
-/// a record at the last moment: others may come, and none of them is late.
+/// The greatest watermark of a split. Only the end of the input ends event time, not a record at its last
+/// moment: others may follow, and none of them is late.
 const MOST: EventTime = EventTime::MAX - 1;
 
 /// A watermark at a fixed distance behind the greatest event time.
 ///
-/// The rules of the user's own want to see the record, so it must lie in memory for them. This one does not,
-/// and a reading loop that is compiled for it alone keeps records in registers: three times as fast where
-/// little is done with them.
+/// A custom generator takes the record by reference, so the record must lie in memory. This one does not, and
+/// a reading loop that is compiled for it alone keeps records in registers: three times as fast where little
+/// is done with them.
 #[derive(Clone, Copy)]
 pub(crate) struct Behind {
     distance: u64,
-    /// The least event time that the distance can be taken from.
+    /// The least event time from which the distance can be subtracted.
     least: EventTime,
     pub(crate) current: EventTime,
 }
