@@ -1,11 +1,11 @@
-//! The hash that keys are owned by.
+//! The hash that decides which worker owns a key.
 //!
-//! A key belongs to the worker whose share of the range of a fixed 64-bit hash it falls into, and one day a
-//! snapshot will store keys by ranges of that hash. So this function must never change: not with the standard
-//! library's choice of hasher, not with a dependency's version. It is the folded multiply of wyhash: each
-//! word is xored into the state, multiplied by an odd constant to 128 bits, and the halves are xored.
+//! Each worker owns a range of a fixed 64-bit hash, and snapshots store the range of each page. So this
+//! function must never change: not with the standard library's choice of hasher, not with a dependency's
+//! version. It is the folded multiply of wyhash: each word is xored into the state, multiplied by an odd
+//! constant to 128 bits, and the halves are xored.
 //!
-//! It is not meant to withstand keys chosen by an attacker. A [`seeded`](Hash64::seeded) state is.
+//! It does not withstand keys chosen by an attacker. A [`seeded`](Hash64::seeded) state does.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
@@ -41,7 +41,7 @@ fn fold(a: u64, b: u64) -> u64 {
 }
 
 impl Hash64 {
-    /// A hash of the same quality that an outsider cannot predict.
+    /// A hasher of the same quality whose hashes an outsider cannot predict.
     pub fn seeded(seed: u64) -> Hash64 {
         Hash64(fold(seed ^ SEED, MULTIPLIER))
     }

@@ -1,8 +1,8 @@
-//! Values as JSON that comes back as what it was.
+//! Writes values as JSON that reads back as the same value.
 //!
-//! JSON has no infinities and no NaN. `serde_json` writes `null` for them, which no reader takes for a
-//! number, or takes for a missing one; so they are refused here. A value in which a `null` was written is
-//! looked at a second time, to tell what is not there from what is no number; others cost nothing more.
+//! JSON has no infinities and no NaN. `serde_json` writes `null` for them, which readers refuse or take for a
+//! missing value; so they are refused here. Only a value in which a `null` was written is visited a second
+//! time, to distinguish a missing value from such a number; others cost nothing more.
 
 use std::fmt::{self, Display};
 use std::io;
@@ -13,7 +13,7 @@ use serde::ser::{
 };
 use serde_json::ser::Formatter;
 
-/// Appends a value as JSON, on one line and without what ends the line.
+/// Appends a value as JSON, on one line, without the newline.
 ///
 /// ```
 /// use highwater::data::write_json;
@@ -26,8 +26,8 @@ use serde_json::ser::Formatter;
 ///
 /// # Errors
 ///
-/// What keeps the value from being written: a number that is not finite, a map whose keys are no texts, or
-/// what the type itself says. What has been appended then is not complete.
+/// If a number is not finite, a map has keys other than texts, or the type refuses. What has been appended by
+/// then is incomplete.
 pub fn write_json<T: Serialize + ?Sized>(value: &T, to: &mut Vec<u8>) -> Result<(), String> {
     let mut nulls = Nulls(false);
     let mut serializer = serde_json::Serializer::with_formatter(to, &mut nulls);
@@ -35,7 +35,7 @@ pub fn write_json<T: Serialize + ?Sized>(value: &T, to: &mut Vec<u8>) -> Result<
     if nulls.0 { value.serialize(Finite).map_err(|NotFinite(what)| what) } else { Ok(()) }
 }
 
-/// Writes JSON, and notes whether there was a null in it.
+/// Writes JSON, and remembers whether it contains a null.
 struct Nulls(bool);
 
 impl Formatter for &mut Nulls {
@@ -45,7 +45,7 @@ impl Formatter for &mut Nulls {
     }
 }
 
-/// Looks for numbers that are not finite, and writes nothing.
+/// A serializer that finds numbers that are not finite, and writes nothing.
 #[derive(Clone, Copy)]
 struct Finite;
 

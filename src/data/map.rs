@@ -1,8 +1,8 @@
-//! Files as memory, for the rest of the process.
+//! Memory-mapped files, for the rest of the process.
 //!
-//! It needs `unsafe`. What that buys: two gigabytes that are in the page
-//! cache are there to be read after 50 microseconds, and reading a byte of each cache line takes 0.2 seconds,
-//! page faults included. `std::fs::read` needs 2.8 seconds before the first byte, and the memory once more.
+//! Mapping needs `unsafe`. The gain: two gigabytes in the page cache can be read after 50 microseconds, and
+//! reading a byte of each cache line takes 0.2 seconds, page faults included. `std::fs::read` needs 2.8
+//! seconds before the first byte, and the memory a second time.
 #![allow(unsafe_code)]
 
 use std::fs::File;

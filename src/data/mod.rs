@@ -1,4 +1,4 @@
-//! What flows: values with their stamps, changes with their signs, and the text in them.
+//! The data in streams: records with their stamps, changes with their signs, hashes, text, JSON.
 
 mod ahead;
 mod change;

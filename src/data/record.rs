@@ -1,4 +1,4 @@
-//! A value in a stream, with what the engine must know of it.
+//! A record: a value in a stream, with its event time and the watermark of its split.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -10,34 +10,34 @@ use serde::de::DeserializeOwned;
 /// Milliseconds of event time, by convention since 1970-01-01 UTC; negative values lie before it.
 pub type EventTime = i64;
 
-/// What can flow between operators of one worker.
+/// Values that can flow between operators of one worker.
 pub trait Data: Clone + Send + Sync + 'static {}
 impl<T: Clone + Send + Sync + 'static> Data for T {}
 
-/// What can flow between workers, and so between processes, and what can be kept as state.
+/// Values that can be sent between workers, and kept as state.
 pub trait Exchange: Data + Serialize + DeserializeOwned {}
 impl<T: Data + Serialize + DeserializeOwned> Exchange for T {}
 
-/// What state can be kept by.
+/// Keys of state.
 ///
 /// Keys are routed and looked up by their [`Hash`] and kept in their [`Ord`]; both must agree with [`Eq`].
 pub trait Key: Exchange + Hash + Ord + Debug {}
 impl<T: Exchange + Hash + Ord + Debug> Key for T {}
 
-/// When a record happened, and how far its split had come when it was emitted.
+/// When a record happened, and the watermark of its split when it was emitted.
 ///
 /// The watermark in a stamp makes event time deterministic. Whether a record is late for something that ends
 /// at `t` is decided by `watermark >= t`, and the watermark of a split is a function of what the split gave
 /// before. How far other splits, workers and the dataflow have come plays no part, so the same input has the
 /// same late records on any number of workers, in any interleaving, and in a replay.
 ///
-/// The decision is always possible: an operator's input frontier is at or below the watermark of every split,
-/// so a record that is not late by its stamp never finds that what it belongs to has been closed.
+/// The decision is safe: an operator's input frontier is at or below the watermark of every split, so a
+/// record that is not late by its stamp never finds its window closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Stamp {
     /// When it happened: event time in milliseconds.
     pub timestamp: EventTime,
-    /// The split had promised that nothing older than this would come.
+    /// The watermark of its split: the split had promised that nothing older would come.
     pub watermark: EventTime,
 }
 
@@ -45,8 +45,7 @@ impl Stamp {
     /// The stamp of a record without event time.
     pub const UNTIMED: Stamp = Stamp { timestamp: EventTime::MIN, watermark: EventTime::MIN };
 
-    /// True if a record with this stamp comes too late for something that was complete when no record before
-    /// `end` could come any more.
+    /// True if a record with this stamp is late for a window that ends at `end`.
     #[inline]
     pub fn is_late_for(&self, end: EventTime) -> bool {
         self.watermark >= end
@@ -58,7 +57,7 @@ impl Stamp {
 pub struct Record<T> {
     /// The value.
     pub value: T,
-    /// When it happened and how far its split had come.
+    /// Its event time and the watermark of its split.
     pub stamp: Stamp,
 }
 

@@ -1,9 +1,9 @@
 //! Text that is cheap to hold: borrowed from memory that lives as long as the process, or shared.
 //!
-//! Records with owned strings cost an allocation on one thread and a free on another, and that, not the
-//! work on them, is what limits a stream of such records. A [`Text`] is two words and a tag. It refers either
-//! to bytes that are never freed (a constant, a file that stays mapped) or to a shared allocation that
-//! many texts may have in common; cloning it never copies its bytes.
+//! Records with owned strings cost an allocation on one thread and a free on another, which limits a stream
+//! of such records more than the work on them. A [`Text`] is two words and a tag. It refers either to bytes
+//! that are never freed (a constant, a file that stays mapped) or to a shared allocation that many texts may
+//! have in common; cloning it never copies its bytes.
 //!
 //! The bytes are UTF-8 by convention, not by proof: a decoder that hands out a text from a mapped
 //! file does not read it. [`Text::as_str`] checks, and replaces what is not UTF-8.
@@ -40,7 +40,7 @@ enum Bytes {
     Shared(Shared),
 }
 
-/// A shared allocation that is let go out of line.
+/// A shared allocation that is released out of line.
 ///
 /// Dropping a record with three texts must be little enough code to be inlined wherever the record is
 /// dropped. When it is, the compiler sees that texts from a mapped file own nothing, and records of which
@@ -63,11 +63,11 @@ impl Drop for Shared {
     }
 }
 
-/// Lets go of a shared allocation.
+/// Releases a shared allocation.
 ///
-/// It takes the pointer, not a reference to where that lies: a text whose address someone wants must lie in
-/// memory. The ABI says that it does not unwind; so there is nothing to clean up after it, and dropping three
-/// texts is three tests and calls.
+/// It takes the pointer, not a reference to it: a text whose address is taken must lie in memory. The ABI
+/// says that it does not unwind, so there is nothing to clean up after it, and dropping three texts is three
+/// tests and calls.
 #[cold]
 #[inline(never)]
 #[allow(
@@ -218,8 +218,8 @@ impl Serialize for Text {
     }
 }
 
-/// The bytes, for those that are not for people: whether they are text is found out only when someone wants
-/// to know more than where they are.
+/// The bytes, for binary formats. Whether they are UTF-8 is checked only when they are encoded, not when they
+/// are prefetched.
 struct Raw<'a>(&'a [u8]);
 
 impl Serialize for Raw<'_> {
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Snapshots have them so.
+    /// The encoding in snapshots depends on this.
     #[test]
     fn a_text_is_written_as_it_always_was() {
         let (text, bytes) = (Text::from("ab"), Text::from(Arc::<[u8]>::from([0xff])));

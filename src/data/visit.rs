@@ -1,10 +1,10 @@
-//! Showing records one by one.
+//! Passing records to a visitor one by one.
 
-/// What a reader shows its records to. Every closure that takes a record is one.
+/// What a reader passes its records to. Every closure that takes a record is one.
 ///
-/// The alternative to a closure is a type whose `visit` is `#[inline(always)]`, which a closure cannot be. A
-/// reader may have a call for each kind of record, and a closure of some size is not inlined several times;
-/// then each record passes through memory, whatever is used of it, at several times the cost of decoding it.
+/// A type of your own can have an `#[inline(always)]` `visit`, which a closure cannot. A reader may have one
+/// call for each kind of record, and the compiler does not inline a closure of some size several times; then
+/// each record passes through memory, at several times the cost of decoding it.
 pub trait Visit<T> {
     /// Takes the next record.
     fn visit(&mut self, value: T);
