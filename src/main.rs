@@ -1,6 +1,6 @@
-//! The `highwater` program: runs the Nexmark queries and the event-time laboratory, and tells how that went.
+//! The `highwater` program: Nexmark queries, snapshots, the event-time laboratory.
 //!
-//! It uses the library as any user would, through what is public. `highwater --help` is its manual.
+//! It uses the public interface of the library, as any user would. `highwater --help` is its manual.
 
 mod cli;
 

@@ -1,23 +1,22 @@
-//! The sink of the program: counts the rows of an answer, writes and keeps them if asked to, and measures how
-//! late they are.
+//! The sink of the program: counts the rows of a result, writes and keeps them if asked to, and measures
+//! their latency.
 //!
 //! # With snapshots
 //!
-//! Rows count, and are visible, once the snapshot is safe that they belong to. A job that is suspended may
-//! leave before its sink has heard of its last snapshot; so what was prepared is settled afterwards, when it
-//! is known which snapshot is the last. The rows of runs that were suspended add up to those of one that was
-//! not.
+//! Rows count, and become visible, once their snapshot is committed. A suspended job may end before its sink
+//! has learned of the last commit, so prepared output is settled afterwards, when the last snapshot is known.
+//! The rows of runs that were suspended add up to those of one that was not.
 //!
 //! # Latency of a result
 //!
-//! In an open loop each event has a time at which it is due. The latency of a row is counted from when the
-//! event that lets it appear was due to when the row arrives here. Which event that is follows from the row's
-//! event time `t`: for a row of a window it is the first event after the last moment of the window, at
-//! `t + 1`; for any other it is the first event at `t`. Event times are rounded to milliseconds, so the first
-//! event at `t` is the first one from half a millisecond before. (Beyond some ten million events the
-//! generator computes times in steps of a millisecond or more; the event found may then be off by as much.)
-//! Windows that end after the last event appear because the stream ends, and do not count; neither do those
-//! that a job closes because it is interrupted.
+//! In an open loop each event is due at a time. The latency of a row is the time from when the event that
+//! completes it was due until the row arrives here. That event follows from the row's event time `t`: for a
+//! row of a window it is the first event after the last moment of the window, at `t + 1`; for any other it is
+//! the first event at `t`. Event times are rounded to milliseconds, so the first event at `t` is the first
+//! one from half a millisecond before. (Beyond some ten million events the generator computes times in steps
+//! of a millisecond or more; the event found may then be off by as much.) Windows that end after the last
+//! event are completed by the end of the stream, and do not count; neither do those that an interrupted job
+//! closes.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,15 +34,15 @@ use serde::{Deserialize, Serialize};
 use super::output::{Output, RowLines, output};
 use super::query::Events;
 
-/// How the items of a stream speak of rows.
+/// How the items of a stream represent rows.
 pub(crate) trait Form<I>: Send + Sync + 'static {
-    /// A row of the answer.
+    /// A row of the result.
     type Row: Ord + std::fmt::Debug + 'static;
-    /// True if rows can go again.
+    /// True if rows can be retracted.
     const CHANGES: bool;
-    /// How many rows more an item makes.
+    /// By how much an item changes the number of rows.
     fn diff(item: &I) -> Diff;
-    /// The row that it speaks of, as a change.
+    /// The change of a row that it represents.
     fn change(item: I) -> Change<Self::Row>;
     /// Writes it as CSV.
     fn write_csv(item: &I, out: &mut csv::Writer<Vec<u8>>) -> csv::Result<()>;
@@ -97,7 +96,7 @@ impl<T: Serialize + Ord + std::fmt::Debug + 'static> Form<Change<T>> for Changin
     }
 }
 
-/// When the events that let rows appear were due.
+/// When the events that complete rows were due.
 #[derive(Clone)]
 pub(crate) struct Due {
     pub(crate) pace: Arc<Pace>,
@@ -109,7 +108,7 @@ pub(crate) struct Due {
 }
 
 impl Due {
-    /// When the event was due that let a row of this time appear.
+    /// When the event was due that completes a row of this time.
     fn of(&self, timestamp: EventTime) -> Option<Duration> {
         let time = timestamp.checked_add(i64::from(self.is_windowed))?;
         let millis = time.checked_sub(self.config.base_time)? as f64;
@@ -119,7 +118,7 @@ impl Due {
     }
 }
 
-/// What to do with an answer besides counting it.
+/// What to do with a result besides counting its rows.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) clock: Clock,
@@ -128,29 +127,29 @@ pub(crate) struct Settings {
     pub(crate) keep: bool,
     /// Where rows are written.
     pub(crate) output: Option<PathBuf>,
-    /// True if what is in their way may be lost.
+    /// True if an existing output may be overwritten.
     pub(crate) overwrite: bool,
 }
 
-/// What is known of an answer when the job has run.
+/// A result after the job has run.
 pub(crate) struct Tally {
-    /// Rows that are there.
+    /// The number of rows.
     pub(crate) rows: Diff,
-    /// Changes, if rows could go again.
+    /// The number of changes, if rows can be retracted.
     pub(crate) changes: Option<u64>,
-    /// When the last worker knew that all was there.
+    /// When the last worker knew that the result was complete.
     pub(crate) end: Duration,
-    /// In nanoseconds, for each row.
+    /// The latency of each row, in nanoseconds.
     pub(crate) latency: Histogram<u64>,
 }
 
-/// The answer to a query, when its job has run.
+/// The result of a query, after its job has run.
 pub(crate) trait Answered {
-    /// Counts and makes visible what was prepared for snapshots up to that of an epoch, which is safe.
+    /// Counts and commits the output prepared for snapshots up to that of an epoch, which is committed.
     fn settle(&self, epoch: u64) -> Result<()>;
-    /// What was counted.
+    /// The counts.
     fn tally(&self) -> Tally;
-    /// Compares the rows with a recomputation; says how they differ.
+    /// Compares the rows with a recomputation; returns how they differ.
     fn verify(&self, events: Events) -> Result<(), String>;
 }
 

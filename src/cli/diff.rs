@@ -1,10 +1,10 @@
-//! `highwater diff`: the exact difference of what two jobs have written, whatever the order of its lines.
+//! `highwater diff`: the exact difference between two outputs, in any order of lines.
 //!
-//! An output is a file, or a directory of parts, of which only those of committed epochs are seen: others
+//! An output is a file, or a directory of parts, of which only those of committed epochs are visible: others
 //! have hidden names. Lines are compared as multisets. Both outputs are read once, a line of each in turn,
-//! and a line is held until the other output has one that is the same. So it takes the memory of the lines
-//! that are, at any moment, in one and not yet in the other: some 100 bytes and the text for each different
-//! one. Of equal outputs in like orders these are a few; of all others at most the different lines of both.
+//! and a line is held until the other output has the same one. So memory is that of the lines seen in one
+//! output and not yet in the other: some 100 bytes and the text for each different line. For equal outputs in
+//! similar orders these are few; otherwise at most the different lines of both.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -23,10 +23,10 @@ use super::usage::DiffArgs;
 /// The exit code if there is a difference.
 const DIFFERENT_CODE: u8 = 1;
 
-/// How many lines are read between two looks at whether the user asked for the end.
+/// How many lines are read between two checks for Ctrl-C.
 const LOOK: u64 = 1 << 14;
 
-/// Compares, and gives the exit code.
+/// Compares; returns the exit code.
 pub(crate) fn run(args: &DiffArgs) -> Result<u8> {
     let (mut a, mut b) = (Lines::open(&args.a, args)?, Lines::open(&args.b, args)?);
     let mut difference = Difference::default();
@@ -60,7 +60,7 @@ impl Difference {
         }
     }
 
-    /// What is told, with the numbers of lines that were read.
+    /// The report, with the numbers of lines read.
     fn told(&self, limit: usize, lines: (u64, u64)) -> String {
         let (mut told, mut only) = (String::new(), [0; 2]);
         for (place, (sign, name)) in [(1, "A"), (-1, "B")].into_iter().enumerate() {
@@ -116,7 +116,7 @@ impl Lines {
             is_changes: args.changes,
             count: 0,
         };
-        // A file that is not there is told before much is read.
+        // A missing file is reported before much is read.
         lines.begin()?;
         Ok(lines)
     }
@@ -128,7 +128,7 @@ impl Lines {
         let mut file = BufReader::with_capacity(1 << 16, file);
         if self.has_header && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
         {
-            // The first is compared, as what says what the columns are.
+            // The first one is compared like a line, since it names the columns.
             if std::mem::replace(&mut self.is_after_header, true) {
                 file.skip_until(b'\n').map_err(|error| cannot_read(&path, error))?;
             }
@@ -137,7 +137,7 @@ impl Lines {
         Ok(true)
     }
 
-    /// The next line without its end, with how often it counts.
+    /// The next line without its newline, with its multiplicity.
     fn next(&mut self) -> Result<Option<(Vec<u8>, i64)>> {
         loop {
             let Some((path, file)) = &mut self.open else { return Ok(None) };
@@ -154,7 +154,7 @@ impl Lines {
     }
 }
 
-/// A change: the record as JSON, and how many times it came.
+/// A change: the record as JSON, and its diff.
 fn change(line: &[u8], path: &Path) -> Result<(Vec<u8>, i64)> {
     let read = serde_json::from_slice::<highwater::data::Change<serde_json::Value>>(line);
     let change = read.map_err(|error| {

@@ -1,7 +1,7 @@
-//! `highwater fork`: a directory of its own that begins with a snapshot of another, and a second job that
-//! goes on from it.
+//! `highwater fork`: a new snapshot directory that begins with a snapshot of another one, and a second job
+//! that restores it.
 //!
-//! The program of the job takes the place of this one, so signals and the exit code are its own.
+//! The program of the job replaces this process, so signals and the exit code are its own.
 
 use std::ffi::OsString;
 use std::fs;
@@ -18,7 +18,7 @@ use highwater::{Error, Result};
 use super::usage::ForkArgs;
 use super::{print, selector, warn};
 
-/// The options that the job is given, and that whoever starts it must leave out.
+/// The options that are added to the command, which must not contain them.
 const GIVEN: [&str; 3] = ["--snapshots", "--restore", "--fresh"];
 
 /// Forks, and starts the job if there is one to start; gives the exit code otherwise.
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &ForkArgs) -> Result<u8> {
         )));
     }
     let repository = existing(&args.directory)?;
-    // Before anything is made.
+    // Checked before anything is created.
     selector::found(repository.find(&args.snapshot)?, &args.snapshot, &args.directory)?;
     check_empty(&args.into)?;
     let manifest = repository.fork(&args.snapshot, Arc::new(Local::open(&args.into)?))?;
@@ -53,7 +53,7 @@ fn is_given(word: &OsString) -> bool {
     GIVEN.contains(&word.split('=').next().unwrap_or_default())
 }
 
-/// An error if there is something in the directory, which is not touched then.
+/// An error if the directory is not empty; it is left unchanged.
 fn check_empty(into: &Path) -> Result<()> {
     let shown = into.display();
     match fs::read_dir(into).map(|mut entries| entries.next().is_none()) {

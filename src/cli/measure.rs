@@ -1,24 +1,23 @@
-//! What a run costs: processor time and memory of this process, as the kernel counts them.
+//! The cost of a run: processor time and peak memory of this process, as the kernel counts them.
 
 use std::fs;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// The processor time that all threads of this process have used.
+/// The processor time of all threads of this process.
 pub(crate) fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// Lets the peak of memory begin anew; false if the kernel does not allow it.
+/// Resets the peak of memory; false if the kernel does not allow it.
 pub(crate) fn reset_peak() -> bool {
     fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
-/// The most memory that this process has had, in bytes, less what are pages of files: a mapped file can be as
-/// large as one likes, and the kernel takes its pages back when it needs them. `None` where there is no
-/// `/proc`.
+/// The peak memory of this process in bytes, without pages of files: a mapped file can be of any size, and
+/// the kernel reclaims its pages when it needs them. `None` without `/proc`.
 pub(crate) fn peak() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let kib = |field: &str| {

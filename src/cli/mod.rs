@@ -1,9 +1,9 @@
-//! The command line: what is asked for, done, and told.
+//! The subcommands of `highwater`.
 //!
-//! `usage` says what can be asked for, `nexmark` does it with the sink in `answer`, and `report` tells of it.
-//! `snapshot` looks at the snapshots that there are, and `fork` begins a second job from one; `diff` compares
-//! what the two have written. `lab` is the event-time laboratory. What the programs of users have as well is
-//! `highwater::program`.
+//! `usage` defines the command line. `nexmark` runs queries into the sink in `answer`, and `report` prints
+//! the figures. `snapshot` shows and manages snapshots, `fork` starts a second job from one, and `diff`
+//! compares the outputs of two. `lab` is the event-time laboratory. Everything that the programs of users
+//! share is in `highwater::program`.
 
 mod answer;
 mod diff;
@@ -27,7 +27,7 @@ use highwater::program::console::{end, print, warn};
 use highwater::program::{amount, saving, selector, signal};
 use usage::{Command, NexmarkCommand};
 
-/// Does what the command line asks for, and gives the exit code.
+/// Runs the subcommand; returns the exit code.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     end(signal::listen().and_then(|()| match cli.command {
         Command::Nexmark(args) => match &args.command {

@@ -28,10 +28,10 @@ const EVENTS: u64 = 10_000_000;
 /// Events beyond which a comparison takes a lot of memory and patience.
 const MANY_TO_VERIFY: u64 = 5_000_000;
 
-/// The exit code if rows are not those of the recomputation.
+/// The exit code if the rows differ from the recomputation.
 const DIFFERENT_CODE: u8 = 1;
 
-/// Runs one query or all, and gives the exit code.
+/// Runs one query or all; returns the exit code.
 pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let asked = args.query.as_deref().ok_or_else(|| {
         Error::config(
@@ -87,7 +87,7 @@ impl Input {
         );
         tell_of_short_file(&words, Error::new(ErrorKind::Io, "").exit_code())?;
         let file = File::open(path).map_err(|error| cannot_read(path, error))?;
-        // This also brings the file into memory, which else the first query would be charged for.
+        // This also reads the file into the page cache, or the first query would be charged for it.
         file.verify().map_err(|error| cannot_read(path, error))?;
         let events = args.events.unwrap_or(file.len());
         if events > file.len() {
@@ -200,7 +200,7 @@ fn run_query(query: &Query, args: &RunArgs, input: &Input) -> Result<Outcome> {
     })
 }
 
-/// How many splits the events are dealt to: those that the snapshot has read a part of, if there is one.
+/// The number of splits of the events: that of the restored snapshot, if there is one.
 fn splits(args: &RunArgs, saving: Option<&Saving>) -> Result<usize> {
     let asked = args.splits.map(|splits| splits.get());
     match (asked, saving.map_or(Ok(None), Saving::splits)?) {
@@ -218,17 +218,17 @@ fn events_read(job: &Job) -> u64 {
     job.metrics().sum("records_out").unsigned_abs()
 }
 
-/// What is watched while a job runs.
+/// What the progress line shows while a job runs.
 struct Watch<'a> {
     query: &'a str,
     clock: &'a Clock,
     input: &'a Input,
     quiet: bool,
-    /// True if the job is to go on later when the user stops it.
+    /// True if Ctrl-C suspends the job.
     suspends: bool,
 }
 
-/// Runs a job, draws the progress line, and stops or suspends the job if the user asks for it.
+/// Runs a job, draws the progress line, and stops or suspends the job on Ctrl-C.
 fn watch(job: &Job, options: Options, watch: &Watch<'_>) -> Result<()> {
     let mut progress = Progress::new(watch.quiet);
     attend(job.start(options)?, watch.suspends, watch.quiet, &mut |running| {
@@ -248,7 +248,7 @@ fn watch(job: &Job, options: Options, watch: &Watch<'_>) -> Result<()> {
     })
 }
 
-/// Writes a file of events, and gives the exit code.
+/// Writes a file of events; returns the exit code.
 pub(crate) fn generate(args: &GenerateArgs) -> Result<u8> {
     let clock = Clock::system();
     let whole = Whole::new(&args.file, args.force)?;

@@ -1,4 +1,4 @@
-//! How rows of a result are written: as JSON lines, or as CSV if the output is named so.
+//! Sinks for the rows of a result: JSON lines, or CSV if the output's name ends in `.csv`.
 
 use std::marker::PhantomData;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::answer::Form;
 /// A sink of rows.
 pub(crate) type Output<F> = FileSink<RowLines<F>>;
 
-/// Rows as lines. `F` says how items speak of rows.
+/// Rows as lines. `F` defines how items represent rows.
 pub(crate) struct RowLines<F> {
     is_csv: bool,
     form: PhantomData<fn() -> F>,

@@ -1,4 +1,4 @@
-//! The line that tells how far a run has come, redrawn in place while somebody watches.
+//! The progress line of a run, redrawn in place on a terminal.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::{amount, warn};
 /// How often the line is redrawn.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// A line on the standard error. Drawn only if that is a terminal.
+/// A line on the standard error, drawn only if that is a terminal.
 pub(crate) struct Progress {
     shown: bool,
     is_drawn: bool,
@@ -33,11 +33,11 @@ impl Progress {
         }
         let rate = count.saturating_sub(self.count) as f64 / since.as_secs_f64();
         (self.drawn_at, self.count, self.is_drawn) = (now, count, true);
-        // Without wrapping: a line that is too long is cut off, and the next one finds it in place.
+        // Wrapping is turned off: a line that is too long is cut, so the next one can overwrite it in place.
         warn(&format!("\r\x1b[2K\x1b[?7l{}\x1b[?7h", line(rate)));
     }
 
-    /// Takes the line away.
+    /// Erases the line.
     pub(crate) fn clear(&mut self) {
         if std::mem::take(&mut self.is_drawn) {
             warn("\r\x1b[2K");
@@ -45,14 +45,14 @@ impl Progress {
     }
 }
 
-/// What the line says of a count that is known in advance.
+/// The text for a count whose total is known.
 pub(crate) fn counted(what: &str, count: u64, of: u64, rate: f64) -> String {
     let percent = count as f64 * 100.0 / of.max(1) as f64;
     let (count, of, rate) = (amount::short(count as f64), amount::short(of as f64), amount::short(rate));
     format!("{what}  {percent:3.0} %  {count} of {of} events  {rate}/s")
 }
 
-/// What the line says of a watermark.
+/// The text for a watermark.
 pub(crate) fn watermark(watermark: EventTime) -> String {
     match watermark {
         EventTime::MIN | 0 => "-".to_owned(),

@@ -1,4 +1,4 @@
-//! The queries by name, each with the job that answers it and the recomputation that it can be compared with.
+//! The Nexmark queries by name, each with its job and the recomputation that it can be compared with.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -17,9 +17,9 @@ use super::answer::{Answered, Answers, Changing, Checked, Form, Plain, Settings,
 pub(crate) struct Query {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
-    /// True if rows are of windows: then it is the first event after a window that lets its rows appear.
+    /// True if rows are of windows: then the first event after a window completes its rows.
     pub(crate) is_windowed: bool,
-    /// Adds the query and the sink for its answer to a job.
+    /// Adds the query and the sink for its result to a job.
     pub(crate) add: fn(&Job, Nexmark, Settings) -> Box<dyn Answered>,
 }
 
@@ -167,7 +167,7 @@ pub(crate) const QUERIES: [Query; 22] = [
     },
 ];
 
-/// Answers with rows that stay.
+/// A result of rows that are final.
 fn rows<T: Data + Serialize + Ord + Debug>(
     rows: Stream<T, impl Chain<Out = T>>,
     settings: Settings,
@@ -176,7 +176,7 @@ fn rows<T: Data + Serialize + Ord + Debug>(
     answered::<T, Plain>(rows, settings, oracle)
 }
 
-/// Answers with rows that come and go.
+/// A result of rows that are inserted and retracted.
 fn changes<T: Data + Serialize + Ord + Debug>(
     changes: Stream<Change<T>, impl Chain<Out = Change<T>>>,
     settings: Settings,
@@ -193,7 +193,7 @@ fn answered<I: Data + Serialize, F: Form<I>>(
     answered_by::<I, F>(answers, settings, oracle, |rows| rows)
 }
 
-/// The answer is right if what `view` makes of it is what `view` makes of the recomputation.
+/// The result is correct if `view` of it equals `view` of the recomputation.
 fn answered_by<I: Data + Serialize, F: Form<I>>(
     answers: Stream<I, impl Chain<Out = I>>,
     settings: Settings,

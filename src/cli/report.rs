@@ -1,4 +1,4 @@
-//! What a run is told as: a table for people, or JSON for programs.
+//! The report of a run: a table for people, or JSON for programs.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::amount;
 use super::saving::Saved;
 
-/// How a query has run.
+/// The figures of a query's run.
 pub(crate) struct Outcome {
     pub(crate) query: &'static str,
     pub(crate) workers: usize,
@@ -23,19 +23,19 @@ pub(crate) struct Outcome {
     /// True if the peak is the query's; otherwise it is that of the process so far.
     pub(crate) is_peak_of_query: bool,
     pub(crate) rows: Diff,
-    /// Changes, if rows could go again.
+    /// The number of changes, if rows can be retracted.
     pub(crate) changes: Option<u64>,
     pub(crate) latency: Option<Latency>,
     pub(crate) is_interrupted: bool,
     /// How the rows differ from a recomputation, if they were compared.
     pub(crate) verified: Option<Result<(), String>>,
-    /// What there is to say of its snapshots, if it took any.
+    /// The figures of its snapshots, if it took any.
     pub(crate) saved: Option<Saved>,
 }
 
-/// Latencies in nanoseconds; what they are of is in the manual.
+/// Latencies in nanoseconds; the manual defines them.
 pub(crate) struct Latency {
-    /// Events per second that were given.
+    /// Events supplied per second.
     pub(crate) rate: f64,
     pub(crate) result: Histogram<u64>,
     pub(crate) epoch: Histogram<u64>,
@@ -115,14 +115,14 @@ fn millis(histogram: &Histogram<u64>, quantile: f64) -> f64 {
     histogram.value_at_quantile(quantile) as f64 / 1e6
 }
 
-/// Tells of queries one after the other.
+/// Reports queries one after the other.
 pub(crate) struct Report {
     json: bool,
     quiet: bool,
     has_header: bool,
     /// The table of latencies, which comes after the other.
     latencies: String,
-    /// What is said of snapshots, which comes after that.
+    /// The lines on snapshots, which come after that.
     snapshots: String,
     has_peak_of_process: bool,
     is_interrupted: bool,

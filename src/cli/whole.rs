@@ -1,4 +1,5 @@
-//! Files that appear under their names when they are whole, and never take the place of others unasked.
+//! Output files that appear under their names when they are complete, and replace no other file unless asked
+//! to.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -6,25 +7,25 @@ use std::path::{Path, PathBuf};
 
 use highwater::{Error, Result};
 
-/// A file that is to appear.
+/// A file that will appear.
 pub(crate) struct Whole {
     path: PathBuf,
-    /// Where it is until it is whole; nothing if it is written where it is, as a device is.
+    /// Its temporary file; none if it is written in place, as a device is.
     temporary: Option<PathBuf>,
     force: bool,
 }
 
 impl Whole {
-    /// Makes sure that a file may appear at a path. Nothing is there yet.
+    /// Checks that a file may appear at a path. Creates nothing under that name yet.
     pub(crate) fn new(path: &Path, force: bool) -> Result<Whole> {
         let cannot = |error| Error::io(format!("cannot write {}", path.display()), error);
         let found = match fs::metadata(path) {
             Ok(found) => Some(found),
-            // A link that leads nowhere is something too.
+            // A dangling symbolic link counts as an existing file.
             Err(error) if error.kind() == ErrorKind::NotFound => fs::symlink_metadata(path).ok(),
             Err(error) => return Err(cannot(error)),
         };
-        // A link stays, and what it leads to is replaced.
+        // A symbolic link is kept, and its target is replaced.
         let path = match &found {
             Some(found) if !found.is_symlink() => fs::canonicalize(path).map_err(cannot)?,
             _ => path.to_owned(),
@@ -53,15 +54,15 @@ impl Whole {
         self.temporary.as_deref().unwrap_or(&self.path)
     }
 
-    /// It is whole.
+    /// The file is complete: lets it appear.
     pub(crate) fn finish(mut self) -> Result<()> {
         let Some(temporary) = self.temporary.take() else { return Ok(()) };
         let named = match self.force {
             true => fs::rename(&temporary, &self.path),
-            // Unlike a rename, a link never takes the place of another file.
+            // Unlike a rename, a hard link never replaces another file.
             false => match fs::hard_link(&temporary, &self.path) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(error),
-                // A file system without links.
+                // A file system without hard links.
                 Err(_) if !self.path.exists() => fs::rename(&temporary, &self.path),
                 linked => linked,
             },

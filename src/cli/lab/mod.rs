@@ -1,6 +1,6 @@
 //! `highwater lab`: the event-time laboratory.
 //!
-//! `usage` says what can be asked for, `cases` and `compare` do it, and `table` tells of a comparison.
+//! `usage` defines the command line, `cases` and `compare` run it, and `table` prints a comparison.
 
 mod cases;
 mod compare;
@@ -12,7 +12,7 @@ pub(super) use usage::LabArgs;
 use highwater::Result;
 use usage::LabCommand;
 
-/// Does what is asked for, and gives the exit code.
+/// Runs the subcommand; returns the exit code.
 pub(super) fn run(args: &LabArgs) -> Result<u8> {
     match &args.command {
         Some(LabCommand::Compare(args)) => compare::run(args),

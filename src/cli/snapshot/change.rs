@@ -1,4 +1,4 @@
-//! `highwater snapshot keep`, `delete` and `gc`: which snapshots stay.
+//! `highwater snapshot keep`, `delete` and `gc`: which snapshots are retained.
 
 use highwater::snapshot::{Collected, Selector};
 use highwater::{Error, Result};
@@ -8,7 +8,7 @@ use super::{existing, found};
 use crate::cli::amount::several;
 use crate::cli::print;
 
-/// Keeps a snapshot under a name, and gives the exit code.
+/// Keeps a snapshot under a name; returns the exit code.
 pub(super) fn keep(args: &KeepArgs) -> Result<u8> {
     let repository = existing(&args.directory)?;
     found(&repository, &args.selector, &args.directory)?;
@@ -16,7 +16,7 @@ pub(super) fn keep(args: &KeepArgs) -> Result<u8> {
     print(&format!("{} is the snapshot of epoch {}\n", kept.name, kept.epoch)).map(|()| 0)
 }
 
-/// Deletes a name or a snapshot, and gives the exit code.
+/// Deletes a name or a snapshot; returns the exit code.
 pub(super) fn delete(args: &DeleteArgs) -> Result<u8> {
     let repository = existing(&args.directory)?;
     let (_, manifest) = found(&repository, &args.selector, &args.directory)?;
@@ -36,7 +36,7 @@ pub(super) fn delete(args: &DeleteArgs) -> Result<u8> {
     print(&text).map(|()| 0)
 }
 
-/// Collects, and gives the exit code.
+/// Collects; returns the exit code.
 pub(super) fn gc(args: &GcArgs) -> Result<u8> {
     let repository = existing(&args.directory)?;
     let collected = repository.gc(args.retain.get(), args.grace)?;

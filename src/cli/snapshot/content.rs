@@ -1,18 +1,17 @@
-//! What snapshots consist of, and what two of them have in common.
+//! The pages of snapshots, and those that two snapshots share.
 //!
-//! A page is known by where it lies: no place is used twice. Two shards may name one page, each for the keys
-//! that are its own, when a job went on with another number of workers; it takes its bytes once and has its
-//! rows once.
+//! A page is identified by its segment and offset, which are never reused. After a restore on another number
+//! of workers two shards may name one page, each for its own keys; its bytes and rows are counted once.
 
 use std::collections::BTreeMap;
 
 use highwater::snapshot::{Manifest, PageRef, TableState};
 use serde::Serialize;
 
-/// Where a page lies, and what it has.
+/// The location of a page, and its size.
 pub(super) type Pages<'a> = BTreeMap<(&'a str, u64), &'a PageRef>;
 
-/// So many pages.
+/// A number of pages, with their bytes and rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Size {
     pub(super) pages: u64,
@@ -38,7 +37,7 @@ impl std::ops::AddAssign for Size {
     }
 }
 
-/// What two snapshots of a table, or of all, have in common, and what not.
+/// The pages that two snapshots share, of one table or of all, and those of only one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Difference {
     pub(super) shared: Size,
@@ -64,12 +63,12 @@ pub(super) fn of_table(table: &TableState) -> Pages<'_> {
     pages(table.shards.iter().flat_map(|shard| &shard.runs).flat_map(|run| &run.pages))
 }
 
-/// How much that is.
+/// The size of some pages.
 pub(super) fn size(pages: &Pages<'_>) -> Size {
     pages.values().collect()
 }
 
-/// What some pages have in common with others.
+/// The difference between two sets of pages.
 pub(super) fn difference(a: &Pages<'_>, b: &Pages<'_>) -> Difference {
     let not_in = |own: &Pages<'_>, other: &Pages<'_>| {
         own.iter().filter(|(place, _)| !other.contains_key(*place)).map(|(_, page)| page).collect::<Size>()

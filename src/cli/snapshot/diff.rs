@@ -1,8 +1,8 @@
-//! `highwater snapshot diff`: what two snapshots have in common, and what only one of them has.
+//! `highwater snapshot diff`: the pages that two snapshots share, and those of only one.
 //!
-//! Pages are compared by where they lie. A page that only one has holds rows that changed, or rows that
-//! stayed and were merged with some that did: so this tells what a snapshot costs, and an upper bound of what
-//! has changed.
+//! Pages are compared by their location. A page of only one snapshot holds rows that changed, or unchanged
+//! rows that compaction merged with some that did: so this shows what a snapshot costs, and an upper bound of
+//! what has changed.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ struct Row {
     difference: Difference,
 }
 
-/// Compares, and gives the exit code.
+/// Compares; returns the exit code.
 pub(super) fn run(args: &DiffArgs) -> Result<u8> {
     let repository = existing(&args.directory)?;
     let (_, a) = found(&repository, &args.one, &args.directory)?;

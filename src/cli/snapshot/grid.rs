@@ -1,7 +1,7 @@
-//! A table in which columns stand below each other.
+//! Lays out a table with aligned columns.
 
-/// Sets a table. `ends` says for each column on which side its cells end below each other: `l` for words, `r`
-/// for numbers. The first row is the head.
+/// Lays out a table. `ends` gives the alignment of each column: `l` for words, `r` for numbers. The first row
+/// is the head.
 pub(super) fn grid(rows: &[Vec<String>], ends: &str) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {

@@ -28,7 +28,7 @@ struct Row {
     names: Vec<String>,
 }
 
-/// Lists, and gives the exit code.
+/// Lists; returns the exit code.
 pub(super) fn run(args: &ListArgs) -> Result<u8> {
     let repository = existing(&args.directory)?;
     let list = || Ok((repository.list()?, repository.names()?));
@@ -44,7 +44,7 @@ pub(super) fn run(args: &ListArgs) -> Result<u8> {
     print(&table(&rows)).map(|()| 0)
 }
 
-/// Why a snapshot was taken, in a word.
+/// The cause of a snapshot, in a word.
 pub(super) fn cause(cause: Cause) -> &'static str {
     match cause {
         Cause::Interval => "interval",

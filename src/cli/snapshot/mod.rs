@@ -1,8 +1,8 @@
-//! `highwater snapshot`: looks at the snapshots in a directory, and keeps or deletes them.
+//! `highwater snapshot`: shows, checks, exports and manages the snapshots of a directory.
 //!
-//! `usage` says what can be asked for. `list`, `show`, `verify` and `diff` look and change nothing; `export`
-//! writes state for other programs; `change` keeps, deletes and collects. `content` knows what two snapshots
-//! have in common, and `grid` how a table is set.
+//! `usage` defines the command line. `list`, `show`, `verify` and `diff` only read; `export` writes state for
+//! other programs; `change` keeps, deletes and collects garbage. `content` compares snapshots, and `grid`
+//! lays out tables.
 
 mod change;
 mod content;
@@ -25,7 +25,7 @@ use usage::SnapshotCommand;
 
 use super::selector;
 
-/// Does what is asked for, and gives the exit code.
+/// Runs the subcommand; returns the exit code.
 pub(super) fn run(args: &SnapshotArgs) -> Result<u8> {
     match &args.command {
         SnapshotCommand::List(args) => list::run(args),

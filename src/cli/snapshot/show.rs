@@ -1,4 +1,4 @@
-//! `highwater snapshot show`: what is in a snapshot.
+//! `highwater snapshot show`: the operators, tables, notes and splits of a snapshot.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -67,7 +67,7 @@ struct Split {
     is_done: bool,
 }
 
-/// Shows, and gives the exit code.
+/// Shows; returns the exit code.
 pub(super) fn run(args: &ShowArgs) -> Result<u8> {
     let repository = existing(&args.directory)?;
     let (number, manifest) = found(&repository, &args.selector, &args.directory)?;

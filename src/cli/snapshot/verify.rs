@@ -1,4 +1,4 @@
-//! `highwater snapshot verify`: whether all snapshots are whole.
+//! `highwater snapshot verify`: checks that all snapshots are undamaged.
 
 use highwater::Result;
 use highwater::snapshot::Report;
@@ -9,10 +9,10 @@ use super::usage::VerifyArgs;
 use crate::cli::amount::several;
 use crate::cli::print;
 
-/// The exit code if something is wrong, after `sysexits.h`.
+/// The exit code if anything is damaged, after `sysexits.h`.
 const DAMAGED_CODE: u8 = 65;
 
-/// Verifies, and gives the exit code.
+/// Verifies; returns the exit code.
 pub(super) fn run(args: &VerifyArgs) -> Result<u8> {
     let report = existing(&args.directory)?.verify()?;
     print(&if args.json { json(&report) } else { text(&report) })?;

@@ -27,7 +27,7 @@ use crate::cli::{print, warn};
 /// The exit code if some tables could not be written, after `sysexits.h`.
 const INCOMPLETE_CODE: u8 = 65;
 
-/// Exports, and gives the exit code.
+/// Exports; returns the exit code.
 pub(super) fn run(args: &ExportArgs) -> Result<u8> {
     if args.format == Format::Arrow && !cfg!(feature = "arrow") {
         return Err(without_arrow());
