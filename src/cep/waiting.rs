@@ -379,6 +379,11 @@ type WaitingRow<K, T> = ((EventTime, Hashed<K>, T), u64);
 
 impl<K: Key, T: Exchange + Ord> Saves for WaitingRows<K, T> {
     type Part = T;
+    type Resident = Self;
+
+    fn resident(&self) -> &Self {
+        self
+    }
 
     const ORDERED_BY_PART: bool = true;
 

@@ -29,7 +29,7 @@ use crate::notice::Notices;
 use crate::snapshot::{Generation, Generations, RestoredOperator, Saved};
 use crate::stream::{
     Beginning, Chain, Edge, Frontiers, Holds, Input, Lowering, NodeInfo, Operator, Paths, Routing, Saving,
-    Stream,
+    Stream, Waiting,
 };
 use crate::time::Time;
 
@@ -280,7 +280,7 @@ struct Writing<T, W: Writer<T>> {
     writer: W,
     records: Metric,
     /// Batches of later epochs, for writers that want them in order.
-    waiting: BTreeMap<u64, Vec<(Time, Vec<Record<T>>)>>,
+    waiting: Waiting<Record<T>>,
     /// Epochs that were written to and are not committed, with a time to hold for each.
     open: BTreeMap<u64, Time>,
     /// If snapshots are taken.
@@ -321,7 +321,7 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
             prepared: BTreeMap::new(),
             is_ending: false,
         });
-        let (waiting, open) = (BTreeMap::new(), BTreeMap::new());
+        let (waiting, open) = (Waiting::default(), BTreeMap::new());
         Writing { input, writer, records, waiting, open, part, finished: false }
     }
 
@@ -342,7 +342,7 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         while let Some((time, batch)) = self.input.next() {
             count += batch.len();
             if waits {
-                self.waiting.entry(time.epoch).or_default().push((time, std::mem::take(batch)));
+                self.waiting.push(time, std::mem::take(batch));
             } else {
                 self.open.entry(time.epoch).or_insert(time);
                 self.writer.write(time.epoch, batch)?;
@@ -362,7 +362,7 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         if progress.is_end() && !self.is_awaiting() && !std::mem::replace(&mut self.finished, true) {
             self.writer.finish()?;
         }
-        let waiting = self.waiting.values().flatten().map(|(time, _)| *time);
+        let waiting = self.waiting.times();
         holds.set(waiting.chain(self.open.values().copied()));
         Ok(())
     }
@@ -375,10 +375,12 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
             return Ok(());
         };
         let mut write = |writer: &mut W, up_to: u64, is_written: &mut bool| {
-            while let Some(first) = waiting.first_entry().filter(|first| *first.key() <= up_to) {
-                let epoch = *first.key();
+            while let Some(epoch) = waiting.first_epoch().filter(|epoch| *epoch <= up_to) {
                 *is_written = true;
-                first.remove().into_iter().try_for_each(|(_, mut batch)| writer.write(epoch, &mut batch))?;
+                waiting
+                    .take(epoch)
+                    .into_iter()
+                    .try_for_each(|(_, mut batch)| writer.write(epoch, &mut batch))?;
             }
             Ok::<_, crate::Error>(())
         };
@@ -419,11 +421,11 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
     /// committed.
     fn close(&mut self, upper: u64) -> Result<()> {
         loop {
-            let waiting = self.waiting.keys().next().copied().filter(|epoch| *epoch <= upper);
+            let waiting = self.waiting.first_epoch().filter(|epoch| *epoch <= upper);
             let open = self.open.keys().next().copied().filter(|epoch| *epoch < upper);
             match (waiting, open) {
                 (Some(epoch), open) if open.is_none_or(|open| epoch <= open) => {
-                    for (time, mut batch) in self.waiting.remove(&epoch).unwrap_or_default() {
+                    for (time, mut batch) in self.waiting.take(epoch) {
                         self.open.entry(epoch).or_insert(time);
                         self.writer.write(epoch, &mut batch)?;
                     }

@@ -7,6 +7,7 @@ mod json;
 #[cfg(feature = "nexmark")]
 mod map;
 mod record;
+mod sort;
 mod text;
 mod visit;
 
@@ -18,5 +19,6 @@ pub use json::write_json;
 #[cfg(feature = "nexmark")]
 pub(crate) use map::map;
 pub use record::{Data, EventTime, Exchange, Key, Record, Stamp};
+pub(crate) use sort::sort_by;
 pub use text::Text;
 pub use visit::Visit;

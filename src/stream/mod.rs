@@ -43,6 +43,7 @@ mod rolling;
 mod stateless;
 mod tap;
 mod through;
+mod waiting;
 
 pub use aggregate::{Aggregate, Average, AverageChanges, Count, CountChanges, Fold, Reduce, Sum, SumChanges};
 pub use call::{CallError, CallOptions, Calls, Failed, Retry};
@@ -67,3 +68,4 @@ pub(crate) use port::{Frontiers, Holds, Input, OperatorBuilder};
 #[cfg(feature = "lab")]
 pub(crate) use retime::Stamper;
 pub(crate) use tap::{ChainOutlet, ChainTap, Emit, Outlet, Outlets, SideOutlets, Taps, batch_of, lock};
+pub(crate) use waiting::Waiting;

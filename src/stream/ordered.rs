@@ -35,7 +35,6 @@
 //! ones, and at no other time. So that one time is all it holds, and batches that wait are covered by it:
 //! they will be sent in their epochs, at the watermark that it has by then.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +45,7 @@ use super::context::{Saving, WorkerContext};
 use super::fault;
 use super::port::{Frontiers, Holds, Input, OperatorBuilder};
 use super::tap::Outlets;
+use super::waiting::Waiting;
 use crate::data::Data;
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, Saved};
@@ -155,7 +155,7 @@ pub(crate) fn build<E, L>(
         uid: builder.uid(),
         saving: worker.saving(builder.uid()),
         inputs,
-        waiting: BTreeMap::new(),
+        waiting: Waiting::default(),
         epoch: worker.first_epoch(),
         since: None,
         watermark: EventTime::MIN,
@@ -180,7 +180,7 @@ struct Frame<E> {
     uid: Arc<str>,
     inputs: Vec<Input<E>>,
     /// Batches of epochs after the open one.
-    waiting: BTreeMap<u64, Vec<(Time, Vec<E>)>>,
+    waiting: Waiting<E>,
     /// The open epoch.
     epoch: u64,
     /// The time at which output for the open epoch may be sent.
@@ -237,7 +237,7 @@ impl<E: Data> Frame<E> {
             holds.set(logic.owes().filter(|_| !self.ended).map(|event| Time::new(self.epoch, event)));
             return;
         }
-        let waiting = self.waiting.values().flatten().map(|(time, _)| *time);
+        let waiting = self.waiting.times();
         let owed = logic.owes().map(|event| Time::new(self.epoch, event.max(self.from().event)));
         let due = logic.due().map(|_| Time::new(self.epoch, self.watermark.max(self.from().event)));
         debug_assert!(
@@ -256,7 +256,7 @@ impl<E: Data> Frame<E> {
         out: &mut Outlets<L::Out>,
     ) {
         while self.epoch < progress.epoch {
-            let waiting = self.waiting.keys().next().copied();
+            let waiting = self.waiting.first_epoch();
             let next = match waiting {
                 Some(epoch) => epoch.min(progress.epoch),
                 None if progress.is_end() => break,
@@ -265,7 +265,7 @@ impl<E: Data> Frame<E> {
             self.close(next, logic, out);
             self.epoch = next;
             self.base = self.base.into_iter().chain(holds.least(next)).min();
-            for (time, mut batch) in self.waiting.remove(&next).unwrap_or_default() {
+            for (time, mut batch) in self.waiting.take(next) {
                 self.take(time, &mut batch, logic, out);
             }
         }
@@ -374,7 +374,7 @@ impl<E: Data> Frame<E> {
                         "{time:?} came after epoch {} had closed",
                         self.epoch
                     );
-                    self.waiting.entry(time.epoch).or_default().push((time, std::mem::take(batch)));
+                    self.waiting.push(time, std::mem::take(batch));
                 }
             }
         }
@@ -382,8 +382,7 @@ impl<E: Data> Frame<E> {
     }
 
     fn advance<L: Logic<E>>(&mut self, progress: Progress, logic: &mut L, out: &mut Outlets<L::Out>) {
-        let batches = self.waiting.values().flatten();
-        let watermark = batches.fold(progress, |least, (time, _)| least.and(time)).watermark;
+        let watermark = self.waiting.times().fold(progress, |least, time| least.and(&time)).watermark;
         if watermark > self.watermark {
             self.watermark = watermark;
             logic.advance(watermark, self.from(), out);

@@ -461,6 +461,11 @@ type PaneRow<K, Acc> = ((Pane, Hashed<K>), Acc);
 
 impl<K: Key, T: Data, A: Aggregate<T>> Saves for PaneRows<K, T, A> {
     type Part = A::Acc;
+    type Resident = Self;
+
+    fn resident(&self) -> &Self {
+        self
+    }
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
         Schema::of::<(Pane, K, P)>("panes")

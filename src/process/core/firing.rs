@@ -25,7 +25,7 @@
 use std::collections::BTreeMap;
 
 use super::{Call, Core, call_of};
-use crate::data::Key;
+use crate::data::{self, Key};
 use crate::state::{Agenda, END, LivesBy, Place as Bound, Slot, WARM};
 
 /// When the input has ended, all timers fire, and on each worker so many of those that timers register then.
@@ -157,7 +157,9 @@ impl<K: Key> Core<K> {
         agenda.fetch(before, |(key, registers)| call_of(store, key, *registers));
         let (mut calls, bound) = agenda.some(before, |(slot, _)| owner(store.key(*slot)));
         // Of several calls for one key and time the last one counts, and they are in order of arrival.
-        calls.chunk_by_mut(|a, b| a.0 == b.0).for_each(|calls| calls.sort_by_key(|(_, (slot, _))| *slot));
+        calls
+            .chunk_by_mut(|a, b| a.0 == b.0)
+            .for_each(|calls| data::sort_by(calls, |(_, (one, _)), (_, (other, _))| one.cmp(other)));
         store.warm(calls.iter().map(|(_, (slot, _))| *slot));
         let mut due = Vec::with_capacity(calls.len());
         for group in calls.chunk_by(|a, b| a.0 == b.0 && a.1.0 == b.1.0) {

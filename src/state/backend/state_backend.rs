@@ -136,7 +136,9 @@ impl<K: Key, S: Key, V: Exchange> Backing<K, S, V> {
                         }
                     }
                 };
-                incoming.read(rows, page, |pages| shelf.adopt(pages, first.take().unwrap_or_default()))?;
+                incoming.read((rows, &|| rows.page_rows()), page, |pages| {
+                    shelf.adopt(pages, first.take().unwrap_or_default())
+                })?;
             }
         }
         Ok(())

@@ -1,7 +1,6 @@
 //! What a column does when epochs close: it drops what has expired, gives the state as of an epoch, and lets
 //! keys leave memory and come back.
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::mem::size_of;
 
@@ -15,6 +14,7 @@ use crate::state::keyed::column::{Cells, Item, LivesBy, Now, Shape};
 use crate::state::keyed::meta::Tag;
 use crate::state::keyed::store::{Column, Pins, Slots};
 use crate::state::keyed::view::Published;
+use crate::state::run::builder::sort;
 use crate::state::run::hashed::Hashed;
 use crate::state::run::item_rows::{UNBEGUN, is_over};
 use crate::state::run::persist::Share;
@@ -167,13 +167,15 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
 
     fn enter(&mut self, slot: Slot, key: &K) -> bool {
         let before = self.items;
-        let mut items = BTreeMap::new();
+        let mut found = Vec::new();
         let hashed = self.rows.hashed(key.clone());
         let Backing::Arranged(arrangement) = &self.backing else { return false };
         arrangement.range(hashed.hash, &|(k, _)| k.cmp(&hashed), &mut |(_, sub), kept| {
-            items.insert(sub, kept);
+            found.push((sub, kept));
         });
-        for (sub, kept) in items {
+        // Runs are shown from the oldest on, and the newest row of a sub-key counts.
+        sort(&mut found);
+        for (sub, kept) in found {
             let Some((value, mut expires)) = kept else { continue };
             if expires == UNBEGUN {
                 expires = self.unbegun;

@@ -8,6 +8,7 @@ use std::iter::Peekable;
 use std::sync::Arc;
 use std::vec;
 
+use crate::data::sort_by;
 use crate::state::run::rows::Rows;
 use crate::state::run::sorted_run::PageOf;
 
@@ -78,7 +79,7 @@ pub(in crate::state) fn sort<K: Ord, V>(rows: &mut Vec<(K, V)>) {
     if rows.len() < 2 {
         return;
     }
-    rows.sort_by(|a, b| a.0.cmp(&b.0));
+    sort_by(rows, |a, b| a.0.cmp(&b.0));
     rows.dedup_by(|later, earlier| {
         let same = later.0 == earlier.0;
         if same {

@@ -84,6 +84,11 @@ impl<K: Key, S: Key, V: Exchange> Rows for ItemRows<K, S, V> {
 
 impl<K: Key, S: Key, V: Exchange> Saves for ItemRows<K, S, V> {
     type Part = V;
+    type Resident = Self;
+
+    fn resident(&self) -> &Self {
+        self
+    }
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
         Schema::of::<(K, S, P)>("latest")

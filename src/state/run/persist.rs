@@ -29,7 +29,7 @@ use differential_dataflow::trace::BatchReader;
 
 use serde::de::DeserializeOwned;
 
-use crate::data::{Exchange, worker_of};
+use crate::data::{Exchange, sort_by, worker_of};
 use crate::error::Result;
 use crate::snapshot::{
     self, Codec, Converted, Foreign, PageRef, RestoredOperator, RestoredTable, SavedPage, Schema, Table,
@@ -40,6 +40,13 @@ use crate::state::run::sorted_run::{PageOf, Run, pages_by};
 
 /// Rows that can be part of a snapshot.
 pub(crate) trait Saves: Rows<Key: Send + Sync, Value: Send + Sync> {
+    /// The same rows wherever their pages lie: what they are saved as does not depend on that, and is compiled
+    /// once for both.
+    type Resident: Saves<Key = Self::Key, Value = Self::Value, Part = Self::Part>;
+
+    /// These rows as such.
+    fn resident(&self) -> &Self::Resident;
+
     /// What of a row may once have been of another type. The rest says where it lies.
     type Part: Exchange;
 
@@ -195,12 +202,12 @@ impl<'a, R: Saves> Incoming<'a, R> {
     }
 
     /// Reads it, page by page, and lets the clock of the rows reach what it was. `page` makes a page of what
-    /// was read of one, and each run's pages are given to `adopt`, older runs first.
+    /// was read of one, of `page_rows` where rows have another order, and each run's pages are given to `adopt`, older runs first.
     ///
     /// Costs a read of the pages that have to do with the share.
     pub(in crate::state) fn read(
         &self,
-        rows: &R,
+        (rows, page_rows): (&R, &dyn Fn() -> usize),
         mut page: impl FnMut(Read<R>) -> PageOf<R>,
         mut adopt: impl FnMut(Vec<PageOf<R>>),
     ) -> Result<()> {
@@ -212,7 +219,7 @@ impl<'a, R: Saves> Incoming<'a, R> {
             for run in &shard.runs {
                 let taken = if sorts {
                     let sorted = self.sorted(rows, run, clock)?;
-                    pages_by(rows, sorted, |some| page(Read { rows: some, written: None }))
+                    pages_by(page_rows, sorted, |some| page(Read { rows: some, written: None }))
                 } else {
                     let mut taken = Vec::with_capacity(run.len());
                     for place in self.touched(run) {
@@ -257,7 +264,7 @@ impl<'a, R: Saves> Incoming<'a, R> {
             read.extend(self.read_page(rows, page, clock)?.rows);
         }
         // Of those that become one, the order is that of before.
-        read.sort_by(|(one, _), (other, _)| one.cmp(other));
+        sort_by(&mut read, |(one, _), (other, _)| one.cmp(other));
         let mut sorted: Vec<(R::Key, R::Value)> = Vec::with_capacity(read.len());
         for (key, value) in read {
             match sorted.last_mut() {
@@ -272,7 +279,7 @@ impl<'a, R: Saves> Incoming<'a, R> {
 
 impl<R: Saves> Read<R> {
     /// The page of it.
-    pub(in crate::state) fn page(self, rows: &R) -> PageOf<R> {
+    pub(in crate::state) fn page(self, rows: &impl Rows<Key = R::Key, Value = R::Value>) -> PageOf<R> {
         let page = rows.page(self.rows);
         if let Some(written) = self.written {
             let _ = page.written().set(written);
@@ -297,10 +304,16 @@ impl<R: Saves> Arrangement<R> {
         let runs = self.runs().into_iter().map(|run| snapshot::Run {
             // What came from another snapshot lies before the first epoch.
             epochs: [run.lower(), run.upper()].map(|bound| first(bound).saturating_sub(self.base)).into(),
-            pages: run.pages().iter().map(outgoing::<R>).collect(),
+            pages: run.pages().iter().map(outgoing::<R::Resident>).collect(),
         });
         let runs = runs.collect();
-        Table { name: name.to_owned(), schema: R::schema(), clock: self.rows.clock(), runs, coming: None }
+        Table {
+            name: name.to_owned(),
+            schema: R::Resident::schema(),
+            clock: self.rows.clock(),
+            runs,
+            coming: None,
+        }
     }
 
     /// Takes in a worker's share of what a snapshot has. Nothing must have been sealed.
@@ -309,10 +322,10 @@ impl<R: Saves> Arrangement<R> {
     }
 
     /// The same, once the share is known.
-    pub(in crate::state) fn take_in(&mut self, incoming: &Incoming<'_, R>) -> Result<()> {
+    pub(in crate::state) fn take_in(&mut self, incoming: &Incoming<'_, R::Resident>) -> Result<()> {
         let rows = self.rows.clone();
         incoming.read(
-            &rows,
+            (rows.resident(), &|| rows.page_rows()),
             |read| read.page(&rows),
             |pages| {
                 self.add(self.upper + 1, |rows, description| Run::from_pages(Some(rows), pages, description));

@@ -110,6 +110,11 @@ impl<K: Ord + Clone + 'static, R: Semigroup + 'static> Rows for Sums<K, R> {
 
 impl<K: Key, V: Exchange> Saves for Latest<Hashed<K>, V> {
     type Part = V;
+    type Resident = Self;
+
+    fn resident(&self) -> &Self {
+        self
+    }
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
         Schema::of::<(K, P)>("latest")
@@ -137,6 +142,11 @@ impl<K: Key, V: Exchange> Saves for Latest<Hashed<K>, V> {
 /// What every worker has: rows of no key.
 impl<V: Exchange> Saves for Latest<(), V> {
     type Part = V;
+    type Resident = Self;
+
+    fn resident(&self) -> &Self {
+        self
+    }
 
     const BY_KEY: bool = false;
 
@@ -165,6 +175,11 @@ impl<V: Exchange> Saves for Latest<(), V> {
 /// another owner.
 impl<K: Key, R: Exchange + Semigroup> Saves for Sums<Hashed<K>, R> {
     type Part = ();
+    type Resident = Self;
+
+    fn resident(&self) -> &Self {
+        self
+    }
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
         Schema::of::<(K, R)>("sums")
@@ -192,6 +207,11 @@ type Counted<K, V, R> = ((Hashed<K>, V, EventTime), R);
 
 impl<K: Key, V: Exchange + Ord, R: Exchange + Semigroup> Saves for Sums<(Hashed<K>, V, EventTime), R> {
     type Part = V;
+    type Resident = Self;
+
+    fn resident(&self) -> &Self {
+        self
+    }
 
     const ORDERED_BY_PART: bool = true;
 

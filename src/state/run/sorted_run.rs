@@ -49,24 +49,24 @@ impl<R: Rows> Run<R> {
 
 /// The pages of sorted rows with distinct keys.
 fn pages<R: Rows>(rows: &R, sorted: Vec<(R::Key, R::Value)>) -> Vec<PageOf<R>> {
-    pages_by(rows, sorted, |some| Arc::new(rows.page(some)))
+    pages_by(&|| rows.page_rows(), sorted, |some| Arc::new(rows.page(some)))
 }
 
-/// The same, each as `page` makes it.
-pub(in crate::state) fn pages_by<R: Rows>(
-    rows: &R,
-    mut sorted: Vec<(R::Key, R::Value)>,
-    mut page: impl FnMut(Vec<(R::Key, R::Value)>) -> PageOf<R>,
-) -> Vec<PageOf<R>> {
+/// The same, each as `page` makes it, of as many rows as `page_rows` says.
+pub(in crate::state) fn pages_by<K: Ord, V, P>(
+    page_rows: &dyn Fn() -> usize,
+    mut sorted: Vec<(K, V)>,
+    mut page: impl FnMut(Vec<(K, V)>) -> P,
+) -> Vec<P> {
     debug_assert!(sorted.is_sorted_by(|a, b| a.0 < b.0), "rows must be sorted, each key once");
     let len = sorted.len();
-    let mut pages = Vec::with_capacity(len.div_ceil(rows.page_rows()));
-    if len <= rows.page_rows() {
+    let mut pages = Vec::with_capacity(len.div_ceil(page_rows()));
+    if len <= page_rows() {
         pages.extend((len > 0).then(|| page(sorted)));
     } else {
         let mut rest = sorted.drain(..).peekable();
         while rest.peek().is_some() {
-            pages.push(page(rest.by_ref().take(rows.page_rows()).collect()));
+            pages.push(page(rest.by_ref().take(page_rows()).collect()));
         }
     }
     pages

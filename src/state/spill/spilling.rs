@@ -91,6 +91,11 @@ where
     R: Saves<Key: Serialize + DeserializeOwned, Value: Serialize + DeserializeOwned>,
 {
     type Part = R::Part;
+    type Resident = R::Resident;
+
+    fn resident(&self) -> &R::Resident {
+        self.rows.resident()
+    }
 
     const BY_KEY: bool = R::BY_KEY;
     const ORDERED_BY_PART: bool = R::ORDERED_BY_PART;

@@ -17,11 +17,9 @@
 //! it is read back before its time comes. See `Far`. Then entries are given out some at a time, in the same
 //! order.
 
-use std::collections::BTreeMap;
-
 use timely::dataflow::operators::generic::OperatorInfo;
 
-use crate::data::Exchange;
+use crate::data::{Exchange, sort_by};
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, Table};
 use crate::state::run::arrangement::Arrangement;
@@ -32,6 +30,7 @@ use crate::state::run::rows::Rows;
 use crate::state::spill::budget::Quota;
 use crate::state::spill::footprint::Footprint;
 use crate::state::spill::spilling::Filed;
+use crate::state::timer::buckets::{Bucket, Buckets, LAST, Moments, SEALED, SPAN, at, offset};
 use crate::state::timer::migratable::Parted;
 use crate::state::timer::rows::Dated;
 use crate::state::timer::spilled::{END, Far, Place};
@@ -39,7 +38,7 @@ use crate::time::EventTime;
 
 /// Entries by time. `R` is what is kept of an entry in an arrangement.
 pub(crate) struct Agenda<E, R: Exchange = E> {
-    buckets: BTreeMap<i64, Bucket<E>>,
+    buckets: Buckets<E>,
     len: usize,
     sealed: Option<Sealed<E, R>>,
     moments: Moments<E>,
@@ -55,67 +54,12 @@ struct Sealed<E, R: Exchange> {
     far: Option<Far<E>>,
 }
 
-/// The entries of a bucket by their milliseconds.
-struct Moments<E>(Vec<Vec<(u8, E)>>);
-
-/// From so many entries on, dealing them out by their milliseconds is faster than sorting.
-const MANY: usize = 128;
-
-impl<E> Moments<E> {
-    /// Sorts entries of one bucket by time, and leaves those of one time in their order.
-    fn sort(&mut self, entries: &mut Vec<(u8, E)>) {
-        if entries.len() < MANY {
-            return entries.sort_by_key(|(mark, _)| offset(*mark));
-        }
-        self.0.resize_with(1 << SPAN, Vec::new);
-        for (mark, entry) in entries.drain(..) {
-            self.0[usize::from(offset(mark))].push((mark, entry));
-        }
-        self.0.iter_mut().for_each(|moment| entries.append(moment));
-    }
-}
-
-struct Bucket<E> {
-    /// With their milliseconds in the bucket, [marked](SEALED) if there is a row of them.
-    entries: Vec<(u8, E)>,
-    /// True if some have no row.
-    fresh: bool,
-    /// True if the entries are in order.
-    sorted: bool,
-}
-
-impl<E> Default for Bucket<E> {
-    fn default() -> Bucket<E> {
-        Bucket { entries: Vec::new(), fresh: true, sorted: false }
-    }
-}
-
-/// Marks an entry that there is a row of.
-const SEALED: u8 = 1 << 7;
-
 /// So many entries are looked at to tell what entries point to.
 const SAMPLES: usize = 16;
 
-/// The number of milliseconds in a bucket, as a power of two.
-const SPAN: u32 = 6;
-
-/// The last millisecond in a bucket.
-const LAST: EventTime = (1 << SPAN) - 1;
-
-/// The milliseconds of an entry in its bucket.
-#[inline]
-fn offset(mark: u8) -> u8 {
-    mark & !SEALED
-}
-
-/// The time of an entry by its bucket and what it is marked with there.
-fn at(bucket: i64, mark: u8) -> EventTime {
-    bucket << SPAN | EventTime::from(offset(mark))
-}
-
 impl<E, R: Exchange> Default for Agenda<E, R> {
     fn default() -> Agenda<E, R> {
-        Agenda { buckets: BTreeMap::new(), len: 0, sealed: None, moments: Moments(Vec::new()) }
+        Agenda { buckets: Buckets::default(), len: 0, sealed: None, moments: Moments::default() }
     }
 }
 
@@ -150,7 +94,7 @@ impl<E, R: Exchange> Agenda<E, R> {
     /// Adds an entry.
     #[inline]
     pub(crate) fn add(&mut self, time: EventTime, entry: E) {
-        let bucket = self.buckets.entry(time >> SPAN).or_default();
+        let bucket = self.buckets.of(time >> SPAN);
         bucket.entries.push(((time & LAST) as u8, entry));
         (bucket.fresh, bucket.sorted) = (true, false);
         self.len += 1;
@@ -174,15 +118,15 @@ impl<E, R: Exchange> Agenda<E, R> {
 
     /// No entry is earlier than this, and the first is less than a bucket later.
     pub(crate) fn next(&self) -> Option<EventTime> {
-        let near = self.buckets.first_key_value().map(|(bucket, _)| bucket << SPAN);
+        let near = self.buckets.first_number().map(|bucket| bucket << SPAN);
         near.into_iter().chain(self.far().and_then(Far::next)).min()
     }
 
     /// The time of the first entry. Costs a look at each entry of its bucket.
     pub(crate) fn first(&self) -> Option<EventTime> {
-        let near = self.buckets.first_key_value().and_then(|(bucket, first)| {
-            let first = first.entries.iter().map(|(mark, _)| offset(*mark)).min()?;
-            Some(at(*bucket, first))
+        let near = self.buckets.first_number().and_then(|bucket| {
+            let first = self.buckets.get(bucket)?.entries.iter().map(|(mark, _)| offset(*mark)).min()?;
+            Some(at(bucket, first))
         });
         near.into_iter().chain(self.far().and_then(Far::next)).min()
     }
@@ -191,17 +135,17 @@ impl<E, R: Exchange> Agenda<E, R> {
     /// memory.
     pub(crate) fn due(&mut self, before: EventTime) -> Vec<(EventTime, E)> {
         let mut due = Vec::new();
-        while let Some(mut first) = self.buckets.first_entry().filter(|first| *first.key() << SPAN < before) {
-            let (number, bucket) = (*first.key(), first.get_mut());
+        while let Some(number) = self.buckets.first_number().filter(|first| first << SPAN < before) {
+            let bucket = self.buckets.of(number);
             if !std::mem::replace(&mut bucket.sorted, true) {
                 self.moments.sort(&mut bucket.entries);
             }
             let now = bucket.entries.partition_point(|(mark, _)| at(number, *mark) < before);
             due.extend(bucket.entries.drain(..now).map(|(mark, entry)| (at(number, mark), entry)));
-            if !first.get().entries.is_empty() {
+            if !bucket.entries.is_empty() {
                 break;
             }
-            first.remove();
+            self.buckets.remove(number);
         }
         self.len -= due.len();
         self.reach(before.saturating_sub(1));
@@ -212,8 +156,9 @@ impl<E, R: Exchange> Agenda<E, R> {
     pub(crate) fn take(&mut self) -> Vec<(EventTime, E)> {
         let mut all = self.due(EventTime::MAX);
         // What is left is at the very end of time.
-        for (key, bucket) in std::mem::take(&mut self.buckets) {
-            all.extend(bucket.entries.into_iter().map(|(mark, entry)| (at(key, mark), entry)));
+        for number in self.buckets.numbers(..) {
+            let entries = self.buckets.remove(number).entries;
+            all.extend(entries.into_iter().map(|(mark, entry)| (at(number, mark), entry)));
         }
         self.len = 0;
         self.reach(EventTime::MAX);
@@ -258,10 +203,8 @@ impl<E, R: Exchange> Agenda<E, R> {
     ) -> Vec<(EventTime, E)> {
         let (time, least) = bound;
         let mut near = if bound == END { self.take() } else { self.due(time) };
-        if bound != END
-            && least > 0
-            && let Some(bucket) = self.buckets.get_mut(&(time >> SPAN))
-        {
+        if bound != END && least > 0 && self.buckets.get(time >> SPAN).is_some() {
+            let bucket = self.buckets.of(time >> SPAN);
             let is_due = |(mark, entry): &(u8, E)| {
                 EventTime::from(offset(*mark)) == time & LAST && hash(entry) < least
             };
@@ -269,7 +212,7 @@ impl<E, R: Exchange> Agenda<E, R> {
             self.len -= now.len();
             bucket.entries = later;
             if bucket.entries.is_empty() {
-                self.buckets.remove(&(time >> SPAN));
+                self.buckets.remove(time >> SPAN);
             }
             near.extend(now.into_iter().map(|(_, entry)| (time, entry)));
         }
@@ -278,19 +221,16 @@ impl<E, R: Exchange> Agenda<E, R> {
         }
         // What has come back is older.
         due.append(&mut near);
-        due.sort_by_key(|(time, _)| *time);
+        sort_by(&mut due, |(one, _), (other, _)| one.cmp(other));
         due
     }
 
     /// The bytes of memory that it takes, about.
     fn bytes(&self, far: &Far<E>) -> usize {
         let (entries, buckets) = (self.len, self.buckets.len());
-        // Buffers have room for four, and double; nodes of the tree are two thirds full.
+        // Buffers have room for four, and double.
         let inside = (4 * buckets).max(entries + entries / 2) * size_of::<(u8, E)>();
-        inside
-            + buckets * 3 / 2 * size_of::<(i64, Bucket<E>)>()
-            + entries * far.footprint.heap()
-            + far.bytes()
+        inside + buckets * Buckets::<E>::BYTES + entries * far.footprint.heap() + far.bytes()
     }
 
     /// Lets the farthest entries leave memory, if they take more than they may, and gives them. `hash` and
@@ -299,10 +239,9 @@ impl<E, R: Exchange> Agenda<E, R> {
         let Some(mut sealed) = self.sealed.take_if(|sealed| sealed.far.is_some()) else { return Vec::new() };
         let mut left = Vec::new();
         if let Some(far) = &mut sealed.far {
-            let samples =
-                self.buckets.values().rev().filter_map(|bucket| bucket.entries.last()).take(SAMPLES);
             if far.footprint.wanted {
-                samples.for_each(|(_, entry)| far.footprint.sample(&kept(entry)));
+                let last = self.buckets.from_last().filter_map(|(_, bucket)| bucket.entries.last());
+                last.take(SAMPLES).for_each(|(_, entry)| far.footprint.sample(&kept(entry)));
             }
             let bytes = self.bytes(far);
             let clock = sealed.rows.clock();
@@ -339,13 +278,13 @@ impl<E, R: Exchange> Agenda<E, R> {
         let beyond = far.beyond();
         let mut horizon = beyond;
         let entry = size_of::<(u8, E)>() * 3 / 2 + far.footprint.heap();
-        for (number, bucket) in self.buckets.iter().rev() {
+        for (number, bucket) in self.buckets.from_last() {
             let (first, last) = (number << SPAN, number << SPAN | LAST);
             let must = beyond.is_some_and(|beyond| beyond <= first);
             if last < least || !must && bytes <= allowance {
                 break;
             }
-            bytes = bytes.saturating_sub(bucket.entries.len() * entry + size_of::<(i64, Bucket<E>)>());
+            bytes = bytes.saturating_sub(bucket.entries.len() * entry + Buckets::<E>::BYTES);
             if !must {
                 horizon = Some(first.max(least));
             }
@@ -354,9 +293,10 @@ impl<E, R: Exchange> Agenda<E, R> {
     }
 
     /// Takes the entries from a time on out, bucket by bucket.
-    fn split(&mut self, from: EventTime) -> BTreeMap<i64, Vec<(u8, E)>> {
-        let mut going = BTreeMap::new();
-        for (number, mut bucket) in self.buckets.split_off(&(from >> SPAN)) {
+    fn split(&mut self, from: EventTime) -> Vec<(i64, Vec<(u8, E)>)> {
+        let mut going = Vec::new();
+        for number in self.buckets.numbers(from >> SPAN..) {
+            let mut bucket = self.buckets.remove(number);
             let goes = |(mark, _): &(u8, E)| from <= at(number, *mark);
             let (go, stay): (Vec<_>, Vec<_>) = match from <= number << SPAN {
                 true => (bucket.entries, Vec::new()),
@@ -364,10 +304,10 @@ impl<E, R: Exchange> Agenda<E, R> {
             };
             if !stay.is_empty() {
                 bucket.entries = stay;
-                self.buckets.insert(number, bucket);
+                *self.buckets.of(number) = bucket;
             }
             self.len -= go.len();
-            going.insert(number, go);
+            going.push((number, go));
         }
         going
     }
@@ -385,8 +325,8 @@ impl<E, R: Exchange> Agenda<E, R> {
         let Some(Sealed { arrangement, rows: dated, next, .. }) = &mut self.sealed else { return };
         let clock = dated.clock();
         let first = clock.saturating_add(1);
-        let mut make = |(number, bucket): (&i64, &mut Bucket<E>), rows: &mut Vec<_>, last| {
-            let times = bucket.entries.iter_mut().map(|(mark, entry)| (at(*number, *mark), mark, entry));
+        let mut make = |number: i64, bucket: &mut Bucket<E>, rows: &mut Vec<_>, last| {
+            let times = bucket.entries.iter_mut().map(|(mark, entry)| (at(number, *mark), mark, entry));
             for (time, mark, entry) in times.filter(|(time, mark, _)| *time <= last && **mark & SEALED == 0) {
                 *mark |= SEALED;
                 let (hash, kept) = row(entry);
@@ -394,14 +334,17 @@ impl<E, R: Exchange> Agenda<E, R> {
                 *next += 1;
             }
         };
-        let fresh = |(_, bucket): &(&i64, &mut Bucket<E>)| bucket.fresh;
+        let mut fresh = self.buckets.numbers(..);
+        fresh.retain(|number| self.buckets.get(*number).is_some_and(|bucket| bucket.fresh));
         let mut late = Vec::new();
-        let been = self.buckets.range_mut(..=clock >> SPAN).filter(fresh);
-        been.for_each(|bucket| make(bucket, &mut late, clock));
+        for number in fresh.iter().take_while(|number| **number <= clock >> SPAN) {
+            make(*number, self.buckets.of(*number), &mut late, clock);
+        }
         let mut built = arrangement.build(late);
-        for (number, bucket) in self.buckets.iter_mut().filter(fresh) {
+        for number in fresh {
+            let bucket = self.buckets.of(number);
             bucket.fresh = false;
-            built.group(|rows| make((number, bucket), rows, EventTime::MAX));
+            built.group(|rows| make(number, bucket, rows, EventTime::MAX));
         }
         arrangement.seal_built(epoch, built);
     }
@@ -460,7 +403,7 @@ impl<E, R: Parted> Agenda<E, R> {
             match far.as_mut().filter(|_| *time == at.0) {
                 Some(far) => far.restored(*time, *next),
                 None => {
-                    let bucket = buckets.entry(*time >> SPAN).or_default();
+                    let bucket = buckets.of(*time >> SPAN);
                     bucket.entries.push(((time & LAST) as u8 | SEALED, entry(kept)));
                     *len += 1;
                 }

@@ -66,6 +66,11 @@ impl<R: Clone + 'static> Rows for Dated<R> {
 
 impl<R: Parted> Saves for Dated<R> {
     type Part = R::Part;
+    type Resident = Self;
+
+    fn resident(&self) -> &Self {
+        self
+    }
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
         Schema::of::<R::With<P>>("dated")
