@@ -1,56 +1,18 @@
 //! The `Deserializer` that writes down what it is asked for.
 
 use std::any::type_name;
-use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::de::value::{BorrowedStrDeserializer, U32Deserializer};
 use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess,
-    Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 use serde_reflection::Format;
 
+use crate::snapshot::schema::infer::abort::{DEPTH, Halt, Way};
+use crate::snapshot::schema::infer::foreign::{self, Question};
 use crate::snapshot::schema::infer::graph::{Asked, Choice, FAR, Form, Graph, ROOT};
 use crate::snapshot::schema::infer::samples::show;
-use crate::snapshot::schema::infer::{DEPTH, foreign};
-
-/// Why a round has come to nothing.
-#[derive(Debug)]
-pub(in crate::snapshot) enum Halt {
-    /// A type refused what it was shown.
-    Refused,
-    /// There is no way to an end.
-    Stuck,
-    /// It is known what will not be done again.
-    Blamed,
-    /// The type is too large, or is not always the same.
-    Over,
-}
-
-impl fmt::Display for Halt {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{self:?}")
-    }
-}
-
-impl std::error::Error for Halt {}
-
-impl de::Error for Halt {
-    fn custom<M: fmt::Display>(_: M) -> Halt {
-        Halt::Refused
-    }
-}
-
-/// How one came to a place.
-#[derive(Clone, Copy)]
-struct Way {
-    /// True if nothing new is looked for.
-    is_ending: bool,
-    /// What is added to the numbers of samples.
-    sample: usize,
-    depth: u32,
-}
 
 /// A place, which is asked for one thing.
 pub(in crate::snapshot) struct Place<'g> {
@@ -141,9 +103,15 @@ impl<'g> Place<'g> {
     }
 }
 
-/// Asks a type, and keeps nothing of it.
-pub(in crate::snapshot) fn ask_as<T: DeserializeOwned>(place: Place<'_>) -> Result<(), Halt> {
-    let Place { graph, node, way } = place;
+impl Question {
+    /// Asks a type what it reads.
+    pub(in crate::snapshot) fn of<T: DeserializeOwned>() -> Question {
+        Question { ask: ask_as::<T>, name: type_name::<T> }
+    }
+}
+
+/// Asks a type what it reads in a place.
+fn ask_as<T: DeserializeOwned>(graph: &mut Graph, node: usize, way: Way) -> Result<(), Halt> {
     let read = T::deserialize(Place { graph: &mut *graph, node, way });
     graph.settle(node, read).map(drop)
 }
@@ -269,7 +237,8 @@ impl<'de> Deserializer<'de> for Place<'_> {
         visitor: V,
     ) -> Result<V::Value, Halt> {
         if name == foreign::NAME {
-            return foreign::ask(self).and_then(|()| visitor.visit_unit());
+            let Place { graph, node, way } = self;
+            return foreign::ask(graph, node, way).and_then(|()| visitor.visit_unit());
         }
         self.body(name, Form::NewType, visitor, |visitor, mut parts| {
             let place = parts.next().ok_or(Halt::Over)?;

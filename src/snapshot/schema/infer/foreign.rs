@@ -10,9 +10,10 @@ use std::cell::Cell;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer, Visitor};
+use serde::de::{Deserializer, Visitor};
 
-use crate::snapshot::schema::infer::deserializer::{Halt, Place, ask_as};
+use crate::snapshot::schema::infer::abort::{Halt, Way};
+use crate::snapshot::schema::infer::graph::Graph;
 
 /// The name that it is asked for by. No type of a user's has it.
 pub(in crate::snapshot) const NAME: &str = "highwater: foreign";
@@ -20,8 +21,8 @@ pub(in crate::snapshot) const NAME: &str = "highwater: foreign";
 /// How a type is asked.
 #[derive(Clone, Copy)]
 pub(in crate::snapshot) struct Question {
-    ask: fn(Place<'_>) -> Result<(), Halt>,
-    name: fn() -> &'static str,
+    pub(super) ask: fn(&mut Graph, usize, Way) -> Result<(), Halt>,
+    pub(super) name: fn() -> &'static str,
 }
 
 thread_local! {
@@ -30,11 +31,6 @@ thread_local! {
 }
 
 impl Question {
-    /// Asks a type what it reads.
-    pub(in crate::snapshot) fn of<T: DeserializeOwned>() -> Question {
-        Question { ask: ask_as::<T>, name: type_name::<T> }
-    }
-
     /// Lets the type stand in all places of the foreign meanwhile.
     pub(in crate::snapshot) fn hold<X>(self, meanwhile: impl FnOnce() -> X) -> X {
         let _before = Before(ASKED.replace(Some(self)));
@@ -57,8 +53,8 @@ pub(in crate::snapshot) fn is_held() -> bool {
 }
 
 /// Asks what stands in the place.
-pub(in crate::snapshot) fn ask(place: Place<'_>) -> Result<(), Halt> {
-    ASKED.get().map_or(Err(Halt::Over), |question| (question.ask)(place))
+pub(super) fn ask(graph: &mut Graph, node: usize, way: Way) -> Result<(), Halt> {
+    ASKED.get().map_or(Err(Halt::Over), |question| (question.ask)(graph, node, way))
 }
 
 /// A description that names the type, where it names the place that is held for it.

@@ -9,9 +9,8 @@ use std::collections::BTreeMap;
 
 use serde_reflection::Format;
 
-use crate::snapshot::schema::infer::deserializer::Halt;
+use crate::snapshot::schema::infer::abort::{Halt, PLACES, STEPS};
 use crate::snapshot::schema::infer::samples::SAMPLES;
-use crate::snapshot::schema::infer::{PLACES, STEPS};
 
 /// The place of the type itself.
 pub(in crate::snapshot) const ROOT: usize = 0;

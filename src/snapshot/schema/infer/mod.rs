@@ -30,28 +30,21 @@
 //! could be left out. If there is none, there is no description. Types that ask for different things at
 //! different times, and by what they have read, are described by what they have asked for.
 
+mod abort;
 mod samples;
 mod graph;
-mod deserializer;
 pub(in crate::snapshot) mod foreign;
+mod deserializer;
 mod describe;
 #[cfg(test)]
 mod tests;
 
 use serde::de::DeserializeOwned;
 
-use crate::snapshot::schema::infer::deserializer::{Halt, Place};
+use crate::snapshot::schema::infer::abort::Halt;
+use crate::snapshot::schema::infer::deserializer::Place;
 
 use crate::snapshot::schema::infer::graph::{Graph, ROOT};
-
-/// The most things that a type may ask for, and places that may be measured, in all rounds.
-const STEPS: usize = 20_000_000;
-
-/// The greatest depth of values in values.
-const DEPTH: u32 = 128;
-
-/// The most places in a type; an array has one for each item.
-const PLACES: usize = 1 << 18;
 
 /// What the type reads, as JSON: what it is, and then each struct and enum in it. None if the type as a whole
 /// refuses to say.

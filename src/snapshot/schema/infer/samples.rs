@@ -3,7 +3,7 @@
 use serde::de::Visitor;
 use serde_reflection::Format;
 
-use crate::snapshot::schema::infer::deserializer::Halt;
+use crate::snapshot::schema::infer::abort::Halt;
 
 /// So many samples there are of each kind, some of them more than once.
 pub(in crate::snapshot) const SAMPLES: usize = 8;
