@@ -5,10 +5,30 @@
 //! pace are those of the source without numbers.
 
 use super::Event;
-use super::source::{Nexmark, Place, Share, ShareReader};
+use super::source::{Nexmark, Place, Share, ShareReader, watermarks_of};
 use crate::connector::{Position, Reader, Source, Status};
 use crate::data::Visit;
 use crate::error::Result;
+use crate::stream::{Chain, Job, Stream};
+
+impl Nexmark {
+    /// Reads the events in a job, each with its number: its place in the order of all events, counted from 0,
+    /// whatever split it comes from.
+    ///
+    /// ```
+    /// # use highwater::{stream::Job, nexmark::{Config, Generator, Nexmark}};
+    /// let job = Job::new();
+    /// let events = Nexmark::generate(Config::default(), 10_000).splits(3).read_numbered(&job).collect();
+    /// job.run()?;
+    /// let generator = Generator::new(Config::default());
+    /// assert!(events.values().iter().all(|(number, event)| *event == generator.event(*number)));
+    /// # Ok::<(), highwater::Error>(())
+    /// ```
+    pub fn read_numbered(self, job: &Job) -> Stream<(u64, Event), impl Chain<Out = (u64, Event)> + use<>> {
+        let watermarks = watermarks_of(self.config(), |(_, event): &(u64, Event)| event.timestamp());
+        job.source(Numbered(self), watermarks)
+    }
+}
 
 /// A source of events with their numbers.
 #[derive(Clone)]

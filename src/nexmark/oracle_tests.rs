@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::data::Text;
+use crate::nexmark::event::{Auction, Bid, Event};
+use crate::nexmark::rows::*;
 use crate::nexmark::{Config, Generator};
 
 fn bid(auction: u64, price: u64, date_time: i64) -> Event {

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::numbered::Numbered;
 use super::pace::Deal;
 use super::{BLOCK, Config, Cursor, Event, File, Generator, Pace};
 use crate::connector::{Position, Reader, Source, Split, Status, Timestamps};
@@ -79,23 +78,6 @@ impl Nexmark {
         job.source(self, watermarks)
     }
 
-    /// Reads the events in a job, each with its number: its place in the order of all events, counted from 0,
-    /// whatever split it comes from.
-    ///
-    /// ```
-    /// # use highwater::{stream::Job, nexmark::{Config, Generator, Nexmark}};
-    /// let job = Job::new();
-    /// let events = Nexmark::generate(Config::default(), 10_000).splits(3).read_numbered(&job).collect();
-    /// job.run()?;
-    /// let generator = Generator::new(Config::default());
-    /// assert!(events.values().iter().all(|(number, event)| *event == generator.event(*number)));
-    /// # Ok::<(), highwater::Error>(())
-    /// ```
-    pub fn read_numbered(self, job: &Job) -> Stream<(u64, Event), impl Chain<Out = (u64, Event)> + use<>> {
-        let watermarks = watermarks_of(self.config(), |(_, event): &(u64, Event)| event.timestamp());
-        job.source(Numbered(self), watermarks)
-    }
-
     /// The configuration that the events were made with.
     pub fn config(&self) -> &Config {
         match &self.origin {
@@ -113,7 +95,7 @@ pub fn watermarks(config: &Config) -> Watermarks<Event, impl Timestamps<Event> +
     watermarks_of(config, |event: &Event| event.timestamp())
 }
 
-fn watermarks_of<T, F: Timestamps<T>>(config: &Config, timestamp: F) -> Watermarks<T, F> {
+pub(super) fn watermarks_of<T, F: Timestamps<T>>(config: &Config, timestamp: F) -> Watermarks<T, F> {
     let group = config.out_of_order_group_size;
     let disorder = if group > 1 { group * 1000 / config.rate.max(1) + 1 } else { 0 };
     let watermarks = Watermarks::bounded(Duration::from_millis(disorder), timestamp);

@@ -6,10 +6,10 @@
 //! Workers run freely, or take turns: one step at a time, in an order that a seed decides. A step is the same
 //! in both.
 
+mod schedule;
 mod baton;
 mod restart;
 mod run;
-mod schedule;
 #[cfg(test)]
 mod shares_tests;
 

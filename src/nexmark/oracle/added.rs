@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::calendar::{Day, Minute};
-use super::super::event::{Auction, Bid, Event};
-use super::super::rows::{Q9, Q11, Q12, Q13, Q14, Q15, Q16, Q17, Q18, Q19, Q20, Q21, Q22};
-use super::{WINDOW, average, bids, sorted, split, start_of, winners};
 use crate::data::Text;
+use crate::nexmark::calendar::{Day, Minute};
+use crate::nexmark::event::{Auction, Bid, Event};
+use crate::nexmark::oracle::shared::{WINDOW, average, bids, sorted, split, start_of, winners};
+use crate::nexmark::rows::{Q9, Q11, Q12, Q13, Q14, Q15, Q16, Q17, Q18, Q19, Q20, Q21, Q22};
 
 /// Each auction that was bid on between its opening and its close, both included, with the best of these
 /// bids.

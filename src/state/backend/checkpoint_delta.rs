@@ -14,7 +14,8 @@
 use std::sync::Arc;
 
 use crate::data::{Exchange, Key};
-use crate::state::backend::delta_log::{Delivery, Gone, Row, Shelf};
+use crate::state::backend::delta_log::{Delivery, Gone, Shelf};
+use crate::state::run::item_rows::Row;
 use crate::state::run::item_rows::{ItemRows, Kept};
 use crate::state::run::rows::Rows;
 use crate::state::table::segmented_vec::{Pile, Spares};

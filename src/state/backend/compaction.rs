@@ -18,8 +18,8 @@
 use std::cmp::Reverse;
 
 use crate::data::{Exchange, Key};
-use crate::state::backend::delta_log::Row;
 use crate::state::run::hashed::Hashed;
+use crate::state::run::item_rows::Row;
 use crate::state::run::item_rows::{ItemRows, Kept, is_over};
 use crate::state::run::sorted_run::PageOf;
 

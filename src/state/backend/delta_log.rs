@@ -23,15 +23,12 @@ use crate::state::backend::evicted_page::{Lost, released};
 use crate::state::backend::kway_merge::multiway;
 use crate::state::run::builder::RunBuilder;
 use crate::state::run::hashed::{Hashed, Owner};
-use crate::state::run::item_rows::{ItemRows, Kept};
+use crate::state::run::item_rows::{ItemRows, Kept, Row};
 use crate::state::run::page::Page;
 use crate::state::run::persist::outgoing;
 use crate::state::run::rows::Rows;
 use crate::state::run::sorted_run::PageOf;
 use crate::state::table::segmented_vec::{Pile, Spares};
-
-/// A row of items.
-pub(crate) type Row<K, S, V> = ((Hashed<K>, S), Kept<V>);
 
 /// Rows that say that something is no more.
 pub(crate) type Gone<K, S> = BTreeSet<(Hashed<K>, S)>;

@@ -17,11 +17,11 @@ use std::sync::atomic::{self, AtomicBool};
 use crate::data::{Exchange, Key};
 use crate::error::Result;
 use crate::snapshot::{Origin, PageRef};
-use crate::state::backend::delta_log::Row;
 use crate::state::run::hashed::{Hashed, Owner};
+use crate::state::run::item_rows::Row;
 use crate::state::run::item_rows::{ItemRows, Kept};
 use crate::state::run::page::{Page, Stored};
-use crate::state::run::persist::{Encoded, Saves};
+use crate::state::run::saves::{Encoded, Saves};
 
 /// What is known of a page whose rows are not in memory.
 struct Released<K, S, V> {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::vec;
 
 use crate::data::{Exchange, Key};
-use crate::state::backend::delta_log::Row;
 use crate::state::run::item_rows::ItemRows;
+use crate::state::run::item_rows::Row;
 use crate::state::run::rows::Rows;
 use crate::state::run::sorted_run::PageOf;
 

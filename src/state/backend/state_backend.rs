@@ -17,11 +17,13 @@ use crate::error::Result;
 use crate::snapshot::{RestoredOperator, Table};
 use crate::state::backend::checkpoint_delta::Draft;
 use crate::state::backend::compaction::sample;
-use crate::state::backend::delta_log::{Gone, Row, Shelf};
+use crate::state::backend::delta_log::{Gone, Shelf};
 use crate::state::run::arrangement::Arrangement;
 use crate::state::run::item_rows::ItemRows;
-use crate::state::run::persist::{Incoming, Read, Saves, Share};
+use crate::state::run::item_rows::Row;
+use crate::state::run::persist::{Incoming, Read, Share};
 use crate::state::run::rows::Rows;
+use crate::state::run::saves::Saves;
 use crate::state::spill::files::Memory;
 use crate::state::spill::spilling::Filed;
 

@@ -17,9 +17,11 @@ use crate::snapshot::{
 };
 use crate::state::backend::state_backend::Askers;
 use crate::state::keyed::by_time::{At, Timed};
-use crate::state::keyed::column::{Cells, LivesBy, Now, Shape};
+use crate::state::keyed::column::Cells;
+use crate::state::keyed::items::Shape;
 use crate::state::keyed::items::{Mapped, One};
 use crate::state::keyed::store::Store;
+use crate::state::keyed::time_domain::{LivesBy, Now};
 use crate::state::run::item_rows::{Kept, NEVER, is_over};
 use crate::state::table::key_table::Slot;
 

@@ -20,24 +20,22 @@
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
-use crate::data::{Exchange, Key};
+use crate::data::Key;
 use crate::state::backend::checkpoint_delta::{Turn, copy};
-use crate::state::backend::delta_log::{Gone, Row};
+use crate::state::backend::delta_log::Gone;
 use crate::state::backend::state_backend::{Askers, Backing};
 use crate::state::keyed::checkpoint_copy::Cutting;
-use crate::state::keyed::items::Items;
+use crate::state::keyed::items::{Items, Shape};
 use crate::state::keyed::meta::Tag;
+use crate::state::keyed::time_domain::LivesBy;
 use crate::state::keyed::ttl_sweep::Sweep;
 use crate::state::keyed::view::Published;
 use crate::state::run::hashed::{Hashed, Owner};
+use crate::state::run::item_rows::Row;
 use crate::state::run::item_rows::{ItemRows, NEVER, UNBEGUN};
 use crate::state::spill::footprint::Footprint;
 use crate::state::table::key_table::Slot;
 use crate::state::table::segmented_vec::Pile;
-
-/// What can be under one key.
-pub(crate) trait Shape: Items<Sub: Key, Value: Exchange> {}
-impl<I: Items<Sub: Key, Value: Exchange>> Shape for I {}
 
 /// An item of a state.
 pub(crate) struct Item<V> {
@@ -70,34 +68,6 @@ impl<V> Item<V> {
     /// True if its backing has it, or an older version.
     pub(crate) fn is_sealed(&self) -> bool {
         self.tag.is_sealed()
-    }
-}
-
-/// The clock that items expire by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LivesBy {
-    /// The watermark.
-    #[default]
-    EventTime,
-    /// The wall clock.
-    ProcessingTime,
-}
-
-/// The time by both clocks, in milliseconds.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Now {
-    pub(crate) watermark: i64,
-    pub(crate) millis: i64,
-}
-
-impl Now {
-    /// The time by one of them.
-    #[inline]
-    pub(crate) fn by(self, clock: LivesBy) -> i64 {
-        match clock {
-            LivesBy::EventTime => self.watermark,
-            LivesBy::ProcessingTime => self.millis,
-        }
     }
 }
 

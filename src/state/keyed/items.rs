@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::marker::PhantomData;
 use std::mem::size_of;
 
+use crate::data::{Exchange, Key};
 use crate::state::run::item_rows::is_over;
 
 /// How items lie under a key, and what they are known by there.
@@ -55,6 +56,10 @@ pub(crate) trait Items: 'static {
     /// more.
     fn noted<X>(of: &mut Self::Of<X>, mark: &Self::Mark, each: impl FnMut(Self::Sub, &mut X));
 }
+
+/// What can be under one key.
+pub(crate) trait Shape: Items<Sub: Key, Value: Exchange> {}
+impl<I: Items<Sub: Key, Value: Exchange>> Shape for I {}
 
 /// One value.
 pub(crate) struct One<V>(PhantomData<fn() -> V>);

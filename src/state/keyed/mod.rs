@@ -3,13 +3,16 @@
 
 pub(super) mod meta;
 pub(super) mod items;
-pub(super) mod by_time;
+pub(super) mod time_domain;
 pub(super) mod view;
+pub(super) mod pins;
 pub(super) mod store;
 pub(super) mod evicted_keys;
 pub(super) mod ttl_sweep;
-pub(super) mod column;
 pub(super) mod checkpoint_copy;
+pub(super) mod column;
+pub(super) mod by_time;
+pub(super) mod copying;
 pub(super) mod upkeep;
 #[cfg(test)]
 mod checkpoint_copy_tests;

@@ -26,13 +26,11 @@ use std::mem::size_of;
 use crate::data::{Key, hash64};
 use crate::error::Result;
 use crate::snapshot::{self, RestoredOperator};
-use crate::state::keyed::column::Now;
+use crate::state::keyed::pins::{Pins, WARM};
+use crate::state::keyed::time_domain::Now;
 use crate::state::run::persist::Share;
 use crate::state::spill::budget::{Limit, Sheds};
 use crate::state::table::key_table::{Found, Slot, Table};
-
-/// So many cells are touched in one loop: caches hold them until they are wanted.
-pub(crate) const WARM: usize = 64;
 
 /// The keys of a store while it is filled.
 pub(crate) struct Slots<'a, K: Key> {
@@ -87,17 +85,6 @@ pub(crate) struct Store<K: Key> {
 struct Named<K: Key> {
     name: String,
     column: Box<dyn Column<K>>,
-}
-
-/// What a key's slot is known by beside the key.
-#[derive(Default)]
-pub(crate) struct Pins {
-    /// What keeps a key without state: the number of timers in memory that speak of its slot.
-    count: u32,
-    /// True if the key was touched since the hand came by.
-    touched: bool,
-    /// True if the arrangements may have items of the key that the cells have not.
-    away: bool,
 }
 
 /// One state of all keys.

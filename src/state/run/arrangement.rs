@@ -156,7 +156,7 @@ impl<R: Rows> Arrangement<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::run::rows::{Latest, Sums};
+    use crate::state::run::latest_and_sums::{Latest, Sums};
     use proptest::collection::{btree_map, vec};
     use proptest::prelude::*;
     use std::cell::Cell;

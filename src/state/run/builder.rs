@@ -92,7 +92,7 @@ pub(in crate::state) fn sort<K: Ord, V>(rows: &mut Vec<(K, V)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::run::rows::Latest;
+    use crate::state::run::latest_and_sums::Latest;
     use proptest::collection::{btree_map, vec};
     use proptest::prelude::*;
     use std::collections::BTreeMap;

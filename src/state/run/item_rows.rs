@@ -11,8 +11,8 @@ use crate::data::{Exchange, Key, look_ahead};
 use crate::error::Result;
 use crate::snapshot::{Codec, Schema};
 use crate::state::run::hashed::{Hashed, Owner};
-use crate::state::run::persist::{Encoded, Saves};
 use crate::state::run::rows::Rows;
+use crate::state::run::saves::{Encoded, Saves};
 
 /// When an item expires that does not.
 pub(crate) const NEVER: i64 = i64::MAX;
@@ -23,6 +23,9 @@ pub(crate) const UNBEGUN: i64 = i64::MIN;
 
 /// An item and when it expires; `None` if there is none any more.
 pub(crate) type Kept<V> = Option<(V, i64)>;
+
+/// A row of items.
+pub(crate) type Row<K, S, V> = ((Hashed<K>, S), Kept<V>);
 
 /// The rows of a state. The latest counts, until it expires.
 pub(crate) struct ItemRows<K, S, V> {
@@ -119,6 +122,3 @@ impl<K: Key, S: Key, V: Exchange> Saves for ItemRows<K, S, V> {
         Ok(page.rows()?.into_iter().map(row).collect())
     }
 }
-
-/// A row of items.
-type Row<K, S, V> = ((Hashed<K>, S), Kept<V>);

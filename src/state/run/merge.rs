@@ -8,7 +8,7 @@
 use std::mem;
 use std::sync::Arc;
 
-use differential_dataflow::trace::{BatchReader, Description, Merger};
+use differential_dataflow::trace::{Batch, BatchReader, Description, Merger};
 use timely::progress::frontier::AntichainRef;
 use timely::progress::{Antichain, Timestamp};
 
@@ -143,4 +143,12 @@ impl<R: Rows> Merged<R> {
 /// The frontier of one epoch.
 pub(in crate::state) fn at(epoch: u64) -> Antichain<u64> {
     Antichain::from_elem(epoch)
+}
+impl<R: Rows> Batch for Run<R> {
+    type Merger = RunMerger<R>;
+
+    fn empty(lower: Antichain<u64>, upper: Antichain<u64>) -> Run<R> {
+        let since = Antichain::from_elem(u64::minimum());
+        Run { rows: None, pages: Vec::new(), len: 0, description: Description::new(lower, upper, since) }
+    }
 }

@@ -3,10 +3,12 @@
 
 pub(super) mod page;
 pub(super) mod hashed;
-pub(super) mod persist;
 pub(super) mod rows;
+pub(super) mod saves;
+pub(super) mod latest_and_sums;
+pub(super) mod item_rows;
 pub(super) mod sorted_run;
 pub(super) mod merge;
 pub(super) mod builder;
 pub(super) mod arrangement;
-pub(super) mod item_rows;
+pub(super) mod persist;

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use differential_dataflow::trace::{Batch, BatchReader, Description};
-use timely::progress::{Antichain, Timestamp};
+use differential_dataflow::trace::{BatchReader, Description};
 
-use crate::state::run::merge::RunMerger;
 use crate::state::run::page::Page;
 use crate::state::run::rows::Rows;
 
@@ -18,7 +16,7 @@ pub(crate) struct Run<R: Rows> {
     pub(in crate::state) rows: Option<R>,
     pub(in crate::state) pages: Vec<PageOf<R>>,
     pub(in crate::state) len: usize,
-    description: Description<u64>,
+    pub(super) description: Description<u64>,
 }
 
 impl<R: Rows> Run<R> {
@@ -182,19 +180,11 @@ impl<R: Rows> BatchReader for Run<R> {
     }
 }
 
-impl<R: Rows> Batch for Run<R> {
-    type Merger = RunMerger<R>;
-
-    fn empty(lower: Antichain<u64>, upper: Antichain<u64>) -> Run<R> {
-        let since = Antichain::from_elem(u64::minimum());
-        Run { rows: None, pages: Vec::new(), len: 0, description: Description::new(lower, upper, since) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::run::rows::Sums;
+    use crate::state::run::latest_and_sums::Sums;
+    use timely::progress::Antichain;
 
     #[test]
     fn galloping_finds_the_boundary() {

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use crate::error::Result;
 use crate::snapshot::{Codec, Schema};
 use crate::state::run::page::{PAGE_ROWS, Page};
-use crate::state::run::persist::{Encoded, Saves};
 use crate::state::run::rows::Rows;
+use crate::state::run::saves::{Encoded, Saves};
 use crate::state::spill::files::{Files, Memory};
 use crate::state::spill::page_file as stored;
 

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 
 use crate::error::Result;
 use crate::snapshot::{Codec, Schema};
-use crate::state::run::persist::{Encoded, Saves};
 use crate::state::run::rows::Rows;
+use crate::state::run::saves::{Encoded, Saves};
 use crate::state::timer::migratable::Parted;
 use crate::time::EventTime;
 

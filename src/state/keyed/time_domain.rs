@@ -1,0 +1,29 @@
+//! The two clocks that items of a state may expire by.
+
+/// The clock that items expire by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LivesBy {
+    /// The watermark.
+    #[default]
+    EventTime,
+    /// The wall clock.
+    ProcessingTime,
+}
+
+/// The time by both clocks, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    pub(crate) watermark: i64,
+    pub(crate) millis: i64,
+}
+
+impl Now {
+    /// The time by one of them.
+    #[inline]
+    pub(crate) fn by(self, clock: LivesBy) -> i64 {
+        match clock {
+            LivesBy::EventTime => self.watermark,
+            LivesBy::ProcessingTime => self.millis,
+        }
+    }
+}
