@@ -17,19 +17,18 @@
 
 #![allow(clippy::print_stdout)]
 
-use highwater::config::Options;
-use highwater::stream::Job;
+use highwater::prelude::*;
 
 const TEXT: [&str; 3] = ["who lost the time", "lost much of the one", "of the more much time"];
 
-fn main() -> highwater::Result<()> {
+fn main() -> Result<()> {
     let job = Job::new();
     let counts = job
         .collection(TEXT)
         .flat_map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>())
         .key_by(|word| word.clone())
         .count()
-        .current();
+        .materialize();
     job.run_with(Options::default().workers(2))?;
 
     let mut counts: Vec<(u64, String)> =

@@ -16,12 +16,7 @@
 
 #![allow(clippy::print_stdout)]
 
-use std::time::Duration;
-
-use highwater::config::Options;
-use highwater::stream::Job;
-use highwater::time::{EventTime, Watermarks};
-use highwater::window::Tumbling;
+use highwater::prelude::*;
 
 /// Who came, and when, in milliseconds of event time.
 const VISITS: [(&str, EventTime); 8] = [
@@ -40,7 +35,7 @@ fn clock(time: EventTime) -> String {
     format!("{}:{:02}", time / 60_000, time / 1_000 % 60)
 }
 
-fn main() -> highwater::Result<()> {
+fn main() -> Result<()> {
     let job = Job::new();
     let watermarks = Watermarks::bounded(Duration::from_secs(5), |visit: &(&str, EventTime)| visit.1);
     let visits = job.timed_collection(VISITS, watermarks).key_by(|visit| visit.0.to_owned());

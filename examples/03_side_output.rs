@@ -12,7 +12,7 @@
 
 #![allow(clippy::print_stdout)]
 
-use highwater::stream::Job;
+use highwater::prelude::*;
 
 const ORDERS: [&str; 5] = ["pears=3", "figs", "plums=12", "nuts=many", "pears=4"];
 
@@ -24,13 +24,13 @@ fn parse(line: &str) -> Result<(String, u64), (String, String)> {
     Ok((fruit.to_owned(), quantity))
 }
 
-fn main() -> highwater::Result<()> {
+fn main() -> Result<()> {
     let job = Job::new();
     let parsed = job.collection(ORDERS).map(parse);
     let good = parsed.clone().filter_map(Result::ok);
     let bad = parsed.filter_map(Result::err);
 
-    let sums = good.key_by(|(fruit, _)| fruit.clone()).sum(|(_, quantity)| quantity).current();
+    let sums = good.key_by(|(fruit, _)| fruit.clone()).sum(|(_, quantity)| quantity).materialize();
     let refused = bad.collect();
     job.run()?;
 

@@ -14,11 +14,10 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::thread;
 
-use highwater::Error;
-use highwater::stream::Job;
+use highwater::prelude::*;
 
 /// Starts a server that sends some lines to the first who connects, and gives its address.
-fn serve() -> highwater::Result<String> {
+fn serve() -> Result<String> {
     let cannot = |error| Error::io("cannot start a server on 127.0.0.1", error);
     let listener = TcpListener::bind("127.0.0.1:0").map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
@@ -26,7 +25,7 @@ fn serve() -> highwater::Result<String> {
     Ok(address.to_string())
 }
 
-fn main() -> highwater::Result<()> {
+fn main() -> Result<()> {
     let address = match std::env::args().nth(1) {
         Some(address) => address,
         None => serve()?,

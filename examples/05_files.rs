@@ -12,10 +12,7 @@
 
 #![allow(clippy::print_stdout)]
 
-use highwater::Error;
-use highwater::config::Options;
-use highwater::stream::Job;
-use highwater::time::{Epochs, Watermarks};
+use highwater::prelude::*;
 use serde::Deserialize;
 
 #[derive(Clone, Deserialize)]
@@ -26,7 +23,7 @@ struct Trip {
 
 const TRIPS: &str = "city,km\nUlm,5\nBern,9\nUlm,7\nKiel,4\n";
 
-fn main() -> highwater::Result<()> {
+fn main() -> Result<()> {
     let directory = std::env::temp_dir().join(format!("highwater-example-{}", std::process::id()));
     let (input, output) = (directory.join("trips.csv"), directory.join("sums.json"));
     let cannot = |error| Error::io(format!("cannot use {}", directory.display()), error);

@@ -13,12 +13,8 @@
 
 #![allow(clippy::print_stdout)]
 
-use std::time::Duration;
-
 use highwater::cep::Pattern;
-use highwater::config::Options;
-use highwater::stream::Job;
-use highwater::time::{EventTime, Watermarks};
+use highwater::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// When someone tried to log in, and whether that failed.
@@ -57,7 +53,7 @@ fn clock(time: EventTime) -> String {
     format!("{}:{:02}", time / 60_000, time / 1_000 % 60)
 }
 
-fn main() -> highwater::Result<()> {
+fn main() -> Result<()> {
     let guessed = Pattern::begin("failures", |attempt: &Attempt| attempt.failed)
         .times_or_more(3)
         .consecutive()

@@ -25,10 +25,9 @@
 
 use std::collections::BTreeMap;
 
-use highwater::config::Options;
-use highwater::data::Change;
 use highwater::harness::Driver;
-use highwater::stream::{Chain, Job, Rounds, Stream};
+use highwater::prelude::*;
+use highwater::stream::Rounds;
 
 type Edge = (char, char);
 
@@ -46,7 +45,7 @@ const CHANGES: [(Edge, bool); 8] = [
 
 /// Each node that has an edge, with the least node that it is connected with.
 fn components(edges: Stream<Change<Edge>, impl Chain<Out = Change<Edge>>>) -> Stream<Change<(char, char)>> {
-    edges.through(|computation, edges| {
+    edges.differential(|computation, edges| {
         let edges = edges.clone().concat(edges.map(|(a, b)| (b, a))).distinct();
         let own = edges.clone().map(|(node, _)| (node, node)).distinct();
         computation.iterate(own.clone(), Rounds::at_most(1_000), |scope, labels| {
@@ -76,9 +75,9 @@ fn told(changes: Vec<Change<(char, char)>>) -> String {
     if lines.is_empty() { "nothing changes".to_owned() } else { lines.join(", ") }
 }
 
-fn main() -> highwater::Result<()> {
+fn main() -> Result<()> {
     let job = Job::new();
-    let labels = components(job.collection(CHANGES).map(change)).current();
+    let labels = components(job.collection(CHANGES).map(change)).materialize();
     job.run_with(Options::default().workers(2))?;
     let mut groups: BTreeMap<char, Vec<String>> = BTreeMap::new();
     for (node, label) in labels.sorted() {

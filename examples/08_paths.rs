@@ -24,10 +24,9 @@
 
 use std::collections::BTreeMap;
 
-use highwater::config::Options;
-use highwater::data::Change;
 use highwater::harness::Driver;
-use highwater::stream::{Chain, Job, Rounds, Stream};
+use highwater::prelude::*;
+use highwater::stream::Rounds;
 
 /// From where, to where, and how long: one way.
 type Street = (char, char, u32);
@@ -51,7 +50,7 @@ const CHANGES: [(Street, bool); 8] = [
 fn distances(
     streets: Stream<Change<Street>, impl Chain<Out = Change<Street>>>,
 ) -> Stream<Change<(char, u32)>> {
-    streets.through(|computation, streets| {
+    streets.differential(|computation, streets| {
         let start = streets.clone().map(|_| (START, 0)).distinct();
         let streets = streets.map(|(from, to, length)| (from, (to, length)));
         computation.iterate(start.clone(), Rounds::at_most(1_000), |scope, reached| {
@@ -81,9 +80,9 @@ fn told(changes: Vec<Change<(char, u32)>>) -> String {
     if lines.is_empty() { "nothing changes".to_owned() } else { lines.join(", ") }
 }
 
-fn main() -> highwater::Result<()> {
+fn main() -> Result<()> {
     let job = Job::new();
-    let reached = distances(job.collection(CHANGES).map(change)).current();
+    let reached = distances(job.collection(CHANGES).map(change)).materialize();
     job.run_with(Options::default().workers(2))?;
     let reached: Vec<String> =
         reached.sorted().iter().map(|(place, distance)| format!("{place} {distance}")).collect();

@@ -21,11 +21,7 @@
 
 #![allow(clippy::print_stdout)]
 
-use std::time::Duration;
-
-use highwater::stream::Job;
-use highwater::time::{EventTime, Watermarks};
-use highwater::window::{Sessions, Windowed};
+use highwater::prelude::*;
 
 /// Who clicked, and when, in milliseconds of event time.
 const CLICKS: [(&str, EventTime); 6] = [
@@ -44,7 +40,7 @@ fn told(visit: Windowed<String, u64>) -> String {
     format!("{} {start} to {end}, {} clicks", visit.key, visit.value)
 }
 
-fn main() -> highwater::Result<()> {
+fn main() -> Result<()> {
     let job = Job::new();
     let watermarks = Watermarks::bounded(Duration::from_secs(10), |click: &(&str, EventTime)| click.1);
     let clicks =

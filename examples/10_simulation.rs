@@ -19,13 +19,10 @@
 #![allow(clippy::print_stdout)]
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use highwater::connector::Collection;
 use highwater::harness::{Feed, Simulation};
-use highwater::process::{Context, Process, States, Timer, Value};
-use highwater::stream::Job;
-use highwater::time::Watermarks;
+use highwater::prelude::*;
 
 /// Article, time, price.
 type Offer = (&'static str, i64, u32);
@@ -59,7 +56,7 @@ impl Process<String, u32> for LastPrice {
 }
 
 /// The last prices on two workers under a seed.
-fn last_prices(seed: u64, in_order: bool) -> highwater::Result<Vec<(String, u32)>> {
+fn last_prices(seed: u64, in_order: bool) -> Result<Vec<(String, u32)>> {
     let job = Job::new();
     let watermarks = Watermarks::bounded(Duration::from_millis(5), |offer: &Offer| offer.1);
     let offers = job.source(Collection::splits(SHOPS), watermarks);
@@ -98,10 +95,10 @@ impl Process<String, ()> for Silence {
     }
 }
 
-fn main() -> highwater::Result<()> {
+fn main() -> Result<()> {
     let results = |in_order| {
         let results = (0..100).map(|seed| last_prices(seed, in_order));
-        results.collect::<highwater::Result<BTreeSet<_>>>()
+        results.collect::<Result<BTreeSet<_>>>()
     };
     println!("by arrival: {} different results under 100 seeds", results(false)?.len());
     let same = last_prices(1, false)? == last_prices(1, false)?;

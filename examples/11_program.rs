@@ -24,13 +24,10 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
-use highwater::connector::Generator;
+use highwater::prelude::*;
 use highwater::program;
-use highwater::time::{EventTime, Watermarks};
-use highwater::window::Tumbling;
 
 /// Adds up what three tills take in each minute.
 #[derive(Args)]
@@ -76,10 +73,11 @@ fn main() -> ExitCode {
                 let (minute, till) = (sum.window.start / 60_000, TILLS[sum.key as usize]);
                 format!("minute {minute}: {till} takes {}", sum.value)
             });
-        match shop.output {
+        let output = match shop.output {
             Some(output) => takings.write_text(output),
             None => takings.print(),
-        }
+        };
+        output.uid("output");
         Ok(())
     })
 }

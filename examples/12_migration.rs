@@ -18,11 +18,9 @@
 
 use std::sync::Arc;
 
-use highwater::config::Options;
 use highwater::object::Memory;
-use highwater::process::{Context, Process, States, Value};
-use highwater::snapshot::{Migrations, Restore, Snapshots};
-use highwater::stream::Job;
+use highwater::prelude::*;
+use highwater::snapshot::Migrations;
 use serde::{Deserialize, Serialize};
 
 /// The old version: how often a word came.
@@ -77,7 +75,7 @@ impl Process<String, u64> for Now {
 const FILES: [[(u64, &str); 3]; 2] =
     [[(1, "moon"), (2, "sun"), (3, "moon")], [(1, "moon"), (2, "star"), (3, "sun")]];
 
-fn main() -> highwater::Result<()> {
+fn main() -> Result<()> {
     // In memory; `Snapshots::in_directory` outlives the program.
     let snapshots = Snapshots::in_store(Arc::new(Memory::default())).restore(Restore::Latest);
     let options = Options::default().snapshots(snapshots);

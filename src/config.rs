@@ -42,6 +42,7 @@ pub(crate) struct StateMemory {
 /// sorts what has changed since the last one and writes it as immutable pages: the state as of that epoch,
 /// for a snapshot or a reader. State that nobody reads is never sealed. Joins without windows keep no hash
 /// table; they seal in every epoch.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Seals {
     /// When a snapshot or a reader needs the state as of an epoch.
@@ -108,7 +109,8 @@ impl Options {
         self
     }
 
-    /// When state is sealed.
+    /// When state is sealed: for tests and measurements.
+    #[doc(hidden)]
     pub fn seals(mut self, seals: Seals) -> Options {
         self.seals = seals;
         self

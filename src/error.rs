@@ -9,10 +9,13 @@
 //! | situation | outcome |
 //! |---|---|
 //! | windows, slides, gaps, counts, bounds of patterns or times to live of zero, or of more than two million years | [`Config`](ErrorKind::Config) |
+//! | an evictor of windows whose results are corrected | [`Config`](ErrorKind::Config) |
 //! | a pattern that is contradictory or can never match | [`Config`](ErrorKind::Config), with the pattern |
 //! | streams of different jobs combined, two operators with one `uid`, a job without a sink | [`Config`](ErrorKind::Config) |
 //! | options out of range | [`Config`](ErrorKind::Config), with the range |
-//! | two states of one name, a handle that is not registered, another function's handle, a reader of another type or of no state | [`Config`](ErrorKind::Config), once the job runs |
+//! | two states of one name, a handle that lies in a function and that its `open` has not registered, a reader of another type or of no state | [`Config`](ErrorKind::Config) |
+//! | another function's handle; a handle that is not registered in a function that is `Copy`; a side output that is given to and not registered | [`Config`](ErrorKind::Config), when it is used |
+//! | a side output that is read of an operator that has no such one | [`Config`](ErrorKind::Config), with those that it has |
 //! | a time to live by event time, where no input has event times, so that nothing would ever expire | [`Config`](ErrorKind::Config), once the job runs |
 //! | a time to live by event time, and times that are not milliseconds: more than 36 million years from 1970 | [`Data`](ErrorKind::Data), with the operator |
 //! | a loop that does not converge | [`Data`](ErrorKind::Data), after a number of rounds |
@@ -27,7 +30,7 @@
 //! | a timer in the past | it fires at the latest when the epoch closes |
 //! | timers that register timers when the input has ended | [a limited number](crate::process::LAST_TIMERS) of those fire, the rest is counted as `timers_dropped` |
 //! | a record emitted at a time that has passed | it is late downstream, and late records there are dropped and counted, or go to a side output |
-//! | a side output without a reader, or without records | records are dropped; the stream is empty |
+//! | a side output that no one reads, or that no one gives anything to; any that is read of a function without `open` | what is given is dropped; the stream is empty |
 //! | a worker number out of range in `partition_with` | it is taken modulo the number of workers |
 //! | a job that is run again | it reads its sources again; what was collected before stays |
 //!

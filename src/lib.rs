@@ -5,12 +5,11 @@
 //! timely dataflow on its share of the keys and splits.
 //!
 //! ```
-//! use highwater::config::Options;
-//! use highwater::stream::Job;
+//! use highwater::prelude::*;
 //!
 //! let job = Job::new();
 //! let words = job.collection(["to be", "or not to be"]).flat_map(|line| line.split(' ').collect::<Vec<_>>());
-//! let counts = words.key_by(|word| word.to_string()).count().current();
+//! let counts = words.key_by(|word| word.to_string()).count().materialize();
 //! job.run_with(Options::default().workers(2))?;
 //! let counts: Vec<String> = counts.sorted().iter().map(|(word, n)| format!("{word} {n}")).collect();
 //! assert_eq!(counts, ["be 2", "not 1", "or 1", "to 2"]);
@@ -61,6 +60,7 @@
 //! | [`lab`] | the event-time laboratory: one stream under several watermark strategies and late policies; feature `lab` |
 //! | `nexmark` | the Nexmark events and queries, written as a user would; feature `nexmark` |
 //! | `program` | a job as a program: command line, Ctrl-C, exit codes; feature `cli` |
+//! | [`prelude`] | what most jobs import |
 //!
 //! The `highwater` program is a crate of its own over the public interface. Streams do not know connectors,
 //! and neither knows how a job is run. The runtime sees a job as a graph to lower, and does not know what its
@@ -191,12 +191,12 @@
 //! | checkpoint, savepoint | [`snapshot`], one that is [kept](snapshot::Repository::keep) by a name |
 //! | restore, rescale | [`Restore`](snapshot::Restore), on any number of workers |
 //! | keyed state, state backend | state, backend: an arrangement, or a log of deltas |
-//! | `ProcessFunction`, `ValueState`, `OutputTag` | [`Process`](process::Process), [`Value`](process::Value), [`Side`](process::Side) |
+//! | `ProcessFunction`, `ValueState`, `OutputTag` | [`Process`](process::Process), [`Value`](process::Value), [`SideOutput`](process::SideOutput) |
 //! | `AggregateFunction` | [`Aggregate`](stream::Aggregate) |
 //! | `assignTimestampsAndWatermarks` | [`with_watermarks`](stream::Stream::with_watermarks) |
 //! | window assigner | [`Tumbling`](window::Tumbling), [`Sliding`](window::Sliding), [`Sessions`](window::Sessions), [`Assigner`](window::Assigner) |
 //! | `Trigger`, `Evictor`, `ProcessWindowFunction` | [`Trigger`](window::Trigger), [`Evictor`](window::Evictor), [`WindowProcess`](window::WindowProcess) |
-//! | side output of late data | [`late`](window::WindowedStream::late), [`LatePolicy`](window::LatePolicy) |
+//! | side output of late data | [`late_output`](window::WindowedStream::late_output), [`late`](window::WindowedStream::late) |
 //! | operator test harness, `MiniCluster` | [`Driver`](harness::Driver), [`Simulation`](harness::Simulation) |
 //! | async I/O, `AsyncFunction` | [`call`](stream::Stream::call), [`call_async`](stream::Stream::call_async) |
 //! | CEP `Pattern`, `PatternStream` | [`Pattern`](cep::Pattern), [`PatternStream`](cep::PatternStream) |
@@ -235,6 +235,7 @@ pub mod lab;
 pub mod nexmark;
 #[cfg(feature = "cli")]
 pub mod program;
+pub mod prelude;
 #[doc(hidden)]
 pub mod fuzz;
 
@@ -242,7 +243,8 @@ pub mod fuzz;
 pub use allocator::Allocator;
 pub use error::{Error, ErrorKind, Result};
 
-/// Differential dataflow, in which computations for [`through`](stream::Stream::through) are written.
+/// Differential dataflow, in which the computations of
+/// [`Stream::differential`](stream::Stream::differential) are written.
 pub use differential_dataflow as differential;
 
 /// The programs in the README.

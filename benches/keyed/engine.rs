@@ -8,7 +8,7 @@ use std::time::Duration;
 use highwater::config::Options;
 use highwater::connector::Generator;
 use highwater::data::Data;
-use highwater::join::Interval;
+use highwater::join::{Interval, Offset};
 use highwater::process::{Context, Process, States, Timer, Value};
 use highwater::stream::{Chain, Job, KeyedStream, Stream};
 use highwater::time::Watermarks;
@@ -136,7 +136,7 @@ pub(crate) fn pairs(numbers: Numbers) -> Outcome {
     let odd = all.filter(|n| n & 1 == 1).key_by(move |n| numbers.key(*n));
     let apart = APART as i64;
     let said = even
-        .interval_join(odd, Interval::millis(-apart, apart))
+        .interval_join(odd, Interval::between(Offset::millis(-apart), Offset::millis(apart)))
         .inner(|_, left, right| time(*left).abs_diff(time(*right)));
     run(&job, said, |apart| *apart, options(numbers))
 }

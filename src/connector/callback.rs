@@ -4,7 +4,7 @@
 //! Its own epoch is not complete then: more records of it may come, and if the job fails they may never come.
 //! A worker waits while the function runs.
 
-use super::{Sink, Writer};
+use super::{Sink, SinkHandle, Writer};
 use crate::data::{Data, Record};
 use crate::error::Result;
 use crate::stream::{Chain, Stream};
@@ -54,7 +54,7 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     /// assert_eq!(receiver.try_iter().collect::<Vec<i32>>(), [1, 2]);
     /// # Ok::<(), highwater::Error>(())
     /// ```
-    pub fn for_each<F: FnMut(u64, &Record<T>) + Clone + Send + Sync + 'static>(self, f: F) {
-        self.sink(Callback(f));
+    pub fn for_each<F: FnMut(u64, &Record<T>) + Clone + Send + Sync + 'static>(self, f: F) -> SinkHandle {
+        self.sink(Callback(f))
     }
 }

@@ -126,11 +126,11 @@ impl<T: Data> Collected<T> {
     }
 }
 
-/// The changes that [`current`](Stream::current) has gathered.
+/// The changes that [`materialize`](Stream::materialize) has gathered.
 #[derive(Clone)]
-pub struct Current<T>(Collected<Change<T>>);
+pub struct Materialized<T>(Collected<Change<T>>);
 
-impl<T: Data + Ord> Current<T> {
+impl<T: Data + Ord> Materialized<T> {
     /// The records that are there after all changes, sorted; those that are there more than once are
     /// repeated.
     pub fn sorted(&self) -> Vec<T> {
@@ -188,7 +188,7 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
 
 impl<T: Data, C: Chain<Out = Change<T>>> Stream<Change<T>, C> {
     /// Gathers the collection that the changes describe, to be read once the job has run.
-    pub fn current(self) -> Current<T> {
-        Current(self.collect())
+    pub fn materialize(self) -> Materialized<T> {
+        Materialized(self.collect())
     }
 }

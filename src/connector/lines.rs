@@ -33,7 +33,7 @@ pub(crate) const TURN: u64 = 4 << 20;
 
 /// Between which lines of a text a reader is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Place {
+pub struct LinePosition {
     /// The number of bytes before it.
     pub offset: u64,
     /// The number of lines before it.
@@ -69,8 +69,8 @@ pub(crate) struct Lines<R> {
     given: bool,
     /// Bytes of a line that is too long, if that is what the current line is.
     skipped: Option<u64>,
-    start: Place,
-    after: Place,
+    start: LinePosition,
+    after: LinePosition,
 }
 
 impl<R: Read> Lines<R> {
@@ -85,8 +85,8 @@ impl<R: Read> Lines<R> {
             line: Vec::new(),
             given: false,
             skipped: None,
-            start: Place::default(),
-            after: Place::default(),
+            start: LinePosition::default(),
+            after: LinePosition::default(),
         }
     }
 
@@ -148,7 +148,7 @@ impl<R: Read> Lines<R> {
     /// Moves on to the end of the current line, which has `length` bytes.
     fn give(&mut self, length: u64) -> Piece {
         self.given = true;
-        self.after = Place { offset: self.start.offset + length, line: self.start.line + 1 };
+        self.after = LinePosition { offset: self.start.offset + length, line: self.start.line + 1 };
         if self.body().len() > self.max { Piece::TooLong } else { Piece::Line }
     }
 
@@ -190,12 +190,12 @@ impl<R: Read> Lines<R> {
     }
 
     /// Where the current line begins.
-    pub(crate) fn start(&self) -> Place {
+    pub(crate) fn start(&self) -> LinePosition {
         self.start
     }
 
     /// Where the next line begins.
-    pub(crate) fn after(&self) -> Place {
+    pub(crate) fn after(&self) -> LinePosition {
         self.after
     }
 
@@ -246,7 +246,7 @@ impl<R: Read> Lines<R> {
     }
 
     /// How messages name the line that begins at `place`.
-    pub(crate) fn told_place(&self, place: Place) -> String {
+    pub(crate) fn told_place(&self, place: LinePosition) -> String {
         format!("{}:{}", self.name, place.line + 1)
     }
 
@@ -271,7 +271,7 @@ fn encoding_of(start: &[u8]) -> Option<&'static str> {
 
 impl<R: Read + Seek> Lines<R> {
     /// Goes to where a line begins.
-    pub(crate) fn seek(&mut self, to: Place) -> io::Result<()> {
+    pub(crate) fn seek(&mut self, to: LinePosition) -> io::Result<()> {
         let distance = to.offset as i64 - self.looked_at() as i64;
         self.input.seek_relative(distance)?;
         self.line.clear();

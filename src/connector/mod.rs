@@ -14,6 +14,7 @@
 //! own ([`Checked`]).
 
 mod source;
+mod handle;
 mod sink;
 mod discard;
 mod origin;
@@ -35,16 +36,17 @@ mod callback;
 
 pub use bookmarks::{SplitState, splits_of};
 pub use checked::{Checked, CheckedReader};
-pub use collection::{Collected, Collection, CollectionReader, Current, Numbered};
+pub use collection::{Collected, Collection, CollectionReader, Materialized, Numbered};
 pub(crate) use file::try_formats;
 #[cfg(feature = "lab")]
 pub(crate) use file::value_of;
 pub use file::{
-    Csv, CsvFile, FilePlace, FileReader, FileSplit, Files, Json, JsonFile, OnRewritten, Plain, TextFile,
+    Csv, CsvFile, FilePosition, FileReader, FileSplit, Files, Json, JsonFile, OnRewritten, Plain, TextFile,
 };
 pub use file::{CsvRows, Encode, FileSink, FileWriter, JsonLines, TextLines, Written};
 pub use generator::{Generator, GeneratorReader, Iter, IterReader};
-pub use lines::Place;
+pub use handle::SinkHandle;
+pub use lines::LinePosition;
 pub use origin::{AtSource, Timed, Timestamps};
 pub use sink::{PreparedOutput, Recovery, Sink, Writer};
 pub use socket::{Socket, SocketReader};

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use super::{Sink, Writer};
+use super::{Sink, SinkHandle, Writer};
 use crate::data::{Data, Record};
 use crate::error::{Error, Result};
 use crate::stream::{Chain, Stream, lock};
@@ -66,8 +66,8 @@ impl<T: Data + Display, C: Chain<Out = T>> Stream<T, C> {
     /// job.run()?;
     /// # Ok::<(), highwater::Error>(())
     /// ```
-    pub fn print(self) {
-        self.sink(PrintSink { name: "print", out: Arc::new(Mutex::new(io::stdout())) });
+    pub fn print(self) -> SinkHandle {
+        self.sink(PrintSink { name: "print", out: Arc::new(Mutex::new(io::stdout())) })
     }
 
     /// Prints each record on a line of `writer`, when its epoch is complete. The writer is flushed after each
@@ -83,7 +83,7 @@ impl<T: Data + Display, C: Chain<Out = T>> Stream<T, C> {
     /// # std::fs::remove_file(&path).unwrap();
     /// # Ok::<(), highwater::Error>(())
     /// ```
-    pub fn print_to(self, writer: impl Write + Send + 'static) {
-        self.sink(PrintSink { name: "print_to", out: Arc::new(Mutex::new(writer)) });
+    pub fn print_to(self, writer: impl Write + Send + 'static) -> SinkHandle {
+        self.sink(PrintSink { name: "print_to", out: Arc::new(Mutex::new(writer)) })
     }
 }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use timely::dataflow::operators::Probe;
 
+use super::handle::SinkHandle;
 use crate::data::{Data, Exchange, Record};
 use crate::error::Result;
 use crate::metric::Metric;
@@ -176,24 +177,17 @@ pub trait Writer<T>: 'static {
 
 impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     /// Sends the records to a sink. Each worker writes those that it has; nothing is exchanged.
-    pub fn sink(self, sink: impl Sink<T>) {
-        self.add_sink(None, sink);
-    }
-
-    /// Sends the records to a sink that has an identity of its own, as [`uid`](Stream::uid) gives one to
-    /// operators: what it has prepared is matched by it when a job goes on from a snapshot. Without one it is
-    /// known by its number in the job.
-    pub fn sink_as(self, uid: impl Into<String>, sink: impl Sink<T>) {
-        self.add_sink(Some(uid.into()), sink);
-    }
-
-    fn add_sink(self, uid: Option<String>, sink: impl Sink<T>) {
+    ///
+    /// What the sink has prepared is part of snapshots, under the [`uid`](SinkHandle::uid) that the handle
+    /// gives it.
+    pub fn sink(self, sink: impl Sink<T>) -> SinkHandle {
         let graph = self.graph();
         let name = sink.name();
         let edge = self.emit();
         let paths = Paths { inputs: Vec::new(), outputs: sink.paths() };
-        let info = NodeInfo { uid, paths, ..NodeInfo::new("sink", name).input(edge, Routing::Forward) };
-        graph.add(info, SinkOperator { edge, sink });
+        let info = NodeInfo { paths, ..NodeInfo::new("sink", name).input(edge, Routing::Forward) };
+        let id = graph.add(info, SinkOperator { edge, sink });
+        SinkHandle { graph: graph.downgrade(), id }
     }
 }
 

@@ -158,11 +158,11 @@ pub struct Trace {
 /// use highwater::harness::{Feed, Simulation};
 /// use highwater::stream::Job;
 /// use highwater::time::Watermarks;
-/// use highwater::window::{Tumbling, WallClock};
+/// use highwater::window::{Tumbling, ProcessingTime};
 /// use std::time::Duration;
 ///
 /// let (job, clicks) = (Job::new(), Feed::new(1));
-/// let windows = WallClock(Tumbling::of(Duration::from_secs(1)));
+/// let windows = ProcessingTime(Tumbling::of(Duration::from_secs(1)));
 /// let keyed = job.source(clicks.clone(), Watermarks::none()).key_by(|who: &&str| who.to_string());
 /// let counts = keyed.map_values(|_| ()).window(windows).count().map(|w| (w.window.end, w.key, w.value)).collect();
 ///

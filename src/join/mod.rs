@@ -16,4 +16,4 @@ mod group;
 mod temporal;
 
 pub use group::Group;
-pub use interval::{Interval, IntervalJoin, Outer};
+pub use interval::{Interval, IntervalJoin, Offset, Outer};

@@ -13,7 +13,7 @@ use super::measure::{self, Oracle};
 use super::recording::{Event, Recording};
 use super::{Policy, Report, Strategy, Windows};
 use crate::config::Options;
-use crate::connector::{Collected, Collection, Current};
+use crate::connector::{Collected, Collection, Materialized};
 use crate::data::{Record, Stamp};
 use crate::error::{Error, Result};
 use crate::stream::{Aggregate, Chain, Job, Stamper, Stream, WorkerContext, lock};
@@ -87,7 +87,7 @@ pub(super) struct Head {
     /// The records that are late for windows.
     pub(super) late: Collected<Late>,
     /// For each policy, the results after corrections, if it makes any.
-    pub(super) policies: Vec<(Policy, Option<Current<(Place, Tally)>>)>,
+    pub(super) policies: Vec<(Policy, Option<Materialized<(Place, Tally)>>)>,
 }
 
 /// A comparison that is ready to run: once.
@@ -237,12 +237,12 @@ fn corrected(
     results: Stream<Windowed<u32, Tally>>,
     late: Stream<Late, impl Chain<Out = Late>>,
     policy: Policy,
-) -> Current<(Place, Tally)> {
+) -> Materialized<(Place, Tally)> {
     let results = results.map(|result| ((result.window.end, result.key), result.value));
     let late = late.filter(move |late| policy.corrects(&late.stamp, late.place.0));
     let late = late.map(|late| (late.place, Tally::of(late.value)));
     let contributions = results.union(late).key_by(|(place, _)| *place).map_values(|(_, tally)| tally);
-    contributions.reduce(|one, other| one.and(other)).current()
+    contributions.reduce(|one, other| one.and(other)).materialize()
 }
 
 /// Counts and sums up.

@@ -10,15 +10,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use timely::dataflow::operators::generic::OperatorInfo;
 
-use super::operator::Processing;
+use super::operator::{Processing, inspect};
 use super::{Context, Process, States, Timer};
 use crate::data::{Data, Exchange, Key, Record};
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, Saved};
 use crate::state::{Arrangement, Latest, Share};
 use crate::stream::{
-    Chain, Edge, Emit, KeyedStream, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing, Stream,
-    Taps, ordered,
+    Chain, Edge, Emit, GivenSides, KeyedStream, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Reader,
+    Routing, Stream, Taps, ordered,
 };
 use crate::time::{EventTime, Time};
 
@@ -62,7 +62,8 @@ pub trait BroadcastProcess<K: Key, T, R>: Clone + Send + Sync + 'static {
     /// What the rules come to. Every worker has one.
     type Rules: Exchange + Default;
 
-    /// Registers states. Called once on each worker, before anything else.
+    /// Registers states and side outputs. Called once on each worker, before anything else, and once before
+    /// that on a clone that is dropped, to see what it registers.
     fn open(&mut self, _states: &mut States<'_, K>) {}
 
     /// A record, by the rules that have arrived.
@@ -138,6 +139,10 @@ where
     R: Exchange,
     P: BroadcastProcess<K, T, R>,
 {
+    fn inspect(&self, readers: Vec<(&'static str, Reader)>) -> Result<GivenSides> {
+        inspect(&self.by_rules(), readers)
+    }
+
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let (worker, readers) = (cx.worker.clone(), cx.readers());
         let mut builder = cx.operator(uid);
@@ -149,11 +154,20 @@ where
         let outlets = self.taps.open(&mut builder);
         let sides = self.taps.open_sides(&mut builder);
         let info = builder.info();
-        let function =
-            ByRules { function: self.function.clone(), rules: P::Rules::default(), rule: PhantomData };
+        let function = self.by_rules();
         let records = Processing::open(function, None, sides, readers, &info, (uid, &worker));
         let logic = ProcessingByRules { records, changed: false, arrangement: arrangement(info) };
         ordered::build(builder, worker, inputs, outlets, logic);
+    }
+}
+
+impl<K, T, R, P> RuledOperator<K, T, R, P>
+where
+    K: Key,
+    P: BroadcastProcess<K, T, R>,
+{
+    fn by_rules(&self) -> ByRules<P, P::Rules, R> {
+        ByRules { function: self.function.clone(), rules: P::Rules::default(), rule: PhantomData }
     }
 }
 

@@ -51,7 +51,8 @@ pub trait CoProcess<K: Key, L, R>: Clone + std::marker::Send + Sync + 'static {
     /// What it emits.
     type Out: Data;
 
-    /// Registers states. Called once on each worker, before anything else.
+    /// Registers states and side outputs. Called once on each worker, before anything else, and once before
+    /// that on a clone that is dropped, to see what it registers.
     fn open(&mut self, _states: &mut States<'_, K>) {}
 
     /// A record of the first stream.

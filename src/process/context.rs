@@ -2,17 +2,14 @@
 
 use std::collections::btree_map::Entry;
 
-use super::Side;
+use super::SideOutput;
 use super::core::{Call, Core, Stateful};
 use super::side::Sides;
 use crate::data::{Data, Key, Record, Stamp};
 use crate::metric::{Metric, Metrics};
-use crate::state::LivesBy;
+use crate::state::TimeDomain;
 use crate::stream::Outlets;
 use crate::time::{EventTime, Time};
-
-/// The clock of a timer.
-pub type TimerKind = LivesBy;
 
 /// A timer that fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,30 +120,32 @@ impl<K: Key, O: Data> Context<'_, K, O> {
         }
     }
 
-    /// Gives a record to a side output, at the time of the one at hand.
-    pub fn side<S: Data>(&mut self, side: &Side<S>, value: S) {
-        self.sides.give(side, self.from, Record::new(value, self.stamp));
+    /// Gives a record to a side output, at the time of the one at hand. `open` must have registered it.
+    pub fn side<S: Data>(&mut self, side: &SideOutput<S>, value: S) {
+        if self.core.knows(side.key) {
+            self.sides.give(side, self.from, Record::new(value, self.stamp));
+        }
     }
 
     /// Asks to be called for this key when the watermark has passed `time`: when nothing at or before it can
     /// come any more.
     pub fn register_timer(&mut self, time: EventTime) {
-        self.core.time(LivesBy::EventTime, time, Call::Register);
+        self.core.time(TimeDomain::EventTime, time, Call::Register);
     }
 
     /// Takes back what [`register_timer`](Context::register_timer) asked.
     pub fn delete_timer(&mut self, time: EventTime) {
-        self.core.time(LivesBy::EventTime, time, Call::Delete);
+        self.core.time(TimeDomain::EventTime, time, Call::Delete);
     }
 
     /// Asks to be called for this key when the wall clock has reached `millis` (since 1970).
     pub fn register_wall_timer(&mut self, millis: i64) {
-        self.core.time(LivesBy::ProcessingTime, millis, Call::Register);
+        self.core.time(TimeDomain::ProcessingTime, millis, Call::Register);
     }
 
     /// Takes back what [`register_wall_timer`](Context::register_wall_timer) asked.
     pub fn delete_wall_timer(&mut self, millis: i64) {
-        self.core.time(LivesBy::ProcessingTime, millis, Call::Delete);
+        self.core.time(TimeDomain::ProcessingTime, millis, Call::Delete);
     }
 
     /// Adds to a counter of the operator's metrics. Seen by others when the epoch closes.

@@ -2,7 +2,8 @@
 
 mod firing;
 
-use std::cell::OnceCell;
+use std::any::type_name;
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,7 +14,7 @@ use crate::data::Key;
 use crate::error::{Error, Result};
 use crate::snapshot::{RestoredOperator, Saved};
 use crate::state::{Agenda, Cells, Now, Owner, Shape, Share, Slot, Store, is_over};
-use crate::stream::WorkerContext;
+use crate::stream::{SideKey, WorkerContext};
 
 use self::firing::{Ending, Pass};
 use super::Ttl;
@@ -71,6 +72,8 @@ pub struct Core<K: Key> {
     pub(crate) clock: Clock,
     /// What the function has done wrong.
     pub(crate) mistake: OnceCell<Error>,
+    /// The side outputs that it has registered.
+    pub(super) sides: Vec<SideKey>,
     /// The timers that are being fired.
     pass: Option<Pass>,
     /// What may still fire, if the input has ended.
@@ -92,6 +95,18 @@ pub(crate) struct Place {
     ttl: Option<Ttl>,
 }
 
+thread_local! {
+    /// The type of the last handle that was cloned without being registered.
+    static UNREGISTERED: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// The type of a handle that `clone` clones and that is not registered.
+pub(super) fn unregistered_in(clone: impl FnOnce()) -> Option<&'static str> {
+    UNREGISTERED.take();
+    clone();
+    UNREGISTERED.take()
+}
+
 /// The owner of handles that lead nowhere.
 const NOBODY: u32 = 0;
 
@@ -101,6 +116,19 @@ static NEXT: AtomicU32 = AtomicU32::new(NOBODY + 1);
 impl Place {
     /// Nowhere: a handle that was not registered.
     pub(crate) const NONE: Place = Place { owner: NOBODY, column: 0, ttl: None };
+
+    /// A place for a handle that is registered to see that it is, and is never used.
+    pub(crate) fn tried(ttl: Option<Ttl>) -> Place {
+        Place { owner: u32::MAX, column: 0, ttl }
+    }
+
+    /// Takes note of a handle of type `H` that is cloned and leads nowhere.
+    pub(super) fn cloned<H>(self) -> Place {
+        if self.owner == NOBODY {
+            UNREGISTERED.set(Some(type_name::<H>()));
+        }
+        self
+    }
 
     pub(crate) fn ttl(self) -> Option<Ttl> {
         self.ttl
@@ -136,6 +164,7 @@ impl<K: Key> Core<K> {
             epoch: 0,
             clock: worker.shared.clock.clone(),
             mistake: OnceCell::new(),
+            sides: Vec::new(),
             pass: None,
             ending: None,
             dropped: 0,
@@ -179,6 +208,19 @@ impl<K: Key> Core<K> {
             complain(&self.mistake);
         }
         cells.map(|cells| (cells, slot))
+    }
+
+    /// True if the function has registered a side output.
+    pub(crate) fn knows(&self, side: SideKey) -> bool {
+        let knows = self.sides.contains(&side);
+        if !knows {
+            let message = format!(
+                "a function has given to the side output {:?}, which is not registered: register it in `open`, with `States::side`",
+                side.name
+            );
+            let _ = self.mistake.set(Error::config(message));
+        }
+        knows
     }
 
     /// When an item expires that is written now.

@@ -41,9 +41,10 @@
 //! * when the input ends, event time ends: all timers fire, those of the wall clock too, and those at the
 //!   very end of time. Timers that timers register then, for whatever time, fire in turn, but no more than
 //!   [`LAST_TIMERS`] of them on each worker; what is left is dropped and counted as `timers_dropped`;
-//! * a handle that `open` has not registered, or that belongs to another function, ends the job with an error
-//!   that says so; so does a panic. What else can go wrong, and what then, is told in
-//!   [`error`](crate::error).
+//! * a job is refused if a function has a handle that its `open` has not registered, or if a side output is
+//!   read that it has not registered; a handle of another function, and a side output that is given to and
+//!   not registered, end the job with an error that says so; so does a panic. What else can go wrong, and
+//!   what then, is told in [`error`](crate::error).
 //!
 //! # Who sees what
 //!
@@ -58,8 +59,9 @@ mod list;
 mod map;
 mod timed;
 mod reader;
-mod states;
 pub(crate) mod side;
+pub(crate) mod trial;
+mod states;
 pub(crate) mod context;
 mod function;
 mod operator;
@@ -69,17 +71,17 @@ mod plain;
 
 pub use broadcast::{BroadcastProcess, Ruled};
 pub use connect::{CoProcess, Connected};
-pub use context::{Context, Timer, TimerKind};
+pub use context::{Context, Timer};
 pub use function::Process;
 pub use list::List;
 pub use map::Map;
 pub use plain::PlainContext;
 pub use reader::StateReader;
-pub use side::Side;
+pub use side::SideOutput;
 pub use states::States;
 pub(crate) use timed::Timed;
 pub use ttl::{Refresh, Ttl};
 pub use value::{Aggregating, Reducing, Value};
 
 pub use self::core::{LAST_TIMERS, Stateful};
-pub use crate::state::{LivesBy, StateView};
+pub use crate::state::{StateView, TimeDomain};

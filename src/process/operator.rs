@@ -1,6 +1,5 @@
 //! The operator around a process function.
 
-use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -9,19 +8,17 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use super::context::Counters;
 use super::core::Core;
 use super::side::Sides;
+use super::trial;
 use super::{Context, Process, States, Timer};
 use crate::data::{Data, Exchange, Key, Stamp, hash64};
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, Saved};
-use crate::state::{Agenda, Found, LivesBy, Share};
+use crate::state::{Agenda, Found, Share, TimeDomain};
 use crate::stream::{
-    Chain, Collector, Edge, Keyed, KeyedStream, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing,
-    Send, SideOutlets, Step, Stream, Taps, Then, WorkerContext, ordered,
+    Chain, Collector, Edge, GivenSides, Keyed, KeyedStream, Logic, Lowering, Node, NodeInfo, Operator,
+    Outlets, Reader, Routing, Send, SideOutlets, Step, Stream, Taps, Then, WorkerContext, ordered,
 };
 use crate::time::{EventTime, Time};
-
-/// A state that is read from outside, by its name, and what its reader and the workers share.
-type Reader = (&'static str, Arc<dyn Any + std::marker::Send + Sync>);
 
 /// A record that waits for its time.
 type Waiting<K, T> = (EventTime, (K, T, Stamp));
@@ -103,6 +100,10 @@ struct ProcessOperator<K: Key, T, P: Process<K, T>> {
 }
 
 impl<K: Key, T: Exchange, P: Process<K, T>> Operator for ProcessOperator<K, T, P> {
+    fn inspect(&self, readers: Vec<(&'static str, Reader)>) -> Result<GivenSides> {
+        inspect(&self.function, readers)
+    }
+
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let (worker, readers) = (cx.worker.clone(), cx.readers());
         let mut builder = cx.operator(uid);
@@ -113,6 +114,18 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Operator for ProcessOperator<K, T, P
         let logic = Processing::open(self.function.clone(), self.sort, sides, readers, &info, (uid, &worker));
         ordered::build(builder, worker, inputs, outlets, logic);
     }
+}
+
+/// Looks at what a function registers.
+pub(super) fn inspect<K: Key, T, P: Process<K, T>>(
+    function: &P,
+    readers: Vec<(&'static str, Reader)>,
+) -> Result<GivenSides> {
+    trial::inspect(function, |function, trial| {
+        let mut states = States::trial(trial, readers);
+        function.open(&mut states);
+        states.check();
+    })
 }
 
 /// A process function at work on one worker.
@@ -134,7 +147,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         mut function: P,
         sort: Option<Sort<K, T>>,
         sides: Vec<(u64, Box<dyn SideOutlets>)>,
-        readers: Vec<Reader>,
+        readers: Vec<(&'static str, Reader)>,
         info: &OperatorInfo,
         (uid, worker): (&str, &WorkerContext),
     ) -> Processing<K, T, P> {
@@ -173,11 +186,11 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
     }
 
     /// Fires the timers of before a time, or all.
-    fn fire(&mut self, by: LivesBy, until: Option<i64>, from: Time, out: &mut Outlets<P::Out>) {
+    fn fire(&mut self, by: TimeDomain, until: Option<i64>, from: Time, out: &mut Outlets<P::Out>) {
         let Processing { function, core, sides, counters, waiting, .. } = self;
         core.begin(by, until);
         while let Some(time) = core.fire() {
-            let wall = by == LivesBy::ProcessingTime;
+            let wall = by == TimeDomain::ProcessingTime;
             if waiting.is_some() && !wall {
                 core.reach(time);
             }
@@ -195,9 +208,9 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
     /// Fires all timers, of both clocks: event time has ended, and the wall clock says nothing any more.
     fn fire_all(&mut self, from: Time, out: &mut Outlets<P::Out>) {
         while self.core.ends_again() {
-            self.fire(LivesBy::EventTime, None, from, out);
+            self.fire(TimeDomain::EventTime, None, from, out);
             self.core.reach(EventTime::MAX);
-            self.fire(LivesBy::ProcessingTime, None, from, out);
+            self.fire(TimeDomain::ProcessingTime, None, from, out);
         }
         let dropped = self.core.drop_timers();
         self.counters.add("timers_dropped", dropped as i64);
@@ -213,7 +226,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
             sort(&mut records);
             for (time, (key, value, stamp)) in records {
                 if time > reached && self.core.event_timers.next().is_some_and(|next| next < time) {
-                    self.fire(LivesBy::EventTime, Some(time), from, out);
+                    self.fire(TimeDomain::EventTime, Some(time), from, out);
                 }
                 reached = time;
                 self.core.reach(time);
@@ -271,7 +284,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K,
         }
         match watermark {
             EventTime::MAX => self.fire_all(from, out),
-            _ => self.fire(LivesBy::EventTime, Some(watermark), from, out),
+            _ => self.fire(TimeDomain::EventTime, Some(watermark), from, out),
         }
         self.core.reach(watermark);
         self.report();
@@ -286,7 +299,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K,
                     self.take_in_order(EventTime::MAX, since, out);
                     self.fire_all(since, out);
                 }
-                watermark => self.fire(LivesBy::EventTime, Some(watermark), since, out),
+                watermark => self.fire(TimeDomain::EventTime, Some(watermark), since, out),
             }
         }
         self.core.tidy();
@@ -348,7 +361,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K,
         self.core.epoch = from.epoch;
         self.core.now.millis = millis;
         match millis.checked_add(1) {
-            Some(until) => self.fire(LivesBy::ProcessingTime, Some(until), from, out),
+            Some(until) => self.fire(TimeDomain::ProcessingTime, Some(until), from, out),
             None => self.fire_all(from, out),
         }
         self.report();

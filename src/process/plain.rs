@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
-use super::Side;
+use super::SideOutput;
 use super::context::Counters;
 use super::side::Sides;
 use crate::data::{Data, Record, Stamp};
+use crate::error::Result;
 use crate::stream::{
-    Chain, Edge, Emit, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing, Stream, Taps, ordered,
+    Chain, Edge, Emit, GivenSides, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Reader, Routing,
+    Stream, Taps, ordered,
 };
 use crate::time::{EventTime, Time};
 
@@ -55,7 +57,7 @@ impl<O: Data> PlainContext<'_, O> {
     }
 
     /// Gives a record to a side output, at the time of the one at hand.
-    pub fn side<S: Data>(&mut self, side: &Side<S>, value: S) {
+    pub fn side<S: Data>(&mut self, side: &SideOutput<S>, value: S) {
         self.sides.give(side, self.from, Record::new(value, self.stamp));
     }
 
@@ -73,11 +75,11 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     /// [`KeyedStream::process`](crate::stream::KeyedStream::process).
     ///
     /// ```
-    /// use highwater::process::Side;
+    /// use highwater::process::SideOutput;
     /// use highwater::stream::Job;
     ///
     /// let job = Job::new();
-    /// let wrong = Side::<String>::new();
+    /// let wrong = SideOutput::<String>::new();
     /// let numbers = job.collection(["1", "x", "3"]).process(move |text, cx| match text.parse::<i64>() {
     ///     Ok(number) => cx.emit(number),
     ///     Err(_) => cx.side(&wrong, text.to_string()),
@@ -114,6 +116,10 @@ where
     O: Data,
     F: FnMut(T, &mut PlainContext<'_, O>) + Clone + Send + Sync + 'static,
 {
+    fn inspect(&self, _: Vec<(&'static str, Reader)>) -> Result<GivenSides> {
+        Ok(GivenSides::Any)
+    }
+
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let worker = cx.worker.clone();
         let mut builder = cx.operator(uid);

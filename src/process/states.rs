@@ -1,6 +1,5 @@
-//! Registering states.
+//! Registering states and side outputs.
 
-use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -8,24 +7,35 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::core::{Core, Place};
 use super::reader::Reading;
+use super::side::SideOutput;
+use super::trial::Trial;
 use super::{Aggregating, List, Map, Reducing, Timed, Ttl, Value};
 use crate::data::{Data, Exchange, Key};
 use crate::error::Error;
 use crate::state::{self, Cells, Many, Mapped, One, Publish, Shape};
-use crate::stream::{Aggregate, WorkerContext};
+use crate::stream::{Aggregate, Reader, WorkerContext};
 
-/// Where a function registers its states, by name, and gets handles for them.
+/// Where a function registers its states, by name, and gets handles for them; and its side outputs.
 ///
 /// The name is what a state is known by in snapshots. Two states of one function must have two names.
 /// Functions that are [parts](States::part) of one may have states of the same name.
 pub struct States<'a, K: Key> {
-    core: &'a mut Core<K>,
+    target: Target<'a, K>,
     /// The names of the part that registers states, and those of all.
     names: BTreeSet<&'static str>,
     known: BTreeSet<&'static str>,
-    operator: &'a OperatorInfo,
-    worker: &'a WorkerContext,
-    readers: Vec<(&'static str, Arc<dyn Any + Send + Sync>)>,
+    readers: Vec<(&'static str, Reader)>,
+}
+
+/// Where states are registered.
+enum Target<'a, K: Key> {
+    Worker {
+        core: &'a mut Core<K>,
+        operator: &'a OperatorInfo,
+        worker: &'a WorkerContext,
+    },
+    /// Nowhere: `open` is called to see what it registers.
+    Trial(&'a Trial),
 }
 
 impl<'a, K: Key> States<'a, K> {
@@ -33,9 +43,33 @@ impl<'a, K: Key> States<'a, K> {
         core: &'a mut Core<K>,
         operator: &'a OperatorInfo,
         worker: &'a WorkerContext,
-        readers: Vec<(&'static str, Arc<dyn Any + Send + Sync>)>,
+        readers: Vec<(&'static str, Reader)>,
     ) -> States<'a, K> {
-        States { core, names: BTreeSet::new(), known: BTreeSet::new(), operator, worker, readers }
+        let target = Target::Worker { core, operator, worker };
+        States { target, names: BTreeSet::new(), known: BTreeSet::new(), readers }
+    }
+
+    /// States that are not kept.
+    pub(crate) fn trial(trial: &'a Trial, readers: Vec<(&'static str, Reader)>) -> States<'a, K> {
+        let target = Target::Trial(trial);
+        States { target, names: BTreeSet::new(), known: BTreeSet::new(), readers }
+    }
+
+    /// A side output that the function gives to, which [`Stream::side`](crate::stream::Stream::side) reads.
+    /// What is given to one that is not registered ends the job with an error.
+    pub fn side<T: Data>(&mut self, side: &SideOutput<T>) {
+        match &mut self.target {
+            Target::Worker { core, .. } => core.sides.push(side.key),
+            Target::Trial(trial) => trial.sides.borrow_mut().push(side.key),
+        }
+    }
+
+    fn mistake(&mut self, message: String) {
+        let mistake = match &self.target {
+            Target::Worker { core, .. } => &core.mistake,
+            Target::Trial(trial) => &trial.mistake,
+        };
+        let _ = mistake.set(Error::config(message));
     }
 
     /// A value for each key.
@@ -127,53 +161,53 @@ impl<'a, K: Key> States<'a, K> {
     }
 
     fn register<S: Shape>(&mut self, name: &'static str, ttl: Option<Ttl>) -> Place {
-        if ttl.is_some_and(Ttl::needs_event_time) && !self.worker.has_event_time {
-            let message = format!(
-                "the state {name:?} has a time to live by event time, and nothing that the operator reads has any, so it would live for ever: give a source watermarks, or let it live by the \
-                 wall clock, with Ttl::by(LivesBy::ProcessingTime)"
-            );
-            let _ = self.core.mistake.set(Error::config(message));
+        let is_timeless = matches!(self.target, Target::Worker { worker, .. } if !worker.has_event_time);
+        if is_timeless && ttl.is_some_and(Ttl::needs_event_time) {
+            self.mistake(format!(
+                "the state {name:?} has a time to live by event time, and nothing that the operator reads has any, \
+                 so it would live for ever: give a source watermarks, or let it live by the wall clock, with \
+                 Ttl::by(TimeDomain::ProcessingTime)"
+            ));
         }
         self.register_kept::<S>(name, ttl)
     }
 
     fn register_kept<S: Shape>(&mut self, name: &'static str, ttl: Option<Ttl>) -> Place {
         if !self.names.insert(name) {
-            let message =
-                format!("two states of one function are called {name:?}: give each a name of its own");
-            let _ = self.core.mistake.set(Error::config(message));
+            self.mistake(format!(
+                "two states of one function are called {name:?}: give each a name of its own"
+            ));
         }
         if ttl.is_some_and(Ttl::is_nothing) {
-            let message = format!("the state {name:?} has a time to live of 0 ms: it must be at least 1 ms");
-            let _ = self.core.mistake.set(Error::config(message));
+            self.mistake(format!("the state {name:?} has a time to live of 0 ms: it must be at least 1 ms"));
         }
-        self.core.lives_by_wall |= ttl.is_some_and(Ttl::is_by_wall_clock);
-        let lives = ttl.map(|ttl| (ttl.clock, ttl.millis));
         // Readers are shown the first of that name.
         let publish = if self.known.insert(name) { self.publish::<S>(name) } else { None };
-        let askers = self.worker.askers();
-        let cells = Cells::<K, S>::new(lives, self.core.owner(), (publish, askers), self.operator.clone());
-        let column = self.core.store.add(name, cells);
-        self.core.place(column, ttl)
+        let Target::Worker { core, operator, worker } = &mut self.target else { return Place::tried(ttl) };
+        core.lives_by_wall |= ttl.is_some_and(Ttl::is_by_wall_clock);
+        let lives = ttl.map(|ttl| (ttl.clock, ttl.millis));
+        let cells = Cells::<K, S>::new(lives, core.owner(), (publish, worker.askers()), operator.clone());
+        let column = core.store.add(name, cells);
+        core.place(column, ttl)
     }
 
     /// What shows the state of this name to its readers, if there are any.
     fn publish<S: Shape>(&mut self, name: &'static str) -> Option<Publish<K, S>> {
         let mut readings = Vec::new();
-        for (_, reader) in self.readers.iter().filter(|(read, _)| *read == name) {
-            match Arc::clone(reader).downcast::<Reading<K, S::Sub, S::Value>>() {
-                Ok(reading) => {
-                    reading.attach(&self.worker.shared);
-                    readings.push(reading);
-                }
+        let readers = self.readers.iter().filter(|(read, _)| *read == name);
+        for reader in readers.map(|(_, reader)| Arc::clone(reader)).collect::<Vec<_>>() {
+            match reader.downcast::<Reading<K, S::Sub, S::Value>>() {
+                Ok(reading) => readings.push(reading),
                 Err(_) => {
-                    let message =
-                        format!("the state {name:?} is read as another type than it is registered as");
-                    let _ = self.core.mistake.set(Error::config(message));
+                    self.mistake(format!(
+                        "the state {name:?} is read as another type than it is registered as"
+                    ));
                 }
             }
         }
-        let worker = self.worker.index;
+        let Target::Worker { worker, .. } = &self.target else { return None };
+        readings.iter().for_each(|reading| reading.attach(&worker.shared));
+        let worker = worker.index;
         (!readings.is_empty()).then(|| -> Publish<K, S> {
             Box::new(move |state| {
                 readings.iter().for_each(|reading| reading.board.publish(worker, state.clone()))
@@ -182,10 +216,10 @@ impl<'a, K: Key> States<'a, K> {
     }
 
     /// Complains of readers of states that there are not.
-    pub(crate) fn check(self) {
-        if let Some((name, _)) = self.readers.iter().find(|(name, _)| !self.known.contains(name)) {
-            let message = format!("the state {name:?} is read, but the function registers none of that name");
-            let _ = self.core.mistake.set(Error::config(message));
+    pub(crate) fn check(mut self) {
+        let unknown = self.readers.iter().find(|(name, _)| !self.known.contains(name));
+        if let Some((name, _)) = unknown.cloned() {
+            self.mistake(format!("the state {name:?} is read, but the function registers none of that name"));
         }
     }
 }

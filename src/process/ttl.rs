@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use crate::state::{FARTHEST, LivesBy, NEVER, Now, UNBEGUN};
+use crate::state::{FARTHEST, NEVER, Now, TimeDomain, UNBEGUN};
 use crate::stream::fault;
 
 /// A time to live for the items of a state: Flink's `StateTtlConfig`. An expired item is never read.
 ///
 /// ```
-/// use highwater::process::{LivesBy, Refresh, Ttl};
+/// use highwater::process::{TimeDomain, Refresh, Ttl};
 /// use std::time::Duration;
-/// let hour = Ttl::of(Duration::from_secs(3600)).by(LivesBy::ProcessingTime).refresh(Refresh::OnReadAndWrite);
+/// let hour = Ttl::of(Duration::from_secs(3600)).by(TimeDomain::ProcessingTime).refresh(Refresh::OnReadAndWrite);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ttl {
     pub(super) millis: i64,
-    pub(super) clock: LivesBy,
+    pub(super) clock: TimeDomain,
     pub(super) refresh: Refresh,
 }
 
@@ -42,11 +42,11 @@ impl Ttl {
     }
 
     pub(super) fn millis(millis: i64) -> Ttl {
-        Ttl { millis, clock: LivesBy::EventTime, refresh: Refresh::OnWrite }
+        Ttl { millis, clock: TimeDomain::EventTime, refresh: Refresh::OnWrite }
     }
 
     /// The clock that items expire by.
-    pub fn by(mut self, clock: LivesBy) -> Ttl {
+    pub fn by(mut self, clock: TimeDomain) -> Ttl {
         self.clock = clock;
         self
     }
@@ -64,12 +64,12 @@ impl Ttl {
 
     /// True if items live by the wall clock.
     pub(super) fn is_by_wall_clock(self) -> bool {
-        self.clock == LivesBy::ProcessingTime
+        self.clock == TimeDomain::ProcessingTime
     }
 
     /// True if items live by event time, and not for ever.
     pub(super) fn needs_event_time(self) -> bool {
-        self.clock == LivesBy::EventTime && self.millis < NEVER
+        self.clock == TimeDomain::EventTime && self.millis < NEVER
     }
 
     /// When an item expires that is written now. Before the first watermark event time has not begun, and the

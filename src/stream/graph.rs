@@ -21,6 +21,7 @@ use super::context::WorkerContext;
 use super::iterate::Counting;
 use super::paths::{self, Paths};
 use super::port::{Edges, OperatorBuilder};
+use super::sides::{GivenSides, SideKey};
 use super::tap::lock;
 use crate::error::{Error, Result};
 use crate::notice::Notices;
@@ -64,13 +65,15 @@ struct Inner {
     /// Who wants to read states from outside: the operator, the state's name, and what the reader and the
     /// workers share.
     readers: Vec<(NodeId, &'static str, Reader)>,
+    /// The side outputs that are read, and of which operators.
+    sides: Vec<(NodeId, SideKey)>,
     loops: usize,
     /// What is wrong with the job, to be told when it is started.
     complaint: Option<String>,
 }
 
 /// What a reader of a state shares with the workers.
-type Reader = Arc<dyn Any + Send + Sync>;
+pub(crate) type Reader = Arc<dyn Any + Send + Sync>;
 
 struct Entry {
     info: NodeInfo,
@@ -133,6 +136,12 @@ pub(crate) trait Operator: Send + Sync {
     /// Gets ready in the main thread, before any worker starts: what can fail early, fails here.
     fn prepare(&self, _workers: usize) -> Result<()> {
         Ok(())
+    }
+
+    /// Looks at what the operator's function registers, in the main thread, before anything else: its
+    /// mistakes, and the side outputs that it gives to. `readers` are those of its states.
+    fn inspect(&self, _readers: Vec<(&'static str, Reader)>) -> Result<GivenSides> {
+        Ok(GivenSides::NONE)
     }
 
     /// Called instead, if snapshots are taken, before the job takes the snapshots over from the run that may
@@ -259,6 +268,10 @@ impl Graph {
         lock(&self.shared).readers.push((id, state, reader));
     }
 
+    pub(crate) fn read_side(&self, id: NodeId, side: SideKey) {
+        lock(&self.shared).sides.push((id, side));
+    }
+
     /// True if both are handles to the same job and, if they are in loops, to the same loop.
     pub(crate) fn is_same(&self, other: &Graph) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared) && self.scope == other.scope
@@ -300,7 +313,29 @@ impl Graph {
             uids.insert(uid);
         }
         let operators: Vec<Paths> = inner.nodes.iter().map(|entry| entry.info.paths.clone()).collect();
-        paths::check(&operators, snapshots)
+        paths::check(&operators, snapshots)?;
+        drop(inner);
+        self.inspect()
+    }
+
+    /// Refuses functions that register what makes no sense, and side outputs that are read of operators that
+    /// have no such ones.
+    fn inspect(&self) -> Result<()> {
+        let inner = lock(&self.shared);
+        let nodes = inner.nodes.iter().enumerate();
+        let nodes: Vec<_> =
+            nodes.map(|(id, entry)| (id, entry.info.uid(id), Arc::clone(&entry.operator))).collect();
+        let (readers, sides) = (inner.readers.clone(), inner.sides.clone());
+        // Users' code is called, which may have a handle to the graph.
+        drop(inner);
+        for (id, uid, operator) in nodes {
+            let readers = readers.iter().filter(|(node, ..)| *node == id);
+            let readers = readers.map(|(_, state, reader)| (*state, Arc::clone(reader))).collect();
+            let given = operator.inspect(readers)?;
+            let mut read = sides.iter().filter(|(node, _)| *node == id);
+            read.try_for_each(|(_, side)| given.check(&uid, *side))?;
+        }
+        Ok(())
     }
 
     /// Gets all operators ready to run on so many workers without snapshots.

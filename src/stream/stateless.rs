@@ -166,7 +166,7 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     /// ```
     /// # use highwater::stream::Job;
     /// let job = Job::new();
-    /// let counts = job.collection(["a", "b", "a"]).key_by(|word| word.to_string()).count().current();
+    /// let counts = job.collection(["a", "b", "a"]).key_by(|word| word.to_string()).count().materialize();
     /// job.run()?;
     /// assert_eq!(counts.sorted(), [("a".to_string(), 2), ("b".to_string(), 1)]);
     /// # Ok::<(), highwater::Error>(())

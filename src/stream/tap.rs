@@ -14,6 +14,7 @@ use super::chain::{Chain, Collector, Ends, Origin};
 use super::fault;
 use super::graph::WeakGraph;
 use super::port::{OperatorBuilder, Output};
+use super::sides::SideKey;
 use super::{Edge, Graph, NodeId, Stream};
 use crate::data::{Data, Record, Stamp};
 use crate::time::Time;
@@ -379,14 +380,15 @@ impl<T: Data> Stream<T, Node<T>> {
         self.chain.graph.upgrade().add_reader(self.chain.id, state, reader);
     }
 
-    /// A further output of the operator that this stream comes from.
-    pub(crate) fn further<S: Data>(&self, id: u64) -> Stream<S> {
+    /// A side output of the operator that this stream comes from.
+    pub(crate) fn side_output<S: Data>(&self, side: SideKey) -> Stream<S> {
         let Node { graph, id: node, taps } = &self.chain;
-        let further = Taps::new();
+        let (graph, further) = (graph.upgrade(), Taps::new());
         if let Some(taps) = taps.upgrade() {
-            taps.add_side(id, &further);
+            taps.add_side(side.id, &further);
         }
-        Stream::new(Node::new(&graph.upgrade(), *node, &further))
+        graph.read_side(*node, side);
+        Stream::new(Node::new(&graph, *node, &further))
     }
 }
 

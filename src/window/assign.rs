@@ -5,8 +5,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use super::assigner::Slice;
-use super::{Aligned, Pane};
+use super::assigner::{Aligned, Pane, Slice};
 use crate::data::{Data, Key, Stamp};
 use crate::metric::Metric;
 use crate::stream::{Aggregate, Collector, Ends, Gather, Places, Terminal, batch_of, fault};

@@ -71,7 +71,8 @@ impl Sliding {
     }
 }
 
-fn millis(duration: Duration) -> i64 {
+/// A duration in milliseconds.
+pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -279,6 +280,12 @@ impl Slice {
     /// apart.
     pub(crate) fn is_beyond(&self) -> bool {
         self.is_beyond
+    }
+
+    /// True if a record in the slice belongs to windows, and is late for all of them though they take records
+    /// for so much longer.
+    pub(crate) fn is_late(&self, stamp: &Stamp, lateness: i64) -> bool {
+        !self.is_gap() && stamp.is_late_for(self.pane.last.saturating_add(lateness))
     }
 
     /// True if no window contains the slice.

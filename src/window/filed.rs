@@ -18,8 +18,8 @@ use std::iter::{FlatMap, Peekable};
 use std::rc::Rc;
 use std::vec;
 
-use super::Pane;
-use super::operator::{Content, PaneRows};
+use super::assigner::Pane;
+use super::panes::{Content, PaneRows};
 use super::running::Sum;
 use crate::data::{Data, Key, hash64};
 use crate::state::{Cursor, Filed, Hashed, Latest, Memory, Page, Rows, Run, Slot};

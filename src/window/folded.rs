@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
-use super::general::Merged;
-use super::{Scope, Window};
+use super::assigner::Window;
+use super::scope::{Merged, Scope};
 use crate::data::{Exchange, Key, Stamp, hash64};
 use crate::error::{Error, Result};
 use crate::snapshot::RestoredOperator;
@@ -80,13 +80,15 @@ impl Folded<'_> {
         Ok(waiting)
     }
 
-    /// Says that there may be no records that wait, since their type is not known.
+    /// Says that there may be no records that wait, since their type is not known: windows that are only
+    /// added up need not be able to read their records.
     pub(super) fn refuse_waiting(&self) -> Result<()> {
         match self.from.has_rows(WAITING) {
             false => Ok(()),
             true => Err(Error::data(format!(
-                "the snapshot has records for the windows of operator {:?} that came behind the watermark and wait for it, and an operator that only adds up has no place for them: say \
-                 `general()` of the windows, which goes on from them",
+                "the snapshot has records for the windows of operator {:?} that came behind the watermark and \
+                 wait for it, and windows without options only add up: set an option that keeps them, as \
+                 `allowed_lateness(Duration::ZERO)`, which changes no result and goes on from them",
                 self.from.uid()
             ))),
         }

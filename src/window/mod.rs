@@ -3,10 +3,21 @@
 //! A window is a stretch of time, `[start, end)`. What falls into it is aggregated for each key, and its
 //! result is emitted when the watermark has reached its end, or when a [`Trigger`] says so.
 //!
-//! There are three operators. The one for [aligned](Aligned) windows that are aggregated is told of below.
-//! [`Sessions`] that are aggregated have one that joins stretches as they come (`session`). All else, windows
-//! with triggers, evictors, allowed lateness, corrections, functions of all records, has the general one
-//! (`general`): [`Triggered`] is what a user says to it.
+//! # One builder, three operators
+//!
+//! [`WindowedStream`] is all that a user says of windows: kinds of windows, options, aggregates and functions.
+//! Lateness, late output, triggers, evictors and corrections are options of it for every kind of windows.
+//! Three operators do what it says:
+//!
+//! | asked for | operator |
+//! |---|---|
+//! | an aggregate of [aligned](Aligned) windows, no option | panes, see below |
+//! | an aggregate of [`Sessions`], no option | sessions, which joins stretches as they come (`session`) |
+//! | any option, a function of all records, windows of other kinds | the general one (`general`), which keeps state and a trigger for each window |
+//!
+//! The choice is made by types (`emission`), so a program has no operator in it that it does not use. Each
+//! operator reads the snapshots of the others: the general one makes windows of panes and of sessions
+//! (`general::foreign`), and the others take its windows that have not fired (`folded`).
 //!
 //! # Panes
 //!
@@ -23,7 +34,8 @@
 //!
 //! Whether a record counts for a window is decided by its own [stamp](crate::data::Stamp) and the window's
 //! end, on the worker it comes from, before anything is sent. Records that count for no window are dropped
-//! and counted in the metric `late_dropped`; [`late`](WindowedStream::late) gives them as a stream.
+//! and counted in the metric `late_dropped`; [`late`](WindowedStream::late) and
+//! [`late_output`](WindowedStream::late_output) give them as a stream.
 //!
 //! # State
 //!
@@ -36,24 +48,34 @@
 //! enter and leave, not all that it has. Rows of panes whose last window has ended are dropped when batches
 //! merge.
 
-mod assign;
 mod assigner;
+mod windowed;
+mod scope;
+mod folded;
+mod assign;
+mod panes;
 mod running;
 mod filed;
-mod folded;
 mod operator;
-mod windowed;
+mod recipe;
 mod session;
 mod general;
+mod mapped;
+mod emission;
+mod builder;
+mod named;
 
 pub use assigner::{Aligned, Sliding, Tumbling, Window};
-pub(crate) use assigner::{Pane, WINDOWS};
+pub use builder::{LateOnly, WindowedStream, Windowing, WithoutKey};
+pub use emission::{AtEnd, ByTrigger, Corrected, Emission, Results, Specialized, Uncorrected};
 pub use general::{
-    Absorbed, Apply, AsIs, Assigner, Corrected, CountTrigger, CountWindows, Counting, DeltaTrigger, Either,
-    Element, EveryEventTime, EveryProcessingTime, Evict, Evictor, Fire, Fired, Firing, Global, GlobalState,
-    Keep, KeepCount, KeepDelta, KeepTime, LatePolicy, Never, OnEventTime, OnProcessingTime, Purging, Reading,
-    Scope, SlidingCountWindows, Trigger, TriggerContext, Triggered, WallClock, WindowContext, WindowProcess,
-    WindowState, WindowStates, Windowing, WithFiring,
+    Absorbed, Apply, AsIs, Assigner, CountTrigger, CountWindows, DeltaTrigger, Either, Element,
+    EveryEventTime, EveryProcessingTime, Evict, Evictor, Fire, Fired, Firing, Global, GlobalState, Keep,
+    KeepCount, KeepDelta, KeepTime, Never, OnEventTime, OnProcessingTime, ProcessingTime, Purging,
+    SlidingCountWindows, Trigger, TriggerContext, WindowContext, WindowProcess, WindowState, WindowStates,
+    WithFiring,
 };
-pub use session::{Fixed, Gap, PerRecord, Sessions};
-pub use windowed::{LateOnly, Together, Windowed, WindowedStream};
+pub use mapped::MapInput;
+pub use scope::Scope;
+pub use session::{Fixed, Gap, PerRecord, Sessions, Touching};
+pub use windowed::Windowed;

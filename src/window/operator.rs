@@ -2,24 +2,22 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use serde::de::DeserializeOwned;
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::assign::Paned;
+use super::assigner::{Aligned, Pane, WINDOWS, Window};
 use super::filed::Slid;
 use super::folded::Folded;
+use super::panes::{Content, PaneRows};
 use super::running::Running;
-use super::{Aligned, Pane, WINDOWS, Window, Windowed};
+use super::windowed::Windowed;
 use crate::data::{Data, Key, Record, Stamp, hash64};
 use crate::error::Result;
-use crate::snapshot::{Codec, RestoredOperator, Saved, Schema};
-use crate::state::{
-    Arrangement, Encoded, Filed, Footprint, Hashed, INDEXED, Quota, Rows, Saves, Share, Table,
-};
+use crate::snapshot::{RestoredOperator, Saved};
+use crate::state::{Arrangement, Filed, Footprint, Hashed, INDEXED, Quota, Share, Table};
 use crate::stream::{Aggregate, Logic, Outlets};
 use crate::time::{EventTime, Time};
 
@@ -48,14 +46,6 @@ pub(super) struct Windows<K: Key, T: Data, A: Aggregate<T>> {
 
 /// So many results are enough for one activation.
 const PORTION: usize = 8192;
-
-/// What there is of a pane.
-pub(super) struct Content<K, Acc> {
-    /// What has been added since the last seal.
-    pub(super) open: Table<K, Acc>,
-    /// The number of rows that seals have written of it, at least if the arrangement has any.
-    pub(super) sealed: usize,
-}
 
 /// What a limit of memory needs.
 struct Limited<K: Key, T: Data, A: Aggregate<T>> {
@@ -241,7 +231,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         PORTION
     }
 
-    /// Goes on with windows that another operator has kept: each is a pane of its own.
+    /// Goes on with windows that the general operator has kept: each is a pane of its own.
     fn adopt(&mut self, windows: Vec<(K, Window, A::Acc)>) {
         for (key, Window { end, .. }, acc) in windows {
             let content = || Content { open: Table::default(), sealed: 0 };
@@ -409,83 +399,5 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
 
     fn owes(&self) -> Option<EventTime> {
         self.next_end().map(|end| end - 1)
-    }
-}
-
-/// Rows of accumulators by pane and key, which add up, and expire when the pane's last window has fired.
-pub(super) struct PaneRows<K, T, A> {
-    aggregate: A,
-    fired: Rc<Cell<EventTime>>,
-    row: PhantomData<fn() -> (K, T)>,
-}
-
-impl<K, T, A> PaneRows<K, T, A> {
-    pub(super) fn new(aggregate: A, fired: Rc<Cell<EventTime>>) -> PaneRows<K, T, A> {
-        PaneRows { aggregate, fired, row: PhantomData }
-    }
-}
-
-impl<K, T, A: Clone> Clone for PaneRows<K, T, A> {
-    fn clone(&self) -> Self {
-        PaneRows { aggregate: self.aggregate.clone(), fired: Rc::clone(&self.fired), row: PhantomData }
-    }
-}
-
-impl<K: Key, T: Data, A: Aggregate<T>> Rows for PaneRows<K, T, A> {
-    type Key = (Pane, Hashed<K>);
-    type Value = A::Acc;
-
-    fn absorb(&self, older: &mut A::Acc, newer: &A::Acc) {
-        self.aggregate.merge(older, newer.clone());
-    }
-
-    fn is_vacant(&self, _: &A::Acc, _: bool) -> bool {
-        false
-    }
-
-    fn is_expired((pane, _): &(Pane, Hashed<K>), clock: i64) -> bool {
-        pane.last <= clock
-    }
-
-    fn clock(&self) -> i64 {
-        self.fired.get()
-    }
-
-    fn reach(&self, time: i64) {
-        self.fired.set(time);
-    }
-}
-
-/// A row of a pane.
-type PaneRow<K, Acc> = ((Pane, Hashed<K>), Acc);
-
-impl<K: Key, T: Data, A: Aggregate<T>> Saves for PaneRows<K, T, A> {
-    type Part = A::Acc;
-    type Resident = Self;
-
-    fn resident(&self) -> &Self {
-        self
-    }
-
-    fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
-        Schema::of::<(Pane, K, P)>("panes")
-    }
-
-    fn owner((_, key): &(Pane, Hashed<K>)) -> u64 {
-        key.hash
-    }
-
-    fn encode(rows: &[PaneRow<K, A::Acc>], codec: Codec) -> Result<Vec<u8>> {
-        let rows: Vec<_> = rows.iter().map(|((pane, key), acc)| (pane, &key.key, acc)).collect();
-        codec.encode_views(&rows)
-    }
-
-    fn decode_of<P: DeserializeOwned + 'static>(
-        &self,
-        page: Encoded<'_>,
-        own: impl Fn(P) -> A::Acc,
-    ) -> Result<Vec<PaneRow<K, A::Acc>>> {
-        let row = |(pane, key, acc): (Pane, K, P)| ((pane, Hashed::new(key)), own(acc));
-        Ok(page.rows()?.into_iter().map(row).collect())
     }
 }

@@ -16,8 +16,8 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
-use super::Pane;
-use super::operator::Content;
+use super::assigner::Pane;
+use super::panes::Content;
 use crate::data::Key;
 use crate::state::{INDEXED, Slot, Table};
 use crate::stream::Aggregate;

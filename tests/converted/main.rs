@@ -16,12 +16,12 @@ use highwater::connector::Collection;
 use highwater::data::Change;
 use highwater::harness::Simulation;
 use highwater::object::{Memory, Store};
-use highwater::process::Side;
+use highwater::process::SideOutput;
 use highwater::snapshot::{Migrations, Repository, Restore, Selector, Snapshots};
 use highwater::stream::{Chain, Job, KeyedStream, Sum};
 use highwater::time::{Epochs, Watermarks};
 use highwater::window::{
-    Aligned, CountTrigger, Either, LatePolicy, OnEventTime, Sessions, Sliding, Tumbling, WallClock, Windowed,
+    Aligned, CountTrigger, Either, Evict, OnEventTime, ProcessingTime, Sessions, Sliding, Tumbling, Windowed,
 };
 use highwater::{Error, ErrorKind};
 
@@ -134,24 +134,28 @@ const ALL: [Asked; 6] = [
 
 fn build(job: &Job, stage: &Ledger<Row>, (disorder, kind, asked): (i64, Kind, Asked)) {
     let keyed = keyed(job, disorder);
-    let late = LatePolicy::Side(Side::new());
+    let late = SideOutput::new();
     // What never fires makes no difference.
     let trigger = Either(OnEventTime::default(), CountTrigger::of(1 << 40));
     let restated = |change: Change<Windowed<u8, i64>>| row(change.record);
     macro_rules! asked {
         ($windows:expr, $general:expr) => {
             match asked {
-                Asked::Nothing => $windows.aggregate(Sum).uid("windows").map(row).sink(stage.clone()),
-                Asked::General => $general.aggregate(Sum).uid("windows").map(row).sink(stage.clone()),
+                Asked::Nothing => {
+                    $windows.aggregate(Sum).uid("windows").map(row).sink(stage.clone());
+                }
+                Asked::General => {
+                    $general.aggregate(Sum).uid("windows").map(row).sink(stage.clone());
+                }
                 Asked::Lateness(lateness) => {
                     let windows = $windows.allowed_lateness(millis(lateness));
                     windows.aggregate(Sum).uid("windows").map(row).sink(stage.clone());
                 }
                 Asked::LateOutput => {
-                    $general.late(late).aggregate(Sum).uid("windows").map(row).sink(stage.clone())
+                    $general.late_output(late).aggregate(Sum).uid("windows").map(row).sink(stage.clone());
                 }
                 Asked::Trigger => {
-                    $windows.trigger(trigger).aggregate(Sum).uid("windows").map(row).sink(stage.clone())
+                    $windows.trigger(trigger).aggregate(Sum).uid("windows").map(row).sink(stage.clone());
                 }
                 Asked::Corrections => {
                     let windows = $windows.correct_until(millis(30));
@@ -161,7 +165,9 @@ fn build(job: &Job, stage: &Ledger<Row>, (disorder, kind, asked): (i64, Kind, As
         };
     }
     match kind {
-        Kind::Aligned(windows) => asked!(keyed.window(windows), keyed.window(windows).general()),
+        Kind::Aligned(windows) => {
+            asked!(keyed.window(windows), keyed.window(windows).trigger(OnEventTime::default()))
+        }
         Kind::Sessions => asked!(
             keyed.window(Sessions::with_gap(millis(20))),
             keyed.window(Sessions::with_gap(millis(20))).allowed_lateness(millis(0))
@@ -246,7 +252,7 @@ fn records_that_wait_as_late_ones_go_over() {
             let back = match kind {
                 Kind::Sessions => Asked::Nothing,
                 Kind::Aligned(_) => {
-                    let words = ["\"windows\"", "`general()`"];
+                    let words = ["\"windows\"", "`allowed_lateness(Duration::ZERO)`"];
                     refused(&store, &words, |job| run(job, Asked::Nothing));
                     Asked::General
                 }
@@ -282,9 +288,22 @@ fn what_cannot_be_converted_is_told() {
         let lists = keyed(job, 3).window(tumbling).apply(|key, _, values| [(*key, values.len())]);
         lists.uid("windows").discard();
     });
+    // An evictor wants records too, and what it has cannot be made of sums nor they of it.
+    let evicting = |job: &Job| {
+        let windows = keyed(job, 3).window(tumbling).evictor(Evict::count(1 << 40)).aggregate(Sum);
+        windows.uid("windows").map(row).sink(out.clone());
+    };
+    refused(&first, &["wants their records"], evicting);
+    let records = store();
+    crash(&records, 2, evicting).unwrap();
+    for asked in ALL {
+        refused(&records, &["window state window content"], |job| {
+            build(job, &out, (3, Kind::Aligned(tumbling), asked));
+        });
+    }
     let second = store();
     crash(&second, 2, |job| {
-        let windows = keyed(job, 3).window(WallClock(Sessions::with_gap(millis(1_000_000))));
+        let windows = keyed(job, 3).window(ProcessingTime(Sessions::with_gap(millis(1_000_000))));
         windows.aggregate(Sum).uid("windows").discard();
     })
     .unwrap();

@@ -275,7 +275,7 @@ fn workers_without_splits_take_part() {
         let job = Job::new();
         let rows = vec![(0..100i64).collect::<Vec<_>>(); splits];
         let numbers = job.source(Collection::splits(rows), Watermarks::monotone(|n: &i64| *n));
-        let counts = numbers.clone().key_by(|n| n % 3).count().current();
+        let counts = numbers.clone().key_by(|n| n % 3).count().materialize();
         let windows =
             numbers.window_all(Tumbling::of(50 * MILLI)).count().map(|result| result.value).collect();
         job.run_with(Options::default().workers(4).epochs(Epochs::records(10))).unwrap();
@@ -296,7 +296,7 @@ fn an_empty_collection_is_a_job_like_others() {
         let nothing = job.collection(Vec::<u64>::new());
         let pairs =
             nothing.clone().key_by(|n| *n).join(nothing.clone().key_by(|n| *n), |k, _, _| *k).collect();
-        let counts = nothing.key_by(|n| *n).count().current();
+        let counts = nothing.key_by(|n| *n).count().materialize();
         job.run_with(Options::default().workers(workers)).unwrap();
         assert_eq!((pairs.values(), counts.sorted()), (vec![], vec![]));
     }
@@ -307,7 +307,7 @@ fn pipelines_of_one_job_do_not_wait_for_each_other() {
     let released = Arc::new(AtomicBool::new(false));
     let release = Arc::clone(&released);
     let job = Job::new();
-    let quick = job.collection(0..10_000u64).key_by(|n| n % 7).count().current();
+    let quick = job.collection(0..10_000u64).key_by(|n| n % 7).count().materialize();
     let held = Scripted::new(1, move |_, given| match (given, released.load(SeqCst)) {
         (0..100, _) => Turn::Give(given as u64),
         (_, false) => Turn::Wait(MILLI),

@@ -19,5 +19,5 @@ mod rolling;
 mod scripted;
 mod socket;
 mod streams;
-mod through;
+mod differential;
 mod windows;

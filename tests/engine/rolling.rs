@@ -21,10 +21,10 @@ proptest! {
         let job = Job::new();
         let input = job.source(Collection::splits(splits.clone()), Watermarks::none());
         let keyed = input.key_by(|(key, _)| *key).map_values(|(_, value)| value);
-        let counts = keyed.clone().count().current();
-        let sums = keyed.clone().sum(|v| v).current();
-        let least = keyed.clone().min(|v| v).current();
-        let means = keyed.average(|v| v).current();
+        let counts = keyed.clone().count().materialize();
+        let sums = keyed.clone().sum(|v| v).materialize();
+        let least = keyed.clone().min(|v| v).materialize();
+        let means = keyed.average(|v| v).materialize();
         job.run_with(Options::default().workers(workers).epochs(Epochs::records(epoch))).unwrap();
 
         let mut groups = BTreeMap::<u64, Vec<i64>>::new();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use highwater::config::{Options, Seals};
 use highwater::connector::Generator;
-use highwater::join::{Interval, Outer};
+use highwater::join::{Interval, Offset, Outer};
 use highwater::stream::Job;
 use highwater::time::{Epochs, Watermarks};
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,10 @@ fn join(
     let job = Job::new();
     let watermarks = || Watermarks::bounded(Duration::from_millis(DISORDER as u64), |row: &Row| row.0);
     let read = |rows: &[Row]| job.timed_collection(rows.to_vec(), watermarks()).key_by(|row: &Row| row.1);
-    let joined = read(left).interval_join(read(right), Interval::millis(interval.0, interval.1));
+    let joined = read(left).interval_join(
+        read(right),
+        Interval::between(Offset::millis(interval.0), Offset::millis(interval.1)),
+    );
     let joined = joined.outer(outer, |_, l, r| Some((l.map(|l| l.2.clone()), r.map(|r| r.2.clone()))));
     let joined = joined.collect();
     let options = Options::default().workers(2).epochs(Epochs::records(400)).seals(seals);
@@ -97,7 +100,7 @@ fn all_that_waits_is_told_when_the_input_ends_however_much_it_is() {
     let job = Job::new();
     let read = |rows| job.timed_collection(rows, Watermarks::monotone(|row: &(i64, u8)| row.0));
     let (left, right) = (read(rows).key_by(|row| row.1), read(Vec::new()).key_by(|row| row.1));
-    let joined = left.interval_join(right, Interval::millis(0, 1 << 40));
+    let joined = left.interval_join(right, Interval::between(Offset::millis(0), Offset::millis(1 << 40)));
     let told = joined.outer(Outer::Left, |_, left, _| left.map(|left| left.0)).collect();
     let summary = job.run_with(Options::default()).unwrap();
     assert_eq!(summary.metrics.sum("timers_dropped"), 0);
@@ -147,10 +150,12 @@ fn records_are_forgotten_when_no_partner_can_come() {
         let seen = Arc::clone(&most);
         // Some hundreds are within the interval at once, of each key one. All have partners, and so say how
         // many there are.
-        let pairs = side(0).interval_join(side(1), Interval::millis(-1, 300)).outer(outer, move |_, l, r| {
-            seen.fetch_max(ALIVE.load(Ordering::Relaxed), Ordering::Relaxed);
-            Some((l?.0, r?.0))
-        });
+        let pairs = side(0)
+            .interval_join(side(1), Interval::between(Offset::millis(-1), Offset::millis(300)))
+            .outer(outer, move |_, l, r| {
+                seen.fetch_max(ALIVE.load(Ordering::Relaxed), Ordering::Relaxed);
+                Some((l?.0, r?.0))
+            });
         let pairs = pairs.collect();
         job.run_with(Options::default().epochs(Epochs::records(500))).unwrap();
         assert_eq!(pairs.values().len() as u64, RECORDS / 2);

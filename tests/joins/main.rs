@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use highwater::config::{Options, Seals};
 use highwater::connector::Collection;
-use highwater::join::{Interval, Outer};
+use highwater::join::{Interval, Offset, Outer};
 use highwater::stream::{Job, KeyedStream};
 use highwater::time::{Epochs, Watermarks};
 use highwater::window::{Aligned, Sliding, Tumbling};
@@ -114,7 +114,7 @@ proptest! {
         options in ways(),
     ) {
         let job = Job::new();
-        let mut interval = Interval::millis(lower, upper);
+        let mut interval = Interval::between(Offset::millis(lower), Offset::millis(upper));
         if open & 1 == 1 { interval = interval.excluding_lower(); }
         if open & 2 == 2 { interval = interval.excluding_upper(); }
         // A condition of its own, and a window behind the join: nothing that it emits is late there.

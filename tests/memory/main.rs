@@ -19,7 +19,7 @@ use heap::{alone, peak};
 use highwater::ErrorKind;
 use highwater::config::Options;
 use highwater::connector::Generator;
-use highwater::join::Interval;
+use highwater::join::{Interval, Offset};
 use highwater::object::Memory;
 use highwater::process::{Context, Map, Process, States, Timer, Ttl, Value};
 use highwater::snapshot::{Restore, Snapshots};
@@ -208,7 +208,7 @@ fn aggregates_and_joins_are_those_of_all_that_came() {
             job.source(numbers, Watermarks::none())
         };
         let texts = numbers(2, 60_000).key_by(|n| mix(*n) % 15_000).map_values(|n| format!("{n:>50}"));
-        let longest = texts.max_by(|text| text.trim().parse::<u64>().unwrap_or(0)).current();
+        let longest = texts.max_by(|text| text.trim().parse::<u64>().unwrap_or(0)).materialize();
         let left = numbers(1, 8_000).key_by(|n| mix(*n) % 3_000).map_values(|n| format!("left {n:>90}"));
         let right = numbers(2, 8_000).key_by(|n| mix(n + 1) % 3_000).map_values(|n| format!("right {n:>90}"));
         let pairs = left.join(right, |_, left, right| left.len() as u64 * mix(right.len() as u64)).collect();
@@ -458,7 +458,9 @@ fn memory_does_not_grow_with_keys_that_are_no_more() {
         ("values", |job, n| passing(job, n).process(Repeats::default()).discard()),
         ("joins", |job, n| {
             let numbers = passing(job, n);
-            let joined = numbers.clone().interval_join(numbers, Interval::millis(-20, 20));
+            let joined = numbers
+                .clone()
+                .interval_join(numbers, Interval::between(Offset::millis(-20), Offset::millis(20)));
             joined.inner(|_, left, right| left + right).discard();
         }),
     ];

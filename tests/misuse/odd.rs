@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use highwater::config::Options;
 use highwater::harness::Driver;
-use highwater::join::{Interval, Outer};
-use highwater::process::{Context, Process, Side, Timer};
+use highwater::join::{Interval, Offset, Outer};
+use highwater::process::{Context, Process, SideOutput, States, Timer};
 use highwater::stream::Job;
 use highwater::time::{Epochs, EventTime, Watermarks};
 use highwater::window::{Sessions, Tumbling};
@@ -18,10 +18,14 @@ fn millis(millis: u64) -> Duration {
 
 /// Emits each record again ten milliseconds before its time, and asks for a timer then.
 #[derive(Clone, Copy)]
-struct Back(Side<i64>);
+struct Back(SideOutput<i64>);
 
 impl Process<u8, i64> for Back {
     type Out = (EventTime, bool);
+
+    fn open(&mut self, states: &mut States<'_, u8>) {
+        states.side(&self.0);
+    }
 
     fn process(&mut self, time: i64, cx: &mut Context<'_, u8, (EventTime, bool)>) {
         cx.emit_at((time - 10, false), time - 10);
@@ -39,7 +43,7 @@ fn records_and_timers_in_the_past() {
     for workers in [1, 3] {
         let job = Job::new();
         let times = job.timed_collection([100, 200, 205], Watermarks::monotone(|time: &i64| *time));
-        let back = times.key_by(|_| 0u8).process(Back(Side::new()));
+        let back = times.key_by(|_| 0u8).process(Back(SideOutput::new()));
         let fired = back.clone().filter(|(_, fired)| *fired).map(|(time, _)| time).collect();
         let windows = back.filter(|(_, fired)| !fired).key_by(|_| 0u8).window(Tumbling::of(millis(10)));
         let counts = windows.count().map(|count| (count.window.start, count.value)).collect();
@@ -58,10 +62,12 @@ fn an_interval_with_crossed_bounds_joins_nothing() {
     for (outer, alone) in [(Outer::None, 0), (Outer::Left, 2), (Outer::Both, 4)] {
         let job = Job::new();
         let rows = || job.timed_collection([5i64, 9], Watermarks::monotone(|n: &i64| *n)).key_by(|_| 0u8);
-        let joined = rows().interval_join(rows(), Interval::millis(3, -3)).outer(outer, |_, one, other| {
-            assert!(one.is_none() || other.is_none());
-            Some(())
-        });
+        let joined = rows()
+            .interval_join(rows(), Interval::between(Offset::millis(3), Offset::millis(-3)))
+            .outer(outer, |_, one, other| {
+                assert!(one.is_none() || other.is_none());
+                Some(())
+            });
         let joined = joined.collect();
         job.run().unwrap();
         assert_eq!(joined.values().len(), alone, "{outer:?}");
@@ -108,10 +114,13 @@ fn a_gap_of_zero_that_a_record_says_is_a_millisecond() {
 #[test]
 fn sides_that_no_one_reads_or_fills() {
     let job = Job::new();
-    let (read, unread) = (Side::<i64>::new(), Side::new());
-    let back = job.collection([1, 2]).key_by(|_| 0u8).process(Back(unread));
-    let nothing = back.side(&read).collect();
-    let records = back.collect();
+    let unread = SideOutput::new();
+    let records = job.collection([1, 2]).key_by(|_| 0u8).process(Back(unread)).collect();
+    // A function without `open` may give to any.
+    let unfilled = SideOutput::<i64>::new();
+    let same = job.collection([1, 2]).process(|n: i64, cx| cx.emit(n));
+    let nothing = same.side(&unfilled).collect();
+    same.discard();
     job.run().unwrap();
     assert!(nothing.values().is_empty());
     assert_eq!(records.values().len(), 4);

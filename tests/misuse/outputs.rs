@@ -14,7 +14,7 @@ use highwater::time::Watermarks;
 use highwater::{Error, ErrorKind};
 
 /// Runs a job with snapshots in memory, or without.
-fn run(has_snapshots: bool, build: impl Fn(&Job)) -> Result<(), Error> {
+fn run<R>(has_snapshots: bool, build: impl Fn(&Job) -> R) -> Result<(), Error> {
     let job = Job::new();
     build(&job);
     let options = match has_snapshots {
@@ -24,7 +24,7 @@ fn run(has_snapshots: bool, build: impl Fn(&Job)) -> Result<(), Error> {
     job.run_with(options.workers(2)).map(drop)
 }
 
-fn refused(has_snapshots: bool, words: &str, build: impl Fn(&Job)) {
+fn refused<R>(has_snapshots: bool, words: &str, build: impl Fn(&Job) -> R) {
     let error = run(has_snapshots, build).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
     assert!(error.to_string().contains(words), "{error}");

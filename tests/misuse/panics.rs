@@ -96,7 +96,7 @@ fn in_windows_and_patterns() {
     });
     panics("assigner", |job| keyed(job).window_with(Hopeless).count().discard());
     panics("function", |job| {
-        let windows = keyed(job).window(Tumbling::of(Duration::from_millis(5))).general();
+        let windows = keyed(job).window(Tumbling::of(Duration::from_millis(5)));
         windows.apply(|_, _, values: Vec<i64>| values.into_iter().map(depth).collect::<Vec<_>>()).discard();
     });
     panics("pattern", |job| {
@@ -109,13 +109,13 @@ fn in_differential_computations() {
     panics("while it is built", |job| {
         let numbers = job.collection(0..20).map(Change::insert);
         numbers
-            .through(
+            .differential(
                 |_, numbers| if numbers.scope().index() == 0 { panic!("out of my depth") } else { numbers },
             )
             .discard();
     });
     panics("while it runs", |job| {
         let numbers = job.collection(0..20).map(Change::insert);
-        numbers.through(|_, numbers| numbers.map(depth).distinct()).discard();
+        numbers.differential(|_, numbers| numbers.map(depth).distinct()).discard();
     });
 }

@@ -7,11 +7,11 @@ use highwater::ErrorKind;
 use highwater::cep::Pattern;
 use highwater::config::Options;
 use highwater::data::Change;
-use highwater::join::Interval;
+use highwater::join::{Interval, Offset};
 use highwater::process::{Context, List, Process, States, Ttl, Value};
 use highwater::stream::{Chain, Job, KeyedStream, Rounds, Sum};
 use highwater::time::{Epochs, Watermarks};
-use highwater::window::{CountTrigger, CountWindows, Sessions, Sliding, Tumbling, WallClock};
+use highwater::window::{CountTrigger, CountWindows, Evict, ProcessingTime, Sessions, Sliding, Tumbling};
 
 use super::ends_in;
 
@@ -39,7 +39,9 @@ fn windows_without_extent() {
     refused("with a trigger", words, |job| {
         keyed(job).window(Tumbling::of(ZERO)).trigger(CountTrigger::of(2)).count().discard();
     });
-    refused("wall clock", words, |job| keyed(job).window(WallClock(Tumbling::of(ZERO))).count().discard());
+    refused("wall clock", words, |job| {
+        keyed(job).window(ProcessingTime(Tumbling::of(ZERO))).count().discard()
+    });
     refused("co-group", words, |job| {
         keyed(job).co_group(keyed(job), Tumbling::of(ZERO), |_| vec![()]).discard();
     });
@@ -61,7 +63,19 @@ fn sessions_without_a_gap() {
         keyed(job).window(Sessions::with_gap(ZERO).touching()).count().discard();
     });
     refused("wall clock", words, |job| {
-        keyed(job).window(WallClock(Sessions::with_gap(ZERO))).count().discard();
+        keyed(job).window(ProcessingTime(Sessions::with_gap(ZERO))).count().discard();
+    });
+}
+
+#[test]
+fn corrections_of_windows_with_an_evictor() {
+    let words = "cannot have an evictor";
+    refused("evictor", words, |job| {
+        let windows = keyed(job).window(Tumbling::of(millis(5))).evictor(Evict::count(3));
+        windows.correct_until(millis(5)).count().discard();
+    });
+    refused("sliding counts", words, |job| {
+        keyed(job).window(CountWindows::sliding(4, 2)).correct_until(millis(5)).count().discard();
     });
 }
 
@@ -101,12 +115,15 @@ fn streams_of_different_jobs() {
     });
     refused("interval", "different jobs", |job| {
         let other = keyed(&Job::new());
-        keyed(job).interval_join(other, Interval::millis(0, 1)).inner(|_, a, b| a + b).discard();
+        keyed(job)
+            .interval_join(other, Interval::between(Offset::millis(0), Offset::millis(1)))
+            .inner(|_, a, b| a + b)
+            .discard();
     });
     refused("differential", "different jobs", |job| {
         let one = job.collection([(1, 2)]).map(Change::insert);
         let other = Job::new().collection([1]).map(Change::insert);
-        one.through_with(other, |_, pairs, keys| pairs.semijoin(keys)).discard();
+        one.differential_with(other, |_, pairs, keys| pairs.semijoin(keys)).discard();
     });
 }
 
@@ -136,7 +153,7 @@ fn jobs_and_options() {
 fn loops_without_rest() {
     ends_in(ErrorKind::Data, "no rest", "not ended after 50 rounds", |job| {
         let edges = job.collection([(1, 1)]).map(Change::insert);
-        let restless = edges.through(|computation, edges| {
+        let restless = edges.differential(|computation, edges| {
             computation
                 .iterate(edges, Rounds::at_most(50), |_, edges| edges.map(|(a, n)| (a, n + 1)).distinct())
         });

@@ -70,7 +70,9 @@ fn sums_that_do_not_fit_are_errors_in_every_operator() {
     let keyed = |job: &Job| job.collection([i64::MAX, 1, -1]).key_by(|_| 1u8);
     refused(words, |job| keyed(job).window(tumbling).sum(|n| n).uid("adds").collect());
     refused(words, |job| keyed(job).window(sliding).sum(|n| n).uid("adds").collect());
-    refused(words, |job| keyed(job).window(tumbling).general().sum(|n| n).uid("adds").collect());
+    refused(words, |job| {
+        keyed(job).window(tumbling).allowed_lateness(millis(1)).sum(|n| n).uid("adds").collect()
+    });
     refused(words, |job| {
         keyed(job).window(tumbling).correct_until(millis(5)).sum(|n| n).uid("adds").collect()
     });

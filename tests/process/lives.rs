@@ -6,7 +6,7 @@ use highwater::config::Options;
 use highwater::connector::Collection;
 use highwater::error::ErrorKind;
 use highwater::harness::Driver;
-use highwater::process::{Context, List, LivesBy, Map, Process, Refresh, States, Ttl, Value};
+use highwater::process::{Context, List, Map, Process, Refresh, States, TimeDomain, Ttl, Value};
 use highwater::stream::Job;
 use highwater::time::Watermarks;
 use highwater::window::{CountTrigger, Global, Tumbling, WindowContext, WindowProcess, WindowStates};
@@ -91,7 +91,7 @@ fn what_is_written_before_the_first_watermark_lives_from_that_on() {
 #[test]
 fn what_lives_by_the_wall_clock_needs_no_timer_to_be_over() {
     for refresh in [Refresh::OnWrite, Refresh::OnReadAndWrite] {
-        let ttl = Ttl::of(millis(10)).by(LivesBy::ProcessingTime).refresh(refresh);
+        let ttl = Ttl::of(millis(10)).by(TimeDomain::ProcessingTime).refresh(refresh);
         let mut driver =
             Driver::new(|values| values.key_by(|_: &i64| 1u8).process(Remembers::new(ttl))).unwrap();
         driver.processing_time(5).unwrap();
@@ -112,7 +112,7 @@ fn refused(build: impl Fn(&Job)) {
         build(&job);
         let error = job.run_with(Options::default().workers(workers)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.to_string().contains("Ttl::by(LivesBy::ProcessingTime)"), "{error}");
+        assert!(error.to_string().contains("Ttl::by(TimeDomain::ProcessingTime)"), "{error}");
     }
 }
 
@@ -167,7 +167,7 @@ fn state_that_may_expire_is_not_refused() {
     let job = Job::new();
     let by_time = || Watermarks::monotone(|n: &i64| *n);
     let function = |ttl| Remembers::new(ttl);
-    let (short, wall) = (Ttl::of(millis(10)), Ttl::of(millis(10)).by(LivesBy::ProcessingTime));
+    let (short, wall) = (Ttl::of(millis(10)), Ttl::of(millis(10)).by(TimeDomain::ProcessingTime));
     let untimed = || job.collection([1i64]);
     let timed = || job.timed_collection([1i64], by_time());
     untimed().key_by(|_| 1u8).process(function(wall)).discard();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use highwater::config::Options;
 use highwater::connector::Collection;
-use highwater::process::{BroadcastProcess, Context, Side, States, Timer, Value};
+use highwater::process::{BroadcastProcess, Context, SideOutput, States, Timer, Value};
 use highwater::stream::Job;
 use highwater::time::{Epochs, Watermarks};
 
@@ -58,7 +58,7 @@ fn every_worker_hears_every_rule_once_and_in_time() {
 fn sides_carry_what_they_are_given_however_many_read_them() {
     for workers in [1, 3] {
         let job = Job::new();
-        let (even, unread) = (Side::<u64>::new(), Side::<u64>::new());
+        let (even, unread) = (SideOutput::<u64>::new(), SideOutput::<u64>::new());
         let numbers = job.source(Collection::splits([0..50, 50..90]), Watermarks::none());
         let odd = numbers.process(move |n: u64, cx| match n % 2 {
             0 => cx.side(&even, n),

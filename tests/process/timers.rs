@@ -6,7 +6,8 @@ use highwater::clock::Clock;
 use highwater::config::Options;
 use highwater::connector::{Collection, Generator};
 use highwater::process::{
-    Aggregating, Context, LAST_TIMERS, LivesBy, Process, Reducing, Refresh, Side, States, Timer, Ttl, Value,
+    Aggregating, Context, LAST_TIMERS, Process, Reducing, Refresh, SideOutput, States, TimeDomain, Timer,
+    Ttl, Value,
 };
 use highwater::stream::{Job, Sum};
 use highwater::time::{Epochs, Watermarks};
@@ -162,7 +163,7 @@ fn what_is_due_by_the_wall_clock_is_due_at_the_end() {
 /// Everything that adds up, and a side output for what is odd.
 #[derive(Clone)]
 struct Totals {
-    odd: Side<i64>,
+    odd: SideOutput<i64>,
     greatest: Option<Reducing<i64, fn(&i64, i64) -> i64>>,
     sum: Option<Aggregating<i64, Sum>>,
     seen: Value<i64>,
@@ -172,9 +173,11 @@ impl Process<u8, i64> for Totals {
     type Out = (i64, i64, bool);
 
     fn open(&mut self, states: &mut States<'_, u8>) {
+        states.side(&self.odd);
         self.greatest = Some(states.reducing("greatest", |a: &i64, b: i64| b.max(*a)));
         self.sum = Some(states.aggregating("sum", Sum));
-        let ttl = Ttl::of(Duration::from_millis(10)).by(LivesBy::EventTime).refresh(Refresh::OnReadAndWrite);
+        let ttl =
+            Ttl::of(Duration::from_millis(10)).by(TimeDomain::EventTime).refresh(Refresh::OnReadAndWrite);
         self.seen = states.value_with_ttl("seen", ttl);
     }
 
@@ -198,7 +201,7 @@ impl Process<u8, i64> for Totals {
 fn reading_can_keep_state_alive() {
     let job = Job::new();
     let values = [(0, 0), (8, 5), (16, 2), (40, 1), (41, 3)];
-    let odd = Side::new();
+    let odd = SideOutput::new();
     let function = Totals { odd, greatest: None, sum: None, seen: Value::default() };
     let rows = job.timed_collection(values, Watermarks::monotone(|row: &(i64, i64)| row.0));
     let told = rows.key_by(|_| 1u8).map_values(|row| row.1).process_in_order(function);

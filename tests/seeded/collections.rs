@@ -31,7 +31,7 @@ fn components_of_edges() {
     under_seeds("collections::components_of_edges", |world| {
         let splits = world.splits(20);
         let job = Job::new();
-        let labels = world.read(&job, &splits).map(edge).through(|computation, edges| {
+        let labels = world.read(&job, &splits).map(edge).differential(|computation, edges| {
             let edges = edges.distinct();
             let edges = edges.clone().concat(edges.map(|(a, b)| (b, a)));
             let own = edges.clone().map(|(a, _)| (a, a)).distinct();
@@ -62,7 +62,8 @@ fn edges_between_nodes_that_are_there() {
         let job = Job::new();
         let there = world.read(&job, &nodes).map(|event| edge(event).map(|(node, _)| node));
         let known = world.read(&job, &edges).map(edge);
-        let known = known.through_with(there, |_, edges, nodes| edges.semijoin(nodes.distinct())).collect();
+        let known =
+            known.differential_with(there, |_, edges, nodes| edges.semijoin(nodes.distinct())).collect();
         let trace = world.run(&job);
         let nodes = nodes.iter().flatten().map(|event| edge(*event).map(|(node, _)| node));
         let nodes: BTreeSet<i64> = consolidate(nodes).into_iter().map(|(node, _)| node).collect();

@@ -1,6 +1,6 @@
 //! Interval joins of disordered and late events.
 
-use highwater::join::{Interval, Outer};
+use highwater::join::{Interval, Offset, Outer};
 use highwater::stream::Job;
 
 use super::draws::Event;
@@ -14,9 +14,10 @@ fn interval_joins() {
         let outer = [Outer::None, Outer::Left, Outer::Right, Outer::Both][world.below(4) as usize];
         let job = Job::new();
         let (lefts, rights) = (world.read(&job, &left), world.read(&job, &right));
-        let join = lefts
-            .key_by(|event| event.0)
-            .interval_join(rights.key_by(|event| event.0), Interval::millis(lower, upper));
+        let join = lefts.key_by(|event| event.0).interval_join(
+            rights.key_by(|event| event.0),
+            Interval::between(Offset::millis(lower), Offset::millis(upper)),
+        );
         let joined = join
             .outer(outer, |_, l: Option<&Event>, r: Option<&Event>| Some((l.copied(), r.copied())))
             .collect();

@@ -18,7 +18,7 @@ fn aggregates() {
         let read = events.clone().collect();
         let keyed = events.key_by(|event| event.0);
         let changes = keyed.clone().sum(|event| event.1).collect();
-        let greatest = keyed.max(|event| event.1 % 10).current();
+        let greatest = keyed.max(|event| event.1 % 10).materialize();
         let trace = world.run(&job);
 
         let (mut sums, mut most) = (BTreeMap::<u8, i64>::new(), BTreeMap::<u8, i64>::new());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use highwater::stream::Job;
 use highwater::time::Watermarks;
-use highwater::window::{Aligned, Sessions, Sliding, Tumbling, WallClock, Windowed};
+use highwater::window::{Aligned, ProcessingTime, Sessions, Sliding, Tumbling, Windowed};
 
 use super::draws::Event;
 use super::world::{Ran, World, millis, sorted, under_seeds};
@@ -67,7 +67,7 @@ fn corrected_windows() {
         let keyed = world.read(&job, &splits).key_by(|event| event.0);
         let corrected = keyed.window(windows).correct_until(millis(lateness));
         let changes = corrected.sum(|event| event.1).map(|change| change.map(row)).share();
-        let (sums, changes) = (changes.clone().current(), changes.collect());
+        let (sums, changes) = (changes.clone().materialize(), changes.collect());
         let trace = world.run(&job);
 
         let (expected, late) = aligned(&world.stamped(&splits), windows, lateness);
@@ -145,7 +145,7 @@ fn windows_of_processing_time() {
         let job = Job::new();
         let keyed = world.read(&job, &splits).key_by(|event| event.0);
         let sums =
-            keyed.window(WallClock(Tumbling::of(millis(size)))).sum(|event| event.1).map(row).collect();
+            keyed.window(ProcessingTime(Tumbling::of(millis(size)))).sum(|event| event.1).map(row).collect();
         let trace = world.run(&job);
 
         // When a record is read is the schedule's choice, but each is in one window of its key, and none

@@ -47,7 +47,7 @@ fn read(job: &Job, splits: &[Vec<Change<Edge>>]) -> Stream<Change<Edge>> {
 
 /// The least node that each node is connected with.
 fn components(edges: Stream<Change<Edge>>) -> Stream<Change<Edge>> {
-    edges.through(|computation, edges| {
+    edges.differential(|computation, edges| {
         let edges = edges.clone().concat(edges.map(|(a, b)| (b, a))).distinct();
         let own = edges.clone().map(|(a, _)| (a, a)).distinct();
         computation.iterate(own.clone(), Rounds::at_most(100), |scope, labels| {
@@ -90,8 +90,8 @@ fn degrees_of_nodes_that_are_there() {
         let (edges, nodes) = (edges(world), edges(world));
         let build = |job: &Job, out: Ledger<((u8, i64), i64)>| {
             let nodes = read(job, &nodes).map(|change| change.map(|(node, _)| node));
-            let known =
-                read(job, &edges).through_with(nodes, |_, edges, nodes| edges.semijoin(nodes.distinct()));
+            let known = read(job, &edges)
+                .differential_with(nodes, |_, edges, nodes| edges.semijoin(nodes.distinct()));
             known.key_by(|change| change.record.0).aggregate(CountChanges).map(change).sink(out);
         };
         let told = world.crash_and_go_on(Arc::new(Memory::default()), build);
@@ -116,12 +116,12 @@ fn a_computation_that_comes_later_with_something_of_its_own() {
             let numbers = job.source(numbers, Watermarks::none()).share();
             numbers.clone().discard();
             if run.replace(run.get() + 1) >= later {
-                let changes = numbers.map(Change::insert).through(|computation, numbers| {
+                let changes = numbers.map(Change::insert).differential(|computation, numbers| {
                     let scope = computation.scope();
                     let own = (scope.index() == 0).then_some((-1, Time::new(0, i64::MIN), 1));
                     numbers.concat(own.to_stream(scope).as_collection()).distinct()
                 });
-                changes.uid("new").map(change).sink_as("out", out);
+                changes.uid("new").map(change).sink(out).uid("out");
             }
         };
         let told = world.crash_and_go_on(Arc::new(Memory::default()), build);
@@ -150,7 +150,7 @@ fn a_snapshot_has_what_there_is_and_not_what_has_gone() {
     });
     let job = Job::new();
     let edges = job.collection(changes.collect::<Vec<_>>());
-    edges.through(|_, edges| edges.map(|(from, _)| from)).uid("nodes").discard();
+    edges.differential(|_, edges| edges.map(|(from, _)| from)).uid("nodes").discard();
     job.run_with(options(&store, 3)).unwrap();
     let repository = Repository::open(store);
     let (_, manifest) = repository.find(&Selector::Latest).unwrap().unwrap();

@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use highwater::connector::{FileSink, JsonLines};
+use highwater::harness::Simulation;
 use highwater::object::{Memory, Store};
 use highwater::stream::Job;
 use highwater::window::Tumbling;
 
+use crate::changed::{NUMBERS, crash, keyed, options, store};
 use crate::ledger::{Ledger, Stage};
 use crate::world::{World, millis, read, under_seeds};
 
@@ -61,4 +63,32 @@ fn a_sink_without_transactions_shows_each_record_at_least_once() {
         expected.sort();
         assert_eq!(stage.shown(), expected);
     });
+}
+
+/// Every text sink is known by the uid that its handle gives it: the job goes on with its sinks in another
+/// order and with operators before them, and each directory has each line once.
+#[test]
+fn a_uid_of_a_text_sink_names_what_it_has_prepared() {
+    let (store, place) = (store(), tempfile::tempdir().unwrap());
+    let path = |name: &str| place.path().join(name);
+    crash(&store, 2, |job| {
+        let numbers = keyed(job, |key| key).values();
+        numbers.clone().write_text(path("text")).uid("text");
+        numbers.clone().write_json(path("json")).uid("json");
+        numbers.map(|number| (number, 1)).write_csv(path("csv")).uid("csv");
+    });
+    let job = Job::new();
+    let numbers = keyed(&job, |key| key).values();
+    numbers.clone().key_by(|number| *number).count().discard();
+    numbers.clone().map(|number| (number, 1)).write_csv(path("csv")).uid("csv");
+    numbers.clone().write_json(path("json")).uid("json");
+    numbers.write_text(path("text")).uid("text");
+    Simulation::seeded(1).options(options(&store, 3)).run(&job).unwrap();
+    let mut expected: Vec<String> = (0..NUMBERS).map(|number| number.to_string()).collect();
+    expected.sort();
+    assert_eq!(lines(&path("text")), expected);
+    assert_eq!(lines(&path("json")), expected);
+    let mut expected: Vec<String> = (0..NUMBERS).map(|number| format!("{number},1")).collect();
+    expected.sort();
+    assert_eq!(lines(&path("csv")), expected);
 }

@@ -12,7 +12,7 @@ use highwater::object::{Memory, Store};
 use highwater::snapshot::{Repository, Restore, Selector, Snapshots};
 use highwater::stream::Job;
 use highwater::time::Watermarks;
-use highwater::window::{LatePolicy, Tumbling};
+use highwater::window::Tumbling;
 
 use crate::world::millis;
 
@@ -44,7 +44,6 @@ fn job(waits: Waits, rate: Option<f64>) -> (Job, Collected<Row>) {
         .key_by(|number| number % 3)
         .window(Tumbling::of(Duration::from_secs(1)))
         .allowed_lateness(waits.lateness)
-        .late(LatePolicy::Drop)
         .count()
         .uid("windows")
         .map(|count| (count.key, count.window.end, count.value))

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use highwater::cep::{Match, Pattern};
 use highwater::data::Change;
-use highwater::join::{Interval, Outer};
+use highwater::join::{Interval, Offset, Outer};
 use highwater::process::{BroadcastProcess, Context, List, Map, Process, States, Timer, Ttl, Value};
 use highwater::stream::Rounds;
 use highwater::window::{Sessions, Sliding, Tumbling};
@@ -115,7 +115,8 @@ fn interval_joins() {
         world.check(|job, out: Ledger<(Key, i64, i64)>| {
             let left = read(job, &left, disorder).key_by(|event| event.0).map_values(|event| event.1);
             let right = read(job, &right, disorder).key_by(|event| event.0).map_values(|event| event.1);
-            let joined = left.interval_join(right, Interval::millis(lower, upper));
+            let joined =
+                left.interval_join(right, Interval::between(Offset::millis(lower), Offset::millis(upper)));
             let value = |side: Option<&i64>| side.copied().unwrap_or(-1);
             joined.outer(outer, move |key, left, right| Some((*key, value(left), value(right)))).sink(out);
         });
@@ -335,7 +336,8 @@ fn windows_of_records_that_an_outer_join_tells_late() {
         world.check(|job, out: Ledger<(Key, i64, u64)>| {
             let left = read(job, &left, disorder).key_by(|event| event.0);
             let right = read(job, &right, disorder).key_by(|event| event.0);
-            let joined = left.interval_join(right, Interval::millis(0, upper));
+            let joined =
+                left.interval_join(right, Interval::between(Offset::millis(0), Offset::millis(upper)));
             // Those who have met no one are told behind the watermark that let them go, and no window may
             // have fired before.
             let alone = joined

@@ -44,7 +44,7 @@ fn build(splits: &[Vec<Event>], out: Ledger<Told>) -> Job {
     let edges = events
         .clone()
         .map(|event| Change { record: (event.1 % 40, event.1 % 31), diff: 1 - event.1 % 2 * 2 });
-    let reached = edges.through(|computation, edges| {
+    let reached = edges.differential(|computation, edges| {
         let edges = edges.distinct();
         let start = edges.clone().map(|(from, _)| (from, from)).distinct();
         computation.iterate(start.clone(), Rounds::at_most(100), |scope, labels| {

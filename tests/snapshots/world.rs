@@ -86,19 +86,19 @@ impl World {
 
     /// Runs a job that crashes at random points and goes on from its last snapshot each time, on as many
     /// workers as chance will have; gives what is visible in the end.
-    pub(crate) fn crash_and_go_on<T: Data + Ord + Debug>(
+    pub(crate) fn crash_and_go_on<T: Data + Ord + Debug, R>(
         &mut self,
         store: Arc<dyn Store>,
-        build: impl Fn(&Job, Ledger<T>),
+        build: impl Fn(&Job, Ledger<T>) -> R,
     ) -> Vec<T> {
         self.crash_and_write(store, build).visible()
     }
 
     /// The same; gives where it was written.
-    pub(crate) fn crash_and_write<T: Data + Ord + Debug>(
+    pub(crate) fn crash_and_write<T: Data + Ord + Debug, R>(
         &mut self,
         store: Arc<dyn Store>,
-        build: impl Fn(&Job, Ledger<T>),
+        build: impl Fn(&Job, Ledger<T>) -> R,
     ) -> Ledger<T> {
         let (ledger, crashes) = (Ledger::new(), self.below(CRASHES + 1));
         for run in 0..=crashes {
@@ -152,7 +152,7 @@ impl World {
     }
 
     /// Checks that a job gives the same with and without crashes.
-    pub(crate) fn check<T: Data + Ord + Debug>(&mut self, build: impl Fn(&Job, Ledger<T>)) {
+    pub(crate) fn check<T: Data + Ord + Debug, R>(&mut self, build: impl Fn(&Job, Ledger<T>) -> R) {
         let (expected, found) = self.run_both(build);
         let only =
             |one: &[T], other: &[T]| one.iter().filter(|t| !other.contains(t)).cloned().collect::<Vec<T>>();
@@ -161,9 +161,9 @@ impl World {
     }
 
     /// Checks that a job gives what is the same by what `tell` makes of it, with and without crashes.
-    pub(crate) fn check_by<T: Data + Ord + Debug, S: PartialEq + Debug>(
+    pub(crate) fn check_by<T: Data + Ord + Debug, S: PartialEq + Debug, R>(
         &mut self,
-        build: impl Fn(&Job, Ledger<T>),
+        build: impl Fn(&Job, Ledger<T>) -> R,
         tell: impl Fn(Vec<T>) -> S,
     ) {
         let (expected, found) = self.run_both(build);
@@ -171,7 +171,10 @@ impl World {
     }
 
     /// What a job gives without crashes, and with them.
-    fn run_both<T: Data + Ord + Debug>(&mut self, build: impl Fn(&Job, Ledger<T>)) -> (Vec<T>, Vec<T>) {
+    fn run_both<T: Data + Ord + Debug, R>(
+        &mut self,
+        build: impl Fn(&Job, Ledger<T>) -> R,
+    ) -> (Vec<T>, Vec<T>) {
         let expected = {
             let (job, ledger) = (Job::new(), Ledger::new());
             build(&job, ledger.clone());

@@ -111,9 +111,9 @@ fn a_hundred_thousand_splits_are_read_without_a_look_at_all_in_each_step() {
             job.source(source, watermarks.idle_after(Duration::from_secs(60)))
                 .key_by(|number| number.0 % 10)
                 .count()
-                .current()
+                .materialize()
         } else {
-            job.source(source, Watermarks::none()).key_by(|number| number.0 % 10).count().current()
+            job.source(source, Watermarks::none()).key_by(|number| number.0 % 10).count().materialize()
         };
         job.run_with(Options::default().workers(workers)).unwrap();
         assert_eq!(counts.sorted(), (0..10).map(|key| (key, 30_000)).collect::<Vec<_>>());
@@ -160,7 +160,7 @@ fn splits_without_readers_are_in_snapshots() {
             .key_by(|number| number.0)
             .count()
             .uid("counts")
-            .current();
+            .materialize();
         let snapshots = Snapshots::in_store(store.clone()).every_epochs(1).restore(Restore::Latest);
         let options = Options::default().workers(if stop { 1 } else { 2 }).epochs(Epochs::records(1_000));
         let running = job.start(options.snapshots(snapshots)).unwrap();

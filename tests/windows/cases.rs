@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use highwater::stream::Stream;
 use highwater::window::{
-    CountTrigger, Evict, Global, OnEventTime, Purging, Sessions, Sliding, Tumbling, WallClock,
+    CountTrigger, Evict, Global, OnEventTime, ProcessingTime, Purging, Sessions, Sliding, Tumbling,
 };
 
 use crate::script::{Pair, check, line, sums};
@@ -110,7 +110,7 @@ fn a_late_record_goes_to_the_side() {
     check(
         "k2 1 1000; w 1985; k2 1 1980; w 1999; k2 1 1998; k2 1 2001; w 2999; w 3999",
         "w 1985; k2 2 0 2000; w 1999; late k2 1; w 2999; k2 1 2000 4000; w 3999",
-        |pairs| sums(keyed(pairs).window(Tumbling::of(millis(2000))).general()),
+        |pairs| sums(keyed(pairs).window(Tumbling::of(millis(2000))).trigger(OnEventTime::default())),
     );
 }
 
@@ -119,7 +119,7 @@ fn windows_of_processing_time() {
     check(
         "p 3; k2 1 9223372036854775807; k2 1 7000; k2 1 7000; k1 1 7000; k1 1 7000; p 5000; k1 1 7000; k1 1 7000; k1 1 7000; p 7000",
         "k1 2 0 3000; k1 3 3000 6000; k2 3 0 3000",
-        |pairs| sums(keyed(pairs).window(WallClock(Tumbling::of(millis(3000))))),
+        |pairs| sums(keyed(pairs).window(ProcessingTime(Tumbling::of(millis(3000))))),
     );
 }
 
@@ -146,13 +146,11 @@ fn a_record_joins_two_sessions() {
 fn sessions_in_any_order() {
     let input = "k 1 1; k 1 15; k 1 30; k 1 100; k 1 101; k 1 95; k 1 22; k 1 10; w 500";
     let sessions = Sessions::with_gap(millis(10));
-    for plain in [false, true] {
-        check(input, "k 5 1 40; k 3 95 111; w 500", |pairs| {
-            let windows = keyed(pairs).window(sessions);
-            let windows = if plain { windows } else { windows.allowed_lateness(millis(0)) };
-            windows.count().map(line)
-        });
-    }
+    let expected = "k 5 1 40; k 3 95 111; w 500";
+    check(input, expected, |pairs| keyed(pairs).window(sessions).count().map(line));
+    check(input, expected, |pairs| {
+        keyed(pairs).window(sessions).allowed_lateness(Duration::ZERO).count().map(line)
+    });
 }
 
 #[test]
@@ -162,7 +160,7 @@ fn sliding_windows_over_records_out_of_order() {
     let expected = "k1 3 -2000 1000; w 999; k1 3 -1000 2000; k2 3 -1000 2000; w 1999; k1 3 0 3000; k2 3 0 3000; w 2999; \
                     k2 5 1000 4000; w 3999; k2 2 2000 5000; w 4999; k2 2 3000 6000; w 5999; w 6999; w 7999";
     let sliding = Sliding::of(millis(3000), millis(1000));
-    check(input, expected, |pairs| sums(keyed(pairs).window(sliding).general()));
+    check(input, expected, |pairs| sums(keyed(pairs).window(sliding).trigger(OnEventTime::default())));
     check(input, expected, |pairs| keyed(pairs).window(sliding).sum(|pair| pair.1).map(line));
 }
 
@@ -172,7 +170,9 @@ fn the_ends_of_windows_are_open() {
     let expected = "a 1 0 5000; a 1 1000 6000; a 1 2000 7000; a 1 3000 8000; a 1 4000 9000; \
                     b 1 1000 6000; b 1 2000 7000; b 1 3000 8000; b 1 4000 9000; b 1 5000 10000; w 20000";
     let sliding = Sliding::of(millis(5000), millis(1000));
-    check(input, expected, |pairs| keyed(pairs).window(sliding).general().count().map(line));
+    check(input, expected, |pairs| {
+        keyed(pairs).window(sliding).trigger(OnEventTime::default()).count().map(line)
+    });
     check(input, expected, |pairs| keyed(pairs).window(sliding).count().map(line));
 }
 
@@ -201,7 +201,7 @@ fn tumbling_windows_over_records_out_of_order() {
                  w 999; w 1999; w 2999; w 3999; w 4999; w 5999; w 6999; w 7999";
     let expected = "w 999; w 1999; k1 3 0 3000; k2 3 0 3000; w 2999; w 3999; w 4999; k2 2 3000 6000; w 5999; w 6999; w 7999";
     let tumbling = Tumbling::of(millis(3000));
-    check(input, expected, |pairs| sums(keyed(pairs).window(tumbling).general()));
+    check(input, expected, |pairs| sums(keyed(pairs).window(tumbling).trigger(OnEventTime::default())));
     check(input, expected, |pairs| keyed(pairs).window(tumbling).sum(|pair| pair.1).map(line));
 }
 

@@ -7,10 +7,10 @@ use highwater::config::Options;
 use highwater::connector::Collection;
 use highwater::data::Change;
 use highwater::error::ErrorKind;
-use highwater::join::Interval;
+use highwater::join::{Interval, Offset};
 use highwater::stream::Job;
 use highwater::time::{Epochs, Watermarks};
-use highwater::window::{Aligned, Sessions, Sliding, Tumbling, Windowed};
+use highwater::window::{Aligned, OnEventTime, Sessions, Sliding, Tumbling, Windowed};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -80,7 +80,7 @@ proptest! {
         let job = Job::new();
         let keyed = || job.source(Collection::splits([events.clone()]), by_time(disorder)).key_by(|event| event.0);
         let fast = keyed().window(windows).count().uid("windows").map(row).collect();
-        let general = keyed().window(windows).general().count().map(row).collect();
+        let general = keyed().window(windows).trigger(OnEventTime::default()).count().map(row).collect();
         let group = keyed().co_group(keyed(), windows, |group| {
             vec![(group.key, group.window.start, group.window.end, group.left.len() as u64)]
         });
@@ -116,7 +116,7 @@ proptest! {
         let general = keyed().window(Sessions::with_gap(millis(gap))).allowed_lateness(millis(3));
         let general = general.count().map(row).collect();
         let corrected = keyed().window(Sessions::with_gap(millis(gap))).correct_until(millis(3));
-        let corrected = corrected.count().map(|change: Change<_>| change.map(row)).current();
+        let corrected = corrected.count().map(|change: Change<_>| change.map(row)).materialize();
         job.run_with(Options::default().workers(workers).epochs(Epochs::records(7))).unwrap();
         let mut expected: Vec<(i64, i64, u64)> = Vec::new();
         for time in times {
@@ -141,7 +141,7 @@ proptest! {
         let side = |times: &[i64]| {
             job.timed_collection(times.to_vec(), Watermarks::monotone(|time: &i64| *time)).key_by(|_| 1u8)
         };
-        let interval = Interval::millis(lower, lower + length);
+        let interval = Interval::between(Offset::millis(lower), Offset::millis(lower + length));
         let pairs = side(&left).interval_join(side(&right), interval).inner(|_, l, r| (*l, *r)).collect();
         job.run().unwrap();
         let meets = |l: &i64, r: &i64| {

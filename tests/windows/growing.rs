@@ -5,8 +5,8 @@ use std::time::Duration;
 use highwater::harness::Driver;
 use highwater::stream::Count;
 use highwater::window::{
-    CountTrigger, Either, EveryEventTime, EveryProcessingTime, Fired, Firing, OnEventTime, Sessions,
-    WallClock,
+    CountTrigger, Either, EveryEventTime, EveryProcessingTime, Fired, Firing, OnEventTime, ProcessingTime,
+    Sessions,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -115,7 +115,7 @@ proptest! {
     ) {
         let mut driver = Driver::new(|values| {
             let windows = values.key_by(|_: &i64| 1u8).map_values(|_| ());
-            let windows = windows.window(WallClock(Sessions::with_gap(millis(gap))));
+            let windows = windows.window(ProcessingTime(Sessions::with_gap(millis(gap))));
             windows.trigger(EveryProcessingTime::of(millis(interval))).aggregate_firings(Count).map(told)
         })
         .unwrap();

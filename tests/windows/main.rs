@@ -8,5 +8,6 @@ mod composed;
 mod extremes;
 mod growing;
 mod oracle;
+mod options;
 mod script;
 mod triggers;

@@ -8,17 +8,17 @@ use highwater::config::{Options, Seals};
 use highwater::connector::Collection;
 use highwater::stream::Job;
 use highwater::time::{Epochs, Watermarks};
-use highwater::window::{Aligned, CountWindows, Firing, Sessions, Sliding, Windowed};
+use highwater::window::{Aligned, CountWindows, Firing, OnEventTime, Sessions, Sliding, Windowed};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 /// Key, value, time.
-type Event = (u8, i64, i64);
+pub(crate) type Event = (u8, i64, i64);
 
 /// Key, start, end, sum.
-type Row = (u8, i64, i64, i64);
+pub(crate) type Row = (u8, i64, i64, i64);
 
-fn split() -> impl Strategy<Value = Vec<Event>> {
+pub(crate) fn split() -> impl Strategy<Value = Vec<Event>> {
     vec((0..4u8, -20..20i64, -60..40i64), 0..120).prop_map(|mut events| {
         // Mostly ascending, with disorder.
         for (i, event) in events.iter_mut().enumerate() {
@@ -28,7 +28,7 @@ fn split() -> impl Strategy<Value = Vec<Event>> {
     })
 }
 
-fn options() -> impl Strategy<Value = Options> {
+pub(crate) fn options() -> impl Strategy<Value = Options> {
     let epochs = prop_oneof![
         (1..150u64).prop_map(Epochs::records),
         Just(Epochs::when_done()),
@@ -40,12 +40,12 @@ fn options() -> impl Strategy<Value = Options> {
     })
 }
 
-fn millis(millis: i64) -> Duration {
+pub(crate) fn millis(millis: i64) -> Duration {
     Duration::from_millis(millis as u64)
 }
 
 /// The events with the watermarks in their stamps.
-fn stamped(splits: &[Vec<Event>], disorder: i64) -> Vec<(i64, Event)> {
+pub(crate) fn stamped(splits: &[Vec<Event>], disorder: i64) -> Vec<(i64, Event)> {
     let mut all = Vec::new();
     for split in splits {
         let mut watermark = i64::MIN;
@@ -59,7 +59,7 @@ fn stamped(splits: &[Vec<Event>], disorder: i64) -> Vec<(i64, Event)> {
 
 /// Sessions by their definition: records taken in order of the watermarks in their stamps, a session is over
 /// when its end and the lateness have passed.
-fn sessions(
+pub(crate) fn sessions(
     splits: &[Vec<Event>],
     disorder: i64,
     gap: impl Fn(i64) -> i64,
@@ -88,7 +88,12 @@ fn sessions(
 }
 
 /// The sums of aligned windows, where a record counts if its own stamp says that it is not too late.
-fn aligned(splits: &[Vec<Event>], disorder: i64, windows: Aligned, lateness: i64) -> (Vec<Row>, usize) {
+pub(crate) fn aligned(
+    splits: &[Vec<Event>],
+    disorder: i64,
+    windows: Aligned,
+    lateness: i64,
+) -> (Vec<Row>, usize) {
     let (mut sums, mut late) = (BTreeMap::<(u8, i64, i64), i64>::new(), 0);
     for (watermark, (key, value, time)) in stamped(splits, disorder) {
         let all = windows.of_timestamp(time);
@@ -101,7 +106,7 @@ fn aligned(splits: &[Vec<Event>], disorder: i64, windows: Aligned, lateness: i64
     (sums.into_iter().map(|((key, start, end), sum)| (key, start, end, sum)).collect(), late)
 }
 
-fn row(result: Windowed<u8, i64>) -> Row {
+pub(crate) fn row(result: Windowed<u8, i64>) -> Row {
     (result.key, result.window.start, result.window.end, result.value)
 }
 
@@ -143,7 +148,7 @@ proptest! {
         let watermarks = Watermarks::bounded(millis(disorder), |event: &Event| event.2);
         let keyed = job.source(Collection::splits(splits.clone()), watermarks).key_by(|event| event.0);
         let windows = keyed.window(Sessions::with_gap(millis(gap))).correct_until(millis(lateness));
-        let sums = windows.sum(|event| event.1).map(|change| change.map(row)).current();
+        let sums = windows.sum(|event| event.1).map(|change| change.map(row)).materialize();
         let summary = job.run_with(options).unwrap();
         let (expected, late) = sessions(&splits, disorder, |_| gap, lateness);
         prop_assert_eq!(sums.sorted(), expected);
@@ -159,7 +164,7 @@ proptest! {
         let watermarks = Watermarks::bounded(millis(disorder), |event: &Event| event.2);
         let keyed = job.source(Collection::splits(splits.clone()), watermarks).key_by(|event| event.0);
         let fast = keyed.clone().window(windows).sum(|e| e.1).map(row).collect();
-        let general = keyed.clone().window(windows).general().sum(|e| e.1).map(row).collect();
+        let general = keyed.clone().window(windows).trigger(OnEventTime::default()).sum(|e| e.1).map(row).collect();
         let listed = keyed.window(windows).apply(|key, window, events| {
             [(*key, window.start, window.end, events.iter().map(|event| event.1).sum::<i64>())]
         });
@@ -185,7 +190,7 @@ proptest! {
         let watermarks = Watermarks::bounded(millis(disorder), |event: &Event| event.2);
         let keyed = job.source(Collection::splits(splits.clone()), watermarks).key_by(|event| event.0);
         let corrected = keyed.clone().window(windows).correct_until(millis(lateness));
-        let corrected = corrected.sum(|e| e.1).map(|change| change.map(row)).current();
+        let corrected = corrected.sum(|e| e.1).map(|change| change.map(row)).materialize();
         let firings = keyed.map_values(|event| event.1).window(windows).allowed_lateness(millis(lateness));
         let firings = firings.aggregate_firings(highwater::stream::Sum).collect();
         let summary = job.run_with(options).unwrap();

@@ -1,9 +1,9 @@
 //! Scripts for a window operator: what comes in, and what is to come out at which point.
 
 use highwater::harness::Driver;
-use highwater::process::Side;
+use highwater::process::SideOutput;
 use highwater::stream::{Chain, Stream};
-use highwater::window::{Assigner, LatePolicy, Trigger, Triggered, Window, Windowed};
+use highwater::window::{Emission, Results, Uncorrected, Window, Windowed, WindowedStream};
 
 /// A record: a key and a value.
 pub(crate) type Pair = (String, i64);
@@ -18,14 +18,14 @@ pub(crate) fn line(result: Windowed<String, impl ToString>) -> String {
 }
 
 /// The sums of windows, and the late records, as lines.
-pub(crate) fn sums<C, W, G>(windows: Triggered<String, Pair, C, W, G>) -> Stream<String>
+pub(crate) fn sums<C, W, E>(windows: WindowedStream<String, Pair, C, W, E>) -> Stream<String>
 where
     C: Chain<Out = (String, Pair)>,
-    W: Assigner<Pair>,
-    G: Trigger<String, Pair>,
+    E: Emission,
+    E::By<E::Trigger>: Uncorrected + Results<String, Pair, W>,
 {
-    let late = Side::new();
-    let results = windows.late(LatePolicy::Side(late)).sum(|pair: Pair| pair.1);
+    let late = SideOutput::new();
+    let results = windows.late_output(late).sum(|pair: Pair| pair.1);
     let late = results.side(&late).map(|(_, pair): (String, Pair)| pair);
     let late = late.map(|(key, value)| format!("late {key} {value}"));
     results.map(line).union(late)

@@ -7,7 +7,7 @@ use highwater::process::{States, Value};
 use highwater::stream::{Count, Sum};
 use highwater::window::{
     CountTrigger, DeltaTrigger, Either, EveryEventTime, EveryProcessingTime, Evict, Fire, Fired, Firing,
-    Global, OnEventTime, Purging, Scope, Sessions, Trigger, TriggerContext, Tumbling, WallClock,
+    Global, OnEventTime, ProcessingTime, Purging, Scope, Sessions, Trigger, TriggerContext, Tumbling,
     WindowContext, WindowProcess, WindowState, WindowStates,
 };
 
@@ -104,7 +104,7 @@ fn early_results_come_at_multiples_of_an_interval_of_the_wall_clock() {
 fn early_results_by_the_wall_clock_end_with_the_window_and_may_wait_for_news() {
     for (only_news, expected) in [(false, [(0, 12, 3); 3].as_slice()), (true, &[(0, 12, 3)])] {
         let mut driver = Driver::new(|values| {
-            let windows = values.key_by(|_: &i64| 1u8).window(WallClock(Sessions::with_gap(millis(10))));
+            let windows = values.key_by(|_: &i64| 1u8).window(ProcessingTime(Sessions::with_gap(millis(10))));
             let trigger = EveryProcessingTime::of(millis(5));
             let trigger = if only_news { trigger.only_news() } else { trigger };
             windows
@@ -351,7 +351,7 @@ fn a_trigger_acts_when_the_input_ends() {
 #[test]
 fn sessions_of_the_wall_clock_end_by_it() {
     let mut driver = Driver::new(|values| {
-        let windows = values.key_by(|_: &i64| 1u8).window(WallClock(Sessions::with_gap(millis(10))));
+        let windows = values.key_by(|_: &i64| 1u8).window(ProcessingTime(Sessions::with_gap(millis(10))));
         windows.sum(|value| value).map(|sum| (sum.window.start, sum.window.end, sum.value))
     })
     .unwrap();
@@ -372,6 +372,11 @@ fn windows_that_make_no_sense_are_told_before_the_start() {
     job.collection([1]).key_by(|_| 0u8).window(CountWindows::of(0)).count().discard();
     assert!(job.run().is_err());
     let job = Job::new();
-    job.collection([1]).key_by(|_| 0u8).window(Tumbling::of(Duration::ZERO)).general().count().discard();
+    job.collection([1])
+        .key_by(|_| 0u8)
+        .window(Tumbling::of(Duration::ZERO))
+        .allowed_lateness(Duration::ZERO)
+        .count()
+        .discard();
     assert!(job.run().is_err());
 }

@@ -22,7 +22,7 @@ use super::format::{Decoder, Format, Next, cannot_read};
 use super::input::Input;
 use super::values::value_of;
 use crate::connector::Malformed;
-use crate::connector::lines::{Lines, Piece, Place};
+use crate::connector::lines::{LinePosition, Lines, Piece};
 use crate::data::Data;
 use crate::error::{Error, Result};
 
@@ -67,9 +67,9 @@ pub struct CsvDecoder<T> {
 
 /// A record that has not ended with its line.
 struct Pending {
-    start: Place,
+    start: LinePosition,
     /// Where the second line begins.
-    second: Place,
+    second: LinePosition,
     /// The first line, for messages.
     told: String,
     length: usize,
@@ -175,15 +175,15 @@ impl<T: Data + DeserializeOwned> Decoder for CsvDecoder<T> {
         }
     }
 
-    fn position(&self, lines: &Lines<Input>) -> Place {
+    fn position(&self, lines: &Lines<Input>) -> LinePosition {
         if self.wants_header && self.header.is_none() {
-            return Place::default();
+            return LinePosition::default();
         }
         self.pending.as_ref().map_or(lines.after(), |pending| pending.start)
     }
 
     /// A position within the file is after the header, which is read first.
-    fn seek(&mut self, lines: &mut Lines<Input>, to: Place) -> Result<()> {
+    fn seek(&mut self, lines: &mut Lines<Input>, to: LinePosition) -> Result<()> {
         while to.offset > 0 && self.wants_header && self.header.is_none() {
             if let Next::Nothing | Next::End = self.next(lines)? {
                 break;

@@ -21,7 +21,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use super::identity::{FilePlace, Node};
+use super::identity::{FilePosition, Node};
 use super::input::Input;
 use crate::connector::Earlier;
 use crate::error::{Error, Result};
@@ -66,7 +66,7 @@ struct Known {
     length: u64,
     is_there: bool,
     /// Where its reader stood when it last had nothing to read.
-    place: FilePlace,
+    place: FilePosition,
     /// True if its reader has come to its end.
     is_done: bool,
     /// True if it is a compressed copy of another, and is passed over.
@@ -79,7 +79,7 @@ struct Known {
 impl Known {
     /// A file of which nothing has been read, and nobody has it open.
     fn new(id: String, path: String, node: Option<Node>) -> Known {
-        let (place, length, is_there, is_done, is_copy) = (FilePlace::default(), 0, false, false, false);
+        let (place, length, is_there, is_done, is_copy) = (FilePosition::default(), 0, false, false, false);
         Known { id, path, node, length, is_there, place, is_done, is_copy, held: None, open: Weak::new() }
     }
 }
@@ -230,7 +230,7 @@ impl Followed {
     pub(super) fn resume(
         &mut self,
         seen: Vec<Seen>,
-        earlier: Vec<Earlier<FilePlace>>,
+        earlier: Vec<Earlier<FilePosition>>,
         policy: OnRewritten,
     ) -> Result<Vec<(String, String)>> {
         let mut same = Same { of: vec![None; seen.len()], is_taken: vec![false; earlier.len()] };
@@ -244,7 +244,7 @@ impl Followed {
         &mut self,
         seen: Vec<Seen>,
         marks: &[Option<usize>],
-        earlier: Vec<Earlier<FilePlace>>,
+        earlier: Vec<Earlier<FilePosition>>,
     ) -> Result<Vec<(String, String)>> {
         *self = Followed { has_looked: true, ..Followed::default() };
         for Earlier { split, position, is_done } in earlier {
@@ -322,7 +322,7 @@ impl Followed {
     }
 
     /// Takes note of where a reader stands that has nothing to read now.
-    pub(super) fn note(&mut self, id: &str, place: FilePlace, is_done: bool) {
+    pub(super) fn note(&mut self, id: &str, place: FilePosition, is_done: bool) {
         if let Some(&at) = self.by_id.get(id) {
             let known = &mut self.files[at];
             (known.place, known.is_done) = (place, is_done);
@@ -345,7 +345,7 @@ struct Same {
 
 impl Same {
     /// Finds files by their inodes, whatever they are called and whatever is in them.
-    fn by_node(&mut self, seen: &[Seen], earlier: &[Earlier<FilePlace>]) {
+    fn by_node(&mut self, seen: &[Seen], earlier: &[Earlier<FilePosition>]) {
         let mut by_inode: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
         for (mark, earlier) in earlier.iter().enumerate() {
             if let Some(of) = &earlier.position.of {
@@ -369,7 +369,7 @@ impl Same {
     fn by_content(
         &mut self,
         seen: &[Seen],
-        earlier: &[Earlier<FilePlace>],
+        earlier: &[Earlier<FilePosition>],
         policy: OnRewritten,
     ) -> Result<()> {
         let mut by_path: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -401,7 +401,7 @@ impl Same {
     }
 }
 
-impl Earlier<FilePlace> {
+impl Earlier<FilePosition> {
     fn may_be(&self, seen: &Seen) -> bool {
         self.position.of.as_ref().is_some_and(|of| of.node.may_be(&seen.node))
     }
@@ -418,7 +418,7 @@ impl Earlier<FilePlace> {
 }
 
 /// True if the file at a path has what was read.
-fn is_in(place: &FilePlace, path: &str) -> Result<bool> {
+fn is_in(place: &FilePosition, path: &str) -> Result<bool> {
     match File::open(path) {
         Ok(file) => Ok(place.differs(&file).map_err(|error| cannot_read(path, error))?.is_none()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),

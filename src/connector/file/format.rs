@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::input::Input;
 use crate::connector::Malformed;
-use crate::connector::lines::{Lines, Piece, Place};
+use crate::connector::lines::{LinePosition, Lines, Piece};
 use crate::data::Data;
 use crate::error::{Error, Result};
 
@@ -57,7 +57,7 @@ pub trait Decoder: 'static {
     fn next(&mut self, lines: &mut Lines<Input>) -> Result<Next<Self::Item>>;
 
     /// Where the next record begins.
-    fn position(&self, lines: &Lines<Input>) -> Place {
+    fn position(&self, lines: &Lines<Input>) -> LinePosition {
         lines.after()
     }
 
@@ -66,7 +66,7 @@ pub trait Decoder: 'static {
     /// # Errors
     ///
     /// If the file cannot be read there.
-    fn seek(&mut self, lines: &mut Lines<Input>, to: Place) -> Result<()> {
+    fn seek(&mut self, lines: &mut Lines<Input>, to: LinePosition) -> Result<()> {
         lines.seek(to).map_err(|error| cannot_read(lines, error))
     }
 }

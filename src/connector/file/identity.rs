@@ -27,7 +27,7 @@ const TAIL: u64 = 256;
 
 /// Between which records of a file a reader is, and which file that is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FilePlace {
+pub struct FilePosition {
     /// The number of bytes before it; of a compressed file, of its content.
     pub offset: u64,
     /// The number of lines before it.
@@ -37,7 +37,7 @@ pub struct FilePlace {
     pub(super) of: Option<Identity>,
 }
 
-impl FilePlace {
+impl FilePosition {
     /// What shows that this is not a place in a file, if something does.
     pub(super) fn differs(&self, file: &File) -> io::Result<Option<String>> {
         match &self.of {
@@ -201,7 +201,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-    use crate::connector::Place;
+    use crate::connector::LinePosition;
     use crate::snapshot::{decode_note, encode_note};
 
     #[test]
@@ -247,12 +247,12 @@ mod tests {
 
     #[test]
     fn positions_that_name_no_file_are_read() {
-        let old = encode_note(&Place { offset: 70_000, line: 300 }).unwrap();
-        let place: FilePlace = decode_note(&old, "a.txt", "position").unwrap();
-        assert_eq!(place, FilePlace { offset: 70_000, line: 300, of: None });
+        let old = encode_note(&LinePosition { offset: 70_000, line: 300 }).unwrap();
+        let place: FilePosition = decode_note(&old, "a.txt", "position").unwrap();
+        assert_eq!(place, FilePosition { offset: 70_000, line: 300, of: None });
         let node = Node::of(&tempfile::tempfile().unwrap().metadata().unwrap());
         let of = Some(Identity { path: "a".to_owned(), node, read: Read::default() });
-        let place = FilePlace { of, ..place };
-        assert_eq!(decode_note::<FilePlace>(&encode_note(&place).unwrap(), "", "").unwrap(), place);
+        let place = FilePosition { of, ..place };
+        assert_eq!(decode_note::<FilePosition>(&encode_note(&place).unwrap(), "", "").unwrap(), place);
     }
 }

@@ -22,7 +22,7 @@ pub use csv::Csv;
 pub(crate) use door::try_formats;
 pub use followed::OnRewritten;
 pub use format::{Json, Plain};
-pub use identity::FilePlace;
+pub use identity::FilePosition;
 pub use read::{FileSplit, Files};
 pub use reader::FileReader;
 #[cfg(feature = "lab")]

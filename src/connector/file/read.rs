@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::followed::OnRewritten;
 use super::format::Format;
-use super::identity::FilePlace;
+use super::identity::FilePosition;
 use super::reader::{FileReader, Settings};
 use super::watch::Watch;
 use super::{Csv, CsvFile, Json, JsonFile, Plain, TextFile};
@@ -226,7 +226,7 @@ impl<F: Format> Source for Files<F> {
         Ok(found.map(|seen| FileSplit { id: seen.path.clone(), path: seen.path }).collect())
     }
 
-    fn resume(&self, splits: Vec<FileSplit>, earlier: Vec<Earlier<FilePlace>>) -> Result<Vec<FileSplit>> {
+    fn resume(&self, splits: Vec<FileSplit>, earlier: Vec<Earlier<FilePosition>>) -> Result<Vec<FileSplit>> {
         if self.follow.is_none() {
             return Ok(splits);
         }
@@ -234,7 +234,7 @@ impl<F: Format> Source for Files<F> {
         Ok(found.into_iter().map(|(id, path)| FileSplit { path, id }).collect())
     }
 
-    fn open(&self, split: &FileSplit, from: Option<FilePlace>) -> Result<FileReader<F>> {
+    fn open(&self, split: &FileSplit, from: Option<FilePosition>) -> Result<FileReader<F>> {
         let following = self.follow.map(|every| (Arc::clone(&self.watch), every));
         let (format, policy) = (self.format.clone(), self.watch.policy);
         let settings = Settings { format, max_length: self.max_length, following, policy };

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use super::followed::{Found, OnRewritten};
 use super::format::{Decoder, Format, Next};
-use super::identity::{FilePlace, Identity, Node, Read};
+use super::identity::{FilePosition, Identity, Node, Read};
 use super::input::Input;
 use super::watch::Watch;
-use crate::connector::lines::{Lines, Place, TURN};
+use crate::connector::lines::{LinePosition, Lines, TURN};
 use crate::connector::{Malformed, Reader, Status};
 use crate::data::Visit;
 use crate::error::{Error, Result};
@@ -31,7 +31,7 @@ pub struct FileReader<F: Format> {
     id: String,
     /// Nothing if the file was gone before it could be opened.
     open: Option<Open<F>>,
-    from: FilePlace,
+    from: FilePosition,
     /// True if it is not read, for it is a copy of another.
     is_passed: bool,
     malformed: Vec<Malformed>,
@@ -81,8 +81,8 @@ impl<F: Format> Open<F> {
     }
 
     /// Goes to where an earlier reader was.
-    fn go_to(&mut self, place: &FilePlace) -> Result<()> {
-        self.decoder.seek(&mut self.lines, Place { offset: place.offset, line: place.line })?;
+    fn go_to(&mut self, place: &FilePosition) -> Result<()> {
+        self.decoder.seek(&mut self.lines, LinePosition { offset: place.offset, line: place.line })?;
         self.remember()
     }
 
@@ -111,10 +111,10 @@ impl<F: Format> Open<F> {
             .map_err(|error| Error::io(format!("cannot read {}", self.path), error))
     }
 
-    fn place(&self) -> FilePlace {
-        let Place { offset, line } = self.decoder.position(&self.lines);
+    fn place(&self) -> FilePosition {
+        let LinePosition { offset, line } = self.decoder.position(&self.lines);
         let of = Some(Identity { path: self.path.clone(), node: self.node, read: self.done });
-        FilePlace { offset, line, of }
+        FilePosition { offset, line, of }
     }
 }
 
@@ -130,7 +130,7 @@ impl<F: Format> FileReader<F> {
     pub(super) fn open(
         settings: Settings<F>,
         (id, path): (&str, &str),
-        from: Option<FilePlace>,
+        from: Option<FilePosition>,
     ) -> Result<FileReader<F>> {
         let found = match &settings.following {
             Some((watch, _)) => watch.open(id)?,
@@ -257,7 +257,7 @@ impl<F: Format> Open<F> {
 
 impl<F: Format> Reader for FileReader<F> {
     type Item = F::Item;
-    type Position = FilePlace;
+    type Position = FilePosition;
 
     fn read<V: Visit<F::Item>>(&mut self, limit: usize, visit: &mut V) -> Result<Status> {
         let Some(open) = &mut self.open else { return Ok(Status::Done) };
@@ -290,7 +290,7 @@ impl<F: Format> Reader for FileReader<F> {
         }
     }
 
-    fn position(&self) -> FilePlace {
+    fn position(&self) -> FilePosition {
         self.open.as_ref().map_or_else(|| self.from.clone(), Open::place)
     }
 

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::followed::{Followed, Found, OnRewritten, Seen, with_inodes};
-use super::identity::{FilePlace, Node};
+use super::identity::{FilePosition, Node};
 use crate::connector::Earlier;
 use crate::error::{Error, Result};
 use crate::stream::lock;
@@ -84,7 +84,7 @@ impl Watch {
     ///
     /// If one file is followed, one that was not read to its end may have another name in the same directory
     /// by now.
-    pub(super) fn resume(&self, earlier: Vec<Earlier<FilePlace>>) -> Result<Vec<(String, String)>> {
+    pub(super) fn resume(&self, earlier: Vec<Earlier<FilePosition>>) -> Result<Vec<(String, String)>> {
         let mut table = lock(&self.table);
         let mut files = self.list_followed(true)?;
         if !self.path.is_dir() {
@@ -122,7 +122,7 @@ impl Watch {
     }
 
     /// Takes note of where a reader stands that has nothing to read now.
-    pub(super) fn note(&self, id: &str, place: FilePlace, is_done: bool) {
+    pub(super) fn note(&self, id: &str, place: FilePosition, is_done: bool) {
         lock(&self.table).note(id, place, is_done);
     }
 

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 
 use super::parts::{self, Hidden, Part, PartDirectory};
-use crate::connector::{Recovery, Sink, Writer};
+use crate::connector::{Recovery, Sink, SinkHandle, Writer};
 use crate::data::{Data, Record, write_json};
 use crate::error::{Error, Result};
 use crate::stream::{Chain, Stream, lock};
@@ -418,11 +418,11 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     /// # std::fs::remove_file(&path).unwrap();
     /// # Ok::<(), highwater::Error>(())
     /// ```
-    pub fn write_text(self, path: impl Into<PathBuf>)
+    pub fn write_text(self, path: impl Into<PathBuf>) -> SinkHandle
     where
         T: std::fmt::Display,
     {
-        self.sink(FileSink::new(path, TextLines));
+        self.sink(FileSink::new(path, TextLines))
     }
 
     /// Writes each record to a CSV file, after a row with the names of its fields.
@@ -443,11 +443,11 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     /// # std::fs::remove_file(&path).unwrap();
     /// # Ok::<(), highwater::Error>(())
     /// ```
-    pub fn write_csv(self, path: impl Into<PathBuf>)
+    pub fn write_csv(self, path: impl Into<PathBuf>) -> SinkHandle
     where
         T: Serialize,
     {
-        self.sink(FileSink::new(path, CsvRows));
+        self.sink(FileSink::new(path, CsvRows))
     }
 
     /// Writes each record to a file as JSON, one on a line. See [`write_text`](Stream::write_text) for when
@@ -463,10 +463,10 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     /// # std::fs::remove_file(&path).unwrap();
     /// # Ok::<(), highwater::Error>(())
     /// ```
-    pub fn write_json(self, path: impl Into<PathBuf>)
+    pub fn write_json(self, path: impl Into<PathBuf>) -> SinkHandle
     where
         T: Serialize,
     {
-        self.sink(FileSink::new(path, JsonLines));
+        self.sink(FileSink::new(path, JsonLines))
     }
 }

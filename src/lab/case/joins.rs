@@ -13,7 +13,7 @@ use super::timeline::{Event, Output, Timeline};
 use crate::data::{Data, Record as Stamped, Stamp};
 use crate::error::{Error, Result};
 use crate::harness::Driver;
-use crate::join::{Group, Interval, Outer};
+use crate::join::{Group, Interval, Offset, Outer};
 use crate::time::EventTime;
 use crate::window::{Assigner, Sessions, Trigger};
 
@@ -230,7 +230,7 @@ fn meet(condition: &[Comparison], key: &Text, left: &Text, right: &Text) -> bool
 }
 
 pub(super) fn interval(config: &IntervalJoin, steps: &[Step]) -> Result<Timeline> {
-    let mut interval = Interval::millis(config.lower, config.upper);
+    let mut interval = Interval::between(Offset::millis(config.lower), Offset::millis(config.upper));
     if !config.lower_inclusive {
         interval = interval.excluding_lower();
     }

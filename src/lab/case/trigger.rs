@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::data::{Row, Text};
-use crate::process::{States, TimerKind};
+use crate::process::{States, TimeDomain};
 use crate::time::EventTime;
 use crate::window::{
     Absorbed, Assigner, CountTrigger, DeltaTrigger, EveryEventTime, EveryProcessingTime, Fire, Never,
@@ -49,9 +49,9 @@ impl CaseTrigger {
     /// A trigger by its setting; the default of the windows if there is none.
     pub(super) fn new<W: Assigner<Row>>(setting: Option<Setting>, purging: bool) -> CaseTrigger {
         let default = match W::CLOCK {
-            TimerKind::ProcessingTime => Setting::ProcessingTime {},
-            TimerKind::EventTime if W::ENDS => Setting::EventTime {},
-            TimerKind::EventTime => Setting::Never {},
+            TimeDomain::ProcessingTime => Setting::ProcessingTime {},
+            TimeDomain::EventTime if W::ENDS => Setting::EventTime {},
+            TimeDomain::EventTime => Setting::Never {},
         };
         let millis = |interval: NonZeroU64| Duration::from_millis(interval.get());
         let trigger = match setting.unwrap_or(default) {

@@ -13,9 +13,9 @@ use super::timeline::{Event, Output, Timeline};
 use super::trigger::{self, CaseTrigger};
 use crate::error::{Error, Result};
 use crate::harness::Driver;
-use crate::process::Side;
+use crate::process::SideOutput;
 use crate::time::EventTime;
-use crate::window::{Assigner, Evict, Global, LatePolicy, Sessions, WallClock};
+use crate::window::{Assigner, Evict, Global, ProcessingTime, Sessions};
 
 /// The configuration of windows.
 #[derive(Clone, Debug, Deserialize)]
@@ -166,8 +166,8 @@ pub(super) fn run(config: &Config, steps: &[Step]) -> Result<Timeline> {
 
 fn timed<W: Assigner<Row>>(config: &Config, steps: &[Step], assigner: W) -> Result<Timeline> {
     if config.time == Some(Time::Processing) {
-        let trigger = CaseTrigger::new::<WallClock<W>>(config.trigger(), config.purging);
-        return drive(config, steps, WallClock(assigner), trigger);
+        let trigger = CaseTrigger::new::<ProcessingTime<W>>(config.trigger(), config.purging);
+        return drive(config, steps, ProcessingTime(assigner), trigger);
     }
     drive(config, steps, assigner, CaseTrigger::new::<W>(config.trigger(), config.purging))
 }
@@ -299,14 +299,12 @@ fn open<W: Assigner<Row>>(
 ) -> Result<Driver<(Text, Row), Given>> {
     let (function, evictor) = (config.function, config.evictor.as_ref().map(|evictor| evictor.0));
     let lateness = Duration::from_millis(config.allowed_lateness.unwrap_or(0));
-    let late = Side::new();
-    let policy = match config.late.unwrap_or(Late::Side) {
-        Late::Side => LatePolicy::Side(late),
-        Late::Drop => LatePolicy::Drop,
-    };
+    let late = SideOutput::new();
+    let tells_late = matches!(config.late.unwrap_or(Late::Side), Late::Side);
     Driver::new(move |rows| {
         let keyed = rows.key_by(|row: &(Text, Row)| row.0.clone()).map_values(|row| row.1);
-        let windows = keyed.window_with(assigner).trigger(trigger).late(policy);
+        let windows = keyed.window_with(assigner).trigger(trigger);
+        let windows = if tells_late { windows.late_output(late) } else { windows };
         let windows = windows.allowed_lateness(lateness);
         let windows = match evictor {
             None => windows,

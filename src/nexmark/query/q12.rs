@@ -9,7 +9,7 @@ use super::super::Event;
 use super::super::rows::Q12;
 use super::bids;
 use crate::stream::{Chain, Stream};
-use crate::window::{Tumbling, WallClock};
+use crate::window::{ProcessingTime, Tumbling};
 
 const SIZE: Duration = Duration::from_secs(10);
 
@@ -18,7 +18,7 @@ const SIZE: Duration = Duration::from_secs(10);
 /// When the input ends, the windows that are open end with it.
 pub fn q12<C: Chain<Out = Event>>(events: Stream<Event, C>) -> Stream<Q12, impl Chain<Out = Q12>> {
     let by_bidder = bids(events).key_by(|bid| bid.bidder).map_values(|_| ());
-    let counts = by_bidder.window(WallClock(Tumbling::of(SIZE))).count();
+    let counts = by_bidder.window(ProcessingTime(Tumbling::of(SIZE))).count();
     counts.map(|count| Q12 {
         bidder: count.key,
         bid_count: count.value,

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 
 use super::{Call, Core, call_of};
 use crate::data::{self, Key};
-use crate::state::{Agenda, END, LivesBy, Place as Bound, Slot, WARM};
+use crate::state::{Agenda, END, Place as Bound, Slot, TimeDomain, WARM};
 
 /// When the input has ended, all timers fire, and on each worker so many of those that timers register then.
 /// What is left is dropped, and counted as `timers_dropped`.
@@ -41,7 +41,7 @@ pub(super) struct Ending {
 
 /// Firing all timers of before a time, or all, in order, while they register and delete others.
 pub(super) struct Pass {
-    by: LivesBy,
+    by: TimeDomain,
     until: Option<i64>,
     /// What is before this in order of times and hashes of keys is at hand: all that is to fire, unless some
     /// of it has left memory.
@@ -66,7 +66,7 @@ impl Pass {
 
 impl<K: Key> Core<K> {
     /// Registers or deletes a timer.
-    pub(crate) fn time(&mut self, by: LivesBy, time: i64, call: Call) {
+    pub(crate) fn time(&mut self, by: TimeDomain, time: i64, call: Call) {
         let Core { slot, store, pass, owner, .. } = self;
         if let Some(pass) = pass.as_mut().filter(|pass| pass.by == by) {
             let (bound, hash) = pass.bound;
@@ -90,15 +90,15 @@ impl<K: Key> Core<K> {
         self.agenda(by).add(time, (slot, call));
     }
 
-    fn agenda(&mut self, by: LivesBy) -> &mut Agenda<(Slot, Call), (K, bool)> {
+    fn agenda(&mut self, by: TimeDomain) -> &mut Agenda<(Slot, Call), (K, bool)> {
         match by {
-            LivesBy::EventTime => &mut self.event_timers,
-            LivesBy::ProcessingTime => &mut self.wall_timers,
+            TimeDomain::EventTime => &mut self.event_timers,
+            TimeDomain::ProcessingTime => &mut self.wall_timers,
         }
     }
 
     /// Begins to fire the timers of before a time, or all.
-    pub(crate) fn begin(&mut self, by: LivesBy, until: Option<i64>) {
+    pub(crate) fn begin(&mut self, by: TimeDomain, until: Option<i64>) {
         let (bound, due, calls, late) = ((i64::MIN, 0), Vec::new(), BTreeMap::new(), Vec::new());
         self.pass = Some(Pass { by, until, bound, at: i64::MIN, due, calls, late });
         self.go_on();
@@ -148,11 +148,11 @@ impl<K: Key> Core<K> {
 
     /// Takes timers of before a time, or all, out of an agenda, the first one last, and says up to where
     /// these are all. If memory is limited, their slots are pinned.
-    fn next_timers(&mut self, by: LivesBy, before: Option<i64>) -> (Vec<(i64, Slot)>, Bound) {
+    fn next_timers(&mut self, by: TimeDomain, before: Option<i64>) -> (Vec<(i64, Slot)>, Bound) {
         let Core { store, event_timers, wall_timers, owner, .. } = self;
         let agenda = match by {
-            LivesBy::EventTime => event_timers,
-            LivesBy::ProcessingTime => wall_timers,
+            TimeDomain::EventTime => event_timers,
+            TimeDomain::ProcessingTime => wall_timers,
         };
         agenda.fetch(before, |(key, registers)| call_of(store, key, *registers));
         let (mut calls, bound) = agenda.some(before, |(slot, _)| owner(store.key(*slot)));
@@ -231,7 +231,7 @@ impl<K: Key> Core<K> {
 
     /// Drops all timers and says how many.
     pub(crate) fn drop_timers(&mut self) -> usize {
-        for by in [LivesBy::EventTime, LivesBy::ProcessingTime] {
+        for by in [TimeDomain::EventTime, TimeDomain::ProcessingTime] {
             loop {
                 let (timers, bound) = self.next_timers(by, None);
                 self.dropped += timers.len();

@@ -21,7 +21,7 @@ use crate::state::keyed::column::Cells;
 use crate::state::keyed::items::Shape;
 use crate::state::keyed::items::{Mapped, One};
 use crate::state::keyed::store::Store;
-use crate::state::keyed::time_domain::{LivesBy, Now};
+use crate::state::keyed::time_domain::{Now, TimeDomain};
 use crate::state::run::item_rows::{Kept, NEVER, is_over};
 use crate::state::table::key_table::Slot;
 
@@ -149,7 +149,7 @@ impl Both {
     fn new() -> Both {
         let askers = || Askers { saved: true, ..Askers::default() };
         let operator = || OperatorInfo::new(0, 0, Rc::from([0]));
-        let lives = Some((LivesBy::EventTime, LIFE));
+        let lives = Some((TimeDomain::EventTime, LIFE));
         let mut store = Store::new();
         store.add("values", Cells::<u32, One<u64>>::new(None, hash64, (None, askers()), operator()));
         store.add("counts", Cells::<u32, Mapped<u8, u64>>::new(lives, hash64, (None, askers()), operator()));

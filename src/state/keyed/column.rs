@@ -27,7 +27,7 @@ use crate::state::backend::state_backend::{Askers, Backing};
 use crate::state::keyed::checkpoint_copy::Cutting;
 use crate::state::keyed::items::{Items, Shape};
 use crate::state::keyed::meta::Tag;
-use crate::state::keyed::time_domain::LivesBy;
+use crate::state::keyed::time_domain::TimeDomain;
 use crate::state::keyed::ttl_sweep::Sweep;
 use crate::state::keyed::view::Published;
 use crate::state::run::hashed::{Hashed, Owner};
@@ -73,7 +73,7 @@ impl<V> Item<V> {
 
 /// One state of all keys of a worker.
 pub(crate) struct Cells<K: Key, S: Shape> {
-    pub(in crate::state) lives_by: LivesBy,
+    pub(in crate::state) lives_by: TimeDomain,
     pub(in crate::state) cells: Vec<S::Of<Item<S::Value>>>,
     /// The number of items in the cells.
     pub(in crate::state) items: usize,
@@ -105,7 +105,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Cells whose items expire by a clock, and live so many milliseconds at most; or never, if nothing is
     /// said of that.
     pub(crate) fn new(
-        lives: Option<(LivesBy, i64)>,
+        lives: Option<(TimeDomain, i64)>,
         owner: Owner<K>,
         (publish, askers): (Option<Publish<K, S>>, Askers),
         operator: OperatorInfo,
@@ -113,7 +113,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
         let rows = ItemRows::new(owner);
         let askers = Askers { read: askers.read || publish.is_some(), ..askers };
         Cells {
-            lives_by: lives.map_or(LivesBy::EventTime, |(clock, _)| clock),
+            lives_by: lives.map_or(TimeDomain::EventTime, |(clock, _)| clock),
             cells: Vec::new(),
             items: 0,
             footprint: Footprint::new(askers.memory.is_some()),

@@ -15,7 +15,7 @@ use crate::state::backend::state_backend::Askers;
 use crate::state::keyed::column::Cells;
 use crate::state::keyed::items::{Mapped, One};
 use crate::state::keyed::store::Store;
-use crate::state::keyed::time_domain::{LivesBy, Now};
+use crate::state::keyed::time_domain::{Now, TimeDomain};
 use crate::state::run::item_rows::{NEVER, is_over};
 use crate::state::spill::budget::Limit;
 use crate::state::spill::files::Memory;
@@ -53,7 +53,12 @@ impl Both {
         store.add("cells", Cells::<u32, Texts>::new(None, hash64, (None, askers.clone()), operator()));
         store.add(
             "cells",
-            Cells::<u32, Counts>::new(Some((LivesBy::EventTime, LIFE)), hash64, (None, askers), operator()),
+            Cells::<u32, Counts>::new(
+                Some((TimeDomain::EventTime, LIFE)),
+                hash64,
+                (None, askers),
+                operator(),
+            ),
         );
         Both {
             store,

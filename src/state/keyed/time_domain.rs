@@ -2,7 +2,7 @@
 
 /// The clock that items expire by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LivesBy {
+pub enum TimeDomain {
     /// The watermark.
     #[default]
     EventTime,
@@ -20,10 +20,10 @@ pub(crate) struct Now {
 impl Now {
     /// The time by one of them.
     #[inline]
-    pub(crate) fn by(self, clock: LivesBy) -> i64 {
+    pub(crate) fn by(self, clock: TimeDomain) -> i64 {
         match clock {
-            LivesBy::EventTime => self.watermark,
-            LivesBy::ProcessingTime => self.millis,
+            TimeDomain::EventTime => self.watermark,
+            TimeDomain::ProcessingTime => self.millis,
         }
     }
 }

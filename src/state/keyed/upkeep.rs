@@ -14,7 +14,7 @@ use crate::state::keyed::items::Shape;
 use crate::state::keyed::meta::Tag;
 use crate::state::keyed::pins::Pins;
 use crate::state::keyed::store::{Column, Slots};
-use crate::state::keyed::time_domain::{LivesBy, Now};
+use crate::state::keyed::time_domain::{Now, TimeDomain};
 use crate::state::keyed::view::Published;
 use crate::state::run::builder::sort;
 use crate::state::run::hashed::Hashed;
@@ -52,7 +52,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn begin(&mut self, watermark: i64) {
-        let waits = self.lives_by == LivesBy::EventTime && !S::IS_EXPIRY_KNOWN;
+        let waits = self.lives_by == TimeDomain::EventTime && !S::IS_EXPIRY_KNOWN;
         let Some(sweep) = self.sweep.as_ref().filter(|_| waits) else { return };
         let expires = watermark.saturating_add(sweep.lives());
         self.unbegun = expires;

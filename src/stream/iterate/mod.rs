@@ -8,7 +8,7 @@
 //! loop emits the changes of a round when the round is complete, and keeps its state over rounds and epochs.
 //! That makes it fit for what only grows or only shrinks, as the least label that reaches a node. Where what
 //! went around may have to be taken back, because the input was, a loop over
-//! [collections](crate::stream::Stream::through) does it.
+//! [collections](crate::stream::Stream::differential) does it.
 //!
 //! # In snapshots
 //!

@@ -1,15 +1,12 @@
 //! Assigners: which windows a record falls into.
 
-use std::time::Duration;
-
-use super::{CountTrigger, Never, OnEventTime, OnProcessingTime, Purging};
-use crate::data::{Data, Exchange, Key};
+use super::triggers::{CountTrigger, Never, OnEventTime, OnProcessingTime, Purging};
+use crate::data::Data;
 use crate::error::{Error, Result};
-use crate::process::TimerKind;
-use crate::stream::{Aggregate, Chain, Stream};
+use crate::process::TimeDomain;
 use crate::time::EventTime;
-use crate::window::session::{self, Gap, Sessions};
-use crate::window::{Aligned, Window, Windowed};
+use crate::window::assigner::{Aligned, Window};
+use crate::window::session::{Gap, SETTINGS, Sessions, Touching};
 
 /// Says which windows a record falls into: Flink's `WindowAssigner`.
 ///
@@ -49,7 +46,7 @@ pub trait Assigner<T>: Clone + Send + Sync + 'static {
     const MERGES: bool = false;
 
     /// The clock that windows follow.
-    const CLOCK: TimerKind = TimerKind::EventTime;
+    const CLOCK: TimeDomain = TimeDomain::EventTime;
 
     /// False if windows never end: then no record is late, and none has to wait.
     const ENDS: bool = true;
@@ -85,23 +82,6 @@ pub trait Assigner<T>: Clone + Send + Sync + 'static {
     fn aligned(&self) -> Option<Aligned> {
         None
     }
-
-    /// Aggregates by the default trigger, if there is a faster way than the general one; gives the stream
-    /// back if not.
-    #[doc(hidden)]
-    fn shortcut<K, C, A>(
-        &self,
-        pairs: Stream<(K, T), C>,
-        _aggregate: &A,
-    ) -> std::result::Result<Stream<Windowed<K, A::Out>>, Stream<(K, T), C>>
-    where
-        K: Key,
-        T: Exchange,
-        C: Chain<Out = (K, T)>,
-        A: Aggregate<T>,
-    {
-        Err(pairs)
-    }
 }
 
 impl<T: Data> Assigner<T> for Aligned {
@@ -132,52 +112,52 @@ impl<T: Data, G: Gap<T>> Assigner<T> for Sessions<G> {
         windows.push(self.reach(value, time));
     }
 
-    fn touches(&self) -> bool {
-        self.are_touching()
-    }
-
     fn check(&self) -> Result<()> {
         Sessions::check::<T>(self)
     }
 
     /// Their gaps may change: a session that is open goes on with those that its records came with.
     fn settings(&self) -> Option<String> {
-        Some(session::SETTINGS.to_owned())
+        Some(SETTINGS.to_owned())
+    }
+}
+
+impl<T: Data, G: Gap<T>> Assigner<T> for Touching<G> {
+    type Trigger = OnEventTime;
+    const MERGES: bool = true;
+
+    fn assign(&self, value: &T, time: EventTime, windows: &mut Vec<Window>) {
+        self.0.assign(value, time, windows);
     }
 
-    fn shortcut<K, C, A>(
-        &self,
-        pairs: Stream<(K, T), C>,
-        aggregate: &A,
-    ) -> std::result::Result<Stream<Windowed<K, A::Out>>, Stream<(K, T), C>>
-    where
-        K: Key,
-        T: Exchange,
-        C: Chain<Out = (K, T)>,
-        A: Aggregate<T>,
-    {
-        match self.are_touching() {
-            true => Err(pairs),
-            false => Ok(session::aggregate(self.clone(), pairs, aggregate.clone())),
-        }
+    fn touches(&self) -> bool {
+        true
+    }
+
+    fn check(&self) -> Result<()> {
+        self.0.check::<T>()
+    }
+
+    fn settings(&self) -> Option<String> {
+        Assigner::<T>::settings(&self.0)
     }
 }
 
 /// Windows of processing time: what falls into them is decided by when it is processed.
 ///
 /// ```
-/// use highwater::window::{Tumbling, WallClock};
+/// use highwater::window::{Tumbling, ProcessingTime};
 /// use std::time::Duration;
-/// let seconds = WallClock(Tumbling::of(Duration::from_secs(1)));
+/// let seconds = ProcessingTime(Tumbling::of(Duration::from_secs(1)));
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct WallClock<W>(pub W);
+pub struct ProcessingTime<W>(pub W);
 
-impl<T: Data, W: Assigner<T>> Assigner<T> for WallClock<W> {
+impl<T: Data, W: Assigner<T>> Assigner<T> for ProcessingTime<W> {
     type Trigger = OnProcessingTime;
     const MERGES: bool = W::MERGES;
     const ENDS: bool = W::ENDS;
-    const CLOCK: TimerKind = TimerKind::ProcessingTime;
+    const CLOCK: TimeDomain = TimeDomain::ProcessingTime;
 
     fn assign(&self, value: &T, time: EventTime, windows: &mut Vec<Window>) {
         self.0.assign(value, time, windows);
@@ -234,13 +214,13 @@ impl<T: Data> Assigner<T> for Global {
 /// # Ok::<(), highwater::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct CountWindows(pub(super) u64);
+pub struct CountWindows(u64);
 
 /// Windows of the last records of a key, again and again.
 #[derive(Clone, Copy, Debug)]
 pub struct SlidingCountWindows {
-    pub(super) size: u64,
-    pub(super) slide: u64,
+    size: u64,
+    slide: u64,
 }
 
 impl CountWindows {
@@ -254,8 +234,18 @@ impl CountWindows {
         SlidingCountWindows { size, slide }
     }
 
-    pub(super) fn trigger(self) -> Purging<CountTrigger> {
+    pub(in crate::window) fn trigger(self) -> Purging<CountTrigger> {
         Purging(CountTrigger::of(self.0))
+    }
+}
+
+impl SlidingCountWindows {
+    pub(in crate::window) fn size(self) -> u64 {
+        self.size
+    }
+
+    pub(in crate::window) fn slide(self) -> u64 {
+        self.slide
     }
 }
 
@@ -298,9 +288,4 @@ impl<T: Data> Assigner<T> for SlidingCountWindows {
     fn settings(&self) -> Option<String> {
         Some(format!("of {} records after each {}", self.size, self.slide))
     }
-}
-
-/// A duration in milliseconds.
-pub(super) fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::evictor::{Element, Evictor};
 use super::foreign::{Foreign, Parts};
-use super::function::WindowState;
-use super::{Element, Evictor, Scope, WindowContext, WindowProcess, WindowStates};
+use super::function::{WindowContext, WindowProcess, WindowState, WindowStates};
 use crate::data::{Change, Data, Exchange, Key};
 use crate::error::Result;
 use crate::process::core::Core;
@@ -12,7 +12,9 @@ use crate::process::{List, Value};
 use crate::state::Slot;
 use crate::stream::Aggregate;
 use crate::time::EventTime;
-use crate::window::{Window, Windowed};
+use crate::window::assigner::Window;
+use crate::window::scope::Scope;
+use crate::window::windowed::Windowed;
 
 /// The content of windows, and what is made of it. The slot of `core` is that of the window at hand.
 pub(super) trait Content<K: Key, T>: Clone + Send + Sync + 'static {

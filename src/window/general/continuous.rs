@@ -8,11 +8,13 @@
 
 use std::time::Duration;
 
-use super::assigner::millis;
-use super::{Absorbed, Fire, OnEventTime, Scope, Trigger, TriggerContext};
+use super::trigger::{Absorbed, Fire, Trigger, TriggerContext};
+use super::triggers::OnEventTime;
 use crate::data::Key;
-use crate::process::{States, TimerKind, Value};
+use crate::process::{States, TimeDomain, Value};
 use crate::time::EventTime;
+use crate::window::assigner::millis;
+use crate::window::scope::Scope;
 
 /// Fires each time the watermark has passed a multiple of an interval, and at the window's end: early
 /// results. Flink's `ContinuousEventTimeTrigger`.
@@ -42,7 +44,7 @@ impl EveryEventTime {
 
     /// Fires at a multiple only if something has come since the window last fired, or been merged into it.
     pub fn only_news(mut self) -> EveryEventTime {
-        self.news.asked = true;
+        self.news = News { come: Some(Value::default()) };
         self
     }
 
@@ -67,26 +69,25 @@ fn is_multiple(time: i64, interval: i64) -> bool {
 /// Whether something has come since a window last fired, if that is asked for.
 #[derive(Clone, Debug, Default)]
 struct News {
-    asked: bool,
-    come: Value<bool>,
+    come: Option<Value<bool>>,
 }
 
 impl News {
     fn open<K: Key>(&mut self, states: &mut States<'_, Scope<K>>) {
-        if self.asked {
-            self.come = states.value("news");
+        if let Some(come) = &mut self.come {
+            *come = states.value("news");
         }
     }
 
     fn comes<K: Key>(&self, cx: &mut TriggerContext<'_, K>) {
-        if self.asked {
-            self.come.set(cx, true);
+        if let Some(come) = self.come {
+            come.set(cx, true);
         }
     }
 
     /// Whether there are any, or none are asked for. There are none afterwards.
     fn take<K: Key>(&self, cx: &mut TriggerContext<'_, K>) -> bool {
-        !self.asked || self.come.take(cx).is_some()
+        self.come.is_none_or(|come| come.take(cx).is_some())
     }
 }
 
@@ -137,7 +138,7 @@ impl<K: Key, T> Trigger<K, T> for EveryEventTime {
     }
 
     fn on_merge(&mut self, absorbed: Absorbed, cx: &mut TriggerContext<'_, K>) {
-        if cx.of(absorbed, |cx| self.news.asked && self.news.take(cx)) {
+        if cx.of(absorbed, |cx| self.news.come.is_some() && self.news.take(cx)) {
             self.news.comes(cx);
         }
         if let Some(other) = cx.of(absorbed, |cx| self.next.get(cx).copied())
@@ -182,12 +183,12 @@ impl EveryProcessingTime {
 
     /// Fires at a multiple only if something has come since the window last fired, or been merged into it.
     pub fn only_news(mut self) -> EveryProcessingTime {
-        self.news.asked = true;
+        self.news = News { come: Some(Value::default()) };
         self
     }
 
     fn arm<K: Key>(&self, mut time: i64, cx: &mut TriggerContext<'_, K>) {
-        if cx.clock == TimerKind::ProcessingTime {
+        if cx.clock == TimeDomain::ProcessingTime {
             time = time.min(cx.window().end);
         }
         self.next.set(cx, time);
@@ -218,7 +219,7 @@ impl<K: Key, T> Trigger<K, T> for EveryProcessingTime {
             return Fire::Continue;
         }
         self.next.clear(cx);
-        let has_ended = cx.clock == TimerKind::ProcessingTime && time >= cx.window().end;
+        let has_ended = cx.clock == TimeDomain::ProcessingTime && time >= cx.window().end;
         // When the input has ended the wall clock does not go on.
         if !has_ended && cx.watermark() < EventTime::MAX {
             self.arm(next_multiple(time, self.interval), cx);
@@ -234,7 +235,7 @@ impl<K: Key, T> Trigger<K, T> for EveryProcessingTime {
     }
 
     fn on_merge(&mut self, absorbed: Absorbed, cx: &mut TriggerContext<'_, K>) {
-        if cx.of(absorbed, |cx| self.news.asked && self.news.take(cx)) {
+        if cx.of(absorbed, |cx| self.news.come.is_some() && self.news.take(cx)) {
             self.news.comes(cx);
         }
         if let Some(other) = cx.of(absorbed, |cx| self.next.get(cx).copied())

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::assigner::millis;
 use crate::data::{Data, Stamp};
 use crate::time::EventTime;
-use crate::window::Window;
+use crate::window::assigner::{Window, millis};
 
 /// A record in a window.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

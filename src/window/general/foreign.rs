@@ -19,17 +19,17 @@ use crate::snapshot::RestoredOperator;
 use crate::state::{Agenda, Arrangement, Hashed, Latest, Share};
 use crate::stream::Aggregate;
 use crate::time::EventTime;
-use crate::window::operator::PaneRows;
+use crate::window::assigner::{Aligned, Window};
+use crate::window::panes::PaneRows;
+use crate::window::scope::PIECES;
 use crate::window::session::{Behind, waiting_in};
-use crate::window::{Aligned, Window};
 
 /// The tables of the other operators.
 const PANES: &str = "panes";
 const SESSIONS: &str = "sessions";
 
-/// The table of pieces that wait, there, and here.
+/// The table of pieces that wait there.
 const WAITING: &str = "waiting";
-pub(in crate::window) const PIECES: &str = "pieces";
 
 /// What a snapshot has of another operator.
 pub(super) struct Foreign<'a> {

@@ -2,15 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Scope;
 use crate::data::{Data, Key, Record, Stamp};
 use crate::process::context::Counters;
 use crate::process::core::Core;
 use crate::process::side::Sides;
-use crate::process::{Side, Stateful, States};
+use crate::process::{SideOutput, Stateful, States};
 use crate::stream::Outlets;
 use crate::time::{EventTime, Time};
-use crate::window::{Window, Windowed};
+use crate::window::assigner::Window;
+use crate::window::scope::Scope;
+use crate::window::windowed::Windowed;
 
 /// When a result was made, by the window's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -60,7 +61,6 @@ pub enum Firing {
 ///     .key_by(|_| 0u8)
 ///     .map_values(|_| ())
 ///     .window(Tumbling::of(Duration::from_millis(10)))
-///     .general()
 ///     .aggregate_with(Count, Growth::default())
 ///     .collect();
 /// job.run()?;
@@ -71,7 +71,8 @@ pub trait WindowProcess<K: Key, I>: Clone + Send + Sync + 'static {
     /// What it emits.
     type Out: Data;
 
-    /// Registers states. Called once on each worker, before anything else.
+    /// Registers states and side outputs. Called once on each worker, before anything else, and once before
+    /// that on a clone that is dropped, to see what it registers.
     fn open(&mut self, _states: &mut WindowStates<'_, K>) {}
 
     /// The window fires.
@@ -92,6 +93,11 @@ impl<'a, K: Key> WindowStates<'a, K> {
     /// States for each window of each key. They are reached through the context itself.
     pub fn window(&mut self) -> &mut States<'a, Scope<K>> {
         &mut self.window
+    }
+
+    /// A side output that the function gives to.
+    pub fn side<T: Data>(&mut self, side: &SideOutput<T>) {
+        self.global.side(side);
     }
 
     /// States for each key, which all its windows share. They are reached through [`WindowContext::global`].
@@ -193,9 +199,11 @@ impl<K: Key, O: Data> WindowContext<'_, K, O> {
         self.out.give(self.from, Record::new(value, self.stamp));
     }
 
-    /// Gives a record to a side output.
-    pub fn side<S: Data>(&mut self, side: &Side<S>, value: S) {
-        self.sides.give(side, self.from, Record::new(value, self.stamp));
+    /// Gives a record to a side output. `open` must have registered it.
+    pub fn side<S: Data>(&mut self, side: &SideOutput<S>, value: S) {
+        if self.keys.knows(side.key) {
+            self.sides.give(side, self.from, Record::new(value, self.stamp));
+        }
     }
 
     /// Adds to a counter of the operator's metrics. Seen by others when the epoch closes.
@@ -241,9 +249,9 @@ impl<K: Key, I: Data> WindowProcess<K, I> for WithFiring {
     }
 }
 
-/// Emits what a function makes of it. See [`apply`](super::Triggered::apply).
+/// Emits what a function makes of it. See [`apply`](crate::window::WindowedStream::apply).
 #[derive(Clone, Copy)]
-pub struct Apply<F>(pub(super) F);
+pub struct Apply<F>(pub(in crate::window) F);
 
 impl<K, T, R, F> WindowProcess<K, Vec<T>> for Apply<F>
 where

@@ -36,30 +36,24 @@
 //! [aligned](super::Aligned) and the [session](super::Sessions) windows with nothing but an aggregate have
 //! operators of their own that cost less. State is sealed on demand, as that of process functions.
 
-mod assigner;
-mod builder;
-mod content;
-mod continuous;
-mod corrected;
-mod evictor;
-mod foreign;
-mod function;
-mod operator;
-mod scope;
 mod trigger;
 mod triggers;
+mod continuous;
+mod assigner;
+mod evictor;
+mod function;
+mod foreign;
+mod content;
+mod operator;
+mod lower;
 
-pub use assigner::{Assigner, CountWindows, Global, SlidingCountWindows, WallClock};
-pub use builder::{Counting, LatePolicy, Reading, Triggered, Windowing};
+pub use assigner::{Assigner, CountWindows, Global, ProcessingTime, SlidingCountWindows};
 pub use continuous::{EveryEventTime, EveryProcessingTime};
-pub use corrected::Corrected;
 pub use evictor::{Element, Evict, Evictor, Keep, KeepCount, KeepDelta, KeepTime};
-pub(in crate::window) use foreign::PIECES;
 pub use function::{
     Apply, AsIs, Fired, Firing, GlobalState, WindowContext, WindowProcess, WindowState, WindowStates,
     WithFiring,
 };
-pub(in crate::window) use scope::Merged;
-pub use scope::Scope;
+pub(super) use lower::{General, Settings};
 pub use trigger::{Absorbed, Fire, Trigger, TriggerContext};
 pub use triggers::{CountTrigger, DeltaTrigger, Either, Never, OnEventTime, OnProcessingTime, Purging};

@@ -8,35 +8,35 @@ use std::marker::PhantomData;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
+use super::assigner::Assigner;
 use super::content::{Content, Other};
-use super::foreign::PIECES;
-use super::scope::Merged;
-use super::trigger::{Absorbed, TriggerContext};
-use super::{Assigner, Fire, Firing, Scope, Trigger, WindowContext};
+use super::function::{Firing, WindowContext};
+use super::trigger::{Absorbed, Fire, Trigger, TriggerContext};
 use crate::data::{Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::process::context::Counters;
 use crate::process::core::Core;
 use crate::process::side::Sides;
-use crate::process::{Side, TimerKind, Value};
+use crate::process::{SideOutput, TimeDomain, Value};
 use crate::snapshot::{RestoredOperator, Saved};
 use crate::state::{Agenda, Share, Slot};
 use crate::stream::{Keyed, Logic, Outlets, WorkerContext};
 use crate::time::{EventTime, Time};
+use crate::window::assigner::{WINDOWS, Window};
+use crate::window::scope::{Merged, PIECES, Scope};
 use crate::window::session::Behind;
-use crate::window::{WINDOWS, Window};
 
 pub(super) use recipe::WindowOperator;
 
 /// What is asked of windows.
 #[derive(Clone)]
-pub(super) struct Settings<K, T, W, G> {
-    pub(super) assigner: W,
-    pub(super) trigger: G,
+pub(in crate::window) struct Settings<K, T, W, G> {
+    pub(in crate::window) assigner: W,
+    pub(in crate::window) trigger: G,
     /// For how long after its end a window takes late records, in milliseconds.
-    pub(super) lateness: i64,
+    pub(in crate::window) lateness: i64,
     /// Where records go that are late for all their windows.
-    pub(super) late: Option<Side<(K, T)>>,
+    pub(in crate::window) late: Option<SideOutput<(K, T)>>,
 }
 
 /// Windows at work on one worker.
@@ -81,7 +81,7 @@ where
     G: Trigger<K, T>,
     B: Content<K, T>,
 {
-    const BY_EVENT_TIME: bool = matches!(W::CLOCK, TimerKind::EventTime);
+    const BY_EVENT_TIME: bool = matches!(W::CLOCK, TimeDomain::EventTime);
 
     /// The time whose passing ends all that is left of a window: no record comes to it any more.
     fn last_call(&self, window: Window) -> i64 {

@@ -1,13 +1,13 @@
 //! Triggers: when a window fires.
 
-use super::Scope;
 use crate::data::{Key, Stamp};
 use crate::process::States;
 use crate::process::core::{Call, Core};
-use crate::process::{Stateful, TimerKind};
+use crate::process::{Stateful, TimeDomain};
 use crate::state::Slot;
 use crate::time::EventTime;
-use crate::window::Window;
+use crate::window::assigner::Window;
+use crate::window::scope::Scope;
 
 /// What a trigger decides: Flink's `TriggerResult`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +110,7 @@ pub struct TriggerContext<'a, K: Key> {
     pub(super) window: Window,
     /// Of the record at hand, if there is one.
     pub(super) stamp: Stamp,
-    pub(super) clock: TimerKind,
+    pub(super) clock: TimeDomain,
 }
 
 impl<K: Key> Stateful for TriggerContext<'_, K> {
@@ -160,30 +160,30 @@ impl<K: Key> TriggerContext<'_, K> {
     #[inline]
     pub fn has_ended(&self) -> bool {
         match self.clock {
-            TimerKind::EventTime => self.window.end <= self.core.now.watermark,
-            TimerKind::ProcessingTime => self.window.end <= self.core.now.millis,
+            TimeDomain::EventTime => self.window.end <= self.core.now.watermark,
+            TimeDomain::ProcessingTime => self.window.end <= self.core.now.millis,
         }
     }
 
     /// Asks to be called for this window when the watermark has passed `time`. Costs an entry each time; see
     /// [`process`](crate::process) for what timers do.
     pub fn register_timer(&mut self, time: EventTime) {
-        self.core.time(TimerKind::EventTime, time, Call::Register);
+        self.core.time(TimeDomain::EventTime, time, Call::Register);
     }
 
     /// Takes back what [`register_timer`](TriggerContext::register_timer) asked.
     pub fn delete_timer(&mut self, time: EventTime) {
-        self.core.time(TimerKind::EventTime, time, Call::Delete);
+        self.core.time(TimeDomain::EventTime, time, Call::Delete);
     }
 
     /// Asks to be called for this window when the wall clock has reached `millis` (since 1970).
     pub fn register_wall_timer(&mut self, millis: i64) {
-        self.core.time(TimerKind::ProcessingTime, millis, Call::Register);
+        self.core.time(TimeDomain::ProcessingTime, millis, Call::Register);
     }
 
     /// Takes back what [`register_wall_timer`](TriggerContext::register_wall_timer) asked.
     pub fn delete_wall_timer(&mut self, millis: i64) {
-        self.core.time(TimerKind::ProcessingTime, millis, Call::Delete);
+        self.core.time(TimeDomain::ProcessingTime, millis, Call::Delete);
     }
 
     /// Does something with the state of a window that was merged into this one.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::data::Data;
 use crate::error::{Error, Result};
 use crate::time::EventTime;
-use crate::window::Window;
+use crate::window::assigner::Window;
 
 /// Session windows: Flink's `EventTimeSessionWindows`.
 ///
@@ -32,8 +32,11 @@ use crate::window::Window;
 #[derive(Clone, Copy, Debug)]
 pub struct Sessions<G = Fixed> {
     gap: G,
-    touching: bool,
 }
+
+/// Sessions that a record exactly a gap after another goes on with. Made by [`Sessions::touching`].
+#[derive(Clone, Copy, Debug)]
+pub struct Touching<G = Fixed>(pub(crate) Sessions<G>);
 
 /// One gap for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +50,7 @@ impl Sessions {
     /// Sessions that end when nothing has happened for so long; at least 1 millisecond, or the job does not
     /// start.
     pub fn with_gap(gap: Duration) -> Sessions<Fixed> {
-        Sessions { gap: Fixed(millis(gap)), touching: false }
+        Sessions { gap: Fixed(millis(gap)) }
     }
 
     /// Sessions whose records say how long they last: a session ends when the last of its records is over. A
@@ -56,7 +59,7 @@ impl Sessions {
     where
         F: Fn(&T) -> Duration + Clone + Send + Sync + 'static,
     {
-        Sessions { gap: PerRecord(gap), touching: false }
+        Sessions { gap: PerRecord(gap) }
     }
 }
 
@@ -80,13 +83,8 @@ impl<G> Sessions<G> {
     /// assert_eq!(driver.take_output(), [(25, 3)]);
     /// # Ok::<(), highwater::Error>(())
     /// ```
-    pub fn touching(mut self) -> Sessions<G> {
-        self.touching = true;
-        self
-    }
-
-    pub(crate) fn are_touching(&self) -> bool {
-        self.touching
+    pub fn touching(self) -> Touching<G> {
+        Touching(self)
     }
 
     pub(crate) fn check<T>(&self) -> Result<()>

@@ -10,14 +10,17 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use timely::dataflow::operators::generic::OperatorInfo;
 
-use super::{Gap, Sessions};
+use super::assigner::{Gap, Sessions};
 use crate::data::{Data, Exchange, Key, Stamp};
 use crate::error::Result;
 use crate::snapshot::RestoredOperator;
 use crate::state::{Agenda, Parted, Share};
 use crate::stream::{Aggregate, Collector, Ends, Gather, Places, Terminal, batch_of};
 use crate::time::EventTime;
-use crate::window::Window;
+use crate::window::assigner::Window;
+
+/// What tells sessions from other windows.
+pub(in crate::window) const SETTINGS: &str = "sessions";
 
 /// A piece of a session on its way to the owner of its key.
 ///

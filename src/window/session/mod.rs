@@ -39,9 +39,6 @@ mod entry;
 mod gather;
 mod operator;
 
-/// What tells sessions from other windows.
-pub(super) const SETTINGS: &str = "sessions";
-
-pub use assigner::{Fixed, Gap, PerRecord, Sessions};
-pub(super) use gather::{Behind, waiting_in};
+pub use assigner::{Fixed, Gap, PerRecord, Sessions, Touching};
+pub(super) use gather::{Behind, SETTINGS, waiting_in};
 pub(super) use operator::aggregate;

@@ -1,16 +1,17 @@
 //! The owner's side of sessions: joins pieces, ends sessions, and seals those that are open.
 
 use std::hint::black_box;
+use std::marker::PhantomData;
 use std::mem::size_of;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
+use super::assigner::{Gap, Sessions};
 use super::entry::{Entry, Session};
-use super::gather::{Behind, Gathering, Piece, waiting_in};
-use super::{Gap, SETTINGS, Sessions};
-use crate::data::{Exchange, Key, Record, Stamp, hash64};
+use super::gather::{Behind, Gathering, Piece, SETTINGS, waiting_in};
+use crate::data::{Data, Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::metric::Metric;
 use crate::snapshot::{RestoredOperator, Saved};
@@ -23,48 +24,71 @@ use crate::stream::{
     ordered,
 };
 use crate::time::{EventTime, Time};
+use crate::window::assigner::{WINDOWS, Window};
 use crate::window::folded::Folded;
-use crate::window::general::PIECES;
-use crate::window::{WINDOWS, Window, Windowed};
+use crate::window::scope::PIECES;
+use crate::window::windowed::Windowed;
 
-/// Aggregates the values of each key and session.
-pub(in crate::window) fn aggregate<K, T, C, G, A>(
+/// Aggregates the values of each key and session. Where records are read, `sender` adds them up; the owner of
+/// a key adds up what has been sent, by `owner`, whose values may be what a function has made of records.
+pub(in crate::window) fn aggregate<K, T, N, C, G, S, A>(
     sessions: Sessions<G>,
     pairs: Stream<(K, T), C>,
-    aggregate: A,
+    sender: S,
+    owner: A,
 ) -> Stream<Windowed<K, A::Out>>
 where
     K: Key,
     T: Exchange,
+    N: Data,
     C: Chain<Out = (K, T)>,
     G: Gap<T>,
-    A: Aggregate<T>,
+    S: Aggregate<T, Acc = A::Acc>,
+    A: Aggregate<N>,
 {
     let graph = pairs.graph();
     if let Err(error) = sessions.check::<T>() {
         graph.refuse(error);
     }
-    let edge = pairs.attach(Gathering { sessions: sessions.clone(), aggregate: aggregate.clone() });
+    let edge = pairs.attach(Gathering { sessions: sessions.clone(), aggregate: sender.clone() });
     let info = NodeInfo::new("window", "sessions").input(edge, Routing::ByKey).stateful();
     let info = if A::COMBINES { info.terminal("combine by session") } else { info };
     let taps = Taps::new();
-    let reach: Reach<T> = Arc::new(move |value, time| sessions.reach(value, time));
-    let operator = SessionOperator { edge, aggregate, reach, taps: Arc::clone(&taps) };
+    let adopted = adopter(sessions, sender);
+    let operator =
+        SessionOperator { edge, aggregate: owner, adopted, taps: Arc::clone(&taps), value: PhantomData };
     let id = graph.add(info, operator);
     Stream::new(Node::new(&graph, id, &taps))
 }
 
-/// The stretch of time that a record covers.
-type Reach<T> = Arc<dyn Fn(&T, EventTime) -> Window + Send + Sync>;
+/// Reads the records that wait in a snapshot of the general operator, as pieces.
+type Adopted<K, Acc> = Arc<dyn Fn(&Folded<'_>) -> Result<Vec<Behind<K, Acc>>> + Send + Sync>;
+
+fn adopter<K, T, G, S>(sessions: Sessions<G>, aggregate: S) -> Adopted<K, S::Acc>
+where
+    K: Key,
+    T: Exchange,
+    G: Gap<T>,
+    S: Aggregate<T>,
+{
+    Arc::new(move |folded: &Folded<'_>| {
+        let piece = |(key, value, stamp): (K, T, Stamp)| {
+            let reach = sessions.reach(&value, stamp.timestamp);
+            Behind { key, reach, acc: aggregate.start(value), watermark: stamp.watermark }
+        };
+        Ok(folded.waiting()?.into_iter().map(piece).collect())
+    })
+}
 
 struct SessionOperator<K, T, A: Aggregate<T>> {
     edge: Edge<Piece<K, A::Acc>>,
     aggregate: A,
-    reach: Reach<T>,
+    adopted: Adopted<K, A::Acc>,
     taps: Arc<Taps<Windowed<K, A::Out>>>,
+    value: PhantomData<fn(T)>,
 }
 
-impl<K: Key, T: Exchange, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
+impl<K: Key, T: Data, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let late = cx.worker.shared.metrics.metric(uid, "late_dropped");
         let worker = cx.worker.clone();
@@ -73,8 +97,8 @@ impl<K: Key, T: Exchange, A: Aggregate<T>> Operator for SessionOperator<K, T, A>
         let outlets = self.taps.open(&mut builder);
         let quota = worker.quota(uid, "records_left_memory");
         let memory = (worker.memory.as_ref(), worker.limit(uid), quota);
-        let (aggregate, reach) = (self.aggregate.clone(), Arc::clone(&self.reach));
-        let logic = Running::<K, T, A>::new(aggregate, reach, builder.info(), late, memory);
+        let (aggregate, adopted) = (self.aggregate.clone(), Arc::clone(&self.adopted));
+        let logic = SessionLogic::<K, T, A>::new(aggregate, adopted, builder.info(), late, memory);
         ordered::build(builder, worker, vec![input], outlets, logic);
     }
 }
@@ -88,9 +112,9 @@ type SessionRows<K, Acc> = Filed<Latest<Hashed<K>, Vec<Session<Acc>>>>;
 const STEP: EventTime = 64;
 
 /// The logic of sessions on one worker.
-struct Running<K: Key, T: Exchange, A: Aggregate<T>> {
+struct SessionLogic<K: Key, T: Data, A: Aggregate<T>> {
     aggregate: A,
-    reach: Reach<T>,
+    adopted: Adopted<K, A::Acc>,
     operator: OperatorInfo,
     table: Table<K, Entry<A::Acc>>,
     alarms: Agenda<Slot, ()>,
@@ -112,20 +136,22 @@ struct Running<K: Key, T: Exchange, A: Aggregate<T>> {
     /// The slots of a batch's keys.
     found: Vec<Found>,
     late: Metric,
+    value: PhantomData<fn(T)>,
 }
 
-impl<K: Key, T: Exchange, A: Aggregate<T>> Running<K, T, A> {
+impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
     fn new(
         aggregate: A,
-        reach: Reach<T>,
+        adopted: Adopted<K, A::Acc>,
         operator: OperatorInfo,
         late: Metric,
         (memory, limit, quota): (Option<&Rc<Memory>>, Option<Limit>, Option<Quota>),
-    ) -> Running<K, T, A> {
+    ) -> SessionLogic<K, T, A> {
         let rows = Filed::new(Latest::new(), memory, |key: &Hashed<K>| key.hash);
-        Running {
+        SessionLogic {
             aggregate,
-            reach,
+            adopted,
+            value: PhantomData,
             operator: operator.clone(),
             table: Table::default(),
             alarms: Agenda::default(),
@@ -228,10 +254,8 @@ impl<K: Key, T: Exchange, A: Aggregate<T>> Running<K, T, A> {
         for piece in waiting_in(PIECES, from, share, &self.operator)? {
             self.waiting.add(piece.watermark, piece);
         }
-        for (key, value, stamp) in folded.waiting::<K, T>()? {
-            let reach = (self.reach)(&value, stamp.timestamp);
-            let piece = Behind { key, reach, acc: self.aggregate.start(value), watermark: stamp.watermark };
-            self.waiting.add(stamp.watermark, piece);
+        for piece in (self.adopted)(&folded)? {
+            self.waiting.add(piece.watermark, piece);
         }
         for (key, reach, acc) in sessions {
             let found = Found { hash: hash64(&key), slot: Slot::NONE };
@@ -321,7 +345,7 @@ impl<K: Key, T: Exchange, A: Aggregate<T>> Running<K, T, A> {
     }
 }
 
-impl<K: Key, T: Exchange, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K, T, A> {
+impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for SessionLogic<K, T, A> {
     type Out = Windowed<K, A::Out>;
 
     fn batch(&mut self, _: Time, batch: &mut Vec<Piece<K, A::Acc>>, _: &mut Outlets<Self::Out>) {
@@ -424,7 +448,7 @@ impl<K: Key, T: Exchange, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for Running<K
     }
 }
 
-impl<K: Key, T: Exchange, A: Aggregate<T>> Sheds for Running<K, T, A> {
+impl<K: Key, T: Data, A: Aggregate<T>> Sheds for SessionLogic<K, T, A> {
     fn bytes(&self) -> usize {
         let entry = size_of::<Option<(K, Entry<A::Acc>)>>() + INDEXED + size_of::<(u8, Slot)>();
         self.table.len() * (entry + self.footprint.heap()) + self.absent.bytes()

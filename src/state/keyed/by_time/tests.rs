@@ -17,7 +17,7 @@ use crate::state::keyed::by_time::*;
 use crate::state::keyed::column::Publish;
 use crate::state::keyed::items::Items;
 use crate::state::keyed::store::Store;
-use crate::state::keyed::time_domain::{LivesBy, Now};
+use crate::state::keyed::time_domain::{Now, TimeDomain};
 use crate::state::keyed::view::Board;
 use crate::state::spill::budget::Limit;
 use crate::state::spill::files::Memory;
@@ -207,7 +207,7 @@ impl Model {
         store.add(
             "cells",
             Cells::<u32, Numbers>::new(
-                Some((LivesBy::EventTime, LIFE)),
+                Some((TimeDomain::EventTime, LIFE)),
                 hash64,
                 (Some(publish), Askers { memory: Some(memory), ..Askers::default() }),
                 operator,

@@ -1,10 +1,9 @@
 //! Windows that go on from what [another operator](super::super::foreign) has kept.
 
+use super::super::assigner::Assigner;
 use super::super::content::Content;
 use super::super::foreign::Foreign;
-use super::super::scope::Merged;
-use super::super::trigger::TriggerContext;
-use super::super::{Assigner, Scope, Trigger};
+use super::super::trigger::{Trigger, TriggerContext};
 use super::{Cause, Windows};
 use crate::data::{Exchange, Key, Stamp};
 use crate::error::Result;
@@ -12,7 +11,8 @@ use crate::snapshot::RestoredOperator;
 use crate::state::Share;
 use crate::stream::Outlets;
 use crate::time::{EventTime, Time};
-use crate::window::Window;
+use crate::window::assigner::Window;
+use crate::window::scope::{Merged, Scope};
 use crate::window::session::Behind;
 
 impl<K, T, W, G, B> Windows<K, T, W, G, B>

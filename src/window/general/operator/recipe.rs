@@ -3,18 +3,21 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::super::WindowStates;
+use super::super::assigner::Assigner;
 use super::super::content::Content;
-use super::super::{Assigner, Scope, Trigger};
+use super::super::function::WindowStates;
+use super::super::trigger::Trigger;
 use super::{Settings, Windows};
 use crate::data::{Exchange, Key, hash64};
 use crate::error::Result;
 use crate::process::context::Counters;
 use crate::process::core::Core;
 use crate::process::side::Sides;
+use crate::process::trial::inspect;
 use crate::process::{States, Value};
 use crate::state::Agenda;
-use crate::stream::{Edge, Keyed, Lowering, Operator, Taps, ordered};
+use crate::stream::{Edge, GivenSides, Keyed, Lowering, Operator, Reader, Taps, ordered};
+use crate::window::scope::Scope;
 
 /// The recipe.
 pub(in crate::window::general) struct WindowOperator<K, T, W, G, B: Content<K, T>>
@@ -37,6 +40,24 @@ where
 {
     fn prepare(&self, _: usize) -> Result<()> {
         self.settings.assigner.check()
+    }
+
+    fn inspect(&self, readers: Vec<(&'static str, Reader)>) -> Result<GivenSides> {
+        let function = (self.settings.trigger.clone(), self.content.clone());
+        let given = inspect(&function, |(trigger, content), trial| {
+            trigger.open(&mut States::trial(trial, Vec::new()));
+            let window = States::trial(trial, Vec::new());
+            let mut states = WindowStates { window, global: States::trial(trial, readers) };
+            content.open(&mut states);
+            states.global.check();
+        })?;
+        Ok(match (given, self.settings.late) {
+            (GivenSides::Known(mut sides), Some(late)) => {
+                sides.push(late.key);
+                GivenSides::Known(sides)
+            }
+            (given, _) => given,
+        })
     }
 
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {

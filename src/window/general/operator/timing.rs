@@ -1,14 +1,15 @@
 //! What the clocks do to windows: timers fire, and windows are over.
 
+use super::super::assigner::Assigner;
 use super::super::content::Content;
-use super::super::trigger::TriggerContext;
-use super::super::{Assigner, Scope, Trigger};
+use super::super::trigger::{Trigger, TriggerContext};
 use super::{Cause, Windows};
 use crate::data::{Exchange, Key, Stamp};
-use crate::process::TimerKind;
+use crate::process::TimeDomain;
 use crate::stream::Outlets;
 use crate::time::{EventTime, Time};
-use crate::window::Window;
+use crate::window::assigner::Window;
+use crate::window::scope::Scope;
 
 impl<K, T, W, G, B> Windows<K, T, W, G, B>
 where
@@ -19,7 +20,7 @@ where
     B: Content<K, T>,
 {
     /// Fires the timers of before a time, or all.
-    pub(super) fn fire(&mut self, by: TimerKind, until: Option<i64>, from: Time, out: &mut Outlets<B::Out>) {
+    pub(super) fn fire(&mut self, by: TimeDomain, until: Option<i64>, from: Time, out: &mut Outlets<B::Out>) {
         self.windows.begin(by, until);
         while let Some(time) = self.windows.fire() {
             self.keys.relieve(1);
@@ -27,14 +28,14 @@ where
             if W::ENDS && by == W::CLOCK && time > self.last_call(window) {
                 continue;
             }
-            let at = if by == TimerKind::EventTime { time } else { self.windows.now.watermark };
+            let at = if by == TimeDomain::EventTime { time } else { self.windows.now.watermark };
             let stamp = Stamp { timestamp: at, watermark: at };
             let mut cx = TriggerContext { core: &mut self.windows, window, stamp, clock: W::CLOCK };
             let (fire, cause) = match by {
-                TimerKind::EventTime => {
+                TimeDomain::EventTime => {
                     (self.settings.trigger.on_event_time(time, &mut cx), Cause::EventTimer(time))
                 }
-                TimerKind::ProcessingTime => {
+                TimeDomain::ProcessingTime => {
                     (self.settings.trigger.on_processing_time(time, &mut cx), Cause::WallTimer(time))
                 }
             };
@@ -94,7 +95,7 @@ where
         self.windows.reach(watermark);
         self.keys.reach(watermark);
         if self.windows.event_timers.next().is_some_and(|next| next < watermark) {
-            self.fire(TimerKind::EventTime, Some(watermark), from, out);
+            self.fire(TimeDomain::EventTime, Some(watermark), from, out);
         }
         if Self::BY_EVENT_TIME {
             self.end(Some(watermark));
@@ -107,11 +108,11 @@ where
         self.windows.reach(EventTime::MAX);
         self.keys.reach(EventTime::MAX);
         while self.windows.ends_again() {
-            self.fire(TimerKind::EventTime, None, from, out);
+            self.fire(TimeDomain::EventTime, None, from, out);
             if Self::BY_EVENT_TIME {
                 self.end(None);
             }
-            self.fire(TimerKind::ProcessingTime, None, from, out);
+            self.fire(TimeDomain::ProcessingTime, None, from, out);
         }
         self.end(None);
         let dropped = self.windows.drop_timers();
@@ -121,7 +122,7 @@ where
     /// Does what is due by the wall clock.
     pub(super) fn ring(&mut self, millis: i64, from: Time, out: &mut Outlets<B::Out>) {
         let Some(until) = millis.checked_add(1) else { return self.finish(from, out) };
-        self.fire(TimerKind::ProcessingTime, Some(until), from, out);
+        self.fire(TimeDomain::ProcessingTime, Some(until), from, out);
         if !Self::BY_EVENT_TIME {
             self.end(Some(until));
         }
@@ -132,7 +133,7 @@ where
         match self.windows.now.watermark {
             EventTime::MAX => self.finish(from, out),
             now if self.windows.event_timers.next().is_some_and(|next| next < now) => {
-                self.fire(TimerKind::EventTime, Some(now), from, out);
+                self.fire(TimeDomain::EventTime, Some(now), from, out);
             }
             _ => {}
         }

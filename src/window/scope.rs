@@ -3,16 +3,19 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::assigner::Window;
 use crate::data::{Key, hash64};
 use crate::state::{Parted, Slot, Store};
-use crate::window::Window;
+
+/// The table of pieces of sessions that wait in a snapshot of the general operator.
+pub(super) const PIECES: &str = "pieces";
 
 /// A key's window: what the state of triggers and of functions for each window is kept by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Scope<K> {
-    pub(in crate::window) key: K,
+    pub(super) key: K,
     /// The window, or the first of those that were merged into it.
-    pub(in crate::window) window: Window,
+    pub(super) window: Window,
 }
 
 impl<K: Key> Scope<K> {
@@ -31,10 +34,10 @@ impl<K: Key> Scope<K> {
 
 /// A window that others have been merged into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(in crate::window) struct Merged {
-    pub(in crate::window) window: Window,
+pub(super) struct Merged {
+    pub(super) window: Window,
     /// The window that its state is kept by.
-    pub(in crate::window) state: Window,
+    pub(super) state: Window,
 }
 
 impl<K: Key> Parted for Scope<K> {

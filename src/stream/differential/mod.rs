@@ -68,19 +68,19 @@ impl<T: Key, C: Chain<Out = Change<T>>> Stream<Change<T>, C> {
     /// // Who can be reached from whom, when the edge from 2 to 3 has come and gone.
     /// let job = Job::new();
     /// let edges = [(1, 2), (2, 3), (3, 4)].map(Change::insert).into_iter().chain([Change::retract((2, 3))]);
-    /// let pairs = job.collection(edges).through(|computation, edges| {
+    /// let pairs = job.collection(edges).differential(|computation, edges| {
     ///     computation.iterate(edges.clone(), Rounds::default(), |scope, pairs| {
     ///         let edges = edges.enter(scope);
     ///         let longer = pairs.map(|(from, to)| (to, from)).join_map(edges.clone(), |_, from, to| (*from, *to));
     ///         longer.concat(edges).distinct()
     ///     })
     /// });
-    /// let pairs = pairs.current();
+    /// let pairs = pairs.materialize();
     /// job.run()?;
     /// assert_eq!(pairs.sorted(), [(1, 2), (3, 4)]);
     /// # Ok::<(), highwater::Error>(())
     /// ```
-    pub fn through<U, F>(self, f: F) -> Stream<Change<U>>
+    pub fn differential<U, F>(self, f: F) -> Stream<Change<U>>
     where
         U: Data + Ord,
         F: for<'s> Fn(&Computation<'s>, VecCollection<'s, Time, T>) -> VecCollection<'s, Time, U>
@@ -98,7 +98,7 @@ impl<T: Key, C: Chain<Out = Change<T>>> Stream<Change<T>, C> {
         })
     }
 
-    /// Hands two collections to a differential computation; see [`through`](Self::through).
+    /// Hands two collections to a differential computation; see [`differential`](Self::differential).
     ///
     /// ```
     /// use highwater::data::Change;
@@ -110,12 +110,12 @@ impl<T: Key, C: Chain<Out = Change<T>>> Stream<Change<T>, C> {
     /// let blocked = job.collection(["bob"]).map(Change::insert);
     /// let good = orders.map(|change| change.map(|(name, order)| (name.to_string(), order)));
     /// let blocked = blocked.map(|change| change.map(str::to_string));
-    /// let good = good.through_with(blocked, |_, orders, blocked| orders.antijoin(blocked)).current();
+    /// let good = good.differential_with(blocked, |_, orders, blocked| orders.antijoin(blocked)).materialize();
     /// job.run()?;
     /// assert_eq!(good.sorted(), [("ann".to_string(), 1)]);
     /// # Ok::<(), highwater::Error>(())
     /// ```
-    pub fn through_with<V, U, D, F>(self, other: Stream<Change<V>, D>, f: F) -> Stream<Change<U>>
+    pub fn differential_with<V, U, D, F>(self, other: Stream<Change<V>, D>, f: F) -> Stream<Change<U>>
     where
         V: Key,
         U: Data + Ord,

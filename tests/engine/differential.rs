@@ -78,7 +78,7 @@ where
     C: Chain<Out = Change<Edge>>,
     D: Chain<Out = Change<u8>>,
 {
-    edges.through_with(roots, |computation, edges, roots| {
+    edges.differential_with(roots, |computation, edges, roots| {
         let edges = edges.distinct();
         let start = roots.distinct().map(|root| (root, 0));
         computation.iterate(start.clone(), Rounds::at_most(1000), |scope, found| {
@@ -115,7 +115,7 @@ proptest! {
         let job = Job::new();
         let source = Scripted::with_pauses(splits.clone(), pause);
         let changes = job.source(source.clone(), Watermarks::none());
-        let labels = changes.through(move |computation, edges| {
+        let labels = changes.differential(move |computation, edges| {
             let edges = edges.clone().concat(edges.map(|(a, b)| (b, a))).distinct();
             let own = edges.clone().map(|(a, _)| (a, a)).distinct();
             macro_rules! body {
@@ -173,7 +173,7 @@ proptest! {
     fn an_epoch_says_each_thing_once(splits in splits(), epoch in 1..60u64) {
         let job = Job::new();
         let changes = job.source(Collection::splits(splits), Watermarks::none());
-        let degrees = changes.through(|_, edges| edges.map(|(from, _)| from).count()).collect();
+        let degrees = changes.differential(|_, edges| edges.map(|(from, _)| from).count()).collect();
         job.run_with(Options::default().epochs(Epochs::records(epoch))).unwrap();
         let mut said = BTreeSet::new();
         for (epoch, change) in degrees.records() {
@@ -187,7 +187,7 @@ proptest! {
 fn a_computation_that_does_not_converge_ends_the_job() {
     fails("a loop has not ended after 100 rounds", ErrorKind::Data, |job| {
         let numbers = job.collection((0..10u64).map(Change::insert));
-        let numbers = numbers.through(|computation, numbers| {
+        let numbers = numbers.differential(|computation, numbers| {
             computation
                 .iterate(numbers, Rounds::at_most(100), |_, numbers| numbers.map(|n| n + 1).consolidate())
         });
@@ -200,12 +200,12 @@ fn a_computation_may_take_as_many_rounds_as_is_said() {
     let run = |rounds| {
         let job = Job::new();
         let numbers = job.collection([Change::insert(20u64)]);
-        let numbers = numbers.through(move |computation, numbers| {
+        let numbers = numbers.differential(move |computation, numbers| {
             computation.iterate(numbers, Rounds::at_most(rounds), |_, numbers| {
                 numbers.map(|n| n.saturating_sub(1)).consolidate()
             })
         });
-        let numbers = numbers.current();
+        let numbers = numbers.materialize();
         job.run().map(|_| numbers.sorted())
     };
     assert_eq!(run(20).unwrap(), [0]);
@@ -217,12 +217,14 @@ fn a_panic_in_a_computation_ends_the_job() {
     fails("not in the mood", ErrorKind::Panic, |job| {
         let numbers = job.collection((0..10u64).map(Change::insert));
         numbers
-            .through(|_, numbers| numbers.filter(|n| if *n == 7 { panic!("not in the mood") } else { true }))
+            .differential(|_, numbers| {
+                numbers.filter(|n| if *n == 7 { panic!("not in the mood") } else { true })
+            })
             .discard();
     });
     fails("not in the mood", ErrorKind::Panic, |job| {
         let numbers = job.collection((0..10u64).map(Change::insert));
-        numbers.through::<u64, _>(|_, _| panic!("not in the mood")).discard();
+        numbers.differential::<u64, _>(|_, _| panic!("not in the mood")).discard();
     });
 }
 
@@ -230,7 +232,8 @@ fn a_panic_in_a_computation_ends_the_job() {
 fn collections_of_different_jobs_do_not_mix() {
     let (one, other) = (Job::new(), Job::new());
     let ours = one.collection([Change::insert(1)]);
-    ours.through_with(other.collection([Change::insert(1)]), |_, ours, theirs| ours.concat(theirs)).discard();
+    ours.differential_with(other.collection([Change::insert(1)]), |_, ours, theirs| ours.concat(theirs))
+        .discard();
     let error = one.run().unwrap_err();
     assert!(error.to_string().contains("different jobs"), "{error}");
 }
@@ -239,10 +242,11 @@ fn collections_of_different_jobs_do_not_mix() {
 fn the_algorithms_that_come_with_differential_can_be_used() {
     let job = Job::new();
     let edges = [(1, 2), (2, 3), (1, 4), (4, 3), (3, 5)].map(Change::insert);
-    let found = job.collection(edges).through_with(job.collection([Change::insert(1)]), |_, edges, roots| {
-        differential::algorithms::graphs::bfs::bfs(edges, roots)
-    });
-    let found = found.current();
+    let found =
+        job.collection(edges).differential_with(job.collection([Change::insert(1)]), |_, edges, roots| {
+            differential::algorithms::graphs::bfs::bfs(edges, roots)
+        });
+    let found = found.materialize();
     job.run_with(Options::default().workers(3)).unwrap();
     assert_eq!(found.sorted(), [(1, 0), (2, 1), (3, 2), (4, 1), (5, 3)]);
 }

@@ -1,0 +1,326 @@
+//! When windows give results, as a type: it decides which operator a windowed stream is lowered to.
+//!
+//! The type parameter is `WindowedStream`'s last one. A program that sets no option instantiates the operator
+//! that its windows have of their own and nothing else; the general operator is in a program only if an
+//! option asks for it. That is decided by types and not when the job runs, since each operator is compiled
+//! for each type of keys and values.
+//!
+//! | emission | operator | set by |
+//! |---|---|---|
+//! | [`AtEnd`] | that of [aligned](Aligned) windows, that of [sessions](Sessions) | nothing |
+//! | [`ByTrigger`] | the general one | any option, and windows of other kinds |
+//! | [`Corrected`] | the general one, with results that it takes back | `correct_until` |
+
+use std::sync::Arc;
+
+use super::assigner::Aligned;
+use super::general::{AsIs, Assigner, Evictor, General, OnEventTime, Settings, Trigger, WindowProcess};
+use super::mapped::MapInput;
+use super::recipe;
+use super::session::{self, Gap, Sessions};
+use super::windowed::Windowed;
+use crate::data::{Change, Data, Exchange, Key};
+use crate::process::SideOutput;
+use crate::stream::{Aggregate, Chain, KeyedStream, Stream};
+
+/// Windows fire once, when the watermark has reached their end, and are dropped then: no option is set.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AtEnd;
+
+/// Windows fire when a trigger says so.
+#[derive(Clone, Copy, Debug)]
+pub struct ByTrigger<G>(pub(super) G);
+
+/// Windows fire when a trigger says so, and what they have given before is retracted.
+#[derive(Clone, Copy, Debug)]
+pub struct Corrected<G>(pub(super) G);
+
+/// When windows give results: [`AtEnd`], [`ByTrigger`] or [`Corrected`].
+pub trait Emission: sealed::Sealed + Sized {
+    /// What fires the windows.
+    type Trigger;
+
+    /// The same with an option, and another trigger.
+    type By<G>: Emission;
+
+    /// What fires the windows.
+    #[doc(hidden)]
+    fn into_trigger(self) -> Self::Trigger;
+
+    /// Fires them by a trigger.
+    #[doc(hidden)]
+    fn by<G>(trigger: G) -> Self::By<G>;
+}
+
+/// An [`Emission`] whose results stand: [`AtEnd`] and [`ByTrigger`].
+pub trait Uncorrected: Emission {}
+
+impl Uncorrected for AtEnd {}
+impl<G> Uncorrected for ByTrigger<G> {}
+
+mod sealed {
+    /// Keeps `Emission` to this file's types.
+    pub trait Sealed {}
+    impl Sealed for super::AtEnd {}
+    impl<G> Sealed for super::ByTrigger<G> {}
+    impl<G> Sealed for super::Corrected<G> {}
+}
+
+impl Emission for AtEnd {
+    type Trigger = OnEventTime;
+    type By<G> = ByTrigger<G>;
+
+    fn into_trigger(self) -> OnEventTime {
+        OnEventTime::default()
+    }
+
+    fn by<G>(trigger: G) -> ByTrigger<G> {
+        ByTrigger(trigger)
+    }
+}
+
+impl<H> Emission for ByTrigger<H> {
+    type Trigger = H;
+    type By<G> = ByTrigger<G>;
+
+    fn into_trigger(self) -> H {
+        self.0
+    }
+
+    fn by<G>(trigger: G) -> ByTrigger<G> {
+        ByTrigger(trigger)
+    }
+}
+
+impl<H> Emission for Corrected<H> {
+    type Trigger = H;
+    type By<G> = Corrected<G>;
+
+    fn into_trigger(self) -> H {
+        self.0
+    }
+
+    fn by<G>(trigger: G) -> Corrected<G> {
+        Corrected(trigger)
+    }
+}
+
+/// All that is said of windows but when they give results.
+pub struct Definition<K, T, C, W> {
+    pub(super) pairs: Stream<(K, T), C>,
+    pub(super) assigner: W,
+    /// For how long after its end a window takes late records, in milliseconds.
+    pub(super) lateness: i64,
+    pub(super) late: Option<SideOutput<(K, T)>>,
+    pub(super) evictor: Option<Arc<dyn Evictor<T>>>,
+}
+
+impl<K, T, C, W> Definition<K, T, C, W> {
+    fn general<G>(self, trigger: G) -> (General<K, T, C, W, G>, Option<Arc<dyn Evictor<T>>>) {
+        let Definition { pairs, assigner, lateness, late, evictor } = self;
+        (General { pairs, settings: Settings { assigner, trigger, lateness, late } }, evictor)
+    }
+}
+
+impl<K, T, C, W> Definition<K, T, C, W>
+where
+    K: Key,
+    T: Exchange,
+    C: Chain<Out = (K, T)>,
+    W: Assigner<T>,
+{
+    pub(super) fn aggregate_with<G, A, P>(self, trigger: G, aggregate: A, function: P) -> Stream<P::Out>
+    where
+        G: Trigger<K, T>,
+        A: Aggregate<T>,
+        P: WindowProcess<K, A::Out>,
+    {
+        let (general, evictor) = self.general(trigger);
+        general.aggregate(evictor, aggregate, function)
+    }
+
+    pub(super) fn process<G, P>(self, trigger: G, function: P) -> Stream<P::Out>
+    where
+        G: Trigger<K, T>,
+        P: WindowProcess<K, Vec<T>>,
+    {
+        let (general, evictor) = self.general(trigger);
+        general.process(evictor, function)
+    }
+
+    pub(super) fn correct<G, A>(self, trigger: G, aggregate: A) -> Stream<Change<Windowed<K, A::Out>>>
+    where
+        G: Trigger<K, T>,
+        A: Aggregate<T, Out: Exchange + PartialEq>,
+    {
+        let (general, evictor) = self.general(trigger);
+        if evictor.is_some() {
+            // It would have to take back what it has evicted.
+            general.pairs.graph().complain(
+                "windows whose results are corrected cannot have an evictor, as windows of the last records have \
+                 one: leave out `correct_until` or the evictor",
+            );
+        }
+        general.correct(aggregate)
+    }
+}
+
+/// How an emission is lowered: [`AtEnd`] for windows that have an operator of their own, and [`ByTrigger`]
+/// for all.
+#[diagnostic::on_unimplemented(
+    message = "these windows give no results in this way",
+    note = "corrected results are changes: evictors, firings and functions of windows are for windows without `correct_until`"
+)]
+pub trait Results<K, T, W>: Uncorrected {
+    /// Aggregates the values of each key and window.
+    #[doc(hidden)]
+    fn aggregate<C, A>(self, windows: Definition<K, T, C, W>, aggregate: A) -> Stream<Windowed<K, A::Out>>
+    where
+        C: Chain<Out = (K, T)>,
+        A: Aggregate<T>;
+
+    /// Aggregates what `map` makes of the values of each key and window.
+    #[doc(hidden)]
+    fn aggregate_mapped<C, N, F, A>(
+        self,
+        windows: Definition<K, T, C, W>,
+        map: F,
+        aggregate: A,
+    ) -> Stream<Windowed<K, A::Out>>
+    where
+        C: Chain<Out = (K, T)>,
+        N: Data,
+        F: Fn(T) -> N + Clone + Send + Sync + 'static,
+        A: Aggregate<N>;
+}
+
+impl<K: Key, T: Data, W: Specialized<T>> Results<K, T, W> for AtEnd {
+    fn aggregate<C, A>(self, windows: Definition<K, T, C, W>, aggregate: A) -> Stream<Windowed<K, A::Out>>
+    where
+        C: Chain<Out = (K, T)>,
+        A: Aggregate<T>,
+    {
+        windows.assigner.aggregate(windows.pairs, aggregate)
+    }
+
+    fn aggregate_mapped<C, N, F, A>(
+        self,
+        windows: Definition<K, T, C, W>,
+        map: F,
+        aggregate: A,
+    ) -> Stream<Windowed<K, A::Out>>
+    where
+        C: Chain<Out = (K, T)>,
+        N: Data,
+        F: Fn(T) -> N + Clone + Send + Sync + 'static,
+        A: Aggregate<N>,
+    {
+        windows.assigner.aggregate_mapped(windows.pairs, map, aggregate)
+    }
+}
+
+impl<K: Key, T: Exchange, W: Assigner<T>, G: Trigger<K, T>> Results<K, T, W> for ByTrigger<G> {
+    fn aggregate<C, A>(self, windows: Definition<K, T, C, W>, aggregate: A) -> Stream<Windowed<K, A::Out>>
+    where
+        C: Chain<Out = (K, T)>,
+        A: Aggregate<T>,
+    {
+        windows.aggregate_with(self.0, aggregate, AsIs)
+    }
+
+    fn aggregate_mapped<C, N, F, A>(
+        self,
+        windows: Definition<K, T, C, W>,
+        map: F,
+        aggregate: A,
+    ) -> Stream<Windowed<K, A::Out>>
+    where
+        C: Chain<Out = (K, T)>,
+        N: Data,
+        F: Fn(T) -> N + Clone + Send + Sync + 'static,
+        A: Aggregate<N>,
+    {
+        windows.aggregate_with(self.0, MapInput::new(map, aggregate), AsIs)
+    }
+}
+
+/// Windows that have an operator of their own, for aggregates whose results come once.
+pub trait Specialized<T: Data>: Assigner<T> {
+    /// Aggregates the values of each key and window.
+    #[doc(hidden)]
+    fn aggregate<K, C, A>(self, pairs: Stream<(K, T), C>, aggregate: A) -> Stream<Windowed<K, A::Out>>
+    where
+        K: Key,
+        C: Chain<Out = (K, T)>,
+        A: Aggregate<T>;
+
+    /// Aggregates what `map` makes of the values. It is applied where records are read, and the owner of a
+    /// key knows nothing of it: the operator is the same for all functions.
+    #[doc(hidden)]
+    fn aggregate_mapped<K, C, N, F, A>(
+        self,
+        pairs: Stream<(K, T), C>,
+        map: F,
+        aggregate: A,
+    ) -> Stream<Windowed<K, A::Out>>
+    where
+        K: Key,
+        C: Chain<Out = (K, T)>,
+        N: Data,
+        F: Fn(T) -> N + Clone + Send + Sync + 'static,
+        A: Aggregate<N>;
+}
+
+impl<T: Data> Specialized<T> for Aligned {
+    fn aggregate<K, C, A>(self, pairs: Stream<(K, T), C>, aggregate: A) -> Stream<Windowed<K, A::Out>>
+    where
+        K: Key,
+        C: Chain<Out = (K, T)>,
+        A: Aggregate<T>,
+    {
+        recipe::aggregate(self, pairs, aggregate)
+    }
+
+    fn aggregate_mapped<K, C, N, F, A>(
+        self,
+        pairs: Stream<(K, T), C>,
+        map: F,
+        aggregate: A,
+    ) -> Stream<Windowed<K, A::Out>>
+    where
+        K: Key,
+        C: Chain<Out = (K, T)>,
+        N: Data,
+        F: Fn(T) -> N + Clone + Send + Sync + 'static,
+        A: Aggregate<N>,
+    {
+        recipe::aggregate(self, KeyedStream::new(pairs).map_values(map).pairs, aggregate)
+    }
+}
+
+impl<T: Exchange, G: Gap<T>> Specialized<T> for Sessions<G> {
+    fn aggregate<K, C, A>(self, pairs: Stream<(K, T), C>, aggregate: A) -> Stream<Windowed<K, A::Out>>
+    where
+        K: Key,
+        C: Chain<Out = (K, T)>,
+        A: Aggregate<T>,
+    {
+        session::aggregate(self, pairs, aggregate.clone(), aggregate)
+    }
+
+    fn aggregate_mapped<K, C, N, F, A>(
+        self,
+        pairs: Stream<(K, T), C>,
+        map: F,
+        aggregate: A,
+    ) -> Stream<Windowed<K, A::Out>>
+    where
+        K: Key,
+        C: Chain<Out = (K, T)>,
+        N: Data,
+        F: Fn(T) -> N + Clone + Send + Sync + 'static,
+        A: Aggregate<N>,
+    {
+        session::aggregate(self, pairs, MapInput::new(map, aggregate.clone()), aggregate)
+    }
+}

@@ -1,0 +1,73 @@
+//! How windows are lowered to the operator of all windows.
+
+use std::sync::Arc;
+
+use super::assigner::Assigner;
+use super::content::{Content, Folded, Listed, Restated, Summed};
+use super::evictor::Evictor;
+use super::function::WindowProcess;
+pub(in crate::window) use super::operator::Settings;
+use super::operator::WindowOperator;
+use super::trigger::Trigger;
+use crate::data::{Change, Exchange, Key};
+use crate::stream::{Aggregate, Chain, Node, NodeInfo, Routing, Send, Stream, Taps};
+use crate::window::windowed::Windowed;
+
+/// A stream, and what is asked of its windows.
+pub(in crate::window) struct General<K, T, C, W, G> {
+    pub(in crate::window) pairs: Stream<(K, T), C>,
+    pub(in crate::window) settings: Settings<K, T, W, G>,
+}
+
+impl<K, T, C, W, G> General<K, T, C, W, G>
+where
+    K: Key,
+    T: Exchange,
+    C: Chain<Out = (K, T)>,
+    W: Assigner<T>,
+    G: Trigger<K, T>,
+{
+    fn build<B: Content<K, T>>(self, content: B) -> Stream<B::Out> {
+        let graph = self.pairs.graph();
+        let edge = self.pairs.attach(Send);
+        let info = NodeInfo::new("window", "windows").input(edge, Routing::ByKey).stateful();
+        let taps = Taps::new();
+        let operator = WindowOperator { edge, settings: self.settings, content, taps: Arc::clone(&taps) };
+        let id = graph.add(info, operator);
+        Stream::new(Node::new(&graph, id, &taps))
+    }
+
+    /// Adds values up as they come, if nothing evicts them, and gives results to a function.
+    pub(in crate::window) fn aggregate<A, P>(
+        self,
+        evictor: Option<Arc<dyn Evictor<T>>>,
+        aggregate: A,
+        function: P,
+    ) -> Stream<P::Out>
+    where
+        A: Aggregate<T>,
+        P: WindowProcess<K, A::Out>,
+    {
+        match evictor {
+            None => self.build(Folded::new(aggregate, function)),
+            Some(evictor) => self.build(Listed::new(Some(evictor), Summed(aggregate, function))),
+        }
+    }
+
+    /// Keeps records, and gives them to a function.
+    pub(in crate::window) fn process<P: WindowProcess<K, Vec<T>>>(
+        self,
+        evictor: Option<Arc<dyn Evictor<T>>>,
+        function: P,
+    ) -> Stream<P::Out> {
+        self.build(Listed::new(evictor, function))
+    }
+
+    /// Adds values up, and takes results back when they are restated.
+    pub(in crate::window) fn correct<A>(self, aggregate: A) -> Stream<Change<Windowed<K, A::Out>>>
+    where
+        A: Aggregate<T, Out: Exchange + PartialEq>,
+    {
+        self.build(Restated::new(aggregate))
+    }
+}
