@@ -138,20 +138,20 @@ where
     }
 }
 
-/// How many.
+/// The number of values, whatever they are.
 #[derive(Clone, Copy, Debug)]
 pub struct Count;
 
-impl Aggregate<()> for Count {
+impl<T> Aggregate<T> for Count {
     type Acc = u64;
     type Out = u64;
     const SUBTRACTS: bool = true;
 
-    fn start(&self, (): ()) -> u64 {
+    fn start(&self, _: T) -> u64 {
         1
     }
 
-    fn add(&self, acc: &mut u64, (): ()) {
+    fn add(&self, acc: &mut u64, _: T) {
         *acc += 1;
     }
 
