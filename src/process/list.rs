@@ -16,9 +16,10 @@ pub struct List<V> {
     value: PhantomData<fn() -> V>,
 }
 
+#[allow(clippy::non_canonical_clone_impl, reason = "it takes note of handles that lead nowhere")]
 impl<V> Clone for List<V> {
     fn clone(&self) -> Self {
-        // A function that is looked at before the job starts is cloned to find handles that lead nowhere.
+        // A function that is looked at before the job starts is cloned to find them.
         List::at(self.place.cloned::<Self>())
     }
 }

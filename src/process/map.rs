@@ -17,9 +17,10 @@ pub struct Map<S, V> {
     entry: PhantomData<fn() -> (S, V)>,
 }
 
+#[allow(clippy::non_canonical_clone_impl, reason = "it takes note of handles that lead nowhere")]
 impl<S, V> Clone for Map<S, V> {
     fn clone(&self) -> Self {
-        // A function that is looked at before the job starts is cloned to find handles that lead nowhere.
+        // A function that is looked at before the job starts is cloned to find them.
         Map::at(self.place.cloned::<Self>())
     }
 }

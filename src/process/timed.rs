@@ -17,9 +17,10 @@ pub(crate) struct Timed<V> {
     value: PhantomData<fn() -> V>,
 }
 
+#[allow(clippy::non_canonical_clone_impl, reason = "it takes note of handles that lead nowhere")]
 impl<V> Clone for Timed<V> {
     fn clone(&self) -> Self {
-        // A function that is looked at before the job starts is cloned to find handles that lead nowhere.
+        // A function that is looked at before the job starts is cloned to find them.
         Timed::at(self.place.cloned::<Self>())
     }
 }

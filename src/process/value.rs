@@ -15,9 +15,10 @@ pub struct Value<V> {
     value: PhantomData<fn() -> V>,
 }
 
+#[allow(clippy::non_canonical_clone_impl, reason = "it takes note of handles that lead nowhere")]
 impl<V> Clone for Value<V> {
     fn clone(&self) -> Self {
-        // A function that is looked at before the job starts is cloned to find handles that lead nowhere.
+        // A function that is looked at before the job starts is cloned to find them.
         Value::at(self.place.cloned::<Self>())
     }
 }
