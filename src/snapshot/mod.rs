@@ -53,7 +53,7 @@
 //! | a pattern | an error that shows both; of conditions nothing can be seen |
 //! | the gap of sessions | records that come have the new one; sessions that are open stay as long as their records said |
 //! | lateness, a late output, corrections of windows, be they asked for or no longer | windows that have not fired go on and end when they were to, also where another operator takes them. What has fired and was kept for late records goes with the lateness |
-//! | lateness that aligned windows no longer have, while records wait as late ones | an error that names the way: [`general`](crate::window::WindowedStream::general) |
+//! | lateness that aligned windows no longer have, while records wait as late ones | an error that names the way: a lateness of zero by [`allowed_lateness`](crate::window::WindowedStream::allowed_lateness) |
 //! | triggers | the same; what a trigger keeps is a state as others are, and a trigger that is new learns of what is in a window when the next record comes, but for the end of the window |
 //! | an evictor, or a function of all records, where there was an aggregate, or the other way round | an error: sums do not become records, nor records sums. Another evictor for the same windows is nothing |
 //! | a time to live, the bounds of an interval join | what is written has the new ones; what was there is kept for as long as it was to be |
