@@ -20,8 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use highwater::connector::{Recovery, Writer};
 use highwater::data::Record;
+use highwater::object::Memory;
 use highwater::prelude::*;
-use highwater::snapshot::Memory;
 
 /// A database with a table of orders, which knows transactions in two phases.
 #[derive(Clone, Default)]
