@@ -71,8 +71,8 @@
 //! Every operator that knows something beyond an epoch takes part, and what is under way within one does not
 //! exist at its end. So [calls](crate::stream::Stream::call) and [loops](crate::stream::Stream::iterate) have
 //! nothing to save but what operators in a loop keep; of a
-//! [differential computation](crate::stream::Stream::differential) there are the collections that it was given,
-//! from which it is made again; and of watermarks, at a source or
+//! [differential computation](crate::stream::Stream::differential) there are the collections that it was
+//! given, from which it is made again; and of watermarks, at a source or
 //! [given anew](crate::stream::Stream::with_watermarks), what is known of each split. What a user's function
 //! keeps to itself, such as a counter in a closure, is not in a snapshot.
 //!

@@ -1,8 +1,8 @@
 //! Batches of later epochs, which wait until their epoch is open.
 //!
-//! Workers are a few epochs apart, so a few batches wait at a time: they lie in a list in order of arrival, and
-//! what is asked of it is a look at each. A tree by epochs would be as fast and a thousand lines of code for
-//! each type of record.
+//! Workers are a few epochs apart, so a few batches wait at a time: they lie in a list in order of arrival,
+//! and what is asked of it is a look at each. A tree by epochs would be as fast and a thousand lines of code
+//! for each type of record.
 
 use crate::time::Time;
 

@@ -5,9 +5,9 @@
 //!
 //! # One builder, three operators
 //!
-//! [`WindowedStream`] is all that a user says of windows: kinds of windows, options, aggregates and functions.
-//! Lateness, late output, triggers, evictors and corrections are options of it for every kind of windows.
-//! Three operators do what it says:
+//! [`WindowedStream`] is all that a user says of windows: kinds of windows, options, aggregates and
+//! functions. Lateness, late output, triggers, evictors and corrections are options of it for every kind of
+//! windows. Three operators do what it says:
 //!
 //! | asked for | operator |
 //! |---|---|

@@ -1,23 +1,17 @@
-//! The engine against oracles: one binary, one scenario or family of properties in each file.
+//! What jobs do, by the public interface: one program, for each links the engine anew.
 
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
 
-mod call_faults;
-mod call_limits;
-mod calls;
-mod closed_epochs;
-mod determinism;
-mod errors;
-mod files;
-mod flow;
-mod iterate;
-mod nexmark;
-mod patterns;
-mod retime;
-mod rolling;
-mod scripted;
-mod socket;
-mod streams;
-mod differential;
+#[cfg(feature = "lab")]
+mod cases;
+mod joins;
+mod misuse;
+#[cfg(feature = "nexmark")]
+mod nexmark_windows;
+mod operators;
+mod overflow;
+mod process;
+mod sources;
+mod text_files;
 mod windows;

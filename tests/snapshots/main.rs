@@ -3,7 +3,6 @@
 // The helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
 
-#[path = "../seeded/draws.rs"]
 mod draws;
 mod ledger;
 mod world;
@@ -23,3 +22,5 @@ mod ways;
 mod migrated;
 mod changed;
 mod settings;
+mod converted;
+mod seeded;

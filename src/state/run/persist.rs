@@ -141,7 +141,8 @@ impl<'a, R: Saves> Incoming<'a, R> {
     }
 
     /// Reads it, page by page, and lets the clock of the rows reach what it was. `page` makes a page of what
-    /// was read of one, of `page_rows` where rows have another order, and each run's pages are given to `adopt`, older runs first.
+    /// was read of one, of `page_rows` where rows have another order, and each run's pages are given to
+    /// `adopt`, older runs first.
     ///
     /// Costs a read of the pages that have to do with the share.
     pub(in crate::state) fn read(

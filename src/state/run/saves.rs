@@ -9,8 +9,8 @@ use crate::state::run::rows::Rows;
 
 /// Rows that can be part of a snapshot.
 pub(crate) trait Saves: Rows<Key: Send + Sync, Value: Send + Sync> {
-    /// The same rows wherever their pages lie: what they are saved as does not depend on that, and is compiled
-    /// once for both.
+    /// The same rows wherever their pages lie: what they are saved as does not depend on that, and is
+    /// compiled once for both.
     type Resident: Saves<Key = Self::Key, Value = Self::Value, Part = Self::Part>;
 
     /// These rows as such.

@@ -1,0 +1,10 @@
+//! Process functions against an independent simulation, and what happens when users err.
+
+mod ending;
+mod lives;
+mod machine;
+mod mistakes;
+mod ordered;
+mod readers;
+mod rules;
+mod timers;
