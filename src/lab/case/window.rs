@@ -320,6 +320,9 @@ fn open<W: Assigner<Row>>(
             let values = rows.iter().map(|row| row.value.value()).collect();
             [Given::Result(key.clone(), function.of_values(values), window.start, window.end)]
         });
+        if !tells_late {
+            return results;
+        }
         let late = results.side(&late).map(|(key, row)| Given::Late(key, row));
         results.union(late)
     })
