@@ -10,8 +10,8 @@ use super::operator::Detector;
 use super::{Match, Pattern};
 use crate::data::{Exchange, Record, Stamp};
 use crate::metric::Metrics;
-use crate::state::{Limit, Memory, Quota};
-use crate::stream::{Logic, Outlet, Outlets};
+use crate::state::{MemoryBudget, SharedBudget, SpillBudget};
+use crate::stream::{ConsumerPort, OperatorLogic, Outputs};
 use crate::time::{EventTime, Time};
 
 /// What was told, in order.
@@ -20,7 +20,7 @@ type Told<T> = Rc<RefCell<Vec<Match<u8, T>>>>;
 /// An output that is kept, by whoever holds the other end.
 struct Kept<T>(Told<T>);
 
-impl<T: Exchange> Outlet<Match<u8, T>> for Kept<T> {
+impl<T: Exchange> ConsumerPort<Match<u8, T>> for Kept<T> {
     fn walk(&mut self, time: Time, batch: &mut Vec<Record<Match<u8, T>>>, _: bool) {
         for record in batch.drain(..) {
             assert!(record.stamp.timestamp >= time.event, "what is told cannot be sent at {time:?}");
@@ -39,7 +39,7 @@ impl<T: Exchange> Outlet<Match<u8, T>> for Kept<T> {
 /// A detector and its outputs: matches and time-outs. Its state may be limited to some bytes.
 pub(super) struct Driven<T: Exchange + Ord> {
     pub(super) detector: Detector<u8, T>,
-    out: Outlets<Match<u8, T>>,
+    out: Outputs<Match<u8, T>>,
     outputs: [Told<T>; 2],
     pattern: Pattern<T>,
     bytes: Option<usize>,
@@ -50,15 +50,15 @@ impl<T: Exchange + Ord> Driven<T> {
     pub(super) fn new(pattern: &Pattern<T>, bytes: Option<usize>) -> Driven<T> {
         let metrics = Metrics::default();
         let limits = bytes.map(|bytes| {
-            let memory = Memory::new(bytes, std::env::temp_dir(), Arc::new(|error| panic!("{error}")));
+            let memory = SharedBudget::new(bytes, std::env::temp_dir(), Arc::new(|error| panic!("{error}")));
             (
-                Limit::new(&memory, "pattern", &metrics),
-                Quota::new(&memory, "pattern", "records_left_memory", &metrics),
+                MemoryBudget::new(&memory, "pattern", &metrics),
+                SpillBudget::new(&memory, "pattern", "records_left_memory", &metrics),
             )
         });
         let outputs = [Told::default(), Told::default()];
         let [out, timed_out] =
-            outputs.each_ref().map(|output| Outlets::to(vec![Box::new(Kept(Rc::clone(output)))]));
+            outputs.each_ref().map(|output| Outputs::to(vec![Box::new(Kept(Rc::clone(output)))]));
         let operator = OperatorInfo::new(0, 0, Rc::from([0]));
         let automaton = Arc::new(pattern.compile().unwrap());
         let detector = Detector::new(automaton, timed_out, limits, operator);

@@ -51,8 +51,8 @@ use crate::data::{Exchange, Key, hash64};
 use crate::error::Result;
 use crate::snapshot::{self, RestoredOperator};
 use crate::state::{
-    Absent, Arrangement, Filed, Footprint, Hashed, INDEXED, Latest, Limit, Memory, Pile, Share, Sheds, Slot,
-    Table, each, rows_to_write,
+    Arrangement, Evictable, EvictedKeys, Footprint, Hashed, INDEXED, KeyTable, Latest, MemoryBudget,
+    SegmentedVec, Share, SharedBudget, Slot, Spilling, each, rows_to_write,
 };
 use crate::time::EventTime;
 
@@ -60,21 +60,21 @@ use crate::time::EventTime;
 pub(super) struct Keys<K: Key, T: Exchange> {
     automaton: Arc<Automaton<T>>,
     /// The keys with partial matches, and some that had one in the open epoch.
-    table: Table<K, Entry<T>>,
+    table: KeyTable<K, Entry<T>>,
     /// When the next partial match of each of these times out.
     deadlines: BTreeSet<(EventTime, Slot)>,
     /// Those that the open epoch has changed.
     touched: Vec<Slot>,
     /// The keys that have changed since the last seal, and those that the last seal knew and that are no
     /// more.
-    changed: Pile<Slot>,
+    changed: SegmentedVec<Slot>,
     gone: Vec<Hashed<K>>,
     arrangement: Arrangement<PartialRows<K, T>>,
     /// Keys that have left memory.
-    absent: Absent<K>,
+    absent: EvictedKeys<K>,
     /// What of them the arrangement does not have yet.
     left: Vec<PartialRow<K, T>>,
-    limit: Option<Limit>,
+    limit: Option<MemoryBudget>,
     /// The records that were taken since it was last asked whether keys must leave.
     taken: u32,
     /// What the entries point to, if that is limited, and the events of these.
@@ -82,7 +82,7 @@ pub(super) struct Keys<K: Key, T: Exchange> {
     footprint: Footprint,
 }
 
-type PartialRows<K, T> = Filed<Latest<Hashed<K>, Partials<T>>>;
+type PartialRows<K, T> = Spilling<Latest<Hashed<K>, Partials<T>>>;
 type PartialRow<K, T> = (Hashed<K>, Option<Partials<T>>);
 
 struct Entry<T> {
@@ -113,19 +113,19 @@ const PARTIALS: &str = "partial matches";
 impl<K: Key, T: Exchange> Keys<K, T> {
     pub(super) fn new(
         automaton: Arc<Automaton<T>>,
-        (memory, limit): (Option<&Rc<Memory>>, Option<Limit>),
+        (memory, limit): (Option<&Rc<SharedBudget>>, Option<MemoryBudget>),
         operator: OperatorInfo,
     ) -> Keys<K, T> {
-        let rows = Filed::new(Latest::new(), memory, |key: &Hashed<K>| key.hash);
+        let rows = Spilling::new(Latest::new(), memory, |key: &Hashed<K>| key.hash);
         Keys {
             automaton,
-            table: Table::default(),
+            table: KeyTable::default(),
             deadlines: BTreeSet::new(),
             touched: Vec::new(),
-            changed: Pile::default(),
+            changed: SegmentedVec::default(),
             gone: Vec::new(),
             arrangement: Arrangement::new(rows, operator),
-            absent: Absent::default(),
+            absent: EvictedKeys::default(),
             left: Vec::new(),
             footprint: Footprint::new(limit.is_some()),
             limit,
@@ -247,7 +247,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
         // Newer rows come after older ones.
         self.arrangement.range(hash, &|other| other.cmp(&key), &mut |_, partials| found = partials);
         let slot = self.put(hash, key.key, found?, true);
-        self.limit.iter_mut().for_each(Limit::entered);
+        self.limit.iter_mut().for_each(MemoryBudget::entered);
         Some(slot)
     }
 
@@ -334,7 +334,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
     }
 
     /// What a snapshot needs of what was sealed.
-    pub(super) fn save(&self) -> snapshot::Table {
+    pub(super) fn save(&self) -> snapshot::TableSnapshot {
         self.arrangement.save(PARTIALS)
     }
 
@@ -409,7 +409,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
     }
 }
 
-impl<K: Key, T: Exchange> Sheds for Keys<K, T> {
+impl<K: Key, T: Exchange> Evictable for Keys<K, T> {
     fn bytes(&self) -> usize {
         let entry = size_of::<Option<(K, Entry<T>)>>() + INDEXED + DEADLINE;
         let held = self.size.bytes + self.size.events * self.footprint.heap();
@@ -420,7 +420,7 @@ impl<K: Key, T: Exchange> Sheds for Keys<K, T> {
         self.table.slots()
     }
 
-    fn limit(&mut self) -> &mut Option<Limit> {
+    fn limit(&mut self) -> &mut Option<MemoryBudget> {
         &mut self.limit
     }
 

@@ -89,16 +89,16 @@
 //! Groups of stages, a bound on the time between two events, processing time, and an error when there is
 //! nothing to skip to.
 
-mod automaton;
 mod buffer;
+mod partials;
+mod skip;
+mod pattern;
+mod automaton;
 mod compile;
 mod keys;
-mod operator;
-mod partials;
-mod pattern;
-mod select;
-mod skip;
 mod waiting;
+mod operator;
+mod select;
 
 pub use automaton::Automaton;
 pub use buffer::{Earlier, Taken};

@@ -31,9 +31,9 @@ use super::waiting::{Due, Waiting};
 use super::{Automaton, Match, Outcome, Partials, Taken};
 use crate::data::{Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
-use crate::snapshot::{RestoredOperator, Saved};
-use crate::state::{Limit, Quota, Share, Sheds};
-use crate::stream::{Logic, Outlets};
+use crate::snapshot::{RestoredOperator, SavedTables};
+use crate::state::{Evictable, MemoryBudget, Share, SpillBudget};
+use crate::stream::{OperatorLogic, Outputs};
 use crate::time::{EventTime, Time};
 
 /// So many results are enough for one activation; if memory is limited, so many.
@@ -53,7 +53,7 @@ pub(super) struct Detector<K: Key, T: Exchange + Ord> {
     /// The input has ended, and something is decided by that for these keys, with their hashes.
     ending: vec::IntoIter<(u64, K)>,
     outcome: Outcome<T>,
-    timed_out: Outlets<Match<K, T>>,
+    timed_out: Outputs<Match<K, T>>,
     /// The results that were given in this activation, and how many are enough.
     given: usize,
     pub(super) portion: usize,
@@ -67,13 +67,13 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
     /// A logic whose state has so much memory, for its keys and for records that wait, if that is limited.
     pub(super) fn new(
         automaton: Arc<Automaton<T>>,
-        timed_out: Outlets<Match<K, T>>,
-        limits: Option<(Limit, Quota)>,
+        timed_out: Outputs<Match<K, T>>,
+        limits: Option<(MemoryBudget, SpillBudget)>,
         operator: OperatorInfo,
     ) -> Detector<K, T> {
         let portion = if limits.is_some() { LIMITED } else { PORTION };
         let (limit, quota) = limits.unzip();
-        let memory = quota.as_ref().map(Quota::memory);
+        let memory = quota.as_ref().map(SpillBudget::memory);
         Detector {
             keys: Keys::new(Arc::clone(&automaton), (memory, limit), operator.clone()),
             automaton,
@@ -95,7 +95,7 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
     }
 
     /// Shows a record to the automaton.
-    fn take(&mut self, (at, key, value): Due<K, T>, since: Time, out: &mut Outlets<Match<K, T>>) {
+    fn take(&mut self, (at, key, value): Due<K, T>, since: Time, out: &mut Outputs<Match<K, T>>) {
         let hash = hash64(&key);
         let (automaton, outcome) = (&self.automaton, &mut self.outcome);
         match self.keys.find(hash, &key) {
@@ -115,7 +115,7 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
     }
 
     /// Tells of the partial matches that time out up to `now`. False if that was not all.
-    fn time_out(&mut self, now: EventTime, since: Time, out: &mut Outlets<Match<K, T>>) -> bool {
+    fn time_out(&mut self, now: EventTime, since: Time, out: &mut Outputs<Match<K, T>>) -> bool {
         while let Some(next) = self.keys.next().filter(|next| *next <= now) {
             let until = self.keys.recall(next, now);
             while let Some((deadline, due)) = self.keys.due(until) {
@@ -142,7 +142,7 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
     }
 
     /// Takes the records before `watermark`, and tells of what times out up to it. False if that was not all.
-    fn go_on(&mut self, watermark: EventTime, since: Time, out: &mut Outlets<Match<K, T>>) -> bool {
+    fn go_on(&mut self, watermark: EventTime, since: Time, out: &mut Outputs<Match<K, T>>) -> bool {
         loop {
             while let Some((at, ..)) = self.due.as_slice().first() {
                 if self.given >= self.portion || !self.time_out(*at, since, out) {
@@ -161,7 +161,7 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
     }
 
     /// Tells of what is decided now that the input has ended. False if that was not all.
-    fn end(&mut self, since: Time, out: &mut Outlets<Match<K, T>>) -> bool {
+    fn end(&mut self, since: Time, out: &mut Outputs<Match<K, T>>) -> bool {
         if self.ending.as_slice().is_empty() {
             self.ending = self.keys.last().into_iter();
         }
@@ -181,7 +181,7 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
     }
 
     /// Emits what the automaton found for a key.
-    fn emit(&mut self, key: &K, since: Time, out: &mut Outlets<Match<K, T>>) {
+    fn emit(&mut self, key: &K, since: Time, out: &mut Outputs<Match<K, T>>) {
         let record = |(timestamp, events): (EventTime, Taken<T>)| {
             let stamp = Stamp { timestamp, watermark: timestamp };
             Record::new(Match { key: key.clone(), timestamp, events }, stamp)
@@ -192,10 +192,10 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
     }
 }
 
-impl<K: Key, T: Exchange + Ord> Logic<Record<(K, T)>> for Detector<K, T> {
+impl<K: Key, T: Exchange + Ord> OperatorLogic<Record<(K, T)>> for Detector<K, T> {
     type Out = Match<K, T>;
 
-    fn batch(&mut self, _: Time, batch: &mut Vec<Record<(K, T)>>, _: &mut Outlets<Match<K, T>>) {
+    fn batch(&mut self, _: Time, batch: &mut Vec<Record<(K, T)>>, _: &mut Outputs<Match<K, T>>) {
         for Record { value, stamp } in batch.drain(..) {
             let at = clamped(stamp.timestamp);
             debug_assert!(at >= self.waiting.taken(), "a record of {at} came after its time was taken");
@@ -203,7 +203,7 @@ impl<K: Key, T: Exchange + Ord> Logic<Record<(K, T)>> for Detector<K, T> {
         }
     }
 
-    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<Match<K, T>>) {
+    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<Match<K, T>>) {
         self.given = 0;
         self.is_amid = !self.go_on(watermark, from, out);
         if !self.is_amid {
@@ -215,7 +215,7 @@ impl<K: Key, T: Exchange + Ord> Logic<Record<(K, T)>> for Detector<K, T> {
         self.is_amid
     }
 
-    fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outlets<Match<K, T>>) {
+    fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outputs<Match<K, T>>) {
         self.keys.close();
     }
 
@@ -224,9 +224,9 @@ impl<K: Key, T: Exchange + Ord> Logic<Record<(K, T)>> for Detector<K, T> {
         self.keys.seal(epoch);
     }
 
-    fn save(&mut self) -> Result<Saved> {
+    fn save(&mut self) -> Result<SavedTables> {
         let tables = vec![self.waiting.save(), self.keys.save()];
-        let mut saved = Saved { tables, ..Saved::default() };
+        let mut saved = SavedTables { tables, ..SavedTables::default() };
         saved.note_settings(PATTERN, Some(self.pattern.clone()))?;
         Ok(saved)
     }

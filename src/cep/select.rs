@@ -11,8 +11,8 @@ use crate::data::{Data, Exchange, Key, Record, Stamp};
 use crate::error::{Error, Result};
 use crate::metric::Metric;
 use crate::stream::{
-    Chain, Collector, Edge, KeyedStream, Lowering, Map, Node, NodeInfo, Operator, Routing, Step, Stream,
-    Taps, Then, ordered,
+    Chain, Collector, Consumers, Edge, KeyedStream, Lowering, Map, Node, NodeInfo, Operator, Routing, Step,
+    Stream, Then, ordered,
 };
 use crate::time::EventTime;
 
@@ -76,7 +76,7 @@ impl<K: Key, T: Exchange + Ord, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
         let on_time = Stream::new(Then::new(pairs.chain.clone(), OnTime(late.clone())));
         let edge = on_time.emit();
         let info = NodeInfo::new("pattern", pattern.to_string()).input(edge, Routing::ByKey).stateful();
-        let (matches, timed_out) = (Taps::new(), Taps::new());
+        let (matches, timed_out) = (Consumers::new(), Consumers::new());
         let text = pattern.to_string();
         let automaton = pattern.compile().map(Arc::new).map_err(|error| error.to_string());
         let (found, over) = (Arc::clone(&matches), Arc::clone(&timed_out));
@@ -203,8 +203,8 @@ struct PatternOperator<K, T> {
     /// Or what is wrong with the pattern.
     automaton: Result<Arc<Automaton<T>>, String>,
     late: Metric,
-    matches: Arc<Taps<Match<K, T>>>,
-    timed_out: Arc<Taps<Match<K, T>>>,
+    matches: Arc<Consumers<Match<K, T>>>,
+    timed_out: Arc<Consumers<Match<K, T>>>,
 }
 
 impl<K: Key, T: Exchange + Ord> Operator for PatternOperator<K, T> {

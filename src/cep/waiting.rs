@@ -37,8 +37,8 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::data::{Exchange, Key};
 use crate::error::Result;
-use crate::snapshot::{Codec, RestoredOperator, Schema, Table};
-use crate::state::{Arrangement, Encoded, Filed, Footprint, Hashed, Quota, Rows, Saves, Share};
+use crate::snapshot::{Codec, RestoredOperator, Schema, TableSnapshot};
+use crate::state::{Arrangement, Encoded, Footprint, Hashed, Rows, Saves, Share, SpillBudget, Spilling};
 use crate::time::EventTime;
 
 /// Records of a worker's keys that wait.
@@ -50,7 +50,7 @@ pub(super) struct Waiting<K: Key, T: Exchange + Ord> {
     until: EventTime,
     /// The time of the first row that is not.
     far: Option<EventTime>,
-    sealed: Arrangement<Filed<WaitingRows<K, T>>>,
+    sealed: Arrangement<Spilling<WaitingRows<K, T>>>,
     /// Every record before this has been taken; shared with the rows, which expire by it.
     taken: Rc<Cell<EventTime>>,
     limited: Option<Box<Limited>>,
@@ -58,7 +58,7 @@ pub(super) struct Waiting<K: Key, T: Exchange + Ord> {
 
 /// What a limit of memory needs.
 struct Limited {
-    quota: Quota,
+    quota: SpillBudget,
     footprint: Footprint,
 }
 
@@ -66,10 +66,10 @@ struct Limited {
 pub(super) type Due<K, T> = (EventTime, K, T);
 
 impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
-    pub(super) fn new(quota: Option<Quota>, operator: OperatorInfo) -> Waiting<K, T> {
+    pub(super) fn new(quota: Option<SpillBudget>, operator: OperatorInfo) -> Waiting<K, T> {
         let taken = Rc::new(Cell::new(EventTime::MIN));
         let rows = WaitingRows { taken: Rc::clone(&taken), row: PhantomData };
-        let rows = Filed::new(rows, quota.as_ref().map(Quota::memory), |(_, key, _)| key.hash);
+        let rows = Spilling::new(rows, quota.as_ref().map(SpillBudget::memory), |(_, key, _)| key.hash);
         Waiting {
             open: Moments::default(),
             near: Moments::default(),
@@ -244,7 +244,7 @@ impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
     }
 
     /// What a snapshot needs of what was sealed.
-    pub(super) fn save(&self) -> Table {
+    pub(super) fn save(&self) -> TableSnapshot {
         self.sealed.save(WAITING)
     }
 

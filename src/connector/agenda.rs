@@ -33,7 +33,7 @@ const SLICE: u32 = 32;
 
 /// The splits that a worker reads, each by its slot.
 #[derive(Default)]
-pub(super) struct Agenda {
+pub(super) struct SplitSchedule {
     entries: Vec<Entry>,
     /// Slots without a split.
     free: Vec<usize>,
@@ -69,10 +69,10 @@ struct Entry {
     slice: u32,
 }
 
-impl Agenda {
+impl SplitSchedule {
     /// No splits, and how long one has nothing until it is silent, if ever.
-    pub(super) fn new(silence: Option<Duration>) -> Agenda {
-        Agenda { silence, ..Agenda::default() }
+    pub(super) fn new(silence: Option<Duration>) -> SplitSchedule {
+        SplitSchedule { silence, ..SplitSchedule::default() }
     }
 
     /// The number of splits.
@@ -251,15 +251,15 @@ mod tests {
     }
 
     /// Reads a split that comes to a watermark and may have more.
-    fn read(agenda: &mut Agenda, to: EventTime) -> usize {
+    fn read(agenda: &mut SplitSchedule, to: EventTime) -> usize {
         let slot = agenda.take(NO_LIMIT).unwrap();
         agenda.note(slot, to, true);
         agenda.put(slot, Duration::ZERO);
         slot
     }
 
-    fn agenda(splits: usize) -> Agenda {
-        let mut agenda = Agenda::new(Some(millis(10)));
+    fn agenda(splits: usize) -> SplitSchedule {
+        let mut agenda = SplitSchedule::new(Some(millis(10)));
         (0..splits).for_each(|slot| assert_eq!(agenda.add(EventTime::MIN, Duration::ZERO), slot));
         agenda
     }

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::source::{Earlier, Position, Source, Split};
 use crate::error::{Error, Result};
-use crate::snapshot::{OperatorState, RestoredOperator, Saved, decode_note, encode_note};
+use crate::snapshot::{OperatorState, RestoredOperator, SavedTables, decode_note, encode_note};
 use crate::stream::Saving;
 use crate::time::EventTime;
 
 /// Where a split stands.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Bookmark {
+pub(super) struct SplitOffset {
     pub(super) split: String,
     /// The position, encoded; nothing if it is at the beginning and no reader was needed yet.
     position: Vec<u8>,
@@ -27,16 +27,16 @@ pub(super) struct Bookmark {
     pub(super) is_done: bool,
 }
 
-impl Bookmark {
+impl SplitOffset {
     /// A split's bookmark, with its watermark and what its generator knows.
     pub(super) fn new<S: Source>(
         split: &S::Split,
         position: Option<&Position<S>>,
         (watermark, generator): (EventTime, Vec<u8>),
-    ) -> Result<Bookmark> {
+    ) -> Result<SplitOffset> {
         let position = position.map_or_else(|| Ok(Vec::new()), encode_note)?;
         let split = split.id();
-        Ok(Bookmark { split, position, watermark, generator, is_done: false })
+        Ok(SplitOffset { split, position, watermark, generator, is_done: false })
     }
 
     /// The position, unless it is at the beginning and no reader was needed yet.
@@ -51,20 +51,20 @@ impl Bookmark {
 
 /// The bookmarks of one worker's instance of a source.
 #[derive(Default)]
-pub(super) struct Bookmarks {
+pub(super) struct SplitOffsets {
     saving: Option<Saving>,
     /// Those of the snapshot that the job goes on from, until their splits are opened.
-    known: BTreeMap<String, Bookmark>,
+    known: BTreeMap<String, SplitOffset>,
     /// Those of splits that were not there at the start, and are opened here when they come.
-    absent: BTreeMap<String, Bookmark>,
+    absent: BTreeMap<String, SplitOffset>,
     /// Those of splits that are not read any more.
-    closed: Vec<Bookmark>,
+    closed: Vec<SplitOffset>,
 }
 
 /// Where a split is to be read from.
 pub(super) enum Start {
     Beginning,
-    At(Bookmark),
+    At(SplitOffset),
     /// Nowhere: it was read to its end.
     Done,
 }
@@ -72,13 +72,15 @@ pub(super) enum Start {
 /// The name of the note.
 const SPLITS: &str = "splits";
 
-impl Bookmarks {
-    pub(super) fn new(saving: Option<Saving>, from: Option<&RestoredOperator>) -> Result<Bookmarks> {
+impl SplitOffsets {
+    pub(super) fn new(saving: Option<Saving>, from: Option<&RestoredOperator>) -> Result<SplitOffsets> {
         let mut known = BTreeMap::new();
-        for (_, marks) in from.map_or_else(|| Ok(Vec::new()), |from| from.notes::<Vec<Bookmark>>(SPLITS))? {
+        for (_, marks) in
+            from.map_or_else(|| Ok(Vec::new()), |from| from.notes::<Vec<SplitOffset>>(SPLITS))?
+        {
             known.extend(marks.into_iter().map(|mark| (mark.split.clone(), mark)));
         }
-        Ok(Bookmarks { saving, known, absent: BTreeMap::new(), closed: Vec::new() })
+        Ok(SplitOffsets { saving, known, absent: BTreeMap::new(), closed: Vec::new() })
     }
 
     /// True if the job does not go on from a snapshot in which the source had read something.
@@ -89,7 +91,7 @@ impl Bookmarks {
     /// What the earlier run has read, before a split is opened. Of splits whose reader it had not needed yet
     /// there is nothing to tell.
     pub(super) fn earlier<S: Source>(&self) -> Result<Vec<Earlier<Position<S>>>> {
-        let earlier = |mark: &Bookmark| {
+        let earlier = |mark: &SplitOffset| {
             let position = mark.position::<S>()?;
             Ok(position.map(|position| Earlier {
                 split: mark.split.clone(),
@@ -121,7 +123,7 @@ impl Bookmarks {
         let mut absent = self.known.values().filter(|mark| !mark.is_done && !there.contains(&mark.split));
         match absent.next().filter(|_| !discovers) {
             None => Ok(()),
-            Some(Bookmark { split, .. }) => Err(Error::config(format!(
+            Some(SplitOffset { split, .. }) => Err(Error::config(format!(
                 "{source} has no split {split:?} any more, of which the snapshot has read a part: bring it back, or begin anew"
             ))),
         }
@@ -140,16 +142,16 @@ impl Bookmarks {
     }
 
     /// A split is not read any more.
-    pub(super) fn close(&mut self, mark: Result<Bookmark>, is_done: bool) -> Result<()> {
+    pub(super) fn close(&mut self, mark: Result<SplitOffset>, is_done: bool) -> Result<()> {
         if self.saving.is_some() {
-            self.closed.push(Bookmark { is_done, ..mark? });
+            self.closed.push(SplitOffset { is_done, ..mark? });
         }
         Ok(())
     }
 
     /// The source leaves `epoch` for `next`: if there are cuts between them, it hands over where it stands.
     /// `open` tells that of the splits that it reads.
-    pub(super) fn leave(&self, epoch: u64, next: u64, open: impl Iterator<Item = Result<Bookmark>>) {
+    pub(super) fn leave(&self, epoch: u64, next: u64, open: impl Iterator<Item = Result<SplitOffset>>) {
         let Some(saving) = &self.saving else { return };
         let cuts = saving.cuts(epoch, next);
         if !cuts.is_empty() {
@@ -157,10 +159,10 @@ impl Bookmarks {
         }
     }
 
-    fn mark(&self, open: impl Iterator<Item = Result<Bookmark>>) -> Result<Saved> {
-        let mut marks: Vec<Bookmark> = open.collect::<Result<_>>()?;
+    fn mark(&self, open: impl Iterator<Item = Result<SplitOffset>>) -> Result<SavedTables> {
+        let mut marks: Vec<SplitOffset> = open.collect::<Result<_>>()?;
         marks.extend(self.closed.iter().chain(self.absent.values()).cloned());
-        let mut saved = Saved::default();
+        let mut saved = SavedTables::default();
         saved.note(SPLITS, &marks)?;
         Ok(saved)
     }
@@ -185,8 +187,8 @@ pub struct SplitState {
 pub fn splits_of(source: &OperatorState) -> Result<Vec<SplitState>> {
     let mut splits = Vec::new();
     for note in source.notes.iter().filter(|note| note.name == SPLITS) {
-        let marks: Vec<Bookmark> = decode_note(&note.bytes, &source.uid, SPLITS)?;
-        splits.extend(marks.into_iter().map(|Bookmark { split, watermark, is_done, .. }| SplitState {
+        let marks: Vec<SplitOffset> = decode_note(&note.bytes, &source.uid, SPLITS)?;
+        splits.extend(marks.into_iter().map(|SplitOffset { split, watermark, is_done, .. }| SplitState {
             split,
             watermark,
             is_done,

@@ -11,10 +11,10 @@ use super::source::{Reader, Source, Status};
 use crate::data::{Record, Visit};
 use crate::error::Result;
 use crate::stream::{
-    Chain, ChainOutlet, ChainTap, Collector, Edge, Ends, Gather, Graph, NodeId, OperatorBuilder, Origin,
-    Outlet, Terminal, WeakGraph, batch_of, lock,
+    Chain, ChainConsumer, ChainPort, ChainSink, Collector, ConsumerPort, Edge, Ends, Graph, NodeId,
+    OperatorBuilder, Origin, SendBuffer, WeakGraph, batch_of, lock,
 };
-use crate::time::{Board, EventTime, SplitWatermark, Stamps, Time, Watermarks};
+use crate::time::{EventTime, SplitWatermark, Stamps, Time, WatermarkBoard, Watermarks};
 
 /// A source and how its records get event times.
 pub struct Timed<S: Source, F> {
@@ -31,7 +31,7 @@ impl<S: Source, F> Timed<S, F> {
         watermarks: Watermarks<S::Item, F>,
         on_malformed: OnMalformed,
     ) -> Timed<S, F> {
-        let plan = Mutex::new(Plan { splits: Vec::new(), board: Arc::new(Board::new(0, 0)) });
+        let plan = Mutex::new(Plan { splits: Vec::new(), board: Arc::new(WatermarkBoard::new(0, 0)) });
         Timed { source, watermarks, on_malformed, taps: Mutex::default(), plan }
     }
 
@@ -45,7 +45,7 @@ impl<S: Source, F> Timed<S, F> {
 pub(super) struct Plan<P> {
     pub(super) splits: Vec<P>,
     /// How far each worker has come, for all to see.
-    pub(super) board: Arc<Board>,
+    pub(super) board: Arc<WatermarkBoard>,
 }
 
 /// The origin of a chain at a source: the chain is compiled into the loop that reads.
@@ -87,12 +87,12 @@ impl<S: Source, F: Timestamps<S::Item>> Origin for AtSource<S, F> {
     fn attach<C, N>(chain: C, terminal: N) -> Edge<N::Element>
     where
         C: Chain<From = AtSource<S, F>>,
-        N: Terminal<C::Out>,
+        N: ChainSink<C::Out>,
     {
         let timed = chain.origin().timed.upgrade();
         let edge = chain.origin().graph().edge(&chain);
         if let Some(timed) = timed {
-            lock(&timed.taps).push(Arc::new(ChainTap { chain, terminal, edge }));
+            lock(&timed.taps).push(Arc::new(ChainConsumer { chain, terminal, edge }));
         }
         edge
     }
@@ -119,7 +119,7 @@ trait SourceTap<S: Source, F>: Send + Sync {
 }
 
 /// An outlet that can also be the body of the reading loop.
-pub(super) trait SourceOutlet<S: Source, F>: Outlet<S::Item> {
+pub(super) trait SourceOutlet<S: Source, F>: ConsumerPort<S::Item> {
     /// Reads records into the chain, which may be sent from `time` on; returns how many.
     fn read(&mut self, time: Time, from: Reads<'_, S, F>, limit: usize) -> Result<(usize, Status)>;
 }
@@ -131,23 +131,23 @@ pub(super) struct Reads<'a, S: Source, F> {
     pub(super) timestamp: &'a F,
 }
 
-impl<S, F, C, N> SourceTap<S, F> for ChainTap<C, N>
+impl<S, F, C, N> SourceTap<S, F> for ChainConsumer<C, N>
 where
     S: Source,
     F: Timestamps<S::Item>,
     C: Chain<From = AtSource<S, F>>,
-    N: Terminal<C::Out>,
+    N: ChainSink<C::Out>,
 {
     fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn SourceOutlet<S, F>> {
         Box::new(self.outlet(builder))
     }
 }
 
-impl<S, F, C> SourceOutlet<S, F> for ChainOutlet<C>
+impl<S, F, C> SourceOutlet<S, F> for ChainPort<C>
 where
     S: Source,
     F: Timestamps<S::Item>,
-    C: Collector<S::Item, End: Gather>,
+    C: Collector<S::Item, End: SendBuffer>,
 {
     fn read(&mut self, time: Time, from: Reads<'_, S, F>, limit: usize) -> Result<(usize, Status)> {
         self.begin(time);
@@ -163,7 +163,7 @@ where
     }
 }
 
-impl<C: Ends<End: Gather>> ChainOutlet<C> {
+impl<C: Ends<End: SendBuffer>> ChainPort<C> {
     /// Reads no more at a time than what can be gathered before it should be sent.
     #[inline]
     fn read_pieces<R, W, F>(
@@ -181,7 +181,7 @@ impl<C: Ends<End: Gather>> ChainOutlet<C> {
     {
         let mut total = 0;
         loop {
-            let most = batch_of::<<C::End as Gather>::Element>().min(limit - total);
+            let most = batch_of::<<C::End as SendBuffer>::Element>().min(limit - total);
             let mut stamping = Stamping { count: 0, timestamp, stamps, collector: &mut self.collector };
             let status = reader.read(most, &mut stamping)?;
             let count = stamping.count;

@@ -15,8 +15,9 @@
 //!
 //! A split whose reader has had nothing for long enough no longer counts for the watermark: see
 //! [`agenda`](super::agenda). If no split of a worker counts, the worker follows those of others, which it
-//! sees on a [board](crate::time::Board) that the instances share; if none counts anywhere, the watermark
-//! goes to the greatest of all. A split that comes back takes on the watermark that went on without it.
+//! sees on a [board](crate::time::WatermarkBoard) that the instances share; if none counts anywhere, the
+//! watermark goes to the greatest of all. A split that comes back takes on the watermark that went on without
+//! it.
 //!
 //! # Waiting
 //!
@@ -31,17 +32,17 @@ use std::time::Duration;
 use timely::scheduling::Activator;
 
 use super::OnMalformed;
-use super::agenda::Agenda;
-use super::bookmarks::{Bookmark, Bookmarks, Start};
+use super::agenda::SplitSchedule;
+use super::bookmarks::{SplitOffset, SplitOffsets, Start};
 use super::flight::Flight;
 use super::origin::{Reads, SourceOutlet, Timed, Timestamps, read_for_all};
 use super::readers::Readers;
 use super::source::{Position, Reader, Source, Split, Status};
-use super::standing::Standing;
+use super::standing::SharedProgress;
 use crate::data::{Record, hash64, worker_of};
 use crate::error::{Error, Result};
 use crate::metric::Metric;
-use crate::stream::{Alarm, Holds, WorkerContext, lock};
+use crate::stream::{Alarm, Capabilities, WorkerContext, lock};
 use crate::time::{EventTime, SplitWatermark, Time};
 
 /// How long the operator reads before it lets others run. What it gathers meanwhile is combined and sent as
@@ -72,7 +73,7 @@ pub(super) struct Reading<S: Source, F> {
     activator: Activator,
     counts: Counts,
     splits: Readers<S>,
-    agenda: Agenda,
+    agenda: SplitSchedule,
     /// The splits that were read in the current epoch, some perhaps twice.
     touched: Vec<usize>,
     /// The ids of all splits seen so far, and when to look for more; only for sources that discover.
@@ -80,8 +81,8 @@ pub(super) struct Reading<S: Source, F> {
     look_at: Option<Duration>,
     /// Its number among all sources' instances.
     pub(super) instance: usize,
-    standing: Standing,
-    pub(super) bookmarks: Bookmarks,
+    standing: SharedProgress,
+    pub(super) bookmarks: SplitOffsets,
     started: bool,
     epoch: u64,
     watermark: EventTime,
@@ -104,7 +105,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         activator: Activator,
         uid: &str,
     ) -> Reading<S, F> {
-        let standing = Standing::new(Arc::clone(&lock(&timed.plan).board), worker.index);
+        let standing = SharedProgress::new(Arc::clone(&lock(&timed.plan).board), worker.index);
         let metric = |name| worker.shared.metrics.metric(uid, name);
         let counts = Counts {
             records: metric("records_out"),
@@ -114,7 +115,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         let alarm = worker.alarm(activator.clone());
         let epoch = worker.first_epoch();
         let most = timed.source.max_open_readers() / worker.shared.workers.max(1);
-        let agenda = Agenda::new(timed.watermarks.idle_after);
+        let agenda = SplitSchedule::new(timed.watermarks.idle_after);
         Reading {
             timed,
             worker,
@@ -128,7 +129,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             look_at: None,
             instance: 0,
             standing,
-            bookmarks: Bookmarks::default(),
+            bookmarks: SplitOffsets::default(),
             started: false,
             epoch,
             watermark: EventTime::MIN,
@@ -141,14 +142,14 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
     }
 
     /// Runs the operator once; an error ends the job.
-    pub(super) fn activate_or_fail(&mut self, holds: &mut Holds) {
+    pub(super) fn activate_or_fail(&mut self, holds: &mut Capabilities) {
         if let Err(error) = self.activate(holds) {
             self.worker.shared.fail(error);
             holds.set([]);
         }
     }
 
-    fn activate(&mut self, holds: &mut Holds) -> Result<()> {
+    fn activate(&mut self, holds: &mut Capabilities) -> Result<()> {
         if self.worker.shared.has_failed() {
             self.awaited = None;
             return Ok(());
@@ -184,7 +185,8 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
 
     /// Reads no more.
     fn stop(&mut self) -> Result<()> {
-        let (splits, agenda) = (self.splits.drain(), std::mem::replace(&mut self.agenda, Agenda::new(None)));
+        let (splits, agenda) =
+            (self.splits.drain(), std::mem::replace(&mut self.agenda, SplitSchedule::new(None)));
         for (slot, split) in splits {
             let least = if agenda.is_silent(slot) { self.watermark } else { EventTime::MIN };
             self.bookmarks.close(split.mark(least), false)?;
@@ -242,7 +244,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             Start::At(mark) => Some(mark),
             Start::Beginning => None,
         };
-        let position = mark.as_ref().map(Bookmark::position::<S>).transpose()?.flatten();
+        let position = mark.as_ref().map(SplitOffset::position::<S>).transpose()?.flatten();
         let mut watermark = SplitWatermark::new(&self.timed.watermarks.strategy);
         watermark.raise(self.watermark);
         if let Some(mark) = mark {

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 
-use super::bookmarks::Bookmark;
+use super::bookmarks::SplitOffset;
 use super::source::{Position, Reader, Source, Split};
 use crate::error::Result;
 use crate::time::{EventTime, SplitWatermark};
@@ -36,9 +36,9 @@ impl<S: Source> OpenSplit<S> {
     }
 
     /// Where it stands. It promises nothing older than `least`.
-    pub(super) fn mark(&self, least: EventTime) -> Result<Bookmark> {
+    pub(super) fn mark(&self, least: EventTime) -> Result<SplitOffset> {
         let (watermark, generator) = self.watermark.save();
-        Bookmark::new::<S>(&self.split, self.position().as_ref(), (watermark.max(least), generator))
+        SplitOffset::new::<S>(&self.split, self.position().as_ref(), (watermark.max(least), generator))
     }
 
     /// What it is read with.

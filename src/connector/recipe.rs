@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use super::OnMalformed;
-use super::bookmarks::Bookmarks;
+use super::bookmarks::SplitOffsets;
 use super::origin::{AtSource, Plan, Timed, Timestamps};
 use super::read::Reading;
 use super::source::{Source, Split};
 use crate::error::Result;
 use crate::snapshot::RestoredOperator;
 use crate::stream::{Beginning, Job, Lowering, NodeInfo, Operator, Paths, Stream, lock};
-use crate::time::{Board, Watermarks};
+use crate::time::{WatermarkBoard, Watermarks};
 
 impl Job {
     /// Reads a source. Input that is not a record ends the job.
@@ -51,7 +51,7 @@ struct SourceOperator<S: Source, F>(Arc<Timed<S, F>>);
 
 impl<S: Source, F: Timestamps<S::Item>> Operator for SourceOperator<S, F> {
     fn prepare(&self, workers: usize) -> Result<()> {
-        let board = Arc::new(Board::new(workers, workers));
+        let board = Arc::new(WatermarkBoard::new(workers, workers));
         *lock(&self.0.plan) = Plan { splits: self.0.source.splits()?, board };
         Ok(())
     }
@@ -61,7 +61,7 @@ impl<S: Source, F: Timestamps<S::Item>> Operator for SourceOperator<S, F> {
     fn check(&self, beginning: &Beginning, from: Option<&RestoredOperator>) -> Result<()> {
         self.prepare(beginning.workers)?;
         let (source, mut plan) = (&self.0.source, lock(&self.0.plan));
-        let marks = Bookmarks::new(None, from)?;
+        let marks = SplitOffsets::new(None, from)?;
         if !marks.is_empty() {
             plan.splits = source.resume(std::mem::take(&mut plan.splits), marks.earlier::<S>()?)?;
         }
@@ -80,7 +80,7 @@ impl<S: Source, F: Timestamps<S::Item>> Operator for SourceOperator<S, F> {
             Reading::new(Arc::clone(&self.0), worker.clone(), outlets, builder.activator(), uid);
         lock(&self.0.plan).board.join(worker.index, builder.sync_activator());
         reading.instance = worker.shared.asked.join(builder.sync_activator());
-        match Bookmarks::new(saving, from.as_ref()) {
+        match SplitOffsets::new(saving, from.as_ref()) {
             Ok(bookmarks) => reading.bookmarks = bookmarks,
             Err(error) => worker.shared.fail(error),
         }

@@ -27,10 +27,10 @@ use crate::data::{Data, Exchange, Record};
 use crate::error::Result;
 use crate::metric::Metric;
 use crate::notice::Notices;
-use crate::snapshot::{Generation, Generations, RestoredOperator, Saved};
+use crate::snapshot::{Generation, Generations, RestoredOperator, SavedTables};
 use crate::stream::{
-    Beginning, Chain, Edge, Frontiers, Holds, Input, Lowering, NodeInfo, Operator, Paths, Routing, Saving,
-    Stream, Waiting,
+    Beginning, Capabilities, Chain, Edge, Frontiers, Input, Lowering, NodeInfo, Operator, Paths, Routing,
+    Saving, Stream, Waiting,
 };
 use crate::time::Time;
 
@@ -329,7 +329,7 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         self.part.as_ref().is_some_and(|part| part.is_ending || !part.prepared.is_empty())
     }
 
-    fn activate(&mut self, frontiers: &Frontiers, holds: &mut Holds) -> Result<()> {
+    fn activate(&mut self, frontiers: &Frontiers, holds: &mut Capabilities) -> Result<()> {
         let progress = frontiers.progress();
         let waits = W::IN_ORDER || self.is_transactional();
         let mut count = 0;
@@ -384,7 +384,7 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
                 if std::mem::take(is_written) {
                     prepared.insert(cut, writer.prepare(cut)?);
                 }
-                let mut state = Saved::default();
+                let mut state = SavedTables::default();
                 let outcome = state.note(PREPARED, &prepared.iter().collect::<Vec<_>>());
                 saving.hand_over(&[cut], outcome.map(|()| state));
                 *is_ending = cut == u64::MAX;
@@ -406,7 +406,7 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         let Some(Part { saving, reached, .. }) = &mut self.part else { return };
         if upper > *reached {
             let cuts = saving.cuts(*reached, upper);
-            saving.hand_over(&cuts, Ok(Saved::default()));
+            saving.hand_over(&cuts, Ok(SavedTables::default()));
             *reached = upper;
         }
     }

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::time::{Board, EventTime, Reach};
+use crate::time::{EventTime, Reach, WatermarkBoard};
 
 /// The least time until a worker without a split that counts looks again how far the others have come.
 const FOLLOW: Duration = Duration::from_millis(10);
 
 /// A worker's place on the board.
-pub(super) struct Standing {
-    board: Arc<Board>,
+pub(super) struct SharedProgress {
+    board: Arc<WatermarkBoard>,
     worker: usize,
     /// What the board has of this worker.
     shown: Option<Reach>,
@@ -21,9 +21,9 @@ pub(super) struct Standing {
     follow_at: Duration,
 }
 
-impl Standing {
-    pub(super) fn new(board: Arc<Board>, worker: usize) -> Standing {
-        Standing { board, worker, shown: None, follows: false, follow_at: Duration::ZERO }
+impl SharedProgress {
+    pub(super) fn new(board: Arc<WatermarkBoard>, worker: usize) -> SharedProgress {
+        SharedProgress { board, worker, shown: None, follows: false, follow_at: Duration::ZERO }
     }
 
     /// Shows the other workers how far this one has come.

@@ -23,9 +23,9 @@ use crate::error::{Error, Result};
 use crate::metric::Metrics;
 use crate::object::Memory;
 use crate::runtime::prepare;
-use crate::snapshot::{Cause, Restore, Snapshots, Word};
+use crate::snapshot::{Cause, CoordinatorMessage, Restore, Snapshots};
 use crate::stream::{
-    Chain, Job, Lowering, Node, NodeInfo, Operator, Shared, Stream, Taps, WorkerContext, fault, lock,
+    Chain, Consumers, Job, Lowering, Node, NodeInfo, Operator, Shared, Stream, WorkerContext, fault, lock,
 };
 use crate::time::{EventTime, Time};
 
@@ -95,7 +95,7 @@ impl<T: Data, O: Data> Driver<T, O> {
         options.check()?;
         let start = Time::new(0, EventTime::MIN);
         let feed = Arc::new(Mutex::new(Feed { records: Vec::new(), at: start, next: Some(start) }));
-        let taps = Taps::new();
+        let taps = Consumers::new();
         let operator = Hand { feed: Arc::clone(&feed), taps: Arc::clone(&taps) };
         let id = job.graph.add(NodeInfo::new("source", "by hand"), operator);
         let output = build(Stream::new(Node::new(&job.graph, id, &taps))).collect();
@@ -252,14 +252,14 @@ fn build_worker(job: &Job, options: &Options) -> Result<(Worker, WorkerContext)>
     let allocator = Allocator::Thread(Thread::default());
     let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(clock::instant()));
     worker.dataflow::<Time, _, _>(|scope| job.graph.lower(scope, context.clone()));
-    context.shared.say(Word::Ready(0));
+    context.shared.say(CoordinatorMessage::Ready(0));
     Ok((worker, context))
 }
 
 /// The source operator: emits what the test has pushed.
 struct Hand<T> {
     feed: Arc<Mutex<Feed<T>>>,
-    taps: Arc<Taps<T>>,
+    taps: Arc<Consumers<T>>,
 }
 
 impl<T: Data> Operator for Hand<T> {

@@ -10,10 +10,10 @@
 //! the watermark says that no partner on time can come. So the pairs are those of all records on time, in
 //! every run, whatever the order of arrival.
 
-mod interval;
-mod meeting;
 mod group;
 mod temporal;
+mod interval;
+mod meeting;
 
 pub use group::Group;
 pub use interval::{Interval, IntervalJoin, Offset, Outer};

@@ -49,18 +49,18 @@
 //! the others, is part of the first result.
 
 pub mod case;
-mod compare;
-mod disorder;
-mod measure;
-mod plot;
-mod policy;
 mod random;
 mod recording;
-mod report;
-mod strategy;
 mod text;
+mod disorder;
+mod policy;
+mod strategy;
 mod traffic;
 mod windows;
+mod compare;
+mod measure;
+mod report;
+mod plot;
 
 #[cfg(test)]
 mod tests;

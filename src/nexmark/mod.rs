@@ -7,11 +7,11 @@
 
 mod calendar;
 mod event;
-mod file;
 mod generate;
 mod record;
-pub mod oracle;
+mod file;
 pub mod rows;
+pub mod oracle;
 mod pace;
 mod source;
 mod numbered;

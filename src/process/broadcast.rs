@@ -14,11 +14,11 @@ use super::operator::{Processing, inspect};
 use super::{Context, Process, States, Timer};
 use crate::data::{Data, Exchange, Key, Record};
 use crate::error::Result;
-use crate::snapshot::{RestoredOperator, Saved};
+use crate::snapshot::{RestoredOperator, SavedTables};
 use crate::state::{Arrangement, Latest, Share};
 use crate::stream::{
-    Chain, Edge, Emit, GivenSides, KeyedStream, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Reader,
-    Routing, Stream, Taps, ordered,
+    Chain, Consumers, Edge, Emit, GivenSides, KeyedStream, Lowering, Node, NodeInfo, Operator, OperatorLogic,
+    Outputs, Reader, Routing, Stream, ordered,
 };
 use crate::time::{EventTime, Time};
 
@@ -118,7 +118,7 @@ where
         let rules = self.rules.broadcast().map(Heard::<K, T, R>::Rule).attach(Emit);
         let info = NodeInfo::new("process", "process with rules").stateful();
         let info = info.input(records, Routing::ByKey).input(rules, Routing::Forward);
-        let taps = Taps::new();
+        let taps = Consumers::new();
         let operator = RuledOperator { records, rules, function, taps: Arc::clone(&taps) };
         let id = graph.add(info, operator);
         Stream::new(Node::new(&graph, id, &taps))
@@ -129,7 +129,7 @@ struct RuledOperator<K: Key, T, R, P: BroadcastProcess<K, T, R>> {
     records: Edge<Record<Heard<K, T, R>>>,
     rules: Edge<Record<Heard<K, T, R>>>,
     function: P,
-    taps: Arc<Taps<P::Out>>,
+    taps: Arc<Consumers<P::Out>>,
 }
 
 impl<K, T, R, P> Operator for RuledOperator<K, T, R, P>
@@ -216,7 +216,7 @@ struct ProcessingByRules<K: Key, T: Exchange, R, P: BroadcastProcess<K, T, R>> {
     arrangement: Arrangement<Latest<(), P::Rules>>,
 }
 
-impl<K, T, R, P> Logic<Record<Heard<K, T, R>>> for ProcessingByRules<K, T, R, P>
+impl<K, T, R, P> OperatorLogic<Record<Heard<K, T, R>>> for ProcessingByRules<K, T, R, P>
 where
     K: Key,
     T: Exchange,
@@ -225,7 +225,7 @@ where
 {
     type Out = P::Out;
 
-    fn batch(&mut self, time: Time, batch: &mut Vec<Record<Heard<K, T, R>>>, out: &mut Outlets<P::Out>) {
+    fn batch(&mut self, time: Time, batch: &mut Vec<Record<Heard<K, T, R>>>, out: &mut Outputs<P::Out>) {
         self.records.look_at_clock();
         for Record { value, stamp } in batch.drain(..) {
             match value {
@@ -240,11 +240,11 @@ where
         self.records.report();
     }
 
-    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<P::Out>) {
+    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<P::Out>) {
         self.records.advance(watermark, from, out);
     }
 
-    fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outlets<P::Out>) {
+    fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outputs<P::Out>) {
         self.records.close(epoch, since, out);
     }
 
@@ -263,7 +263,7 @@ where
         self.records.copy(left)
     }
 
-    fn save(&mut self) -> Result<Saved> {
+    fn save(&mut self) -> Result<SavedTables> {
         let mut saved = self.records.save()?;
         // All workers have heard the same rules, and so the first one's are enough.
         let mut rules = self.arrangement.save("rules");
@@ -294,7 +294,7 @@ where
         self.records.due()
     }
 
-    fn tick(&mut self, millis: i64, from: Time, out: &mut Outlets<P::Out>) {
+    fn tick(&mut self, millis: i64, from: Time, out: &mut Outputs<P::Out>) {
         self.records.tick(millis, from, out);
     }
 

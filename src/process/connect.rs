@@ -8,7 +8,7 @@ use super::core::Core;
 use super::operator::build;
 use super::{Context, Process, States, Timer};
 use crate::data::{Data, Exchange, Key};
-use crate::stream::{Chain, KeyedStream, Send, Stream};
+use crate::stream::{ByKey, Chain, KeyedStream, Stream};
 
 /// A function of the records of two streams that have the same key, with state and timers: Flink's
 /// `KeyedCoProcessFunction`.
@@ -109,8 +109,8 @@ where
     /// matter of chance.
     pub fn process<P: CoProcess<K, L, R>>(self, function: P) -> Stream<P::Out> {
         let graph = self.left.graph();
-        let left = self.left.map_values(Either::<L, R>::Left).pairs.attach(Send);
-        let right = self.right.map_values(Either::<L, R>::Right).pairs.attach(Send);
+        let left = self.left.map_values(Either::<L, R>::Left).pairs.attach(ByKey);
+        let right = self.right.map_values(Either::<L, R>::Right).pairs.attach(ByKey);
         build(&graph, vec![left, right], Both::new(function), None, "co-process")
     }
 
@@ -123,8 +123,8 @@ where
         R: Ord,
     {
         let graph = self.left.graph();
-        let left = self.left.map_values(Either::<L, R>::Left).pairs.attach(Send);
-        let right = self.right.map_values(Either::<L, R>::Right).pairs.attach(Send);
+        let left = self.left.map_values(Either::<L, R>::Left).pairs.attach(ByKey);
+        let right = self.right.map_values(Either::<L, R>::Right).pairs.attach(ByKey);
         let sort = |records: &mut Vec<_>| records.sort_by(by_time_side_and_order);
         build(&graph, vec![left, right], Both::new(function), Some(sort), "co-process in order")
     }

@@ -8,7 +8,7 @@ use super::side::Sides;
 use crate::data::{Data, Key, Record, Stamp};
 use crate::metric::{Metric, Metrics};
 use crate::state::TimeDomain;
-use crate::stream::Outlets;
+use crate::stream::Outputs;
 use crate::time::{EventTime, Time};
 
 /// A timer that fires.
@@ -23,7 +23,7 @@ pub struct Timer {
 /// What a process function has at hand: the key with its state, the time, timers, and outputs.
 pub struct Context<'a, K: Key, O: Data> {
     pub(crate) core: &'a mut Core<K>,
-    pub(crate) out: &'a mut Outlets<O>,
+    pub(crate) out: &'a mut Outputs<O>,
     pub(crate) sides: &'a mut Sides,
     pub(crate) counters: &'a mut Counters,
     /// A time that output may have.

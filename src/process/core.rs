@@ -12,8 +12,8 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use crate::clock::Clock;
 use crate::data::Key;
 use crate::error::{Error, Result};
-use crate::snapshot::{RestoredOperator, Saved};
-use crate::state::{Agenda, Cells, Now, Owner, Shape, Share, Slot, Store, is_over};
+use crate::snapshot::{RestoredOperator, SavedTables};
+use crate::state::{Cells, Now, Owner, Shape, Share, Slot, Store, TimerQueue, is_over};
 use crate::stream::{SideKey, WorkerContext};
 
 use self::firing::{Ending, Pass};
@@ -61,8 +61,8 @@ pub struct Core<K: Key> {
     pub(crate) store: Store<K>,
     /// The slot of the key at hand.
     pub(crate) slot: Slot,
-    pub(crate) event_timers: Agenda<(Slot, Call), (K, bool)>,
-    pub(crate) wall_timers: Agenda<(Slot, Call), (K, bool)>,
+    pub(crate) event_timers: TimerQueue<(Slot, Call), (K, bool)>,
+    pub(crate) wall_timers: TimerQueue<(Slot, Call), (K, bool)>,
     /// Times at which the watermark of the output is held.
     pub(crate) held: BTreeMap<i64, u32>,
     pub(crate) now: Now,
@@ -89,7 +89,7 @@ const RELIEF: usize = 256;
 
 /// Where a state lies, and how long it lives.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct KeyPlace {
     owner: u32,
     column: u32,
     ttl: Option<Ttl>,
@@ -113,17 +113,17 @@ const NOBODY: u32 = 0;
 /// The next owner of handles. Which number it gets decides nothing but whether a handle is its own.
 static NEXT: AtomicU32 = AtomicU32::new(NOBODY + 1);
 
-impl Place {
+impl KeyPlace {
     /// Nowhere: a handle that was not registered.
-    pub(crate) const NONE: Place = Place { owner: NOBODY, column: 0, ttl: None };
+    pub(crate) const NONE: KeyPlace = KeyPlace { owner: NOBODY, column: 0, ttl: None };
 
     /// A place for a handle that is registered to see that it is, and is never used.
-    pub(crate) fn tried(ttl: Option<Ttl>) -> Place {
-        Place { owner: u32::MAX, column: 0, ttl }
+    pub(crate) fn tried(ttl: Option<Ttl>) -> KeyPlace {
+        KeyPlace { owner: u32::MAX, column: 0, ttl }
     }
 
     /// Takes note of a handle of type `H` that is cloned and leads nowhere.
-    pub(super) fn cloned<H>(self) -> Place {
+    pub(super) fn cloned<H>(self) -> KeyPlace {
         if self.owner == NOBODY {
             UNREGISTERED.set(Some(type_name::<H>()));
         }
@@ -156,8 +156,8 @@ impl<K: Key> Core<K> {
             id: NEXT.fetch_add(1, Ordering::Relaxed).max(NOBODY + 1),
             store,
             slot: Slot::NONE,
-            event_timers: Agenda::sealable(operator.clone(), worker.quota(uid, "timers_left_memory")),
-            wall_timers: Agenda::sealable(operator.clone(), worker.quota(uid, "timers_left_memory")),
+            event_timers: TimerQueue::sealable(operator.clone(), worker.quota(uid, "timers_left_memory")),
+            wall_timers: TimerQueue::sealable(operator.clone(), worker.quota(uid, "timers_left_memory")),
             held: BTreeMap::new(),
             now: Now { watermark: i64::MIN, millis: i64::MIN },
             lives_by_wall: false,
@@ -178,20 +178,20 @@ impl<K: Key> Core<K> {
     }
 
     /// The place of a column in the store.
-    pub(crate) fn place(&self, column: usize, ttl: Option<Ttl>) -> Place {
-        let Ok(column) = u32::try_from(column) else { return Place::NONE };
-        Place { owner: self.id, column, ttl }
+    pub(crate) fn place(&self, column: usize, ttl: Option<Ttl>) -> KeyPlace {
+        let Ok(column) = u32::try_from(column) else { return KeyPlace::NONE };
+        KeyPlace { owner: self.id, column, ttl }
     }
 
     /// The number of a state's column, or of none if the handle is another's.
     #[inline]
-    fn column(&self, place: Place) -> usize {
+    fn column(&self, place: KeyPlace) -> usize {
         if place.owner == self.id { place.column as usize } else { usize::MAX }
     }
 
     /// The cells of a state.
     #[inline]
-    pub(crate) fn cells<S: Shape>(&self, place: Place) -> Option<&Cells<K, S>> {
+    pub(crate) fn cells<S: Shape>(&self, place: KeyPlace) -> Option<&Cells<K, S>> {
         let cells = self.store.column(self.column(place));
         if cells.is_none() {
             complain(&self.mistake);
@@ -201,7 +201,7 @@ impl<K: Key> Core<K> {
 
     /// The cells of a state, and the slot of the key at hand.
     #[inline]
-    pub(crate) fn cells_mut<S: Shape>(&mut self, place: Place) -> Option<(&mut Cells<K, S>, Slot)> {
+    pub(crate) fn cells_mut<S: Shape>(&mut self, place: KeyPlace) -> Option<(&mut Cells<K, S>, Slot)> {
         let (column, slot) = (self.column(place), self.slot);
         let cells = self.store.column_mut(column);
         if cells.is_none() {
@@ -225,18 +225,18 @@ impl<K: Key> Core<K> {
 
     /// When an item expires that is written now.
     #[inline]
-    pub(crate) fn expiry(&self, place: Place) -> i64 {
+    pub(crate) fn expiry(&self, place: KeyPlace) -> i64 {
         place.ttl.map_or(crate::state::NEVER, |ttl| ttl.expiry(self.now))
     }
 
     /// True if something that expires at `expires` is over.
     #[inline]
-    pub(crate) fn is_over(&self, place: Place, expires: i64) -> bool {
+    pub(crate) fn is_over(&self, place: KeyPlace, expires: i64) -> bool {
         place.is_over(expires, self.now)
     }
 
     /// Takes the items of a state of the key at hand out.
-    pub(crate) fn clear<S: Shape>(&mut self, place: Place) {
+    pub(crate) fn clear<S: Shape>(&mut self, place: KeyPlace) {
         let slot = self.slot;
         let key = self.store.key(slot).clone();
         if let Some((cells, slot)) = self.cells_mut::<S>(place) {
@@ -246,7 +246,7 @@ impl<K: Key> Core<K> {
     }
 
     /// Takes an item out.
-    pub(crate) fn take<S: Shape>(&mut self, place: Place, sub: &S::Sub) -> Option<S::Value> {
+    pub(crate) fn take<S: Shape>(&mut self, place: KeyPlace, sub: &S::Sub) -> Option<S::Value> {
         let slot = self.slot;
         let key = self.store.key(slot).clone();
         let taken = self.cells_mut::<S>(place).and_then(|(cells, slot)| cells.take(slot, &key, sub));
@@ -271,7 +271,7 @@ impl<K: Key> Core<K> {
     }
 
     /// What a snapshot needs of what was sealed last. The names of tables begin with `prefix`.
-    pub(crate) fn save(&self, prefix: &str, saved: &mut Saved) -> Result<()> {
+    pub(crate) fn save(&self, prefix: &str, saved: &mut SavedTables) -> Result<()> {
         saved.tables.extend(self.store.save(&format!("{prefix}state ")));
         saved.tables.extend(self.event_timers.save(&format!("{prefix}event timers")));
         saved.tables.extend(self.wall_timers.save(&format!("{prefix}wall timers")));

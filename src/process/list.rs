@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::core::{Place, Stateful};
+use super::core::{KeyPlace, Stateful};
 use crate::data::Exchange;
 use crate::state::Many;
 
@@ -12,7 +12,7 @@ use crate::state::Many;
 /// Adding costs the same however long the list is, and a snapshot of a list that was added to writes what was
 /// added.
 pub struct List<V> {
-    place: Place,
+    place: KeyPlace,
     value: PhantomData<fn() -> V>,
 }
 
@@ -35,12 +35,12 @@ impl<V> fmt::Debug for List<V> {
 /// A handle that leads nowhere, until [`open`](super::Process::open) puts a registered one in its place.
 impl<V> Default for List<V> {
     fn default() -> List<V> {
-        List::at(Place::NONE)
+        List::at(KeyPlace::NONE)
     }
 }
 
 impl<V> List<V> {
-    pub(super) fn at(place: Place) -> List<V> {
+    pub(super) fn at(place: KeyPlace) -> List<V> {
         List { place, value: PhantomData }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::RangeBounds;
 
-use super::core::{Place, Stateful};
+use super::core::{KeyPlace, Stateful};
 use crate::data::{Exchange, Key};
 use crate::state::Mapped;
 
@@ -13,7 +13,7 @@ use crate::state::Mapped;
 /// Its entries are in order of their keys, so that no chance enters what is read from it. A snapshot of a map
 /// of which little has changed writes little.
 pub struct Map<S, V> {
-    place: Place,
+    place: KeyPlace,
     entry: PhantomData<fn() -> (S, V)>,
 }
 
@@ -36,12 +36,12 @@ impl<S, V> fmt::Debug for Map<S, V> {
 /// A handle that leads nowhere, until [`open`](super::Process::open) puts a registered one in its place.
 impl<S, V> Default for Map<S, V> {
     fn default() -> Map<S, V> {
-        Map::at(Place::NONE)
+        Map::at(KeyPlace::NONE)
     }
 }
 
 impl<S, V> Map<S, V> {
-    pub(super) fn at(place: Place) -> Map<S, V> {
+    pub(super) fn at(place: KeyPlace) -> Map<S, V> {
         Map { place, entry: PhantomData }
     }
 }

@@ -12,11 +12,11 @@ use super::trial;
 use super::{Context, Process, States, Timer};
 use crate::data::{Data, Exchange, Key, Stamp, hash64};
 use crate::error::Result;
-use crate::snapshot::{RestoredOperator, Saved};
-use crate::state::{Agenda, Found, Share, TimeDomain};
+use crate::snapshot::{RestoredOperator, SavedTables};
+use crate::state::{Found, Share, TimeDomain, TimerQueue};
 use crate::stream::{
-    Chain, Collector, Edge, GivenSides, Keyed, KeyedStream, Logic, Lowering, Node, NodeInfo, Operator,
-    Outlets, Reader, Routing, Send, SideOutlets, Step, Stream, Taps, Then, WorkerContext, ordered,
+    ByKey, Chain, Collector, Consumers, Edge, GivenSides, Keyed, KeyedStream, Lowering, Node, NodeInfo,
+    Operator, OperatorLogic, Outputs, Reader, Routing, SidePorts, Step, Stream, Then, WorkerContext, ordered,
 };
 use crate::time::{EventTime, Time};
 
@@ -32,7 +32,7 @@ impl<K: Key, T: Exchange, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
     /// See [`process`](crate::process) for what is promised of orders, and [`Process`] for an example.
     pub fn process<P: Process<K, T>>(self, function: P) -> Stream<P::Out> {
         let graph = self.graph();
-        let edge = self.pairs.attach(Send);
+        let edge = self.pairs.attach(ByKey);
         build(&graph, vec![edge], function, None, "process")
     }
 
@@ -44,7 +44,7 @@ impl<K: Key, T: Exchange, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
         T: Ord,
     {
         let graph = self.graph();
-        let edge = self.pairs.attach(Send);
+        let edge = self.pairs.attach(ByKey);
         build(&graph, vec![edge], function, Some(|records| records.sort()), "process in order")
     }
 
@@ -85,7 +85,7 @@ pub(super) fn build<K: Key, T: Exchange, P: Process<K, T>>(
 ) -> Stream<P::Out> {
     let info = NodeInfo::new("process", name).stateful();
     let info = edges.iter().fold(info, |info, edge| info.input(*edge, Routing::ByKey));
-    let taps = Taps::new();
+    let taps = Consumers::new();
     let operator = ProcessOperator { edges, function, sort, taps: Arc::clone(&taps), key: PhantomData };
     let id = graph.add(info, operator);
     Stream::new(Node::new(graph, id, &taps))
@@ -95,7 +95,7 @@ struct ProcessOperator<K: Key, T, P: Process<K, T>> {
     edges: Vec<Edge<Keyed<K, T>>>,
     function: P,
     sort: Option<Sort<K, T>>,
-    taps: Arc<Taps<P::Out>>,
+    taps: Arc<Consumers<P::Out>>,
     key: PhantomData<fn(K)>,
 }
 
@@ -135,7 +135,7 @@ pub(super) struct Processing<K: Key, T: Exchange, P> {
     sides: Sides,
     counters: Counters,
     /// Records that wait for the watermark, if they are to be taken in order.
-    waiting: Option<(Sort<K, T>, Agenda<(K, T, Stamp)>)>,
+    waiting: Option<(Sort<K, T>, TimerQueue<(K, T, Stamp)>)>,
     worker: WorkerContext,
     /// The slots of a batch's keys.
     found: Vec<Found>,
@@ -146,7 +146,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
     pub(super) fn open(
         mut function: P,
         sort: Option<Sort<K, T>>,
-        sides: Vec<(u64, Box<dyn SideOutlets>)>,
+        sides: Vec<(u64, Box<dyn SidePorts>)>,
         readers: Vec<(&'static str, Reader)>,
         info: &OperatorInfo,
         (uid, worker): (&str, &WorkerContext),
@@ -156,7 +156,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         function.open(&mut states);
         states.check();
         let quota = worker.quota(uid, "records_left_memory");
-        let waiting = sort.map(|sort| (sort, Agenda::of_records(info.clone(), quota)));
+        let waiting = sort.map(|sort| (sort, TimerQueue::of_records(info.clone(), quota)));
         let counters = Counters::new(worker.shared.metrics.clone(), uid);
         let sides = Sides(sides);
         let (worker, found) = (worker.clone(), Vec::new());
@@ -168,7 +168,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
 
     /// Takes a record in.
     #[inline]
-    pub(super) fn take(&mut self, time: Time, key: K, value: T, stamp: Stamp, out: &mut Outlets<P::Out>) {
+    pub(super) fn take(&mut self, time: Time, key: K, value: T, stamp: Stamp, out: &mut Outputs<P::Out>) {
         self.core.epoch = time.epoch;
         match &mut self.waiting {
             None => self.process(&key, value, stamp, time, out),
@@ -179,14 +179,14 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
 
     /// Shows a record to the function.
     #[inline]
-    fn process(&mut self, key: &K, value: T, stamp: Stamp, from: Time, out: &mut Outlets<P::Out>) {
+    fn process(&mut self, key: &K, value: T, stamp: Stamp, from: Time, out: &mut Outputs<P::Out>) {
         let Processing { function, core, sides, counters, .. } = self;
         core.slot = core.store.slot(key);
         function.process(value, &mut Context { core, out, sides, counters, from, stamp });
     }
 
     /// Fires the timers of before a time, or all.
-    fn fire(&mut self, by: TimeDomain, until: Option<i64>, from: Time, out: &mut Outlets<P::Out>) {
+    fn fire(&mut self, by: TimeDomain, until: Option<i64>, from: Time, out: &mut Outputs<P::Out>) {
         let Processing { function, core, sides, counters, waiting, .. } = self;
         core.begin(by, until);
         while let Some(time) = core.fire() {
@@ -206,7 +206,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
     }
 
     /// Fires all timers, of both clocks: event time has ended, and the wall clock says nothing any more.
-    fn fire_all(&mut self, from: Time, out: &mut Outlets<P::Out>) {
+    fn fire_all(&mut self, from: Time, out: &mut Outputs<P::Out>) {
         while self.core.ends_again() {
             self.fire(TimeDomain::EventTime, None, from, out);
             self.core.reach(EventTime::MAX);
@@ -218,7 +218,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
 
     /// Takes the records that the watermark has passed, and the timers between them, in order. When event
     /// time has ended it has passed all.
-    fn take_in_order(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<P::Out>) {
+    fn take_in_order(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<P::Out>) {
         let mut reached = EventTime::MIN;
         let before = (watermark < EventTime::MAX).then_some(watermark);
         while let Some((sort, agenda)) = &mut self.waiting {
@@ -254,10 +254,10 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
     }
 }
 
-impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K, T, P> {
+impl<K: Key, T: Exchange, P: Process<K, T>> OperatorLogic<Keyed<K, T>> for Processing<K, T, P> {
     type Out = P::Out;
 
-    fn batch(&mut self, time: Time, batch: &mut Vec<Keyed<K, T>>, out: &mut Outlets<P::Out>) {
+    fn batch(&mut self, time: Time, batch: &mut Vec<Keyed<K, T>>, out: &mut Outputs<P::Out>) {
         self.core.look_at_clock();
         if self.waiting.is_some() {
             batch.drain(..).for_each(|Keyed { key, input, stamp }| self.take(time, key, input, stamp, out));
@@ -275,7 +275,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K,
         self.report();
     }
 
-    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<P::Out>) {
+    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<P::Out>) {
         self.core.epoch = from.epoch;
         self.core.look_at_clock();
         self.take_in_order(watermark, from, out);
@@ -290,7 +290,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K,
         self.report();
     }
 
-    fn close(&mut self, _: u64, since: Option<Time>, out: &mut Outlets<P::Out>) {
+    fn close(&mut self, _: u64, since: Option<Time>, out: &mut Outputs<P::Out>) {
         self.core.look_at_clock();
         if let Some(since) = since {
             // Timers that were registered for a time that had been.
@@ -322,8 +322,8 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K,
         self.core.copy(left)
     }
 
-    fn save(&mut self) -> Result<Saved> {
-        let mut saved = Saved::default();
+    fn save(&mut self) -> Result<SavedTables> {
+        let mut saved = SavedTables::default();
         self.core.save("", &mut saved)?;
         saved.tables.extend(self.waiting.as_ref().and_then(|(_, agenda)| agenda.save("waiting")));
         Ok(saved)
@@ -357,7 +357,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Logic<Keyed<K, T>> for Processing<K,
         self.core.wall_timers.first()
     }
 
-    fn tick(&mut self, millis: i64, from: Time, out: &mut Outlets<P::Out>) {
+    fn tick(&mut self, millis: i64, from: Time, out: &mut Outputs<P::Out>) {
         self.core.epoch = from.epoch;
         self.core.now.millis = millis;
         match millis.checked_add(1) {

@@ -9,14 +9,14 @@ use super::side::Sides;
 use crate::data::{Data, Record, Stamp};
 use crate::error::Result;
 use crate::stream::{
-    Chain, Edge, Emit, GivenSides, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Reader, Routing,
-    Stream, Taps, ordered,
+    Chain, Consumers, Edge, Emit, GivenSides, Lowering, Node, NodeInfo, Operator, OperatorLogic, Outputs,
+    Reader, Routing, Stream, ordered,
 };
 use crate::time::{EventTime, Time};
 
 /// What a function without keys has at hand.
 pub struct PlainContext<'a, O: Data> {
-    out: &'a mut Outlets<O>,
+    out: &'a mut Outputs<O>,
     sides: &'a mut Sides,
     counters: &'a mut Counters,
     from: Time,
@@ -98,7 +98,7 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
         let graph = self.graph();
         let edge = self.attach(Emit);
         let info = NodeInfo::new("process", "process").input(edge, Routing::Forward);
-        let taps = Taps::new();
+        let taps = Consumers::new();
         let id = graph.add(info, PlainOperator { edge, function, taps: Arc::clone(&taps) });
         Stream::new(Node::new(&graph, id, &taps))
     }
@@ -107,7 +107,7 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
 struct PlainOperator<T, O, F> {
     edge: Edge<Record<T>>,
     function: F,
-    taps: Arc<Taps<O>>,
+    taps: Arc<Consumers<O>>,
 }
 
 impl<T, O, F> Operator for PlainOperator<T, O, F>
@@ -142,7 +142,7 @@ struct Plain<F> {
 /// A function at work, and what it emits.
 struct Showing<F, O>(Plain<F>, std::marker::PhantomData<fn() -> O>);
 
-impl<T, O, F> Logic<Record<T>> for Showing<F, O>
+impl<T, O, F> OperatorLogic<Record<T>> for Showing<F, O>
 where
     T: Data,
     O: Data,
@@ -150,18 +150,18 @@ where
 {
     type Out = O;
 
-    fn batch(&mut self, from: Time, batch: &mut Vec<Record<T>>, out: &mut Outlets<O>) {
+    fn batch(&mut self, from: Time, batch: &mut Vec<Record<T>>, out: &mut Outputs<O>) {
         let Plain { function, sides, counters, watermark } = &mut self.0;
         for Record { value, stamp } in batch.drain(..) {
             function(value, &mut PlainContext { out, sides, counters, from, stamp, watermark: *watermark });
         }
     }
 
-    fn advance(&mut self, watermark: EventTime, _: Time, _: &mut Outlets<O>) {
+    fn advance(&mut self, watermark: EventTime, _: Time, _: &mut Outputs<O>) {
         self.0.watermark = watermark;
     }
 
-    fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outlets<O>) {
+    fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outputs<O>) {
         self.0.counters.flush();
     }
 

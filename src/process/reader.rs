@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::data::{Data, Exchange, Key};
 use crate::error::{Error, Result};
-use crate::state::{Board, Items, Mapped, One, StateView};
+use crate::state::{Items, Mapped, One, PublishedState, StateView};
 use crate::stream::{Node, Shared, Stream};
 
 /// Reads a state of a process function from outside, as of the end of an epoch.
@@ -22,7 +22,7 @@ impl<K, S, V> Clone for StateReader<K, S, V> {
 
 /// What a reader and the workers share.
 pub(super) struct Reading<K, S, V> {
-    pub(super) board: Board<K, S, V>,
+    pub(super) board: PublishedState<K, S, V>,
     job: OnceLock<Weak<Shared>>,
 }
 
@@ -113,7 +113,7 @@ impl<O: Data> Stream<O, Node<O>> {
         &self,
         name: &'static str,
     ) -> StateReader<K, I::Sub, I::Value> {
-        let reading = Arc::new(Reading { board: Board::new(), job: OnceLock::new() });
+        let reading = Arc::new(Reading { board: PublishedState::new(), job: OnceLock::new() });
         self.read_by(name, Arc::<Reading<_, _, _>>::clone(&reading));
         StateReader(reading)
     }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::data::{Data, Record};
-use crate::stream::{Node, Outlets, SideKey, SideOutlets, Stream};
+use crate::stream::{Node, Outputs, SideKey, SidePorts, Stream};
 use crate::time::Time;
 
 /// A further output of an operator, of a type of its own: Flink's `OutputTag`.
@@ -82,12 +82,12 @@ impl<O: Data> Stream<O, Node<O>> {
 }
 
 /// The sides of a running function that someone reads.
-pub(crate) struct Sides(pub(crate) Vec<(u64, Box<dyn SideOutlets>)>);
+pub(crate) struct Sides(pub(crate) Vec<(u64, Box<dyn SidePorts>)>);
 
 impl Sides {
     pub(crate) fn give<T: Data>(&mut self, side: &SideOutput<T>, from: Time, record: Record<T>) {
         let wanted = self.0.iter_mut().filter(|(id, _)| *id == side.key.id);
-        let mut outlets = wanted.filter_map(|(_, outlets)| outlets.as_any_mut().downcast_mut::<Outlets<T>>());
+        let mut outlets = wanted.filter_map(|(_, outlets)| outlets.as_any_mut().downcast_mut::<Outputs<T>>());
         if let Some(first) = outlets.next() {
             outlets.for_each(|other| other.give(from, record.clone()));
             first.give(from, record);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
-use super::core::{Core, Place};
+use super::core::{Core, KeyPlace};
 use super::reader::Reading;
 use super::side::SideOutput;
 use super::trial::Trial;
@@ -160,7 +160,7 @@ impl<'a, K: Key> States<'a, K> {
         result
     }
 
-    fn register<S: Shape>(&mut self, name: &'static str, ttl: Option<Ttl>) -> Place {
+    fn register<S: Shape>(&mut self, name: &'static str, ttl: Option<Ttl>) -> KeyPlace {
         let is_timeless = matches!(self.target, Target::Worker { worker, .. } if !worker.has_event_time);
         if is_timeless && ttl.is_some_and(Ttl::needs_event_time) {
             self.mistake(format!(
@@ -172,7 +172,7 @@ impl<'a, K: Key> States<'a, K> {
         self.register_kept::<S>(name, ttl)
     }
 
-    fn register_kept<S: Shape>(&mut self, name: &'static str, ttl: Option<Ttl>) -> Place {
+    fn register_kept<S: Shape>(&mut self, name: &'static str, ttl: Option<Ttl>) -> KeyPlace {
         if !self.names.insert(name) {
             self.mistake(format!(
                 "two states of one function are called {name:?}: give each a name of its own"
@@ -183,7 +183,7 @@ impl<'a, K: Key> States<'a, K> {
         }
         // Readers are shown the first of that name.
         let publish = if self.known.insert(name) { self.publish::<S>(name) } else { None };
-        let Target::Worker { core, operator, worker } = &mut self.target else { return Place::tried(ttl) };
+        let Target::Worker { core, operator, worker } = &mut self.target else { return KeyPlace::tried(ttl) };
         core.lives_by_wall |= ttl.is_some_and(Ttl::is_by_wall_clock);
         let lives = ttl.map(|ttl| (ttl.clock, ttl.millis));
         let cells = Cells::<K, S>::new(lives, core.owner(), (publish, worker.askers()), operator.clone());

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::core::{Core, Place, Stateful};
+use super::core::{Core, KeyPlace, Stateful};
 use crate::data::{Exchange, Key};
 use crate::state::{self, At};
 use crate::time::EventTime;
@@ -13,7 +13,7 @@ use crate::time::EventTime;
 /// A value costs a few nanoseconds to add and to take, if values come nearly in order of time and are taken
 /// in that order.
 pub(crate) struct Timed<V> {
-    place: Place,
+    place: KeyPlace,
     value: PhantomData<fn() -> V>,
 }
 
@@ -36,12 +36,12 @@ impl<V> fmt::Debug for Timed<V> {
 /// A handle that leads nowhere, until [`open`](super::Process::open) puts a registered one in its place.
 impl<V> Default for Timed<V> {
     fn default() -> Timed<V> {
-        Timed::at(Place::NONE)
+        Timed::at(KeyPlace::NONE)
     }
 }
 
 impl<V> Timed<V> {
-    pub(super) fn at(place: Place) -> Timed<V> {
+    pub(super) fn at(place: KeyPlace) -> Timed<V> {
         Timed { place, value: PhantomData }
     }
 }

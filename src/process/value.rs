@@ -4,14 +4,14 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use super::Refresh;
-use super::core::{Place, Stateful};
+use super::core::{KeyPlace, Stateful};
 use crate::data::{Data, Exchange};
 use crate::state::One;
 use crate::stream::Aggregate;
 
 /// A value for each key: Flink's `ValueState`. Made by [`States::value`](super::States::value).
 pub struct Value<V> {
-    place: Place,
+    place: KeyPlace,
     value: PhantomData<fn() -> V>,
 }
 
@@ -34,12 +34,12 @@ impl<V> fmt::Debug for Value<V> {
 /// A handle that leads nowhere, until [`open`](super::Process::open) puts a registered one in its place.
 impl<V> Default for Value<V> {
     fn default() -> Value<V> {
-        Value::at(Place::NONE)
+        Value::at(KeyPlace::NONE)
     }
 }
 
 impl<V> Value<V> {
-    pub(super) fn at(place: Place) -> Value<V> {
+    pub(super) fn at(place: KeyPlace) -> Value<V> {
         Value { place, value: PhantomData }
     }
 }

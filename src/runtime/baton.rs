@@ -38,7 +38,7 @@ const PATIENCE: u32 = 10_000;
 
 /// Hands out the turns.
 pub(crate) struct Baton {
-    table: Mutex<Table>,
+    table: Mutex<TurnTable>,
     /// Where each worker waits for its turn.
     turns: Vec<Condvar>,
     /// Where the driver waits for the baton.
@@ -57,9 +57,9 @@ pub(crate) enum Until {
     End,
 }
 
-struct Table {
+struct TurnTable {
     schedule: Schedule,
-    places: Vec<Place>,
+    places: Vec<WorkerSeat>,
     /// The worker that holds the baton; none if the driver does.
     holder: Option<usize>,
     until: Until,
@@ -71,7 +71,7 @@ struct Table {
 
 /// What the baton knows of a worker.
 #[derive(Clone, Copy, Default)]
-struct Place {
+struct WorkerSeat {
     state: State,
     /// Its earliest alarm.
     alarm: Option<Duration>,
@@ -96,9 +96,9 @@ pub(crate) struct Seat {
 impl Baton {
     pub(crate) fn new(shared: Arc<Shared>, schedule: Schedule, has_outside: bool) -> Baton {
         let workers = shared.workers;
-        let places = vec![Place::default(); workers];
+        let places = vec![WorkerSeat::default(); workers];
         let (holder, until, left, waited) = (None, Until::Quiet, 0, 0);
-        let table = Mutex::new(Table { schedule, places, holder, until, left, waited });
+        let table = Mutex::new(TurnTable { schedule, places, holder, until, left, waited });
         let turns = (0..workers).map(|_| Condvar::new()).collect();
         Baton { table, turns, driver: Condvar::new(), shared, has_outside }
     }
@@ -131,7 +131,7 @@ impl Baton {
         seat
     }
 
-    fn hand_on(&self, table: &mut Table) {
+    fn hand_on(&self, table: &mut TurnTable) {
         table.holder = self.draw(table);
         match table.holder {
             Some(worker) => self.turns[worker].notify_one(),
@@ -140,7 +140,7 @@ impl Baton {
     }
 
     /// The worker whose turn is next; `None` returns the baton to the driver.
-    fn draw(&self, table: &mut Table) -> Option<usize> {
+    fn draw(&self, table: &mut TurnTable) -> Option<usize> {
         // A failed job ends: each worker gets the turn in which it notices and gives up its seat.
         if self.shared.has_failed() {
             return table.first(|state| state != State::Gone);
@@ -199,7 +199,7 @@ impl Baton {
     }
 }
 
-impl Table {
+impl TurnTable {
     fn first(&self, is: impl Fn(State) -> bool) -> Option<usize> {
         self.places.iter().position(|place| is(place.state))
     }
@@ -240,7 +240,7 @@ impl Seat {
         // Part of the fingerprint, so that a run that differs in progress or activity differs there.
         table.schedule.note(epoch << 1 | u64::from(is_active));
         let state = if is_active { State::Awake } else { State::Asleep };
-        table.places[self.worker] = Place { state, alarm };
+        table.places[self.worker] = WorkerSeat { state, alarm };
         if is_active {
             table.waited = 0;
             table.wake(Some(self.worker));
@@ -249,7 +249,7 @@ impl Seat {
         drop(self.wait(table));
     }
 
-    fn wait<'t>(&self, table: MutexGuard<'t, Table>) -> MutexGuard<'t, Table> {
+    fn wait<'t>(&self, table: MutexGuard<'t, TurnTable>) -> MutexGuard<'t, TurnTable> {
         wait(&self.baton.turns[self.worker], table, |table| table.holder != Some(self.worker))
     }
 }
@@ -265,8 +265,8 @@ impl Drop for Seat {
 
 fn wait<'t>(
     here: &Condvar,
-    table: MutexGuard<'t, Table>,
-    not_yet: impl Fn(&Table) -> bool,
-) -> MutexGuard<'t, Table> {
+    table: MutexGuard<'t, TurnTable>,
+    not_yet: impl Fn(&TurnTable) -> bool,
+) -> MutexGuard<'t, TurnTable> {
     here.wait_while(table, |table| not_yet(table)).unwrap_or_else(PoisonError::into_inner)
 }

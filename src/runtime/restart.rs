@@ -14,7 +14,8 @@ use std::time::Duration;
 use crate::config::Options;
 use crate::error::{Error, Result};
 use crate::snapshot::{
-    Cuts, Desk, Gather, Lease, Manifest, Repository, Restore, Restored, Selector, Snapshots, Taker, Writing,
+    Coordinator, CoordinatorHandle, Lease, Manifest, PendingSnapshots, Repository, Restore, Restored,
+    SegmentWriting, Selector, SnapshotTrigger, Snapshots,
 };
 use crate::stream::{Beginning, Job, Shared};
 
@@ -38,13 +39,13 @@ pub(crate) fn prepare(
     let _ = known.set(Arc::downgrade(&shared));
     let upgrade = move || known.get().and_then(Weak::upgrade);
     let epoch = upgrade.clone();
-    let taker = Taker {
+    let taker = Coordinator {
         repository,
         lease,
-        cuts: Arc::new(Cuts::new(snapshots.often, first)),
+        cuts: Arc::new(SnapshotTrigger::new(snapshots.often, first)),
         options: snapshots.clone(),
-        gather: Gather::new(options.workers),
-        writing: Writing::new(snapshots.codec, snapshots.compression),
+        gather: PendingSnapshots::new(options.workers),
+        writing: SegmentWriting::new(snapshots.codec, snapshots.compression),
         workers: options.workers,
         kinds,
         epoch: Box::new(move || epoch().map_or(0, |shared| shared.epochs.current())),
@@ -57,8 +58,8 @@ pub(crate) fn prepare(
         patience: Duration::ZERO,
     };
     let desk = match in_turns {
-        true => Desk::without_thread(taker),
-        false => Desk::with_thread(taker, move |error| {
+        true => CoordinatorHandle::without_thread(taker),
+        false => CoordinatorHandle::with_thread(taker, move |error| {
             if let Some(shared) = upgrade() {
                 shared.fail(error);
             }

@@ -22,7 +22,7 @@ use crate::config::Options;
 use crate::error::{Error, Result};
 use crate::metric::Metrics;
 use crate::notice::Notices;
-use crate::snapshot::{Cause, Word};
+use crate::snapshot::{Cause, CoordinatorMessage};
 use crate::stream::{Job, Shared, WorkerContext, fault};
 use crate::time::Time;
 
@@ -241,7 +241,7 @@ fn work(job: &Job, allocator: Allocator, shared: &Arc<Shared>, seat: Option<&Sea
     let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(clock::instant()));
     worker.dataflow::<Time, _, _>(|scope| job.graph.lower(scope, context.clone()));
     // Its operators have all joined by now, so the coordinator knows whose parts a snapshot needs.
-    shared.say(Word::Ready(context.index));
+    shared.say(CoordinatorMessage::Ready(context.index));
     let (mut open, mut stopping, mut committed) = (0, false, 0);
     while worker.has_dataflows() && !shared.has_failed() {
         step(&mut worker, &context, seat);

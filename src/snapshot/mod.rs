@@ -169,7 +169,7 @@ pub use export::rows::SavedRows;
 pub use export::typed::SavedState;
 pub use export::types::{Fields, Type, Variant, Variants};
 pub use export::value::Value;
-pub use log::gc::Collected;
+pub use log::gc::Reclaimed;
 pub use log::generation::{Generation, Generations};
 pub use log::lease::{CommitError, Committed, Lease, SegmentWriter};
 pub use log::manifest::{
@@ -186,15 +186,17 @@ pub use page::format::{MAX_PAGE, PageHead};
 pub use page::plain::{Plain, plain};
 pub use schema::migrate::Migrations;
 
-pub(crate) use coordinator::acks::{Gather, Word};
-pub(crate) use coordinator::operator_snapshot::{Coming, Part, Received, Run, Saved, Table};
+pub(crate) use coordinator::acks::{CoordinatorMessage, PendingSnapshots};
+pub(crate) use coordinator::operator_snapshot::{
+    BuiltRuns, DeferredRuns, OperatorSnapshot, RunSnapshot, SavedTables, TableSnapshot,
+};
 #[cfg(test)]
 pub(crate) use coordinator::segments::Owner;
-pub(crate) use coordinator::segments::{Early, SavedPage, Writing};
-pub(crate) use coordinator::thread::{Desk, Taker};
-pub(crate) use coordinator::trigger::Cuts;
+pub(crate) use coordinator::segments::{EagerWriter, SavedPage, SegmentWriting};
+pub(crate) use coordinator::thread::{Coordinator, CoordinatorHandle};
+pub(crate) use coordinator::trigger::SnapshotTrigger;
 pub(crate) use page::codec::{decode_note, encode_note};
-pub(crate) use restore::page_source::Origin;
+pub(crate) use restore::page_source::PageSource;
 pub(crate) use restore::restored::{Restored, RestoredOperator, RestoredTable};
 pub(crate) use schema::convert::Converted;
 pub(crate) use schema::infer::foreign::Foreign;

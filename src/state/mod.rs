@@ -42,14 +42,14 @@
 //! To seal takes some hundred nanoseconds a row, in one piece, and a copy of all state in memory beside the
 //! tables. Where an arrangement is not read, that is too much. What process functions and rolling aggregates
 //! keep in memory, and nobody looks at from outside, has none. At a cut the list of what has changed is set
-//! aside (a [`Draft`]), and copied a slice at a time while the operator goes on; what is about to change
-//! before its turn is copied then. The copies lie on a `Shelf`, unsorted, until the thread of snapshots sorts
-//! them into runs, merges these, and writes what is new. What it has written to a store that is near it lets
-//! go of, and reads again what it merges: so a state that is saved lies in memory once. A worker never pauses
-//! for longer than a slice takes, and a snapshot costs it a copy of each row that has changed. Panes of
-//! aligned windows, sessions, patterns and timers are sealed in one piece: of them there is little. What
-//! joins and differential computations were given is sealed at the end of each epoch, and so a piece is no
-//! longer than what an epoch has changed.
+//! aside (a [`CheckpointDelta`]), and copied a slice at a time while the operator goes on; what is about to
+//! change before its turn is copied then. The copies lie on a `DeltaLog`, unsorted, until the thread of
+//! snapshots sorts them into runs, merges these, and writes what is new. What it has written to a store that
+//! is near it lets go of, and reads again what it merges: so a state that is saved lies in memory once. A
+//! worker never pauses for longer than a slice takes, and a snapshot costs it a copy of each row that has
+//! changed. Panes of aligned windows, sessions, patterns and timers are sealed in one piece: of them there is
+//! little. What joins and differential computations were given is sealed at the end of each epoch, and so a
+//! piece is no longer than what an epoch has changed.
 //!
 //! # State larger than memory
 //!
@@ -69,10 +69,10 @@
 //! A read or a write of a key in memory is a look-up in the index, one in the entry and one in the cell:
 //! three places in memory. A batch's look-ups are done together, pass by pass, so that the processor waits
 //! for several at once; a million records of a million keys take some 0.2 s on one core, of a thousand keys
-//! 0.05 s, source and channels included. An expiry costs an entry in an [`Agenda`] when it is written and a
-//! look at the cell when it is due. A key takes its own size, 8 bytes in the index and as many in the entry,
-//! and what its cells take. A key that is read back from files costs some 15 microseconds, with what must
-//! leave for it, if its pages are in the system's cache.
+//! 0.05 s, source and channels included. An expiry costs an entry in an [`TimerQueue`] when it is written and
+//! a look at the cell when it is due. A key takes its own size, 8 bytes in the index and as many in the
+//! entry, and what its cells take. A key that is read back from files costs some 15 microseconds, with what
+//! must leave for it, if its pages are in the system's cache.
 //!
 //! # Measured
 //!
@@ -133,35 +133,35 @@ mod timer;
 mod backend;
 mod keyed;
 
-pub(crate) use backend::checkpoint_delta::{Draft, Turn, copy};
-pub(crate) use backend::delta_log::Gone;
-pub(crate) use backend::state_backend::{Askers, Backing};
+pub(crate) use backend::checkpoint_delta::{CheckpointDelta, DirtyMark, copy};
+pub(crate) use backend::delta_log::Tombstones;
+pub(crate) use backend::state_backend::{StateBackend, StateReaders};
 pub(crate) use keyed::by_time::{At, Timed};
 pub(crate) use keyed::column::{Cells, Publish};
-pub(crate) use keyed::evicted_keys::Absent;
+pub(crate) use keyed::evicted_keys::EvictedKeys;
 pub(crate) use keyed::items::{Items, Many, Mapped, One, Shape};
 pub(crate) use keyed::meta::FARTHEST;
 pub(crate) use keyed::pins::WARM;
 pub(crate) use keyed::store::{INDEXED, Store};
 pub(crate) use keyed::time_domain::Now;
 pub use keyed::time_domain::TimeDomain;
-pub(crate) use keyed::view::Board;
+pub(crate) use keyed::view::PublishedState;
 pub use keyed::view::StateView;
 pub(crate) use run::arrangement::Arrangement;
 pub(crate) use run::hashed::{Hashed, Owner};
-pub(crate) use run::item_rows::{ItemRows, Kept, NEVER, Row, UNBEGUN, is_over};
+pub(crate) use run::item_rows::{ItemOrTombstone, ItemRows, NEVER, Row, UNBEGUN, is_over};
 pub(crate) use run::latest_and_sums::{Latest, Sums};
 pub(crate) use run::page::Page;
 pub(crate) use run::persist::{Share, each};
 pub(crate) use run::rows::Rows;
 pub(crate) use run::saves::{Encoded, Saves};
-pub(crate) use run::sorted_run::{Cursor, Run};
-pub(crate) use spill::budget::{Limit, Quota, Sheds, rows_to_write};
-pub(crate) use spill::files::Memory;
+pub(crate) use run::sorted_run::{Cursor, SortedRun};
+pub(crate) use spill::budget::{Evictable, MemoryBudget, SpillBudget, rows_to_write};
+pub(crate) use spill::files::SharedBudget;
 pub(crate) use spill::footprint::Footprint;
-pub(crate) use spill::spilling::Filed;
-pub(crate) use table::key_table::{Found, Slot, Table};
-pub(crate) use table::segmented_vec::{Deal, Pile};
-pub(crate) use timer::migratable::Parted;
-pub(crate) use timer::queue::Agenda;
-pub(crate) use timer::spilled::{END, Place};
+pub(crate) use spill::spilling::Spilling;
+pub(crate) use table::key_table::{Found, KeyTable, Slot};
+pub(crate) use table::segmented_vec::{Chunks, SegmentedVec};
+pub(crate) use timer::migratable::Migratable;
+pub(crate) use timer::queue::TimerQueue;
+pub(crate) use timer::spilled::{END, TimerBound};

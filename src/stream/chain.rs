@@ -11,7 +11,7 @@
 
 use crate::data::{Data, Stamp};
 
-use super::tap::Terminal;
+use super::tap::ChainSink;
 use super::{Edge, Graph, NodeId};
 
 /// Takes records one at a time.
@@ -47,7 +47,7 @@ pub trait Origin: Clone + Send + Sync + 'static {
     fn attach<C, N>(chain: C, terminal: N) -> Edge<N::Element>
     where
         C: Chain<From = Self>,
-        N: Terminal<C::Out>;
+        N: ChainSink<C::Out>;
 }
 
 /// An origin and the steps after it: the type of a stream that has not been made an operator.

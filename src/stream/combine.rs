@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Aggregate;
 use super::chain::{Collector, Ends};
-use super::tap::{Gather, Terminal, batch_of};
+use super::tap::{ChainSink, SendBuffer, batch_of};
 use crate::data::{Data, Exchange, Key, Stamp, hash64};
-use crate::state::Parted;
+use crate::state::Migratable;
 
 /// An input to a keyed operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub(crate) struct Keyed<K, I> {
     pub(crate) stamp: Stamp,
 }
 
-impl<K: Key, I: Exchange> Parted for Keyed<K, I> {
+impl<K: Key, I: Exchange> Migratable for Keyed<K, I> {
     type Part = I;
     type With<P: DeserializeOwned + 'static> = Keyed<K, P>;
 
@@ -36,9 +36,9 @@ impl<K: Key, I: Exchange> Parted for Keyed<K, I> {
 
 /// The terminal that sends each value under its key.
 #[derive(Clone, Copy)]
-pub(crate) struct Send;
+pub(crate) struct ByKey;
 
-impl<K: Data, T: Data> Terminal<(K, T)> for Send {
+impl<K: Data, T: Data> ChainSink<(K, T)> for ByKey {
     type Element = Keyed<K, T>;
     type Gather = Sent<K, T>;
 
@@ -66,7 +66,7 @@ impl<K: Data, T: Data> Collector<(K, T)> for Sent<K, T> {
     }
 }
 
-impl<K: Data, T: Data> Gather for Sent<K, T> {
+impl<K: Data, T: Data> SendBuffer for Sent<K, T> {
     type Element = Keyed<K, T>;
 
     #[inline]
@@ -80,7 +80,7 @@ impl<K: Data, T: Data> Gather for Sent<K, T> {
 }
 
 /// A table with one place for each of some hashes, for what belongs to a group `G` and a key.
-pub(crate) struct Places<G, K, V> {
+pub(crate) struct Preaggregator<G, K, V> {
     places: Box<[Option<(G, K, V)>]>,
     /// The places that were filled since the last time they were emptied.
     filled: Vec<u32>,
@@ -90,11 +90,11 @@ pub(crate) struct Places<G, K, V> {
 /// the second.
 const TABLE_BYTES: usize = 128 << 10;
 
-impl<G: PartialEq, K: Key, V> Places<G, K, V> {
-    pub(crate) fn new() -> Places<G, K, V> {
+impl<G: PartialEq, K: Key, V> Preaggregator<G, K, V> {
+    pub(crate) fn new() -> Preaggregator<G, K, V> {
         let places = (TABLE_BYTES / size_of::<Option<(G, K, V)>>()).clamp(16, 4096);
         let places = if size_of::<K>() == 0 { 1 } else { 1 << places.ilog2() };
-        Places { places: (0..places).map(|_| None).collect(), filled: Vec::new() }
+        Preaggregator { places: (0..places).map(|_| None).collect(), filled: Vec::new() }
     }
 
     /// The value of `group` and `key`, or the place for it, which may hold another's.
@@ -137,19 +137,24 @@ extern "C" fn note(filled: &mut Vec<u32>, index: usize) {
 #[derive(Clone)]
 pub(crate) struct Combine<A>(pub(crate) A);
 
-impl<K: Key, T: Data, A: Aggregate<T>> Terminal<(K, T)> for Combine<A> {
+impl<K: Key, T: Data, A: Aggregate<T>> ChainSink<(K, T)> for Combine<A> {
     type Element = Keyed<K, A::Acc>;
     type Gather = Combined<K, T, A>;
 
     fn open(&self) -> Combined<K, T, A> {
-        Combined { aggregate: self.0.clone(), places: Places::new(), sent: Vec::new(), value: PhantomData }
+        Combined {
+            aggregate: self.0.clone(),
+            places: Preaggregator::new(),
+            sent: Vec::new(),
+            value: PhantomData,
+        }
     }
 }
 
 /// Accumulators on their way to the owners of their keys.
 pub(crate) struct Combined<K, T, A: Aggregate<T>> {
     aggregate: A,
-    places: Places<(), K, (A::Acc, Stamp)>,
+    places: Preaggregator<(), K, (A::Acc, Stamp)>,
     sent: Vec<Keyed<K, A::Acc>>,
     value: PhantomData<fn(T)>,
 }
@@ -184,7 +189,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Collector<(K, T)> for Combined<K, T, A> {
     }
 }
 
-impl<K: Key, T: Data, A: Aggregate<T>> Gather for Combined<K, T, A> {
+impl<K: Key, T: Data, A: Aggregate<T>> SendBuffer for Combined<K, T, A> {
     type Element = Keyed<K, A::Acc>;
 
     #[inline]

@@ -16,9 +16,11 @@ use crate::clock::Clock;
 use crate::config::{Limits, Options, Seals, StateMemory};
 use crate::error::{Error, Result};
 use crate::metric::Metrics;
-use crate::snapshot::{Desk, Part, Restored, RestoredOperator, Saved, Word};
-use crate::state::{Askers, Limit, Memory, Quota, Share};
-use crate::time::{Asked, EpochClock, Time};
+use crate::snapshot::{
+    CoordinatorHandle, CoordinatorMessage, OperatorSnapshot, Restored, RestoredOperator, SavedTables,
+};
+use crate::state::{MemoryBudget, Share, SharedBudget, SpillBudget, StateReaders};
+use crate::time::{EpochClaims, EpochClock, Time};
 
 /// What all workers of a running job share.
 pub(crate) struct Shared {
@@ -26,12 +28,12 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) epochs: EpochClock,
     /// Up to when readers were asked, for those who measure silence.
-    pub(crate) asked: Arc<Asked>,
+    pub(crate) asked: Arc<EpochClaims>,
     pub(crate) limits: Limits,
     seals: Seals,
     memory: Option<StateMemory>,
     /// Where snapshots are taken, if they are.
-    desk: OnceLock<Desk>,
+    desk: OnceLock<CoordinatorHandle>,
     /// The first epoch.
     first: u64,
     /// What the job goes on from.
@@ -60,7 +62,7 @@ impl Shared {
         first: u64,
         restored: Option<Arc<Restored>>,
     ) -> Shared {
-        let asked = Arc::<Asked>::default();
+        let asked = Arc::<EpochClaims>::default();
         Shared {
             workers: options.workers,
             clock: options.clock.clone(),
@@ -85,19 +87,19 @@ impl Shared {
     }
 
     /// Takes snapshots at a desk from now on.
-    pub(crate) fn take_snapshots(&self, desk: Desk) {
+    pub(crate) fn take_snapshots(&self, desk: CoordinatorHandle) {
         let (cuts, clock) = (Arc::clone(&desk.cuts), self.clock.clone());
         self.epochs.on_turn(Box::new(move |epoch| cuts.turn(epoch, clock.now())));
         let _ = self.desk.set(desk);
     }
 
     /// The desk where snapshots are taken, if they are.
-    pub(crate) fn desk(&self) -> Option<&Desk> {
+    pub(crate) fn desk(&self) -> Option<&CoordinatorHandle> {
         self.desk.get()
     }
 
     /// Tells the desk something, if there is one.
-    pub(crate) fn say(&self, word: Word) {
+    pub(crate) fn say(&self, word: CoordinatorMessage) {
         if let Some(Err(error)) = self.desk().map(|desk| desk.say(word)) {
             self.fail(error);
         }
@@ -188,7 +190,7 @@ pub(crate) struct WorkerContext {
     /// Operators to run when the probe has moved: the sources, which may wait for that.
     pub(crate) awaiting: Rc<RefCell<Vec<Activator>>>,
     /// What state may take of memory, if that is limited.
-    pub(crate) memory: Option<Rc<Memory>>,
+    pub(crate) memory: Option<Rc<SharedBudget>>,
     /// Operators to run when a clock that is moved by hand has come to a moment.
     pub(crate) alarms: Alarms,
     /// How epochs are counted where the operator is that is being built.
@@ -206,7 +208,7 @@ impl WorkerContext {
                 Some(shared) => shared.fail(error),
                 None => drop(error),
             };
-            Memory::new(share, limit.directory.clone(), Arc::new(fail))
+            SharedBudget::new(share, limit.directory.clone(), Arc::new(fail))
         });
         let (probe, awaiting) = (probe::Handle::default(), Rc::default());
         let (alarms, counting) = (Alarms::default(), Counting::Epochs);
@@ -215,20 +217,20 @@ impl WorkerContext {
     }
 
     /// Who asks for the state of an operator, as far as that is the same for all.
-    pub(crate) fn askers(&self) -> Askers {
+    pub(crate) fn askers(&self) -> StateReaders {
         let is_saved = self.shared.desk().is_some() && self.shared.seals == Seals::OnDemand;
-        Askers { read: false, memory: self.memory.clone(), saved: is_saved }
+        StateReaders { read: false, memory: self.memory.clone(), saved: is_saved }
     }
 
     /// The limit of an operator's state, if there is one.
-    pub(crate) fn limit(&self, operator: &str) -> Option<Limit> {
-        self.memory.as_ref().map(|memory| Limit::new(memory, operator, &self.shared.metrics))
+    pub(crate) fn limit(&self, operator: &str) -> Option<MemoryBudget> {
+        self.memory.as_ref().map(|memory| MemoryBudget::new(memory, operator, &self.shared.metrics))
     }
 
     /// What a limit of memory asks of state that leaves memory in its own order, if there is one. What leaves
     /// is counted as the metric `left`.
-    pub(crate) fn quota(&self, operator: &str, left: &'static str) -> Option<Quota> {
-        self.memory.as_ref().map(|memory| Quota::new(memory, operator, left, &self.shared.metrics))
+    pub(crate) fn quota(&self, operator: &str, left: &'static str) -> Option<SpillBudget> {
+        self.memory.as_ref().map(|memory| SpillBudget::new(memory, operator, left, &self.shared.metrics))
     }
 
     /// The part of the keys that is this worker's.
@@ -257,7 +259,7 @@ impl WorkerContext {
     /// Lets an instance of an operator take part in snapshots, if there are any.
     pub(crate) fn saving(&self, uid: Arc<str>) -> Option<Saving> {
         self.shared.desk()?;
-        self.shared.say(Word::Joins((Arc::clone(&uid), self.index)));
+        self.shared.say(CoordinatorMessage::Joins((Arc::clone(&uid), self.index)));
         let (shared, counting) = (Arc::clone(&self.shared), self.counting);
         Some(Saving { uid, worker: self.index, shared, counting })
     }
@@ -306,12 +308,17 @@ impl Saving {
     }
 
     /// Hands over the state for some cuts.
-    pub(crate) fn hand_over(&self, cuts: &[u64], state: Result<Saved>) {
+    pub(crate) fn hand_over(&self, cuts: &[u64], state: Result<SavedTables>) {
         match state {
             Ok(state) => {
                 for cut in cuts {
                     let (uid, state) = (Arc::clone(&self.uid), state.clone());
-                    self.shared.say(Word::Part(Part { uid, worker: self.worker, cut: *cut, state }));
+                    self.shared.say(CoordinatorMessage::Part(OperatorSnapshot {
+                        uid,
+                        worker: self.worker,
+                        cut: *cut,
+                        state,
+                    }));
                 }
             }
             Err(error) => self.shared.fail(error),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::chain::Chain;
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::port::OperatorBuilder;
-use super::tap::{Node, Outlets, Taps};
+use super::tap::{Consumers, Node, Outputs};
 use super::{Edge, Input, Stream};
 use crate::data::{Data, Exchange, Record};
 
@@ -142,7 +142,7 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
         let graph = self.graph();
         let edge = self.emit();
         let info = NodeInfo::new("copy", "a copy for each worker").input(edge, Routing::Forward);
-        let taps = Taps::new();
+        let taps = Consumers::new();
         let id = graph.add(info, CopyOperator { edge, taps: Arc::clone(&taps) });
         let copies: Stream<(usize, T)> = Stream::new(Node::new(&graph, id, &taps));
         copies.exchange(Routing::Broadcast, |(worker, _), _| *worker).map(|(_, value)| value)
@@ -172,7 +172,7 @@ fn forward<T: Data, F>(
 where
     F: Fn(usize, &mut OperatorBuilder<'_, '_>, Edge<Record<T>>) -> Input<Record<T>> + Send + Sync + 'static,
 {
-    let taps = Taps::new();
+    let taps = Consumers::new();
     let id = graph.add(info, ForwardOperator { edges, connect, taps: Arc::clone(&taps) });
     Stream::new(Node::new(&graph, id, &taps))
 }
@@ -180,7 +180,7 @@ where
 struct ForwardOperator<T, F> {
     edges: Vec<Edge<Record<T>>>,
     connect: F,
-    taps: Arc<Taps<T>>,
+    taps: Arc<Consumers<T>>,
 }
 
 impl<T: Data, F> Operator for ForwardOperator<T, F>
@@ -199,7 +199,7 @@ where
 /// Makes a copy of each record for each worker, with the worker's number.
 struct CopyOperator<T> {
     edge: Edge<Record<T>>,
-    taps: Arc<Taps<(usize, T)>>,
+    taps: Arc<Consumers<(usize, T)>>,
 }
 
 impl<T: Exchange> Operator for CopyOperator<T> {
@@ -227,7 +227,7 @@ impl<T: Exchange> Operator for CopyOperator<T> {
 fn build<T: Data>(
     mut builder: OperatorBuilder<'_, '_>,
     mut inputs: Vec<Input<Record<T>>>,
-    mut outlets: Outlets<T>,
+    mut outlets: Outputs<T>,
 ) {
     builder.ignore_frontiers();
     builder.build(move |_, holds| {

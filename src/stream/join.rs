@@ -23,13 +23,13 @@ use super::chain::Chain;
 use super::context::WorkerContext;
 use super::fault;
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
-use super::ordered::{self, Logic};
-use super::tap::{Emit, Node, Outlets, Taps};
+use super::ordered::{self, OperatorLogic};
+use super::tap::{Consumers, Emit, Node, Outputs};
 use super::{Edge, KeyedStream, Stream};
 use crate::data::{Change, Data, Diff, Exchange, Key, Record, Stamp};
 use crate::error::Result;
-use crate::snapshot::{RestoredOperator, Saved};
-use crate::state::{Arrangement, Cursor, Filed, Hashed, Share, Sums};
+use crate::snapshot::{RestoredOperator, SavedTables};
+use crate::state::{Arrangement, Cursor, Hashed, Share, Spilling, Sums};
 use crate::time::{EventTime, Time};
 
 /// A change on one of two sides.
@@ -87,7 +87,7 @@ impl<K: Key, T: Exchange + Ord, C: Chain<Out = (K, Change<T>)>> KeyedStream<K, C
         let left: Edge<_> = self.pairs.map(|(key, change)| (key, Side::Left(change))).attach(Emit);
         let right: Edge<_> = other.pairs.map(|(key, change)| (key, Side::Right(change))).attach(Emit);
         let info = NodeInfo::new("join", "join").input(left, Routing::ByKey).input(right, Routing::ByKey);
-        let taps = Taps::new();
+        let taps = Consumers::new();
         let operator = JoinOperator { edges: [left, right], f, taps: Arc::clone(&taps) };
         let id = graph.add(info.stateful(), operator);
         Stream::new(Node::new(&graph, id, &taps))
@@ -99,7 +99,7 @@ type Input<K, L, R> = Record<(K, Side<Change<L>, Change<R>>)>;
 struct JoinOperator<K, L, R, O, F> {
     edges: [Edge<Input<K, L, R>>; 2],
     f: F,
-    taps: Arc<Taps<Change<O>>>,
+    taps: Arc<Consumers<Change<O>>>,
 }
 
 impl<K, L, R, O, F> Operator for JoinOperator<K, L, R, O, F>
@@ -129,7 +129,7 @@ type Row<K, V> = (Hashed<K>, V, EventTime);
 
 /// One side of a join.
 struct Half<K: Key, V: Exchange + Ord> {
-    arrangement: Arrangement<Filed<Sums<Row<K, V>, Diff>>>,
+    arrangement: Arrangement<Spilling<Sums<Row<K, V>, Diff>>>,
     /// True if rows may lie in files.
     is_filed: bool,
     /// What the open epoch changed.
@@ -138,7 +138,7 @@ struct Half<K: Key, V: Exchange + Ord> {
 
 impl<K: Key, V: Exchange + Ord> Half<K, V> {
     fn new(worker: &WorkerContext, operator: OperatorInfo) -> Half<K, V> {
-        let rows = Filed::new(Sums::new(), worker.memory.as_ref(), |(key, ..): &Row<K, V>| key.hash);
+        let rows = Spilling::new(Sums::new(), worker.memory.as_ref(), |(key, ..): &Row<K, V>| key.hash);
         let is_filed = worker.memory.is_some();
         Half { arrangement: Arrangement::new(rows, operator), is_filed, new: Vec::new() }
     }
@@ -185,7 +185,7 @@ struct Join<K: Key, L: Exchange + Ord, R: Exchange + Ord, F> {
     right: Half<K, R>,
 }
 
-impl<K, L, R, O, F> Logic<Input<K, L, R>> for Join<K, L, R, F>
+impl<K, L, R, O, F> OperatorLogic<Input<K, L, R>> for Join<K, L, R, F>
 where
     K: Key,
     L: Exchange + Ord,
@@ -195,7 +195,7 @@ where
 {
     type Out = Change<O>;
 
-    fn batch(&mut self, _: Time, batch: &mut Vec<Input<K, L, R>>, _: &mut Outlets<Change<O>>) {
+    fn batch(&mut self, _: Time, batch: &mut Vec<Input<K, L, R>>, _: &mut Outputs<Change<O>>) {
         for Record { value: (key, side), stamp } in batch.drain(..) {
             match side {
                 Side::Left(change) => {
@@ -208,11 +208,11 @@ where
         }
     }
 
-    fn advance(&mut self, _: EventTime, _: Time, _: &mut Outlets<Change<O>>) {}
+    fn advance(&mut self, _: EventTime, _: Time, _: &mut Outputs<Change<O>>) {}
 
-    fn save(&mut self) -> Result<Saved> {
+    fn save(&mut self) -> Result<SavedTables> {
         let tables = vec![self.left.arrangement.save("left"), self.right.arrangement.save("right")];
-        Ok(Saved { tables, ..Saved::default() })
+        Ok(SavedTables { tables, ..SavedTables::default() })
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
@@ -220,7 +220,7 @@ where
         self.right.arrangement.restore("right", from, share)
     }
 
-    fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outlets<Change<O>>) {
+    fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outputs<Change<O>>) {
         let Some(since) = since else { return };
         differential_dataflow::consolidation::consolidate(&mut self.left.new);
         differential_dataflow::consolidation::consolidate(&mut self.right.new);

@@ -2,11 +2,11 @@
 
 use super::aggregate::{Average, Count, Fold, Merged, Reduce, Sum};
 use super::chain::{Chain, Collector, Step, Then};
-use super::combine::{Combine, Keyed, Send};
+use super::combine::{ByKey, Combine, Keyed};
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::ordered;
 use super::rolling::Rolling;
-use super::tap::{Node, Taps};
+use super::tap::{Consumers, Node};
 use super::{Aggregate, Edge, Stream};
 use crate::data::{Change, Data, Exchange, Key, Stamp};
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl<K: Key, T: Data, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
                 .terminal("combine by key");
             rolling(graph, info, edge, Merged::<A, T>::new(aggregate))
         } else {
-            let edge = self.pairs.attach(Send);
+            let edge = self.pairs.attach(ByKey);
             let info = NodeInfo::new("aggregate", "aggregate").input(edge, Routing::ByKey);
             rolling(graph, info, edge, aggregate)
         }
@@ -194,7 +194,7 @@ fn rolling<K: Key, I: Exchange, A: Aggregate<I, Out: PartialEq>>(
     edge: Edge<Keyed<K, I>>,
     aggregate: A,
 ) -> Stream<Change<(K, A::Out)>> {
-    let taps = Taps::new();
+    let taps = Consumers::new();
     let id = graph.add(info.stateful(), RollingOperator { edge, aggregate, taps: Arc::clone(&taps) });
     Stream::new(Node::new(&graph, id, &taps))
 }
@@ -202,7 +202,7 @@ fn rolling<K: Key, I: Exchange, A: Aggregate<I, Out: PartialEq>>(
 struct RollingOperator<K, I, A: Aggregate<I>> {
     edge: Edge<Keyed<K, I>>,
     aggregate: A,
-    taps: Arc<Taps<Change<(K, A::Out)>>>,
+    taps: Arc<Consumers<Change<(K, A::Out)>>>,
 }
 
 impl<K: Key, I: Exchange, A: Aggregate<I, Out: PartialEq>> Operator for RollingOperator<K, I, A> {

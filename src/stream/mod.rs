@@ -5,7 +5,7 @@
 //! A [`Stream`] is a handle: an [`Origin`], which is an operator's output, and the stateless [`Step`]s after
 //! it, all in its type. Steps make no operator. Only what needs one of its own does: an exchange, state, a
 //! sink. When such a consumer is attached, the handle's [`Chain`] becomes a *tap* on the origin: the operator
-//! there gets one more output port, and walks what it produces through the steps into a [`Terminal`], which
+//! there gets one more output port, and walks what it produces through the steps into a [`ChainSink`], which
 //! gathers what is left and sends it. For a source with one consumer the chain is the body of the loop that
 //! reads. So the dataflow has one operator for each thing that must be one, and each of its edges has one
 //! producer and one consumer.
@@ -21,30 +21,30 @@
 //! grows, and sent to the owner of their key. Results that can be corrected are changes, emitted when an
 //! epoch closes.
 
-mod aggregate;
 mod alarm;
+pub(crate) mod fault;
+mod aggregate;
+mod paths;
+mod sides;
+mod port;
+mod waiting;
 mod call;
 mod chain;
 mod combine;
 mod context;
 mod explain;
-pub(crate) mod fault;
 mod forward;
-mod paths;
-mod sides;
 mod graph;
-mod iterate;
 mod job;
+mod iterate;
 mod join;
 mod keyed;
 pub(crate) mod ordered;
-mod port;
 mod retime;
 mod rolling;
 mod stateless;
 mod tap;
 mod differential;
-mod waiting;
 
 pub use aggregate::{Aggregate, Average, AverageChanges, Count, CountChanges, Fold, Reduce, Sum, SumChanges};
 pub use call::{CallError, CallOptions, Calls, Failed, Retry};
@@ -57,17 +57,19 @@ pub use job::Job;
 pub use keyed::{KeyedStream, MapValues};
 pub use port::Edge;
 pub use stateless::{Filter, FilterMap, FlatMap, Inspect, KeyBy, Map, Stamped, Stream};
-pub use tap::{Gather, Node, Terminal};
+pub use tap::{ChainSink, Node, SendBuffer};
 
 pub(crate) use alarm::Alarm;
-pub(crate) use combine::{Keyed, Places, Send};
+pub(crate) use combine::{ByKey, Keyed, Preaggregator};
 pub(crate) use context::{Saving, Shared, WorkerContext};
 pub(crate) use graph::{Beginning, Lowering, NodeInfo, Operator, Reader, Routing, WeakGraph};
-pub(crate) use ordered::Logic;
+pub(crate) use ordered::OperatorLogic;
 pub(crate) use paths::Paths;
-pub(crate) use port::{Frontiers, Holds, Input, OperatorBuilder};
+pub(crate) use port::{Capabilities, Frontiers, Input, OperatorBuilder};
 #[cfg(feature = "lab")]
 pub(crate) use retime::Stamper;
 pub(crate) use sides::{GivenSides, SideKey};
-pub(crate) use tap::{ChainOutlet, ChainTap, Emit, Outlet, Outlets, SideOutlets, Taps, batch_of, lock};
+pub(crate) use tap::{
+    ChainConsumer, ChainPort, ConsumerPort, Consumers, Emit, Outputs, SidePorts, batch_of, lock,
+};
 pub(crate) use waiting::Waiting;

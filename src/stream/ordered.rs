@@ -43,17 +43,17 @@ use timely::scheduling::Activator;
 use super::alarm::Alarm;
 use super::context::{Saving, WorkerContext};
 use super::fault;
-use super::port::{Frontiers, Holds, Input, OperatorBuilder};
-use super::tap::Outlets;
+use super::port::{Capabilities, Frontiers, Input, OperatorBuilder};
+use super::tap::Outputs;
 use super::waiting::Waiting;
 use crate::data::Data;
 use crate::error::Result;
-use crate::snapshot::{RestoredOperator, Saved};
+use crate::snapshot::{RestoredOperator, SavedTables};
 use crate::state::Share;
 use crate::time::{EventTime, Progress, Time};
 
 /// What an operator does with the epochs that the frame presents to it in order.
-pub(crate) trait Logic<E>: 'static {
+pub(crate) trait OperatorLogic<E>: 'static {
     /// What it emits.
     type Out: Data;
 
@@ -62,10 +62,10 @@ pub(crate) trait Logic<E>: 'static {
     const KEEPS_TIME: bool = false;
 
     /// A batch of the open epoch.
-    fn batch(&mut self, time: Time, batch: &mut Vec<E>, out: &mut Outlets<Self::Out>);
+    fn batch(&mut self, time: Time, batch: &mut Vec<E>, out: &mut Outputs<Self::Out>);
 
     /// Nothing older than `watermark` can come any more. `from` is a time that output may have.
-    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<Self::Out>);
+    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<Self::Out>);
 
     /// True if not all has been done that is due at the watermark, because it is much:
     /// [`advance`](Logic::advance) is called again with the same watermark when others have had their turn,
@@ -76,7 +76,7 @@ pub(crate) trait Logic<E>: 'static {
 
     /// The epoch is complete. `since` is the time that output for it may have; there is none if no batch
     /// came.
-    fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outlets<Self::Out>);
+    fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outputs<Self::Out>);
 
     /// Writes what has changed since the last call into arrangements, if there are any: someone wants the
     /// state as of this epoch, which has just closed.
@@ -98,8 +98,8 @@ pub(crate) trait Logic<E>: 'static {
     /// # Errors
     ///
     /// If something cannot be encoded.
-    fn save(&mut self) -> Result<Saved> {
-        Ok(Saved::default())
+    fn save(&mut self) -> Result<SavedTables> {
+        Ok(SavedTables::default())
     }
 
     /// Takes in what a snapshot has of a worker's share, before anything else happens.
@@ -126,7 +126,7 @@ pub(crate) trait Logic<E>: 'static {
     }
 
     /// The wall clock has reached `millis`. `from` is a time that output may have.
-    fn tick(&mut self, _millis: i64, _from: Time, _out: &mut Outlets<Self::Out>) {}
+    fn tick(&mut self, _millis: i64, _from: Time, _out: &mut Outputs<Self::Out>) {}
 
     /// Sends what it has given to other outlets than the frame's.
     fn flush(&mut self) {}
@@ -140,18 +140,18 @@ pub(crate) fn build<E, L>(
     builder: OperatorBuilder<'_, '_>,
     worker: WorkerContext,
     inputs: Vec<Input<E>>,
-    mut outlets: Outlets<L::Out>,
+    mut outlets: Outputs<L::Out>,
     mut logic: L,
 ) where
     E: Data,
-    L: Logic<E>,
+    L: OperatorLogic<E>,
 {
     if let Some(from) = worker.restored(&builder.uid())
         && let Err(error) = logic.restore(&from, worker.share()).and_then(|()| from.check_asked())
     {
         worker.shared.fail(error);
     }
-    let mut frame = Frame {
+    let mut frame = EpochDriver {
         uid: builder.uid(),
         saving: worker.saving(builder.uid()),
         inputs,
@@ -176,7 +176,7 @@ pub(crate) fn build<E, L>(
 /// The least time until an operator does again what is due by the wall clock.
 const MIN_WAIT: Duration = Duration::from_millis(1);
 
-struct Frame<E> {
+struct EpochDriver<E> {
     uid: Arc<str>,
     inputs: Vec<Input<E>>,
     /// Batches of epochs after the open one.
@@ -193,7 +193,7 @@ struct Frame<E> {
     ended: bool,
     saving: Option<Saving>,
     /// The cuts whose state is being copied, and what it is beside that.
-    leaving: Option<(Vec<u64>, Result<Saved>)>,
+    leaving: Option<(Vec<u64>, Result<SavedTables>)>,
     /// Runs the operator again.
     activator: Activator,
     worker: WorkerContext,
@@ -201,13 +201,13 @@ struct Frame<E> {
     alarm: Alarm,
 }
 
-impl<E: Data> Frame<E> {
-    fn activate<L: Logic<E>>(
+impl<E: Data> EpochDriver<E> {
+    fn activate<L: OperatorLogic<E>>(
         &mut self,
         frontiers: &Frontiers,
-        holds: &mut Holds,
+        holds: &mut Capabilities,
         logic: &mut L,
-        out: &mut Outlets<L::Out>,
+        out: &mut Outputs<L::Out>,
     ) {
         if self.ended {
             return self.hand_over_slice(logic);
@@ -248,12 +248,12 @@ impl<E: Data> Frame<E> {
     }
 
     /// Closes the epochs that are over, reads what has come, and does what is due at the watermark.
-    fn follow<L: Logic<E>>(
+    fn follow<L: OperatorLogic<E>>(
         &mut self,
         progress: Progress,
-        holds: &Holds,
+        holds: &Capabilities,
         logic: &mut L,
-        out: &mut Outlets<L::Out>,
+        out: &mut Outputs<L::Out>,
     ) {
         while self.epoch < progress.epoch {
             let waiting = self.waiting.first_epoch();
@@ -280,7 +280,7 @@ impl<E: Data> Frame<E> {
     }
 
     /// Closes the open epoch; the one after it will be `next`.
-    fn close<L: Logic<E>>(&mut self, next: u64, logic: &mut L, out: &mut Outlets<L::Out>) {
+    fn close<L: OperatorLogic<E>>(&mut self, next: u64, logic: &mut L, out: &mut Outputs<L::Out>) {
         logic.close(self.epoch, self.since.take(), out);
         // What a fault has left behind is in no snapshot.
         fault::check(&self.uid);
@@ -297,7 +297,7 @@ impl<E: Data> Frame<E> {
     }
 
     /// Begins to hand over the state for some cuts: that at the end of `epoch`.
-    fn cut<L: Logic<E>>(&mut self, epoch: u64, cuts: Vec<u64>, logic: &mut L) {
+    fn cut<L: OperatorLogic<E>>(&mut self, epoch: u64, cuts: Vec<u64>, logic: &mut L) {
         // One cut is copied before another begins.
         self.hand_over(usize::MAX, logic);
         let clock = &self.worker.shared.clock;
@@ -313,14 +313,14 @@ impl<E: Data> Frame<E> {
     }
 
     /// Copies as much for the last cut as is to be copied at a time.
-    fn hand_over_slice<L: Logic<E>>(&mut self, logic: &mut L) {
+    fn hand_over_slice<L: OperatorLogic<E>>(&mut self, logic: &mut L) {
         if let Some(saving) = self.saving.as_ref().filter(|_| self.leaving.is_some()) {
             self.hand_over(saving.slice(), logic);
         }
     }
 
     /// Goes on with copying for the last cut, for so many rows, and hands the state over when all is copied.
-    fn hand_over<L: Logic<E>>(&mut self, mut rows: usize, logic: &mut L) {
+    fn hand_over<L: OperatorLogic<E>>(&mut self, mut rows: usize, logic: &mut L) {
         let (Some(saving), Some((cuts, state))) = (&self.saving, self.leaving.take()) else { return };
         let clock = &self.worker.shared.clock;
         let began = clock.now();
@@ -335,7 +335,7 @@ impl<E: Data> Frame<E> {
     }
 
     /// Does what is due by the wall clock, and sees to it that what will be due is done then.
-    fn tick<L: Logic<E>>(&mut self, progress: Progress, logic: &mut L, out: &mut Outlets<L::Out>) {
+    fn tick<L: OperatorLogic<E>>(&mut self, progress: Progress, logic: &mut L, out: &mut Outputs<L::Out>) {
         let Some(due) = logic.due() else { return };
         let clock = &self.worker.shared.clock;
         let millis = if progress.is_end() { i64::MAX } else { clock.millis() };
@@ -348,12 +348,12 @@ impl<E: Data> Frame<E> {
         self.alarm.ring_at(if moment > now { moment } else { now + MIN_WAIT }, now);
     }
 
-    fn take<L: Logic<E>>(
+    fn take<L: OperatorLogic<E>>(
         &mut self,
         time: Time,
         batch: &mut Vec<E>,
         logic: &mut L,
-        out: &mut Outlets<L::Out>,
+        out: &mut Outputs<L::Out>,
     ) {
         let event = self.since.map_or(time.event, |since| since.event.min(time.event));
         self.since = Some(Time::new(self.epoch, event));
@@ -362,7 +362,7 @@ impl<E: Data> Frame<E> {
         batch.clear();
     }
 
-    fn read<L: Logic<E>>(&mut self, logic: &mut L, out: &mut Outlets<L::Out>) {
+    fn read<L: OperatorLogic<E>>(&mut self, logic: &mut L, out: &mut Outputs<L::Out>) {
         let mut inputs = std::mem::take(&mut self.inputs);
         for input in &mut inputs {
             while let Some((time, batch)) = input.next() {
@@ -381,7 +381,7 @@ impl<E: Data> Frame<E> {
         self.inputs = inputs;
     }
 
-    fn advance<L: Logic<E>>(&mut self, progress: Progress, logic: &mut L, out: &mut Outlets<L::Out>) {
+    fn advance<L: OperatorLogic<E>>(&mut self, progress: Progress, logic: &mut L, out: &mut Outputs<L::Out>) {
         let watermark = self.waiting.times().fold(progress, |least, time| least.and(&time)).watermark;
         if watermark > self.watermark {
             self.watermark = watermark;

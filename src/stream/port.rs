@@ -287,10 +287,10 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
 
     /// Completes the operator. `logic` runs at each activation; it answers whether there is work left that no
     /// input and no hold stands for.
-    pub(crate) fn build(self, mut logic: impl FnMut(&Frontiers, &mut Holds) -> bool + 'static) {
+    pub(crate) fn build(self, mut logic: impl FnMut(&Frontiers, &mut Capabilities) -> bool + 'static) {
         let OperatorBuilder { raw, consumed, produced, uid, .. } = self;
         let mut frontiers = Frontiers(vec![MutableAntichain::new(); consumed.len()]);
-        let mut holds = Holds { published: vec![Time::minimum()], next: vec![Time::minimum()] };
+        let mut holds = Capabilities { published: vec![Time::minimum()], next: vec![Time::minimum()] };
         raw.build(move |progress| {
             for (frontier, changes) in frontiers.0.iter_mut().zip(&mut progress.frontiers) {
                 frontier.update_iter(changes.drain());
@@ -344,12 +344,12 @@ impl Frontiers {
 }
 
 /// The times at which an operator may still produce output.
-pub(crate) struct Holds {
+pub(crate) struct Capabilities {
     published: Vec<Time>,
     next: Vec<Time>,
 }
 
-impl Holds {
+impl Capabilities {
     /// Replaces what is held from the end of this activation on.
     pub(crate) fn set(&mut self, times: impl IntoIterator<Item = Time>) {
         let minimal: Antichain<Time> = times.into_iter().collect();

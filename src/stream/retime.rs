@@ -62,15 +62,15 @@ use super::chain::{Chain, Origin};
 use super::context::{Shared, WorkerContext};
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::iterate::Counting;
-use super::ordered::{self, Logic};
-use super::tap::{Node, Outlets, Taps, lock};
+use super::ordered::{self, OperatorLogic};
+use super::tap::{Consumers, Node, Outputs, lock};
 use super::{Edge, Stream};
 use crate::data::{Data, Exchange, Record, Stamp};
 use crate::error::{Error, Result};
 use crate::metric::Metric;
-use crate::snapshot::{RestoredOperator, Saved};
+use crate::snapshot::{RestoredOperator, SavedTables};
 use crate::state::Share;
-use crate::time::{Board, EventTime, Reach, SplitMark, SplitWatermarks, Ticks, Time, Watermarks};
+use crate::time::{EventTime, Reach, SplitMark, SplitWatermarks, Ticks, Time, WatermarkBoard, Watermarks};
 
 impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
     /// Gives the records new event times and starts a new watermark: Flink's `assignTimestampsAndWatermarks`.
@@ -126,9 +126,9 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
         let splits = splits.max(1);
         let name = format!("{:?}, {splits} splits", watermarks.strategy);
         let gives_time = watermarks.gives_time();
-        let board = Arc::new(Mutex::new(Arc::new(Board::new(0, 0))));
+        let board = Arc::new(Mutex::new(Arc::new(WatermarkBoard::new(0, 0))));
         let prepared = Arc::clone(&board);
-        let prepare = move |workers| *lock(&prepared) = Arc::new(Board::new(workers, splits));
+        let prepare = move |workers| *lock(&prepared) = Arc::new(WatermarkBoard::new(workers, splits));
         let keeper = split.clone();
         let make = move |worker: &WorkerContext, activator: SyncActivator| {
             let (workers, shared) = (worker.shared.workers, Arc::clone(&worker.shared));
@@ -170,7 +170,7 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
         let edge = self.emit();
         let info =
             NodeInfo::new("watermarks", name).input(edge, Routing::Custom).stateful().giving_time(true);
-        let taps = Taps::new();
+        let taps = Consumers::new();
         let id = graph.add(info, RetimeOperator { edge, route, prepare, make, taps: Arc::clone(&taps) });
         Stream::new(Node::new(&graph, id, &taps))
     }
@@ -197,8 +197,8 @@ pub(crate) trait Stamper<T>: 'static {
     }
 
     /// What it must know to go on, if its jobs take snapshots.
-    fn save(&self) -> Result<Saved> {
-        Ok(Saved::default())
+    fn save(&self) -> Result<SavedTables> {
+        Ok(SavedTables::default())
     }
 
     /// Goes on from what those of all workers have saved.
@@ -212,7 +212,7 @@ struct RetimeOperator<T, R, P, M> {
     route: R,
     prepare: P,
     make: M,
-    taps: Arc<Taps<T>>,
+    taps: Arc<Consumers<T>>,
 }
 
 impl<T, S, R, P, M> Operator for RetimeOperator<T, R, P, M>
@@ -256,11 +256,11 @@ struct Retime<S> {
     watermark: Metric,
 }
 
-impl<T: Data, S: Stamper<T>> Logic<Record<T>> for Retime<S> {
+impl<T: Data, S: Stamper<T>> OperatorLogic<Record<T>> for Retime<S> {
     type Out = T;
     const KEEPS_TIME: bool = true;
 
-    fn batch(&mut self, time: Time, batch: &mut Vec<Record<T>>, out: &mut Outlets<T>) {
+    fn batch(&mut self, time: Time, batch: &mut Vec<Record<T>>, out: &mut Outputs<T>) {
         let Some(stamper) = &mut self.stamper else {
             unreachable!("records are sent to workers that keep watermarks, and to no others")
         };
@@ -272,9 +272,9 @@ impl<T: Data, S: Stamper<T>> Logic<Record<T>> for Retime<S> {
         out.give_batch(at, batch);
     }
 
-    fn advance(&mut self, _: EventTime, _: Time, _: &mut Outlets<T>) {}
+    fn advance(&mut self, _: EventTime, _: Time, _: &mut Outputs<T>) {}
 
-    fn close(&mut self, epoch: u64, _: Option<Time>, _: &mut Outlets<T>) {
+    fn close(&mut self, epoch: u64, _: Option<Time>, _: &mut Outputs<T>) {
         // In a loop an epoch of the job is over when the first of the next begins.
         let over = self.counting.epoch_of(epoch.saturating_add(1)).checked_sub(1);
         if let (Some(stamper), Some(over)) = (&mut self.stamper, over) {
@@ -282,8 +282,8 @@ impl<T: Data, S: Stamper<T>> Logic<Record<T>> for Retime<S> {
         }
     }
 
-    fn save(&mut self) -> Result<Saved> {
-        self.stamper.as_ref().map_or_else(|| Ok(Saved::default()), Stamper::save)
+    fn save(&mut self) -> Result<SavedTables> {
+        self.stamper.as_ref().map_or_else(|| Ok(SavedTables::default()), Stamper::save)
     }
 
     fn restore(&mut self, from: &RestoredOperator, _: Share) -> Result<()> {
@@ -315,7 +315,7 @@ struct Keeper<T, F> {
     timestamp: F,
     shared: Arc<Shared>,
     now: Ticks,
-    board: Arc<Board>,
+    board: Arc<WatermarkBoard>,
     /// What the board has of this worker.
     shown: Option<Reach>,
     spread: Spread,
@@ -388,10 +388,10 @@ impl<T: Data, F: Fn(&T) -> EventTime + 'static> Stamper<T> for Keeper<T, F> {
         Some(Duration::from_nanos(due.saturating_sub(self.now).max(0).unsigned_abs() + 1).max(MIN_WAIT))
     }
 
-    fn save(&self) -> Result<Saved> {
+    fn save(&self) -> Result<SavedTables> {
         let splits = self.spread.own().zip(self.splits.save()).collect();
         let known: Known = (self.spread.splits, self.splits.watermark(), splits);
-        let mut saved = Saved::default();
+        let mut saved = SavedTables::default();
         saved.note(WATERMARKS, &known)?;
         Ok(saved)
     }

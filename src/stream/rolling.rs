@@ -27,15 +27,16 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use super::Aggregate;
 use super::combine::Keyed;
 use super::context::WorkerContext;
-use super::ordered::Logic;
-use super::tap::Outlets;
+use super::ordered::OperatorLogic;
+use super::tap::Outputs;
 use crate::data::{Change, Data, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::metric::Metric;
-use crate::snapshot::{RestoredOperator, Saved};
+use crate::snapshot::{RestoredOperator, SavedTables};
 use crate::state::{
-    Backing, Deal, Draft, Footprint, Found, Gone, Hashed, INDEXED, ItemRows, Kept, Limit, NEVER, Pile, Row,
-    Rows, Share, Sheds, Slot, Table, Turn, WARM, copy, is_over, rows_to_write,
+    CheckpointDelta, Chunks, DirtyMark, Evictable, Footprint, Found, Hashed, INDEXED, ItemOrTombstone,
+    ItemRows, KeyTable, MemoryBudget, NEVER, Row, Rows, SegmentedVec, Share, Slot, StateBackend, Tombstones,
+    WARM, copy, is_over, rows_to_write,
 };
 use crate::time::{EventTime, Time};
 
@@ -46,22 +47,22 @@ where
     A: Aggregate<I>,
 {
     aggregate: A,
-    table: Table<K, Entry<A::Acc>>,
+    table: KeyTable<K, Entry<A::Acc>>,
     /// The keys that the open epoch has touched, with their results at the end of the last.
     touched: Vec<(Slot, Option<A::Out>)>,
-    backing: Backing<K, (), A::Acc>,
+    backing: StateBackend<K, (), A::Acc>,
     rows: ItemRows<K, (), A::Acc>,
     /// What changes are marked by.
-    turn: Turn,
+    turn: DirtyMark,
     /// The keys that have changed since the last seal or cut, and those that the backing knows and that are
     /// no more.
-    changed: Pile<Slot>,
-    gone: Gone<K, ()>,
+    changed: SegmentedVec<Slot>,
+    gone: Tombstones<K, ()>,
     /// What has left memory and is not in the arrangement yet.
     left: Vec<Row<K, (), A::Acc>>,
     /// What is copied for the last cut, if it is not done.
     cutting: Option<Cutting<K, A::Acc>>,
-    limit: Option<Limit>,
+    limit: Option<MemoryBudget>,
     footprint: Footprint,
     /// Keys by the watermark that forgets them.
     expiry: BTreeMap<EventTime, Vec<K>>,
@@ -74,8 +75,8 @@ where
 
 /// What is copied for a cut: the keys that had changed and have not been seen to, and the copies.
 struct Cutting<K, Acc> {
-    list: Deal<Slot>,
-    draft: Draft<K, (), Acc>,
+    list: Chunks<Slot>,
+    draft: CheckpointDelta<K, (), Acc>,
 }
 
 /// Keys from which on a look-up waits for memory, so that looking up a batch at a time pays.
@@ -91,7 +92,7 @@ struct Entry<Acc> {
     timestamp: EventTime,
     touched: bool,
     /// Which seal or cut its last change is for, if not for one that has been.
-    changed: Turn,
+    changed: DirtyMark,
     /// True if the backing knows the key.
     sealed: bool,
     /// True if it was touched since the hand came by that lets keys leave memory.
@@ -108,13 +109,13 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         let rows = ItemRows::new(hash64);
         Rolling {
             aggregate,
-            table: Table::default(),
+            table: KeyTable::default(),
             touched: Vec::new(),
-            backing: Backing::new(&rows, &worker.askers(), operator),
+            backing: StateBackend::new(&rows, &worker.askers(), operator),
             rows,
-            turn: Turn::default().next(),
-            changed: Pile::default(),
-            gone: Gone::new(),
+            turn: DirtyMark::default().next(),
+            changed: SegmentedVec::default(),
+            gone: Tombstones::new(),
             left: Vec::new(),
             cutting: None,
             limit: worker.limit(uid),
@@ -163,7 +164,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
     fn keep(&mut self, slot: Slot) {
         let Some(cutting) = &mut self.cutting else { return };
         let (key, entry) = self.table.get_mut(slot);
-        (entry.changed, entry.sealed) = (Turn::Still, true);
+        (entry.changed, entry.sealed) = (DirtyMark::Still, true);
         cutting.draft.add(((Hashed::new(key.clone()), ()), copy(&entry.acc, entry.expires)));
     }
 
@@ -181,9 +182,9 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
     #[cold]
     fn enter(&mut self, hash: u64, key: &K) -> Option<Slot> {
         let mut latest = None;
-        let visit = &mut |_, kept: Kept<A::Acc>| latest = kept;
+        let visit = &mut |_, kept: ItemOrTombstone<A::Acc>| latest = kept;
         let hashed = Hashed { hash, key: key.clone() };
-        let Backing::Arranged(arrangement) = &self.backing else { return None };
+        let StateBackend::Arranged(arrangement) = &self.backing else { return None };
         arrangement.range(hash, &|(k, ())| k.cmp(&hashed), visit);
         let hashed = (hashed, ());
         let (acc, expires) = latest.filter(|_| !self.gone.contains(&hashed))?;
@@ -191,7 +192,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             self.gone.insert(hashed);
             return None;
         }
-        self.limit.iter_mut().for_each(Limit::entered);
+        self.limit.iter_mut().for_each(MemoryBudget::entered);
         let entry = Entry { sealed: true, ..Entry::new(acc, expires) };
         Some(self.table.insert(hash, key.clone(), entry))
     }
@@ -201,7 +202,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         &mut self,
         (slot, before): (Slot, Option<A::Out>),
         since: Time,
-        out: &mut Outlets<Change<(K, A::Out)>>,
+        out: &mut Outputs<Change<(K, A::Out)>>,
     ) {
         let (key, entry) = self.table.get_mut(slot);
         entry.touched = false;
@@ -262,10 +263,10 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
     }
 }
 
-impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Rolling<K, I, A> {
+impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>> for Rolling<K, I, A> {
     type Out = Change<(K, A::Out)>;
 
-    fn batch(&mut self, _: Time, batch: &mut Vec<Keyed<K, I>>, _: &mut Outlets<Self::Out>) {
+    fn batch(&mut self, _: Time, batch: &mut Vec<Keyed<K, I>>, _: &mut Outputs<Self::Out>) {
         if self.table.len() < LARGE {
             for keyed in batch.drain(..) {
                 let hash = hash64(&keyed.key);
@@ -284,12 +285,12 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
         self.found = found;
     }
 
-    fn advance(&mut self, watermark: EventTime, _: Time, _: &mut Outlets<Self::Out>) {
+    fn advance(&mut self, watermark: EventTime, _: Time, _: &mut Outputs<Self::Out>) {
         self.watermark = watermark;
         self.rows.reach(watermark);
     }
 
-    fn close(&mut self, _: u64, since: Option<Time>, out: &mut Outlets<Self::Out>) {
+    fn close(&mut self, _: u64, since: Option<Time>, out: &mut Outputs<Self::Out>) {
         if let Some(since) = since {
             let mut touched = std::mem::take(&mut self.touched);
             touched.drain(..).for_each(|touched| self.settle(touched, since, out));
@@ -300,7 +301,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
     }
 
     fn seal(&mut self, epoch: u64) {
-        if matches!(self.backing, Backing::Shelved { .. }) {
+        if matches!(self.backing, StateBackend::SnapshotOnly { .. }) {
             return;
         }
         let table = &self.table;
@@ -316,9 +317,9 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
                 for (hash, slot) in some {
                     // The slot of a key that is no more may be another's.
                     if let Some((key, entry)) =
-                        self.table.try_get_mut(*slot).filter(|(_, entry)| entry.changed != Turn::Still)
+                        self.table.try_get_mut(*slot).filter(|(_, entry)| entry.changed != DirtyMark::Still)
                     {
-                        (entry.changed, entry.sealed) = (Turn::Still, true);
+                        (entry.changed, entry.sealed) = (DirtyMark::Still, true);
                         let key = Hashed { hash: *hash, key: key.clone() };
                         group.push(((key, ()), copy(&entry.acc, entry.expires)));
                     }
@@ -331,7 +332,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
     fn cut(&mut self, epoch: u64) {
         let Rolling { backing, rows, gone, changed, .. } = self;
         let Some(draft) = backing.draft(epoch, rows, gone, changed.len()) else { return };
-        let list = Deal::new(std::mem::take(changed));
+        let list = Chunks::new(std::mem::take(changed));
         self.turn = self.turn.next();
         self.cutting = Some(Cutting { list, draft });
     }
@@ -347,7 +348,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
                 if let Some((key, entry)) = self.table.try_get_mut(*slot)
                     && entry.changed.is_before(self.turn)
                 {
-                    (entry.changed, entry.sealed) = (Turn::Still, true);
+                    (entry.changed, entry.sealed) = (DirtyMark::Still, true);
                     draft.add(((Hashed::new(key.clone()), ()), copy(&entry.acc, entry.expires)));
                 }
             }
@@ -362,8 +363,8 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
         true
     }
 
-    fn save(&mut self) -> Result<Saved> {
-        let mut saved = Saved::default();
+    fn save(&mut self) -> Result<SavedTables> {
+        let mut saved = SavedTables::default();
         saved.tables.push(self.backing.save("aggregates", &self.rows));
         saved.note("watermark", &self.watermark)?;
         Ok(saved)
@@ -397,7 +398,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Logic<Keyed<K, I>> for Ro
     }
 }
 
-impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Sheds for Rolling<K, I, A> {
+impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Evictable for Rolling<K, I, A> {
     fn bytes(&self) -> usize {
         let entry = size_of::<Option<(K, Entry<A::Acc>)>>() + INDEXED + self.footprint.heap();
         self.table.len() * entry
@@ -407,7 +408,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Sheds for Rolling<K, I, A
         self.table.slots()
     }
 
-    fn limit(&mut self) -> &mut Option<Limit> {
+    fn limit(&mut self) -> &mut Option<MemoryBudget> {
         &mut self.limit
     }
 
@@ -417,7 +418,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Sheds for Rolling<K, I, A
             return false;
         }
         let Some((key, entry)) = self.table.remove(slot) else { return false };
-        if entry.changed != Turn::Still || !entry.sealed {
+        if entry.changed != DirtyMark::Still || !entry.sealed {
             self.left.push(((Hashed::new(key), ()), Some((entry.acc, entry.expires))));
         }
         true
@@ -439,7 +440,7 @@ impl<Acc> Entry<Acc> {
             due: NEVER,
             timestamp: EventTime::MIN,
             touched: false,
-            changed: Turn::Still,
+            changed: DirtyMark::Still,
             sealed: false,
             recent: true,
         }

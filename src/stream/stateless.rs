@@ -7,7 +7,7 @@
 use std::marker::PhantomData;
 
 use super::chain::{Chain, Collector, Origin, Step, Then};
-use super::tap::{Emit, Node, Terminal};
+use super::tap::{ChainSink, Emit, Node};
 use super::{Edge, Graph, KeyedStream};
 use crate::data::{Data, Key, Record, Stamp};
 
@@ -41,7 +41,7 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     }
 
     /// Leads the stream to a terminal, and gives the edge that it sends on.
-    pub(crate) fn attach<N: Terminal<T>>(self, terminal: N) -> Edge<N::Element> {
+    pub(crate) fn attach<N: ChainSink<T>>(self, terminal: N) -> Edge<N::Element> {
         C::From::attach(self.chain, terminal)
     }
 

@@ -34,19 +34,19 @@ pub(crate) const fn batch_of<E>() -> usize {
 
 const BATCH_BYTES: usize = 16 << 10;
 
-/// What a chain ends in: makes the [`Gather`] of each worker.
-pub trait Terminal<T>: Clone + Send + Sync + 'static {
+/// What a chain ends in: makes the [`SendBuffer`] of each worker.
+pub trait ChainSink<T>: Clone + Send + Sync + 'static {
     /// What is sent.
     type Element: Data;
     /// What gathers it.
-    type Gather: Collector<T, End = Self::Gather> + Gather<Element = Self::Element>;
+    type Gather: Collector<T, End = Self::Gather> + SendBuffer<Element = Self::Element>;
 
     /// The gatherer of one worker.
     fn open(&self) -> Self::Gather;
 }
 
 /// Gathers elements until they are sent on.
-pub trait Gather: 'static {
+pub trait SendBuffer: 'static {
     /// What is sent.
     type Element: Data;
 
@@ -61,7 +61,7 @@ pub trait Gather: 'static {
 #[derive(Clone, Copy)]
 pub(crate) struct Emit;
 
-impl<T: Data> Terminal<T> for Emit {
+impl<T: Data> ChainSink<T> for Emit {
     type Element = Record<T>;
     type Gather = Emitted<T>;
 
@@ -89,7 +89,7 @@ impl<T: Data> Collector<T> for Emitted<T> {
     }
 }
 
-impl<T: Data> Gather for Emitted<T> {
+impl<T: Data> SendBuffer for Emitted<T> {
     type Element = Record<T>;
 
     #[inline]
@@ -103,13 +103,13 @@ impl<T: Data> Gather for Emitted<T> {
 }
 
 /// A tap on records of type `T`, before the operator that gives them is built.
-pub(crate) trait Tap<T>: Send + Sync {
+pub(crate) trait Consumer<T>: Send + Sync {
     /// Adds the tap's output port to the operator.
-    fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn Outlet<T>>;
+    fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn ConsumerPort<T>>;
 }
 
 /// A tap while the operator runs.
-pub(crate) trait Outlet<T> {
+pub(crate) trait ConsumerPort<T> {
     /// Walks a batch, whose records may be sent from `time` on. Takes the records if it may.
     fn walk(&mut self, time: Time, batch: &mut Vec<Record<T>>, take: bool);
 
@@ -121,38 +121,41 @@ pub(crate) trait Outlet<T> {
 }
 
 /// A chain, the terminal it ends in, and the edge it feeds.
-pub(crate) struct ChainTap<C: Chain, N: Terminal<C::Out>> {
+pub(crate) struct ChainConsumer<C: Chain, N: ChainSink<C::Out>> {
     pub(crate) chain: C,
     pub(crate) terminal: N,
     pub(crate) edge: Edge<N::Element>,
 }
 
-impl<C: Chain, N: Terminal<C::Out>> ChainTap<C, N> {
+impl<C: Chain, N: ChainSink<C::Out>> ChainConsumer<C, N> {
     /// The tap's collector and port, as part of an operator.
     pub(crate) fn outlet(
         &self,
         builder: &mut OperatorBuilder<'_, '_>,
-    ) -> ChainOutlet<impl Collector<<C::From as Origin>::Item, End = N::Gather> + use<C, N>> {
+    ) -> ChainPort<impl Collector<<C::From as Origin>::Item, End = N::Gather> + use<C, N>> {
         let collector = self.chain.clone().collector(self.terminal.open());
-        ChainOutlet { collector, output: builder.output(self.edge), since: None }
+        ChainPort { collector, output: builder.output(self.edge), since: None }
     }
 }
 
-impl<C: Chain, N: Terminal<C::Out>> Tap<<C::From as Origin>::Item> for ChainTap<C, N> {
-    fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn Outlet<<C::From as Origin>::Item>> {
+impl<C: Chain, N: ChainSink<C::Out>> Consumer<<C::From as Origin>::Item> for ChainConsumer<C, N> {
+    fn open(
+        &self,
+        builder: &mut OperatorBuilder<'_, '_>,
+    ) -> Box<dyn ConsumerPort<<C::From as Origin>::Item>> {
         Box::new(self.outlet(builder))
     }
 }
 
 /// A collector and the port that what it gathers is sent on.
-pub(crate) struct ChainOutlet<C: Ends<End: Gather>> {
+pub(crate) struct ChainPort<C: Ends<End: SendBuffer>> {
     pub(crate) collector: C,
-    output: Output<<C::End as Gather>::Element>,
+    output: Output<<C::End as SendBuffer>::Element>,
     /// The time that everything gathered may be sent at; `None` if nothing is.
     since: Option<Time>,
 }
 
-impl<C: Ends<End: Gather>> ChainOutlet<C> {
+impl<C: Ends<End: SendBuffer>> ChainPort<C> {
     /// Prepares for records that may be sent from `time` on.
     ///
     /// What is gathered is sent as one batch at a time that all of it may have: the least event time, as long
@@ -196,7 +199,7 @@ impl<C: Ends<End: Gather>> ChainOutlet<C> {
     }
 }
 
-impl<T: Data, C: Collector<T, End: Gather>> Outlet<T> for ChainOutlet<C> {
+impl<T: Data, C: Collector<T, End: SendBuffer>> ConsumerPort<T> for ChainPort<C> {
     fn walk(&mut self, time: Time, batch: &mut Vec<Record<T>>, take: bool) {
         self.begin(time);
         let push = |record: Record<T>| self.collector.push(record.value, record.stamp);
@@ -209,7 +212,7 @@ impl<T: Data, C: Collector<T, End: Gather>> Outlet<T> for ChainOutlet<C> {
     }
 
     fn flush(&mut self) {
-        ChainOutlet::flush(self);
+        ChainPort::flush(self);
     }
 
     fn take_sent(&mut self) -> usize {
@@ -218,54 +221,51 @@ impl<T: Data, C: Collector<T, End: Gather>> Outlet<T> for ChainOutlet<C> {
 }
 
 /// The taps on one output of an operator, while the job is put together.
-pub(crate) struct Taps<T> {
-    taps: Mutex<Vec<Arc<dyn Tap<T>>>>,
+pub(crate) struct Consumers<T> {
+    taps: Mutex<Vec<Arc<dyn Consumer<T>>>>,
     /// Further outputs of the operator, by what it knows them by.
-    sides: Mutex<Vec<(u64, Arc<dyn SideTaps>)>>,
+    sides: Mutex<Vec<(u64, Arc<dyn SideConsumers>)>>,
 }
 
-impl<T: Data> Taps<T> {
-    pub(crate) fn new() -> Arc<Taps<T>> {
-        Arc::new(Taps { taps: Mutex::default(), sides: Mutex::default() })
+impl<T: Data> Consumers<T> {
+    pub(crate) fn new() -> Arc<Consumers<T>> {
+        Arc::new(Consumers { taps: Mutex::default(), sides: Mutex::default() })
     }
 
-    pub(crate) fn add(&self, tap: Arc<dyn Tap<T>>) {
+    pub(crate) fn add(&self, tap: Arc<dyn Consumer<T>>) {
         lock(&self.taps).push(tap);
     }
 
     /// Adds a further output.
-    pub(crate) fn add_side<S: Data>(&self, id: u64, taps: &Arc<Taps<S>>) {
-        lock(&self.sides).push((id, Arc::clone(taps) as Arc<dyn SideTaps>));
+    pub(crate) fn add_side<S: Data>(&self, id: u64, taps: &Arc<Consumers<S>>) {
+        lock(&self.sides).push((id, Arc::clone(taps) as Arc<dyn SideConsumers>));
     }
 
     /// Gives the operator an output port for each tap on its further outputs.
-    pub(crate) fn open_sides(
-        &self,
-        builder: &mut OperatorBuilder<'_, '_>,
-    ) -> Vec<(u64, Box<dyn SideOutlets>)> {
+    pub(crate) fn open_sides(&self, builder: &mut OperatorBuilder<'_, '_>) -> Vec<(u64, Box<dyn SidePorts>)> {
         lock(&self.sides).iter().map(|(id, taps)| (*id, taps.open_side(builder))).collect()
     }
 
     /// Gives the operator an output port for each tap.
-    pub(crate) fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Outlets<T> {
+    pub(crate) fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Outputs<T> {
         let outlets = lock(&self.taps).iter().map(|tap| tap.open(builder)).collect();
-        Outlets { outlets, batch: Vec::new(), time: Time::new(0, 0), uid: builder.uid() }
+        Outputs { outlets, batch: Vec::new(), time: Time::new(0, 0), uid: builder.uid() }
     }
 }
 
 /// The taps on a further output, of whatever type.
-pub(crate) trait SideTaps: Send + Sync {
-    fn open_side(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn SideOutlets>;
+pub(crate) trait SideConsumers: Send + Sync {
+    fn open_side(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn SidePorts>;
 }
 
-impl<T: Data> SideTaps for Taps<T> {
-    fn open_side(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn SideOutlets> {
+impl<T: Data> SideConsumers for Consumers<T> {
+    fn open_side(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn SidePorts> {
         Box::new(self.open(builder))
     }
 }
 
 /// The taps on a further output of a running operator.
-pub(crate) trait SideOutlets: Any {
+pub(crate) trait SidePorts: Any {
     /// Sends everything. To be called at the end of an activation.
     fn flush(&mut self);
 
@@ -273,9 +273,9 @@ pub(crate) trait SideOutlets: Any {
     fn as_any_mut(&mut self) -> &mut dyn Any;
 }
 
-impl<T: Data> SideOutlets for Outlets<T> {
+impl<T: Data> SidePorts for Outputs<T> {
     fn flush(&mut self) {
-        Outlets::flush(self);
+        Outputs::flush(self);
     }
 
     fn as_any_mut(&mut self) -> &mut dyn Any {
@@ -289,19 +289,19 @@ pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> 
 }
 
 /// The taps on one output of a running operator.
-pub(crate) struct Outlets<T> {
-    outlets: Vec<Box<dyn Outlet<T>>>,
+pub(crate) struct Outputs<T> {
+    outlets: Vec<Box<dyn ConsumerPort<T>>>,
     batch: Vec<Record<T>>,
     time: Time,
     /// The operator's.
     uid: Arc<str>,
 }
 
-impl<T: Data> Outlets<T> {
+impl<T: Data> Outputs<T> {
     /// An output that goes there, for tests of an operator's logic alone.
     #[cfg(test)]
-    pub(crate) fn to(outlets: Vec<Box<dyn Outlet<T>>>) -> Outlets<T> {
-        Outlets { outlets, batch: Vec::new(), time: Time::new(0, 0), uid: Arc::from("") }
+    pub(crate) fn to(outlets: Vec<Box<dyn ConsumerPort<T>>>) -> Outputs<T> {
+        Outputs { outlets, batch: Vec::new(), time: Time::new(0, 0), uid: Arc::from("") }
     }
 
     /// True if no one reads the output.
@@ -358,7 +358,7 @@ impl<T: Data> Outlets<T> {
 pub struct Node<T> {
     graph: WeakGraph,
     id: NodeId,
-    taps: Weak<Taps<T>>,
+    taps: Weak<Consumers<T>>,
 }
 
 impl<T> Clone for Node<T> {
@@ -369,7 +369,7 @@ impl<T> Clone for Node<T> {
 
 impl<T: Data> Node<T> {
     /// The output of an operator.
-    pub(crate) fn new(graph: &Graph, id: NodeId, taps: &Arc<Taps<T>>) -> Node<T> {
+    pub(crate) fn new(graph: &Graph, id: NodeId, taps: &Arc<Consumers<T>>) -> Node<T> {
         Node { graph: graph.downgrade(), id, taps: Arc::downgrade(taps) }
     }
 }
@@ -383,7 +383,7 @@ impl<T: Data> Stream<T, Node<T>> {
     /// A side output of the operator that this stream comes from.
     pub(crate) fn side_output<S: Data>(&self, side: SideKey) -> Stream<S> {
         let Node { graph, id: node, taps } = &self.chain;
-        let (graph, further) = (graph.upgrade(), Taps::new());
+        let (graph, further) = (graph.upgrade(), Consumers::new());
         if let Some(taps) = taps.upgrade() {
             taps.add_side(side.id, &further);
         }
@@ -406,12 +406,12 @@ impl<T: Data> Origin for Node<T> {
     fn attach<C, N>(chain: C, terminal: N) -> Edge<N::Element>
     where
         C: Chain<From = Node<T>>,
-        N: Terminal<C::Out>,
+        N: ChainSink<C::Out>,
     {
         let taps = chain.origin().taps.upgrade();
         let edge = chain.origin().graph().edge(&chain);
         if let Some(taps) = taps {
-            taps.add(Arc::new(ChainTap { chain, terminal, edge }));
+            taps.add(Arc::new(ChainConsumer { chain, terminal, edge }));
         }
         edge
     }

@@ -18,7 +18,7 @@ use timely::scheduling::SyncActivator;
 
 /// The records of all source instances of a job.
 #[derive(Default)]
-pub(crate) struct Asked {
+pub(crate) struct EpochClaims {
     is_wanted: AtomicBool,
     instances: Mutex<Vec<Instance>>,
 }
@@ -29,7 +29,7 @@ struct Instance {
     notes: VecDeque<(u64, Duration)>,
 }
 
-impl Asked {
+impl EpochClaims {
     fn instances(&self) -> MutexGuard<'_, Vec<Instance>> {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }

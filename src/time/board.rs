@@ -33,7 +33,7 @@ pub(crate) struct Reach {
 }
 
 /// The published progress of all workers.
-pub(crate) struct Board(Vec<Place>);
+pub(crate) struct WatermarkBoard(Vec<Place>);
 
 /// The slot of one worker, in cache lines of its own.
 #[repr(align(128))]
@@ -50,10 +50,10 @@ struct Place {
     activator: OnceLock<SyncActivator>,
 }
 
-impl Board {
+impl WatermarkBoard {
     /// A board for this many workers, of which the first `keepers` have splits and are at the beginning of
     /// time.
-    pub(crate) fn new(workers: usize, keepers: usize) -> Board {
+    pub(crate) fn new(workers: usize, keepers: usize) -> WatermarkBoard {
         let place = |worker| Place {
             least: AtomicI64::new(if worker < keepers { EventTime::MIN } else { EventTime::MAX }),
             greatest: AtomicI64::new(EventTime::MIN),
@@ -62,7 +62,7 @@ impl Board {
             follows: AtomicBool::new(false),
             activator: OnceLock::new(),
         };
-        Board((0..workers).map(place).collect())
+        WatermarkBoard((0..workers).map(place).collect())
     }
 
     /// Sets what wakes a worker.
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn who_has_no_split_that_counts_follows_the_least_or_goes_to_the_greatest() {
-        let board = Board::new(3, 3);
+        let board = WatermarkBoard::new(3, 3);
         board.show(0, reach(EventTime::MAX, 50, true));
         assert_eq!(board.without(0), Some(EventTime::MIN), "two workers have not begun");
         board.show(1, reach(30, 40, false));
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn splits_that_have_all_ended_are_not_silent() {
-        let board = Board::new(2, 2);
+        let board = WatermarkBoard::new(2, 2);
         board.show(0, reach(EventTime::MAX, 50, false));
         board.show(1, reach(EventTime::MAX, 60, false));
         assert_eq!(board.without(0), None, "those that will be found may be anywhere");
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_wait_ends_when_the_least_of_the_others_is_there() {
-        let board = Board::new(3, 2);
+        let board = WatermarkBoard::new(3, 2);
         board.show(0, reach(100, 100, false));
         assert!(board.wait(0, 40));
         board.show(1, reach(39, 39, false));

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Asked;
+use super::EpochClaims;
 use crate::clock::Clock;
 
 /// The epoch policy: how often results, commits and snapshots become consistent.
@@ -68,7 +68,7 @@ pub(crate) struct EpochClock {
     /// Locked while the clock turns; the listener that is called then.
     turning: Mutex<Option<OnTurn>>,
     /// The sources to activate when the clock has turned, if nothing else would.
-    sources: Arc<Asked>,
+    sources: Arc<EpochClaims>,
     records: AtomicU64,
     /// Epochs that ended early, between two ticks; for [`Policy::Every`].
     early: AtomicU64,
@@ -80,7 +80,7 @@ pub(crate) struct EpochClock {
 pub(crate) type OnTurn = Box<dyn Fn(u64) + Send>;
 
 impl EpochClock {
-    pub(crate) fn new(epochs: Epochs, clock: Clock, first: u64, sources: Arc<Asked>) -> EpochClock {
+    pub(crate) fn new(epochs: Epochs, clock: Clock, first: u64, sources: Arc<EpochClaims>) -> EpochClock {
         let zero = || AtomicU64::new(0);
         EpochClock {
             policy: epochs.0,

@@ -32,8 +32,8 @@ mod quantile;
 mod board;
 mod splits;
 
-pub(crate) use asked::Asked;
-pub(crate) use board::{Board, Reach};
+pub(crate) use asked::EpochClaims;
+pub(crate) use board::{Reach, WatermarkBoard};
 pub use epoch::Epochs;
 pub(crate) use epoch::{EpochClock, Policy};
 pub(crate) use frontier::Progress;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::assigner::{Aligned, Pane, Slice};
 use crate::data::{Data, Key, Stamp};
 use crate::metric::Metric;
-use crate::stream::{Aggregate, Collector, Ends, Gather, Places, Terminal, batch_of, fault};
+use crate::stream::{Aggregate, ChainSink, Collector, Ends, Preaggregator, SendBuffer, batch_of, fault};
 use crate::time::EventTime;
 
 /// An accumulator on its way to the owner of its key.
@@ -27,7 +27,7 @@ pub(super) struct Assign<A> {
     pub(super) late: Metric,
 }
 
-impl<K: Key, T: Data, A: Aggregate<T>> Terminal<(K, T)> for Assign<A> {
+impl<K: Key, T: Data, A: Aggregate<T>> ChainSink<(K, T)> for Assign<A> {
     type Element = Paned<K, A::Acc>;
     type Gather = Assigned<K, T, A>;
 
@@ -37,7 +37,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Terminal<(K, T)> for Assign<A> {
             slice: Slice::EMPTY,
             panes: Vec::new(),
             current: PaneNumber::MIN,
-            places: Places::new(),
+            places: Preaggregator::new(),
             sent: Vec::new(),
             beyond: None,
             value: PhantomData,
@@ -62,7 +62,7 @@ pub(crate) struct Assigned<K, T, A: Aggregate<T>> {
     panes: Vec<Pane>,
     /// The number of `slice`'s pane.
     current: PaneNumber,
-    places: Places<PaneNumber, K, A::Acc>,
+    places: Preaggregator<PaneNumber, K, A::Acc>,
     sent: Vec<Paned<K, A::Acc>>,
     /// A time that is [beyond](Slice::is_beyond) what can be told.
     beyond: Option<EventTime>,
@@ -144,7 +144,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Collector<(K, T)> for Assigned<K, T, A> {
     }
 }
 
-impl<K: Key, T: Data, A: Aggregate<T>> Gather for Assigned<K, T, A> {
+impl<K: Key, T: Data, A: Aggregate<T>> SendBuffer for Assigned<K, T, A> {
     type Element = Paned<K, A::Acc>;
 
     #[inline]

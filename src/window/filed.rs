@@ -5,8 +5,8 @@
 //! keys over what the window before it left, the panes that enter and the panes that leave: a key's sum is
 //! read, what enters is added to it, its result is emitted, what leaves is taken out, and what remains is
 //! written. So a window has a page of each of these in memory, whatever it adds up to, and sums are those
-//! that [`Running`](super::running::Running) would have had. Of many panes that enter at once, some are added
-//! before the others, in passes that emit nothing.
+//! that [`SlidingAggregate`](super::running::SlidingAggregate) would have had. Of many panes that enter at
+//! once, some are added before the others, in passes that emit nothing.
 //!
 //! # Cost
 //!
@@ -22,22 +22,22 @@ use super::assigner::Pane;
 use super::panes::{Content, PaneRows};
 use super::running::Sum;
 use crate::data::{Data, Key, hash64};
-use crate::state::{Cursor, Filed, Hashed, Latest, Memory, Page, Rows, Run, Slot};
+use crate::state::{Cursor, Hashed, Latest, Page, Rows, SharedBudget, Slot, SortedRun, Spilling};
 use crate::stream::Aggregate;
 use crate::time::EventTime;
 
 /// Sums by key.
-type SumRows<K, Acc> = Filed<Latest<Hashed<K>, Sum<Acc>>>;
+type SumRows<K, Acc> = Spilling<Latest<Hashed<K>, Sum<Acc>>>;
 type SumRow<K, Acc> = (Hashed<K>, Option<Sum<Acc>>);
 type SumPage<K, Acc> = Page<Hashed<K>, Option<Sum<Acc>>>;
 
 type Panes<K, Acc> = BTreeMap<Pane, Content<K, Acc>>;
 
 /// A run of panes.
-type PaneRun<K, T, A> = Rc<Run<Filed<PaneRows<K, T, A>>>>;
+type PaneRun<K, T, A> = Rc<SortedRun<Spilling<PaneRows<K, T, A>>>>;
 
 /// What the panes within one window add up to.
-pub(super) struct Slid<K: Key, T: Data, A: Aggregate<T>> {
+pub(super) struct ExternalSlider<K: Key, T: Data, A: Aggregate<T>> {
     aggregate: A,
     rows: SumRows<K, A::Acc>,
     pages: Vec<SumPage<K, A::Acc>>,
@@ -88,10 +88,10 @@ enum Rest<K: Key, T: Data, A: Aggregate<T>> {
 /// So many sources of rows are merged at a time, each with a page in memory.
 const SOURCES: usize = 16;
 
-impl<K: Key, T: Data, A: Aggregate<T>> Slid<K, T, A> {
-    pub(super) fn new(aggregate: A, memory: &Rc<Memory>) -> Slid<K, T, A> {
-        let rows = Filed::new(Latest::new(), Some(memory), |key: &Hashed<K>| key.hash);
-        Slid { aggregate, rows, pages: Vec::new(), panes: BTreeMap::new(), pass: None }
+impl<K: Key, T: Data, A: Aggregate<T>> ExternalSlider<K, T, A> {
+    pub(super) fn new(aggregate: A, memory: &Rc<SharedBudget>) -> ExternalSlider<K, T, A> {
+        let rows = Spilling::new(Latest::new(), Some(memory), |key: &Hashed<K>| key.hash);
+        ExternalSlider { aggregate, rows, pages: Vec::new(), panes: BTreeMap::new(), pass: None }
     }
 
     /// True if no pane is in the window.
@@ -143,7 +143,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Slid<K, T, A> {
 
     /// Goes on with firing, for about so many keys. True if the window has fired.
     pub(super) fn go_on(&mut self, mut keys: usize, mut emit: impl FnMut(&K, A::Out)) -> bool {
-        let Slid { aggregate, rows, pages, panes, pass } = self;
+        let ExternalSlider { aggregate, rows, pages, panes, pass } = self;
         let Some(Pass { end, runs, steps, merge }) = pass else { return true };
         loop {
             if merge.is_none() {
@@ -287,7 +287,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Part<K, T, A> {
 mod tests {
     use super::super::running::tests::Total;
     use super::*;
-    use crate::state::{Arrangement, Table};
+    use crate::state::{Arrangement, KeyTable};
     use crate::stream::Reduce;
     use proptest::collection::vec;
     use proptest::prelude::*;
@@ -302,12 +302,12 @@ mod tests {
             aggregate.merge(&mut one, other);
             one
         };
-        let memory = Memory::new(1 << 20, std::env::temp_dir(), Arc::new(|error| panic!("{error}")));
+        let memory = SharedBudget::new(1 << 20, std::env::temp_dir(), Arc::new(|error| panic!("{error}")));
         let fired = Rc::new(Cell::new(EventTime::MIN));
         let rows = PaneRows::<u8, u64, A>::new(aggregate.clone(), Rc::clone(&fired));
-        let rows = Filed::new(rows, Some(&memory), |(_, key): &(Pane, Hashed<u8>)| key.hash);
+        let rows = Spilling::new(rows, Some(&memory), |(_, key): &(Pane, Hashed<u8>)| key.hash);
         let mut arrangement = Arrangement::new(rows, OperatorInfo::new(0, 0, Rc::from([0])));
-        let mut slid = Slid::<u8, u64, A>::new(aggregate.clone(), &memory);
+        let mut slid = ExternalSlider::<u8, u64, A>::new(aggregate.clone(), &memory);
         let mut all: BTreeMap<Pane, BTreeMap<u8, u64>> = BTreeMap::new();
         for (first, length, key, value) in panes {
             all.entry(Pane { last: first + length, first: *first }).or_default().insert(*key, *value);
@@ -315,7 +315,7 @@ mod tests {
         for end in 0..40 {
             let (mut entering, mut sealed) = (Vec::new(), Vec::new());
             for (pane, rows) in all.iter().filter(|(pane, _)| pane.first == end) {
-                let mut open = Table::default();
+                let mut open = KeyTable::default();
                 let rows_in_runs = rows.iter().filter(|(key, _)| *key % 2 == 1);
                 sealed.extend(rows_in_runs.map(|(key, value)| ((*pane, Hashed::new(*key)), *value)));
                 rows.iter().filter(|(key, _)| *key % 3 == 0).for_each(|(key, value)| {

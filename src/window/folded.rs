@@ -13,7 +13,7 @@ use super::scope::{Merged, Scope};
 use crate::data::{Exchange, Key, Stamp, hash64};
 use crate::error::{Error, Result};
 use crate::snapshot::RestoredOperator;
-use crate::state::{Agenda, Arrangement, ItemRows, Share};
+use crate::state::{Arrangement, ItemRows, Share, TimerQueue};
 use crate::time::EventTime;
 
 /// The tables of the general operator.
@@ -71,7 +71,7 @@ impl Folded<'_> {
 
     /// The records that wait for their watermark.
     pub(super) fn waiting<K: Key, T: Exchange>(&self) -> Result<Vec<(K, T, Stamp)>> {
-        let mut agenda = Agenda::<(K, T, Stamp)>::of_records(self.operator.clone(), None);
+        let mut agenda = TimerQueue::<(K, T, Stamp)>::of_records(self.operator.clone(), None);
         agenda.restore(WAITING, self.from, self.share, Clone::clone)?;
         let mut waiting = Vec::new();
         while let Some(some) = agenda.draw(None) {

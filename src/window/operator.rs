@@ -9,16 +9,16 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::assign::Paned;
 use super::assigner::{Aligned, Pane, WINDOWS, Window};
-use super::filed::Slid;
+use super::filed::ExternalSlider;
 use super::folded::Folded;
 use super::panes::{Content, PaneRows};
-use super::running::Running;
+use super::running::SlidingAggregate;
 use super::windowed::Windowed;
 use crate::data::{Data, Key, Record, Stamp, hash64};
 use crate::error::Result;
-use crate::snapshot::{RestoredOperator, Saved};
-use crate::state::{Arrangement, Filed, Footprint, Hashed, INDEXED, Quota, Share, Table};
-use crate::stream::{Aggregate, Logic, Outlets};
+use crate::snapshot::{RestoredOperator, SavedTables};
+use crate::state::{Arrangement, Footprint, Hashed, INDEXED, KeyTable, Share, SpillBudget, Spilling};
+use crate::stream::{Aggregate, OperatorLogic, Outputs};
 use crate::time::{EventTime, Time};
 
 /// The logic of windows on one worker.
@@ -28,8 +28,8 @@ pub(super) struct Windows<K: Key, T: Data, A: Aggregate<T>> {
     /// Panes that no window has asked for yet, by the ends of their first and last windows.
     waiting: BTreeMap<(EventTime, EventTime), Content<K, A::Acc>>,
     /// Panes that some window has asked for and another one will.
-    running: Running<K, T, A>,
-    arrangement: Arrangement<Filed<PaneRows<K, T, A>>>,
+    running: SlidingAggregate<K, T, A>,
+    arrangement: Arrangement<Spilling<PaneRows<K, T, A>>>,
     operator: OperatorInfo,
     footprint: Footprint,
     limited: Option<Box<Limited<K, T, A>>>,
@@ -39,7 +39,7 @@ pub(super) struct Windows<K: Key, T: Data, A: Aggregate<T>> {
     /// up to this end have fired.
     ahead: Vec<((u64, u64), EventTime)>,
     /// Tables of panes that are through, to be used again.
-    spare: Vec<Table<K, A::Acc>>,
+    spare: Vec<KeyTable<K, A::Acc>>,
     /// True if more windows are due than have fired.
     is_amid: bool,
 }
@@ -49,29 +49,29 @@ const PORTION: usize = 8192;
 
 /// What a limit of memory needs.
 struct Limited<K: Key, T: Data, A: Aggregate<T>> {
-    quota: Quota,
+    quota: SpillBudget,
     /// The window that slides while that is too much for memory. Then [`Windows::running`] is empty.
-    slid: Slid<K, T, A>,
+    slid: ExternalSlider<K, T, A>,
 }
 
 impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
     pub(super) fn new(
         windows: Aligned,
         aggregate: A,
-        quota: Option<Quota>,
+        quota: Option<SpillBudget>,
         operator: OperatorInfo,
     ) -> Windows<K, T, A> {
         let fired = Rc::new(Cell::new(EventTime::MIN));
         let rows = PaneRows::new(aggregate.clone(), Rc::clone(&fired));
-        let rows = Filed::new(rows, quota.as_ref().map(Quota::memory), |(_, key)| key.hash);
+        let rows = Spilling::new(rows, quota.as_ref().map(SpillBudget::memory), |(_, key)| key.hash);
         let limited = quota.map(|quota| {
-            let slid = Slid::new(aggregate.clone(), quota.memory());
+            let slid = ExternalSlider::new(aggregate.clone(), quota.memory());
             Box::new(Limited { quota, slid })
         });
         Windows {
             windows,
             waiting: BTreeMap::new(),
-            running: Running::new(aggregate.clone()),
+            running: SlidingAggregate::new(aggregate.clone()),
             aggregate,
             arrangement: Arrangement::new(rows, operator.clone()),
             operator,
@@ -102,7 +102,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         &mut self,
         epoch: u64,
         end: EventTime,
-        out: &'o mut Outlets<Windowed<K, A::Out>>,
+        out: &'o mut Outputs<Windowed<K, A::Out>>,
     ) -> Emitter<'o, K, A::Out> {
         self.ahead.retain(|(_, fired)| *fired >= end);
         Emitter {
@@ -116,7 +116,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
     }
 
     /// Emits the results of the window that ends at `end`, and says how many.
-    fn fire(&mut self, epoch: u64, end: EventTime, out: &mut Outlets<Windowed<K, A::Out>>) -> usize {
+    fn fire(&mut self, epoch: u64, end: EventTime, out: &mut Outputs<Windowed<K, A::Out>>) -> usize {
         let mut results = self.emitter(epoch, end, out);
         if self.is_one_table(end)
             && let Some((_, Content { open: table, .. })) = self.waiting.pop_first()
@@ -175,7 +175,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         }
     }
 
-    fn reuse(&mut self, table: Table<K, A::Acc>) {
+    fn reuse(&mut self, table: KeyTable<K, A::Acc>) {
         if self.limited.is_none() {
             keep(&mut self.spare, table);
         }
@@ -218,7 +218,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
 
     /// Goes on with the window that is fired from files, if there is one, and says how many results that
     /// gave.
-    fn go_on_in_files(&mut self, epoch: u64, out: &mut Outlets<Windowed<K, A::Out>>) -> usize {
+    fn go_on_in_files(&mut self, epoch: u64, out: &mut Outputs<Windowed<K, A::Out>>) -> usize {
         let firing = self.limited.as_ref().and_then(|limited| limited.slid.firing());
         let Some(end) = firing else { return 0 };
         let mut results = self.emitter(epoch, end, out);
@@ -234,7 +234,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
     /// Goes on with windows that the general operator has kept: each is a pane of its own.
     fn adopt(&mut self, windows: Vec<(K, Window, A::Acc)>) {
         for (key, Window { end, .. }, acc) in windows {
-            let content = || Content { open: Table::default(), sealed: 0 };
+            let content = || Content { open: KeyTable::default(), sealed: 0 };
             let content = self.waiting.entry((end, end)).or_insert_with(content);
             content.open.upsert(key, acc, |acc| acc, |sum, acc| self.aggregate.merge(sum, acc));
         }
@@ -264,7 +264,7 @@ struct Emitter<'o, K, Out> {
     stamp: Stamp,
     ahead: Vec<((u64, u64), EventTime)>,
     given: usize,
-    out: &'o mut Outlets<Windowed<K, Out>>,
+    out: &'o mut Outputs<Windowed<K, Out>>,
 }
 
 impl<K: Key, Out: Data> Emitter<'_, K, Out> {
@@ -283,7 +283,7 @@ impl<K: Key, Out: Data> Emitter<'_, K, Out> {
 }
 
 /// Empties a table and keeps it for a pane to come.
-fn keep<K: Key, Acc>(spare: &mut Vec<Table<K, Acc>>, mut table: Table<K, Acc>) {
+fn keep<K: Key, Acc>(spare: &mut Vec<KeyTable<K, Acc>>, mut table: KeyTable<K, Acc>) {
     drop(table.drain());
     if spare.len() < SPARE {
         spare.push(table);
@@ -293,10 +293,10 @@ fn keep<K: Key, Acc>(spare: &mut Vec<Table<K, Acc>>, mut table: Table<K, Acc>) {
 /// Empty tables kept for panes to come.
 const SPARE: usize = 16;
 
-impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T, A> {
+impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Paned<K, A::Acc>> for Windows<K, T, A> {
     type Out = Windowed<K, A::Out>;
 
-    fn batch(&mut self, _: Time, batch: &mut Vec<Paned<K, A::Acc>>, _: &mut Outlets<Self::Out>) {
+    fn batch(&mut self, _: Time, batch: &mut Vec<Paned<K, A::Acc>>, _: &mut Outputs<Self::Out>) {
         let mut inputs = batch.drain(..).peekable();
         while let Some(first) = inputs.next() {
             let pane = first.pane;
@@ -318,7 +318,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
         }
     }
 
-    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<Self::Out>) {
+    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<Self::Out>) {
         let mut given = self.go_on_in_files(from.epoch, out);
         while let Some(end) = self.next_end().filter(|end| *end <= watermark) {
             self.is_amid = given >= PORTION;
@@ -337,7 +337,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
         self.is_amid
     }
 
-    fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outlets<Self::Out>) {}
+    fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outputs<Self::Out>) {}
 
     fn seal(&mut self, epoch: u64) {
         let mut panes: Vec<_> = self.contents().filter(|(_, content)| !content.open.is_empty()).collect();
@@ -352,9 +352,9 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
         self.arrangement.seal(epoch, rows);
     }
 
-    fn save(&mut self) -> Result<Saved> {
+    fn save(&mut self) -> Result<SavedTables> {
         let tables = vec![self.arrangement.save("panes")];
-        let mut saved = Saved { tables, ..Saved::default() };
+        let mut saved = SavedTables { tables, ..SavedTables::default() };
         saved.note_settings(WINDOWS, Some(self.windows.settings()))?;
         Ok(saved)
     }
@@ -371,7 +371,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
         let waiting = &mut self.waiting;
         let footprint = &mut self.footprint;
         self.arrangement.each(|(pane, _), acc| {
-            let content = || Content { open: Table::default(), sealed: 0 };
+            let content = || Content { open: KeyTable::default(), sealed: 0 };
             waiting.entry((pane.first, pane.last)).or_insert_with(content).sealed += 1;
             footprint.see(acc);
         });
@@ -393,7 +393,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Paned<K, A::Acc>> for Windows<K, T,
         self.seal(epoch);
         let panes = self.running.release();
         self.put_back(panes);
-        self.contents().for_each(|(_, content)| content.open = Table::default());
+        self.contents().for_each(|(_, content)| content.open = KeyTable::default());
         self.limited.iter_mut().for_each(|limited| limited.quota.left(before, 0));
     }
 

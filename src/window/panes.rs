@@ -10,14 +10,14 @@ use super::assigner::Pane;
 use crate::data::{Data, Key};
 use crate::error::Result;
 use crate::snapshot::{Codec, Schema};
-use crate::state::{Encoded, Hashed, Rows, Saves, Table};
+use crate::state::{Encoded, Hashed, KeyTable, Rows, Saves};
 use crate::stream::Aggregate;
 use crate::time::EventTime;
 
 /// What there is of a pane.
 pub(super) struct Content<K, Acc> {
     /// What has been added since the last seal.
-    pub(super) open: Table<K, Acc>,
+    pub(super) open: KeyTable<K, Acc>,
     /// The number of rows that seals have written of it, at least if the arrangement has any.
     pub(super) sealed: usize,
 }

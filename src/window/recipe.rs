@@ -11,7 +11,7 @@ use crate::data::{Data, Key};
 use crate::error::Result;
 use crate::metric::Metric;
 use crate::stream::{
-    Aggregate, Chain, Edge, Lowering, Node, NodeInfo, Operator, Routing, Stream, Taps, ordered,
+    Aggregate, Chain, Consumers, Edge, Lowering, Node, NodeInfo, Operator, Routing, Stream, ordered,
 };
 
 /// Aggregates the values of each key and window.
@@ -30,7 +30,7 @@ where
     let edge = pairs.attach(Assign { windows, aggregate: aggregate.clone(), late: late.clone() });
     let info = NodeInfo::new("window", windows.to_string()).input(edge, Routing::ByKey).stateful();
     let info = if A::COMBINES { info.terminal("combine by pane") } else { info.terminal("assign panes") };
-    let taps = Taps::new();
+    let taps = Consumers::new();
     let operator =
         WindowOperator { edge, windows, aggregate, late, taps: Arc::clone(&taps), value: PhantomData };
     let id = graph.add(info, operator);
@@ -42,7 +42,7 @@ struct WindowOperator<K, T, A: Aggregate<T>> {
     windows: Aligned,
     aggregate: A,
     late: Metric,
-    taps: Arc<Taps<Windowed<K, A::Out>>>,
+    taps: Arc<Consumers<Windowed<K, A::Out>>>,
     value: PhantomData<fn() -> T>,
 }
 

@@ -19,14 +19,14 @@ use serde::{Deserialize, Serialize};
 use super::assigner::Pane;
 use super::panes::Content;
 use crate::data::Key;
-use crate::state::{INDEXED, Slot, Table};
+use crate::state::{INDEXED, KeyTable, Slot};
 use crate::stream::Aggregate;
 use crate::time::EventTime;
 
 /// What the panes within one window add up to.
-pub(super) struct Running<K: Key, T, A: Aggregate<T>> {
+pub(super) struct SlidingAggregate<K: Key, T, A: Aggregate<T>> {
     aggregate: A,
-    sums: Table<K, Sum<A::Acc>>,
+    sums: KeyTable<K, Sum<A::Acc>>,
     panes: BTreeMap<Pane, Entered<K, A::Acc>>,
     value: PhantomData<fn(T)>,
 }
@@ -59,9 +59,9 @@ pub(super) struct Stacks<Acc> {
     sum: Option<Acc>,
 }
 
-impl<K: Key, T: 'static, A: Aggregate<T>> Running<K, T, A> {
-    pub(super) fn new(aggregate: A) -> Running<K, T, A> {
-        Running { aggregate, sums: Table::default(), panes: BTreeMap::new(), value: PhantomData }
+impl<K: Key, T: 'static, A: Aggregate<T>> SlidingAggregate<K, T, A> {
+    pub(super) fn new(aggregate: A) -> SlidingAggregate<K, T, A> {
+        SlidingAggregate { aggregate, sums: KeyTable::default(), panes: BTreeMap::new(), value: PhantomData }
     }
 
     /// True if no pane is in the window.
@@ -84,7 +84,7 @@ impl<K: Key, T: 'static, A: Aggregate<T>> Running<K, T, A> {
 
     /// Forgets the sums, and gives the panes back.
     pub(super) fn release(&mut self) -> impl Iterator<Item = (Pane, Content<K, A::Acc>)> + use<K, T, A> {
-        self.sums = Table::default();
+        self.sums = KeyTable::default();
         std::mem::take(&mut self.panes).into_iter().map(|(pane, entered)| (pane, entered.content))
     }
 
@@ -95,7 +95,7 @@ impl<K: Key, T: 'static, A: Aggregate<T>> Running<K, T, A> {
         content: Content<K, A::Acc>,
         sealed: impl FnOnce(&mut dyn FnMut(&K, &A::Acc)),
     ) {
-        let Running { aggregate, sums, .. } = self;
+        let SlidingAggregate { aggregate, sums, .. } = self;
         let (mut slots, mut parts) = (Vec::new(), Vec::new());
         let mut add = |key: &K, part: &A::Acc| {
             let start = |part: &A::Acc| Sum::start(part.clone(), pane.last, A::SUBTRACTS);
@@ -111,7 +111,7 @@ impl<K: Key, T: 'static, A: Aggregate<T>> Running<K, T, A> {
     }
 
     /// Lets the panes leave whose last window ended at `end`, and hands out their tables.
-    pub(super) fn leave(&mut self, end: EventTime, mut spare: impl FnMut(Table<K, A::Acc>)) {
+    pub(super) fn leave(&mut self, end: EventTime, mut spare: impl FnMut(KeyTable<K, A::Acc>)) {
         while let Some(first) = self.panes.first_entry().filter(|first| first.key().last <= end) {
             let Entered { content, slots, parts } = first.remove();
             spare(content.open);
@@ -272,7 +272,7 @@ pub(super) mod tests {
             aggregate.merge(&mut a, b);
             a
         };
-        let mut running = Running::<u8, u64, A>::new(aggregate.clone());
+        let mut running = SlidingAggregate::<u8, u64, A>::new(aggregate.clone());
         let mut waiting: BTreeMap<Pane, BTreeMap<u8, u64>> = BTreeMap::new();
         for (first, length, key, value) in panes {
             let pane = Pane { last: first + length, first: *first };
@@ -283,7 +283,7 @@ pub(super) mod tests {
             let entering: Vec<Pane> = waiting.keys().copied().filter(|pane| pane.first <= end).collect();
             for pane in entering {
                 let rows = waiting.remove(&pane).unwrap();
-                let mut open = Table::default();
+                let mut open = KeyTable::default();
                 for (key, value) in rows.iter().filter(|row| row.0 % 2 == 0) {
                     open.insert(hash64(key), *key, *value);
                 }

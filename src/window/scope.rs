@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::assigner::Window;
 use crate::data::{Key, hash64};
-use crate::state::{Parted, Slot, Store};
+use crate::state::{Migratable, Slot, Store};
 
 /// The table of pieces of sessions that wait in a snapshot of the general operator.
 pub(super) const PIECES: &str = "pieces";
@@ -40,7 +40,7 @@ pub(super) struct Merged {
     pub(super) state: Window,
 }
 
-impl<K: Key> Parted for Scope<K> {
+impl<K: Key> Migratable for Scope<K> {
     type Part = ();
     type With<P: DeserializeOwned + 'static> = Scope<K>;
 

@@ -1,6 +1,6 @@
 //! `highwater snapshot keep`, `delete` and `gc`: which snapshots are retained.
 
-use highwater::snapshot::{Collected, Selector};
+use highwater::snapshot::{Reclaimed, Selector};
 use highwater::{Error, Result};
 
 use super::usage::{DeleteArgs, GcArgs, KeepArgs};
@@ -44,8 +44,8 @@ pub(super) fn gc(args: &GcArgs) -> Result<u8> {
     print(&told(collected, left)).map(|()| 0)
 }
 
-fn told(collected: Collected, left: u64) -> String {
-    let Collected { manifests, segments, bytes, leftovers } = collected;
+fn told(collected: Reclaimed, left: u64) -> String {
+    let Reclaimed { manifests, segments, bytes, leftovers } = collected;
     format!(
         "{} deleted and {left} left; {} of pages deleted, {}; {} of interrupted work removed\n",
         several(manifests, "snapshot"),
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn what_was_collected_is_told() {
-        let told = told(Collected { manifests: 2, segments: 3, bytes: 4_000, leftovers: 1 }, 5);
+        let told = told(Reclaimed { manifests: 2, segments: 3, bytes: 4_000, leftovers: 1 }, 5);
         assert!(
             told.starts_with("2 snapshots deleted and 5 left; 3 files of pages deleted, 4,000 bytes; 1 "),
             "{told}"

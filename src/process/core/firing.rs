@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 
 use super::{Call, Core, call_of};
 use crate::data::{self, Key};
-use crate::state::{Agenda, END, Place as Bound, Slot, TimeDomain, WARM};
+use crate::state::{END, Slot, TimeDomain, TimerBound as Bound, TimerQueue, WARM};
 
 /// When the input has ended, all timers fire, and on each worker so many of those that timers register then.
 /// What is left is dropped, and counted as `timers_dropped`.
@@ -90,7 +90,7 @@ impl<K: Key> Core<K> {
         self.agenda(by).add(time, (slot, call));
     }
 
-    fn agenda(&mut self, by: TimeDomain) -> &mut Agenda<(Slot, Call), (K, bool)> {
+    fn agenda(&mut self, by: TimeDomain) -> &mut TimerQueue<(Slot, Call), (K, bool)> {
         match by {
             TimeDomain::EventTime => &mut self.event_timers,
             TimeDomain::ProcessingTime => &mut self.wall_timers,

@@ -5,37 +5,37 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::snapshot::coordinator::operator_snapshot::{END, Part, Saved};
+use crate::snapshot::coordinator::operator_snapshot::{END, OperatorSnapshot, SavedTables};
 
 /// An instance of an operator: its uid and its worker.
-pub(crate) type Member = (Arc<str>, usize);
+pub(crate) type Instance = (Arc<str>, usize);
 
 /// Parts of cuts that are under way.
-pub(crate) struct Gather {
+pub(crate) struct PendingSnapshots {
     workers: usize,
     /// Workers that have built all their operators.
     ready: BTreeSet<usize>,
-    members: BTreeSet<Member>,
-    cuts: BTreeMap<u64, BTreeMap<Member, Saved>>,
-    ended: BTreeMap<Member, Saved>,
+    members: BTreeSet<Instance>,
+    cuts: BTreeMap<u64, BTreeMap<Instance, SavedTables>>,
+    ended: BTreeMap<Instance, SavedTables>,
     /// The greatest cut that was complete.
     done: Option<u64>,
 }
 
 /// What is told of a running job.
-pub(crate) enum Word {
+pub(crate) enum CoordinatorMessage {
     /// There is such an instance.
-    Joins(Member),
+    Joins(Instance),
     /// A worker has built all its operators.
     Ready(usize),
     /// An instance hands over a part.
-    Part(Part),
+    Part(OperatorSnapshot),
 }
 
-impl Gather {
+impl PendingSnapshots {
     /// For a job of so many workers.
-    pub(crate) fn new(workers: usize) -> Gather {
-        Gather {
+    pub(crate) fn new(workers: usize) -> PendingSnapshots {
+        PendingSnapshots {
             workers,
             ready: BTreeSet::new(),
             members: BTreeSet::new(),
@@ -46,14 +46,17 @@ impl Gather {
     }
 
     /// Takes in a word, and gives the cut that is complete by it, if one is: its parts by member.
-    pub(crate) fn take(&mut self, word: Word) -> Option<(u64, BTreeMap<Member, Saved>)> {
+    pub(crate) fn take(
+        &mut self,
+        word: CoordinatorMessage,
+    ) -> Option<(u64, BTreeMap<Instance, SavedTables>)> {
         match word {
-            Word::Joins(member) => drop(self.members.insert(member)),
-            Word::Ready(worker) => drop(self.ready.insert(worker)),
-            Word::Part(Part { uid, worker, cut: END, state }) => {
+            CoordinatorMessage::Joins(member) => drop(self.members.insert(member)),
+            CoordinatorMessage::Ready(worker) => drop(self.ready.insert(worker)),
+            CoordinatorMessage::Part(OperatorSnapshot { uid, worker, cut: END, state }) => {
                 self.ended.insert((uid, worker), state);
             }
-            Word::Part(Part { uid, worker, cut, state }) => {
+            CoordinatorMessage::Part(OperatorSnapshot { uid, worker, cut, state }) => {
                 if self.done.is_none_or(|done| done < cut) {
                     self.cuts.entry(cut).or_default().insert((uid, worker), state);
                 }
@@ -63,11 +66,11 @@ impl Gather {
     }
 
     /// The first cut of which all parts are there.
-    fn complete(&mut self) -> Option<(u64, BTreeMap<Member, Saved>)> {
+    fn complete(&mut self) -> Option<(u64, BTreeMap<Instance, SavedTables>)> {
         if self.ready.len() < self.workers || self.done == Some(END) {
             return None;
         }
-        let is_whole = |parts: &BTreeMap<Member, Saved>| {
+        let is_whole = |parts: &BTreeMap<Instance, SavedTables>| {
             self.members.iter().all(|member| parts.contains_key(member) || self.ended.contains_key(member))
         };
         let whole = self.cuts.iter().find(|(_, parts)| is_whole(parts)).map(|(cut, _)| *cut);
@@ -90,17 +93,22 @@ impl Gather {
 mod tests {
     use super::*;
 
-    fn part(uid: &str, worker: usize, cut: u64) -> Word {
-        Word::Part(Part { uid: uid.into(), worker, cut, state: Saved::default() })
+    fn part(uid: &str, worker: usize, cut: u64) -> CoordinatorMessage {
+        CoordinatorMessage::Part(OperatorSnapshot {
+            uid: uid.into(),
+            worker,
+            cut,
+            state: SavedTables::default(),
+        })
     }
 
-    fn joined(workers: usize) -> Gather {
-        let mut gather = Gather::new(workers);
+    fn joined(workers: usize) -> PendingSnapshots {
+        let mut gather = PendingSnapshots::new(workers);
         for worker in 0..workers {
             for uid in ["a", "b"] {
-                assert!(gather.take(Word::Joins((uid.into(), worker))).is_none());
+                assert!(gather.take(CoordinatorMessage::Joins((uid.into(), worker))).is_none());
             }
-            assert!(gather.take(Word::Ready(worker)).is_none());
+            assert!(gather.take(CoordinatorMessage::Ready(worker)).is_none());
         }
         gather
     }
@@ -127,12 +135,12 @@ mod tests {
 
     #[test]
     fn nothing_is_complete_before_all_workers_are_there() {
-        let mut gather = Gather::new(2);
-        gather.take(Word::Joins(("a".into(), 0)));
-        gather.take(Word::Ready(0));
+        let mut gather = PendingSnapshots::new(2);
+        gather.take(CoordinatorMessage::Joins(("a".into(), 0)));
+        gather.take(CoordinatorMessage::Ready(0));
         assert!(gather.take(part("a", 0, 3)).is_none());
-        gather.take(Word::Joins(("a".into(), 1)));
-        gather.take(Word::Ready(1));
+        gather.take(CoordinatorMessage::Joins(("a".into(), 1)));
+        gather.take(CoordinatorMessage::Ready(1));
         assert_eq!(gather.take(part("a", 1, 3)).map(|(cut, _)| cut), Some(3));
     }
 }

@@ -9,32 +9,32 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::snapshot::coordinator::segments::{Early, SavedPage};
+use crate::snapshot::coordinator::segments::{EagerWriter, SavedPage};
 use crate::snapshot::log::manifest::Schema;
-use crate::snapshot::restore::page_source::Origin;
+use crate::snapshot::restore::page_source::PageSource;
 
 /// The cut at the end of all input.
 pub(crate) const END: u64 = u64::MAX;
 
 /// What an instance of an operator knows at the end of an epoch.
 #[derive(Clone)]
-pub(crate) struct Part {
+pub(crate) struct OperatorSnapshot {
     pub(crate) uid: Arc<str>,
     pub(crate) worker: usize,
     /// The epoch, or [`END`].
     pub(crate) cut: u64,
-    pub(crate) state: Saved,
+    pub(crate) state: SavedTables,
 }
 
 /// The state of an instance.
 #[derive(Clone, Default)]
-pub(crate) struct Saved {
-    pub(crate) tables: Vec<Table>,
+pub(crate) struct SavedTables {
+    pub(crate) tables: Vec<TableSnapshot>,
     /// Small things by their names.
     pub(crate) notes: Vec<(String, Vec<u8>)>,
 }
 
-impl Saved {
+impl SavedTables {
     /// Notes settings that what has begun depends on, if they are known.
     pub(crate) fn note_settings(&mut self, name: &str, settings: Option<String>) -> Result<()> {
         settings.iter().try_for_each(|settings| self.note(name, settings))
@@ -49,43 +49,43 @@ impl Saved {
 
 /// The rows of a state, in runs.
 #[derive(Clone)]
-pub(crate) struct Table {
+pub(crate) struct TableSnapshot {
     pub(crate) name: String,
     pub(crate) schema: Schema,
     /// The time up to which its rows are over, by the clock that they expire by.
     pub(crate) clock: i64,
     /// The runs, oldest first.
-    pub(crate) runs: Vec<Run>,
+    pub(crate) runs: Vec<RunSnapshot>,
     /// What makes the runs when the table is received, if the operator has not made them, and the number of
     /// the last delivery that is to be in them.
-    pub(crate) coming: Option<(Arc<dyn Coming>, u64)>,
+    pub(crate) coming: Option<(Arc<dyn DeferredRuns>, u64)>,
 }
 
 /// Runs that are made of what an operator has delivered, by whoever writes them.
-pub(crate) trait Coming: Send + Sync {
+pub(crate) trait DeferredRuns: Send + Sync {
     /// The runs as of a delivery. Asked for in order of the deliveries, by one thread. Their pages may be
     /// written as they are made.
     ///
     /// # Errors
     ///
     /// If there was no such delivery.
-    fn runs(&self, delivery: u64, early: Option<Early<'_>>) -> Result<Received>;
+    fn runs(&self, delivery: u64, early: Option<EagerWriter<'_>>) -> Result<BuiltRuns>;
 
     /// Lets go of the rows of all pages that have been written, by a snapshot that has been committed: they
     /// can be read from `origin`.
-    fn release(&self, origin: &Arc<Origin>);
+    fn release(&self, origin: &Arc<PageSource>);
 }
 
 /// Runs as of a delivery.
-pub(crate) struct Received {
-    pub(crate) runs: Vec<Run>,
+pub(crate) struct BuiltRuns {
+    pub(crate) runs: Vec<RunSnapshot>,
     /// How many merges had to be put off, since what they merge could not be read.
     pub(crate) put_off: u64,
 }
 
 /// A run of an arrangement.
 #[derive(Clone)]
-pub(crate) struct Run {
+pub(crate) struct RunSnapshot {
     /// The first epoch that it is about, and the first that it is not.
     pub(crate) epochs: (u64, u64),
     pub(crate) pages: Vec<Arc<dyn SavedPage>>,

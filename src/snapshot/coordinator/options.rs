@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::object::{Local, Store, store_at};
-use crate::snapshot::coordinator::trigger::Often;
+use crate::snapshot::coordinator::trigger::SnapshotPolicy;
 use crate::snapshot::page::codec::Codec;
 use crate::snapshot::page::compression::Compression;
 #[cfg(feature = "abomonation")]
@@ -27,7 +27,7 @@ use crate::snapshot::page::plain::Plain;
 pub struct Snapshots {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) job: String,
-    pub(crate) often: Often,
+    pub(crate) often: SnapshotPolicy,
     pub(crate) retain: usize,
     pub(crate) codec: Codec,
     pub(crate) slice: usize,
@@ -64,7 +64,7 @@ impl Snapshots {
         Snapshots {
             store,
             job: String::from("job"),
-            often: Often::default(),
+            often: SnapshotPolicy::default(),
             retain: 3,
             codec: Codec::default(),
             slice: SLICE,

@@ -19,7 +19,7 @@ use crate::snapshot::log::manifest::PageRef;
 use crate::snapshot::page::codec::Codec;
 use crate::snapshot::page::compression::Compression;
 use crate::snapshot::page::format::PageHead;
-use crate::snapshot::restore::page_source::Origin;
+use crate::snapshot::restore::page_source::PageSource;
 
 /// The bytes of a segment that is full.
 const SEGMENT: u64 = 32 << 20;
@@ -48,7 +48,7 @@ pub(crate) struct Owner<'a> {
 }
 
 /// The segments that are being written.
-pub(crate) struct Writing {
+pub(crate) struct SegmentWriting {
     codec: Codec,
     compression: Compression,
     /// A segment is finished when it has so many bytes.
@@ -67,15 +67,15 @@ struct Open {
     pages: Vec<(Arc<dyn SavedPage>, PageRef)>,
 }
 
-impl Writing {
+impl SegmentWriting {
     /// For pages that are encoded and compressed like this.
-    pub(crate) fn new(codec: Codec, compression: Compression) -> Writing {
-        Writing::in_segments(SEGMENT, codec, compression)
+    pub(crate) fn new(codec: Codec, compression: Compression) -> SegmentWriting {
+        SegmentWriting::in_segments(SEGMENT, codec, compression)
     }
 
     /// The same, in segments of about so many bytes.
-    pub(crate) fn in_segments(enough: u64, codec: Codec, compression: Compression) -> Writing {
-        Writing { codec, compression, enough, open: BTreeMap::new(), bytes: 0, fails: false }
+    pub(crate) fn in_segments(enough: u64, codec: Codec, compression: Compression) -> SegmentWriting {
+        SegmentWriting { codec, compression, enough, open: BTreeMap::new(), bytes: 0, fails: false }
     }
 
     /// Adds a page of a run of these epochs to what is written for a snapshot.
@@ -155,16 +155,16 @@ impl Writing {
 }
 
 /// Writes the pages of a table as they are made, as far as that works.
-pub(crate) struct Early<'a> {
-    pub(crate) writing: &'a mut Writing,
+pub(crate) struct EagerWriter<'a> {
+    pub(crate) writing: &'a mut SegmentWriting,
     /// Who writes them, and for which epoch's snapshot.
     pub(crate) lease: (&'a Lease, u64),
     pub(crate) owner: Owner<'a>,
     /// Where pages can be read again at little cost, if they can.
-    pub(crate) origin: Option<Arc<Origin>>,
+    pub(crate) origin: Option<Arc<PageSource>>,
 }
 
-impl Early<'_> {
+impl EagerWriter<'_> {
     /// Writes a page of a run of these epochs.
     pub(crate) fn write(&mut self, epochs: (u64, u64), page: &Arc<dyn SavedPage>) {
         if !self.writing.fails {

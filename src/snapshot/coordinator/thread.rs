@@ -20,26 +20,28 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::metric::Metrics;
 use crate::notice::Notices;
-use crate::snapshot::coordinator::acks::{Gather, Member, Word};
-use crate::snapshot::coordinator::operator_snapshot::{END, Part, Received, Saved, Table};
+use crate::snapshot::coordinator::acks::{CoordinatorMessage, Instance, PendingSnapshots};
+use crate::snapshot::coordinator::operator_snapshot::{
+    BuiltRuns, END, OperatorSnapshot, SavedTables, TableSnapshot,
+};
 use crate::snapshot::coordinator::options::Snapshots;
-use crate::snapshot::coordinator::segments::{Early, Owner, SavedPage, Writing};
-use crate::snapshot::coordinator::trigger::Cuts;
+use crate::snapshot::coordinator::segments::{EagerWriter, Owner, SavedPage, SegmentWriting};
+use crate::snapshot::coordinator::trigger::SnapshotTrigger;
 use crate::snapshot::log::lease::Lease;
 use crate::snapshot::log::manifest::{Cause, Manifest, Note, OperatorState, RunState, Shard, TableState};
 use crate::snapshot::log::repository::Repository;
 use crate::snapshot::page::codec::encode_note;
-use crate::snapshot::restore::page_source::Origin;
+use crate::snapshot::restore::page_source::PageSource;
 use crate::snapshot::restore::restored::clock_of;
 
 /// What takes the snapshots of a running job.
-pub(crate) struct Taker {
+pub(crate) struct Coordinator {
     pub(crate) repository: Repository,
     pub(crate) lease: Lease,
-    pub(crate) cuts: Arc<Cuts>,
+    pub(crate) cuts: Arc<SnapshotTrigger>,
     pub(crate) options: Snapshots,
-    pub(crate) gather: Gather,
-    pub(crate) writing: Writing,
+    pub(crate) gather: PendingSnapshots,
+    pub(crate) writing: SegmentWriting,
     pub(crate) workers: usize,
     /// What operators are, by their uids.
     pub(crate) kinds: BTreeMap<String, String>,
@@ -69,15 +71,15 @@ const COLLECT_AFTER: u64 = 8;
 /// What no snapshot names stays so long: another run may be about to name it.
 const GRACE: Duration = Duration::from_secs(60);
 
-impl Taker {
+impl Coordinator {
     /// Hears a word, and takes the snapshot that is due by it.
     ///
     /// # Errors
     ///
     /// If the job must end.
-    pub(crate) fn hear(&mut self, mut word: Word) -> Result<()> {
+    pub(crate) fn hear(&mut self, mut word: CoordinatorMessage) -> Result<()> {
         let heard = self.clock.now();
-        if let Word::Part(part) = &mut word {
+        if let CoordinatorMessage::Part(part) = &mut word {
             if part.cut != END {
                 self.began.entry(part.cut).or_insert(heard);
             }
@@ -119,18 +121,18 @@ impl Taker {
     }
 
     /// Makes the runs of a part that are not made yet, and writes of them what it can.
-    fn receive(&mut self, part: &mut Part) -> Result<()> {
+    fn receive(&mut self, part: &mut OperatorSnapshot) -> Result<()> {
         let epoch = if part.cut == END { (self.epoch)() } else { part.cut };
         for table in &mut part.state.tables {
             let Some((coming, delivery)) = &table.coming else { continue };
             let origin = self.origin(&part.uid, table);
-            let early = Early {
+            let early = EagerWriter {
                 writing: &mut self.writing,
                 lease: (&self.lease, epoch),
                 owner: owner(&part.uid, table),
                 origin,
             };
-            let Received { runs, put_off } = coming.runs(*delivery, Some(early))?;
+            let BuiltRuns { runs, put_off } = coming.runs(*delivery, Some(early))?;
             table.runs = runs;
             if put_off > 0 {
                 self.metrics.metric("snapshots", "merges_put_off").add(put_off as i64);
@@ -140,8 +142,8 @@ impl Taker {
     }
 
     /// Where the pages of a table can be read again, if that costs little.
-    fn origin(&self, uid: &str, table: &Table) -> Option<Arc<Origin>> {
-        let origin = Origin::new(&self.repository, uid, &table.name, table.schema.fingerprint);
+    fn origin(&self, uid: &str, table: &TableSnapshot) -> Option<Arc<PageSource>> {
+        let origin = PageSource::new(&self.repository, uid, &table.name, table.schema.fingerprint);
         origin.is_near().then(|| Arc::new(origin))
     }
 
@@ -181,7 +183,7 @@ impl Taker {
     }
 
     /// Writes the pages that no snapshot has yet.
-    fn write_pages(&mut self, epoch: u64, parts: &BTreeMap<Member, Saved>) -> Result<()> {
+    fn write_pages(&mut self, epoch: u64, parts: &BTreeMap<Instance, SavedTables>) -> Result<()> {
         self.writing.finish(epoch)?;
         for ((uid, _), table) in tables(parts) {
             for run in &table.runs {
@@ -194,7 +196,7 @@ impl Taker {
         self.writing.finish(epoch)
     }
 
-    fn manifest(&self, epoch: u64, cut: u64, parts: &BTreeMap<Member, Saved>) -> Result<Manifest> {
+    fn manifest(&self, epoch: u64, cut: u64, parts: &BTreeMap<Instance, SavedTables>) -> Result<Manifest> {
         let mut operators: BTreeMap<&str, OperatorState> = BTreeMap::new();
         for ((uid, worker), state) in parts {
             let kind = self.kinds.get(&**uid).cloned().unwrap_or_default();
@@ -229,7 +231,7 @@ impl Taker {
     }
 
     /// Lets states go of the rows that are written now, where they can be read again at little cost.
-    fn release(&self, parts: &BTreeMap<Member, Saved>) {
+    fn release(&self, parts: &BTreeMap<Instance, SavedTables>) {
         for ((uid, _), table) in tables(parts) {
             if let (Some((coming, _)), Some(origin)) = (&table.coming, self.origin(uid, table)) {
                 coming.release(&origin);
@@ -247,16 +249,19 @@ impl Taker {
     }
 }
 
-fn tables(parts: &BTreeMap<Member, Saved>) -> impl Iterator<Item = (&Member, &Table)> {
+fn tables(parts: &BTreeMap<Instance, SavedTables>) -> impl Iterator<Item = (&Instance, &TableSnapshot)> {
     parts.iter().flat_map(|(member, state)| state.tables.iter().map(move |table| (member, table)))
 }
 
-fn owner<'a>(uid: &'a str, table: &'a Table) -> Owner<'a> {
+fn owner<'a>(uid: &'a str, table: &'a TableSnapshot) -> Owner<'a> {
     Owner { uid, table: &table.name, fingerprint: table.schema.fingerprint }
 }
 
 /// A run as a manifest tells of it. A state that serves several cuts may say that it is of the last of them.
-fn run_state(run: &crate::snapshot::coordinator::operator_snapshot::Run, epoch: u64) -> Result<RunState> {
+fn run_state(
+    run: &crate::snapshot::coordinator::operator_snapshot::RunSnapshot,
+    epoch: u64,
+) -> Result<RunState> {
     let unwritten = || Error::data("a page of state is named before it is written");
     let place = |page: &Arc<dyn SavedPage>| page.written().get().cloned().ok_or_else(unwritten);
     let pages = run.pages.iter().map(place).collect::<Result<_>>()?;
@@ -278,8 +283,8 @@ fn yield_to_workers() {
 const NICE: i32 = 5;
 
 /// Where operators hand over their parts.
-pub(crate) struct Desk {
-    pub(crate) cuts: Arc<Cuts>,
+pub(crate) struct CoordinatorHandle {
+    pub(crate) cuts: Arc<SnapshotTrigger>,
     /// How many rows a worker copies at a time.
     pub(crate) slice: usize,
     words: Mutex<Words>,
@@ -287,18 +292,21 @@ pub(crate) struct Desk {
 
 enum Words {
     /// To a thread of its own.
-    Sent(Option<Sender<Word>>, Option<JoinHandle<()>>),
+    Sent(Option<Sender<CoordinatorMessage>>, Option<JoinHandle<()>>),
     /// Heard by who says them, where all that happens is to happen in one order.
-    Heard(Box<Taker>),
+    Heard(Box<Coordinator>),
 }
 
-impl Desk {
+impl CoordinatorHandle {
     /// A desk at which a thread works. What must end the job is told to `fail`.
     ///
     /// # Errors
     ///
     /// If there can be no thread.
-    pub(crate) fn with_thread(mut taker: Taker, fail: impl Fn(Error) + Send + 'static) -> Result<Desk> {
+    pub(crate) fn with_thread(
+        mut taker: Coordinator,
+        fail: impl Fn(Error) + Send + 'static,
+    ) -> Result<CoordinatorHandle> {
         taker.patience = PATIENCE;
         let (cuts, slice) = (Arc::clone(&taker.cuts), taker.options.slice);
         let (words, hear) = mpsc::channel();
@@ -312,13 +320,13 @@ impl Desk {
         };
         let thread = thread::Builder::new().name("snapshots".to_owned()).spawn(work);
         let thread = thread.map_err(|error| Error::io("cannot start a thread for snapshots", error))?;
-        Ok(Desk { cuts, slice, words: Mutex::new(Words::Sent(Some(words), Some(thread))) })
+        Ok(CoordinatorHandle { cuts, slice, words: Mutex::new(Words::Sent(Some(words), Some(thread))) })
     }
 
     /// A desk at which whoever hands something over does the work.
-    pub(crate) fn without_thread(taker: Taker) -> Desk {
+    pub(crate) fn without_thread(taker: Coordinator) -> CoordinatorHandle {
         let (cuts, slice) = (Arc::clone(&taker.cuts), taker.options.slice);
-        Desk { cuts, slice, words: Mutex::new(Words::Heard(Box::new(taker))) }
+        CoordinatorHandle { cuts, slice, words: Mutex::new(Words::Heard(Box::new(taker))) }
     }
 
     /// Says a word.
@@ -326,7 +334,7 @@ impl Desk {
     /// # Errors
     ///
     /// If the job must end.
-    pub(crate) fn say(&self, word: Word) -> Result<()> {
+    pub(crate) fn say(&self, word: CoordinatorMessage) -> Result<()> {
         match &mut *self.words.lock().unwrap_or_else(PoisonError::into_inner) {
             // Nobody listens when the job is ending with an error.
             Words::Sent(words, _) => drop(words.as_ref().map(|words| words.send(word))),

@@ -18,7 +18,7 @@ use crate::snapshot::log::manifest::Cause;
 
 /// How often snapshots are taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Often {
+pub(crate) struct SnapshotPolicy {
     /// At least this far apart.
     pub(crate) every: Option<Duration>,
     /// After so many epochs.
@@ -31,8 +31,8 @@ pub(crate) struct Often {
 const OPEN: usize = 4;
 
 /// The cuts of a running job.
-pub(crate) struct Cuts {
-    often: Often,
+pub(crate) struct SnapshotTrigger {
+    often: SnapshotPolicy,
     plan: Mutex<Plan>,
     /// The greatest epoch that a cut was made at the end of, plus one; zero before the first.
     upper: AtomicU64,
@@ -52,11 +52,11 @@ struct Plan {
     asked: Option<Cause>,
 }
 
-impl Cuts {
+impl SnapshotTrigger {
     /// Cuts from epoch `first` on.
-    pub(crate) fn new(often: Often, first: u64) -> Cuts {
+    pub(crate) fn new(often: SnapshotPolicy, first: u64) -> SnapshotTrigger {
         let plan = Plan { cuts: BTreeMap::new(), last: (Duration::ZERO, first), asked: None };
-        Cuts {
+        SnapshotTrigger {
             often,
             plan: Mutex::new(plan),
             upper: AtomicU64::new(0),
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn cuts_are_so_far_apart_as_was_said() {
-        let cuts = Cuts::new(Often { every: Some(millis(100)), epochs: None }, 0);
+        let cuts = SnapshotTrigger::new(SnapshotPolicy { every: Some(millis(100)), epochs: None }, 0);
         let turn = |epoch| {
             cuts.turn(epoch, millis(10 * epoch));
             let made = cuts.between(epoch, epoch + 1);
@@ -169,14 +169,14 @@ mod tests {
         };
         let made: Vec<u64> = (0..100).flat_map(turn).collect();
         assert_eq!(made, [10, 20, 30, 40, 50, 60, 70, 80, 90]);
-        let cuts = Cuts::new(Often { every: None, epochs: Some(7) }, 0);
+        let cuts = SnapshotTrigger::new(SnapshotPolicy { every: None, epochs: Some(7) }, 0);
         (0..30).for_each(|epoch| cuts.turn(epoch, Duration::ZERO));
         assert_eq!(cuts.between(0, 30), [7, 14, 21, 28]);
     }
 
     #[test]
     fn cuts_wait_while_many_are_under_way() {
-        let cuts = Cuts::new(Often { every: None, epochs: Some(1) }, 0);
+        let cuts = SnapshotTrigger::new(SnapshotPolicy { every: None, epochs: Some(1) }, 0);
         (1..9).for_each(|epoch| cuts.turn(epoch, Duration::ZERO));
         assert_eq!(cuts.between(0, 20), [1, 2, 3, 4]);
         cuts.ask(Cause::Stop);
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn cuts_wait_while_the_last_one_is_copied() {
-        let cuts = Cuts::new(Often { every: None, epochs: Some(1) }, 0);
+        let cuts = SnapshotTrigger::new(SnapshotPolicy { every: None, epochs: Some(1) }, 0);
         cuts.turn(1, Duration::ZERO);
         cuts.copies();
         cuts.copies();
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_cut_that_is_asked_for_is_made_at_the_next_turn() {
-        let cuts = Cuts::new(Often::default(), 0);
+        let cuts = SnapshotTrigger::new(SnapshotPolicy::default(), 0);
         cuts.turn(4, Duration::ZERO);
         cuts.ask(Cause::Request);
         cuts.turn(5, Duration::ZERO);
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_commit_covers_what_came_before() {
-        let cuts = Cuts::new(Often { every: None, epochs: Some(1) }, 0);
+        let cuts = SnapshotTrigger::new(SnapshotPolicy { every: None, epochs: Some(1) }, 0);
         (1..5).for_each(|epoch| cuts.turn(epoch, Duration::ZERO));
         cuts.settle(2, false);
         assert_eq!((cuts.between(0, 9), cuts.is_committed(1)), (vec![1, 3, 4], false));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
-use crate::snapshot::export::layout::{Held, Layout, Said};
+use crate::snapshot::export::layout::{Layout, RowMeaning, RowValue};
 use crate::snapshot::export::value::Value;
 use crate::snapshot::page::codec::Codec;
 
@@ -19,13 +19,13 @@ pub(crate) fn try_rows(bytes: &[u8]) -> Result<usize> {
     let (head, body) = page.split_first_chunk::<3>().ok_or_else(short)?;
     let codec = [Codec::Columnar, Codec::Rows, Codec::Abomonation][usize::from(head[0] % 3)];
     let count = u16::from_le_bytes([head[1], head[2]]);
-    let mut held = BTreeMap::<Vec<Value>, Held>::new();
+    let mut held = BTreeMap::<Vec<Value>, RowValue>::new();
     let mut rows = Vec::new();
     for row in layout.plan.decode(body, usize::from(count), codec)? {
         match layout.read(row, 0, 0)? {
-            Said::Nothing => {}
-            Said::Row(row) => rows.push(row),
-            Said::Of(key, said) => match held.get_mut(&key) {
+            RowMeaning::Nothing => {}
+            RowMeaning::Row(row) => rows.push(row),
+            RowMeaning::Of(key, said) => match held.get_mut(&key) {
                 Some(held) => held.absorb(said),
                 None => drop(held.insert(key, said)),
             },

@@ -57,18 +57,18 @@ enum Form {
 }
 
 /// What a row says.
-pub(in crate::snapshot) enum Said {
+pub(in crate::snapshot) enum RowMeaning {
     /// That something is so, whatever other rows say.
     Row(Vec<Value>),
     /// Something of a key.
-    Of(Vec<Value>, Held),
+    Of(Vec<Value>, RowValue),
     /// Nothing: it is over.
     Nothing,
 }
 
 /// What is held of a key.
 #[derive(Debug)]
-pub(in crate::snapshot) enum Held {
+pub(in crate::snapshot) enum RowValue {
     /// The columns after its key, if there are any, of the row that came last in this order.
     Newest(u64, Option<Vec<Value>>),
     /// What is added up.
@@ -125,25 +125,25 @@ impl Layout {
     }
 
     /// What a row of a run says, by the clock of its shard.
-    pub(in crate::snapshot) fn read(&self, row: Value, run: u64, clock: i64) -> Result<Said> {
+    pub(in crate::snapshot) fn read(&self, row: Value, run: u64, clock: i64) -> Result<RowMeaning> {
         self.form
             .read(row, run, clock)
             .ok_or_else(|| Error::data("a row of a snapshot is not what its schema says"))
     }
 
     /// The rows that a key has.
-    pub(in crate::snapshot) fn rows(&self, key: Vec<Value>, held: Held) -> Result<Vec<Vec<Value>>> {
+    pub(in crate::snapshot) fn rows(&self, key: Vec<Value>, held: RowValue) -> Result<Vec<Vec<Value>>> {
         let with = |more: Vec<Value>| key.iter().cloned().chain(more).collect();
         Ok(match held {
-            Held::Newest(_, None) | Held::Sum(0) => Vec::new(),
-            Held::Newest(_, Some(more)) => vec![with(more)],
-            Held::Sum(sum) if matches!(self.form, Form::Sums | Form::Counts) => {
+            RowValue::Newest(_, None) | RowValue::Sum(0) => Vec::new(),
+            RowValue::Newest(_, Some(more)) => vec![with(more)],
+            RowValue::Sum(sum) if matches!(self.form, Form::Sums | Form::Counts) => {
                 let sum = i64::try_from(sum)
                     .map_err(|_| Error::data("the count of a row of a snapshot has more than 64 bits"))?;
                 vec![with(vec![Value::Integer(sum)])]
             }
-            Held::Sum(sum) => vec![with(vec![Value::Natural(u64::try_from(sum).unwrap_or(u64::MAX))])],
-            Held::Parts(mut parts) => {
+            RowValue::Sum(sum) => vec![with(vec![Value::Natural(u64::try_from(sum).unwrap_or(u64::MAX))])],
+            RowValue::Parts(mut parts) => {
                 parts.sort_by_key(|(run, _)| *run);
                 let part = |(number, (_, part))| with(vec![Value::Natural(number), part]);
                 (0..).zip(parts).map(part).collect()
@@ -197,8 +197,8 @@ impl Form {
     }
 
     /// None if the row is not of this form.
-    fn read(self, row: Value, run: u64, clock: i64) -> Option<Said> {
-        let newest = |key, more| Some(Said::Of(key, Held::Newest(run, more)));
+    fn read(self, row: Value, run: u64, clock: i64) -> Option<RowMeaning> {
+        let newest = |key, more| Some(RowMeaning::Of(key, RowValue::Newest(run, more)));
         if self == Form::Alone {
             return newest(Vec::new(), option(row)?.map(|value| vec![value]));
         }
@@ -221,58 +221,61 @@ impl Form {
             }
             Form::Sums => {
                 let [key, value, time, Value::Integer(count)] = exactly(row)? else { return None };
-                Some(Said::Of(vec![key, value, time], Held::Sum(count.into())))
+                Some(RowMeaning::Of(vec![key, value, time], RowValue::Sum(count.into())))
             }
             Form::Counts => {
                 let [value, Value::Integer(count)] = exactly(row)? else { return None };
-                Some(Said::Of(vec![value], Held::Sum(count.into())))
+                Some(RowMeaning::Of(vec![value], RowValue::Sum(count.into())))
             }
             Form::Waiting => {
                 let [Value::Integer(time), key, value, Value::Natural(count)] = exactly(row)? else {
                     return None;
                 };
                 if time <= clock {
-                    return Some(Said::Nothing);
+                    return Some(RowMeaning::Nothing);
                 }
-                Some(Said::Of(vec![Value::Integer(time), key, value], Held::Sum(count.into())))
+                Some(RowMeaning::Of(vec![Value::Integer(time), key, value], RowValue::Sum(count.into())))
             }
             Form::Panes => {
                 let [Value::Struct(_, pane), key, value] = exactly(row)? else { return None };
                 let [Value::Integer(last), first] = exactly(pane)? else { return None };
                 if last <= clock {
-                    return Some(Said::Nothing);
+                    return Some(RowMeaning::Nothing);
                 }
-                Some(Said::Of(vec![first, Value::Integer(last), key], Held::Parts(vec![(run, value)])))
+                Some(RowMeaning::Of(
+                    vec![first, Value::Integer(last), key],
+                    RowValue::Parts(vec![(run, value)]),
+                ))
             }
             Form::Timers | Form::Dated => {
                 let [Value::Tuple(place), Value::Tuple(entry)] = exactly(row)? else { return None };
                 let [Value::Integer(at), _, Value::Natural(number)] = exactly(place)? else { return None };
                 if at <= clock {
-                    return Some(Said::Nothing);
+                    return Some(RowMeaning::Nothing);
                 }
                 if self == Form::Dated {
-                    return Some(Said::Row(entry));
+                    return Some(RowMeaning::Row(entry));
                 }
                 let [time, Value::Tuple(timer)] = exactly(entry)? else { return None };
                 let [key, Value::Bool(is_set)] = exactly(timer)? else { return None };
                 // What was said last of a key at a time counts, wherever it lies.
-                Some(Said::Of(vec![time, key], Held::Newest(number, is_set.then(Vec::new))))
+                Some(RowMeaning::Of(vec![time, key], RowValue::Newest(number, is_set.then(Vec::new))))
             }
         }
     }
 }
 
-impl Held {
+impl RowValue {
     /// Joins what another row of the key says.
-    pub(in crate::snapshot) fn absorb(&mut self, other: Held) {
+    pub(in crate::snapshot) fn absorb(&mut self, other: RowValue) {
         match (self, other) {
-            (Held::Newest(own, value), Held::Newest(other, newer)) => {
+            (RowValue::Newest(own, value), RowValue::Newest(other, newer)) => {
                 if other >= *own {
                     (*own, *value) = (other, newer);
                 }
             }
-            (Held::Sum(sum), Held::Sum(more)) => *sum = sum.saturating_add(more),
-            (Held::Parts(parts), Held::Parts(more)) => parts.extend(more),
+            (RowValue::Sum(sum), RowValue::Sum(more)) => *sum = sum.saturating_add(more),
+            (RowValue::Parts(parts), RowValue::Parts(more)) => parts.extend(more),
             // Rows of one table are of one form.
             (_, _) => {}
         }
@@ -321,14 +324,14 @@ mod tests {
 
     /// The rows, as JSON, that runs of rows make, oldest first, by a clock.
     fn state<T: Serialize + 'static>(layout: &Layout, runs: &[&[T]], clock: i64) -> Vec<String> {
-        let (mut held, mut rows) = (std::collections::BTreeMap::<Vec<Value>, Held>::new(), Vec::new());
+        let (mut held, mut rows) = (std::collections::BTreeMap::<Vec<Value>, RowValue>::new(), Vec::new());
         for (run, typed) in (0..).zip(runs) {
             let bytes = Codec::Columnar.encode(typed).unwrap();
             for row in layout.plan.decode(&bytes, typed.len(), Codec::Columnar).unwrap() {
                 match layout.read(row, run, clock).unwrap() {
-                    Said::Nothing => {}
-                    Said::Row(row) => rows.push(row),
-                    Said::Of(key, said) => match held.get_mut(&key) {
+                    RowMeaning::Nothing => {}
+                    RowMeaning::Row(row) => rows.push(row),
+                    RowMeaning::Of(key, said) => match held.get_mut(&key) {
                         Some(before) => before.absorb(said),
                         None => drop(held.insert(key, said)),
                     },

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::snapshot::export::layout::{Column, Held, Layout, Said};
+use crate::snapshot::export::layout::{Column, Layout, RowMeaning, RowValue};
 use crate::snapshot::export::value::Value;
 use crate::snapshot::log::manifest::{Manifest, PageRef, TableState};
 use crate::snapshot::log::repository::Repository;
@@ -30,7 +30,7 @@ pub struct SavedRows {
     layout: Layout,
     /// The pages that are still to be read, shard by shard and in order of their first hashes.
     pages: VecDeque<Page>,
-    held: BTreeMap<Vec<Value>, (u64, Held)>,
+    held: BTreeMap<Vec<Value>, (u64, RowValue)>,
     /// When so many are held, it is time to look.
     limit: usize,
     ready: VecDeque<Vec<Value>>,
@@ -162,9 +162,9 @@ impl SavedRows {
         let (body, codec) = self.from.page(&self.table, &page)?;
         for row in self.layout.plan.decode(&body, page.rows as usize, codec)? {
             match self.layout.read(row, run, clock)? {
-                Said::Nothing => {}
-                Said::Row(row) => self.ready.push_back(row),
-                Said::Of(key, said) => match self.held.get_mut(&key) {
+                RowMeaning::Nothing => {}
+                RowMeaning::Row(row) => self.ready.push_back(row),
+                RowMeaning::Of(key, said) => match self.held.get_mut(&key) {
                     Some((last, held)) => {
                         *last = page.hashes.1.min(*last);
                         held.absorb(said);

@@ -21,7 +21,7 @@ use crate::snapshot::log::repository::{Repository, Selector};
 
 /// What a garbage collection has deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Collected {
+pub struct Reclaimed {
     /// Manifests.
     pub manifests: u64,
     /// Segments.
@@ -39,7 +39,7 @@ impl Repository {
     /// The grace is for readers who are slower than the writer; it should be longer than any lasts, and than
     /// lists may be out of date. The last snapshot is never deleted. Costs a read for each entry of the log,
     /// twice, and a call for each object that is deleted.
-    pub fn gc(&self, retain: usize, grace: Duration) -> Result<Collected> {
+    pub fn gc(&self, retain: usize, grace: Duration) -> Result<Reclaimed> {
         let grace_millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         // No horizon: nothing is as old as that.
         let horizon = millis(&self.clock).checked_sub(grace_millis);
@@ -83,18 +83,18 @@ impl Repository {
     }
 
     /// Deletes what is chosen, and chosen again after the intent was written.
-    fn remove(&self, choose: &dyn Fn(&View) -> Garbage) -> Result<Collected> {
+    fn remove(&self, choose: &dyn Fn(&View) -> Garbage) -> Result<Reclaimed> {
         let (view, _) = self.view()?;
         let first = choose(&view);
         if first == Garbage::default() {
-            return Ok(Collected::default());
+            return Ok(Reclaimed::default());
         }
         let intent = self.intend(&first)?;
         let (view, lengths) = self.view()?;
         let mut still = choose(&view);
         still.manifests.retain(|manifest| first.manifests.contains(manifest));
         still.segments.retain(|segment| first.segments.binary_search(segment).is_ok());
-        let mut collected = Collected::default();
+        let mut collected = Reclaimed::default();
         for number in still.manifests {
             self.log.0.delete(&numbered(LOG, number))?;
             collected.manifests += 1;

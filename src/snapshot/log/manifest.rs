@@ -157,14 +157,14 @@ pub struct PageRef {
 
 /// A [`PageRef`] with its segment by number.
 #[derive(Serialize, Deserialize)]
-struct Place(u32, u64, u32, u32, (u64, u64), u32);
+struct PageRecord(u32, u64, u32, u32, (u64, u64), u32);
 
 /// A log entry as it is encoded: its pages apart, run by run, and the names of their segments.
 #[derive(Serialize, Deserialize)]
 struct Wire {
     entry: Entry,
     segments: Vec<Arc<str>>,
-    pages: Vec<Vec<Place>>,
+    pages: Vec<Vec<PageRecord>>,
 }
 
 impl Entry {
@@ -179,7 +179,7 @@ impl Entry {
                     wire.segments.push(page.segment);
                     next
                 });
-                Place(number, page.offset, page.len, page.rows, page.hashes, page.crc)
+                PageRecord(number, page.offset, page.len, page.rows, page.hashes, page.crc)
             };
             wire.pages.push(std::mem::take(&mut run.pages).into_iter().map(place).collect());
         }
@@ -192,7 +192,7 @@ impl Entry {
         let damaged = || Error::data(format!("{object} is damaged: its pages are not where it says"));
         let mut pages = pages.into_iter();
         for run in entry.runs_mut() {
-            let page = |Place(number, offset, len, rows, hashes, crc)| {
+            let page = |PageRecord(number, offset, len, rows, hashes, crc)| {
                 let segment = segments.get(number as usize)?.clone();
                 Some(PageRef { segment, offset, len, rows, hashes, crc })
             };

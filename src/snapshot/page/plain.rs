@@ -32,7 +32,7 @@ use abomonation::Abomonation;
 use bytemuck::Pod;
 
 use crate::error::{Error, Result};
-use crate::snapshot::page::plain_registry::{self as form, Form};
+use crate::snapshot::page::plain_registry::{self as form, PlainCodec};
 
 /// Plain data: no padding, no pointers, and any bytes are a value; as `bytemuck::Pod` makes sure. The crate
 /// `abomonation` must know how to write it.
@@ -58,7 +58,7 @@ const HEAD: usize = 8 + 4 * 8;
 /// Values of process functions and rolling aggregates have the sub-key `()`, and maps the user's. A program
 /// that only [reads](crate::snapshot::Repository::state) such state must say it as well.
 pub fn plain<K: Plain, S: Plain, V: Plain>() {
-    form::register(Form::<Row<K, S, V>> { encode: encode::<K, S, V>, decode: decode::<K, S, V> });
+    form::register(PlainCodec::<Row<K, S, V>> { encode: encode::<K, S, V>, decode: decode::<K, S, V> });
 }
 
 fn encode<K: Plain, S: Plain, V: Plain>(rows: &[Row<K, S, V>]) -> Result<Vec<u8>> {

@@ -12,18 +12,18 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 use crate::error::Result;
 
 /// How rows of a type are written and read.
-pub(in crate::snapshot) struct Form<T> {
+pub(in crate::snapshot) struct PlainCodec<T> {
     pub(in crate::snapshot) encode: fn(&[T]) -> Result<Vec<u8>>,
     pub(in crate::snapshot) decode: fn(&[u8], usize) -> Result<Vec<T>>,
 }
 
-impl<T> Clone for Form<T> {
+impl<T> Clone for PlainCodec<T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for Form<T> {}
+impl<T> Copy for PlainCodec<T> {}
 
 /// Forms by the types of their rows.
 type Known = BTreeMap<TypeId, Box<dyn Any + Send + Sync>>;
@@ -34,13 +34,13 @@ fn known() -> &'static RwLock<Known> {
 }
 
 /// Says how rows of a type are written. To say it again changes nothing.
-pub(in crate::snapshot) fn register<T: 'static>(form: Form<T>) {
+pub(in crate::snapshot) fn register<T: 'static>(form: PlainCodec<T>) {
     let mut known = known().write().unwrap_or_else(PoisonError::into_inner);
     known.insert(TypeId::of::<T>(), Box::new(form));
 }
 
 /// How rows of a type are written, if that was said.
-pub(in crate::snapshot) fn form<T: 'static>() -> Option<Form<T>> {
+pub(in crate::snapshot) fn form<T: 'static>() -> Option<PlainCodec<T>> {
     let known = known().read().unwrap_or_else(PoisonError::into_inner);
     known.get(&TypeId::of::<T>())?.downcast_ref().copied()
 }

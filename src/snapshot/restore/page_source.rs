@@ -10,17 +10,17 @@ use crate::snapshot::page::codec::Codec;
 
 /// What the pages of a table lie in, and what is known of all of them.
 #[derive(Clone)]
-pub(crate) struct Origin {
+pub(crate) struct PageSource {
     repository: Repository,
     uid: Arc<str>,
     table: Arc<str>,
     fingerprint: u64,
 }
 
-impl Origin {
+impl PageSource {
     /// The pages of an operator's table, whose rows have this fingerprint.
-    pub(crate) fn new(repository: &Repository, uid: &str, table: &str, fingerprint: u64) -> Origin {
-        Origin { repository: repository.clone(), uid: uid.into(), table: table.into(), fingerprint }
+    pub(crate) fn new(repository: &Repository, uid: &str, table: &str, fingerprint: u64) -> PageSource {
+        PageSource { repository: repository.clone(), uid: uid.into(), table: table.into(), fingerprint }
     }
 
     /// True if reading them again costs little more than keeping them would.

@@ -16,7 +16,7 @@ use crate::snapshot::log::generation::Generation;
 use crate::snapshot::log::manifest::{Manifest, OperatorState, PageRef, RunState, Schema, TableState};
 use crate::snapshot::log::repository::Repository;
 use crate::snapshot::page::codec::{Codec, decode_note};
-use crate::snapshot::restore::page_source::Origin;
+use crate::snapshot::restore::page_source::PageSource;
 use crate::snapshot::schema::convert::Conversion;
 use crate::snapshot::schema::migrate::Migrations;
 
@@ -321,12 +321,12 @@ impl RestoredOperator {
     }
 
     /// Where the pages of a table are read from.
-    pub(crate) fn origin(&self, table: &str) -> Origin {
+    pub(crate) fn origin(&self, table: &str) -> PageSource {
         let (table, fingerprint) = match self.table(table) {
             Some(table) => (table.name.as_str(), table.schema.fingerprint),
             None => (table, 0),
         };
-        Origin::new(&self.restored.repository, self.uid(), table, fingerprint)
+        PageSource::new(&self.restored.repository, self.uid(), table, fingerprint)
     }
 
     /// The body of a page of a table, and how it is encoded.

@@ -181,7 +181,7 @@ fn a_name_keeps_a_snapshot() {
 fn what_is_last_is_never_deleted() {
     let (memory, store, repository) = memory();
     let mut run = Run::claim(&store).unwrap();
-    assert_eq!(repository.gc(0, NO_GRACE).unwrap(), Collected::default());
+    assert_eq!(repository.gc(0, NO_GRACE).unwrap(), Reclaimed::default());
     run.snapshots(1..=3);
     assert!(repository.delete(&Selector::Latest).is_err() && repository.delete(&Selector::Epoch(3)).is_err());
     repository.delete(&Selector::Epoch(2)).unwrap();
@@ -210,7 +210,7 @@ fn what_was_of_use_lately_stays() {
     assert_eq!(repository.gc(1, Duration::from_secs(20)).unwrap().manifests, 2);
     let epochs = || repository.list().unwrap().iter().map(|(_, m)| m.epoch).collect::<Vec<_>>();
     assert_eq!(epochs(), [3, 4, 5]);
-    assert_eq!(repository.gc(1, Duration::from_secs(3600)).unwrap(), Collected::default());
+    assert_eq!(repository.gc(1, Duration::from_secs(3600)).unwrap(), Reclaimed::default());
     assert_eq!(repository.gc(2, NO_GRACE).unwrap().manifests, 1);
     assert_eq!(epochs(), [4, 5]);
     // A segment that its run has not yet committed, of a time long ago.

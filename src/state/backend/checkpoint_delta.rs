@@ -5,24 +5,24 @@
 //! then. So what is delivered is the state as of the cut, each changed item once, and no slice is longer than
 //! was asked for.
 //!
-//! Whether an item's last change came before the cut or after it is told by its mark: there is one [`Turn`]
-//! for the changes before a cut and another one for those after it, and again the first one for those after
-//! the next. By then the draft of the first cut is finished.
+//! Whether an item's last change came before the cut or after it is told by its mark: there is one
+//! [`DirtyMark`] for the changes before a cut and another one for those after it, and again the first one for
+//! those after the next. By then the draft of the first cut is finished.
 //!
 //! What it costs a worker: a look at each changed item, and a copy of it, behind others.
 
 use std::sync::Arc;
 
 use crate::data::{Exchange, Key};
-use crate::state::backend::delta_log::{Delivery, Gone, Shelf};
+use crate::state::backend::delta_log::{Delta, DeltaLog, Tombstones};
 use crate::state::run::item_rows::Row;
-use crate::state::run::item_rows::{ItemRows, Kept};
+use crate::state::run::item_rows::{ItemOrTombstone, ItemRows};
 use crate::state::run::rows::Rows;
-use crate::state::table::segmented_vec::{Pile, Spares};
+use crate::state::table::segmented_vec::{BufferPool, SegmentedVec};
 
 /// What a change is marked by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum DirtyMark {
     /// Nothing has changed.
     #[default]
     Still = 1,
@@ -32,12 +32,12 @@ pub(crate) enum Turn {
     Odd,
 }
 
-impl Turn {
+impl DirtyMark {
     /// The mark of changes after the next cut.
-    pub(crate) fn next(self) -> Turn {
+    pub(crate) fn next(self) -> DirtyMark {
         match self {
-            Turn::Even => Turn::Odd,
-            Turn::Still | Turn::Odd => Turn::Even,
+            DirtyMark::Even => DirtyMark::Odd,
+            DirtyMark::Still | DirtyMark::Odd => DirtyMark::Even,
         }
     }
 
@@ -49,53 +49,53 @@ impl Turn {
 
     /// It again.
     #[inline]
-    pub(in crate::state) fn of_bits(bits: u64) -> Turn {
+    pub(in crate::state) fn of_bits(bits: u64) -> DirtyMark {
         match bits {
-            bits if bits == Turn::Even as u64 => Turn::Even,
-            bits if bits == Turn::Odd as u64 => Turn::Odd,
-            _ => Turn::Still,
+            bits if bits == DirtyMark::Even as u64 => DirtyMark::Even,
+            bits if bits == DirtyMark::Odd as u64 => DirtyMark::Odd,
+            _ => DirtyMark::Still,
         }
     }
 
     /// True if the change that it marks came before the last cut, when those after it are marked by `now`,
     /// and has not been copied.
     #[inline]
-    pub(crate) fn is_before(self, now: Turn) -> bool {
-        self != now && self != Turn::Still
+    pub(crate) fn is_before(self, now: DirtyMark) -> bool {
+        self != now && self != DirtyMark::Still
     }
 }
 
 /// A delivery that is being gathered.
-pub(crate) struct Draft<K, S, V> {
-    delivery: Delivery<K, S, V>,
-    /// The bits of a hash that do not tell its pile.
+pub(crate) struct CheckpointDelta<K, S, V> {
+    delivery: Delta<K, S, V>,
+    /// The bits of a hash that do not tell its segmented vector.
     shift: u32,
-    spares: Arc<Spares<Option<Row<K, S, V>>>>,
+    spares: Arc<BufferPool<Option<Row<K, S, V>>>>,
 }
 
-/// About so many rows lie in a pile, if that does not make too many piles: then they are sorted in the
-/// processor's cache.
+/// About so many rows lie in a segmented vector, if that does not make too many segmented vectors: then they
+/// are sorted in the processor's cache.
 const PILE: usize = 4096;
 
-/// The most piles. If there were thousands, each row would be the first one in a while that its pile gets: so
-/// its place would have to be fetched, and all piles would begin a new stack at about one time, which takes
-/// as long as to clear all their memory.
+/// The most segmented vectors. If there were thousands, each row would be the first one in a while that its
+/// segmented vector gets: so its place would have to be fetched, and all segmented vectors would begin a new
+/// stack at about one time, which takes as long as to clear all their memory.
 const PILES: usize = 64;
 
-impl<K: Key, S: Key, V: Exchange> Draft<K, S, V> {
+impl<K: Key, S: Key, V: Exchange> CheckpointDelta<K, S, V> {
     /// A draft of what has changed up to and including an epoch: what is no more, and about so many items. It
     /// is copied to `spares` first.
     pub(crate) fn new(
         epoch: u64,
         rows: &ItemRows<K, S, V>,
-        gone: Gone<K, S>,
+        gone: Tombstones<K, S>,
         items: usize,
-        spares: Arc<Spares<Option<Row<K, S, V>>>>,
-    ) -> Draft<K, S, V> {
+        spares: Arc<BufferPool<Option<Row<K, S, V>>>>,
+    ) -> CheckpointDelta<K, S, V> {
         let piles = (items / PILE).next_power_of_two().min(PILES);
-        let piles_of_rows = (0..piles).map(|_| Pile::default()).collect();
-        let delivery = Delivery { epoch, clock: rows.clock(), gone, piles: piles_of_rows };
-        Draft { delivery, shift: u64::BITS - piles.ilog2(), spares }
+        let piles_of_rows = (0..piles).map(|_| SegmentedVec::default()).collect();
+        let delivery = Delta { epoch, clock: rows.clock(), gone, piles: piles_of_rows };
+        CheckpointDelta { delivery, shift: u64::BITS - piles.ilog2(), spares }
     }
 
     /// Copies an item.
@@ -106,12 +106,12 @@ impl<K: Key, S: Key, V: Exchange> Draft<K, S, V> {
     }
 
     /// Delivers what was gathered.
-    pub(crate) fn deliver(self, shelf: &Shelf<K, S, V>) {
+    pub(crate) fn deliver(self, shelf: &DeltaLog<K, S, V>) {
         shelf.leave(self.delivery);
     }
 }
 
 /// An item as it is copied.
-pub(crate) fn copy<V: Clone>(value: &V, expires: i64) -> Kept<V> {
+pub(crate) fn copy<V: Clone>(value: &V, expires: i64) -> ItemOrTombstone<V> {
     Some((value.clone(), expires))
 }

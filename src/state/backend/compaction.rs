@@ -20,11 +20,11 @@ use std::cmp::Reverse;
 use crate::data::{Exchange, Key};
 use crate::state::run::hashed::Hashed;
 use crate::state::run::item_rows::Row;
-use crate::state::run::item_rows::{ItemRows, Kept, is_over};
+use crate::state::run::item_rows::{ItemOrTombstone, ItemRows, is_over};
 use crate::state::run::sorted_run::PageOf;
 
 /// A run.
-pub(in crate::state) struct Stack<K: Key, S: Key, V: Exchange> {
+pub(in crate::state) struct SavedRun<K: Key, S: Key, V: Exchange> {
     pub(in crate::state) epochs: (u64, u64),
     pub(in crate::state) pages: Vec<PageOf<ItemRows<K, S, V>>>,
     len: usize,
@@ -46,19 +46,19 @@ const MANY: usize = 16;
 /// And if they have no more rows than this, all together.
 const SMALL: usize = 16 << 10;
 
-impl<K: Key, S: Key, V: Exchange> Stack<K, S, V> {
+impl<K: Key, S: Key, V: Exchange> SavedRun<K, S, V> {
     pub(in crate::state) fn new(
         epochs: (u64, u64),
         pages: Vec<PageOf<ItemRows<K, S, V>>>,
         sample: Sample<K, S>,
-    ) -> Stack<K, S, V> {
-        Stack { epochs, len: pages.iter().map(|page| page.len()).sum(), pages, sample }
+    ) -> SavedRun<K, S, V> {
+        SavedRun { epochs, len: pages.iter().map(|page| page.len()).sum(), pages, sample }
     }
 }
 
 /// The sample of a run whose first page has these rows.
 pub(in crate::state) fn sample<K: Key, S: Key, V: Exchange>(rows: &[Row<K, S, V>]) -> Sample<K, S> {
-    let until = |kept: &Kept<V>| kept.as_ref().map_or(GONE, |(_, expires)| *expires);
+    let until = |kept: &ItemOrTombstone<V>| kept.as_ref().map_or(GONE, |(_, expires)| *expires);
     rows.iter().map(|(key, kept)| (key.clone(), until(kept))).collect()
 }
 
@@ -70,13 +70,16 @@ fn size(len: usize) -> u32 {
 
 /// Where the runs begin that are followed by those from a place on, which count as one of so many rows, and
 /// are of no greater size.
-fn alike<K: Key, S: Key, V: Exchange>(runs: &[Stack<K, S, V>], from: usize, len: usize) -> usize {
+fn alike<K: Key, S: Key, V: Exchange>(runs: &[SavedRun<K, S, V>], from: usize, len: usize) -> usize {
     runs[..from].iter().rposition(|run| size(run.len) > size(len)).map_or(0, |larger| larger + 1)
 }
 
 /// True if a run of so many rows may make it and some of those before it, oldest first, become one; not that
 /// all become one when half of their rows would go, which is seldom.
-pub(in crate::state) fn may_merge<K: Key, S: Key, V: Exchange>(runs: &[Stack<K, S, V>], len: usize) -> bool {
+pub(in crate::state) fn may_merge<K: Key, S: Key, V: Exchange>(
+    runs: &[SavedRun<K, S, V>],
+    len: usize,
+) -> bool {
     runs.len() - alike(runs, runs.len(), len) + 1 >= FAN
 }
 
@@ -86,7 +89,7 @@ pub(in crate::state) fn may_merge<K: Key, S: Key, V: Exchange>(runs: &[Stack<K, 
 /// What has become one counts as one run of about as many rows as it will have: so it may be one of four in
 /// turn, and is not written twice.
 pub(in crate::state) fn merges_from<K: Key, S: Key, V: Exchange>(
-    runs: &[Stack<K, S, V>],
+    runs: &[SavedRun<K, S, V>],
     clock: i64,
 ) -> Option<usize> {
     let newest = runs.len().checked_sub(1)?;
@@ -94,21 +97,21 @@ pub(in crate::state) fn merges_from<K: Key, S: Key, V: Exchange>(
     loop {
         let first = alike(runs, from, len);
         let (many, rows) = (from - first + 1, rows(&runs[first..]));
-        let stays = (many >= FAN).then(|| stay(runs, first, clock));
+        let stays = (many >= FAN).then(|| surviving_share(runs, first, clock));
         let Some(stays) = stays.filter(|stays| rows <= SMALL || many >= MANY || 3.0 * stays < 2.0) else {
-            let half_goes = self::rows(runs) > SMALL && 2.0 * stay(runs, 0, clock) <= 1.0;
+            let half_goes = self::rows(runs) > SMALL && 2.0 * surviving_share(runs, 0, clock) <= 1.0;
             return if half_goes { Some(0) } else { (from < newest).then_some(from) };
         };
         (from, len) = (first, (rows as f64 * stays) as usize);
     }
 }
 
-fn rows<K: Key, S: Key, V: Exchange>(runs: &[Stack<K, S, V>]) -> usize {
+fn rows<K: Key, S: Key, V: Exchange>(runs: &[SavedRun<K, S, V>]) -> usize {
     runs.iter().map(|run| run.len).sum()
 }
 
 /// The portion of the rows of all runs from a place on that would stay if these became one, by their samples.
-fn stay<K: Key, S: Key, V: Exchange>(runs: &[Stack<K, S, V>], from: usize, clock: i64) -> f64 {
+fn surviving_share<K: Key, S: Key, V: Exchange>(runs: &[SavedRun<K, S, V>], from: usize, clock: i64) -> f64 {
     let is_oldest = from == 0;
     let runs = &runs[from..];
     let more = runs.iter().filter(|run| run.len > run.sample.len());
@@ -151,7 +154,7 @@ mod tests {
             self.runs.push(rows.collect());
             let newest = self.runs.len() - 1;
             self.delivered += self.runs[newest].len();
-            let stacks: Vec<Stack<u32, (), u8>> = self.runs.iter().map(stack).collect();
+            let stacks: Vec<SavedRun<u32, (), u8>> = self.runs.iter().map(stack).collect();
             let from = merges_from(&stacks, self.clock).unwrap_or(newest);
             assert!(from == 0 || from == newest || may_merge(&stacks[..newest], stacks[newest].len));
             let mut merged = Rows::new();
@@ -179,9 +182,9 @@ mod tests {
         }
     }
 
-    fn stack(rows: &Rows) -> Stack<u32, (), u8> {
+    fn stack(rows: &Rows) -> SavedRun<u32, (), u8> {
         let sample = rows.iter().take(1024).map(|(key, until)| (key.clone(), *until)).collect();
-        Stack { epochs: (0, 0), pages: Vec::new(), len: rows.len(), sample }
+        SavedRun { epochs: (0, 0), pages: Vec::new(), len: rows.len(), sample }
     }
 
     /// A sequence of numbers without much order.
@@ -255,8 +258,12 @@ mod tests {
 
     #[test]
     fn runs_that_nothing_is_known_of_are_merged_when_there_are_many() {
-        let blind =
-            |_| Stack::<u32, (), u8> { epochs: (0, 0), pages: Vec::new(), len: 100_000, sample: Vec::new() };
+        let blind = |_| SavedRun::<u32, (), u8> {
+            epochs: (0, 0),
+            pages: Vec::new(),
+            len: 100_000,
+            sample: Vec::new(),
+        };
         assert_eq!(merges_from(&(0..15).map(blind).collect::<Vec<_>>(), 0), None);
         assert_eq!(merges_from(&(0..16).map(blind).collect::<Vec<_>>(), 0), Some(0));
     }

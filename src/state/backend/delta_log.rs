@@ -1,11 +1,11 @@
 //! Where a worker leaves what a snapshot is to have of a state, unsorted, and the thread of snapshots takes
 //! it from.
 //!
-//! A worker that keeps running has no time to sort. It leaves copies of what has changed in a few piles by
-//! hash, as one delivery for each cut, and goes on. Who writes the snapshot sorts the piles, pages them, and
-//! merges [runs](crate::state::backend::compaction): so the runs of a state that is only saved, and never
-//! read, cost its worker the copies and nothing else. Deliveries are numbered, and the runs *as of* a
-//! delivery are those that it and the ones before it made: a cut names the number.
+//! A worker that keeps running has no time to sort. It leaves copies of what has changed in a few segmented
+//! vectors by hash, as one delivery for each cut, and goes on. Who writes the snapshot sorts the segmented
+//! vectors, pages them, and merges [runs](crate::state::backend::compaction): so the runs of a state that is
+//! only saved, and never read, cost its worker the copies and nothing else. Deliveries are numbered, and the
+//! runs *as of* a delivery are those that it and the ones before it made: a cut names the number.
 //!
 //! A page is written as soon as it is made, and its rows are let go as soon as they can be read again: so
 //! what is delivered lies in memory twice only while a page is made of it. The memory of the copies is used
@@ -17,91 +17,98 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::data::{Exchange, Key};
 use crate::error::{Error, Result};
-use crate::snapshot::{self, Coming, Early, Origin, PageRef, Received};
-use crate::state::backend::compaction::{Sample, Stack, may_merge, merges_from, sample};
-use crate::state::backend::evicted_page::{Lost, released};
-use crate::state::backend::kway_merge::multiway;
+use crate::snapshot::{self, BuiltRuns, DeferredRuns, EagerWriter, PageRef, PageSource};
+use crate::state::backend::compaction::{Sample, SavedRun, may_merge, merges_from, sample};
+use crate::state::backend::evicted_page::{UnreadablePage, evicted_page};
+use crate::state::backend::kway_merge::merge_runs;
 use crate::state::run::builder::RunBuilder;
 use crate::state::run::hashed::{Hashed, Owner};
-use crate::state::run::item_rows::{ItemRows, Kept, Row};
+use crate::state::run::item_rows::{ItemOrTombstone, ItemRows, Row};
 use crate::state::run::page::Page;
 use crate::state::run::persist::outgoing;
 use crate::state::run::rows::Rows;
 use crate::state::run::sorted_run::PageOf;
-use crate::state::table::segmented_vec::{Pile, Spares};
+use crate::state::table::segmented_vec::{BufferPool, SegmentedVec};
 
 /// Rows that say that something is no more.
-pub(crate) type Gone<K, S> = BTreeSet<(Hashed<K>, S)>;
+pub(crate) type Tombstones<K, S> = BTreeSet<(Hashed<K>, S)>;
 
 /// What has changed by a cut.
-pub(crate) struct Delivery<K, S, V> {
+pub(crate) struct Delta<K, S, V> {
     /// The epoch that it is the end of.
     pub(in crate::state) epoch: u64,
     /// The time that items expire by.
     pub(in crate::state) clock: i64,
-    /// What is no more, unless it is in the piles.
-    pub(in crate::state) gone: Gone<K, S>,
-    /// What there is, in piles by ranges of hashes. Each item once. A row that has been taken out is `None`.
-    pub(in crate::state) piles: Vec<Pile<Option<Row<K, S, V>>>>,
+    /// What is no more, unless it is in the segmented vectors.
+    pub(in crate::state) gone: Tombstones<K, S>,
+    /// What there is, in segmented vectors by ranges of hashes. Each item once. A row that has been taken out
+    /// is `None`.
+    pub(in crate::state) piles: Vec<SegmentedVec<Option<Row<K, S, V>>>>,
 }
 
 /// The deliveries of one state, and the runs that were made of them.
-pub(crate) struct Shelf<K: Key, S: Key, V: Exchange> {
+pub(crate) struct DeltaLog<K: Key, S: Key, V: Exchange> {
     owner: Owner<K>,
     /// Deliveries that nobody has taken yet. They are numbered from 1 on, and each is left only by the
     /// worker.
-    coming: Mutex<VecDeque<Delivery<K, S, V>>>,
+    coming: Mutex<VecDeque<Delta<K, S, V>>>,
     sorted: Mutex<Sorted<K, S, V>>,
     /// Stacks that deliveries are copied to.
-    pub(in crate::state) spares: Arc<Spares<Option<Row<K, S, V>>>>,
+    pub(in crate::state) spares: Arc<BufferPool<Option<Row<K, S, V>>>>,
     /// Set when something that is merged could not be read.
-    lost: Lost,
+    lost: UnreadablePage,
 }
 
 /// Runs, oldest first, and the number of the last delivery that is in them.
 struct Sorted<K: Key, S: Key, V: Exchange> {
     last: u64,
-    runs: Vec<Stack<K, S, V>>,
+    runs: Vec<SavedRun<K, S, V>>,
     /// How often merging has failed since it was done last, and the delivery that it is tried again at.
     patience: (u32, u64),
     /// The high stacks of the last delivery.
     stacks: usize,
 }
 
-/// A merge that has failed time after time is tried at every so-manieth delivery, as a power of two.
+/// A merge that has failed time after time is tried at every n-th delivery, as a power of two.
 const MOST_PATIENCE: u32 = 3;
 
-impl<K: Key, S: Key, V: Exchange> Shelf<K, S, V> {
-    pub(crate) fn new(owner: Owner<K>) -> Shelf<K, S, V> {
+impl<K: Key, S: Key, V: Exchange> DeltaLog<K, S, V> {
+    pub(crate) fn new(owner: Owner<K>) -> DeltaLog<K, S, V> {
         let sorted = Mutex::new(Sorted { last: 0, runs: Vec::new(), patience: (0, 0), stacks: 0 });
-        Shelf { owner, coming: Mutex::default(), sorted, spares: Arc::default(), lost: Lost::default() }
+        DeltaLog {
+            owner,
+            coming: Mutex::default(),
+            sorted,
+            spares: Arc::default(),
+            lost: UnreadablePage::default(),
+        }
     }
 
     /// Takes in a run that comes from another snapshot, after all others.
     pub(in crate::state) fn adopt(&self, pages: Vec<PageOf<ItemRows<K, S, V>>>, sample: Sample<K, S>) {
-        lock(&self.sorted).runs.push(Stack::new((0, 0), pages, sample));
+        lock(&self.sorted).runs.push(SavedRun::new((0, 0), pages, sample));
     }
 
     /// A page of another snapshot, which can be read again: see [`released`].
     pub(in crate::state) fn released(
         &self,
         rows: (usize, (Hashed<K>, S)),
-        origin: &Arc<Origin>,
+        origin: &Arc<PageSource>,
         place: PageRef,
     ) -> PageOf<ItemRows<K, S, V>> {
-        Arc::new(released(rows, (origin, place), self.owner, &self.lost))
+        Arc::new(evicted_page(rows, (origin, place), self.owner, &self.lost))
     }
 
     /// Leaves the next delivery.
-    pub(in crate::state) fn leave(&self, delivery: Delivery<K, S, V>) {
+    pub(in crate::state) fn leave(&self, delivery: Delta<K, S, V>) {
         lock(&self.coming).push_back(delivery);
     }
 
     /// A page that can be read again from where it was written, if that is known and it has rows.
     fn let_go(
         &self,
-        page: &Page<(Hashed<K>, S), Kept<V>>,
-        origin: &Arc<Origin>,
+        page: &Page<(Hashed<K>, S), ItemOrTombstone<V>>,
+        origin: &Arc<PageSource>,
     ) -> Option<PageOf<ItemRows<K, S, V>>> {
         match (page.written().get(), page.rows()) {
             (Some(place), Some([.., (last, _)])) => {
@@ -115,15 +122,15 @@ impl<K: Key, S: Key, V: Exchange> Shelf<K, S, V> {
     fn sort(
         &self,
         sorted: &mut Sorted<K, S, V>,
-        delivery: Delivery<K, S, V>,
-        early: &mut Option<Early<'_>>,
+        delivery: Delta<K, S, V>,
+        early: &mut Option<EagerWriter<'_>>,
     ) -> bool {
-        let Delivery { epoch, clock, gone, piles } = delivery;
+        let Delta { epoch, clock, gone, piles } = delivery;
         let rows = ItemRows::new(self.owner);
         rows.reach(clock);
         let from = sorted.runs.last().map_or(0, |run| run.epochs.1);
-        let mut press = Press::new(self, early, (from, epoch + 1));
-        let most = gone.len() + piles.iter().map(Pile::len).sum::<usize>();
+        let mut press = PageWriter::new(self, early, (from, epoch + 1));
+        let most = gone.len() + piles.iter().map(SegmentedVec::len).sum::<usize>();
         let is_merged = may_merge(&sorted.runs, most);
         let gone = gone.into_iter().map(|row| (row, None)).collect();
         let mut built = RunBuilder::new(rows.clone(), gone);
@@ -153,7 +160,7 @@ impl<K: Key, S: Key, V: Exchange> Shelf<K, S, V> {
             return true;
         }
         if let (true, Some(newest)) = (is_merged, sorted.runs.last_mut()) {
-            Press::new(self, early, newest.epochs).catch_up(&mut newest.pages);
+            PageWriter::new(self, early, newest.epochs).catch_up(&mut newest.pages);
         }
         if merges.is_some() {
             let times = (sorted.patience.0 + 1).min(MOST_PATIENCE);
@@ -169,13 +176,13 @@ impl<K: Key, S: Key, V: Exchange> Shelf<K, S, V> {
         sorted: &mut Sorted<K, S, V>,
         from: usize,
         rows: &ItemRows<K, S, V>,
-        early: &mut Option<Early<'_>>,
+        early: &mut Option<EagerWriter<'_>>,
     ) -> bool {
         let merged = &sorted.runs[from..];
         let epochs = (merged[0].epochs.0, merged[merged.len() - 1].epochs.1);
-        let mut press = Press::new(self, early, epochs);
+        let mut press = PageWriter::new(self, early, epochs);
         let pages = merged.iter().map(|run| run.pages.clone()).collect();
-        let pages = multiway(rows, pages, from == 0, |pages| {
+        let pages = merge_runs(rows, pages, from == 0, |pages| {
             let goes_on = !self.lost.is_set();
             if goes_on {
                 press.catch_up(pages);
@@ -192,9 +199,9 @@ impl<K: Key, S: Key, V: Exchange> Shelf<K, S, V> {
 }
 
 /// Writes the pages of a run as they are made, and lets go of their rows.
-struct Press<'a, 'e, K: Key, S: Key, V: Exchange> {
-    shelf: &'a Shelf<K, S, V>,
-    early: &'a mut Option<Early<'e>>,
+struct PageWriter<'a, 'e, K: Key, S: Key, V: Exchange> {
+    shelf: &'a DeltaLog<K, S, V>,
+    early: &'a mut Option<EagerWriter<'e>>,
     epochs: (u64, u64),
     /// So many pages have been written.
     written: usize,
@@ -203,13 +210,13 @@ struct Press<'a, 'e, K: Key, S: Key, V: Exchange> {
     sample: Sample<K, S>,
 }
 
-impl<'a, 'e, K: Key, S: Key, V: Exchange> Press<'a, 'e, K, S, V> {
+impl<'a, 'e, K: Key, S: Key, V: Exchange> PageWriter<'a, 'e, K, S, V> {
     fn new(
-        shelf: &'a Shelf<K, S, V>,
-        early: &'a mut Option<Early<'e>>,
+        shelf: &'a DeltaLog<K, S, V>,
+        early: &'a mut Option<EagerWriter<'e>>,
         epochs: (u64, u64),
-    ) -> Press<'a, 'e, K, S, V> {
-        Press { shelf, early, epochs, written: 0, gone: 0, sample: Vec::new() }
+    ) -> PageWriter<'a, 'e, K, S, V> {
+        PageWriter { shelf, early, epochs, written: 0, gone: 0, sample: Vec::new() }
     }
 
     /// Sees to the pages that are new.
@@ -239,19 +246,19 @@ impl<'a, 'e, K: Key, S: Key, V: Exchange> Press<'a, 'e, K, S, V> {
     }
 
     /// The run of these pages.
-    fn stack(mut self, pages: Vec<PageOf<ItemRows<K, S, V>>>) -> Stack<K, S, V> {
+    fn stack(mut self, pages: Vec<PageOf<ItemRows<K, S, V>>>) -> SavedRun<K, S, V> {
         self.look_at(&pages);
-        Stack::new(self.epochs, pages, self.sample)
+        SavedRun::new(self.epochs, pages, self.sample)
     }
 }
 
 /// About so many rows are fetched before they are moved.
 const AHEAD: usize = 256;
 
-/// Adds the rows of a pile, which come after all that were added, in order of their hashes: numbers are
-/// sorted and not rows, and each row moves once. Gives the stacks, of nothing.
+/// Adds the rows of a segmented vector, which come after all that were added, in order of their hashes:
+/// numbers are sorted and not rows, and each row moves once. Gives the stacks, of nothing.
 fn unpile<K: Key, S: Key, V: Exchange>(
-    pile: Pile<Option<Row<K, S, V>>>,
+    pile: SegmentedVec<Option<Row<K, S, V>>>,
     built: &mut RunBuilder<ItemRows<K, S, V>>,
 ) -> Vec<Vec<Option<Row<K, S, V>>>> {
     let mut places: Vec<(u64, u32, u32)> = Vec::with_capacity(pile.len());
@@ -280,22 +287,22 @@ fn unpile<K: Key, S: Key, V: Exchange>(
     stacks
 }
 
-impl<K: Key, S: Key, V: Exchange> Coming for Shelf<K, S, V> {
-    fn runs(&self, number: u64, mut early: Option<Early<'_>>) -> Result<Received> {
+impl<K: Key, S: Key, V: Exchange> DeferredRuns for DeltaLog<K, S, V> {
+    fn runs(&self, number: u64, mut early: Option<EagerWriter<'_>>) -> Result<BuiltRuns> {
         let (mut sorted, mut put_off) = (lock(&self.sorted), 0);
         while sorted.last < number {
             let next = lock(&self.coming).pop_front();
             let missing = || Error::data("a part of a snapshot was handed over before its state was");
             put_off += u64::from(!self.sort(&mut sorted, next.ok_or_else(missing)?, &mut early));
         }
-        let run = |run: &Stack<K, S, V>| snapshot::Run {
+        let run = |run: &SavedRun<K, S, V>| snapshot::RunSnapshot {
             epochs: run.epochs,
             pages: run.pages.iter().map(outgoing::<ItemRows<K, S, V>>).collect(),
         };
-        Ok(Received { runs: sorted.runs.iter().map(run).collect(), put_off })
+        Ok(BuiltRuns { runs: sorted.runs.iter().map(run).collect(), put_off })
     }
 
-    fn release(&self, origin: &Arc<Origin>) {
+    fn release(&self, origin: &Arc<PageSource>) {
         let mut sorted = lock(&self.sorted);
         for page in sorted.runs.iter_mut().flat_map(|run| &mut run.pages) {
             if let Some(released) = self.let_go(page, origin) {

@@ -132,7 +132,7 @@ impl<K: Key, S: Key, V: Exchange, M: FnMut(&mut Vec<PageOf<ItemRows<K, S, V>>>) 
 /// places; it says whether to go on.
 ///
 /// Pages that lie between the other runs' rows are shared.
-pub(in crate::state) fn multiway<K: Key, S: Key, V: Exchange>(
+pub(in crate::state) fn merge_runs<K: Key, S: Key, V: Exchange>(
     rows: &ItemRows<K, S, V>,
     runs: Vec<Vec<PageOf<ItemRows<K, S, V>>>>,
     is_oldest: bool,
@@ -248,7 +248,7 @@ mod tests {
             }
             let given = all.clone();
             let mut seen = Vec::new();
-            let merged = multiway(&rows, all, is_oldest, |pages| {
+            let merged = merge_runs(&rows, all, is_oldest, |pages| {
                 seen.push(pages.len());
                 true
             });

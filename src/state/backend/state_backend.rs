@@ -1,10 +1,11 @@
 //! Where the rows of a state go when the state as of an epoch is asked for: into an arrangement, or onto a
-//! shelf.
+//! delta log.
 //!
 //! An arrangement is where rows can be read again: by whoever looks at the state from outside while the job
 //! runs, and by the state itself, when it is larger than memory. It is sealed by the worker, in one piece. If
-//! all that is wanted of a state is that snapshots have it, its rows go onto a [shelf](crate::state::Shelf),
-//! in slices between which the worker does its work, and sorting them is not the worker's business.
+//! all that is wanted of a state is that snapshots have it, its rows go into a delta
+//! log](crate::state::DeltaLog), in slices between which the worker does its work, and sorting them is not
+//! the worker's business.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,56 +15,60 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::data::{Exchange, Key};
 use crate::error::Result;
-use crate::snapshot::{RestoredOperator, Table};
-use crate::state::backend::checkpoint_delta::Draft;
+use crate::snapshot::{RestoredOperator, TableSnapshot};
+use crate::state::backend::checkpoint_delta::CheckpointDelta;
 use crate::state::backend::compaction::sample;
-use crate::state::backend::delta_log::{Gone, Shelf};
+use crate::state::backend::delta_log::{DeltaLog, Tombstones};
 use crate::state::run::arrangement::Arrangement;
 use crate::state::run::item_rows::ItemRows;
 use crate::state::run::item_rows::Row;
-use crate::state::run::persist::{Incoming, Read, Share};
+use crate::state::run::persist::{Incoming, ReadPage, Share};
 use crate::state::run::rows::Rows;
 use crate::state::run::saves::Saves;
-use crate::state::spill::files::Memory;
-use crate::state::spill::spilling::Filed;
+use crate::state::spill::files::SharedBudget;
+use crate::state::spill::spilling::Spilling;
 
 /// Who asks for the state as of an epoch.
 #[derive(Clone, Default)]
-pub(crate) struct Askers {
+pub(crate) struct StateReaders {
     /// True if it is read from outside while the job runs.
     pub(crate) read: bool,
     /// What it may take of memory, if that is limited.
-    pub(crate) memory: Option<Rc<Memory>>,
+    pub(crate) memory: Option<Rc<SharedBudget>>,
     /// True if there are snapshots, and seals are for them or for readers alone.
     pub(crate) saved: bool,
 }
 
 /// Where the rows of a state go.
-pub(crate) enum Backing<K: Key, S: Key, V: Exchange> {
+pub(crate) enum StateBackend<K: Key, S: Key, V: Exchange> {
     /// They can be read again.
-    Arranged(Box<Arrangement<Filed<ItemRows<K, S, V>>>>),
+    Arranged(Box<Arrangement<Spilling<ItemRows<K, S, V>>>>),
     /// They are only saved.
-    Shelved {
-        shelf: Arc<Shelf<K, S, V>>,
+    SnapshotOnly {
+        shelf: Arc<DeltaLog<K, S, V>>,
         /// The number of the last delivery.
         last: u64,
     },
 }
 
-impl<K: Key, S: Key, V: Exchange> Backing<K, S, V> {
-    pub(crate) fn new(rows: &ItemRows<K, S, V>, askers: &Askers, operator: OperatorInfo) -> Backing<K, S, V> {
+impl<K: Key, S: Key, V: Exchange> StateBackend<K, S, V> {
+    pub(crate) fn new(
+        rows: &ItemRows<K, S, V>,
+        askers: &StateReaders,
+        operator: OperatorInfo,
+    ) -> StateBackend<K, S, V> {
         if askers.saved && !askers.read && askers.memory.is_none() {
-            return Backing::Shelved { shelf: Arc::new(Shelf::new(rows.owner())), last: 0 };
+            return StateBackend::SnapshotOnly { shelf: Arc::new(DeltaLog::new(rows.owner())), last: 0 };
         }
-        let filed = Filed::new(rows.clone(), askers.memory.as_ref(), |(key, _)| key.hash);
-        Backing::Arranged(Box::new(Arrangement::new(filed, operator)))
+        let filed = Spilling::new(rows.clone(), askers.memory.as_ref(), |(key, _)| key.hash);
+        StateBackend::Arranged(Box::new(Arrangement::new(filed, operator)))
     }
 
     /// The arrangement, if it is one.
-    pub(crate) fn arrangement(&mut self) -> Option<&mut Arrangement<Filed<ItemRows<K, S, V>>>> {
+    pub(crate) fn arrangement(&mut self) -> Option<&mut Arrangement<Spilling<ItemRows<K, S, V>>>> {
         match self {
-            Backing::Arranged(arrangement) => Some(arrangement),
-            Backing::Shelved { .. } => None,
+            StateBackend::Arranged(arrangement) => Some(arrangement),
+            StateBackend::SnapshotOnly { .. } => None,
         }
     }
 
@@ -73,26 +78,26 @@ impl<K: Key, S: Key, V: Exchange> Backing<K, S, V> {
         &mut self,
         epoch: u64,
         rows: &ItemRows<K, S, V>,
-        gone: &mut Gone<K, S>,
+        gone: &mut Tombstones<K, S>,
         items: usize,
-    ) -> Option<Draft<K, S, V>> {
-        let Backing::Shelved { shelf, last } = self else { return None };
+    ) -> Option<CheckpointDelta<K, S, V>> {
+        let StateBackend::SnapshotOnly { shelf, last } = self else { return None };
         *last += 1;
-        Some(Draft::new(epoch, rows, std::mem::take(gone), items, Arc::clone(&shelf.spares)))
+        Some(CheckpointDelta::new(epoch, rows, std::mem::take(gone), items, Arc::clone(&shelf.spares)))
     }
 
     /// Delivers what was drafted.
-    pub(crate) fn deliver(&self, draft: Draft<K, S, V>) {
-        if let Backing::Shelved { shelf, .. } = self {
+    pub(crate) fn deliver(&self, draft: CheckpointDelta<K, S, V>) {
+        if let StateBackend::SnapshotOnly { shelf, .. } = self {
             draft.deliver(shelf);
         }
     }
 
     /// What a snapshot needs of the state as of the last seal, or the last delivery that has been begun.
-    pub(crate) fn save(&self, name: &str, rows: &ItemRows<K, S, V>) -> Table {
+    pub(crate) fn save(&self, name: &str, rows: &ItemRows<K, S, V>) -> TableSnapshot {
         match self {
-            Backing::Arranged(arrangement) => arrangement.save(name),
-            Backing::Shelved { shelf, last } => Table {
+            StateBackend::Arranged(arrangement) => arrangement.save(name),
+            StateBackend::SnapshotOnly { shelf, last } => TableSnapshot {
                 name: name.to_owned(),
                 schema: ItemRows::<K, S, V>::schema(),
                 clock: rows.clock(),
@@ -112,7 +117,7 @@ impl<K: Key, S: Key, V: Exchange> Backing<K, S, V> {
         mut fill: impl FnMut(Vec<Row<K, S, V>>, usize),
     ) -> Result<()> {
         match self {
-            Backing::Arranged(arrangement) => {
+            StateBackend::Arranged(arrangement) => {
                 let incoming = Incoming::open(from, name, share)?;
                 arrangement.take_in(&incoming)?;
                 let runs = arrangement.runs();
@@ -120,11 +125,11 @@ impl<K: Key, S: Key, V: Exchange> Backing<K, S, V> {
                 let keys = incoming.keys();
                 pages.for_each(|page| fill(page.read(), keys));
             }
-            Backing::Shelved { shelf, .. } => {
+            StateBackend::SnapshotOnly { shelf, .. } => {
                 let incoming = Incoming::open(from, name, share)?;
                 let (keys, origin) = (incoming.keys(), Arc::new(from.origin(name)));
                 let first = RefCell::new(None);
-                let page = |read: Read<ItemRows<K, S, V>>| {
+                let page = |read: ReadPage<ItemRows<K, S, V>>| {
                     first.borrow_mut().get_or_insert_with(|| sample(&read.rows));
                     match (read.written, read.rows.last()) {
                         (Some(place), Some((last, _))) if origin.is_near() => {
@@ -134,7 +139,7 @@ impl<K: Key, S: Key, V: Exchange> Backing<K, S, V> {
                         }
                         (written, _) => {
                             fill(read.rows.clone(), keys);
-                            Read { written, ..read }.page(rows)
+                            ReadPage { written, ..read }.page(rows)
                         }
                     }
                 };

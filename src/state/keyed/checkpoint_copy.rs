@@ -5,25 +5,25 @@
 //! cut.
 
 use crate::data::Key;
-use crate::state::backend::checkpoint_delta::Draft;
+use crate::state::backend::checkpoint_delta::CheckpointDelta;
 use crate::state::keyed::items::Shape;
 use crate::state::keyed::pins::Pins;
-use crate::state::run::item_rows::{ItemRows, Kept};
-use crate::state::table::key_table::{Slot, Table};
-use crate::state::table::segmented_vec::{Deal, Pile};
+use crate::state::run::item_rows::{ItemOrTombstone, ItemRows};
+use crate::state::table::key_table::{KeyTable, Slot};
+use crate::state::table::segmented_vec::{Chunks, SegmentedVec};
 
 /// What is copied for a cut.
-pub(crate) struct Cutting<K: Key, S: Shape> {
+pub(crate) struct CheckpointCopy<K: Key, S: Shape> {
     /// Where items are that had changed, and that have not been seen to.
-    pub(super) list: Deal<(Slot, S::Mark)>,
+    pub(super) list: Chunks<(Slot, S::Mark)>,
     /// Copies whose keys are still to be looked up.
-    pub(super) kept: Pile<(Slot, S::Sub, Kept<S::Value>)>,
-    pub(in crate::state) draft: Draft<K, S::Sub, S::Value>,
+    pub(super) kept: SegmentedVec<(Slot, S::Sub, ItemOrTombstone<S::Value>)>,
+    pub(in crate::state) draft: CheckpointDelta<K, S::Sub, S::Value>,
 }
 
-impl<K: Key, S: Shape> Cutting<K, S> {
+impl<K: Key, S: Shape> CheckpointCopy<K, S> {
     /// Keeps an item as it was by the cut.
-    pub(in crate::state) fn keep(&mut self, slot: Slot, sub: S::Sub, kept: Kept<S::Value>) {
+    pub(in crate::state) fn keep(&mut self, slot: Slot, sub: S::Sub, kept: ItemOrTombstone<S::Value>) {
         self.kept.push((slot, sub, kept));
     }
 
@@ -31,7 +31,7 @@ impl<K: Key, S: Shape> Cutting<K, S> {
     /// done before any key goes.
     pub(in crate::state) fn resolve(
         &mut self,
-        keys: &Table<K, Pins>,
+        keys: &KeyTable<K, Pins>,
         rows: &ItemRows<K, S::Sub, S::Value>,
         left: &mut usize,
     ) {

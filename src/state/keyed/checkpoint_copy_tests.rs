@@ -13,16 +13,17 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use crate::data::hash64;
 use crate::object::{Faults, Faulty, Memory};
 use crate::snapshot::{
-    Codec, Compression, Early, Lease, Origin, Owner, Received, Repository, Run, SavedPage, Table, Writing,
+    BuiltRuns, Codec, Compression, EagerWriter, Lease, Owner, PageSource, Repository, RunSnapshot, SavedPage,
+    SegmentWriting, TableSnapshot,
 };
-use crate::state::backend::state_backend::Askers;
+use crate::state::backend::state_backend::StateReaders;
 use crate::state::keyed::by_time::{At, Timed};
 use crate::state::keyed::column::Cells;
 use crate::state::keyed::items::Shape;
 use crate::state::keyed::items::{Mapped, One};
 use crate::state::keyed::store::Store;
 use crate::state::keyed::time_domain::{Now, TimeDomain};
-use crate::state::run::item_rows::{Kept, NEVER, is_over};
+use crate::state::run::item_rows::{ItemOrTombstone, NEVER, is_over};
 use crate::state::table::key_table::Slot;
 
 /// Counts and records of the second side live so long.
@@ -46,7 +47,7 @@ struct Both {
     store: Store<u32>,
     model: Model,
     /// What the last cut is to have, when it has been copied.
-    cut: Option<(Vec<Table>, Model, i64)>,
+    cut: Option<(Vec<TableSnapshot>, Model, i64)>,
     now: i64,
     epoch: u64,
     compared: usize,
@@ -57,7 +58,7 @@ struct Both {
 struct Desk {
     repository: Repository,
     lease: Lease,
-    writing: Writing,
+    writing: SegmentWriting,
     /// The same store, as it is read by merges: some reads fail.
     failing: Repository,
     /// Merges that were put off, and pages that were let go.
@@ -90,23 +91,23 @@ impl Desk {
         let lease = (0..1000u64).find_map(claim).unwrap();
         let repository = Repository::open(store.clone());
         let failing = Repository::open(Arc::new(Faulty::new(store, 1, reads)));
-        let writing = Writing::in_segments(segment, Codec::Columnar, Compression::Lz4);
+        let writing = SegmentWriting::in_segments(segment, Codec::Columnar, Compression::Lz4);
         Desk { repository, lease, writing, failing, put_off: 0, released: 0, early: 0, failed: 0 }
     }
 
-    fn origin(repository: &Repository, table: &Table) -> Origin {
-        Origin::new(repository, "cutting", &table.name, table.schema.fingerprint)
+    fn origin(repository: &Repository, table: &TableSnapshot) -> PageSource {
+        PageSource::new(repository, "cutting", &table.name, table.schema.fingerprint)
     }
 
     /// The runs of a table, of which every other time pages are written as they are made.
-    fn receive(&mut self, table: &Table, epoch: u64) -> Vec<Run> {
+    fn receive(&mut self, table: &TableSnapshot, epoch: u64) -> Vec<RunSnapshot> {
         let (coming, delivery) = table.coming.as_ref().unwrap();
         let (uid, fingerprint) = ("cutting", table.schema.fingerprint);
         let origin = Some(Arc::new(Desk::origin(&self.failing, table)));
         let owner = Owner { uid, table: &table.name, fingerprint };
-        let early = Early { writing: &mut self.writing, lease: (&self.lease, epoch), owner, origin };
+        let early = EagerWriter { writing: &mut self.writing, lease: (&self.lease, epoch), owner, origin };
         let early = (delivery % 2 == 0).then_some(early);
-        let Received { runs, put_off } = coming.runs(*delivery, early).unwrap();
+        let BuiltRuns { runs, put_off } = coming.runs(*delivery, early).unwrap();
         self.put_off += put_off;
         let pages = runs.iter().flat_map(|run| &run.pages);
         self.early += pages.filter(|page| page.written().get().is_some()).count();
@@ -114,7 +115,7 @@ impl Desk {
     }
 
     /// The rows of a page.
-    fn rows<T: DeserializeOwned + 'static>(&self, table: &Table, page: &dyn SavedPage) -> Vec<T> {
+    fn rows<T: DeserializeOwned + 'static>(&self, table: &TableSnapshot, page: &dyn SavedPage) -> Vec<T> {
         let (bytes, codec) = match page.written().get() {
             Some(place) => Desk::origin(&self.repository, table).page(place).unwrap(),
             None => (page.encode(Codec::Rows).unwrap(), Codec::Rows),
@@ -123,7 +124,7 @@ impl Desk {
     }
 
     /// Writes what is not written, as a snapshot does, and lets go of it.
-    fn write(&mut self, table: &Table, runs: &[Run], epoch: u64) {
+    fn write(&mut self, table: &TableSnapshot, runs: &[RunSnapshot], epoch: u64) {
         while self.try_write(table, runs, epoch).is_err() {
             self.failed += 1;
         }
@@ -132,7 +133,7 @@ impl Desk {
         coming.release(&Arc::new(Desk::origin(&self.failing, table)));
     }
 
-    fn try_write(&mut self, table: &Table, runs: &[Run], epoch: u64) -> crate::Result<()> {
+    fn try_write(&mut self, table: &TableSnapshot, runs: &[RunSnapshot], epoch: u64) -> crate::Result<()> {
         let owner = Owner { uid: "cutting", table: &table.name, fingerprint: table.schema.fingerprint };
         self.writing.finish(epoch)?;
         for run in runs {
@@ -147,7 +148,7 @@ impl Desk {
 
 impl Both {
     fn new() -> Both {
-        let askers = || Askers { saved: true, ..Askers::default() };
+        let askers = || StateReaders { saved: true, ..StateReaders::default() };
         let operator = || OperatorInfo::new(0, 0, Rc::from([0]));
         let lives = Some((TimeDomain::EventTime, LIFE));
         let mut store = Store::new();
@@ -250,7 +251,7 @@ impl Both {
 
 impl Both {
     /// Compares what a table's runs have with what there is to be.
-    fn same<S>(&mut self, table: &Table, items: &Items<S>, now: i64)
+    fn same<S>(&mut self, table: &TableSnapshot, items: &Items<S>, now: i64)
     where
         S: Ord + Debug + Clone + DeserializeOwned + 'static,
     {
@@ -259,7 +260,7 @@ impl Both {
         let at_most = 20 + 10 * self.desk.put_off as usize;
         assert!(runs.len() < at_most, "{} runs of {}", runs.len(), table.name);
         for page in runs.iter().flat_map(|run| &run.pages) {
-            let rows: Vec<(u32, S, Kept<u64>)> = self.desk.rows(table, &**page);
+            let rows: Vec<(u32, S, ItemOrTombstone<u64>)> = self.desk.rows(table, &**page);
             assert!(rows.is_sorted_by_key(|(key, sub, _)| (hash64(key), *key, sub.clone())));
             for (key, sub, kept) in rows {
                 match kept.filter(|(_, expires)| !is_over(*expires, now)) {

@@ -21,27 +21,27 @@
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::data::Key;
-use crate::state::backend::checkpoint_delta::{Turn, copy};
-use crate::state::backend::delta_log::Gone;
-use crate::state::backend::state_backend::{Askers, Backing};
-use crate::state::keyed::checkpoint_copy::Cutting;
+use crate::state::backend::checkpoint_delta::{DirtyMark, copy};
+use crate::state::backend::delta_log::Tombstones;
+use crate::state::backend::state_backend::{StateBackend, StateReaders};
+use crate::state::keyed::checkpoint_copy::CheckpointCopy;
 use crate::state::keyed::items::{Items, Shape};
-use crate::state::keyed::meta::Tag;
+use crate::state::keyed::meta::ItemMeta;
 use crate::state::keyed::time_domain::TimeDomain;
-use crate::state::keyed::ttl_sweep::Sweep;
-use crate::state::keyed::view::Published;
+use crate::state::keyed::ttl_sweep::TtlSweep;
+use crate::state::keyed::view::PublishedEpoch;
 use crate::state::run::hashed::{Hashed, Owner};
 use crate::state::run::item_rows::Row;
 use crate::state::run::item_rows::{ItemRows, NEVER, UNBEGUN};
 use crate::state::spill::footprint::Footprint;
 use crate::state::table::key_table::Slot;
-use crate::state::table::segmented_vec::Pile;
+use crate::state::table::segmented_vec::SegmentedVec;
 
 /// An item of a state.
 pub(crate) struct Item<V> {
     pub(crate) value: V,
     /// When it expires, and what is known of its last change.
-    pub(crate) tag: Tag,
+    pub(crate) tag: ItemMeta,
 }
 
 impl<V> Item<V> {
@@ -49,8 +49,8 @@ impl<V> Item<V> {
     /// copy yet, it gets one.
     pub(in crate::state) fn is_kept<K: Key, S: Shape<Value = V>>(
         &self,
-        turn: Turn,
-        cutting: &mut Option<Box<Cutting<K, S>>>,
+        turn: DirtyMark,
+        cutting: &mut Option<Box<CheckpointCopy<K, S>>>,
         key: impl FnOnce() -> (Hashed<K>, S::Sub),
     ) -> bool
     where
@@ -79,18 +79,18 @@ pub(crate) struct Cells<K: Key, S: Shape> {
     pub(in crate::state) items: usize,
     pub(in crate::state) footprint: Footprint,
     pub(in crate::state) rows: ItemRows<K, S::Sub, S::Value>,
-    pub(in crate::state) backing: Backing<K, S::Sub, S::Value>,
+    pub(in crate::state) backing: StateBackend<K, S::Sub, S::Value>,
     /// What changes are marked by.
-    pub(in crate::state) turn: Turn,
+    pub(in crate::state) turn: DirtyMark,
     /// Where items are that have changed since the last seal or cut.
-    pub(in crate::state) changed: Pile<(Slot, S::Mark)>,
+    pub(in crate::state) changed: SegmentedVec<(Slot, S::Mark)>,
     /// Items that the backing has and that are no more.
-    pub(in crate::state) gone: Gone<K, S::Sub>,
+    pub(in crate::state) gone: Tombstones<K, S::Sub>,
     /// Items that have left memory and are not in the arrangement yet.
     pub(in crate::state) left: Vec<Row<K, S::Sub, S::Value>>,
     /// What is copied for the last cut, if it is not done.
-    pub(in crate::state) cutting: Option<Box<Cutting<K, S>>>,
-    pub(in crate::state) sweep: Option<Sweep>,
+    pub(in crate::state) cutting: Option<Box<CheckpointCopy<K, S>>>,
+    pub(in crate::state) sweep: Option<TtlSweep>,
     /// When items expire that were written before event time began. They are in files by then, or in a
     /// snapshot; not known before.
     pub(in crate::state) unbegun: i64,
@@ -99,7 +99,7 @@ pub(crate) struct Cells<K: Key, S: Shape> {
 }
 
 /// Shows the pages as of an epoch to readers.
-pub(crate) type Publish<K, S> = Box<dyn Fn(Published<K, <S as Items>::Sub, <S as Items>::Value>)>;
+pub(crate) type Publish<K, S> = Box<dyn Fn(PublishedEpoch<K, <S as Items>::Sub, <S as Items>::Value>)>;
 
 impl<K: Key, S: Shape> Cells<K, S> {
     /// Cells whose items expire by a clock, and live so many milliseconds at most; or never, if nothing is
@@ -107,24 +107,24 @@ impl<K: Key, S: Shape> Cells<K, S> {
     pub(crate) fn new(
         lives: Option<(TimeDomain, i64)>,
         owner: Owner<K>,
-        (publish, askers): (Option<Publish<K, S>>, Askers),
+        (publish, askers): (Option<Publish<K, S>>, StateReaders),
         operator: OperatorInfo,
     ) -> Cells<K, S> {
         let rows = ItemRows::new(owner);
-        let askers = Askers { read: askers.read || publish.is_some(), ..askers };
+        let askers = StateReaders { read: askers.read || publish.is_some(), ..askers };
         Cells {
             lives_by: lives.map_or(TimeDomain::EventTime, |(clock, _)| clock),
             cells: Vec::new(),
             items: 0,
             footprint: Footprint::new(askers.memory.is_some()),
-            backing: Backing::new(&rows, &askers, operator),
+            backing: StateBackend::new(&rows, &askers, operator),
             rows,
-            turn: Turn::default().next(),
-            changed: Pile::default(),
-            gone: Gone::new(),
+            turn: DirtyMark::default().next(),
+            changed: SegmentedVec::default(),
+            gone: Tombstones::new(),
             left: Vec::new(),
             cutting: None,
-            sweep: lives.map(|(_, millis)| Sweep::new(millis)),
+            sweep: lives.map(|(_, millis)| TtlSweep::new(millis)),
             unbegun: UNBEGUN,
             publish,
         }
@@ -185,7 +185,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
         let cell = &mut self.cells[slot.index()];
         self.changed.extend(S::note(cell, &sub).map(|mark| (slot, mark)));
         self.items += 1;
-        let item = Item { value, tag: Tag::new(expires, self.turn, false) };
+        let item = Item { value, tag: ItemMeta::new(expires, self.turn, false) };
         S::insert(cell, sub, item, expires);
         self.trim();
     }

@@ -3,30 +3,30 @@
 use std::hint::black_box;
 
 use crate::data::Key;
-use crate::state::backend::checkpoint_delta::{Draft, Turn};
-use crate::state::keyed::checkpoint_copy::Cutting;
+use crate::state::backend::checkpoint_delta::{CheckpointDelta, DirtyMark};
+use crate::state::keyed::checkpoint_copy::CheckpointCopy;
 use crate::state::keyed::column::Cells;
 use crate::state::keyed::items::Shape;
 use crate::state::keyed::pins::{Pins, WARM};
-use crate::state::table::key_table::{Slot, Table};
-use crate::state::table::segmented_vec::{Deal, Pile};
+use crate::state::table::key_table::{KeyTable, Slot};
+use crate::state::table::segmented_vec::{Chunks, SegmentedVec};
 
 impl<K: Key, S: Shape> Cells<K, S> {
     /// Sets aside what has changed up to the end of an epoch, if it is to be delivered.
     pub(in crate::state) fn begin_cut(&mut self, epoch: u64) {
         let Cells { backing, rows, gone, changed, .. } = self;
         let Some(draft) = backing.draft(epoch, rows, gone, changed.len()) else { return };
-        let list = Deal::new(std::mem::take(&mut self.changed));
+        let list = Chunks::new(std::mem::take(&mut self.changed));
         self.turn = self.turn.next();
-        self.cutting = Some(Box::new(Cutting { list, kept: Pile::default(), draft }));
+        self.cutting = Some(Box::new(CheckpointCopy { list, kept: SegmentedVec::default(), draft }));
     }
 
     /// Copies some of what was set aside, and delivers all when all is copied. `left` is how many rows it may
     /// still take.
-    pub(in crate::state) fn copy_slice(&mut self, keys: &Table<K, Pins>, left: &mut usize) {
+    pub(in crate::state) fn copy_slice(&mut self, keys: &KeyTable<K, Pins>, left: &mut usize) {
         let Some(mut cutting) = self.cutting.take() else { return };
         cutting.resolve(keys, &self.rows, left);
-        let Cutting { list, kept, draft } = &mut *cutting;
+        let CheckpointCopy { list, kept, draft } = &mut *cutting;
         while *left > 0 && !list.is_over() {
             let some = list.some(WARM.min(*left));
             let slots = some.iter().map(|(slot, _)| *slot);
@@ -50,9 +50,9 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Copies what is at a place, and says how much it was.
     fn copy_place(
         &mut self,
-        draft: &mut Draft<K, S::Sub, S::Value>,
+        draft: &mut CheckpointDelta<K, S::Sub, S::Value>,
         (slot, mark): (Slot, &S::Mark),
-        keys: &Table<K, Pins>,
+        keys: &KeyTable<K, Pins>,
     ) -> usize {
         let Cells { cells, rows, turn, changed, .. } = self;
         let (Some(cell), key) = (cells.get_mut(slot.index()), keys.try_get(slot)) else { return 0 };
@@ -61,7 +61,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
         S::noted(cell, mark, |sub, item| {
             if item.tag.changed() == *turn {
                 again.push(sub);
-            } else if let Some((key, _)) = key.filter(|_| item.tag.changed() != Turn::Still) {
+            } else if let Some((key, _)) = key.filter(|_| item.tag.changed() != DirtyMark::Still) {
                 item.tag = item.tag.kept();
                 let row = (rows.hashed(key.clone()), sub);
                 draft.add((row, Some((item.value.clone(), item.tag.expires()))));

@@ -12,26 +12,26 @@ use std::mem::size_of;
 
 use crate::data::{Key, hash64};
 use crate::state::keyed::store::INDEXED;
-use crate::state::table::key_table::{Slot, Table};
-use crate::state::timer::queue::Agenda;
+use crate::state::table::key_table::{KeyTable, Slot};
+use crate::state::timer::queue::TimerQueue;
 use crate::time::EventTime;
 
 /// Keys that are not in memory, with their alarms.
-pub(crate) struct Absent<K> {
+pub(crate) struct EvictedKeys<K> {
     /// A key without an alarm has the last moment there is, when nothing more can come.
-    keys: Table<K, EventTime>,
-    alarms: Agenda<Slot, ()>,
+    keys: KeyTable<K, EventTime>,
+    alarms: TimerQueue<Slot, ()>,
     /// The number of alarms, those of keys that have come back included.
     listed: usize,
 }
 
-impl<K: Key> Default for Absent<K> {
-    fn default() -> Absent<K> {
-        Absent { keys: Table::default(), alarms: Agenda::default(), listed: 0 }
+impl<K: Key> Default for EvictedKeys<K> {
+    fn default() -> EvictedKeys<K> {
+        EvictedKeys { keys: KeyTable::default(), alarms: TimerQueue::default(), listed: 0 }
     }
 }
 
-impl<K: Key> Absent<K> {
+impl<K: Key> EvictedKeys<K> {
     /// True if all keys are in memory.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
@@ -63,7 +63,7 @@ impl<K: Key> Absent<K> {
 
     /// Makes the list of alarms anew.
     fn list(&mut self) {
-        self.alarms = Agenda::default();
+        self.alarms = TimerQueue::default();
         for slot in self.keys.occupied() {
             self.alarms.add(self.keys.get(slot).1, slot);
         }
@@ -88,7 +88,7 @@ impl<K: Key> Absent<K> {
 
     /// Takes the keys out whose alarms are at a time or before.
     pub(crate) fn due(&mut self, until: EventTime) -> Vec<(u64, K)> {
-        let Absent { keys, alarms, listed } = self;
+        let EvictedKeys { keys, alarms, listed } = self;
         let due = match until.checked_add(1) {
             Some(before) => alarms.due(before),
             None => alarms.take(),
@@ -124,7 +124,7 @@ mod tests {
         fn keys_that_are_away_agree_with_a_map(
             steps in proptest::collection::vec((0..40u32, 0..9u8, 0..500i64), 0..6000),
         ) {
-            let (mut absent, mut oracle) = (Absent::<u32>::default(), BTreeMap::<u32, i64>::new());
+            let (mut absent, mut oracle) = (EvictedKeys::<u32>::default(), BTreeMap::<u32, i64>::new());
             for (key, step, time) in steps {
                 match step {
                     0 => {
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_key_without_an_alarm_stays_until_it_is_taken() {
-        let mut absent = Absent::default();
+        let mut absent = EvictedKeys::default();
         absent.add(hash64(&1), 1, None);
         absent.add(hash64(&2), 2, Some(EventTime::MAX));
         assert!(absent.due(EventTime::MAX - 1).is_empty());

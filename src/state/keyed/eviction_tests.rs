@@ -11,14 +11,14 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use crate::data::hash64;
 use crate::error::Error;
 use crate::metric::Metrics;
-use crate::state::backend::state_backend::Askers;
+use crate::state::backend::state_backend::StateReaders;
 use crate::state::keyed::column::Cells;
 use crate::state::keyed::items::{Mapped, One};
 use crate::state::keyed::store::Store;
 use crate::state::keyed::time_domain::{Now, TimeDomain};
 use crate::state::run::item_rows::{NEVER, is_over};
-use crate::state::spill::budget::Limit;
-use crate::state::spill::files::Memory;
+use crate::state::spill::budget::MemoryBudget;
+use crate::state::spill::files::SharedBudget;
 
 type Texts = One<String>;
 type Counts = Mapped<u8, u64>;
@@ -44,12 +44,12 @@ impl Both {
         let failed = Arc::new(Mutex::new(Vec::new()));
         let failing = Arc::clone(&failed);
         let fail = move |error| failing.lock().unwrap().push(error);
-        let memory = Memory::new(bytes, std::env::temp_dir(), Arc::new(fail));
+        let memory = SharedBudget::new(bytes, std::env::temp_dir(), Arc::new(fail));
         let operator = || OperatorInfo::new(0, 0, Rc::from([0]));
         let mut store = Store::new();
         let metrics = Metrics::default();
-        let askers = Askers { memory: Some(Rc::clone(&memory)), ..Askers::default() };
-        store.limit(Limit::new(&memory, "both", &metrics));
+        let askers = StateReaders { memory: Some(Rc::clone(&memory)), ..StateReaders::default() };
+        store.limit(MemoryBudget::new(&memory, "both", &metrics));
         store.add("cells", Cells::<u32, Texts>::new(None, hash64, (None, askers.clone()), operator()));
         store.add(
             "cells",
@@ -225,11 +225,11 @@ fn a_directory_that_is_not_there_fails_the_job_and_loses_nothing() {
     let failed = Arc::new(Mutex::new(Vec::new()));
     let failing = Arc::clone(&failed);
     let fail = move |error: Error| failing.lock().unwrap().push(error.to_string());
-    let memory = Memory::new(1 << 10, "/nowhere/at/all".into(), Arc::new(fail));
+    let memory = SharedBudget::new(1 << 10, "/nowhere/at/all".into(), Arc::new(fail));
     let mut store = Store::new();
-    store.limit(Limit::new(&memory, "texts", &Metrics::default()));
+    store.limit(MemoryBudget::new(&memory, "texts", &Metrics::default()));
     let operator = OperatorInfo::new(0, 0, Rc::from([0]));
-    let askers = Askers { memory: Some(memory), ..Askers::default() };
+    let askers = StateReaders { memory: Some(memory), ..StateReaders::default() };
     store.add("cells", Cells::<u32, Texts>::new(None, hash64, (None, askers), operator));
     for key in 0..1000 {
         let slot = store.slot(&key);

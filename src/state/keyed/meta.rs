@@ -7,12 +7,12 @@
 use std::fmt;
 use std::num::NonZeroU64;
 
-use crate::state::backend::checkpoint_delta::Turn;
+use crate::state::backend::checkpoint_delta::DirtyMark;
 use crate::state::run::item_rows::{NEVER, UNBEGUN};
 
 /// When an item expires, for which cut its last change is, and if it is sealed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tag(NonZeroU64);
+pub(crate) struct ItemMeta(NonZeroU64);
 
 /// The bits of the turn, which are never all zero, and the one that tells if it is sealed.
 const TURN: u64 = 0b011;
@@ -28,13 +28,13 @@ const FIRST: i64 = i64::MIN >> TIME;
 /// Times that are as far from 1970 as this cannot be told apart.
 pub(crate) const FARTHEST: i64 = LAST;
 
-impl Tag {
+impl ItemMeta {
     #[inline]
-    pub(crate) fn new(expires: i64, changed: Turn, sealed: bool) -> Tag {
+    pub(crate) fn new(expires: i64, changed: DirtyMark, sealed: bool) -> ItemMeta {
         let time = if expires == UNBEGUN { FIRST } else { expires.clamp(FIRST + 1, LAST) };
         let time = (time << TIME).cast_unsigned();
         let bits = time | changed.bits() | if sealed { SEALED } else { 0 };
-        Tag(NonZeroU64::new(bits).unwrap_or(NonZeroU64::MIN))
+        ItemMeta(NonZeroU64::new(bits).unwrap_or(NonZeroU64::MIN))
     }
 
     /// When the item expires, in milliseconds by its clock.
@@ -49,8 +49,8 @@ impl Tag {
 
     /// Which seal or cut its last change is for, if not for one that has been.
     #[inline]
-    pub(crate) fn changed(self) -> Turn {
-        Turn::of_bits(self.0.get() & TURN)
+    pub(crate) fn changed(self) -> DirtyMark {
+        DirtyMark::of_bits(self.0.get() & TURN)
     }
 
     /// True if its backing has it, or an older version.
@@ -61,24 +61,24 @@ impl Tag {
 
     /// The same, but for when it expires.
     #[inline]
-    pub(crate) fn expiring(self, expires: i64) -> Tag {
-        Tag::new(expires, self.changed(), self.is_sealed())
+    pub(crate) fn expiring(self, expires: i64) -> ItemMeta {
+        ItemMeta::new(expires, self.changed(), self.is_sealed())
     }
 
     /// The same, but for the turn.
     #[inline]
-    pub(crate) fn turned(self, changed: Turn) -> Tag {
-        Tag::new(self.expires(), changed, self.is_sealed())
+    pub(crate) fn turned(self, changed: DirtyMark) -> ItemMeta {
+        ItemMeta::new(self.expires(), changed, self.is_sealed())
     }
 
     /// The same, but the backing has it as it is.
     #[inline]
-    pub(crate) fn kept(self) -> Tag {
-        Tag::new(self.expires(), Turn::Still, true)
+    pub(crate) fn kept(self) -> ItemMeta {
+        ItemMeta::new(self.expires(), DirtyMark::Still, true)
     }
 }
 
-impl fmt::Debug for Tag {
+impl fmt::Debug for ItemMeta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (self.expires(), self.changed(), self.is_sealed()).fmt(f)
     }
@@ -92,19 +92,19 @@ mod tests {
     proptest! {
         #[test]
         fn what_a_tag_says_is_told(expires in -(1i64 << 59)..1i64 << 59, turn in 0..3usize, sealed: bool) {
-            let turn = [Turn::Still, Turn::Even, Turn::Odd][turn];
-            let tag = Tag::new(expires, turn, sealed);
+            let turn = [DirtyMark::Still, DirtyMark::Even, DirtyMark::Odd][turn];
+            let tag = ItemMeta::new(expires, turn, sealed);
             prop_assert_eq!((tag.expires(), tag.changed(), tag.is_sealed()), (expires, turn, sealed));
-            prop_assert_eq!(tag.kept(), Tag::new(expires, Turn::Still, true));
-            prop_assert_eq!(tag.expiring(7).turned(Turn::Odd), Tag::new(7, Turn::Odd, sealed));
+            prop_assert_eq!(tag.kept(), ItemMeta::new(expires, DirtyMark::Still, true));
+            prop_assert_eq!(tag.expiring(7).turned(DirtyMark::Odd), ItemMeta::new(7, DirtyMark::Odd, sealed));
         }
     }
 
     #[test]
     fn a_place_for_an_item_is_no_larger_than_an_item() {
-        assert_eq!(size_of::<Option<(u64, Tag)>>(), 16);
-        assert_eq!(Tag::new(NEVER, Turn::Still, false).expires(), NEVER);
-        assert_eq!(Tag::new(UNBEGUN, Turn::Even, false).expires(), UNBEGUN);
-        assert_eq!(Tag::new(UNBEGUN + 1, Turn::Even, false).expires(), (i64::MIN >> TIME) + 1);
+        assert_eq!(size_of::<Option<(u64, ItemMeta)>>(), 16);
+        assert_eq!(ItemMeta::new(NEVER, DirtyMark::Still, false).expires(), NEVER);
+        assert_eq!(ItemMeta::new(UNBEGUN, DirtyMark::Even, false).expires(), UNBEGUN);
+        assert_eq!(ItemMeta::new(UNBEGUN + 1, DirtyMark::Even, false).expires(), (i64::MIN >> TIME) + 1);
     }
 }

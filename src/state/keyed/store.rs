@@ -29,12 +29,12 @@ use crate::snapshot::{self, RestoredOperator};
 use crate::state::keyed::pins::{Pins, WARM};
 use crate::state::keyed::time_domain::Now;
 use crate::state::run::persist::Share;
-use crate::state::spill::budget::{Limit, Sheds};
-use crate::state::table::key_table::{Found, Slot, Table};
+use crate::state::spill::budget::{Evictable, MemoryBudget};
+use crate::state::table::key_table::{Found, KeyTable, Slot};
 
 /// The keys of a store while it is filled.
 pub(crate) struct Slots<'a, K: Key> {
-    keys: &'a mut Table<K, Pins>,
+    keys: &'a mut KeyTable<K, Pins>,
     bare: &'a mut Vec<Slot>,
 }
 
@@ -72,13 +72,13 @@ impl<K: Key> Slots<'_, K> {
 
 /// Keys and their columns.
 pub(crate) struct Store<K: Key> {
-    pub(in crate::state) keys: Table<K, Pins>,
+    pub(in crate::state) keys: KeyTable<K, Pins>,
     columns: Vec<Named<K>>,
     /// Slots of keys that may have no state.
     bare: Vec<Slot>,
     /// How many of them there have been since anything was written.
     lost: usize,
-    limit: Option<Limit>,
+    limit: Option<MemoryBudget>,
 }
 
 /// A state and its name.
@@ -100,16 +100,16 @@ pub(crate) trait Column<K: Key>: Any {
     fn begin(&mut self, watermark: i64);
 
     /// Drops what has expired by now.
-    fn expire(&mut self, now: Now, keys: &Table<K, Pins>, bare: &mut Vec<Slot>);
+    fn expire(&mut self, now: Now, keys: &KeyTable<K, Pins>, bare: &mut Vec<Slot>);
 
     /// Writes what has changed since the last seal into the arrangement, and shows it to readers.
-    fn seal(&mut self, epoch: u64, keys: &Table<K, Pins>);
+    fn seal(&mut self, epoch: u64, keys: &KeyTable<K, Pins>);
 
     /// Sets aside what has changed, if it is delivered and not sealed. The last cut must be copied.
     fn cut(&mut self, epoch: u64);
 
     /// Copies some of what was set aside. `left` is how many rows it may still take.
-    fn copy(&mut self, keys: &Table<K, Pins>, left: &mut usize);
+    fn copy(&mut self, keys: &KeyTable<K, Pins>, left: &mut usize);
 
     /// True if nothing that was set aside is left.
     fn is_copied(&self) -> bool;
@@ -130,7 +130,7 @@ pub(crate) trait Column<K: Key>: Any {
     fn warm(&self, slots: &[Slot]);
 
     /// What a snapshot needs of what was sealed last.
-    fn save(&self, name: &str) -> snapshot::Table;
+    fn save(&self, name: &str) -> snapshot::TableSnapshot;
 
     /// Takes in what a snapshot has of a worker's share, and gives keys slots that have none.
     fn restore(
@@ -144,11 +144,11 @@ pub(crate) trait Column<K: Key>: Any {
 
 impl<K: Key> Store<K> {
     pub(crate) fn new() -> Store<K> {
-        Store { keys: Table::of_slots(), columns: Vec::new(), bare: Vec::new(), lost: 0, limit: None }
+        Store { keys: KeyTable::of_slots(), columns: Vec::new(), bare: Vec::new(), lost: 0, limit: None }
     }
 
     /// Limits the memory that it takes.
-    pub(crate) fn limit(&mut self, limit: Limit) {
+    pub(crate) fn limit(&mut self, limit: MemoryBudget) {
         self.limit = Some(limit);
     }
 
@@ -162,7 +162,7 @@ impl<K: Key> Store<K> {
     }
 
     /// What a snapshot needs of what was sealed last. The tables' names begin with `prefix`.
-    pub(crate) fn save<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = snapshot::Table> + 'a {
+    pub(crate) fn save<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = snapshot::TableSnapshot> + 'a {
         self.columns.iter().map(move |Named { name, column }| column.save(&format!("{prefix}{name}")))
     }
 
@@ -245,7 +245,7 @@ impl<K: Key> Store<K> {
         pins.touched = true;
         if std::mem::take(&mut pins.away) {
             let found = columns.iter_mut().fold(false, |found, named| named.column.enter(slot, key) | found);
-            limit.iter_mut().filter(|_| found).for_each(Limit::entered);
+            limit.iter_mut().filter(|_| found).for_each(MemoryBudget::entered);
         }
     }
 
@@ -385,7 +385,7 @@ impl<K: Key> Store<K> {
 /// The bytes that a key takes in the index, about, if it is not small, and as many more if it is.
 pub(crate) const INDEXED: usize = 12;
 
-impl<K: Key> Sheds for Store<K> {
+impl<K: Key> Evictable for Store<K> {
     fn bytes(&self) -> usize {
         let (keys, key) = (self.keys.len(), size_of::<Option<(K, Pins)>>() + INDEXED);
         keys * key + self.columns.iter().map(|named| named.column.bytes(keys)).sum::<usize>()
@@ -395,7 +395,7 @@ impl<K: Key> Sheds for Store<K> {
         self.keys.slots()
     }
 
-    fn limit(&mut self) -> &mut Option<Limit> {
+    fn limit(&mut self) -> &mut Option<MemoryBudget> {
         &mut self.limit
     }
 

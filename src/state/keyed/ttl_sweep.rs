@@ -3,13 +3,13 @@
 //! An expired item is never seen, so that it leaves memory soon is enough. The hand goes round twice in the
 //! time that an item lives, so what has expired takes up to half as much memory as what lives, and a quarter
 //! on average where items come evenly. Finding it costs two looks at each cell in that time, in the order in
-//! which they lie in memory, however often items are written and given more time. An agenda of expiries costs
-//! an entry for each write and a look at a cell somewhere for each entry.
+//! which they lie in memory, however often items are written and given more time. A timer queue of expiries
+//! costs an entry for each write and a look at a cell somewhere for each entry.
 //!
 //! If time leaps, the hand has a whole round to go at once; what it finds then is that most has expired.
 
 /// The hand, and the clock that moves it.
-pub(in crate::state) struct Sweep {
+pub(in crate::state) struct TtlSweep {
     /// How long an item lives at most, in milliseconds.
     lives: i64,
     /// The time that the hand has been moved for.
@@ -17,9 +17,9 @@ pub(in crate::state) struct Sweep {
     hand: usize,
 }
 
-impl Sweep {
-    pub(in crate::state) fn new(lives: i64) -> Sweep {
-        Sweep { lives: lives.max(1), reached: i64::MIN, hand: 0 }
+impl TtlSweep {
+    pub(in crate::state) fn new(lives: i64) -> TtlSweep {
+        TtlSweep { lives: lives.max(1), reached: i64::MIN, hand: 0 }
     }
 
     /// How long an item lives at most, in milliseconds.
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn the_hand_is_round_twice_in_a_life() {
-        let mut sweep = Sweep::new(100);
+        let mut sweep = TtlSweep::new(100);
         assert_eq!(sweep.due(0, 1000).count(), 1000, "time begins with a leap");
         let mut seen = vec![0; 1000];
         (1..=100).for_each(|now| sweep.due(now, 1000).for_each(|cell| seen[cell] += 1));
@@ -65,7 +65,7 @@ mod tests {
             cells in 1..200usize,
             steps in proptest::collection::vec(1..60i64, 1..100),
         ) {
-            let mut sweep = Sweep::new(lives);
+            let mut sweep = TtlSweep::new(lives);
             let (mut now, mut seen) = (0, vec![0; cells]);
             sweep.due(now, cells).for_each(drop);
             for step in steps {

@@ -7,15 +7,15 @@ use std::mem::size_of;
 use crate::data::Key;
 use crate::error::Result;
 use crate::snapshot::{self, RestoredOperator};
-use crate::state::backend::checkpoint_delta::Turn;
-use crate::state::backend::state_backend::Backing;
+use crate::state::backend::checkpoint_delta::DirtyMark;
+use crate::state::backend::state_backend::StateBackend;
 use crate::state::keyed::column::{Cells, Item};
 use crate::state::keyed::items::Shape;
-use crate::state::keyed::meta::Tag;
+use crate::state::keyed::meta::ItemMeta;
 use crate::state::keyed::pins::Pins;
 use crate::state::keyed::store::{Column, Slots};
 use crate::state::keyed::time_domain::{Now, TimeDomain};
-use crate::state::keyed::view::Published;
+use crate::state::keyed::view::PublishedEpoch;
 use crate::state::run::builder::sort;
 use crate::state::run::hashed::Hashed;
 use crate::state::run::item_rows::Row;
@@ -23,7 +23,7 @@ use crate::state::run::item_rows::{UNBEGUN, is_over};
 use crate::state::run::persist::Share;
 use crate::state::run::rows::Rows;
 use crate::state::spill::budget::rows_to_write;
-use crate::state::table::key_table::{Slot, Table};
+use crate::state::table::key_table::{KeyTable, Slot};
 
 impl<K: Key, S: Shape> Cells<K, S> {
     /// What is no more, and what has left memory.
@@ -33,7 +33,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
 
     /// The places in a list of what has changed, with the hashes that the keys are owned by, in order of
     /// these.
-    fn in_order(&self, changed: &[(Slot, S::Mark)], keys: &Table<K, Pins>) -> Vec<(u64, u32)> {
+    fn in_order(&self, changed: &[(Slot, S::Mark)], keys: &KeyTable<K, Pins>) -> Vec<(u64, u32)> {
         let owner = self.rows.owner();
         let hash = |(slot, _): &(Slot, S::Mark)| keys.try_get(*slot).map_or(0, |(key, _)| owner(key));
         let mut order: Vec<(u64, u32)> = changed.iter().map(hash).zip(0..).collect();
@@ -69,7 +69,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         }
     }
 
-    fn expire(&mut self, now: Now, keys: &Table<K, Pins>, bare: &mut Vec<Slot>) {
+    fn expire(&mut self, now: Now, keys: &KeyTable<K, Pins>, bare: &mut Vec<Slot>) {
         let Cells { sweep, cells, items, gone, rows, turn, cutting, .. } = self;
         let now = now.by(self.lives_by);
         rows.reach(now);
@@ -101,8 +101,8 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         }
     }
 
-    fn seal(&mut self, epoch: u64, keys: &Table<K, Pins>) {
-        if matches!(self.backing, Backing::Shelved { .. }) {
+    fn seal(&mut self, epoch: u64, keys: &KeyTable<K, Pins>) {
+        if matches!(self.backing, StateBackend::SnapshotOnly { .. }) {
             return;
         }
         let before = self.take_left();
@@ -120,7 +120,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
                     };
                     // Of a slot without a key as well: what it notes is for the next one.
                     S::noted(cell, mark, |sub, item| {
-                        if let Some((key, _)) = key.filter(|_| item.tag.changed() != Turn::Still) {
+                        if let Some((key, _)) = key.filter(|_| item.tag.changed() != DirtyMark::Still) {
                             item.tag = item.tag.kept();
                             let key = Hashed { hash: *hash, key: key.clone() };
                             group.push(((key, sub), Some((item.value.clone(), item.tag.expires()))));
@@ -133,7 +133,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         arrangement.seal_built(epoch, built);
         if let Some(publish) = &self.publish {
             let runs = arrangement.runs().iter().map(|run| run.pages().to_vec()).collect();
-            publish(Published { epoch, owner: self.rows.owner(), reached: self.rows.clock(), runs });
+            publish(PublishedEpoch { epoch, owner: self.rows.owner(), reached: self.rows.clock(), runs });
         }
     }
 
@@ -141,7 +141,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         self.begin_cut(epoch);
     }
 
-    fn copy(&mut self, keys: &Table<K, Pins>, left: &mut usize) {
+    fn copy(&mut self, keys: &KeyTable<K, Pins>, left: &mut usize) {
         self.copy_slice(keys, left);
     }
 
@@ -154,7 +154,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         let Cells { items, left, rows, .. } = self;
         S::drain(cell, |sub, item| {
             *items -= 1;
-            if item.tag.changed() != Turn::Still || !item.tag.is_sealed() {
+            if item.tag.changed() != DirtyMark::Still || !item.tag.is_sealed() {
                 left.push(((rows.hashed(key.clone()), sub), Some((item.value, item.tag.expires()))));
             }
         });
@@ -172,7 +172,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         let before = self.items;
         let mut found = Vec::new();
         let hashed = self.rows.hashed(key.clone());
-        let Backing::Arranged(arrangement) = &self.backing else { return false };
+        let StateBackend::Arranged(arrangement) = &self.backing else { return false };
         arrangement.range(hashed.hash, &|(k, _)| k.cmp(&hashed), &mut |(_, sub), kept| {
             found.push((sub, kept));
         });
@@ -190,7 +190,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
                 let sub = row.1;
                 self.make_room(slot);
                 self.items += 1;
-                let item = Item { value, tag: Tag::new(expires, Turn::Still, true) };
+                let item = Item { value, tag: ItemMeta::new(expires, DirtyMark::Still, true) };
                 S::insert(&mut self.cells[slot.index()], sub, item, expires);
             }
         }
@@ -204,7 +204,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
             + self.items * self.footprint.heap()
     }
 
-    fn save(&self, name: &str) -> snapshot::Table {
+    fn save(&self, name: &str) -> snapshot::TableSnapshot {
         self.backing.save(name, &self.rows)
     }
 
@@ -232,7 +232,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
                 match kept.filter(|(_, expires)| !is_over(*expires, rows.clock())) {
                     Some((value, expires)) => {
                         footprint.see(&value);
-                        let item = Item { value, tag: Tag::new(expires, Turn::Still, true) };
+                        let item = Item { value, tag: ItemMeta::new(expires, DirtyMark::Still, true) };
                         match S::get_mut(cell, &sub) {
                             Some(known) => *known = item,
                             None => {

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use crate::data::{Key, worker_of};
 use crate::state::run::hashed::{Hashed, Owner};
-use crate::state::run::item_rows::{Kept, is_over};
+use crate::state::run::item_rows::{ItemOrTombstone, is_over};
 use crate::state::run::page::{self, Page};
 
 /// The pages of one run.
-type Pages<K, S, V> = Vec<Arc<Page<(Hashed<K>, S), Kept<V>>>>;
+type Pages<K, S, V> = Vec<Arc<Page<(Hashed<K>, S), ItemOrTombstone<V>>>>;
 
 /// What one worker has published as of the end of an epoch.
-pub(crate) struct Published<K, S, V> {
+pub(crate) struct PublishedEpoch<K, S, V> {
     pub(in crate::state) epoch: u64,
     pub(in crate::state) owner: Owner<K>,
     /// The time that items expire by.
@@ -25,15 +25,20 @@ pub(crate) struct Published<K, S, V> {
     pub(in crate::state) runs: Vec<Pages<K, S, V>>,
 }
 
-impl<K, S, V> Clone for Published<K, S, V> {
+impl<K, S, V> Clone for PublishedEpoch<K, S, V> {
     fn clone(&self) -> Self {
-        Published { epoch: self.epoch, owner: self.owner, reached: self.reached, runs: self.runs.clone() }
+        PublishedEpoch {
+            epoch: self.epoch,
+            owner: self.owner,
+            reached: self.reached,
+            runs: self.runs.clone(),
+        }
     }
 }
 
 /// Where the workers publish what they seal of one state.
-pub(crate) struct Board<K, S, V> {
-    workers: Mutex<Vec<VecDeque<Published<K, S, V>>>>,
+pub(crate) struct PublishedState<K, S, V> {
+    workers: Mutex<Vec<VecDeque<PublishedEpoch<K, S, V>>>>,
     changed: Condvar,
 }
 
@@ -41,12 +46,12 @@ pub(crate) struct Board<K, S, V> {
 /// have published one.
 const KEPT: usize = 8;
 
-impl<K, S, V> Board<K, S, V> {
-    pub(crate) fn new() -> Board<K, S, V> {
-        Board { workers: Mutex::default(), changed: Condvar::new() }
+impl<K, S, V> PublishedState<K, S, V> {
+    pub(crate) fn new() -> PublishedState<K, S, V> {
+        PublishedState { workers: Mutex::default(), changed: Condvar::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<VecDeque<Published<K, S, V>>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<VecDeque<PublishedEpoch<K, S, V>>>> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -55,7 +60,7 @@ impl<K, S, V> Board<K, S, V> {
         *self.lock() = (0..workers).map(|_| VecDeque::new()).collect();
     }
 
-    pub(crate) fn publish(&self, worker: usize, state: Published<K, S, V>) {
+    pub(crate) fn publish(&self, worker: usize, state: PublishedEpoch<K, S, V>) {
         if let Some(published) = self.lock().get_mut(worker) {
             published.push_back(state);
             if published.len() > KEPT {
@@ -72,16 +77,18 @@ impl<K, S, V> Board<K, S, V> {
             self.changed.wait_timeout_while(self.lock(), wait, |workers| common(workers, epoch).is_none());
         let workers = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(workers, _)| workers);
         let epoch = common(&workers, epoch)?;
-        let of =
-            |published: &VecDeque<Published<K, S, V>>| published.iter().find(|p| p.epoch == epoch).cloned();
+        let of = |published: &VecDeque<PublishedEpoch<K, S, V>>| {
+            published.iter().find(|p| p.epoch == epoch).cloned()
+        };
         Some(StateView { epoch, workers: workers.iter().filter_map(of).collect() })
     }
 }
 
 /// The last epoch from `least` on that all workers have published.
-fn common<K, S, V>(workers: &[VecDeque<Published<K, S, V>>], least: u64) -> Option<u64> {
+fn common<K, S, V>(workers: &[VecDeque<PublishedEpoch<K, S, V>>], least: u64) -> Option<u64> {
     let (first, others) = workers.split_first()?;
-    let has = |published: &VecDeque<Published<K, S, V>>, epoch| published.iter().any(|p| p.epoch == epoch);
+    let has =
+        |published: &VecDeque<PublishedEpoch<K, S, V>>, epoch| published.iter().any(|p| p.epoch == epoch);
     let epochs = first.iter().map(|published| published.epoch).filter(|epoch| *epoch >= least);
     epochs.filter(|epoch| others.iter().all(|published| has(published, *epoch))).max()
 }
@@ -89,7 +96,7 @@ fn common<K, S, V>(workers: &[VecDeque<Published<K, S, V>>], least: u64) -> Opti
 /// One state of all keys as of the end of an epoch. It does not change any more.
 pub struct StateView<K, S, V> {
     epoch: u64,
-    workers: Vec<Published<K, S, V>>,
+    workers: Vec<PublishedEpoch<K, S, V>>,
 }
 
 impl<K: Key, S: Key, V: Clone> StateView<K, S, V> {
@@ -106,7 +113,7 @@ impl<K: Key, S: Key, V: Clone> StateView<K, S, V> {
         let mut items = BTreeMap::new();
         let Some(first) = self.workers.first() else { return items };
         let key = Hashed { hash: (first.owner)(key), key: key.clone() };
-        if let Some(Published { runs, reached, .. }) =
+        if let Some(PublishedEpoch { runs, reached, .. }) =
             self.workers.get(worker_of(key.hash, self.workers.len()))
         {
             for run in runs {
@@ -121,7 +128,7 @@ impl<K: Key, S: Key, V: Clone> StateView<K, S, V> {
     /// All items, in order. Costs a copy of all of them.
     pub fn all(&self) -> BTreeMap<(K, S), V> {
         let mut all = BTreeMap::new();
-        for Published { runs, reached, .. } in &self.workers {
+        for PublishedEpoch { runs, reached, .. } in &self.workers {
             for ((Hashed { key, .. }, sub), kept) in runs.iter().flatten().flat_map(|page| page.read()) {
                 take(&mut all, (key, sub), kept, *reached);
             }
@@ -131,7 +138,7 @@ impl<K: Key, S: Key, V: Clone> StateView<K, S, V> {
 }
 
 /// Lets a later row count.
-fn take<K: Ord, V>(items: &mut BTreeMap<K, V>, key: K, kept: Kept<V>, reached: i64) {
+fn take<K: Ord, V>(items: &mut BTreeMap<K, V>, key: K, kept: ItemOrTombstone<V>, reached: i64) {
     match kept.filter(|(_, expires)| !is_over(*expires, reached)) {
         Some((value, _)) => drop(items.insert(key, value)),
         None => drop(items.remove(&key)),

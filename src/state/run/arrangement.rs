@@ -12,7 +12,7 @@ use crate::state::run::builder::{RunBuilder, sort};
 use crate::state::run::merge::at;
 use crate::state::run::page;
 use crate::state::run::rows::Rows;
-use crate::state::run::sorted_run::{Cursor, Run};
+use crate::state::run::sorted_run::{Cursor, SortedRun};
 
 /// The state of one operator on one worker: what each epoch up to the last sealed one has changed.
 ///
@@ -20,7 +20,7 @@ use crate::state::run::sorted_run::{Cursor, Run};
 /// all that is kept. Reading a key looks into each of the `O(log N)` runs.
 pub(crate) struct Arrangement<R: Rows> {
     pub(in crate::state) rows: R,
-    spine: Spine<Rc<Run<R>>>,
+    spine: Spine<Rc<SortedRun<R>>>,
     /// Every epoch below this one is sealed, counted from `base` on.
     pub(in crate::state) upper: u64,
     /// The number of runs from before the first epoch, and of those that an epoch had beyond one.
@@ -40,7 +40,7 @@ impl<R: Rows> Arrangement<R> {
             return;
         }
         let upper = self.upper_of(epoch);
-        self.add(upper, |rows, description| Run::of(rows, sorted, description));
+        self.add(upper, |rows, description| SortedRun::of(rows, sorted, description));
     }
 
     /// Where the next run ends, if it is of `epoch`. There may be several of one epoch: state leaves memory
@@ -51,7 +51,11 @@ impl<R: Rows> Arrangement<R> {
     }
 
     /// Adds a run after all others, which goes up to `upper`.
-    pub(in crate::state) fn add(&mut self, upper: u64, run: impl FnOnce(R, Description<u64>) -> Run<R>) {
+    pub(in crate::state) fn add(
+        &mut self,
+        upper: u64,
+        run: impl FnOnce(R, Description<u64>) -> SortedRun<R>,
+    ) {
         debug_assert!(upper > self.upper, "what is before {upper} is sealed already");
         let (lower, upper) = (at(std::mem::replace(&mut self.upper, upper)), at(upper));
         let description = Description::new(lower, upper.clone(), at(0));
@@ -76,7 +80,7 @@ impl<R: Rows> Arrangement<R> {
     pub(crate) fn seal_built(&mut self, epoch: u64, built: RunBuilder<R>) {
         let (rows, pages) = built.finish();
         if !pages.is_empty() {
-            let run = |_, description| Run::from_pages(Some(rows), pages, description);
+            let run = |_, description| SortedRun::from_pages(Some(rows), pages, description);
             let upper = self.upper_of(epoch);
             self.add(upper, run);
         }
@@ -84,7 +88,7 @@ impl<R: Rows> Arrangement<R> {
 
     /// The runs, oldest first. Together they are the state as of the last sealed epoch, and remain so: they
     /// never change.
-    pub(crate) fn runs(&self) -> Vec<Rc<Run<R>>> {
+    pub(crate) fn runs(&self) -> Vec<Rc<SortedRun<R>>> {
         let mut runs = Vec::new();
         self.spine.map_batches(|run| {
             if !run.is_empty() {
@@ -252,7 +256,8 @@ mod tests {
         }
         assert!(arrangement.len() < 400, "{} rows are kept for 20 keys", arrangement.len());
         let (rows, runs) = kept.unwrap();
-        let read = |run: &Rc<Run<_>>| run.pages().iter().map(|page| page.read().len() as u64).sum::<u64>();
+        let read =
+            |run: &Rc<SortedRun<_>>| run.pages().iter().map(|page| page.read().len() as u64).sum::<u64>();
         assert_eq!(runs.iter().map(read).sum::<u64>(), rows);
     }
 }

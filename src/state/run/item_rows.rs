@@ -22,10 +22,10 @@ pub(crate) const NEVER: i64 = i64::MAX;
 pub(crate) const UNBEGUN: i64 = i64::MIN;
 
 /// An item and when it expires; `None` if there is none any more.
-pub(crate) type Kept<V> = Option<(V, i64)>;
+pub(crate) type ItemOrTombstone<V> = Option<(V, i64)>;
 
 /// A row of items.
-pub(crate) type Row<K, S, V> = ((Hashed<K>, S), Kept<V>);
+pub(crate) type Row<K, S, V> = ((Hashed<K>, S), ItemOrTombstone<V>);
 
 /// The rows of a state. The latest counts, until it expires.
 pub(crate) struct ItemRows<K, S, V> {
@@ -66,13 +66,13 @@ impl<K, S, V> Clone for ItemRows<K, S, V> {
 
 impl<K: Key, S: Key, V: Exchange> Rows for ItemRows<K, S, V> {
     type Key = (Hashed<K>, S);
-    type Value = Kept<V>;
+    type Value = ItemOrTombstone<V>;
 
-    fn absorb(&self, older: &mut Kept<V>, newer: &Kept<V>) {
+    fn absorb(&self, older: &mut ItemOrTombstone<V>, newer: &ItemOrTombstone<V>) {
         older.clone_from(newer);
     }
 
-    fn is_vacant(&self, value: &Kept<V>, oldest: bool) -> bool {
+    fn is_vacant(&self, value: &ItemOrTombstone<V>, oldest: bool) -> bool {
         oldest && value.as_ref().is_none_or(|(_, expires)| is_over(*expires, self.clock()))
     }
 
@@ -102,7 +102,7 @@ impl<K: Key, S: Key, V: Exchange> Saves for ItemRows<K, S, V> {
     }
 
     fn encode(rows: &[Row<K, S, V>], codec: Codec) -> Result<Vec<u8>> {
-        if codec.is_plain::<(K, S, Kept<V>)>() {
+        if codec.is_plain::<(K, S, ItemOrTombstone<V>)>() {
             let own = |((key, sub), kept): &Row<K, S, V>| (key.key.clone(), sub.clone(), kept.clone());
             return codec.encode(&rows.iter().map(own).collect::<Vec<_>>());
         }
@@ -116,7 +116,7 @@ impl<K: Key, S: Key, V: Exchange> Saves for ItemRows<K, S, V> {
         page: Encoded<'_>,
         own: impl Fn(P) -> V,
     ) -> Result<Vec<Row<K, S, V>>> {
-        let row = |(key, sub, kept): (K, S, Kept<P>)| {
+        let row = |(key, sub, kept): (K, S, ItemOrTombstone<P>)| {
             ((self.hashed(key), sub), kept.map(|(part, expires)| (own(part), expires)))
         };
         Ok(page.rows()?.into_iter().map(row).collect())

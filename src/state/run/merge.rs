@@ -13,7 +13,7 @@ use timely::progress::frontier::AntichainRef;
 use timely::progress::{Antichain, Timestamp};
 
 use crate::state::run::rows::Rows;
-use crate::state::run::sorted_run::{Cursor, PageOf, Run};
+use crate::state::run::sorted_run::{Cursor, PageOf, SortedRun};
 
 /// The fuel that sharing a page costs.
 const SHARE_COST: isize = 8;
@@ -37,8 +37,8 @@ struct Merged<R: Rows> {
     oldest: bool,
 }
 
-impl<R: Rows> Merger<Run<R>> for RunMerger<R> {
-    fn new(older: &Run<R>, newer: &Run<R>, compaction: AntichainRef<'_, u64>) -> RunMerger<R> {
+impl<R: Rows> Merger<SortedRun<R>> for RunMerger<R> {
+    fn new(older: &SortedRun<R>, newer: &SortedRun<R>, compaction: AntichainRef<'_, u64>) -> RunMerger<R> {
         let bounds = (older.lower().clone(), newer.upper().clone());
         let rows = older.rows.clone().or_else(|| newer.rows.clone());
         let oldest = older.lower().less_equal(&u64::minimum());
@@ -51,7 +51,7 @@ impl<R: Rows> Merger<Run<R>> for RunMerger<R> {
         }
     }
 
-    fn work(&mut self, older: &Run<R>, newer: &Run<R>, fuel: &mut isize) {
+    fn work(&mut self, older: &SortedRun<R>, newer: &SortedRun<R>, fuel: &mut isize) {
         let RunMerger { older: a, newer: b, merged: Some(merged), begun, .. } = self else { return };
         if !mem::replace(begun, true) {
             let clock = merged.rows.clock();
@@ -77,13 +77,13 @@ impl<R: Rows> Merger<Run<R>> for RunMerger<R> {
         }
     }
 
-    fn done(self) -> Run<R> {
+    fn done(self) -> SortedRun<R> {
         match self.merged {
             Some(mut merged) => {
                 merged.close_page();
-                Run::from_pages(Some(merged.rows), merged.pages, self.description)
+                SortedRun::from_pages(Some(merged.rows), merged.pages, self.description)
             }
-            None => Run::from_pages(None, Vec::new(), self.description),
+            None => SortedRun::from_pages(None, Vec::new(), self.description),
         }
     }
 }
@@ -92,7 +92,7 @@ impl<R: Rows> Merged<R> {
     /// Takes the row here, which precedes the other run's next row, or the whole page if it does.
     fn take(
         &mut self,
-        from: &Run<R>,
+        from: &SortedRun<R>,
         cursor: &mut Cursor<R::Key, R::Value>,
         other: Option<&(R::Key, R::Value)>,
         fuel: &mut isize,
@@ -144,11 +144,16 @@ impl<R: Rows> Merged<R> {
 pub(in crate::state) fn at(epoch: u64) -> Antichain<u64> {
     Antichain::from_elem(epoch)
 }
-impl<R: Rows> Batch for Run<R> {
+impl<R: Rows> Batch for SortedRun<R> {
     type Merger = RunMerger<R>;
 
-    fn empty(lower: Antichain<u64>, upper: Antichain<u64>) -> Run<R> {
+    fn empty(lower: Antichain<u64>, upper: Antichain<u64>) -> SortedRun<R> {
         let since = Antichain::from_elem(u64::minimum());
-        Run { rows: None, pages: Vec::new(), len: 0, description: Description::new(lower, upper, since) }
+        SortedRun {
+            rows: None,
+            pages: Vec::new(),
+            len: 0,
+            description: Description::new(lower, upper, since),
+        }
     }
 }

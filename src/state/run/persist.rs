@@ -30,12 +30,12 @@ use differential_dataflow::trace::BatchReader;
 use crate::data::{sort_by, worker_of};
 use crate::error::Result;
 use crate::snapshot::{
-    self, Codec, Converted, Foreign, PageRef, RestoredOperator, RestoredTable, SavedPage, Table,
+    self, Codec, Converted, Foreign, PageRef, RestoredOperator, RestoredTable, SavedPage, TableSnapshot,
 };
 use crate::state::run::arrangement::Arrangement;
 use crate::state::run::rows::Rows;
 use crate::state::run::saves::{Encoded, Saves};
-use crate::state::run::sorted_run::{PageOf, Run, pages_by};
+use crate::state::run::sorted_run::{PageOf, SortedRun, pages_by};
 
 /// A part of the workers' range of hashes.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +105,7 @@ pub(in crate::state) struct Incoming<'a, R: Saves> {
 }
 
 /// What is read of a page.
-pub(in crate::state) struct Read<R: Saves> {
+pub(in crate::state) struct ReadPage<R: Saves> {
     pub(in crate::state) rows: Vec<(R::Key, R::Value)>,
     /// Where these rows, all of them and no others, have been written.
     pub(in crate::state) written: Option<PageRef>,
@@ -148,7 +148,7 @@ impl<'a, R: Saves> Incoming<'a, R> {
     pub(in crate::state) fn read(
         &self,
         (rows, page_rows): (&R, &dyn Fn() -> usize),
-        mut page: impl FnMut(Read<R>) -> PageOf<R>,
+        mut page: impl FnMut(ReadPage<R>) -> PageOf<R>,
         mut adopt: impl FnMut(Vec<PageOf<R>>),
     ) -> Result<()> {
         let Some(least) = self.clock else { return Ok(()) };
@@ -159,7 +159,7 @@ impl<'a, R: Saves> Incoming<'a, R> {
             for run in &shard.runs {
                 let taken = if sorts {
                     let sorted = self.sorted(rows, run, clock)?;
-                    pages_by(page_rows, sorted, |some| page(Read { rows: some, written: None }))
+                    pages_by(page_rows, sorted, |some| page(ReadPage { rows: some, written: None }))
                 } else {
                     let mut taken = Vec::with_capacity(run.len());
                     for place in self.touched(run) {
@@ -177,7 +177,7 @@ impl<'a, R: Saves> Incoming<'a, R> {
     }
 
     /// What of a page belongs to the share, and is not over by the clock, if that is not the clock of all.
-    fn read_page(&self, rows: &R, page: &PageRef, clock: Option<i64>) -> Result<Read<R>> {
+    fn read_page(&self, rows: &R, page: &PageRef, clock: Option<i64>) -> Result<ReadPage<R>> {
         let (bytes, codec) = self.from.page(self.table, page)?;
         let encoded = Encoded { bytes: &bytes, rows: page.rows as usize, codec };
         let mut read = match &self.restored.conversion {
@@ -194,7 +194,7 @@ impl<'a, R: Saves> Incoming<'a, R> {
             read.retain(|(key, _)| !R::is_expired(key, clock));
         }
         let written = (is_whole && self.restored.is_as_written).then(|| page.clone());
-        Ok(Read { rows: read, written })
+        Ok(ReadPage { rows: read, written })
     }
 
     /// The rows of a run that have another order now, and may have become one.
@@ -217,7 +217,7 @@ impl<'a, R: Saves> Incoming<'a, R> {
     }
 }
 
-impl<R: Saves> Read<R> {
+impl<R: Saves> ReadPage<R> {
     /// The page of it.
     pub(in crate::state) fn page(self, rows: &impl Rows<Key = R::Key, Value = R::Value>) -> PageOf<R> {
         let page = rows.page(self.rows);
@@ -240,14 +240,14 @@ pub(crate) fn each<R: Rows>(pages: &[PageOf<R>], mut visit: impl FnMut(&R::Key, 
 
 impl<R: Saves> Arrangement<R> {
     /// What a snapshot needs of the state as of the last seal.
-    pub(crate) fn save(&self, name: &str) -> Table {
-        let runs = self.runs().into_iter().map(|run| snapshot::Run {
+    pub(crate) fn save(&self, name: &str) -> TableSnapshot {
+        let runs = self.runs().into_iter().map(|run| snapshot::RunSnapshot {
             // What came from another snapshot lies before the first epoch.
             epochs: [run.lower(), run.upper()].map(|bound| first(bound).saturating_sub(self.base)).into(),
             pages: run.pages().iter().map(outgoing::<R::Resident>).collect(),
         });
         let runs = runs.collect();
-        Table {
+        TableSnapshot {
             name: name.to_owned(),
             schema: R::Resident::schema(),
             clock: self.rows.clock(),
@@ -268,7 +268,9 @@ impl<R: Saves> Arrangement<R> {
             (rows.resident(), &|| rows.page_rows()),
             |read| read.page(&rows),
             |pages| {
-                self.add(self.upper + 1, |rows, description| Run::from_pages(Some(rows), pages, description));
+                self.add(self.upper + 1, |rows, description| {
+                    SortedRun::from_pages(Some(rows), pages, description)
+                });
                 self.base = self.upper;
             },
         )

@@ -11,7 +11,7 @@ use crate::state::run::rows::Rows;
 pub(crate) type PageOf<R> = Arc<Page<<R as Rows>::Key, <R as Rows>::Value>>;
 
 /// A batch of a spine: pages whose rows are sorted, each key once, with the epochs they cover.
-pub(crate) struct Run<R: Rows> {
+pub(crate) struct SortedRun<R: Rows> {
     /// `None` only for the empty run that a spine makes of itself.
     pub(in crate::state) rows: Option<R>,
     pub(in crate::state) pages: Vec<PageOf<R>>,
@@ -19,24 +19,24 @@ pub(crate) struct Run<R: Rows> {
     pub(super) description: Description<u64>,
 }
 
-impl<R: Rows> Run<R> {
+impl<R: Rows> SortedRun<R> {
     /// A run of sorted rows with distinct keys.
     pub(in crate::state) fn of(
         rows: R,
         sorted: Vec<(R::Key, R::Value)>,
         description: Description<u64>,
-    ) -> Run<R> {
+    ) -> SortedRun<R> {
         let (len, pages) = (sorted.len(), pages(&rows, sorted));
-        Run { rows: Some(rows), pages, len, description }
+        SortedRun { rows: Some(rows), pages, len, description }
     }
 
     pub(in crate::state) fn from_pages(
         rows: Option<R>,
         pages: Vec<PageOf<R>>,
         description: Description<u64>,
-    ) -> Run<R> {
+    ) -> SortedRun<R> {
         let len = pages.iter().map(|page| page.len()).sum();
-        Run { rows, pages, len, description }
+        SortedRun { rows, pages, len, description }
     }
 
     /// The pages, in order.
@@ -87,7 +87,11 @@ impl<K: Ord + Clone + 'static, V: Clone + 'static> Cursor<K, V> {
     /// Moves to the first row from here on whose key is not below what `below` tells.
     ///
     /// Gallops, so a pass in key order costs no more than a merge, and a jump its logarithm.
-    pub(crate) fn seek<R: Rows<Key = K, Value = V>>(&mut self, run: &Run<R>, below: impl Fn(&K) -> bool) {
+    pub(crate) fn seek<R: Rows<Key = K, Value = V>>(
+        &mut self,
+        run: &SortedRun<R>,
+        below: impl Fn(&K) -> bool,
+    ) {
         let pages = &run.pages;
         if pages.get(self.page).is_some_and(|page| page.is_below(&below)) {
             self.page += gallop(pages.len() - self.page, |step| pages[self.page + step].is_below(&below));
@@ -103,7 +107,7 @@ impl<K: Ord + Clone + 'static, V: Clone + 'static> Cursor<K, V> {
     /// Reads the page here, if it must be read, and goes on to the next if this one has no more rows. To be
     /// called before [`row`](Cursor::row).
     #[inline]
-    pub(crate) fn load<R: Rows<Key = K, Value = V>>(&mut self, run: &Run<R>) {
+    pub(crate) fn load<R: Rows<Key = K, Value = V>>(&mut self, run: &SortedRun<R>) {
         while let Some(page) = run.pages.get(self.page) {
             if page.rows().is_none() && self.read.as_ref().is_none_or(|(number, _)| *number != self.page) {
                 self.read = Some((self.page, page.read()));
@@ -116,14 +120,17 @@ impl<K: Ord + Clone + 'static, V: Clone + 'static> Cursor<K, V> {
     }
 
     #[inline]
-    fn rows<'a, R: Rows<Key = K, Value = V>>(&'a self, run: &'a Run<R>) -> Option<&'a [(K, V)]> {
+    fn rows<'a, R: Rows<Key = K, Value = V>>(&'a self, run: &'a SortedRun<R>) -> Option<&'a [(K, V)]> {
         let page = run.pages.get(self.page)?;
         page.rows().or_else(|| self.read.as_ref().map(|(_, rows)| rows.as_slice()))
     }
 
     /// The row here, if there is one.
     #[inline]
-    pub(crate) fn row<'a, R: Rows<Key = K, Value = V>>(&'a self, run: &'a Run<R>) -> Option<&'a (K, V)> {
+    pub(crate) fn row<'a, R: Rows<Key = K, Value = V>>(
+        &'a self,
+        run: &'a SortedRun<R>,
+    ) -> Option<&'a (K, V)> {
         self.rows(run)?.get(self.row)
     }
 
@@ -131,7 +138,7 @@ impl<K: Ord + Clone + 'static, V: Clone + 'static> Cursor<K, V> {
     #[inline]
     pub(in crate::state) fn page<'a, R: Rows<Key = K, Value = V>>(
         &'a self,
-        run: &'a Run<R>,
+        run: &'a SortedRun<R>,
     ) -> Option<(&'a PageOf<R>, &'a [(K, V)])> {
         if self.row > 0 {
             return None;
@@ -141,14 +148,14 @@ impl<K: Ord + Clone + 'static, V: Clone + 'static> Cursor<K, V> {
 
     /// Moves on by one row.
     #[inline]
-    pub(crate) fn next<R: Rows<Key = K, Value = V>>(&mut self, run: &Run<R>) {
+    pub(crate) fn next<R: Rows<Key = K, Value = V>>(&mut self, run: &SortedRun<R>) {
         self.row += 1;
         self.load(run);
     }
 
     /// Moves on to the next page.
     #[inline]
-    pub(in crate::state) fn next_page<R: Rows<Key = K, Value = V>>(&mut self, run: &Run<R>) {
+    pub(in crate::state) fn next_page<R: Rows<Key = K, Value = V>>(&mut self, run: &SortedRun<R>) {
         (self.page, self.row) = (self.page + 1, 0);
         self.load(run);
     }
@@ -168,7 +175,7 @@ fn gallop(len: usize, below: impl Fn(usize) -> bool) -> usize {
     low
 }
 
-impl<R: Rows> BatchReader for Run<R> {
+impl<R: Rows> BatchReader for SortedRun<R> {
     type Time = u64;
 
     fn len(&self) -> usize {
@@ -200,7 +207,7 @@ mod tests {
         let rows: Vec<(u64, i64)> = (0..3000).map(|k| (2 * k, 1)).collect();
         let bounds = |t| Antichain::from_elem(t);
         let description = Description::new(bounds(0), bounds(1), bounds(0));
-        let run = Run::of(Sums::new(), rows, description);
+        let run = SortedRun::of(Sums::new(), rows, description);
         assert_eq!(run.pages.len(), 3);
         let mut cursor = Cursor::default();
         for key in [0, 1, 2, 2047, 2048, 4095, 5997, 5998] {

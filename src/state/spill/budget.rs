@@ -5,17 +5,17 @@
 //! size of the state. If keys cannot leave, as those with timers in memory cannot wholly, it is not tried
 //! again before much has come.
 //!
-//! What is written once and read once, in order, has no use for a hand ([`Quota`]): of what is to be done at
-//! a time the farthest leaves, and the panes of a window all together.
+//! What is written once and read once, in order, has no use for a hand ([`SpillBudget`]): of what is to be
+//! done at a time the farthest leaves, and the panes of a window all together.
 
 use std::rc::Rc;
 
 use crate::metric::{Metric, Metrics};
-use crate::state::spill::files::Memory;
+use crate::state::spill::files::SharedBudget;
 use crate::state::table::key_table::Slot;
 
 /// State of which keys can leave memory.
-pub(crate) trait Sheds {
+pub(crate) trait Evictable {
     /// The bytes of memory that it takes, about.
     fn bytes(&self) -> usize;
 
@@ -23,7 +23,7 @@ pub(crate) trait Sheds {
     fn slots(&self) -> usize;
 
     /// What holds it to its memory, if that is limited.
-    fn limit(&mut self) -> &mut Option<Limit>;
+    fn limit(&mut self) -> &mut Option<MemoryBudget>;
 
     /// Lets the key of a slot leave memory, unless it was touched since the last call. False if it was, or is
     /// not there.
@@ -66,8 +66,8 @@ pub(crate) fn rows_to_write<K, V>(
 }
 
 /// What a limit of memory asks of one operator.
-pub(crate) struct Limit {
-    memory: Rc<Memory>,
+pub(crate) struct MemoryBudget {
+    memory: Rc<SharedBudget>,
     /// The bytes that the memory was told of.
     bytes: usize,
     /// Below this it is no use trying: what is left cannot leave.
@@ -84,11 +84,11 @@ pub(crate) struct Limit {
 /// So many keys are let go between two looks at the whole.
 const BATCH: usize = 256;
 
-impl Limit {
+impl MemoryBudget {
     /// The limit of an operator, which counts the keys that leave and enter as `keys_left_memory` and
     /// `keys_entered_memory`.
-    pub(crate) fn new(memory: &Rc<Memory>, operator: &str, metrics: &Metrics) -> Limit {
-        Limit {
+    pub(crate) fn new(memory: &Rc<SharedBudget>, operator: &str, metrics: &Metrics) -> MemoryBudget {
+        MemoryBudget {
             memory: Rc::clone(memory),
             bytes: 0,
             least: 0,
@@ -111,7 +111,7 @@ impl Limit {
     }
 
     /// Lets keys leave: see [`shed_keys`](Sheds::shed_keys).
-    fn shed(&mut self, state: &mut impl Sheds, epoch: u64) {
+    fn shed(&mut self, state: &mut impl Evictable, epoch: u64) {
         let now = state.bytes();
         self.account(now);
         if let Some(allowance) = self.memory.allowance(now).filter(|_| now > self.least) {
@@ -134,7 +134,7 @@ impl Limit {
     }
 
     #[cold]
-    fn shed_to(&mut self, allowance: usize, state: &mut impl Sheds, epoch: u64) {
+    fn shed_to(&mut self, allowance: usize, state: &mut impl Evictable, epoch: u64) {
         // The slots may all have been touched, so the hand may have to go round twice.
         let mut steps = 2 * state.slots();
         while steps > 0 && state.bytes() > allowance {
@@ -158,8 +158,8 @@ impl Limit {
 }
 
 /// What a limit of memory asks of state that leaves memory in its own order.
-pub(crate) struct Quota {
-    memory: Rc<Memory>,
+pub(crate) struct SpillBudget {
+    memory: Rc<SharedBudget>,
     /// The bytes that the memory was told of.
     bytes: usize,
     /// Less than this does not leave.
@@ -170,14 +170,19 @@ pub(crate) struct Quota {
 /// Less than this is not worth a file.
 const LEAST: usize = 64 << 10;
 
-impl Quota {
+impl SpillBudget {
     /// The quota of an operator, which counts the rows that leave as the metric `left`.
-    pub(crate) fn new(memory: &Rc<Memory>, operator: &str, left: &'static str, metrics: &Metrics) -> Quota {
+    pub(crate) fn new(
+        memory: &Rc<SharedBudget>,
+        operator: &str,
+        left: &'static str,
+        metrics: &Metrics,
+    ) -> SpillBudget {
         let left = metrics.metric(operator, left);
-        Quota { memory: Rc::clone(memory), bytes: 0, least: LEAST, left }
+        SpillBudget { memory: Rc::clone(memory), bytes: 0, least: LEAST, left }
     }
 
-    pub(crate) fn memory(&self) -> &Rc<Memory> {
+    pub(crate) fn memory(&self) -> &Rc<SharedBudget> {
         &self.memory
     }
 

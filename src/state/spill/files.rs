@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::Error;
 
 /// What one worker's state may take of memory, and where the rest goes.
-pub(crate) struct Memory {
+pub(crate) struct SharedBudget {
     /// The bytes that all state of this worker may take.
     share: usize,
     /// The bytes that it takes, as its operators have told.
@@ -27,13 +27,13 @@ pub(crate) struct Memory {
     fail: Arc<dyn Fn(Error) + Send + Sync>,
 }
 
-impl Memory {
+impl SharedBudget {
     pub(crate) fn new(
         share: usize,
         directory: PathBuf,
         fail: Arc<dyn Fn(Error) + Send + Sync>,
-    ) -> Rc<Memory> {
-        Rc::new(Memory { share, used: Cell::new(0), directory, stored: Arc::default(), fail })
+    ) -> Rc<SharedBudget> {
+        Rc::new(SharedBudget { share, used: Cell::new(0), directory, stored: Arc::default(), fail })
     }
 
     /// The bytes that all state of the worker may take.
@@ -84,7 +84,7 @@ const SPARE: usize = 2 << 20;
 
 /// Where the pages of one state are written.
 pub(crate) struct Files {
-    pub(in crate::state) memory: Rc<Memory>,
+    pub(in crate::state) memory: Rc<SharedBudget>,
     open: RefCell<Option<(Arc<Segment>, u64)>>,
 }
 
@@ -109,7 +109,7 @@ pub(in crate::state) struct Extent {
 }
 
 impl Files {
-    pub(crate) fn new(memory: Rc<Memory>) -> Files {
+    pub(crate) fn new(memory: Rc<SharedBudget>) -> Files {
         Files { memory, open: RefCell::new(None) }
     }
 

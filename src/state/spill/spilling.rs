@@ -11,12 +11,12 @@ use crate::snapshot::{Codec, Schema};
 use crate::state::run::page::{PAGE_ROWS, Page};
 use crate::state::run::rows::Rows;
 use crate::state::run::saves::{Encoded, Saves};
-use crate::state::spill::files::{Files, Memory};
+use crate::state::spill::files::{Files, SharedBudget};
 use crate::state::spill::page_file as stored;
 
 /// Rows of another kind, with pages in files.
 #[derive(Clone)]
-pub(crate) struct Filed<R: Rows> {
+pub(crate) struct Spilling<R: Rows> {
     rows: R,
     /// The hash that a row's page is asked for by: that of the part of the key that is looked for.
     hash: fn(&R::Key) -> u64,
@@ -31,15 +31,15 @@ const PAGE_BYTES: usize = 64 << 10;
 /// The rows of the first page in a file, when nothing is known of them. They may be long.
 const FIRST_ROWS: usize = 64;
 
-impl<R: Rows> Filed<R> {
+impl<R: Rows> Spilling<R> {
     /// Rows in files, if `memory` is limited.
-    pub(crate) fn new(rows: R, memory: Option<&Rc<Memory>>, hash: fn(&R::Key) -> u64) -> Filed<R> {
+    pub(crate) fn new(rows: R, memory: Option<&Rc<SharedBudget>>, hash: fn(&R::Key) -> u64) -> Spilling<R> {
         let files = memory.map(|memory| Rc::new(Files::new(Rc::clone(memory))));
-        Filed { rows, hash, files, row: Rc::default() }
+        Spilling { rows, hash, files, row: Rc::default() }
     }
 }
 
-impl<R> Rows for Filed<R>
+impl<R> Rows for Spilling<R>
 where
     R: Rows<Key: Serialize + DeserializeOwned, Value: Serialize + DeserializeOwned>,
 {
@@ -86,7 +86,7 @@ where
     }
 }
 
-impl<R> Saves for Filed<R>
+impl<R> Saves for Spilling<R>
 where
     R: Saves<Key: Serialize + DeserializeOwned, Value: Serialize + DeserializeOwned>,
 {

@@ -16,21 +16,21 @@ use crate::data::hash64;
 /// What a key's slot is found by.
 pub(in crate::state) enum Index<K> {
     /// Half of the key's hash. The key itself is in its entry.
-    Hashes(HashTable<Place>),
+    Hashes(HashTable<IndexEntry>),
     /// The key.
     Keys(HashTable<(K, u32)>),
 }
 
 /// Half of a hash, and a slot.
 #[derive(Clone, Copy)]
-pub(in crate::state) struct Place {
+pub(in crate::state) struct IndexEntry {
     hash: u32,
     slot: u32,
 }
 
-impl Place {
-    fn new(hash: u64, slot: u32) -> Place {
-        Place { hash: (hash >> 32) as u32, slot }
+impl IndexEntry {
+    fn new(hash: u64, slot: u32) -> IndexEntry {
+        IndexEntry { hash: (hash >> 32) as u32, slot }
     }
 
     /// The hash that the index goes by: the half that is kept, twice, since it looks at both ends.
@@ -62,7 +62,7 @@ impl<K: Hash + Eq + Clone> Index<K> {
 
     pub(in crate::state) fn reserve(&mut self, more: usize) {
         match self {
-            Index::Hashes(places) => places.reserve(more, Place::index_hash),
+            Index::Hashes(places) => places.reserve(more, IndexEntry::index_hash),
             Index::Keys(keys) => keys.reserve(more, |(key, _)| hash64(key)),
         }
     }
@@ -79,8 +79,8 @@ impl<K: Hash + Eq + Clone> Index<K> {
     pub(in crate::state) fn find(&self, hash: u64, key: &K, is_at: impl Fn(u32) -> bool) -> Option<u32> {
         match self {
             Index::Hashes(places) => {
-                let sought = Place::new(hash, 0);
-                let holds = |place: &Place| place.hash == sought.hash && is_at(place.slot);
+                let sought = IndexEntry::new(hash, 0);
+                let holds = |place: &IndexEntry| place.hash == sought.hash && is_at(place.slot);
                 places.find(sought.index_hash(), holds).map(|place| place.slot)
             }
             Index::Keys(keys) => keys.find(hash, |(other, _)| other == key).map(|(_, slot)| *slot),
@@ -92,7 +92,7 @@ impl<K: Hash + Eq + Clone> Index<K> {
     pub(in crate::state) fn guess(&self, hash: u64, key: &K) -> (Option<u32>, bool) {
         match self {
             Index::Hashes(places) => {
-                let sought = Place::new(hash, 0);
+                let sought = IndexEntry::new(hash, 0);
                 let place = places.find(sought.index_hash(), |place| place.hash == sought.hash);
                 (place.map(|place| place.slot), place.is_none())
             }
@@ -105,8 +105,8 @@ impl<K: Hash + Eq + Clone> Index<K> {
     pub(in crate::state) fn insert(&mut self, hash: u64, key: &K, slot: u32) {
         match self {
             Index::Hashes(places) => {
-                let place = Place::new(hash, slot);
-                places.insert_unique(place.index_hash(), place, Place::index_hash);
+                let place = IndexEntry::new(hash, slot);
+                places.insert_unique(place.index_hash(), place, IndexEntry::index_hash);
             }
             Index::Keys(keys) => {
                 keys.insert_unique(hash, (key.clone(), slot), |(key, _)| hash64(key));
@@ -123,11 +123,11 @@ impl<K: Hash + Eq + Clone> Index<K> {
         free: u32,
         is_at: impl Fn(u32) -> bool,
     ) -> (u32, bool) {
-        let sought = Place::new(hash, free);
+        let sought = IndexEntry::new(hash, free);
         let found = match self {
             Index::Hashes(places) => {
-                let holds = |place: &Place| place.hash == sought.hash && is_at(place.slot);
-                match places.entry(sought.index_hash(), holds, Place::index_hash) {
+                let holds = |place: &IndexEntry| place.hash == sought.hash && is_at(place.slot);
+                match places.entry(sought.index_hash(), holds, IndexEntry::index_hash) {
                     Entry::Occupied(found) => Some(found.get().slot),
                     Entry::Vacant(vacant) => {
                         vacant.insert(sought);
@@ -150,7 +150,7 @@ impl<K: Hash + Eq + Clone> Index<K> {
     pub(in crate::state) fn remove(&mut self, hash: u64, slot: u32) {
         match self {
             Index::Hashes(places) => {
-                let at = Place::new(hash, slot).index_hash();
+                let at = IndexEntry::new(hash, slot).index_hash();
                 let _ = places.find_entry(at, |place| place.slot == slot).map(|found| found.remove());
             }
             Index::Keys(keys) => {

@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use crate::data::hash64;
 use crate::state::table::index::Index;
-use crate::state::table::segmented_vec::Pile;
+use crate::state::table::segmented_vec::SegmentedVec;
 
 /// A hash table whose entries keep their place: a slot number stays valid until its entry is removed.
 ///
@@ -17,22 +17,22 @@ use crate::state::table::segmented_vec::Pile;
 /// move and not what is in them; the index of millions of entries takes tens of milliseconds. In chunks of
 /// 4,096 entries, or with an index in 64 parts, a table would grow without such a pause in any allocator;
 /// each of the two was measured to take a quarter of the speed of a value of a million keys.
-pub(crate) struct Table<K, V> {
+pub(crate) struct KeyTable<K, V> {
     index: Index<K>,
     entries: Vec<Option<(K, V)>>,
     free: Vec<u32>,
 }
 
-impl<K: Hash + Eq + Clone, V> Default for Table<K, V> {
-    fn default() -> Table<K, V> {
-        Table { index: Index::of_entries(), entries: Vec::new(), free: Vec::new() }
+impl<K: Hash + Eq + Clone, V> Default for KeyTable<K, V> {
+    fn default() -> KeyTable<K, V> {
+        KeyTable { index: Index::of_entries(), entries: Vec::new(), free: Vec::new() }
     }
 }
 
-impl<K: Hash + Eq + Clone, V> Table<K, V> {
+impl<K: Hash + Eq + Clone, V> KeyTable<K, V> {
     /// A table of keys of which mostly only the slot is wanted.
-    pub(crate) fn of_slots() -> Table<K, V> {
-        Table { index: Index::of_slots(), ..Table::default() }
+    pub(crate) fn of_slots() -> KeyTable<K, V> {
+        KeyTable { index: Index::of_slots(), ..KeyTable::default() }
     }
 
     /// The number of entries.
@@ -60,7 +60,7 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
         insert: impl FnOnce(I) -> V,
         update: impl FnOnce(&mut V, I),
     ) -> Slot {
-        let Table { index, entries, free } = self;
+        let KeyTable { index, entries, free } = self;
         let vacant = free.last().copied().unwrap_or(entries.len() as u32);
         let (slot, is_known) =
             index.find_or_insert(hash64(&key), &key, vacant, |slot| is_at(entries, slot, &key));
@@ -110,7 +110,7 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
 
     /// Adds an entry for a key that has none.
     pub(crate) fn insert(&mut self, hash: u64, key: K, value: V) -> Slot {
-        let Table { index, entries, free } = self;
+        let KeyTable { index, entries, free } = self;
         let slot = free.pop().unwrap_or(entries.len() as u32);
         index.insert(hash, &key, slot);
         put(entries, slot, (key, value));
@@ -161,7 +161,7 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
     }
 
     /// [Trims](Pile::trim) a list of slots: those stay that have an entry for which `keep` holds, once each.
-    pub(crate) fn trim(&self, slots: &mut Pile<Slot>, keep: impl Fn(&V) -> bool) {
+    pub(crate) fn trim(&self, slots: &mut SegmentedVec<Slot>, keep: impl Fn(&V) -> bool) {
         slots.trim(self.len(), |slot| self.try_get(*slot).is_some_and(|(_, value)| keep(value)));
     }
 
@@ -258,7 +258,7 @@ mod tests {
             steps in proptest::collection::vec((0..40u32, 0..4u8), 0..400),
             of_slots in proptest::bool::ANY,
         ) {
-            let mut table = if of_slots { Table::of_slots() } else { Table::default() };
+            let mut table = if of_slots { KeyTable::of_slots() } else { KeyTable::default() };
             let mut oracle = BTreeMap::new();
             for (key, step) in steps {
                 if step == 0 {

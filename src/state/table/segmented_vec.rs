@@ -2,30 +2,30 @@
 //!
 //! A list that grows to millions of things moves each time that it has doubled, and the last move takes
 //! longer than a worker should pause. So they lie in stacks that are filled once. Where there are thousands
-//! of piles that all grow alike, all would double at about one time, too.
+//! of segmented vectors that all grow alike, all would double at about one time, too.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Things in order, in stacks.
 #[derive(Clone, Debug)]
-pub(crate) struct Pile<T> {
+pub(crate) struct SegmentedVec<T> {
     full: VecDeque<Vec<T>>,
     open: Vec<T>,
     len: usize,
 }
 
-/// The bytes of a stack, once a pile is high. Lower piles have lower ones: to make thousands of high stacks
-/// at once takes long.
+/// The bytes of a stack, once a segmented vector is high. Lower segmented vectors have lower ones: to make
+/// thousands of high stacks at once takes long.
 const STACK: usize = 16 << 10;
 
-impl<T> Default for Pile<T> {
-    fn default() -> Pile<T> {
-        Pile { full: VecDeque::new(), open: Vec::new(), len: 0 }
+impl<T> Default for SegmentedVec<T> {
+    fn default() -> SegmentedVec<T> {
+        SegmentedVec { full: VecDeque::new(), open: Vec::new(), len: 0 }
     }
 }
 
-impl<T> Pile<T> {
+impl<T> SegmentedVec<T> {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -50,7 +50,7 @@ impl<T> Pile<T> {
         self.full.extend((!full.is_empty()).then_some(full));
     }
 
-    /// The things of a stack of a high pile.
+    /// The things of a stack of a high segmented vector.
     const HIGH: usize = {
         let things = STACK / if size_of::<T>() == 0 { 1 } else { size_of::<T>() };
         if things < 4 { 4 } else { things }
@@ -58,7 +58,7 @@ impl<T> Pile<T> {
 
     /// Like [`push`](Pile::push), onto stacks that were used before if there are some.
     #[inline]
-    pub(crate) fn push_with(&mut self, spares: &Spares<T>, thing: T) {
+    pub(crate) fn push_with(&mut self, spares: &BufferPool<T>, thing: T) {
         if self.open.len() == self.open.capacity()
             && 2 * self.open.capacity() >= Self::HIGH
             && let Some(stack) = spares.take()
@@ -115,17 +115,17 @@ impl<T> Pile<T> {
     }
 }
 
-/// The things of a pile, dealt out a few at a time.
-pub(crate) struct Deal<T> {
-    pile: Pile<T>,
+/// The things of a segmented vector, dealt out a few at a time.
+pub(crate) struct Chunks<T> {
+    pile: SegmentedVec<T>,
     /// The first stack, which has been dealt out up to a place.
     stack: Vec<T>,
     next: usize,
 }
 
-impl<T> Deal<T> {
-    pub(crate) fn new(pile: Pile<T>) -> Deal<T> {
-        Deal { pile, stack: Vec::new(), next: 0 }
+impl<T> Chunks<T> {
+    pub(crate) fn new(pile: SegmentedVec<T>) -> Chunks<T> {
+        Chunks { pile, stack: Vec::new(), next: 0 }
     }
 
     /// The next few of them, in order; none if none is left.
@@ -146,15 +146,15 @@ impl<T> Deal<T> {
 
 /// Empty stacks, which one thread leaves to another to use again: their memory is there already, and new
 /// memory is cleared first, which takes longer than to fill it.
-pub(crate) struct Spares<T>(Mutex<Vec<Vec<T>>>);
+pub(crate) struct BufferPool<T>(Mutex<Vec<Vec<T>>>);
 
-impl<T> Default for Spares<T> {
-    fn default() -> Spares<T> {
-        Spares(Mutex::default())
+impl<T> Default for BufferPool<T> {
+    fn default() -> BufferPool<T> {
+        BufferPool(Mutex::default())
     }
 }
 
-impl<T> Spares<T> {
+impl<T> BufferPool<T> {
     fn stacks(&self) -> MutexGuard<'_, Vec<Vec<T>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -166,7 +166,7 @@ impl<T> Spares<T> {
 
     /// Leaves stacks, which are emptied, and says how many of them are worth it.
     pub(crate) fn leave(&self, stacks: Vec<Vec<T>>) -> usize {
-        let high = stacks.into_iter().filter(|stack| stack.capacity() == Pile::<T>::HIGH);
+        let high = stacks.into_iter().filter(|stack| stack.capacity() == SegmentedVec::<T>::HIGH);
         let high: Vec<Vec<T>> = high
             .map(|mut stack| {
                 stack.clear();
@@ -189,7 +189,7 @@ impl<T> Spares<T> {
     }
 }
 
-impl<T> Extend<T> for Pile<T> {
+impl<T> Extend<T> for SegmentedVec<T> {
     #[inline]
     fn extend<I: IntoIterator<Item = T>>(&mut self, things: I) {
         things.into_iter().for_each(|thing| self.push(thing));
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn what_is_piled_up_is_taken_in_order() {
         for many in [0, 1, 3, 4, 5, 100, 10_000] {
-            let mut pile = Pile::default();
+            let mut pile = SegmentedVec::default();
             pile.extend(0..many);
             assert_eq!((pile.len(), pile.clone().into_list()), (many, (0..many).collect()));
             let mut taken = Vec::new();
@@ -220,14 +220,14 @@ mod tests {
 
     #[test]
     fn high_stacks_are_used_again() {
-        let (spares, mut pile) = (Spares::default(), Pile::default());
+        let (spares, mut pile) = (BufferPool::default(), SegmentedVec::default());
         (0..100_000u32).for_each(|n| pile.push_with(&spares, n));
         let stacks = pile.into_stacks();
         let places: Vec<_> = stacks.iter().map(|stack| stack.as_ptr()).collect();
         let high = spares.leave(stacks);
         // All but the first ones, which double.
         assert!(high + 11 > places.len() && high < places.len(), "{high} of {}", places.len());
-        let mut pile = Pile::default();
+        let mut pile = SegmentedVec::default();
         (0..100_000u32).for_each(|n| pile.push_with(&spares, n));
         let stacks = pile.clone().into_stacks();
         let again = pile.into_stacks();
@@ -243,9 +243,9 @@ mod tests {
     #[test]
     fn what_is_dealt_out_is_no_more_than_was_asked_for() {
         for (many, at_most) in [(0, 1), (1, 1), (7, 3), (1000, 64), (10_000, 5000), (9, usize::MAX)] {
-            let mut pile = Pile::default();
+            let mut pile = SegmentedVec::default();
             pile.extend(0..many);
-            let (mut deal, mut dealt) = (Deal::new(pile), Vec::new());
+            let (mut deal, mut dealt) = (Chunks::new(pile), Vec::new());
             while !deal.is_over() {
                 let some = deal.some(at_most);
                 assert!((1..=at_most).contains(&some.len()));

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::data::{Exchange, Key, Stamp};
 
 /// Something that is of a user's in one part.
-pub(crate) trait Parted: Exchange {
+pub(crate) trait Migratable: Exchange {
     /// The part.
     type Part: Exchange;
 
@@ -21,7 +21,7 @@ pub(crate) trait Parted: Exchange {
 }
 
 /// A timer of a key: it is registered or deleted.
-impl<K: Key> Parted for (K, bool) {
+impl<K: Key> Migratable for (K, bool) {
     type Part = ();
     type With<P: DeserializeOwned + 'static> = (K, bool);
 
@@ -31,7 +31,7 @@ impl<K: Key> Parted for (K, bool) {
 }
 
 /// A record under its key.
-impl<K: Key, T: Exchange> Parted for (K, T, Stamp) {
+impl<K: Key, T: Exchange> Migratable for (K, T, Stamp) {
     type Part = T;
     type With<P: DeserializeOwned + 'static> = (K, P, Stamp);
 

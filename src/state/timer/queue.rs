@@ -6,7 +6,7 @@
 //!
 //! # As rows
 //!
-//! What is added becomes a row when the agenda is sealed, and is not touched again: rows lie in order of
+//! What is added becomes a row when the timer queue is sealed, and is not touched again: rows lie in order of
 //! time, and all of before the time that has been reached are over. So a seal writes what was added since the
 //! last one, however much there is to be done. An entry that is added for a time that has been reached lies
 //! among the first that have not.
@@ -14,30 +14,30 @@
 //! # Larger than memory
 //!
 //! If memory is limited, rows lie in files, and what is to be done last is forgotten when there is no room:
-//! it is read back before its time comes. See `Far`. Then entries are given out some at a time, in the same
-//! order.
+//! it is read back before its time comes. See `SpilledTimers`. Then entries are given out some at a time, in
+//! the same order.
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::data::{Exchange, sort_by};
 use crate::error::Result;
-use crate::snapshot::{RestoredOperator, Table};
+use crate::snapshot::{RestoredOperator, TableSnapshot};
 use crate::state::run::arrangement::Arrangement;
 use crate::state::run::builder::RunBuilder;
 use crate::state::run::page::PAGE_ROWS;
 use crate::state::run::persist::Share;
 use crate::state::run::rows::Rows;
-use crate::state::spill::budget::Quota;
+use crate::state::spill::budget::SpillBudget;
 use crate::state::spill::footprint::Footprint;
-use crate::state::spill::spilling::Filed;
+use crate::state::spill::spilling::Spilling;
 use crate::state::timer::buckets::{Bucket, Buckets, LAST, Moments, SEALED, SPAN, at, offset};
-use crate::state::timer::migratable::Parted;
-use crate::state::timer::rows::Dated;
-use crate::state::timer::spilled::{END, Far, Place};
+use crate::state::timer::migratable::Migratable;
+use crate::state::timer::rows::TimerRows;
+use crate::state::timer::spilled::{END, SpilledTimers, TimerBound};
 use crate::time::EventTime;
 
 /// Entries by time. `R` is what is kept of an entry in an arrangement.
-pub(crate) struct Agenda<E, R: Exchange = E> {
+pub(crate) struct TimerQueue<E, R: Exchange = E> {
     buckets: Buckets<E>,
     len: usize,
     sealed: Option<Sealed<E, R>>,
@@ -46,48 +46,49 @@ pub(crate) struct Agenda<E, R: Exchange = E> {
 
 /// The entries as rows.
 struct Sealed<E, R: Exchange> {
-    arrangement: Arrangement<Filed<Dated<R>>>,
-    rows: Dated<R>,
+    arrangement: Arrangement<Spilling<TimerRows<R>>>,
+    rows: TimerRows<R>,
     /// The number of the next row.
     next: u64,
     /// What has left memory, if that is limited.
-    far: Option<Far<E>>,
+    far: Option<SpilledTimers<E>>,
 }
 
 /// So many entries are looked at to tell what entries point to.
 const SAMPLES: usize = 16;
 
-impl<E, R: Exchange> Default for Agenda<E, R> {
-    fn default() -> Agenda<E, R> {
-        Agenda { buckets: Buckets::default(), len: 0, sealed: None, moments: Moments::default() }
+impl<E, R: Exchange> Default for TimerQueue<E, R> {
+    fn default() -> TimerQueue<E, R> {
+        TimerQueue { buckets: Buckets::default(), len: 0, sealed: None, moments: Moments::default() }
     }
 }
 
-impl<E, R: Exchange> Agenda<E, R> {
-    /// An agenda that can be sealed, and that may take so much of memory if that is limited.
-    pub(crate) fn sealable(operator: OperatorInfo, quota: Option<Quota>) -> Agenda<E, R> {
-        let rows = Dated::new();
-        let filed = Filed::new(rows.clone(), quota.as_ref().map(Quota::memory), |(_, hash, _)| *hash);
+impl<E, R: Exchange> TimerQueue<E, R> {
+    /// A timer queue that can be sealed, and that may take so much of memory if that is limited.
+    pub(crate) fn sealable(operator: OperatorInfo, quota: Option<SpillBudget>) -> TimerQueue<E, R> {
+        let rows = TimerRows::new();
+        let filed =
+            Spilling::new(rows.clone(), quota.as_ref().map(SpillBudget::memory), |(_, hash, _)| *hash);
         let arrangement = Arrangement::new(filed, operator);
-        let sealed = Sealed { arrangement, rows, next: 0, far: quota.map(Far::new) };
-        Agenda { sealed: Some(sealed), ..Agenda::default() }
+        let sealed = Sealed { arrangement, rows, next: 0, far: quota.map(SpilledTimers::new) };
+        TimerQueue { sealed: Some(sealed), ..TimerQueue::default() }
     }
 
     /// The same, of entries that hold all that their rows do, and of which those of a moment are taken
     /// together.
-    pub(crate) fn of_records(operator: OperatorInfo, quota: Option<Quota>) -> Agenda<E, R> {
-        let mut agenda = Agenda::sealable(operator, quota);
+    pub(crate) fn of_records(operator: OperatorInfo, quota: Option<SpillBudget>) -> TimerQueue<E, R> {
+        let mut agenda = TimerQueue::sealable(operator, quota);
         if let Some(far) = agenda.far_mut() {
             (far.footprint, far.splits) = (Footprint::new(true), false);
         }
         agenda
     }
 
-    fn far_mut(&mut self) -> Option<&mut Far<E>> {
+    fn far_mut(&mut self) -> Option<&mut SpilledTimers<E>> {
         self.sealed.as_mut()?.far.as_mut()
     }
 
-    fn far(&self) -> Option<&Far<E>> {
+    fn far(&self) -> Option<&SpilledTimers<E>> {
         self.sealed.as_ref()?.far.as_ref()
     }
 
@@ -113,13 +114,13 @@ impl<E, R: Exchange> Agenda<E, R> {
     /// The number of entries in memory.
     #[cfg(test)]
     pub(in crate::state) fn len(&self) -> usize {
-        self.len + self.far().map_or(0, Far::waiting)
+        self.len + self.far().map_or(0, SpilledTimers::waiting)
     }
 
     /// No entry is earlier than this, and the first is less than a bucket later.
     pub(crate) fn next(&self) -> Option<EventTime> {
         let near = self.buckets.first_number().map(|bucket| bucket << SPAN);
-        near.into_iter().chain(self.far().and_then(Far::next)).min()
+        near.into_iter().chain(self.far().and_then(SpilledTimers::next)).min()
     }
 
     /// The time of the first entry. Costs a look at each entry of its bucket.
@@ -128,7 +129,7 @@ impl<E, R: Exchange> Agenda<E, R> {
             let first = self.buckets.get(bucket)?.entries.iter().map(|(mark, _)| offset(*mark)).min()?;
             Some(at(bucket, first))
         });
-        near.into_iter().chain(self.far().and_then(Far::next)).min()
+        near.into_iter().chain(self.far().and_then(SpilledTimers::next)).min()
     }
 
     /// Takes the entries of before a time, in order of time, then of arrival. None of them must have left
@@ -182,7 +183,7 @@ impl<E, R: Exchange> Agenda<E, R> {
         &mut self,
         before: Option<EventTime>,
         hash: impl Fn(&E) -> u64,
-    ) -> (Vec<(EventTime, E)>, Place) {
+    ) -> (Vec<(EventTime, E)>, TimerBound) {
         let end = before.map_or(END, |before| (before, 0));
         match (self.far_mut(), before) {
             (Some(far), _) => {
@@ -198,7 +199,7 @@ impl<E, R: Exchange> Agenda<E, R> {
     fn join(
         &mut self,
         mut due: Vec<(EventTime, E)>,
-        bound: Place,
+        bound: TimerBound,
         hash: impl Fn(&E) -> u64,
     ) -> Vec<(EventTime, E)> {
         let (time, least) = bound;
@@ -226,7 +227,7 @@ impl<E, R: Exchange> Agenda<E, R> {
     }
 
     /// The bytes of memory that it takes, about.
-    fn bytes(&self, far: &Far<E>) -> usize {
+    fn bytes(&self, far: &SpilledTimers<E>) -> usize {
         let (entries, buckets) = (self.len, self.buckets.len());
         // Buffers have room for four, and double.
         let inside = (4 * buckets).max(entries + entries / 2) * size_of::<(u8, E)>();
@@ -270,7 +271,7 @@ impl<E, R: Exchange> Agenda<E, R> {
     /// may: from `least` on. `None` if none can.
     fn horizon(
         &self,
-        far: &Far<E>,
+        far: &SpilledTimers<E>,
         least: EventTime,
         mut bytes: usize,
         allowance: usize,
@@ -353,7 +354,7 @@ impl<E, R: Exchange> Agenda<E, R> {
 /// Adds the rows of a bucket's entries that have none to a run, numbered from `next` on; a page at a time,
 /// lest all of them are rows at once.
 fn add_rows<E, R: Exchange>(
-    built: &mut RunBuilder<Filed<Dated<R>>>,
+    built: &mut RunBuilder<Spilling<TimerRows<R>>>,
     bucket: i64,
     entries: &[(u8, E)],
     next: u64,
@@ -378,9 +379,9 @@ fn add_rows<E, R: Exchange>(
     }
 }
 
-impl<E, R: Parted> Agenda<E, R> {
+impl<E, R: Migratable> TimerQueue<E, R> {
     /// What a snapshot needs of what was sealed.
-    pub(crate) fn save(&self, name: &str) -> Option<Table> {
+    pub(crate) fn save(&self, name: &str) -> Option<TableSnapshot> {
         self.sealed.as_ref().map(|sealed| sealed.arrangement.save(name))
     }
 
@@ -397,7 +398,7 @@ impl<E, R: Parted> Agenda<E, R> {
         let (buckets, len, clock) = (&mut self.buckets, &mut self.len, rows.clock());
         arrangement.each(|at, (time, kept)| {
             *next = (*next).max(at.2 + 1);
-            if Dated::<R>::is_expired(at, clock) {
+            if TimerRows::<R>::is_expired(at, clock) {
                 return;
             }
             match far.as_mut().filter(|_| *time == at.0) {
@@ -413,7 +414,7 @@ impl<E, R: Parted> Agenda<E, R> {
     }
 }
 
-impl<E: Parted> Agenda<E> {
+impl<E: Migratable> TimerQueue<E> {
     /// Takes records of before a time, or all, in order of time, then of arrival; `None` if there are none.
     /// Of those that have left memory it takes some at a time, but all of a moment.
     pub(crate) fn draw(&mut self, before: Option<EventTime>) -> Option<Vec<(EventTime, E)>> {

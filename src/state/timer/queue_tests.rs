@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::metric::Metrics;
-use crate::state::spill::budget::Quota;
-use crate::state::spill::files::Memory;
-use crate::state::timer::queue::Agenda;
+use crate::state::spill::budget::SpillBudget;
+use crate::state::spill::files::SharedBudget;
+use crate::state::timer::queue::TimerQueue;
 use crate::state::timer::spilled::END;
 
 /// A key with the number of an entry, and something else.
@@ -21,9 +21,9 @@ fn hash((key, _): &Entry) -> u64 {
     u64::from(key.0 / 2) << 40
 }
 
-/// An agenda with room for so many bytes, and what should be in it.
+/// A timer queue with room for so many bytes, and what should be in it.
 struct Both {
-    agenda: Agenda<Entry>,
+    agenda: TimerQueue<Entry>,
     splits: bool,
     list: Vec<(i64, Entry)>,
     epoch: u64,
@@ -33,10 +33,10 @@ struct Both {
 
 impl Both {
     fn new(bytes: usize, portion: usize, splits: bool) -> Both {
-        let memory = Memory::new(bytes, std::env::temp_dir(), Arc::new(|error| panic!("{error}")));
+        let memory = SharedBudget::new(bytes, std::env::temp_dir(), Arc::new(|error| panic!("{error}")));
         let metrics = Metrics::default();
-        let quota = Quota::new(&memory, "agenda", "entries_left_memory", &metrics);
-        let mut agenda = Agenda::sealable(OperatorInfo::new(0, 0, Rc::from([0])), Some(quota));
+        let quota = SpillBudget::new(&memory, "agenda", "entries_left_memory", &metrics);
+        let mut agenda = TimerQueue::sealable(OperatorInfo::new(0, 0, Rc::from([0])), Some(quota));
         agenda.tighten(portion, splits);
         Both { agenda, splits, list: Vec::new(), epoch: 0, added: 0, metrics }
     }
@@ -203,7 +203,7 @@ proptest! {
     fn an_agenda_agrees_with_a_sorted_list(
         steps in vec((proptest::option::of(-300..300i64), -300..300i64), 0..200),
     ) {
-        let mut agenda = Agenda::<usize>::default();
+        let mut agenda = TimerQueue::<usize>::default();
         let mut list: Vec<(i64, usize)> = Vec::new();
         for (number, (add, until)) in steps.into_iter().enumerate() {
             match add {
@@ -226,7 +226,7 @@ proptest! {
 
 #[test]
 fn many_entries_of_a_bucket_are_in_order_too() {
-    let mut agenda = Agenda::<i64>::default();
+    let mut agenda = TimerQueue::<i64>::default();
     let times: Vec<i64> = (0..1000).map(|n| (n * 37) % 90 - 45).collect();
     times.iter().zip(0..).for_each(|(time, number)| agenda.add(*time, number));
     let mut expected: Vec<(i64, i64)> = times.into_iter().zip(0..).collect();
@@ -236,7 +236,7 @@ fn many_entries_of_a_bucket_are_in_order_too() {
 
 #[test]
 fn the_ends_of_time_are_times_too() {
-    let mut agenda = Agenda::<()>::default();
+    let mut agenda = TimerQueue::<()>::default();
     for time in [i64::MAX, i64::MIN, 0, i64::MAX - 1] {
         agenda.add(time, ());
     }

@@ -1,5 +1,5 @@
-//! Entries of an agenda as rows: in order of the time that they lie at, then of the hash that they are owned
-//! by, then of arrival.
+//! Entries of a timer queue as rows: in order of the time that they lie at, then of the hash that they are
+//! owned by, then of arrival.
 //!
 //! Rows are over when that time has been reached, and merges drop them. So what is kept is what is still to
 //! be done.
@@ -14,32 +14,32 @@ use crate::error::Result;
 use crate::snapshot::{Codec, Schema};
 use crate::state::run::rows::Rows;
 use crate::state::run::saves::{Encoded, Saves};
-use crate::state::timer::migratable::Parted;
+use crate::state::timer::migratable::Migratable;
 use crate::time::EventTime;
 
 /// A row of an entry: the time that it lies at, the hash that it is owned by, and a number of its own.
 pub(in crate::state) type At = (EventTime, u64, u64);
 
-/// Rows of an agenda: what is to be done, and its own time. They are over when the time has been reached that
-/// they lie at.
-pub(in crate::state) struct Dated<R> {
+/// Rows of a timer queue: what is to be done, and its own time. They are over when the time has been reached
+/// that they lie at.
+pub(in crate::state) struct TimerRows<R> {
     reached: Rc<Cell<EventTime>>,
     row: PhantomData<fn() -> R>,
 }
 
-impl<R> Dated<R> {
-    pub(in crate::state) fn new() -> Dated<R> {
-        Dated { reached: Rc::new(Cell::new(EventTime::MIN)), row: PhantomData }
+impl<R> TimerRows<R> {
+    pub(in crate::state) fn new() -> TimerRows<R> {
+        TimerRows { reached: Rc::new(Cell::new(EventTime::MIN)), row: PhantomData }
     }
 }
 
-impl<R> Clone for Dated<R> {
+impl<R> Clone for TimerRows<R> {
     fn clone(&self) -> Self {
-        Dated { reached: Rc::clone(&self.reached), row: PhantomData }
+        TimerRows { reached: Rc::clone(&self.reached), row: PhantomData }
     }
 }
 
-impl<R: Clone + 'static> Rows for Dated<R> {
+impl<R: Clone + 'static> Rows for TimerRows<R> {
     type Key = At;
     type Value = (EventTime, R);
 
@@ -64,7 +64,7 @@ impl<R: Clone + 'static> Rows for Dated<R> {
     }
 }
 
-impl<R: Parted> Saves for Dated<R> {
+impl<R: Migratable> Saves for TimerRows<R> {
     type Part = R::Part;
     type Resident = Self;
 

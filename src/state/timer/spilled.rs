@@ -1,11 +1,12 @@
-//! What of an agenda has left memory, if that is limited: what is to be done later than all that has stayed.
+//! What of a timer queue has left memory, if that is limited: what is to be done later than all that has
+//! stayed.
 //!
 //! # What it means
 //!
-//! Rows of an [agenda](crate::state::timer::queue::Agenda) lie in order of the time that they are due at,
-//! then of the hash of their key. What has left is all rows from some *place* in this order on, but for those
-//! that were added since: these have greater numbers. So a place and a number tell of each row whether it has
-//! left, and nothing is kept of a single one.
+//! Rows of an [timer queue](crate::state::timer::queue::TimerQueue) lie in order of the time that they are
+//! due at, then of the hash of their key. What has left is all rows from some *place* in this order on, but
+//! for those that were added since: these have greater numbers. So a place and a number tell of each row
+//! whether it has left, and nothing is kept of a single one.
 //!
 //! When entries leave, the farthest go first, and all go that lie beyond the place: then the number can be
 //! the next one again. The place comes nearer if more must go. When what has left comes due, some rows are
@@ -14,12 +15,12 @@
 //!
 //! # Why it is correct
 //!
-//! An entry is in exactly one of three: the buckets, the queue, the rows that have left. An agenda gives out
-//! what lies before a *bound* that is no farther than the place: all entries of before it are in memory then.
-//! Of entries of one time and key those that have left are older than those in the buckets, and have smaller
-//! numbers than what was added since. So they come in order of arrival, as they would from memory: whoever
-//! lets the last of several count, as [timers](crate::process) do, which are registered and deleted any
-//! number of times, sees the same.
+//! An entry is in exactly one of three: the buckets, the queue, the rows that have left. A timer queue gives
+//! out what lies before a *bound* that is no farther than the place: all entries of before it are in memory
+//! then. Of entries of one time and key those that have left are older than those in the buckets, and have
+//! smaller numbers than what was added since. So they come in order of arrival, as they would from memory:
+//! whoever lets the last of several count, as [timers](crate::process) do, which are registered and deleted
+//! any number of times, sees the same.
 //!
 //! Many entries may have one time, more than memory holds. Then the place may lie in the middle of a moment,
 //! between two hashes, and of its rows those have left whose number is below what it was when the moment was
@@ -41,24 +42,24 @@ use serde::de::DeserializeOwned;
 
 use crate::state::run::arrangement::Arrangement;
 use crate::state::run::sorted_run::Cursor;
-use crate::state::spill::budget::Quota;
+use crate::state::spill::budget::SpillBudget;
 use crate::state::spill::footprint::Footprint;
-use crate::state::spill::spilling::Filed;
-use crate::state::timer::rows::{At, Dated};
+use crate::state::spill::spilling::Spilling;
+use crate::state::timer::rows::{At, TimerRows};
 use crate::time::EventTime;
 
 /// A time, and a hash: entries of that time and of lesser hashes lie before it.
-pub(crate) type Place = (EventTime, u64);
+pub(crate) type TimerBound = (EventTime, u64);
 
 /// After all entries.
-pub(crate) const END: Place = (EventTime::MAX, u64::MAX);
+pub(crate) const END: TimerBound = (EventTime::MAX, u64::MAX);
 
 /// An entry that comes back takes as many bytes, with the key that comes with it.
 pub(in crate::state) const LEAST_ENTRY: usize = 128;
 
 /// What has left, and what has come back.
-pub(in crate::state) struct Far<E> {
-    pub(in crate::state) quota: Quota,
+pub(in crate::state) struct SpilledTimers<E> {
+    pub(in crate::state) quota: SpillBudget,
     /// What entries point to, if they hold what their rows do.
     pub(in crate::state) footprint: Footprint,
     /// About so many bytes are read back together.
@@ -66,21 +67,21 @@ pub(in crate::state) struct Far<E> {
     /// True if they may end in the middle of a moment.
     pub(in crate::state) splits: bool,
     /// No row that has left lies before this. `None` if none has.
-    from: Option<Place>,
+    from: Option<TimerBound>,
     /// The rows from there on have left whose numbers are below this.
     below: u64,
     /// The moment that `from` lies in the middle of, and what is `below` for its rows.
     amid: Option<(EventTime, u64)>,
     /// What has come back, in order. All of it lies before `from`.
-    queue: VecDeque<(Place, E)>,
+    queue: VecDeque<(TimerBound, E)>,
     /// All that lies before this has been given out, but for what was late.
-    taken: Place,
+    taken: TimerBound,
 }
 
-impl<E> Far<E> {
-    pub(in crate::state) fn new(quota: Quota) -> Far<E> {
+impl<E> SpilledTimers<E> {
+    pub(in crate::state) fn new(quota: SpillBudget) -> SpilledTimers<E> {
         let portion = quota.memory().share() / 16;
-        Far {
+        SpilledTimers {
             quota,
             footprint: Footprint::new(false),
             portion,
@@ -95,7 +96,7 @@ impl<E> Far<E> {
 
     /// The bytes that an entry in the queue takes.
     fn entry(&self) -> usize {
-        size_of::<(Place, E)>() + self.footprint.heap()
+        size_of::<(TimerBound, E)>() + self.footprint.heap()
     }
 
     /// The bytes that the queue takes.
@@ -118,8 +119,8 @@ impl<E> Far<E> {
     /// Reads rows back if what is to be given out next, of what lies before `end`, has left.
     pub(in crate::state) fn fetch<R>(
         &mut self,
-        arrangement: &Arrangement<Filed<Dated<R>>>,
-        end: Place,
+        arrangement: &Arrangement<Spilling<TimerRows<R>>>,
+        end: TimerBound,
         mut back: impl FnMut(&R) -> E,
     ) where
         R: Serialize + DeserializeOwned + Clone + 'static,
@@ -165,7 +166,7 @@ impl<E> Far<E> {
 
     /// What may be given out: all of before this place, which is no farther than `end`. Takes what the queue
     /// has of it.
-    pub(in crate::state) fn take(&mut self, end: Place) -> (Vec<(EventTime, E)>, Place) {
+    pub(in crate::state) fn take(&mut self, end: TimerBound) -> (Vec<(EventTime, E)>, TimerBound) {
         let bound = self.from.map_or(end, |from| from.min(end));
         let now = self.queue.partition_point(|(place, _)| *place < bound);
         self.taken = self.taken.max(bound);

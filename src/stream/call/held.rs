@@ -9,9 +9,9 @@ use crate::time::Time;
 
 /// A multiset of times.
 #[derive(Default)]
-pub(super) struct Held(BTreeMap<Time, usize>);
+pub(super) struct HeldTimes(BTreeMap<Time, usize>);
 
-impl Held {
+impl HeldTimes {
     pub(super) fn add(&mut self, time: Time, count: usize) {
         if count > 0 {
             *self.0.entry(time).or_default() += count;

@@ -36,13 +36,13 @@ use std::fmt;
 use std::sync::Arc;
 
 mod caller;
-mod futures;
 mod held;
 mod mailbox;
-mod operator;
+mod futures;
+mod retry;
 mod options;
 mod release;
-mod retry;
+mod operator;
 mod threads;
 
 pub use options::CallOptions;
@@ -57,7 +57,7 @@ use threads::Threads;
 
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::port::OperatorBuilder;
-use super::tap::{Node, Taps};
+use super::tap::{Consumers, Node};
 use super::{Chain, Edge, Stream, WorkerContext};
 use crate::data::{Data, Record};
 use crate::error::Result as Outcome;
@@ -222,7 +222,7 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
         let graph = self.graph();
         let edge = self.emit();
         let info = NodeInfo::new("call", format!("call by {by}")).input(edge, Routing::Forward);
-        let (answers, timed_out, failed) = (Taps::new(), Taps::new(), Taps::new());
+        let (answers, timed_out, failed) = (Consumers::new(), Consumers::new(), Consumers::new());
         let taps = CallTaps {
             answers: Arc::clone(&answers),
             timed_out: Arc::clone(&timed_out),
@@ -238,9 +238,9 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
 }
 
 struct CallTaps<T, U, E> {
-    answers: Arc<Taps<U>>,
-    timed_out: Arc<Taps<T>>,
-    failed: Arc<Taps<Failed<T, E>>>,
+    answers: Arc<Consumers<U>>,
+    timed_out: Arc<Consumers<T>>,
+    failed: Arc<Consumers<Failed<T, E>>>,
 }
 
 struct CallOperator<T, U, E, M> {

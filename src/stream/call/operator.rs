@@ -22,13 +22,13 @@ use std::time::Duration;
 use std::vec::IntoIter;
 
 use super::caller::Caller;
-use super::held::Held;
-use super::release::{Place, Release};
+use super::held::HeldTimes;
+use super::release::{Pending, Release};
 use super::{CallError, CallOptions, Failed};
 use crate::data::{Data, Record};
 use crate::error::{Error, ErrorKind, Result as Outcome};
 use crate::metric::Metric;
-use crate::stream::{Alarm, Holds, Input, Outlets, WorkerContext};
+use crate::stream::{Alarm, Capabilities, Input, Outputs, WorkerContext};
 use crate::time::Time;
 
 /// One worker's instance of the operator.
@@ -48,9 +48,9 @@ pub(super) struct Calling<T: Data, U, E, C> {
 
 /// Where records end.
 pub(super) struct CallOutlets<T, U, E> {
-    pub(super) answers: Outlets<U>,
-    pub(super) timed_out: Outlets<T>,
-    pub(super) failed: Outlets<Failed<T, E>>,
+    pub(super) answers: Outputs<U>,
+    pub(super) timed_out: Outputs<T>,
+    pub(super) failed: Outputs<Failed<T, E>>,
 }
 
 pub(super) struct Counts {
@@ -63,7 +63,7 @@ pub(super) struct Counts {
 /// Records that wait to be called for, by epoch, and the times of all records of the operator.
 pub(super) struct Queue<T> {
     waiting: BTreeMap<u64, VecDeque<(Time, IntoIter<Record<T>>)>>,
-    held: Held,
+    held: HeldTimes,
 }
 
 /// Records in flight.
@@ -87,7 +87,7 @@ struct Flying<T> {
 
 impl<T: Data> Default for Queue<T> {
     fn default() -> Queue<T> {
-        Queue { waiting: BTreeMap::new(), held: Held::default() }
+        Queue { waiting: BTreeMap::new(), held: HeldTimes::default() }
     }
 }
 
@@ -144,7 +144,7 @@ where
     C: Caller<T, U, E>,
 {
     /// Runs the operator once; an error ends the job.
-    pub(super) fn activate_or_fail(&mut self, holds: &mut Holds) {
+    pub(super) fn activate_or_fail(&mut self, holds: &mut Capabilities) {
         if self.worker.shared.has_failed() {
             return;
         }
@@ -201,7 +201,7 @@ where
 
     fn answered(&mut self, id: u64, answer: U) {
         let Some(Flying { record, time, .. }) = self.flight.land(id) else { return };
-        self.end(time, id, Place::Answered(time, Record::new(answer, record.stamp)));
+        self.end(time, id, Pending::Answered(time, Record::new(answer, record.stamp)));
     }
 
     /// An attempt has failed: makes another one, or none.
@@ -221,7 +221,7 @@ where
         }
         let failed = Failed { record: record.value, error: Arc::new(error), attempts };
         self.outlets.failed.give(time, Record::new(failed, record.stamp));
-        self.end(time, id, Place::Gone);
+        self.end(time, id, Pending::Gone);
         self.queue.held.remove(time);
         Ok(())
     }
@@ -243,7 +243,7 @@ where
                 return Err(Error::new(ErrorKind::Io, text));
             }
             self.outlets.timed_out.give(time, record);
-            self.end(time, id, Place::Gone);
+            self.end(time, id, Pending::Gone);
             self.queue.held.remove(time);
         }
         Ok(())
@@ -265,7 +265,7 @@ where
     }
 
     /// Lets go of the answers that need not wait any more.
-    fn end(&mut self, time: Time, id: u64, place: Place<U>) {
+    fn end(&mut self, time: Time, id: u64, place: Pending<U>) {
         let (answers, held) = (&mut self.outlets.answers, &mut self.queue.held);
         self.release.end(time.epoch, id, place, |time, answer| {
             answers.give(time, answer);

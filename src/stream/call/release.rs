@@ -17,11 +17,11 @@ pub(super) enum Release<U> {
     /// At once.
     Any,
     /// When those before it in its epoch have left.
-    Arrival(BTreeMap<u64, VecDeque<(u64, Place<U>)>>),
+    Arrival(BTreeMap<u64, VecDeque<(u64, Pending<U>)>>),
 }
 
 /// What is known of a call.
-pub(super) enum Place<U> {
+pub(super) enum Pending<U> {
     Called,
     Answered(Time, Record<U>),
     /// There will be no answer.
@@ -39,7 +39,7 @@ impl<U> Release<U> {
     /// Takes note of a call that begins, the latest so far.
     pub(super) fn begin(&mut self, epoch: u64, id: u64) {
         if let Release::Arrival(queues) = self {
-            queues.entry(epoch).or_default().push_back((id, Place::Called));
+            queues.entry(epoch).or_default().push_back((id, Pending::Called));
         }
     }
 
@@ -48,11 +48,11 @@ impl<U> Release<U> {
         &mut self,
         epoch: u64,
         id: u64,
-        place: Place<U>,
+        place: Pending<U>,
         mut leave: impl FnMut(Time, Record<U>),
     ) {
         let queues = match (self, place) {
-            (Release::Any, Place::Answered(time, answer)) => return leave(time, answer),
+            (Release::Any, Pending::Answered(time, answer)) => return leave(time, answer),
             (Release::Any, _) => return,
             (Release::Arrival(queues), place) => {
                 let Some(queue) = queues.get_mut(&epoch) else { return };
@@ -63,8 +63,8 @@ impl<U> Release<U> {
             }
         };
         let Some(queue) = queues.get_mut(&epoch) else { return };
-        while let Some((_, place)) = queue.pop_front_if(|(_, place)| !matches!(place, Place::Called)) {
-            if let Place::Answered(time, answer) = place {
+        while let Some((_, place)) = queue.pop_front_if(|(_, place)| !matches!(place, Pending::Called)) {
+            if let Pending::Answered(time, answer) = place {
                 leave(time, answer);
             }
         }
@@ -79,8 +79,8 @@ mod tests {
     use super::*;
     use crate::data::Stamp;
 
-    fn answered(value: u64) -> Place<u64> {
-        Place::Answered(Time::new(0, 0), Record::new(value, Stamp::UNTIMED))
+    fn answered(value: u64) -> Pending<u64> {
+        Pending::Answered(Time::new(0, 0), Record::new(value, Stamp::UNTIMED))
     }
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
         let mut left = Vec::new();
         let mut end = |epoch, id, place| release.end(epoch, id, place, |_, answer| left.push(answer.value));
         end(1, 3, answered(3));
-        end(1, 1, Place::Gone);
+        end(1, 1, Pending::Gone);
         end(2, 2, answered(2));
         end(1, 0, answered(0));
         end(1, 4, answered(4));

@@ -20,13 +20,13 @@ use differential_dataflow::{AsCollection, VecCollection};
 use super::kept::Kept;
 use crate::data::{Change, Diff, Key, Record, hash64, worker_of};
 use crate::error::Result;
-use crate::snapshot::{RestoredOperator, Saved};
+use crate::snapshot::{RestoredOperator, SavedTables};
 use crate::state::Share;
 use crate::stream::graph::Lowering;
 use crate::stream::join::Side;
-use crate::stream::ordered::{self, Logic};
+use crate::stream::ordered::{self, OperatorLogic};
 use crate::stream::port::Output;
-use crate::stream::tap::{Outlets, Taps};
+use crate::stream::tap::{Consumers, Outputs};
 use crate::stream::{Edge, OperatorBuilder, WorkerContext, batch_of};
 use crate::time::{EventTime, Time};
 
@@ -77,7 +77,7 @@ impl<T: Key, V: Key> Entrance<T, V> {
             start,
             is_restored: false,
         };
-        let outlets = Taps::new().open(&mut builder);
+        let outlets = Consumers::new().open(&mut builder);
         ordered::build(builder, worker, inputs, outlets, logic);
         (one.as_collection(), other.as_collection())
     }
@@ -145,11 +145,11 @@ struct Entering<T: Key, V: Key> {
     is_restored: bool,
 }
 
-impl<T: Key, V: Key> Logic<Entry<T, V>> for Entering<T, V> {
+impl<T: Key, V: Key> OperatorLogic<Entry<T, V>> for Entering<T, V> {
     /// What goes to differential is not a stream of ours.
     type Out = ();
 
-    fn batch(&mut self, time: Time, batch: &mut Vec<Entry<T, V>>, _: &mut Outlets<()>) {
+    fn batch(&mut self, time: Time, batch: &mut Vec<Entry<T, V>>, _: &mut Outputs<()>) {
         let time = Time::new(time.epoch, self.now);
         for entry in batch.drain(..) {
             match entry.value {
@@ -162,7 +162,7 @@ impl<T: Key, V: Key> Logic<Entry<T, V>> for Entering<T, V> {
         self.is_given = true;
     }
 
-    fn advance(&mut self, watermark: EventTime, _: Time, _: &mut Outlets<()>) {
+    fn advance(&mut self, watermark: EventTime, _: Time, _: &mut Outputs<()>) {
         self.watermark = watermark;
         // At the end of event time nothing is held: what may still come has that time.
         if !self.is_given || watermark == EventTime::MAX {
@@ -170,15 +170,15 @@ impl<T: Key, V: Key> Logic<Entry<T, V>> for Entering<T, V> {
         }
     }
 
-    fn close(&mut self, epoch: u64, _: Option<Time>, _: &mut Outlets<()>) {
+    fn close(&mut self, epoch: u64, _: Option<Time>, _: &mut Outputs<()>) {
         self.left.kept.iter_mut().for_each(|kept| kept.close(epoch));
         self.right.kept.iter_mut().for_each(|kept| kept.close(epoch));
         (self.now, self.is_given) = (self.watermark, false);
     }
 
-    fn save(&mut self) -> Result<Saved> {
+    fn save(&mut self) -> Result<SavedTables> {
         let (left, right) = (self.left.kept.iter().map(Kept::save), self.right.kept.iter().map(Kept::save));
-        Ok(Saved { tables: left.chain(right).collect(), ..Saved::default() })
+        Ok(SavedTables { tables: left.chain(right).collect(), ..SavedTables::default() })
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {

@@ -12,14 +12,14 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::data::{Diff, Key};
 use crate::error::Result;
-use crate::snapshot::{RestoredOperator, Table};
-use crate::state::{Arrangement, Filed, Hashed, Share, Sums};
+use crate::snapshot::{RestoredOperator, TableSnapshot};
+use crate::state::{Arrangement, Hashed, Share, Spilling, Sums};
 use crate::stream::WorkerContext;
 
 /// A worker's share of a collection.
 pub(super) struct Kept<T: Key> {
     name: &'static str,
-    arrangement: Arrangement<Filed<Sums<Hashed<T>, Diff>>>,
+    arrangement: Arrangement<Spilling<Sums<Hashed<T>, Diff>>>,
     /// The changes of the open epoch.
     new: Vec<(Hashed<T>, Diff)>,
 }
@@ -27,7 +27,7 @@ pub(super) struct Kept<T: Key> {
 impl<T: Key> Kept<T> {
     /// A collection that is part of snapshots under a name.
     pub(super) fn new(name: &'static str, worker: &WorkerContext, operator: OperatorInfo) -> Kept<T> {
-        let rows = Filed::new(Sums::new(), worker.memory.as_ref(), |row: &Hashed<T>| row.hash);
+        let rows = Spilling::new(Sums::new(), worker.memory.as_ref(), |row: &Hashed<T>| row.hash);
         Kept { name, arrangement: Arrangement::new(rows, operator), new: Vec::new() }
     }
 
@@ -42,7 +42,7 @@ impl<T: Key> Kept<T> {
         self.arrangement.seal(epoch, std::mem::take(&mut self.new));
     }
 
-    pub(super) fn save(&self) -> Table {
+    pub(super) fn save(&self) -> TableSnapshot {
         self.arrangement.save(self.name)
     }
 

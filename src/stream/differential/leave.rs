@@ -19,7 +19,7 @@ use differential_dataflow::consolidation::consolidate;
 use super::enter::Update;
 use crate::data::{Change, Data, Record, Stamp};
 use crate::stream::graph::Lowering;
-use crate::stream::tap::{Outlets, Taps};
+use crate::stream::tap::{Consumers, Outputs};
 use crate::time::{EventTime, Time};
 
 /// What the updates of open epochs are.
@@ -30,7 +30,7 @@ pub(super) fn leave<'s, T: Data + Ord>(
     uid: &str,
     cx: &mut Lowering<'s>,
     collection: VecCollection<'s, Time, T>,
-    taps: &Arc<Taps<Change<T>>>,
+    taps: &Arc<Consumers<Change<T>>>,
 ) {
     let (first, is_told) = (cx.worker.first_epoch(), cx.worker.restored(uid).is_some());
     let mut builder = cx.operator(uid);
@@ -60,7 +60,7 @@ impl<T: Data + Ord> Epochs<T> {
     }
 
     /// Emits the changes of all epochs below `upper`.
-    fn close(&mut self, upper: u64, out: &mut Outlets<Change<T>>) {
+    fn close(&mut self, upper: u64, out: &mut Outputs<Change<T>>) {
         while let Some(entry) = self.0.first_entry().filter(|entry| *entry.key() < upper) {
             let (epoch, (event, mut updates)) = entry.remove_entry();
             consolidate(&mut updates);

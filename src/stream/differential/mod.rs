@@ -45,7 +45,7 @@ use enter::{Entrance, Entry};
 
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::join::Side;
-use super::tap::{Emit, Node, Taps};
+use super::tap::{Consumers, Emit, Node};
 use super::{Chain, Edge, Graph, Stream};
 use crate::data::{Change, Data, Key};
 use crate::time::Time;
@@ -154,14 +154,14 @@ where
     U: Data + Ord,
     B: for<'s> Fn(&str, &mut Lowering<'s>) -> VecCollection<'s, Time, U> + Send + Sync + 'static,
 {
-    let taps = Taps::new();
+    let taps = Consumers::new();
     let id = graph.add(info.stateful(), DifferentialOperator { build, taps: Arc::clone(&taps) });
     Stream::new(Node::new(graph, id, &taps))
 }
 
 struct DifferentialOperator<U, B> {
     build: B,
-    taps: Arc<Taps<Change<U>>>,
+    taps: Arc<Consumers<Change<U>>>,
 }
 
 impl<U, B> Operator for DifferentialOperator<U, B>

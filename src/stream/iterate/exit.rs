@@ -9,12 +9,12 @@ use super::rounds::outside;
 use crate::data::{Data, Record};
 use crate::stream::Edge;
 use crate::stream::graph::{Lowering, Operator};
-use crate::stream::tap::Taps;
+use crate::stream::tap::Consumers;
 
 /// Lets a stream out of a loop.
 pub(super) struct ExitOperator<T> {
     pub(super) edge: Edge<Record<T>>,
-    pub(super) taps: Arc<Taps<T>>,
+    pub(super) taps: Arc<Consumers<T>>,
 }
 
 impl<T: Data> Operator for ExitOperator<T> {

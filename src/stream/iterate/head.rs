@@ -15,8 +15,8 @@ use super::rounds::{ONCE, Rounds};
 use crate::data::{Data, Record};
 use crate::error::Result;
 use crate::stream::graph::{Lowering, Operator};
-use crate::stream::tap::{Outlets, Taps};
-use crate::stream::{Edge, Frontiers, Holds, Input, OperatorBuilder, WorkerContext};
+use crate::stream::tap::{Consumers, Outputs};
+use crate::stream::{Capabilities, Edge, Frontiers, Input, OperatorBuilder, WorkerContext};
 
 /// Lets a stream into a loop.
 pub(super) struct HeadOperator<T> {
@@ -24,7 +24,7 @@ pub(super) struct HeadOperator<T> {
     /// What the body sends around, once that is known; nothing if the stream just enters.
     pub(super) back: Arc<OnceLock<Edge<Record<T>>>>,
     pub(super) rounds: Rounds,
-    pub(super) taps: Arc<Taps<T>>,
+    pub(super) taps: Arc<Consumers<T>>,
 }
 
 impl<T: Data> Operator for HeadOperator<T> {
@@ -56,7 +56,7 @@ struct Head<T> {
     rounds: Rounds,
     entry: Input<Record<T>>,
     back: Option<Input<Record<T>>>,
-    outlets: Outlets<T>,
+    outlets: Outputs<T>,
 }
 
 impl<T: Data> Head<T> {
@@ -69,7 +69,7 @@ impl<T: Data> Head<T> {
         });
     }
 
-    fn activate(&mut self, frontiers: &Frontiers, holds: &mut Holds) -> Result<()> {
+    fn activate(&mut self, frontiers: &Frontiers, holds: &mut Capabilities) -> Result<()> {
         while let Some((time, batch)) = self.entry.next() {
             self.outlets.give_batch(Rounds::inside(time)?, batch);
             batch.clear();

@@ -21,9 +21,9 @@
 //! an aggregate in it costs each worker an exchange of progress with the others; without, rounds of one
 //! worker do not wait for those of another.
 
+mod rounds;
 mod exit;
 mod head;
-mod rounds;
 
 use std::sync::{Arc, OnceLock};
 
@@ -34,7 +34,7 @@ use exit::ExitOperator;
 use head::HeadOperator;
 
 use super::graph::{NodeInfo, Routing};
-use super::tap::{Node, Taps};
+use super::tap::{Consumers, Node};
 use super::{Chain, Graph, Stream};
 use crate::data::Data;
 
@@ -89,7 +89,7 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
         if !(again.graph().is_same(&inside) && done.graph().is_same(&inside)) {
             outside.complain("the body of a loop must make what it answers of the streams that it is given");
             // They lead into what is not a loop; it will not be run.
-            return Stream::new(Node::new(&outside, id, &Taps::new()));
+            return Stream::new(Node::new(&outside, id, &Consumers::new()));
         }
         let edge = again.emit();
         outside.describe(id, |info| info.read(edge, Routing::Forward));
@@ -97,7 +97,7 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
         let _ = back.set(edge);
         let edge = done.emit();
         let info = NodeInfo::new("exit", "exit of a loop").input(edge, Routing::Forward);
-        let taps = Taps::new();
+        let taps = Consumers::new();
         let id = outside.add(info, ExitOperator { edge, taps: Arc::clone(&taps) });
         Stream::new(Node::new(&outside, id, &taps))
     }
@@ -138,7 +138,7 @@ impl Loop {
     ) -> (super::NodeId, Stream<T>) {
         let edge = stream.emit();
         let info = NodeInfo::new(kind, kind).input(edge, Routing::Forward);
-        let taps = Taps::new();
+        let taps = Consumers::new();
         let operator = HeadOperator { edge, back: Arc::clone(back), rounds, taps: Arc::clone(&taps) };
         let id = self.outside.add(info, operator);
         (id, Stream::new(Node::new(&self.inside, id, &taps)))

@@ -16,7 +16,7 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use crate::data::{Data, Exchange, Key, hash64};
 use crate::error::{Error, Result};
 use crate::snapshot::RestoredOperator;
-use crate::state::{Agenda, Arrangement, Hashed, Latest, Share};
+use crate::state::{Arrangement, Hashed, Latest, Share, TimerQueue};
 use crate::stream::Aggregate;
 use crate::time::EventTime;
 use crate::window::assigner::{Aligned, Window};
@@ -43,7 +43,7 @@ pub(super) struct Foreign<'a> {
 /// Parts of windows: those that are open, and those that wait for a watermark.
 pub(super) struct Parts<K: Key, Acc: Exchange> {
     pub(super) open: Vec<(K, Window, Acc)>,
-    pub(super) waiting: Option<Agenda<Behind<K, Acc>>>,
+    pub(super) waiting: Option<TimerQueue<Behind<K, Acc>>>,
 }
 
 impl Foreign<'_> {
@@ -72,7 +72,7 @@ impl Foreign<'_> {
     /// Reads it. There is nothing open in what [waits](Foreign::is_waiting) here.
     pub(super) fn read<K: Key, T: Data, A: Aggregate<T>>(&self, aggregate: &A) -> Result<Parts<K, A::Acc>> {
         if !self.is_there() {
-            let mut waiting = Agenda::of_records(self.operator.clone(), None);
+            let mut waiting = TimerQueue::of_records(self.operator.clone(), None);
             waiting.restore(PIECES, self.from, self.share, Clone::clone)?;
             return Ok(Parts { open: Vec::new(), waiting: Some(waiting) });
         }
@@ -129,8 +129,8 @@ impl Foreign<'_> {
     }
 
     /// The pieces that wait there. They are written anew, since their table has another name here.
-    fn pieces<K: Key, Acc: Exchange>(&self) -> Result<Agenda<Behind<K, Acc>>> {
-        let mut pieces = Agenda::of_records(self.operator.clone(), None);
+    fn pieces<K: Key, Acc: Exchange>(&self) -> Result<TimerQueue<Behind<K, Acc>>> {
+        let mut pieces = TimerQueue::of_records(self.operator.clone(), None);
         for piece in waiting_in(WAITING, self.from, self.share, self.operator)? {
             pieces.add(piece.watermark, piece);
         }

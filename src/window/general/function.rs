@@ -7,7 +7,7 @@ use crate::process::context::Counters;
 use crate::process::core::Core;
 use crate::process::side::Sides;
 use crate::process::{SideOutput, Stateful, States};
-use crate::stream::Outlets;
+use crate::stream::Outputs;
 use crate::time::{EventTime, Time};
 use crate::window::assigner::Window;
 use crate::window::scope::Scope;
@@ -140,7 +140,7 @@ impl<K: Key> Stateful for GlobalState<'_, K> {
 pub struct WindowContext<'a, K: Key, O: Data> {
     pub(super) windows: &'a mut Core<Scope<K>>,
     pub(super) keys: &'a mut Core<K>,
-    pub(super) out: &'a mut Outlets<O>,
+    pub(super) out: &'a mut Outputs<O>,
     pub(super) sides: &'a mut Sides,
     pub(super) counters: &'a mut Counters,
     pub(super) from: Time,

@@ -10,7 +10,7 @@ pub(in crate::window) use super::operator::Settings;
 use super::operator::WindowOperator;
 use super::trigger::Trigger;
 use crate::data::{Change, Exchange, Key};
-use crate::stream::{Aggregate, Chain, Node, NodeInfo, Routing, Send, Stream, Taps};
+use crate::stream::{Aggregate, ByKey, Chain, Consumers, Node, NodeInfo, Routing, Stream};
 use crate::window::windowed::Windowed;
 
 /// A stream, and what is asked of its windows.
@@ -29,9 +29,9 @@ where
 {
     fn build<B: Content<K, T>>(self, content: B) -> Stream<B::Out> {
         let graph = self.pairs.graph();
-        let edge = self.pairs.attach(Send);
+        let edge = self.pairs.attach(ByKey);
         let info = NodeInfo::new("window", "windows").input(edge, Routing::ByKey).stateful();
-        let taps = Taps::new();
+        let taps = Consumers::new();
         let operator = WindowOperator { edge, settings: self.settings, content, taps: Arc::clone(&taps) };
         let id = graph.add(info, operator);
         Stream::new(Node::new(&graph, id, &taps))

@@ -18,9 +18,9 @@ use crate::process::context::Counters;
 use crate::process::core::Core;
 use crate::process::side::Sides;
 use crate::process::{SideOutput, TimeDomain, Value};
-use crate::snapshot::{RestoredOperator, Saved};
-use crate::state::{Agenda, Share, Slot};
-use crate::stream::{Keyed, Logic, Outlets, WorkerContext};
+use crate::snapshot::{RestoredOperator, SavedTables};
+use crate::state::{Share, Slot, TimerQueue};
+use crate::stream::{Keyed, OperatorLogic, Outputs, WorkerContext};
 use crate::time::{EventTime, Time};
 use crate::window::assigner::{WINDOWS, Window};
 use crate::window::scope::{Merged, PIECES, Scope};
@@ -51,11 +51,11 @@ struct Windows<K: Key, T: Exchange, W, G, B: Content<K, T>> {
     merged: Value<Vec<Merged>>,
     /// When the state of a window is to be dropped, if it has any, and the agenda for that.
     over_at: Value<i64>,
-    ends: Agenda<Slot, Scope<K>>,
+    ends: TimerQueue<Slot, Scope<K>>,
     /// Records that are behind the watermark of their split, by that watermark.
-    waiting: Agenda<(K, T, Stamp)>,
+    waiting: TimerQueue<(K, T, Stamp)>,
     /// What waits like them and was added up by [another operator](super::foreign), if there was one.
-    pieces: Option<Agenda<Behind<K, B::Acc>>>,
+    pieces: Option<TimerQueue<Behind<K, B::Acc>>>,
     operator: OperatorInfo,
     /// The windows of the record at hand.
     assigned: Vec<Window>,
@@ -100,7 +100,7 @@ where
     }
 
     /// Adds a record to its windows.
-    fn take(&mut self, key: K, value: T, stamp: Stamp, from: Time, out: &mut Outlets<B::Out>) {
+    fn take(&mut self, key: K, value: T, stamp: Stamp, from: Time, out: &mut Outputs<B::Out>) {
         let mut assigned = std::mem::take(&mut self.assigned);
         assigned.clear();
         let time = if Self::BY_EVENT_TIME { stamp.timestamp } else { self.windows.now.millis };
@@ -217,7 +217,7 @@ where
     }
 
     /// Does what the trigger has decided for the window at hand.
-    fn react(&mut self, fire: Fire, window: Window, cause: Cause, from: Time, out: &mut Outlets<B::Out>) {
+    fn react(&mut self, fire: Fire, window: Window, cause: Cause, from: Time, out: &mut Outputs<B::Out>) {
         if fire.fires() {
             let (stamp, firing) = (self.stamp(window, cause), self.firing(window, cause));
             let Windows { content, windows, keys, sides, counters, .. } = self;
@@ -295,7 +295,7 @@ where
     }
 }
 
-impl<K, T, W, G, B> Logic<Keyed<K, T>> for Windows<K, T, W, G, B>
+impl<K, T, W, G, B> OperatorLogic<Keyed<K, T>> for Windows<K, T, W, G, B>
 where
     K: Key,
     T: Exchange,
@@ -305,7 +305,7 @@ where
 {
     type Out = B::Out;
 
-    fn batch(&mut self, time: Time, batch: &mut Vec<Keyed<K, T>>, out: &mut Outlets<B::Out>) {
+    fn batch(&mut self, time: Time, batch: &mut Vec<Keyed<K, T>>, out: &mut Outputs<B::Out>) {
         self.windows.epoch = time.epoch;
         self.keys.epoch = time.epoch;
         self.look_at_clock();
@@ -319,7 +319,7 @@ where
         self.report();
     }
 
-    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<B::Out>) {
+    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<B::Out>) {
         (self.windows.epoch, self.keys.epoch) = (from.epoch, from.epoch);
         self.look_at_clock();
         let is_end = watermark == EventTime::MAX;
@@ -341,7 +341,7 @@ where
         self.report();
     }
 
-    fn close(&mut self, _: u64, since: Option<Time>, out: &mut Outlets<B::Out>) {
+    fn close(&mut self, _: u64, since: Option<Time>, out: &mut Outputs<B::Out>) {
         self.windows.look_at_clock();
         self.keys.look_at_clock();
         if let Some(since) = since {
@@ -373,8 +373,8 @@ where
         self.windows.copy(left) && self.keys.copy(left)
     }
 
-    fn save(&mut self) -> Result<Saved> {
-        let mut saved = Saved::default();
+    fn save(&mut self) -> Result<SavedTables> {
+        let mut saved = SavedTables::default();
         self.windows.save("window ", &mut saved)?;
         self.keys.save("key ", &mut saved)?;
         saved.tables.extend(self.waiting.save("waiting"));
@@ -407,7 +407,7 @@ where
     }
 
     fn owes(&self) -> Option<EventTime> {
-        let pieces = self.pieces.as_ref().and_then(Agenda::next);
+        let pieces = self.pieces.as_ref().and_then(TimerQueue::next);
         let owed = self.waiting.next().into_iter().chain(pieces).chain(self.windows.event_timers.next());
         let owed = owed.min()?;
         // Buckets begin before what is in them.
@@ -419,7 +419,7 @@ where
         self.windows.wall_timers.first().into_iter().chain(ends).min()
     }
 
-    fn tick(&mut self, millis: i64, from: Time, out: &mut Outlets<B::Out>) {
+    fn tick(&mut self, millis: i64, from: Time, out: &mut Outputs<B::Out>) {
         (self.windows.epoch, self.keys.epoch) = (from.epoch, from.epoch);
         self.set_millis(millis);
         self.ring(millis, from, out);

@@ -14,8 +14,8 @@ use super::assigner::{Gap, Sessions};
 use crate::data::{Data, Exchange, Key, Stamp};
 use crate::error::Result;
 use crate::snapshot::RestoredOperator;
-use crate::state::{Agenda, Parted, Share};
-use crate::stream::{Aggregate, Collector, Ends, Gather, Places, Terminal, batch_of};
+use crate::state::{Migratable, Share, TimerQueue};
+use crate::stream::{Aggregate, ChainSink, Collector, Ends, Preaggregator, SendBuffer, batch_of};
 use crate::time::EventTime;
 use crate::window::assigner::Window;
 
@@ -49,7 +49,7 @@ pub(crate) struct Behind<K, Acc> {
     pub(in crate::window) watermark: EventTime,
 }
 
-impl<K: Key, Acc: Exchange> Parted for Behind<K, Acc> {
+impl<K: Key, Acc: Exchange> Migratable for Behind<K, Acc> {
     type Part = Acc;
     type With<P: DeserializeOwned + 'static> = Behind<K, P>;
 
@@ -66,7 +66,7 @@ pub(in crate::window) fn waiting_in<K: Key, Acc: Exchange>(
     share: Share,
     operator: &OperatorInfo,
 ) -> Result<Vec<Behind<K, Acc>>> {
-    let mut agenda = Agenda::<Behind<K, Acc>>::of_records(operator.clone(), None);
+    let mut agenda = TimerQueue::<Behind<K, Acc>>::of_records(operator.clone(), None);
     agenda.restore(table, from, share, Clone::clone)?;
     let mut pieces = Vec::new();
     while let Some(some) = agenda.draw(None) {
@@ -101,14 +101,14 @@ pub(super) struct Gathering<G, A> {
     pub(super) aggregate: A,
 }
 
-impl<K: Key, T: Data, G: Gap<T>, A: Aggregate<T>> Terminal<(K, T)> for Gathering<G, A> {
+impl<K: Key, T: Data, G: Gap<T>, A: Aggregate<T>> ChainSink<(K, T)> for Gathering<G, A> {
     type Element = Piece<K, A::Acc>;
     type Gather = Pieces<K, T, G, A>;
 
     fn open(&self) -> Pieces<K, T, G, A> {
         Pieces {
             how: self.clone(),
-            places: Places::new(),
+            places: Preaggregator::new(),
             sent: Vec::new(),
             trial: Trial::NEW,
             value: PhantomData,
@@ -119,7 +119,7 @@ impl<K: Key, T: Data, G: Gap<T>, A: Aggregate<T>> Terminal<(K, T)> for Gathering
 /// Pieces of sessions that are being gathered.
 pub(crate) struct Pieces<K, T, G, A: Aggregate<T>> {
     how: Gathering<G, A>,
-    places: Places<(), K, (Window, A::Acc)>,
+    places: Preaggregator<(), K, (Window, A::Acc)>,
     sent: Vec<Piece<K, A::Acc>>,
     trial: Trial,
     value: PhantomData<fn(T)>,
@@ -203,7 +203,7 @@ impl<K: Key, T: Data, G: Gap<T>, A: Aggregate<T>> Collector<(K, T)> for Pieces<K
     }
 }
 
-impl<K: Key, T: Data, G: Gap<T>, A: Aggregate<T>> Gather for Pieces<K, T, G, A> {
+impl<K: Key, T: Data, G: Gap<T>, A: Aggregate<T>> SendBuffer for Pieces<K, T, G, A> {
     type Element = Piece<K, A::Acc>;
 
     #[inline]

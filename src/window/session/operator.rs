@@ -14,14 +14,14 @@ use super::gather::{Behind, Gathering, Piece, SETTINGS, waiting_in};
 use crate::data::{Data, Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::metric::Metric;
-use crate::snapshot::{RestoredOperator, Saved};
+use crate::snapshot::{RestoredOperator, SavedTables};
 use crate::state::{
-    Absent, Agenda, Arrangement, Filed, Footprint, Found, Hashed, INDEXED, Latest, Limit, Memory, Pile,
-    Quota, Share, Sheds, Slot, Table, rows_to_write,
+    Arrangement, Evictable, EvictedKeys, Footprint, Found, Hashed, INDEXED, KeyTable, Latest, MemoryBudget,
+    SegmentedVec, Share, SharedBudget, Slot, SpillBudget, Spilling, TimerQueue, rows_to_write,
 };
 use crate::stream::{
-    Aggregate, Chain, Edge, Logic, Lowering, Node, NodeInfo, Operator, Outlets, Routing, Stream, Taps,
-    ordered,
+    Aggregate, Chain, Consumers, Edge, Lowering, Node, NodeInfo, Operator, OperatorLogic, Outputs, Routing,
+    Stream, ordered,
 };
 use crate::time::{EventTime, Time};
 use crate::window::assigner::{WINDOWS, Window};
@@ -53,7 +53,7 @@ where
     let edge = pairs.attach(Gathering { sessions: sessions.clone(), aggregate: sender.clone() });
     let info = NodeInfo::new("window", "sessions").input(edge, Routing::ByKey).stateful();
     let info = if A::COMBINES { info.terminal("combine by session") } else { info };
-    let taps = Taps::new();
+    let taps = Consumers::new();
     let adopted = adopter(sessions, sender);
     let operator =
         SessionOperator { edge, aggregate: owner, adopted, taps: Arc::clone(&taps), value: PhantomData };
@@ -84,7 +84,7 @@ struct SessionOperator<K, T, A: Aggregate<T>> {
     edge: Edge<Piece<K, A::Acc>>,
     aggregate: A,
     adopted: Adopted<K, A::Acc>,
-    taps: Arc<Taps<Windowed<K, A::Out>>>,
+    taps: Arc<Consumers<Windowed<K, A::Out>>>,
     value: PhantomData<fn(T)>,
 }
 
@@ -106,7 +106,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
 /// So many pieces are looked up together: their entries stay in a core's first cache until they are joined.
 const CHUNK: usize = 64;
 
-type SessionRows<K, Acc> = Filed<Latest<Hashed<K>, Vec<Session<Acc>>>>;
+type SessionRows<K, Acc> = Spilling<Latest<Hashed<K>, Vec<Session<Acc>>>>;
 
 /// While keys are absent, alarms ring for so many milliseconds at a time, so that not all come back at once.
 const STEP: EventTime = 64;
@@ -116,19 +116,19 @@ struct SessionLogic<K: Key, T: Data, A: Aggregate<T>> {
     aggregate: A,
     adopted: Adopted<K, A::Acc>,
     operator: OperatorInfo,
-    table: Table<K, Entry<A::Acc>>,
-    alarms: Agenda<Slot, ()>,
+    table: KeyTable<K, Entry<A::Acc>>,
+    alarms: TimerQueue<Slot, ()>,
     /// Pieces that are behind, by the watermarks in their stamps.
-    waiting: Agenda<Behind<K, A::Acc>>,
+    waiting: TimerQueue<Behind<K, A::Acc>>,
     watermark: EventTime,
     arrangement: Arrangement<SessionRows<K, A::Acc>>,
     /// Keys that have left memory.
-    absent: Absent<K>,
+    absent: EvictedKeys<K>,
     /// What of them the arrangement does not have yet.
     left: Vec<(Hashed<K>, Option<Vec<Session<A::Acc>>>)>,
-    limit: Option<Limit>,
+    limit: Option<MemoryBudget>,
     footprint: Footprint,
-    changed: Pile<Slot>,
+    changed: SegmentedVec<Slot>,
     /// Keys that the arrangement knows and that have no session any more.
     gone: Vec<Hashed<K>>,
     /// Sessions that are over and on their way out.
@@ -145,24 +145,24 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
         adopted: Adopted<K, A::Acc>,
         operator: OperatorInfo,
         late: Metric,
-        (memory, limit, quota): (Option<&Rc<Memory>>, Option<Limit>, Option<Quota>),
+        (memory, limit, quota): (Option<&Rc<SharedBudget>>, Option<MemoryBudget>, Option<SpillBudget>),
     ) -> SessionLogic<K, T, A> {
-        let rows = Filed::new(Latest::new(), memory, |key: &Hashed<K>| key.hash);
+        let rows = Spilling::new(Latest::new(), memory, |key: &Hashed<K>| key.hash);
         SessionLogic {
             aggregate,
             adopted,
             value: PhantomData,
             operator: operator.clone(),
-            table: Table::default(),
-            alarms: Agenda::default(),
-            waiting: Agenda::of_records(operator.clone(), quota),
+            table: KeyTable::default(),
+            alarms: TimerQueue::default(),
+            waiting: TimerQueue::of_records(operator.clone(), quota),
             watermark: EventTime::MIN,
             arrangement: Arrangement::new(rows, operator),
-            absent: Absent::default(),
+            absent: EvictedKeys::default(),
             left: Vec::new(),
             limit,
             footprint: Footprint::new(memory.is_some()),
-            changed: Pile::default(),
+            changed: SegmentedVec::default(),
             gone: Vec::new(),
             results: Vec::new(),
             found: Vec::new(),
@@ -238,7 +238,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
         let alarm = entry.alarm;
         let slot = self.table.insert(hash, key.key, entry);
         self.alarms.add(alarm, slot);
-        self.limit.iter_mut().for_each(Limit::entered);
+        self.limit.iter_mut().for_each(MemoryBudget::entered);
         Some(slot)
     }
 
@@ -271,7 +271,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
     }
 
     /// Emits the sessions that are over at `watermark`.
-    fn fire(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<Windowed<K, A::Out>>) {
+    fn fire(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<Windowed<K, A::Out>>) {
         while let Some(next) = self.next_alarm().filter(|next| *next < watermark) {
             let step = if self.absent.is_empty() { EventTime::MAX } else { STEP };
             let until = watermark.min(next.saturating_add(step));
@@ -345,10 +345,10 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
     }
 }
 
-impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for SessionLogic<K, T, A> {
+impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Piece<K, A::Acc>> for SessionLogic<K, T, A> {
     type Out = Windowed<K, A::Out>;
 
-    fn batch(&mut self, _: Time, batch: &mut Vec<Piece<K, A::Acc>>, _: &mut Outlets<Self::Out>) {
+    fn batch(&mut self, _: Time, batch: &mut Vec<Piece<K, A::Acc>>, _: &mut Outputs<Self::Out>) {
         let mut found = std::mem::take(&mut self.found);
         let mut pieces = batch.drain(..);
         while !pieces.as_slice().is_empty() {
@@ -373,7 +373,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for SessionLogic<
         self.found = found;
     }
 
-    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<Self::Out>) {
+    fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<Self::Out>) {
         let is_end = watermark == EventTime::MAX;
         while let Some(mut behind) = self.waiting.draw((!is_end).then_some(watermark)) {
             // Those of one watermark in an order of their own.
@@ -388,7 +388,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for SessionLogic<
         self.watermark = watermark;
     }
 
-    fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outlets<Self::Out>) {
+    fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outputs<Self::Out>) {
         self.table.trim(&mut self.changed, |entry| entry.changed);
     }
 
@@ -405,8 +405,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for SessionLogic<
         self.waiting.seal(epoch, |piece| (hash64(&piece.key), piece.clone()));
     }
 
-    fn save(&mut self) -> Result<Saved> {
-        let mut saved = Saved::default();
+    fn save(&mut self) -> Result<SavedTables> {
+        let mut saved = SavedTables::default();
         saved.tables.push(self.arrangement.save("sessions"));
         saved.tables.extend(self.waiting.save("waiting"));
         saved.note("watermark", &self.watermark)?;
@@ -448,7 +448,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Logic<Piece<K, A::Acc>> for SessionLogic<
     }
 }
 
-impl<K: Key, T: Data, A: Aggregate<T>> Sheds for SessionLogic<K, T, A> {
+impl<K: Key, T: Data, A: Aggregate<T>> Evictable for SessionLogic<K, T, A> {
     fn bytes(&self) -> usize {
         let entry = size_of::<Option<(K, Entry<A::Acc>)>>() + INDEXED + size_of::<(u8, Slot)>();
         self.table.len() * (entry + self.footprint.heap()) + self.absent.bytes()
@@ -458,7 +458,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Sheds for SessionLogic<K, T, A> {
         self.table.slots()
     }
 
-    fn limit(&mut self) -> &mut Option<Limit> {
+    fn limit(&mut self) -> &mut Option<MemoryBudget> {
         &mut self.limit
     }
 

@@ -6,7 +6,7 @@ use serde::de;
 
 /// Why a round has come to nothing.
 #[derive(Debug)]
-pub(in crate::snapshot) enum Halt {
+pub(in crate::snapshot) enum Abort {
     /// A type refused what it was shown.
     Refused,
     /// There is no way to an end.
@@ -17,23 +17,23 @@ pub(in crate::snapshot) enum Halt {
     Over,
 }
 
-impl fmt::Display for Halt {
+impl fmt::Display for Abort {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{self:?}")
     }
 }
 
-impl std::error::Error for Halt {}
+impl std::error::Error for Abort {}
 
-impl de::Error for Halt {
-    fn custom<M: fmt::Display>(_: M) -> Halt {
-        Halt::Refused
+impl de::Error for Abort {
+    fn custom<M: fmt::Display>(_: M) -> Abort {
+        Abort::Refused
     }
 }
 
 /// How one came to a place.
 #[derive(Clone, Copy)]
-pub(super) struct Way {
+pub(super) struct Path {
     /// True if nothing new is looked for.
     pub(super) is_ending: bool,
     /// What is added to the numbers of samples.

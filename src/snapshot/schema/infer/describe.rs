@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_reflection::{ContainerFormat, Format, FormatHolder, Named, VariantFormat};
 
-use crate::snapshot::schema::infer::graph::{Asked, Body, Container, Form, Graph, ROOT};
+use crate::snapshot::schema::infer::graph::{Body, Container, Form, Graph, ROOT, Request};
 
 /// The names of containers, by their numbers.
 type Names = BTreeMap<usize, String>;
@@ -64,7 +64,7 @@ fn find(graph: &Graph) -> Vec<usize> {
             continue;
         }
         places.extend(node.below.iter().rev());
-        if let Some(Asked::Named(at)) = node.asked
+        if let Some(Request::Named(at)) = node.asked
             && seen.insert(at)
         {
             found.push(at);
@@ -82,15 +82,15 @@ fn format(graph: &Graph, place: usize, names: &Names) -> Option<Format> {
     }
     let mut below = formats(graph, &node.below, names)?;
     Some(match node.asked.as_ref()? {
-        Asked::Plain(format) => format.clone(),
-        Asked::Option => Format::Option(Box::new(below.pop()?)),
-        Asked::List => Format::Seq(Box::new(below.pop()?)),
-        Asked::Map => {
+        Request::Plain(format) => format.clone(),
+        Request::Option => Format::Option(Box::new(below.pop()?)),
+        Request::List => Format::Seq(Box::new(below.pop()?)),
+        Request::Map => {
             let value = Box::new(below.pop()?);
             Format::Map { key: Box::new(below.pop()?), value }
         }
-        Asked::Tuple(_) => Format::Tuple(below),
-        Asked::Named(at) => Format::TypeName(names.get(at)?.clone()),
+        Request::Tuple(_) => Format::Tuple(below),
+        Request::Named(at) => Format::TypeName(names.get(at)?.clone()),
     })
 }
 

@@ -12,7 +12,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 
-use crate::snapshot::schema::infer::abort::{Halt, Way};
+use crate::snapshot::schema::infer::abort::{Abort, Path};
 use crate::snapshot::schema::infer::graph::Graph;
 
 /// The name that it is asked for by. No type of a user's has it.
@@ -21,7 +21,7 @@ pub(in crate::snapshot) const NAME: &str = "highwater: foreign";
 /// How a type is asked.
 #[derive(Clone, Copy)]
 pub(in crate::snapshot) struct Question {
-    pub(super) ask: fn(&mut Graph, usize, Way) -> Result<(), Halt>,
+    pub(super) ask: fn(&mut Graph, usize, Path) -> Result<(), Abort>,
     pub(super) name: fn() -> &'static str,
 }
 
@@ -53,8 +53,8 @@ pub(in crate::snapshot) fn is_held() -> bool {
 }
 
 /// Asks what stands in the place.
-pub(super) fn ask(graph: &mut Graph, node: usize, way: Way) -> Result<(), Halt> {
-    ASKED.get().map_or(Err(Halt::Over), |question| (question.ask)(graph, node, way))
+pub(super) fn ask(graph: &mut Graph, node: usize, way: Path) -> Result<(), Abort> {
+    ASKED.get().map_or(Err(Abort::Over), |question| (question.ask)(graph, node, way))
 }
 
 /// A description that names the type, where it names the place that is held for it.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_reflection::Format;
 
-use crate::snapshot::schema::infer::abort::{Halt, PLACES, STEPS};
+use crate::snapshot::schema::infer::abort::{Abort, PLACES, STEPS};
 use crate::snapshot::schema::infer::samples::SAMPLES;
 
 /// The place of the type itself.
@@ -24,7 +24,7 @@ const NESTED: usize = 4;
 
 /// What was asked for in a place.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::snapshot) enum Asked {
+pub(in crate::snapshot) enum Request {
     /// What has nothing in it.
     Plain(Format),
     Option,
@@ -37,7 +37,7 @@ pub(in crate::snapshot) enum Asked {
 
 #[derive(Debug, Default)]
 pub(in crate::snapshot) struct Node {
-    pub(in crate::snapshot) asked: Option<Asked>,
+    pub(in crate::snapshot) asked: Option<Request>,
     /// The places in it.
     pub(in crate::snapshot) below: Vec<usize>,
     /// The name of the type that refused what it was shown here.
@@ -132,28 +132,28 @@ impl Graph {
         Graph { nodes, containers: vec![], known: BTreeMap::new(), round: 0, changes: 0, ranks: 0, steps: 0 }
     }
 
-    fn places(&mut self, count: usize) -> Result<Vec<usize>, Halt> {
+    fn places(&mut self, count: usize) -> Result<Vec<usize>, Abort> {
         let first = self.nodes.len();
         if count > PLACES.saturating_sub(first) {
-            return Err(Halt::Over);
+            return Err(Abort::Over);
         }
         self.nodes.resize_with(first + count, Node::default);
         Ok((first..first + count).collect())
     }
 
     /// Writes down what is asked for in a place, which must be what was asked for there before.
-    pub(in crate::snapshot) fn ask(&mut self, node: usize, asked: Asked) -> Result<(), Halt> {
+    pub(in crate::snapshot) fn ask(&mut self, node: usize, asked: Request) -> Result<(), Abort> {
         self.steps += 1;
         match &self.nodes[node].asked {
-            _ if self.steps > STEPS => return Err(Halt::Over),
-            Some(before) => return if *before == asked { Ok(()) } else { Err(Halt::Over) },
+            _ if self.steps > STEPS => return Err(Abort::Over),
+            Some(before) => return if *before == asked { Ok(()) } else { Err(Abort::Over) },
             None => {}
         }
         let below = match asked {
-            Asked::Plain(_) | Asked::Named(_) => 0,
-            Asked::Option | Asked::List => 1,
-            Asked::Map => 2,
-            Asked::Tuple(len) => len,
+            Request::Plain(_) | Request::Named(_) => 0,
+            Request::Option | Request::List => 1,
+            Request::Map => 2,
+            Request::Tuple(len) => len,
         };
         self.nodes[node].below = self.places(below)?;
         self.nodes[node].asked = Some(asked);
@@ -179,7 +179,7 @@ impl Graph {
         container: usize,
         body: usize,
         form: Form,
-    ) -> Result<Vec<usize>, Halt> {
+    ) -> Result<Vec<usize>, Abort> {
         let count = match form {
             Form::Unit => 0,
             Form::NewType => 1,
@@ -188,7 +188,7 @@ impl Graph {
         };
         match self.containers[container].bodies[body].form {
             Some(before) if before == form => {}
-            Some(_) => return Err(Halt::Over),
+            Some(_) => return Err(Abort::Over),
             None => {
                 let below = self.places(count)?;
                 let body = &mut self.containers[container].bodies[body];
@@ -204,7 +204,7 @@ impl Graph {
         &self,
         container: usize,
         is_ending: bool,
-    ) -> Result<(Choice, bool), Halt> {
+    ) -> Result<(Choice, bool), Abort> {
         let Container { bodies, names, .. } = &self.containers[container];
         let open = || bodies.iter().enumerate().filter(|(_, body)| body.is_open());
         if !is_ending {
@@ -224,7 +224,7 @@ impl Graph {
         let ended = open().filter_map(|(number, body)| Some((body.rank?, number))).min();
         let is_nested = bodies.iter().filter(|body| body.is_ending).count() >= NESTED;
         let tried = || open().find(|(_, body)| !body.is_ending && !is_nested).map(|(number, _)| number);
-        let number = ended.map(|(_, number)| number).or_else(tried).ok_or(Halt::Stuck)?;
+        let number = ended.map(|(_, number)| number).or_else(tried).ok_or(Abort::Stuck)?;
         Ok((Choice::Number(number), true))
     }
 
@@ -274,11 +274,11 @@ impl Graph {
     }
 
     /// Blames a place for the refusal of what was made of it, unless someone else is to blame.
-    pub(in crate::snapshot) fn settle<T>(&mut self, node: usize, read: Result<T, Halt>) -> Result<T, Halt> {
+    pub(in crate::snapshot) fn settle<T>(&mut self, node: usize, read: Result<T, Abort>) -> Result<T, Abort> {
         read.map_err(|halt| match halt {
-            Halt::Refused => {
+            Abort::Refused => {
                 self.refuse(node, std::any::type_name::<T>());
-                Halt::Blamed
+                Abort::Blamed
             }
             halt => halt,
         })
@@ -321,7 +321,7 @@ impl Graph {
         match &node.asked {
             _ if node.is_shut || node.refused.is_some() => FAR,
             None => 0,
-            Some(Asked::Named(container)) => self.containers[*container].distance.saturating_add(1),
+            Some(Request::Named(container)) => self.containers[*container].distance.saturating_add(1),
             Some(_) => self.nearest(&node.below),
         }
     }

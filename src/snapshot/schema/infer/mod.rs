@@ -41,8 +41,8 @@ mod tests;
 
 use serde::de::DeserializeOwned;
 
-use crate::snapshot::schema::infer::abort::Halt;
-use crate::snapshot::schema::infer::deserializer::Place;
+use crate::snapshot::schema::infer::abort::Abort;
+use crate::snapshot::schema::infer::deserializer::TypeSlot;
 
 use crate::snapshot::schema::infer::graph::{Graph, ROOT};
 
@@ -53,8 +53,8 @@ pub(in crate::snapshot) fn trace<T: DeserializeOwned>() -> Option<String> {
     while graph.measure() {
         let before = graph.changes;
         graph.round += 1;
-        let read = T::deserialize(Place::root(&mut graph));
-        if matches!(graph.settle(ROOT, read), Err(Halt::Stuck | Halt::Over)) || graph.changes == before {
+        let read = T::deserialize(TypeSlot::root(&mut graph));
+        if matches!(graph.settle(ROOT, read), Err(Abort::Stuck | Abort::Over)) || graph.changes == before {
             return None;
         }
     }

@@ -3,7 +3,7 @@
 use serde::de::Visitor;
 use serde_reflection::Format;
 
-use crate::snapshot::schema::infer::abort::Halt;
+use crate::snapshot::schema::infer::abort::Abort;
 
 /// So many samples there are of each kind, some of them more than once.
 pub(in crate::snapshot) const SAMPLES: usize = 8;
@@ -20,7 +20,7 @@ pub(in crate::snapshot) fn show<'de, V: Visitor<'de>>(
     format: &Format,
     number: usize,
     visitor: V,
-) -> Result<V::Value, Halt> {
+) -> Result<V::Value, Abort> {
     let at = number % SAMPLES;
     let value = NUMBERS[at];
     match format {

@@ -12,15 +12,15 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use crate::data::hash64;
 use crate::error::Error;
 use crate::metric::Metrics;
-use crate::state::backend::state_backend::Askers;
+use crate::state::backend::state_backend::StateReaders;
 use crate::state::keyed::by_time::*;
 use crate::state::keyed::column::Publish;
 use crate::state::keyed::items::Items;
 use crate::state::keyed::store::Store;
 use crate::state::keyed::time_domain::{Now, TimeDomain};
-use crate::state::keyed::view::Board;
-use crate::state::spill::budget::Limit;
-use crate::state::spill::files::Memory;
+use crate::state::keyed::view::PublishedState;
+use crate::state::spill::budget::MemoryBudget;
+use crate::state::spill::files::SharedBudget;
 
 type Numbers = Timed<u64>;
 
@@ -156,7 +156,7 @@ fn an_empty_cell_takes_no_memory_and_one_item_room_for_one() {
 struct Model {
     store: Store<u32>,
     items: BTreeMap<(u32, At), u64>,
-    board: Arc<Board<u32, At, u64>>,
+    board: Arc<PublishedState<u32, At, u64>>,
     failed: Arc<Mutex<Vec<Error>>>,
     epoch: u64,
     now: i64,
@@ -192,10 +192,10 @@ fn act() -> impl Strategy<Value = Act> {
 
 impl Model {
     fn new(bytes: usize) -> Model {
-        let (failed, board) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Board::new()));
+        let (failed, board) = (Arc::new(Mutex::new(Vec::new())), Arc::new(PublishedState::new()));
         let (failing, publishing) = (Arc::clone(&failed), Arc::clone(&board));
         board.prepare(1);
-        let memory = Memory::new(
+        let memory = SharedBudget::new(
             bytes,
             std::env::temp_dir(),
             Arc::new(move |error| failing.lock().unwrap().push(error)),
@@ -203,13 +203,13 @@ impl Model {
         let publish: Publish<u32, Numbers> = Box::new(move |state| publishing.publish(0, state));
         let operator = OperatorInfo::new(0, 0, Rc::from([0]));
         let mut store = Store::new();
-        store.limit(Limit::new(&memory, "timed", &Metrics::default()));
+        store.limit(MemoryBudget::new(&memory, "timed", &Metrics::default()));
         store.add(
             "cells",
             Cells::<u32, Numbers>::new(
                 Some((TimeDomain::EventTime, LIFE)),
                 hash64,
-                (Some(publish), Askers { memory: Some(memory), ..Askers::default() }),
+                (Some(publish), StateReaders { memory: Some(memory), ..StateReaders::default() }),
                 operator,
             ),
         );

@@ -9,7 +9,7 @@ use crate::data::{Exchange, Key, Stamp};
 use crate::error::Result;
 use crate::snapshot::RestoredOperator;
 use crate::state::Share;
-use crate::stream::Outlets;
+use crate::stream::Outputs;
 use crate::time::{EventTime, Time};
 use crate::window::assigner::Window;
 use crate::window::scope::{Merged, Scope};
@@ -72,7 +72,7 @@ where
         pieces: &mut Vec<Behind<K, B::Acc>>,
         until: Option<(EventTime, EventTime)>,
         from: Time,
-        out: &mut Outlets<B::Out>,
+        out: &mut Outputs<B::Out>,
     ) {
         while let Some(piece) =
             pieces.pop_if(|piece| until.is_none_or(|until| (piece.watermark, piece.reach.start) <= until))
@@ -82,7 +82,7 @@ where
         }
     }
 
-    fn take_piece(&mut self, piece: Behind<K, B::Acc>, from: Time, out: &mut Outlets<B::Out>) {
+    fn take_piece(&mut self, piece: Behind<K, B::Acc>, from: Time, out: &mut Outputs<B::Out>) {
         let Behind { key, reach, acc, watermark } = piece;
         let stamp = Stamp { timestamp: reach.start, watermark };
         let mut scope = Scope { key, window: Window::GLOBAL };

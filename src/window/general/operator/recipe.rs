@@ -15,8 +15,8 @@ use crate::process::core::Core;
 use crate::process::side::Sides;
 use crate::process::trial::inspect;
 use crate::process::{States, Value};
-use crate::state::Agenda;
-use crate::stream::{Edge, GivenSides, Keyed, Lowering, Operator, Reader, Taps, ordered};
+use crate::state::TimerQueue;
+use crate::stream::{Consumers, Edge, GivenSides, Keyed, Lowering, Operator, Reader, ordered};
 use crate::window::scope::Scope;
 
 /// The recipe.
@@ -27,7 +27,7 @@ where
     pub(in crate::window::general) edge: Edge<Keyed<K, T>>,
     pub(in crate::window::general) settings: Settings<K, T, W, G>,
     pub(in crate::window::general) content: B,
-    pub(in crate::window::general) taps: Arc<Taps<B::Out>>,
+    pub(in crate::window::general) taps: Arc<Consumers<B::Out>>,
 }
 
 impl<K, T, W, G, B> Operator for WindowOperator<K, T, W, G, B>
@@ -92,10 +92,10 @@ where
             keys,
             merged,
             over_at,
-            ends: Agenda::sealable(info.clone(), worker.quota(uid, "timers_left_memory")),
+            ends: TimerQueue::sealable(info.clone(), worker.quota(uid, "timers_left_memory")),
             pieces: None,
             operator: info.clone(),
-            waiting: Agenda::of_records(info, worker.quota(uid, "records_left_memory")),
+            waiting: TimerQueue::of_records(info, worker.quota(uid, "records_left_memory")),
             assigned: Vec::new(),
             sides,
             counters: Counters::new(worker.shared.metrics.clone(), uid),

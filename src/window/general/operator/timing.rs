@@ -6,7 +6,7 @@ use super::super::trigger::{Trigger, TriggerContext};
 use super::{Cause, Windows};
 use crate::data::{Exchange, Key, Stamp};
 use crate::process::TimeDomain;
-use crate::stream::Outlets;
+use crate::stream::Outputs;
 use crate::time::{EventTime, Time};
 use crate::window::assigner::Window;
 use crate::window::scope::Scope;
@@ -20,7 +20,7 @@ where
     B: Content<K, T>,
 {
     /// Fires the timers of before a time, or all.
-    pub(super) fn fire(&mut self, by: TimeDomain, until: Option<i64>, from: Time, out: &mut Outlets<B::Out>) {
+    pub(super) fn fire(&mut self, by: TimeDomain, until: Option<i64>, from: Time, out: &mut Outputs<B::Out>) {
         self.windows.begin(by, until);
         while let Some(time) = self.windows.fire() {
             self.keys.relieve(1);
@@ -91,7 +91,7 @@ where
     }
 
     /// Lets event time come this far.
-    pub(super) fn pass(&mut self, watermark: EventTime, from: Time, out: &mut Outlets<B::Out>) {
+    pub(super) fn pass(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<B::Out>) {
         self.windows.reach(watermark);
         self.keys.reach(watermark);
         if self.windows.event_timers.next().is_some_and(|next| next < watermark) {
@@ -104,7 +104,7 @@ where
 
     /// Fires all timers, of both clocks, and drops all windows: event time has ended, and the wall clock says
     /// nothing any more.
-    pub(super) fn finish(&mut self, from: Time, out: &mut Outlets<B::Out>) {
+    pub(super) fn finish(&mut self, from: Time, out: &mut Outputs<B::Out>) {
         self.windows.reach(EventTime::MAX);
         self.keys.reach(EventTime::MAX);
         while self.windows.ends_again() {
@@ -120,7 +120,7 @@ where
     }
 
     /// Does what is due by the wall clock.
-    pub(super) fn ring(&mut self, millis: i64, from: Time, out: &mut Outlets<B::Out>) {
+    pub(super) fn ring(&mut self, millis: i64, from: Time, out: &mut Outputs<B::Out>) {
         let Some(until) = millis.checked_add(1) else { return self.finish(from, out) };
         self.fire(TimeDomain::ProcessingTime, Some(until), from, out);
         if !Self::BY_EVENT_TIME {
@@ -129,7 +129,7 @@ where
     }
 
     /// Fires timers that were registered for a time that had been.
-    pub(super) fn catch_up(&mut self, from: Time, out: &mut Outlets<B::Out>) {
+    pub(super) fn catch_up(&mut self, from: Time, out: &mut Outputs<B::Out>) {
         match self.windows.now.watermark {
             EventTime::MAX => self.finish(from, out),
             now if self.windows.event_timers.next().is_some_and(|next| next < now) => {
