@@ -97,14 +97,16 @@ mod automaton;
 mod compile;
 mod keys;
 mod waiting;
+mod matched;
 mod operator;
 mod select;
 
 pub use automaton::Automaton;
 pub use buffer::{Earlier, Taken};
+pub use matched::Match;
 pub use partials::{Outcome, Partials};
 pub use pattern::Pattern;
-pub use select::{Late, Match, OnTime, PatternStream};
+pub use select::{Late, OnTime, PatternStream};
 
 #[cfg(test)]
 mod case_tests;

@@ -26,9 +26,10 @@ use std::vec;
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::keys::Keys;
+use super::matched::Match;
 use super::partials::clamped;
 use super::waiting::{Due, Waiting};
-use super::{Automaton, Match, Outcome, Partials, Taken};
+use super::{Automaton, Outcome, Partials, Taken};
 use crate::data::{Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, SavedTables};

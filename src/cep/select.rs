@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+use super::matched::Match;
 use super::operator::Detector;
 use super::partials::clamped;
-use super::{Automaton, Pattern, Taken};
+use super::{Automaton, Pattern};
 use crate::data::{Data, Exchange, Key, Record, Stamp};
 use crate::error::{Error, Result};
 use crate::metric::Metric;
@@ -14,20 +13,6 @@ use crate::stream::{
     Chain, Collector, Consumers, Edge, KeyedStream, Lowering, Map, Node, NodeInfo, Operator, Routing, Step,
     Stream, Then, ordered,
 };
-use crate::time::EventTime;
-
-/// A whole match or, from [`timed_out`](PatternStream::timed_out), a partial one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Match<K, T> {
-    /// The key.
-    pub key: K,
-    /// When it was decided, in event time: its last event's, unless it had to wait for another one or for a
-    /// time-out; for a time-out, when that was; if it had to wait for the end of the input, the last
-    /// millisecond before `EventTime::MAX`. It is also the record's event time.
-    pub timestamp: EventTime,
-    /// Its events, by the names of the stages that took them.
-    pub events: Taken<T>,
-}
 
 /// A keyed stream in which a pattern is looked for: Flink's `PatternStream`.
 #[must_use = "a stream does nothing until it leads to a sink"]

@@ -12,7 +12,7 @@ use crate::data::{Record, Visit};
 use crate::error::Result;
 use crate::stream::{
     Chain, ChainConsumer, ChainPort, ChainSink, Collector, ConsumerPort, Edge, Ends, Graph, NodeId,
-    OperatorBuilder, Origin, SendBuffer, WeakGraph, batch_of, lock,
+    OperatorBuilder, Origin, SendBuffer, WeakGraph, batch_of, edge_of, lock,
 };
 use crate::time::{EventTime, SplitWatermark, Stamps, Time, WatermarkBoard, Watermarks};
 
@@ -90,7 +90,7 @@ impl<S: Source, F: Timestamps<S::Item>> Origin for AtSource<S, F> {
         N: ChainSink<C::Out>,
     {
         let timed = chain.origin().timed.upgrade();
-        let edge = chain.origin().graph().edge(&chain);
+        let edge = edge_of(&chain);
         if let Some(timed) = timed {
             lock(&timed.taps).push(Arc::new(ChainConsumer { chain, terminal, edge }));
         }

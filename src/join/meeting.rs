@@ -19,7 +19,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Interval, Outer};
+use super::interval::{Interval, Outer};
 use crate::data::{Data, Exchange, Key};
 use crate::process::core::Core;
 use crate::process::{CoProcess, Context, States, Timed, Timer};

@@ -14,6 +14,8 @@ mod group;
 mod temporal;
 mod interval;
 mod meeting;
+mod interval_join;
 
 pub use group::Group;
-pub use interval::{Interval, IntervalJoin, Offset, Outer};
+pub use interval::{Interval, Offset, Outer};
+pub use interval_join::IntervalJoin;

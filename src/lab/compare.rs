@@ -7,13 +7,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use serde::{Deserialize, Serialize};
-
-use super::measure::{self, Oracle};
+use super::measure;
 use super::recording::{Event, Recording};
+use super::tally::{Head, Late, Mark, Oracle, Place, Tally};
 use super::{Policy, Report, Strategy, Windows};
 use crate::config::Options;
-use crate::connector::{Collected, Collection, Materialized};
+use crate::connector::{Collection, Materialized};
 use crate::data::{Record, Stamp};
 use crate::error::{Error, Result};
 use crate::stream::{Aggregate, Chain, Job, Stamper, Stream, WorkerContext, lock};
@@ -33,62 +32,6 @@ pub struct Comparison {
 
 /// The most heads of a comparison: strategies, and policies of each.
 const MOST_HEADS: usize = 100;
-
-/// The end of a window, and a key.
-pub(super) type Place = (EventTime, u32);
-
-/// The result of a window for a key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct Tally {
-    pub(super) count: u64,
-    /// Wide enough for any: fewer than 2^64 values of less than 2^63 each.
-    pub(super) sum: i128,
-}
-
-impl Tally {
-    pub(super) fn of(value: i64) -> Tally {
-        Tally { count: 1, sum: value.into() }
-    }
-
-    pub(super) fn and(self, other: Tally) -> Tally {
-        Tally { count: self.count + other.count, sum: self.sum + other.sum }
-    }
-}
-
-/// A record that is late for a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct Late {
-    /// The record's number.
-    pub(super) number: u64,
-    /// The window's end, and the record's key.
-    pub(super) place: Place,
-    pub(super) arrival: EventTime,
-    pub(super) value: i64,
-    pub(super) stamp: Stamp,
-}
-
-/// A move of a stream's watermark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
-    /// The number of the last record that had been read.
-    pub(super) number: i64,
-    /// When it was, on the arrival clock.
-    pub(super) moment: EventTime,
-    pub(super) watermark: EventTime,
-}
-
-/// What one strategy gives.
-pub(super) struct Head {
-    pub(super) strategy: Strategy,
-    /// The moves of its watermark, in order.
-    pub(super) marks: Arc<Mutex<Vec<Mark>>>,
-    /// What its windows say.
-    pub(super) results: Collected<Windowed<u32, Tally>>,
-    /// The records that are late for windows.
-    pub(super) late: Collected<Late>,
-    /// For each policy, the results after corrections, if it makes any.
-    pub(super) policies: Vec<(Policy, Option<Materialized<(Place, Tally)>>)>,
-}
 
 /// A comparison that is ready to run: once.
 pub struct Prepared {

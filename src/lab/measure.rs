@@ -3,36 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Policy;
-use super::compare::{Head, Late, Mark, Place, Tally};
-use super::recording::Recording;
 use super::report::{Latency, Row};
+use super::tally::{Head, Late, Mark, Oracle, Place, Tally};
 use crate::stream::lock;
 use crate::time::EventTime;
-use crate::window::Aligned;
-
-/// What is right: every record in every window that it falls into.
-pub(super) struct Oracle {
-    pub(super) results: BTreeMap<Place, Tally>,
-    /// The ends of windows that have anything in them.
-    pub(super) windows: BTreeSet<EventTime>,
-    /// Records, once for each window.
-    pub(super) records: u64,
-}
-
-impl Oracle {
-    pub(super) fn of(recording: &Recording, windows: &Aligned) -> Oracle {
-        let mut results = BTreeMap::<Place, Tally>::new();
-        for event in recording.events() {
-            for window in windows.of_timestamp(event.event) {
-                let tally = results.entry((window.end, event.key)).or_default();
-                *tally = tally.and(Tally::of(event.value));
-            }
-        }
-        let windows = results.keys().map(|(end, _)| *end).collect();
-        let records = results.values().map(|tally| tally.count).sum();
-        Oracle { results, windows, records }
-    }
-}
 
 /// The rows of a strategy, one for each policy.
 pub(super) fn rows(head: &Head, oracle: &Oracle) -> Vec<Row> {

@@ -57,9 +57,10 @@ mod policy;
 mod strategy;
 mod traffic;
 mod windows;
-mod compare;
-mod measure;
+mod tally;
 mod report;
+mod measure;
+mod compare;
 mod plot;
 
 #[cfg(test)]

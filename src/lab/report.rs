@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::Windows;
-use super::measure::Oracle;
 use super::recording::Recording;
+use super::tally::Oracle;
 use crate::error::{Error, Result};
 
 /// What a comparison has found. It depends on the recording and on what was compared, and on nothing else.

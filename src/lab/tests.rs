@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::Strategy as _;
 
-use super::compare::{Place, Tally};
+use super::tally::{Place, Tally};
 use super::{Comparison, Event, Latency, Policy, Recording, Report, Row, Rule, Strategy, Traffic, Windows};
 use crate::config::Options;
 use crate::time::{Epochs, EventTime, LatenessQuantile, WatermarkGenerator};

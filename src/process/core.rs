@@ -1,5 +1,6 @@
 //! What all contexts of a process function share: its state, its timers, and the time.
 
+mod pass;
 mod firing;
 
 use std::any::type_name;
@@ -16,7 +17,8 @@ use crate::snapshot::{RestoredOperator, SavedTables};
 use crate::state::{Cells, Now, Owner, Shape, Share, Slot, Store, TimerQueue, is_over};
 use crate::stream::{SideKey, WorkerContext};
 
-use self::firing::{Ending, Pass};
+pub(crate) use self::pass::Call;
+use self::pass::{Ending, Pass};
 use super::Ttl;
 pub use firing::LAST_TIMERS;
 
@@ -44,13 +46,6 @@ impl<K: Key> Stateful for Core<K> {
     fn core_mut(&mut self) -> &mut Core<K> {
         self
     }
-}
-
-/// An entry in the agenda of timers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Call {
-    Register,
-    Delete,
 }
 
 /// The state, the timers and the time of one worker's instance.

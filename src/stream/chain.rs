@@ -11,7 +11,6 @@
 
 use crate::data::{Data, Stamp};
 
-use super::tap::ChainSink;
 use super::{Edge, Graph, NodeId};
 
 /// Takes records one at a time.
@@ -27,6 +26,36 @@ pub trait Ends: 'static {
 
     /// What all the steps lead to.
     fn end(&mut self) -> &mut Self::End;
+}
+
+/// What a chain ends in: makes the [`SendBuffer`] of each worker.
+pub trait ChainSink<T>: Clone + Send + Sync + 'static {
+    /// What is sent.
+    type Element: Data;
+    /// What gathers it.
+    type Gather: Collector<T, End = Self::Gather> + SendBuffer<Element = Self::Element>;
+
+    /// The gatherer of one worker.
+    fn open(&self) -> Self::Gather;
+}
+
+/// Gathers elements until they are sent on.
+pub trait SendBuffer: 'static {
+    /// What is sent.
+    type Element: Data;
+
+    /// True if so much is gathered that it should be sent before more comes.
+    fn is_full(&self) -> bool;
+
+    /// Hands over what is gathered, in batches: `all` of it, or as much as makes it less full.
+    fn drain(&mut self, all: bool, send: &mut dyn FnMut(&mut Vec<Self::Element>));
+}
+
+/// The connection from where a chain starts to whoever will read what comes out of it.
+pub(crate) fn edge_of<E>(chain: &impl Chain) -> Edge<E> {
+    let mut steps = Vec::new();
+    chain.steps(&mut steps);
+    chain.origin().graph().edge(chain.origin().id(), steps)
 }
 
 /// Where a chain starts: an operator that produces records.

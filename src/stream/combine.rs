@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Aggregate;
-use super::chain::{Collector, Ends};
-use super::tap::{ChainSink, SendBuffer, batch_of};
+use super::chain::{ChainSink, Collector, Ends, SendBuffer};
+use super::tap::batch_of;
 use crate::data::{Data, Exchange, Key, Stamp, hash64};
 use crate::state::Migratable;
 

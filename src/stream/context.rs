@@ -10,8 +10,8 @@ use timely::dataflow::operators::probe;
 use timely::scheduling::Activator;
 
 use super::alarm::{Alarm, Alarms};
-use super::iterate::Counting;
-use super::tap::lock;
+use super::lock::lock;
+use super::rounds::Counting;
 use crate::clock::Clock;
 use crate::config::{Limits, Options, Seals, StateMemory};
 use crate::error::{Error, Result};

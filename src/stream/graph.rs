@@ -16,13 +16,12 @@ use timely::dataflow::Scope;
 use timely::dataflow::operators::probe;
 
 use super::Edge;
-use super::chain::{Chain, Origin};
 use super::context::WorkerContext;
-use super::iterate::Counting;
+use super::lock::lock;
 use super::paths::{self, Paths};
 use super::port::{Edges, OperatorBuilder};
+use super::rounds::Counting;
 use super::sides::{GivenSides, SideKey};
-use super::tap::lock;
 use crate::error::{Error, Result};
 use crate::notice::Notices;
 use crate::snapshot::{Generations, Restored, RestoredOperator};
@@ -251,12 +250,10 @@ impl Graph {
         inner.nodes.len() - 1
     }
 
-    /// A connection from where a chain starts to whoever will read what comes out of it.
-    pub(crate) fn edge<E>(&self, chain: &impl Chain) -> Edge<E> {
-        let mut steps = Vec::new();
-        chain.steps(&mut steps);
+    /// A connection from an operator, by way of fused steps, to whoever will read what comes out of them.
+    pub(crate) fn edge<E>(&self, from: NodeId, steps: Vec<&'static str>) -> Edge<E> {
         let mut inner = lock(&self.shared);
-        inner.edges.push(EdgeInfo { from: chain.origin().id(), steps });
+        inner.edges.push(EdgeInfo { from, steps });
         Edge::new(inner.edges.len() - 1)
     }
 

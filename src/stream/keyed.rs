@@ -6,6 +6,7 @@ use super::combine::{ByKey, Combine, Keyed};
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::ordered;
 use super::rolling::Rolling;
+use super::stateless::KeyBy;
 use super::tap::{Consumers, Node};
 use super::{Aggregate, Edge, Stream};
 use crate::data::{Change, Data, Exchange, Key, Stamp};
@@ -18,6 +19,26 @@ use std::sync::Arc;
 #[must_use = "a stream does nothing until it leads to a sink"]
 pub struct KeyedStream<K, T, C> {
     pub(crate) pairs: Stream<(K, T), C>,
+}
+
+impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
+    /// Gives the records keys: what follows happens for each key by itself, on the worker that owns it.
+    ///
+    /// ```
+    /// # use highwater::stream::Job;
+    /// let job = Job::new();
+    /// let counts = job.collection(["a", "b", "a"]).key_by(|word| word.to_string()).count().materialize();
+    /// job.run()?;
+    /// assert_eq!(counts.sorted(), [("a".to_string(), 2), ("b".to_string(), 1)]);
+    /// # Ok::<(), highwater::Error>(())
+    /// ```
+    pub fn key_by<K, F>(self, key: F) -> KeyedStream<K, T, Then<C, KeyBy<F>>>
+    where
+        K: Key,
+        F: FnMut(&T) -> K + Clone + Send + Sync + 'static,
+    {
+        KeyedStream::new(self.then(KeyBy(key)))
+    }
 }
 
 impl<K, T, C: Clone> Clone for KeyedStream<K, T, C> {

@@ -6,9 +6,9 @@
 
 use std::marker::PhantomData;
 
-use super::chain::{Chain, Collector, Origin, Step, Then};
-use super::tap::{ChainSink, Emit, Node};
-use super::{Edge, Graph, KeyedStream};
+use super::chain::{Chain, ChainSink, Collector, Origin, Step, Then};
+use super::tap::{Emit, Node};
+use super::{Edge, Graph};
 use crate::data::{Data, Key, Record, Stamp};
 
 /// A stream of records of type `T` with event times.
@@ -50,7 +50,7 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
         self.attach(Emit)
     }
 
-    fn then<S: Step<T>>(self, step: S) -> Stream<S::Out, Then<C, S>> {
+    pub(super) fn then<S: Step<T>>(self, step: S) -> Stream<S::Out, Then<C, S>> {
         Stream::new(Then::new(self.chain, step))
     }
 
@@ -160,24 +160,6 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     pub fn stamped(self) -> Stream<Record<T>, Then<C, Stamped>> {
         self.then(Stamped)
     }
-
-    /// Gives the records keys: what follows happens for each key by itself, on the worker that owns it.
-    ///
-    /// ```
-    /// # use highwater::stream::Job;
-    /// let job = Job::new();
-    /// let counts = job.collection(["a", "b", "a"]).key_by(|word| word.to_string()).count().materialize();
-    /// job.run()?;
-    /// assert_eq!(counts.sorted(), [("a".to_string(), 2), ("b".to_string(), 1)]);
-    /// # Ok::<(), highwater::Error>(())
-    /// ```
-    pub fn key_by<K, F>(self, key: F) -> KeyedStream<K, T, Then<C, KeyBy<F>>>
-    where
-        K: Key,
-        F: FnMut(&T) -> K + Clone + Send + Sync + 'static,
-    {
-        KeyedStream::new(self.then(KeyBy(key)))
-    }
 }
 
 /// See [`Stream::map`].
@@ -277,7 +259,7 @@ impl<T: Data> Step<T> for Stamped {
 
 /// See [`Stream::key_by`].
 #[derive(Clone)]
-pub struct KeyBy<F>(F);
+pub struct KeyBy<F>(pub(super) F);
 
 impl<T: Data, K: Key, F: FnMut(&T) -> K + Clone + Send + Sync + 'static> Step<T> for KeyBy<F> {
     type Out = (K, T);

@@ -10,12 +10,12 @@ use std::any::Any;
 use std::mem;
 use std::sync::{Arc, Mutex, Weak};
 
-use super::chain::{Chain, Collector, Ends, Origin};
+use super::chain::{Chain, ChainSink, Collector, Ends, Origin, SendBuffer, edge_of};
 use super::fault;
 use super::graph::WeakGraph;
+use super::lock::lock;
 use super::port::{OperatorBuilder, Output};
-use super::sides::SideKey;
-use super::{Edge, Graph, NodeId, Stream};
+use super::{Edge, Graph, NodeId};
 use crate::data::{Data, Record, Stamp};
 use crate::time::Time;
 
@@ -33,29 +33,6 @@ pub(crate) const fn batch_of<E>() -> usize {
 }
 
 const BATCH_BYTES: usize = 16 << 10;
-
-/// What a chain ends in: makes the [`SendBuffer`] of each worker.
-pub trait ChainSink<T>: Clone + Send + Sync + 'static {
-    /// What is sent.
-    type Element: Data;
-    /// What gathers it.
-    type Gather: Collector<T, End = Self::Gather> + SendBuffer<Element = Self::Element>;
-
-    /// The gatherer of one worker.
-    fn open(&self) -> Self::Gather;
-}
-
-/// Gathers elements until they are sent on.
-pub trait SendBuffer: 'static {
-    /// What is sent.
-    type Element: Data;
-
-    /// True if so much is gathered that it should be sent before more comes.
-    fn is_full(&self) -> bool;
-
-    /// Hands over what is gathered, in batches: `all` of it, or as much as makes it less full.
-    fn drain(&mut self, all: bool, send: &mut dyn FnMut(&mut Vec<Self::Element>));
-}
 
 /// The terminal that sends each record as it is.
 #[derive(Clone, Copy)]
@@ -283,11 +260,6 @@ impl<T: Data> SidePorts for Outputs<T> {
     }
 }
 
-/// Locks what no one can have left half changed.
-pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 /// The taps on one output of a running operator.
 pub(crate) struct Outputs<T> {
     outlets: Vec<Box<dyn ConsumerPort<T>>>,
@@ -356,9 +328,9 @@ impl<T: Data> Outputs<T> {
 /// It does not keep the job alive: the operator holds its taps, the taps their chains, and the chains their
 /// origins. When the job is gone, what is built on an origin leads nowhere, like the job.
 pub struct Node<T> {
-    graph: WeakGraph,
-    id: NodeId,
-    taps: Weak<Consumers<T>>,
+    pub(super) graph: WeakGraph,
+    pub(super) id: NodeId,
+    pub(super) taps: Weak<Consumers<T>>,
 }
 
 impl<T> Clone for Node<T> {
@@ -371,24 +343,6 @@ impl<T: Data> Node<T> {
     /// The output of an operator.
     pub(crate) fn new(graph: &Graph, id: NodeId, taps: &Arc<Consumers<T>>) -> Node<T> {
         Node { graph: graph.downgrade(), id, taps: Arc::downgrade(taps) }
-    }
-}
-
-impl<T: Data> Stream<T, Node<T>> {
-    /// Makes a state of the operator that this stream comes from known to a reader.
-    pub(crate) fn read_by(&self, state: &'static str, reader: Arc<dyn Any + Send + Sync>) {
-        self.chain.graph.upgrade().add_reader(self.chain.id, state, reader);
-    }
-
-    /// A side output of the operator that this stream comes from.
-    pub(crate) fn side_output<S: Data>(&self, side: SideKey) -> Stream<S> {
-        let Node { graph, id: node, taps } = &self.chain;
-        let (graph, further) = (graph.upgrade(), Consumers::new());
-        if let Some(taps) = taps.upgrade() {
-            taps.add_side(side.id, &further);
-        }
-        graph.read_side(*node, side);
-        Stream::new(Node::new(&graph, *node, &further))
     }
 }
 
@@ -409,7 +363,7 @@ impl<T: Data> Origin for Node<T> {
         N: ChainSink<C::Out>,
     {
         let taps = chain.origin().taps.upgrade();
-        let edge = chain.origin().graph().edge(&chain);
+        let edge = edge_of(&chain);
         if let Some(taps) = taps {
             taps.add(Arc::new(ChainConsumer { chain, terminal, edge }));
         }

@@ -24,45 +24,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Call, Core, call_of};
+use super::pass::{Call, Ending, Pass};
+use super::{Core, call_of};
 use crate::data::{self, Key};
 use crate::state::{END, Slot, TimeDomain, TimerBound as Bound, TimerQueue, WARM};
 
 /// When the input has ended, all timers fire, and on each worker so many of those that timers register then.
 /// What is left is dropped, and counted as `timers_dropped`.
 pub const LAST_TIMERS: usize = 100_000;
-
-/// What may still fire when the input has ended.
-pub(super) struct Ending {
-    left: usize,
-    /// True while timers are taken that were there before: they do not count.
-    is_first: bool,
-}
-
-/// Firing all timers of before a time, or all, in order, while they register and delete others.
-pub(super) struct Pass {
-    by: TimeDomain,
-    until: Option<i64>,
-    /// What is before this in order of times and hashes of keys is at hand: all that is to fire, unless some
-    /// of it has left memory.
-    bound: Bound,
-    /// The time of the timer that fires.
-    at: i64,
-    /// What is left to fire, the first one last.
-    due: Vec<(i64, Slot)>,
-    /// What timers have registered and deleted that is to fire, or would have, before the bound. A timer for
-    /// a time that has been is not among them: it waits for the next pass, so that a pass always ends.
-    calls: BTreeMap<(i64, Slot), Call>,
-    /// What waits for the next pass, while others have yet to be read back for this one.
-    late: Vec<(i64, Slot, Call)>,
-}
-
-impl Pass {
-    /// True if all timers are at hand that are to fire.
-    fn is_last(&self) -> bool {
-        self.bound == self.until.map_or(END, |until| (until, 0))
-    }
-}
 
 impl<K: Key> Core<K> {
     /// Registers or deletes a timer.

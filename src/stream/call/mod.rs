@@ -32,9 +32,9 @@
 //! which the worker polls itself. There is no runtime: the few lines that poll need none, and the futures of
 //! a user's own runtime can be awaited from here like any others.
 
-use std::fmt;
 use std::sync::Arc;
 
+mod failure;
 mod caller;
 mod held;
 mod mailbox;
@@ -45,6 +45,7 @@ mod release;
 mod operator;
 mod threads;
 
+pub use failure::{CallError, Failed};
 pub use options::CallOptions;
 pub use retry::Retry;
 
@@ -61,28 +62,6 @@ use super::tap::{Consumers, Node};
 use super::{Chain, Edge, Stream, WorkerContext};
 use crate::data::{Data, Record};
 use crate::error::Result as Outcome;
-
-/// What a call can fail with.
-pub trait CallError: fmt::Display + Send + Sync + 'static {}
-impl<E: fmt::Display + Send + Sync + 'static> CallError for E {}
-
-/// A record that has no answer, because its last attempt failed too.
-#[derive(Debug)]
-pub struct Failed<T, E> {
-    /// The record.
-    pub record: T,
-    /// What the last attempt failed with.
-    pub error: Arc<E>,
-    /// How many attempts were made.
-    pub attempts: u32,
-}
-
-impl<T: Clone, E> Clone for Failed<T, E> {
-    fn clone(&self) -> Failed<T, E> {
-        let Failed { record, error, attempts } = self;
-        Failed { record: record.clone(), error: Arc::clone(error), attempts: *attempts }
-    }
-}
 
 /// Calls: a stream of answers, and what becomes of records that have none.
 ///

@@ -22,9 +22,10 @@ use std::time::Duration;
 use std::vec::IntoIter;
 
 use super::caller::Caller;
+use super::failure::{CallError, Failed};
 use super::held::HeldTimes;
+use super::options::CallOptions;
 use super::release::{Pending, Release};
-use super::{CallError, CallOptions, Failed};
 use crate::data::{Data, Record};
 use crate::error::{Error, ErrorKind, Result as Outcome};
 use crate::metric::Metric;

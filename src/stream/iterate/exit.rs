@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use super::rounds::outside;
 use crate::data::{Data, Record};
 use crate::stream::Edge;
 use crate::stream::graph::{Lowering, Operator};
+use crate::stream::rounds::outside;
 use crate::stream::tap::Consumers;
 
 /// Lets a stream out of a loop.

@@ -11,10 +11,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::rounds::{ONCE, Rounds};
 use crate::data::{Data, Record};
 use crate::error::Result;
 use crate::stream::graph::{Lowering, Operator};
+use crate::stream::rounds::{ONCE, Rounds};
 use crate::stream::tap::{Consumers, Outputs};
 use crate::stream::{Capabilities, Edge, Frontiers, Input, OperatorBuilder, WorkerContext};
 

@@ -4,7 +4,7 @@
 //! epoch: the epoch is complete behind the loop when none of its records circulates any more. Nothing counts
 //! records for that; timely's progress tracking knows.
 //!
-//! Inside, the operators are the same as outside, and rounds are their [epochs](rounds). So an aggregate in a
+//! Inside, the operators are the same as outside, and rounds are their [epochs](Rounds). So an aggregate in a
 //! loop emits the changes of a round when the round is complete, and keeps its state over rounds and epochs.
 //! That makes it fit for what only grows or only shrinks, as the least label that reaches a node. Where what
 //! went around may have to be taken back, because the input was, a loop over
@@ -21,19 +21,16 @@
 //! an aggregate in it costs each worker an exchange of progress with the others; without, rounds of one
 //! worker do not wait for those of another.
 
-mod rounds;
 mod exit;
 mod head;
 
 use std::sync::{Arc, OnceLock};
 
-pub(crate) use rounds::Counting;
-pub use rounds::Rounds;
-
 use exit::ExitOperator;
 use head::HeadOperator;
 
 use super::graph::{NodeInfo, Routing};
+use super::rounds::Rounds;
 use super::tap::{Consumers, Node};
 use super::{Chain, Graph, Stream};
 use crate::data::Data;

@@ -1,0 +1,8 @@
+//! Locks of what a panic cannot have left half changed.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks what no one can have left half changed.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
