@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use highwater::clock::Clock;
 use highwater::config::Options;
@@ -10,8 +11,9 @@ use highwater::nexmark::{self, Config, File, Generator, Nexmark, Pace};
 use highwater::program::attend::attend;
 use highwater::stream::Job;
 use highwater::{Error, ErrorKind, Result};
+use tempfile::TempPath;
 
-use super::amount::several;
+use super::amount::{self, several};
 use super::answer::{Due, Settings};
 use super::progress::{self, Progress};
 use super::query::{Events, QUERIES, Query};
@@ -24,6 +26,10 @@ use super::{measure, print, warn};
 
 /// Events if none are asked for and there is no file.
 const EVENTS: u64 = 10_000_000;
+
+/// Events that are generated before a query, into a temporary file of some 200 bytes each. More of them are
+/// generated while it runs.
+const MOST_GENERATED: u64 = 20_000_000;
 
 /// Events beyond which a comparison takes a lot of memory and patience.
 const MANY_TO_VERIFY: u64 = 5_000_000;
@@ -62,7 +68,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
             break;
         }
     }
-    print(&report.end(args.input.is_none()))?;
+    print(&report.end(input.file.is_none()))?;
     Ok(code)
 }
 
@@ -73,13 +79,21 @@ struct Input {
     /// The number of the first event.
     first: u64,
     events: u64,
+    /// The file that events were generated into, and how long that took. It goes when all is done.
+    generated: Option<(TempPath, Duration)>,
 }
 
 impl Input {
     fn open(args: &RunArgs) -> Result<Input> {
         let Some(path) = &args.input else {
             let events = args.events.unwrap_or(EVENTS);
-            return Ok(Input { file: None, config: Config::default(), first: 0, events });
+            // In an open loop generating is no part of what is measured, and a job that is restored reads on
+            // where another process has stopped.
+            let is_measured = args.rate.is_none() && args.saving.snapshots.is_none() && !args.on_the_fly;
+            if is_measured && events <= MOST_GENERATED {
+                return Input::generate(events, args.quiet);
+            }
+            return Ok(Input { file: None, config: Config::default(), first: 0, events, generated: None });
         };
         let words = format!(
             "error: {} became shorter while it was read, or cannot be read any more: leave it as it is until the program has ended\n",
@@ -97,7 +111,51 @@ impl Input {
                 file.len()
             )));
         }
-        Ok(Input { config: file.config().clone(), first: file.first(), events, file: Some(file) })
+        let (config, first) = (file.config().clone(), file.first());
+        Ok(Input { config, first, events, file: Some(file), generated: None })
+    }
+
+    /// Generates events into a temporary file.
+    fn generate(events: u64, quiet: bool) -> Result<Input> {
+        let cannot = |error| {
+            Error::io("cannot generate events into a temporary file: set TMPDIR, or say --on-the-fly", error)
+        };
+        let clock = Clock::system();
+        let path = tempfile::Builder::new().prefix("highwater-").suffix(".nex").tempfile().map_err(cannot)?;
+        let path = path.into_temp_path();
+        let mut progress = Progress::new(quiet);
+        let written = nexmark::write(&path, Config::default(), 0..events, &mut |count| {
+            progress.draw(clock.now(), count, |rate| progress::counted("generate", count, events, rate));
+            if is_interrupted() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+        });
+        progress.clear();
+        match written {
+            Err(_) if is_interrupted() => {
+                // The query is interrupted at once, and says so.
+                return Ok(Input {
+                    file: None,
+                    config: Config::default(),
+                    first: 0,
+                    events,
+                    generated: None,
+                });
+            }
+            written => written.map_err(cannot)?,
+        }
+        let took = clock.now();
+        if !quiet {
+            let rate = amount::short(events as f64 / took.as_secs_f64().max(1e-9));
+            let events = amount::whole(events.cast_signed());
+            warn(&format!("generated {events} events in {:.1} s, {rate} a second\n", took.as_secs_f64()));
+        }
+        let file = File::open(&path).map_err(cannot)?;
+        Ok(Input {
+            config: file.config().clone(),
+            first: 0,
+            events,
+            file: Some(file),
+            generated: Some((path, took)),
+        })
     }
 
     fn source(&self) -> Nexmark {
@@ -188,6 +246,7 @@ fn run_query(query: &Query, args: &RunArgs, input: &Input) -> Result<Outcome> {
         workers: args.job.workers,
         events: events_read(&job),
         wall: tally.end.saturating_sub(start),
+        generation: input.generated.as_ref().map(|(_, took)| *took),
         cpu,
         peak,
         is_peak_of_query,

@@ -17,6 +17,8 @@ pub(crate) struct Outcome {
     /// Events read.
     pub(crate) events: u64,
     pub(crate) wall: Duration,
+    /// How long it took to generate the events before the query, if they were.
+    pub(crate) generation: Option<Duration>,
     pub(crate) cpu: Duration,
     /// The peak of memory in bytes, if it is known.
     pub(crate) peak: Option<u64>,
@@ -66,14 +68,15 @@ impl Outcome {
             "query": self.query,
             "workers": self.workers,
             "events": self.events,
-            "events_per_s": self.per_second(self.wall),
-            "events_per_cpu_s": self.per_second(self.cpu),
+            "events_per_second": self.per_second(self.wall),
+            "events_per_cpu_second": self.per_second(self.cpu),
             "wall_s": self.wall.as_secs_f64(),
             "cpu_s": self.cpu.as_secs_f64(),
             "peak_memory_bytes": self.peak,
             "peak_is_of_query": self.is_peak_of_query,
             "rows": self.rows,
             "changes": self.changes,
+            "generation_seconds": self.generation.map(|took| took.as_secs_f64()),
             "latency_ms": latency,
             "interrupted": self.is_interrupted,
             "verified": self.verified.as_ref().map(Result::is_ok),
@@ -203,7 +206,7 @@ impl Report {
     }
 
     /// What to print after the last query.
-    pub(crate) fn end(&self, is_generated: bool) -> String {
+    pub(crate) fn end(&self, is_on_the_fly: bool) -> String {
         if self.json {
             return String::new();
         }
@@ -214,9 +217,9 @@ impl Report {
         if self.has_peak_of_process && !self.quiet {
             text.push_str("\nmemory is the peak of the process since it started: /proc/self/clear_refs cannot be written.\n");
         }
-        if is_generated && !self.quiet {
+        if is_on_the_fly && !self.quiet {
             text.push_str(
-                "\nThe events were generated on the way, which costs more than most queries. To measure the queries alone:\n\
+                "\nThe events were generated while the query ran, which costs more than most queries. To measure the queries alone:\n\
                  highwater nexmark generate FILE --events 10M, then run with --input FILE.\n",
             );
         }

@@ -136,6 +136,10 @@ pub(crate) struct RunArgs {
     /// [default: generate them]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
+    /// Generate events while the query runs, and count what that costs. Without this up to 20 million of them
+    /// are generated first, into a temporary file, unless --rate or --snapshots is given.
+    #[arg(long, conflicts_with = "input")]
+    pub(crate) on_the_fly: bool,
     /// Supply this many events per second, whether or not the job keeps up, and measure latency.
     /// [default: as fast as possible]
     #[arg(long, value_name = "EVENTS/S", value_parser = amount::rate)]
@@ -219,9 +223,11 @@ Exit codes: 0 the same; 1 a difference; 2 or 64 a wrong argument; 65 a line that
 
 const NEXMARK: &str = "\
 Examples:
-  Measure one query, with the events generated meanwhile:
+  Measure one query, with the events generated first:
     highwater nexmark q5 --events 10M --workers 2
-  Measure all queries without generating. An event costs more to generate than most queries take, so write the events to a file first:
+  The same with the events generated meanwhile, which costs more than most queries do:
+    highwater nexmark q5 --events 10M --workers 2 --on-the-fly
+  Generate events once, and measure all queries on them:
     highwater nexmark generate events.nex --events 10M
     highwater nexmark all --input events.nex --workers 2
   See the result, and whether it is correct:
@@ -241,6 +247,8 @@ What is measured:
   events/CPU-s    events read, by the processor time of all threads of the process in that time.
   memory          peak memory of the process since the query began, without pages of files. Where the kernel cannot reset
                   the peak, it is that of the whole process, and a note says so.
+  In JSON these are events_per_second and events_per_cpu_second, plain numbers, and peak_memory_bytes; generation_seconds is the time
+  that generating events first took, which is in no other figure.
   rows, changes   rows of the result. Some results are corrected as events come (q4, q6, q9, q15 to q19): then the rows that are left
                   after all changes, and the number of changes.
 
