@@ -58,7 +58,7 @@ pub(crate) fn run(records: u64, workers: usize) -> Result<(), Box<dyn Error>> {
                 None => options,
             };
             let summary = job.run_with(options)?;
-            let entered = summary.metrics.sum("keys_entered_memory") as f64;
+            let entered = summary.metrics.sum("keys_reloaded") as f64;
             let limit = limit.map_or("no limit".to_owned(), |megabytes| format!("{megabytes} MiB"));
             let rate = records as f64 / summary.elapsed.as_secs_f64() / 1e6;
             println!("{name:<8} {limit:>10} {rate:>8.2} {:>6.1}", 100.0 * entered / records as f64);

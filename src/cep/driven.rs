@@ -53,7 +53,7 @@ impl<T: Exchange + Ord> Driven<T> {
             let memory = SharedBudget::new(bytes, std::env::temp_dir(), Arc::new(|error| panic!("{error}")));
             (
                 MemoryBudget::new(&memory, "pattern", &metrics),
-                SpillBudget::new(&memory, "pattern", "records_left_memory", &metrics),
+                SpillBudget::new(&memory, "pattern", "records_spilled", &metrics),
             )
         });
         let outputs = [Told::default(), Told::default()];

@@ -171,7 +171,7 @@ fn keys_and_records_leave_and_come_back() {
     told.iter_mut().zip(driven.take()).for_each(|(told, all)| *told += all.len());
     assert_eq!(told, [125, 125]);
     assert!(most.iter().all(|most| *most > 80), "{most:?} have left memory");
-    let moved = ["keys_left_memory", "keys_entered_memory"].map(|name| driven.metrics.sum(name));
+    let moved = ["keys_evicted", "keys_reloaded"].map(|name| driven.metrics.sum(name));
     assert!(moved[0] > 300 && moved[1] > 150, "{moved:?}");
 }
 

@@ -205,7 +205,7 @@ impl<K: Key, T: Exchange + Ord> Operator for PatternOperator<K, T> {
         let input = builder.by_key(self.edge, |record| &record.value.0);
         let matches = self.matches.open(&mut builder);
         let timed_out = self.timed_out.open(&mut builder);
-        let limits = worker.limit(uid).zip(worker.quota(uid, "records_left_memory"));
+        let limits = worker.limit(uid).zip(worker.quota(uid, "records_spilled"));
         let logic = Detector::new(Arc::clone(automaton), timed_out, limits, builder.info());
         let logic = logic.of(self.text.clone());
         ordered::build(builder, worker, vec![input], matches, logic);

@@ -33,8 +33,8 @@
 //! once. Timers lie in buckets of 64 ms, each sorted when its time has come: registering costs some 20 ns
 //! whatever the order of the times. They fire in order of time. With a
 //! [limit of memory](crate::config::Options::state_memory) those that are far off lie in files until their
-//! time is near, counted as `timers_left_memory`, and so do records that wait to be taken in order, as
-//! `records_left_memory`. What has defined outcomes:
+//! time is near, counted as `timers_spilled`, and so do records that wait to be taken in order, as
+//! `records_spilled`. What has defined outcomes:
 //!
 //! * a timer in the past fires once the records that have arrived with it are through, at the latest when the
 //!   epoch closes;

@@ -155,7 +155,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         let mut states = States::new(&mut core, info, worker, readers);
         function.open(&mut states);
         states.check();
-        let quota = worker.quota(uid, "records_left_memory");
+        let quota = worker.quota(uid, "records_spilled");
         let waiting = sort.map(|sort| (sort, TimerQueue::of_records(info.clone(), quota)));
         let counters = Counters::new(worker.shared.metrics.clone(), uid);
         let sides = Sides(sides);

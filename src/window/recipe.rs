@@ -57,7 +57,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for WindowOperator<K, T, A> {
         let mut builder = cx.operator(uid);
         let input = builder.by_key(self.edge, |paned| &paned.key);
         let outlets = self.taps.open(&mut builder);
-        let quota = worker.quota(uid, "keys_left_memory");
+        let quota = worker.quota(uid, "keys_evicted");
         let logic = Windows::<K, T, A>::new(self.windows, self.aggregate.clone(), quota, builder.info());
         ordered::build(builder, worker, vec![input], outlets, logic);
     }

@@ -72,7 +72,7 @@ fn hoard(records: u64, options: Options, last: &Arc<Vec<[AtomicU64; 2]>>) -> i64
         last[key as usize][0].fetch_max(len as u64, Ordering::Relaxed);
         last[key as usize][1].fetch_max(seen, Ordering::Relaxed);
     });
-    job.run_with(options).unwrap().metrics.sum("keys_left_memory")
+    job.run_with(options).unwrap().metrics.sum("keys_evicted")
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn timers_find_the_state_of_keys_that_have_left_memory() {
         // State leaves when epochs close, so they must not all close together.
         let options = options.epochs(Epochs::records(1_000)).max_bytes_in_flight(8 << 10);
         let summary = job.run_with(options).unwrap();
-        (closed.sorted(), summary.metrics.sum("keys_left_memory"))
+        (closed.sorted(), summary.metrics.sum("keys_evicted"))
     };
     let (expected, _) = run(Options::default());
     assert_eq!(expected.iter().map(|(_, seen)| seen).sum::<u64>(), 60_000);
@@ -189,7 +189,7 @@ fn what_has_expired_does_not_come_back() {
         let numbers = job.source(numbers, Watermarks::monotone(|n: &u64| (*n / 10) as i64));
         let repeats = numbers.key_by(|n| mix(*n) % 30_000).process(Repeats::default()).collect();
         let summary = job.run_with(options.epochs(Epochs::records(2_000))).unwrap();
-        (repeats.sorted(), summary.metrics.sum("keys_left_memory"))
+        (repeats.sorted(), summary.metrics.sum("keys_evicted"))
     };
     let (expected, _) = run(Options::default());
     assert!(expected.len() > 30_000 && expected.len() < 70_000);
@@ -214,7 +214,7 @@ fn aggregates_and_joins_are_those_of_all_that_came() {
         let pairs = left.join(right, |_, left, right| left.len() as u64 * mix(right.len() as u64)).collect();
         let options = options.epochs(Epochs::records(2_000)).max_bytes_in_flight(64 << 10);
         let summary = job.run_with(options).unwrap();
-        (longest.sorted(), pairs.sorted(), summary.metrics.sum("keys_left_memory"))
+        (longest.sorted(), pairs.sorted(), summary.metrics.sum("keys_evicted"))
     };
     let (longest, pairs, _) = run(Options::default());
     assert!(longest.len() > 14_000 && pairs.len() > 20_000, "{} {}", longest.len(), pairs.len());
@@ -250,7 +250,7 @@ fn holds(name: &str, limit: usize, build: impl Fn(&Job, Arc<Digest>)) {
         build(&job, Arc::clone(&digest));
         let options = options.epochs(Epochs::records(250)).max_bytes_in_flight(8 << 10);
         let (summary, peak) = peak(|| job.run_with(options).unwrap());
-        let left = ["keys_left_memory", "timers_left_memory", "records_left_memory"];
+        let left = ["keys_evicted", "timers_spilled", "records_spilled"];
         (digest.read(), left.map(|name| summary.metrics.sum(name)).iter().sum::<i64>(), peak)
     };
     let (expected, none_left, without) = run(Options::default());
@@ -387,7 +387,7 @@ fn windows_that_are_larger_than_memory_go_on_from_a_snapshot() {
         );
         job
     };
-    let run = goes_on(build, 10_000.0, 1_400, "keys_left_memory");
+    let run = goes_on(build, 10_000.0, 1_400, "keys_evicted");
     assert!(run.left.last() > Some(&1_000));
 }
 

@@ -85,6 +85,6 @@ fn patterns_that_are_larger_than_memory_go_on_from_a_snapshot() {
         }
         job
     };
-    let run = goes_on(build, 10_000.0, 1_400, "keys_left_memory");
+    let run = goes_on(build, 10_000.0, 1_400, "keys_evicted");
     assert!(run.told.len() > 10_000 && run.left.last() > Some(&1_000));
 }

@@ -223,6 +223,6 @@ fn timers_that_have_left_memory_are_in_snapshots() {
         });
         job
     };
-    let run = goes_on(build, 20_000.0, 1_000, "timers_left_memory");
+    let run = goes_on(build, 20_000.0, 1_000, "timers_spilled");
     assert!(run.left.iter().sum::<i64>() > 1_000);
 }

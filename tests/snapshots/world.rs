@@ -129,7 +129,7 @@ impl World {
                     }
                 }
             }
-            self.left += job.metrics().sum("keys_left_memory");
+            self.left += job.metrics().sum("keys_evicted");
         }
         ledger
     }

@@ -135,7 +135,7 @@ impl Coordinator {
             let BuiltRuns { runs, put_off } = coming.runs(*delivery, Some(early))?;
             table.runs = runs;
             if put_off > 0 {
-                self.metrics.metric("snapshots", "merges_put_off").add(put_off as i64);
+                self.metrics.metric("snapshots", "compactions_deferred").add(put_off as i64);
             }
         }
         Ok(())

@@ -210,7 +210,7 @@ fn memory_stays_within_its_limit_and_pages_are_in_files() {
             }
         }
     }
-    let moved = ["keys_left_memory", "keys_entered_memory"].map(|name| both.metrics.sum(name));
+    let moved = ["keys_evicted", "keys_reloaded"].map(|name| both.metrics.sum(name));
     assert!(moved.iter().all(|keys| *keys > 20_000), "{moved:?}");
     both.check(4000);
     for _ in 0..3 {

@@ -85,8 +85,8 @@ pub(crate) struct MemoryBudget {
 const BATCH: usize = 256;
 
 impl MemoryBudget {
-    /// The limit of an operator, which counts the keys that leave and enter as `keys_left_memory` and
-    /// `keys_entered_memory`.
+    /// The limit of an operator, which counts the keys that leave and enter as `keys_evicted` and
+    /// `keys_reloaded`.
     pub(crate) fn new(memory: &Rc<SharedBudget>, operator: &str, metrics: &Metrics) -> MemoryBudget {
         MemoryBudget {
             memory: Rc::clone(memory),
@@ -95,8 +95,8 @@ impl MemoryBudget {
             has_shed: false,
             hand: Slot::default(),
             moved: (0, 0),
-            left: metrics.metric(operator, "keys_left_memory"),
-            entered: metrics.metric(operator, "keys_entered_memory"),
+            left: metrics.metric(operator, "keys_evicted"),
+            entered: metrics.metric(operator, "keys_reloaded"),
         }
     }
 

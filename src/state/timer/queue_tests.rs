@@ -35,7 +35,7 @@ impl Both {
     fn new(bytes: usize, portion: usize, splits: bool) -> Both {
         let memory = SharedBudget::new(bytes, std::env::temp_dir(), Arc::new(|error| panic!("{error}")));
         let metrics = Metrics::default();
-        let quota = SpillBudget::new(&memory, "agenda", "entries_left_memory", &metrics);
+        let quota = SpillBudget::new(&memory, "agenda", "entries_spilled", &metrics);
         let mut agenda = TimerQueue::sealable(OperatorInfo::new(0, 0, Rc::from([0])), Some(quota));
         agenda.tighten(portion, splits);
         Both { agenda, splits, list: Vec::new(), epoch: 0, added: 0, metrics }
@@ -172,7 +172,7 @@ fn many_entries_of_one_moment_come_back_a_portion_at_a_time() {
             both.shed();
         }
     }
-    assert!(both.agenda.len() < 2000 && both.metrics.sum("entries_left_memory") > 58_000);
+    assert!(both.agenda.len() < 2000 && both.metrics.sum("entries_spilled") > 58_000);
     let (mut most, mut pieces) = (0, 0);
     both.take(Some(300_000), |both| {
         most = most.max(both.agenda.len());

@@ -95,7 +95,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
         let mut builder = cx.operator(uid);
         let input = builder.by_key(self.edge, Piece::key);
         let outlets = self.taps.open(&mut builder);
-        let quota = worker.quota(uid, "records_left_memory");
+        let quota = worker.quota(uid, "records_spilled");
         let memory = (worker.memory.as_ref(), worker.limit(uid), quota);
         let (aggregate, adopted) = (self.aggregate.clone(), Arc::clone(&self.adopted));
         let logic = SessionLogic::<K, T, A>::new(aggregate, adopted, builder.info(), late, memory);

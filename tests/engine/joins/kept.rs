@@ -71,7 +71,7 @@ fn join(
     let options = Options::default().workers(2).epochs(Epochs::records(400)).seals(seals);
     let summary = job.run_with(options.state_memory(1 << 20, std::env::temp_dir())).unwrap();
     assert_eq!(summary.metrics.sum("late_dropped"), 0);
-    let moved = ["keys_left_memory", "keys_entered_memory"].map(|name| summary.metrics.sum(name));
+    let moved = ["keys_evicted", "keys_reloaded"].map(|name| summary.metrics.sum(name));
     (joined.sorted(), moved[0], moved[1])
 }
 

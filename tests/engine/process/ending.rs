@@ -128,7 +128,7 @@ fn timers_at_the_end_of_time_that_have_left_memory_fire() {
     let options =
         Options::default().epochs(Epochs::records(1_000)).state_memory(1 << 20, std::env::temp_dir());
     let summary = job.run_with(options).unwrap();
-    assert!(summary.metrics.sum("timers_left_memory") > 0);
+    assert!(summary.metrics.sum("timers_spilled") > 0);
     let expected: Vec<_> = (0..keys).flat_map(|key| [(key, 7), (key, i64::MAX)]).collect();
     assert_eq!(fired.sorted(), expected);
 }
