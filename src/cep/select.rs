@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::metric::Metric;
 use crate::stream::{
     Chain, Collector, Consumers, Edge, KeyedStream, Lowering, Map, Node, NodeInfo, Operator, Routing, Step,
-    Stream, Then, ordered,
+    Stream, Then, epoch_driver,
 };
 
 /// A keyed stream in which a pattern is looked for: Flink's `PatternStream`.
@@ -208,6 +208,6 @@ impl<K: Key, T: Exchange + Ord> Operator for PatternOperator<K, T> {
         let limits = worker.limit(uid).zip(worker.quota(uid, "records_spilled"));
         let logic = Detector::new(Arc::clone(automaton), timed_out, limits, builder.info());
         let logic = logic.of(self.text.clone());
-        ordered::build(builder, worker, vec![input], matches, logic);
+        epoch_driver::build(builder, worker, vec![input], matches, logic);
     }
 }

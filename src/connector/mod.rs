@@ -13,18 +13,18 @@
 //! Input that is not a record ends the job, is skipped and counted ([`OnMalformed`]), or is a stream of its
 //! own ([`Checked`]).
 
+mod bytes_in_flight;
+mod shared_progress;
+mod split_schedule;
 mod source;
+mod split_offsets;
 mod handle;
 mod sink;
 mod discard;
 mod origin;
-mod bookmarks;
-mod agenda;
 mod readers;
-mod standing;
-mod flight;
 mod read;
-mod recipe;
+mod source_operator;
 mod collection;
 mod generator;
 mod lines;
@@ -34,7 +34,6 @@ mod checked;
 mod print;
 mod callback;
 
-pub use bookmarks::{SplitState, splits_of};
 pub use checked::{Checked, CheckedReader};
 pub use collection::{Collected, Collection, CollectionReader, Materialized, Numbered};
 pub(crate) use file::try_formats;
@@ -51,6 +50,7 @@ pub use origin::{AtSource, Timed, Timestamps};
 pub use sink::{PreparedOutput, Recovery, Sink, Writer};
 pub use socket::{Socket, SocketReader};
 pub use source::{Earlier, Malformed, OnMalformed, Position, Reader, Source, Split, Status};
+pub use split_offsets::{SplitState, splits_of};
 
 /// Where a stream starts whose source gives no event times.
 pub type Untimed<S> = AtSource<S, fn(&<S as Source>::Item) -> crate::time::EventTime>;

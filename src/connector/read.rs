@@ -14,10 +14,10 @@
 //! # Idle splits
 //!
 //! A split whose reader has had nothing for long enough no longer counts for the watermark: see
-//! [`agenda`](super::agenda). If no split of a worker counts, the worker follows those of others, which it
-//! sees on a [board](crate::time::WatermarkBoard) that the instances share; if none counts anywhere, the
-//! watermark goes to the greatest of all. A split that comes back takes on the watermark that went on without
-//! it.
+//! [`agenda`](crate::connector::split_schedule). If no split of a worker counts, the worker follows those of
+//! others, which it sees on a [board](crate::time::WatermarkBoard) that the instances share; if none counts
+//! anywhere, the watermark goes to the greatest of all. A split that comes back takes on the watermark that
+//! went on without it.
 //!
 //! # Waiting
 //!
@@ -32,13 +32,13 @@ use std::time::Duration;
 use timely::scheduling::Activator;
 
 use super::OnMalformed;
-use super::agenda::SplitSchedule;
-use super::bookmarks::{SplitOffset, SplitOffsets, Start};
-use super::flight::Flight;
 use super::origin::{Reads, SourceOutlet, Timed, Timestamps, read_for_all};
 use super::readers::Readers;
 use super::source::{Position, Reader, Source, Split, Status};
-use super::standing::SharedProgress;
+use crate::connector::bytes_in_flight::Flight;
+use crate::connector::shared_progress::SharedProgress;
+use crate::connector::split_offsets::{SplitOffset, SplitOffsets, Start};
+use crate::connector::split_schedule::SplitSchedule;
 use crate::data::{Record, hash64, worker_of};
 use crate::error::{Error, Result};
 use crate::metric::Metric;

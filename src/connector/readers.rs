@@ -11,8 +11,8 @@
 
 use std::collections::BTreeSet;
 
-use super::bookmarks::SplitOffset;
 use super::source::{Position, Reader, Source, Split};
+use crate::connector::split_offsets::SplitOffset;
 use crate::error::Result;
 use crate::time::{EventTime, SplitWatermark};
 

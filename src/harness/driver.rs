@@ -25,7 +25,8 @@ use crate::object::Memory;
 use crate::runtime::prepare;
 use crate::snapshot::{Cause, CoordinatorMessage, Restore, Snapshots};
 use crate::stream::{
-    Chain, Consumers, Job, Lowering, Node, NodeInfo, Operator, Shared, Stream, WorkerContext, fault, lock,
+    Chain, Consumers, Job, Lowering, Node, NodeInfo, Operator, Shared, Stream, WorkerContext, lock,
+    operator_fault,
 };
 use crate::time::{EventTime, Time};
 
@@ -226,7 +227,7 @@ impl<T: Data, O: Data> Driver<T, O> {
             if !shared.has_failed() {
                 self.context.alarms.ring(self.clock.now());
                 let worker = &mut self.worker;
-                fault::catch(|| worker.step()).map_err(|error| shared.fail(error)).ok();
+                operator_fault::catch(|| worker.step()).map_err(|error| shared.fail(error)).ok();
             }
             if shared.has_failed() {
                 let unknown = || Error::config("the job has failed before");

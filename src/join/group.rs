@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 
 use crate::data::{Data, Exchange, Key};
 use crate::process::{CoProcess, Context, Map, States, Timer};
-use crate::stream::{Chain, KeyedStream, Stream, fault};
+use crate::stream::{Chain, KeyedStream, Stream, operator_fault};
 use crate::time::EventTime;
 use crate::window::{Aligned, Window};
 
@@ -108,7 +108,7 @@ impl<L, R, O, F> Grouping<L, R, O, F> {
     {
         let (time, stamp) = (cx.timestamp(), cx.stamp());
         if let Err(error) = self.windows.check_time(time) {
-            return fault::note(&error.to_string());
+            return operator_fault::note(&error.to_string());
         }
         let (windows, mut kept) = (self.windows.of_timestamp(time), false);
         for window in windows.iter().filter(|window| !stamp.is_late_for(window.end)) {

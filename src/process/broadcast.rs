@@ -18,7 +18,7 @@ use crate::snapshot::{RestoredOperator, SavedTables};
 use crate::state::{Arrangement, Latest, Share};
 use crate::stream::{
     Chain, Consumers, Edge, Emit, GivenSides, KeyedStream, Lowering, Node, NodeInfo, Operator, OperatorLogic,
-    Outputs, Reader, Routing, Stream, ordered,
+    Outputs, Reader, Routing, Stream, epoch_driver,
 };
 use crate::time::{EventTime, Time};
 
@@ -157,7 +157,7 @@ where
         let function = self.by_rules();
         let records = Processing::open(function, None, sides, readers, &info, (uid, &worker));
         let logic = ProcessingByRules { records, changed: false, arrangement: arrangement(info) };
-        ordered::build(builder, worker, inputs, outlets, logic);
+        epoch_driver::build(builder, worker, inputs, outlets, logic);
     }
 }
 

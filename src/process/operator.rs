@@ -16,7 +16,8 @@ use crate::snapshot::{RestoredOperator, SavedTables};
 use crate::state::{Found, Share, TimeDomain, TimerQueue};
 use crate::stream::{
     ByKey, Chain, Collector, Consumers, Edge, GivenSides, Keyed, KeyedStream, Lowering, Node, NodeInfo,
-    Operator, OperatorLogic, Outputs, Reader, Routing, SidePorts, Step, Stream, Then, WorkerContext, ordered,
+    Operator, OperatorLogic, Outputs, Reader, Routing, SidePorts, Step, Stream, Then, WorkerContext,
+    epoch_driver,
 };
 use crate::time::{EventTime, Time};
 
@@ -112,7 +113,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Operator for ProcessOperator<K, T, P
         let sides = self.taps.open_sides(&mut builder);
         let info = builder.info();
         let logic = Processing::open(self.function.clone(), self.sort, sides, readers, &info, (uid, &worker));
-        ordered::build(builder, worker, inputs, outlets, logic);
+        epoch_driver::build(builder, worker, inputs, outlets, logic);
     }
 }
 

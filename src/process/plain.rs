@@ -10,7 +10,7 @@ use crate::data::{Data, Record, Stamp};
 use crate::error::Result;
 use crate::stream::{
     Chain, Consumers, Edge, Emit, GivenSides, Lowering, Node, NodeInfo, Operator, OperatorLogic, Outputs,
-    Reader, Routing, Stream, ordered,
+    Reader, Routing, Stream, epoch_driver,
 };
 use crate::time::{EventTime, Time};
 
@@ -128,7 +128,7 @@ where
         let sides = Sides(self.taps.open_sides(&mut builder));
         let counters = Counters::new(worker.shared.metrics.clone(), uid);
         let logic = Plain { function: self.function.clone(), sides, counters, watermark: EventTime::MIN };
-        ordered::build(builder, worker, vec![input], outlets, Showing(logic, std::marker::PhantomData));
+        epoch_driver::build(builder, worker, vec![input], outlets, Showing(logic, std::marker::PhantomData));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::state::{FARTHEST, NEVER, Now, TimeDomain, UNBEGUN};
-use crate::stream::fault;
+use crate::stream::operator_fault;
 
 /// A time to live for the items of a state: Flink's `StateTtlConfig`. An expired item is never read.
 ///
@@ -95,7 +95,7 @@ impl Ttl {
         // more.
         let is_end = now >= i64::MAX / 2;
         if self.millis < FARTHEST && !is_end {
-            fault::note(&format!(
+            operator_fault::note(&format!(
                 "a state with a time to live is written when event time is {now}, which is too far from 1970 to tell when it is over: event times are milliseconds; read them in that unit"
             ));
         }

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::metric::Metrics;
 use crate::notice::Notices;
 use crate::snapshot::{Cause, CoordinatorMessage};
-use crate::stream::{Job, Shared, WorkerContext, fault};
+use crate::stream::{Job, Shared, WorkerContext, operator_fault};
 use crate::time::Time;
 
 /// The longest that a worker sleeps before it checks whether another has failed.
@@ -227,7 +227,7 @@ fn work_or_fail(job: &Job, allocator: Allocator, shared: &Arc<Shared>, baton: Op
     let seat = baton.map(|baton| baton.seat(index));
     let work = || work(job, allocator, shared, seat.as_ref());
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
-        shared.fail(fault::error_of(format_args!("worker {index}"), panic));
+        shared.fail(operator_fault::error_of(format_args!("worker {index}"), panic));
     }
     shared.finished.fetch_add(1, Ordering::AcqRel);
 }

@@ -28,8 +28,8 @@
 //! stays, and a new one seldom; if its state is sealed, some `log2(rows / rows changed each time)` times.
 //!
 //! What has been written to a store that is [near](Store::is_near) is not kept in memory for merges, but read
-//! again. If it cannot be, the merge is put off, which the metric `compactions_deferred` of `snapshots` counts, and
-//! what was to be merged is named as it is.
+//! again. If it cannot be, the merge is put off, which the metric `compactions_deferred` of `snapshots`
+//! counts, and what was to be merged is named as it is.
 //!
 //! # How a job goes on from one
 //!

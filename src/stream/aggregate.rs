@@ -13,8 +13,8 @@ use std::any::Any;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::fault;
 use crate::data::{Change, Data, Exchange};
+use crate::stream::operator_fault;
 use crate::time::EventTime;
 
 /// How values of type `T` become one value: Flink's `AggregateFunction`.
@@ -185,7 +185,7 @@ fn add_up<T: Copy + std::ops::AddAssign + 'static>(acc: &mut T, value: T) {
             if let (Some(sum), Some(value)) = (sum.downcast_mut::<$Number>(), value.downcast_ref::<$Number>()) {
                 match sum.checked_add(*value) {
                     Some(more) => *sum = more,
-                    None => fault::note(concat!(
+                    None => operator_fault::note(concat!(
                         "a sum does not fit in its type, ", stringify!($Number),
                         ": sum as a larger type, or as f64 if it need not be exact"
                     )),
@@ -288,7 +288,7 @@ type Mean = (i128, i64);
 fn join(acc: &mut Mean, sum: Option<i128>, count: Option<i64>) {
     match (sum, count) {
         (Some(sum), Some(count)) => *acc = (sum, count),
-        _ => fault::note("a sum of integers does not fit in 128 bits, or their number in 64"),
+        _ => operator_fault::note("a sum of integers does not fit in 128 bits, or their number in 64"),
     }
 }
 
@@ -306,7 +306,7 @@ fn take_mean(acc: &mut Mean, other: &Mean) {
 fn mean((sum, count): Mean) -> i64 {
     let mean = sum.checked_div(i128::from(count)).unwrap_or_default();
     i64::try_from(mean).unwrap_or_else(|_| {
-        fault::note(&format!(
+        operator_fault::note(&format!(
             "the average {mean} does not fit in an i64: average what is smaller, or fold into a sum and a count"
         ));
         if mean < 0 { i64::MIN } else { i64::MAX }
@@ -371,7 +371,7 @@ impl<T: Data> Aggregate<Change<T>> for CountChanges {
     fn subtract(&self, acc: &mut i64, other: &i64) {
         match acc.checked_sub(*other) {
             Some(less) => *acc = less,
-            None => fault::note("a number of changes does not fit in 64 bits"),
+            None => operator_fault::note("a number of changes does not fit in 64 bits"),
         }
     }
 
@@ -403,7 +403,7 @@ macro_rules! over_changes {
             fn start(&self, change: Change<T>) -> (i128, i64) {
                 let sum = change.record.into().checked_mul(i128::from(change.diff));
                 if sum.is_none() {
-                    fault::note("a sum of integers does not fit in 128 bits");
+                    operator_fault::note("a sum of integers does not fit in 128 bits");
                 }
                 (sum.unwrap_or_default(), change.diff)
             }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::chain::Chain;
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::port::OperatorBuilder;
-use super::tap::{Consumers, Node, Outputs};
 use super::{Edge, Input, Stream};
 use crate::data::{Data, Exchange, Record};
+use crate::stream::consumers::{Consumers, Node, Outputs};
 
 impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
     /// Makes the stream's records once, for all that read it.

@@ -21,15 +21,15 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::chain::Chain;
 use super::context::WorkerContext;
-use super::fault;
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
-use super::ordered::{self, OperatorLogic};
-use super::tap::{Consumers, Emit, Node, Outputs};
 use super::{Edge, KeyedStream, Stream};
 use crate::data::{Change, Data, Diff, Exchange, Key, Record, Stamp};
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, SavedTables};
 use crate::state::{Arrangement, Cursor, Hashed, Share, Spilling, Sums};
+use crate::stream::consumers::{Consumers, Emit, Node, Outputs};
+use crate::stream::epoch_driver::{self, OperatorLogic};
+use crate::stream::operator_fault;
 use crate::time::{EventTime, Time};
 
 /// A change on one of two sides.
@@ -120,7 +120,7 @@ where
             left: Half::new(&worker, builder.info()),
             right: Half::new(&worker, builder.info()),
         };
-        ordered::build(builder, worker, inputs, outlets, logic);
+        epoch_driver::build(builder, worker, inputs, outlets, logic);
     }
 }
 
@@ -230,7 +230,7 @@ where
             let timestamp = *at.max(and);
             let stamp = Stamp { timestamp, watermark: since.event };
             let diff = m.checked_mul(*n).unwrap_or_else(|| {
-                fault::note("the number of times that a pair is there does not fit in 64 bits");
+                operator_fault::note("the number of times that a pair is there does not fit in 64 bits");
                 Diff::MAX
             });
             out.give(since, Record::new(Change { record: f(&key.key, l, r), diff }, stamp));

@@ -2,14 +2,14 @@
 
 use super::aggregate::{Average, Count, Fold, Merged, Reduce, Sum};
 use super::chain::{Chain, Collector, Step, Then};
-use super::combine::{ByKey, Combine, Keyed};
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
-use super::ordered;
 use super::rolling::Rolling;
 use super::stateless::KeyBy;
-use super::tap::{Consumers, Node};
 use super::{Aggregate, Edge, Stream};
 use crate::data::{Change, Data, Exchange, Key, Stamp};
+use crate::stream::consumers::{Consumers, Node};
+use crate::stream::epoch_driver;
+use crate::stream::preaggregate::{ByKey, Combine, Keyed};
 use std::sync::Arc;
 
 /// A stream whose records have keys: Flink's `KeyedStream`.
@@ -233,6 +233,6 @@ impl<K: Key, I: Exchange, A: Aggregate<I, Out: PartialEq>> Operator for RollingO
         let input = builder.by_key(self.edge, |keyed| &keyed.key);
         let outlets = self.taps.open(&mut builder);
         let logic = Rolling::new(self.aggregate.clone(), uid, &worker, builder.info());
-        ordered::build(builder, worker, vec![input], outlets, logic);
+        epoch_driver::build(builder, worker, vec![input], outlets, logic);
     }
 }

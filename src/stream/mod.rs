@@ -21,8 +21,8 @@
 //! grows, and sent to the owner of their key. Results that can be corrected are changes, emitted when an
 //! epoch closes.
 
+pub(crate) mod operator_fault;
 mod alarm;
-pub(crate) mod fault;
 mod aggregate;
 mod paths;
 mod sides;
@@ -33,10 +33,10 @@ mod rounds;
 mod context;
 mod graph;
 mod chain;
+mod consumers;
+mod preaggregate;
+pub(crate) mod epoch_driver;
 mod job;
-mod tap;
-mod combine;
-pub(crate) mod ordered;
 mod rolling;
 mod stateless;
 mod node_stream;
@@ -53,6 +53,7 @@ pub use aggregate::{Aggregate, Average, AverageChanges, Count, CountChanges, Fol
 pub use call::{CallError, CallOptions, Calls, Failed, Retry};
 pub(crate) use chain::edge_of;
 pub use chain::{Chain, ChainSink, Collector, Ends, Origin, SendBuffer, Step, Then};
+pub use consumers::Node;
 pub use differential::{Computation, Round};
 pub use explain::Explained;
 pub use graph::{Graph, NodeId};
@@ -62,18 +63,19 @@ pub use keyed::{KeyedStream, MapValues};
 pub use port::Edge;
 pub use rounds::Rounds;
 pub use stateless::{Filter, FilterMap, FlatMap, Inspect, KeyBy, Map, Stamped, Stream};
-pub use tap::Node;
 
 pub(crate) use alarm::Alarm;
-pub(crate) use combine::{ByKey, Keyed, Preaggregator};
+pub(crate) use consumers::{
+    ChainConsumer, ChainPort, ConsumerPort, Consumers, Emit, Outputs, SidePorts, batch_of,
+};
 pub(crate) use context::{Saving, Shared, WorkerContext};
+pub(crate) use epoch_driver::OperatorLogic;
 pub(crate) use graph::{Beginning, Lowering, NodeInfo, Operator, Reader, Routing, WeakGraph};
 pub(crate) use lock::lock;
-pub(crate) use ordered::OperatorLogic;
 pub(crate) use paths::Paths;
 pub(crate) use port::{Capabilities, Frontiers, Input, OperatorBuilder};
+pub(crate) use preaggregate::{ByKey, Keyed, Preaggregator};
 #[cfg(feature = "lab")]
 pub(crate) use retime::Stamper;
 pub(crate) use sides::{GivenSides, SideKey};
-pub(crate) use tap::{ChainConsumer, ChainPort, ConsumerPort, Consumers, Emit, Outputs, SidePorts, batch_of};
 pub(crate) use waiting::Waiting;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::sides::SideKey;
 use super::stateless::Stream;
-use super::tap::{Consumers, Node};
 use crate::data::Data;
+use crate::stream::consumers::{Consumers, Node};
 
 impl<T: Data> Stream<T, Node<T>> {
     /// Makes a state of the operator that this stream comes from known to a reader.

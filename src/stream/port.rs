@@ -41,8 +41,8 @@ use timely::progress::operate::FrontierInterest;
 use timely::progress::{Antichain, ChangeBatch, Source, Timestamp};
 use timely::scheduling::{Activator, SyncActivator};
 
-use super::fault;
 use crate::data::{self, hash64, worker_of};
+use crate::stream::operator_fault;
 use crate::time::{Advance, EventTime, Progress, Time};
 
 type Changes = Rc<RefCell<ChangeBatch<Time>>>;
@@ -296,7 +296,7 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
                 frontier.update_iter(changes.drain());
             }
             let busy = logic(&frontiers, &mut holds);
-            fault::check(&uid);
+            operator_fault::check(&uid);
             for (consumed, changes) in consumed.iter().zip(&mut progress.consumeds) {
                 consumed.borrow_mut().drain_into(changes);
             }
@@ -409,7 +409,7 @@ where
     /// Sends a batch and leaves an empty one, with the memory that the channel gives back or as much anew.
     pub(crate) fn send(&mut self, time: Time, batch: &mut Vec<E>) {
         let len = batch.len();
-        fault::check(&self.filler);
+        operator_fault::check(&self.filler);
         if len > 0 {
             self.sent += len * size_of::<E>();
             Message::push_at(batch, time, &mut self.pusher);

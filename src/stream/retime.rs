@@ -62,15 +62,15 @@ use super::chain::{Chain, Origin};
 use super::context::{Shared, WorkerContext};
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::lock::lock;
-use super::ordered::{self, OperatorLogic};
 use super::rounds::Counting;
-use super::tap::{Consumers, Node, Outputs};
 use super::{Edge, Stream};
 use crate::data::{Data, Exchange, Record, Stamp};
 use crate::error::{Error, Result};
 use crate::metric::Metric;
 use crate::snapshot::{RestoredOperator, SavedTables};
 use crate::state::Share;
+use crate::stream::consumers::{Consumers, Node, Outputs};
+use crate::stream::epoch_driver::{self, OperatorLogic};
 use crate::time::{EventTime, Reach, SplitMark, SplitWatermarks, Ticks, Time, WatermarkBoard, Watermarks};
 
 impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
@@ -242,7 +242,7 @@ where
         let alarm = worker.alarm(builder.activator());
         let counting = worker.counting;
         let logic = Retime { stamper, counting, alarm, shown: EventTime::MIN, watermark };
-        ordered::build(builder, worker, vec![input], outlets, logic);
+        epoch_driver::build(builder, worker, vec![input], outlets, logic);
     }
 }
 

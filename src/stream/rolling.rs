@@ -25,10 +25,7 @@ use std::mem::size_of;
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::Aggregate;
-use super::combine::Keyed;
 use super::context::WorkerContext;
-use super::ordered::OperatorLogic;
-use super::tap::Outputs;
 use crate::data::{Change, Data, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::metric::Metric;
@@ -38,6 +35,9 @@ use crate::state::{
     ItemRows, KeyTable, MemoryBudget, NEVER, Row, Rows, SegmentedVec, Share, Slot, StateBackend, Tombstones,
     WARM, copy, is_over, rows_to_write,
 };
+use crate::stream::consumers::Outputs;
+use crate::stream::epoch_driver::OperatorLogic;
+use crate::stream::preaggregate::Keyed;
 use crate::time::{EventTime, Time};
 
 /// The logic of a rolling aggregate over inputs `I`.

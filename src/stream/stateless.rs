@@ -7,9 +7,9 @@
 use std::marker::PhantomData;
 
 use super::chain::{Chain, ChainSink, Collector, Origin, Step, Then};
-use super::tap::{Emit, Node};
 use super::{Edge, Graph};
 use crate::data::{Data, Key, Record, Stamp};
+use crate::stream::consumers::{Emit, Node};
 
 /// A stream of records of type `T` with event times.
 ///

@@ -23,24 +23,24 @@
 //! [strategy](Watermarks) declares that no older event will come, and can be wrong. Then the record is
 //! [late](crate::data::Stamp), which its own split decides.
 
+mod watermark_board;
+mod epoch_claims;
 mod timestamp;
 mod frontier;
-mod asked;
 mod epoch;
 mod watermark;
 mod quantile;
-mod board;
 mod splits;
 
-pub(crate) use asked::EpochClaims;
-pub(crate) use board::{Reach, WatermarkBoard};
 pub use epoch::Epochs;
 pub(crate) use epoch::{EpochClock, Policy};
+pub(crate) use epoch_claims::EpochClaims;
 pub(crate) use frontier::Progress;
 pub use quantile::LatenessQuantile;
 pub(crate) use splits::{SplitMark, SplitWatermarks, Ticks};
 pub(crate) use watermark::{SplitWatermark, Stamps};
 pub use watermark::{Strategy, WatermarkGenerator, Watermarks};
+pub(crate) use watermark_board::{Reach, WatermarkBoard};
 
 pub use crate::data::EventTime;
 pub use timestamp::{Advance, Time};

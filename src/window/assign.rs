@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::assigner::{Aligned, Pane, Slice};
 use crate::data::{Data, Key, Stamp};
 use crate::metric::Metric;
-use crate::stream::{Aggregate, ChainSink, Collector, Ends, Preaggregator, SendBuffer, batch_of, fault};
+use crate::stream::{
+    Aggregate, ChainSink, Collector, Ends, Preaggregator, SendBuffer, batch_of, operator_fault,
+};
 use crate::time::EventTime;
 
 /// An accumulator on its way to the owner of its key.
@@ -154,7 +156,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> SendBuffer for Assigned<K, T, A> {
 
     fn drain(&mut self, all: bool, send: &mut dyn FnMut(&mut Vec<Paned<K, A::Acc>>)) {
         if let Some(time) = self.beyond.take() {
-            fault::note(&self.assign.windows.beyond(time));
+            operator_fault::note(&self.assign.windows.beyond(time));
         }
         if all {
             let panes = &self.panes;

@@ -51,11 +51,11 @@
 mod assigner;
 mod windowed;
 mod scope;
-mod folded;
+mod restored_from_general;
 mod assign;
 mod panes;
-mod running;
-mod filed;
+mod sliding_aggregate;
+mod external_slider;
 mod operator;
 mod recipe;
 mod session;

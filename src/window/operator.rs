@@ -9,10 +9,7 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::assign::Paned;
 use super::assigner::{Aligned, Pane, WINDOWS, Window};
-use super::filed::ExternalSlider;
-use super::folded::Folded;
 use super::panes::{Content, PaneRows};
-use super::running::SlidingAggregate;
 use super::windowed::Windowed;
 use crate::data::{Data, Key, Record, Stamp, hash64};
 use crate::error::Result;
@@ -20,6 +17,9 @@ use crate::snapshot::{RestoredOperator, SavedTables};
 use crate::state::{Arrangement, Footprint, Hashed, INDEXED, KeyTable, Share, SpillBudget, Spilling};
 use crate::stream::{Aggregate, OperatorLogic, Outputs};
 use crate::time::{EventTime, Time};
+use crate::window::external_slider::ExternalSlider;
+use crate::window::restored_from_general::Folded;
+use crate::window::sliding_aggregate::SlidingAggregate;
 
 /// The logic of windows on one worker.
 pub(super) struct Windows<K: Key, T: Data, A: Aggregate<T>> {

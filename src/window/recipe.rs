@@ -11,7 +11,7 @@ use crate::data::{Data, Key};
 use crate::error::Result;
 use crate::metric::Metric;
 use crate::stream::{
-    Aggregate, Chain, Consumers, Edge, Lowering, Node, NodeInfo, Operator, Routing, Stream, ordered,
+    Aggregate, Chain, Consumers, Edge, Lowering, Node, NodeInfo, Operator, Routing, Stream, epoch_driver,
 };
 
 /// Aggregates the values of each key and window.
@@ -59,6 +59,6 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for WindowOperator<K, T, A> {
         let outlets = self.taps.open(&mut builder);
         let quota = worker.quota(uid, "keys_evicted");
         let logic = Windows::<K, T, A>::new(self.windows, self.aggregate.clone(), quota, builder.info());
-        ordered::build(builder, worker, vec![input], outlets, logic);
+        epoch_driver::build(builder, worker, vec![input], outlets, logic);
     }
 }

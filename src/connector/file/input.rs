@@ -12,7 +12,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use super::unpack::{self, Kind};
+use crate::connector::file::compression::{self, Kind};
 
 /// A file, open to be read from its beginning on.
 pub struct Input {
@@ -55,7 +55,7 @@ impl Input {
             return Ok(());
         }
         if let Some(kind) = self.kind {
-            self.content = Content::Compressed(unpack::unpack(kind, Arc::clone(&self.file))?);
+            self.content = Content::Compressed(compression::unpack(kind, Arc::clone(&self.file))?);
         }
         self.at = 0;
         Ok(())

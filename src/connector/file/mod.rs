@@ -4,24 +4,24 @@
 //! within a file records keep their order. The position of a reader is the byte after the last complete
 //! record, and the identity of the file.
 
+mod compression;
 mod identity;
-mod unpack;
 mod input;
 mod format;
 mod values;
 mod csv;
+mod fuzz_entry;
 mod followed;
 mod watch;
 mod reader;
 mod read;
 mod parts;
 mod write;
-mod door;
 
 pub use csv::Csv;
-pub(crate) use door::try_formats;
 pub use followed::OnRewritten;
 pub use format::{Json, Plain};
+pub(crate) use fuzz_entry::try_formats;
 pub use identity::FilePosition;
 pub use read::{FileSplit, Files};
 pub use reader::FileReader;

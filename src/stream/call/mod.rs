@@ -58,10 +58,10 @@ use threads::Threads;
 
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::port::OperatorBuilder;
-use super::tap::{Consumers, Node};
 use super::{Chain, Edge, Stream, WorkerContext};
 use crate::data::{Data, Record};
 use crate::error::Result as Outcome;
+use crate::stream::consumers::{Consumers, Node};
 
 /// Calls: a stream of answers, and what becomes of records that have none.
 ///

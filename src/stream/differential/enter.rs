@@ -22,11 +22,11 @@ use crate::data::{Change, Diff, Key, Record, hash64, worker_of};
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, SavedTables};
 use crate::state::Share;
+use crate::stream::consumers::{Consumers, Outputs};
+use crate::stream::epoch_driver::{self, OperatorLogic};
 use crate::stream::graph::Lowering;
 use crate::stream::join::Side;
-use crate::stream::ordered::{self, OperatorLogic};
 use crate::stream::port::Output;
-use crate::stream::tap::{Consumers, Outputs};
 use crate::stream::{Edge, OperatorBuilder, WorkerContext, batch_of};
 use crate::time::{EventTime, Time};
 
@@ -78,7 +78,7 @@ impl<T: Key, V: Key> Entrance<T, V> {
             is_restored: false,
         };
         let outlets = Consumers::new().open(&mut builder);
-        ordered::build(builder, worker, inputs, outlets, logic);
+        epoch_driver::build(builder, worker, inputs, outlets, logic);
         (one.as_collection(), other.as_collection())
     }
 }

@@ -18,8 +18,8 @@ use differential_dataflow::consolidation::consolidate;
 
 use super::enter::Update;
 use crate::data::{Change, Data, Record, Stamp};
+use crate::stream::consumers::{Consumers, Outputs};
 use crate::stream::graph::Lowering;
-use crate::stream::tap::{Consumers, Outputs};
 use crate::time::{EventTime, Time};
 
 /// What the updates of open epochs are.

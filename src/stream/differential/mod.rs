@@ -45,9 +45,9 @@ use enter::{Entrance, Entry};
 
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::join::Side;
-use super::tap::{Consumers, Emit, Node};
 use super::{Chain, Edge, Graph, Stream};
 use crate::data::{Change, Data, Key};
+use crate::stream::consumers::{Consumers, Emit, Node};
 use crate::time::Time;
 
 impl<T: Key, C: Chain<Out = Change<T>>> Stream<Change<T>, C> {

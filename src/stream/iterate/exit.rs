@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::data::{Data, Record};
 use crate::stream::Edge;
+use crate::stream::consumers::Consumers;
 use crate::stream::graph::{Lowering, Operator};
 use crate::stream::rounds::outside;
-use crate::stream::tap::Consumers;
 
 /// Lets a stream out of a loop.
 pub(super) struct ExitOperator<T> {

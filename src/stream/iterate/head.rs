@@ -13,9 +13,9 @@ use std::sync::{Arc, OnceLock};
 
 use crate::data::{Data, Record};
 use crate::error::Result;
+use crate::stream::consumers::{Consumers, Outputs};
 use crate::stream::graph::{Lowering, Operator};
 use crate::stream::rounds::{ONCE, Rounds};
-use crate::stream::tap::{Consumers, Outputs};
 use crate::stream::{Capabilities, Edge, Frontiers, Input, OperatorBuilder, WorkerContext};
 
 /// Lets a stream into a loop.

@@ -31,9 +31,9 @@ use head::HeadOperator;
 
 use super::graph::{NodeInfo, Routing};
 use super::rounds::Rounds;
-use super::tap::{Consumers, Node};
 use super::{Chain, Graph, Stream};
 use crate::data::Data;
+use crate::stream::consumers::{Consumers, Node};
 
 /// A loop, while its body is built.
 pub struct Loop {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::evictor::{Element, Evictor};
-use super::foreign::{Foreign, Parts};
 use super::function::{WindowContext, WindowProcess, WindowState, WindowStates};
 use crate::data::{Change, Data, Exchange, Key};
 use crate::error::Result;
@@ -13,6 +12,7 @@ use crate::state::Slot;
 use crate::stream::Aggregate;
 use crate::time::EventTime;
 use crate::window::assigner::Window;
+use crate::window::general::other_operators::{Foreign, Parts};
 use crate::window::scope::Scope;
 use crate::window::windowed::Windowed;
 

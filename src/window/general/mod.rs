@@ -36,13 +36,13 @@
 //! [aligned](super::Aligned) and the [session](super::Sessions) windows with nothing but an aggregate have
 //! operators of their own that cost less. State is sealed on demand, as that of process functions.
 
+mod other_operators;
 mod trigger;
 mod triggers;
 mod continuous;
 mod assigner;
 mod evictor;
 mod function;
-mod foreign;
 mod content;
 mod operator;
 mod lower;

@@ -54,7 +54,8 @@ struct Windows<K: Key, T: Exchange, W, G, B: Content<K, T>> {
     ends: TimerQueue<Slot, Scope<K>>,
     /// Records that are behind the watermark of their split, by that watermark.
     waiting: TimerQueue<(K, T, Stamp)>,
-    /// What waits like them and was added up by [another operator](super::foreign), if there was one.
+    /// What waits like them and was added up by [another operator](crate::window::general::other_operators),
+    /// if there was one.
     pieces: Option<TimerQueue<Behind<K, B::Acc>>>,
     operator: OperatorInfo,
     /// The windows of the record at hand.

@@ -21,11 +21,11 @@ use crate::state::{
 };
 use crate::stream::{
     Aggregate, Chain, Consumers, Edge, Lowering, Node, NodeInfo, Operator, OperatorLogic, Outputs, Routing,
-    Stream, ordered,
+    Stream, epoch_driver,
 };
 use crate::time::{EventTime, Time};
 use crate::window::assigner::{WINDOWS, Window};
-use crate::window::folded::Folded;
+use crate::window::restored_from_general::Folded;
 use crate::window::scope::PIECES;
 use crate::window::windowed::Windowed;
 
@@ -99,7 +99,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
         let memory = (worker.memory.as_ref(), worker.limit(uid), quota);
         let (aggregate, adopted) = (self.aggregate.clone(), Arc::clone(&self.adopted));
         let logic = SessionLogic::<K, T, A>::new(aggregate, adopted, builder.info(), late, memory);
-        ordered::build(builder, worker, vec![input], outlets, logic);
+        epoch_driver::build(builder, worker, vec![input], outlets, logic);
     }
 }
 

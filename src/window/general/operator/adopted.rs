@@ -1,8 +1,7 @@
-//! Windows that go on from what [another operator](super::super::foreign) has kept.
+//! Windows that go on from what [another operator](crate::window::general::other_operators) has kept.
 
 use super::super::assigner::Assigner;
 use super::super::content::Content;
-use super::super::foreign::Foreign;
 use super::super::trigger::{Trigger, TriggerContext};
 use super::{Cause, Windows};
 use crate::data::{Exchange, Key, Stamp};
@@ -12,6 +11,7 @@ use crate::state::Share;
 use crate::stream::Outputs;
 use crate::time::{EventTime, Time};
 use crate::window::assigner::Window;
+use crate::window::general::other_operators::Foreign;
 use crate::window::scope::{Merged, Scope};
 use crate::window::session::Behind;
 

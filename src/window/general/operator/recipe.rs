@@ -16,7 +16,7 @@ use crate::process::side::Sides;
 use crate::process::trial::inspect;
 use crate::process::{States, Value};
 use crate::state::TimerQueue;
-use crate::stream::{Consumers, Edge, GivenSides, Keyed, Lowering, Operator, Reader, ordered};
+use crate::stream::{Consumers, Edge, GivenSides, Keyed, Lowering, Operator, Reader, epoch_driver};
 use crate::window::scope::Scope;
 
 /// The recipe.
@@ -102,6 +102,6 @@ where
             worker: worker.clone(),
             value: PhantomData,
         };
-        ordered::build(builder, worker, vec![input], outlets, logic);
+        epoch_driver::build(builder, worker, vec![input], outlets, logic);
     }
 }

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Aggregate;
 use super::chain::{ChainSink, Collector, Ends, SendBuffer};
-use super::tap::batch_of;
 use crate::data::{Data, Exchange, Key, Stamp, hash64};
 use crate::state::Migratable;
+use crate::stream::consumers::batch_of;
 
 /// An input to a keyed operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,4 +1,5 @@
-//! Windows that the operator of [all windows](super::general) has kept, for those operators that only add up.
+//! Windows that the operator of [all windows](crate::window::general) has kept, for those operators that only
+//! add up.
 //!
 //! A job may no longer want the lateness, the trigger or the corrections that it had, and then an operator of
 //! aligned windows or of sessions takes the place of the general one. It takes the contents of windows that

@@ -5,8 +5,8 @@
 //! keys over what the window before it left, the panes that enter and the panes that leave: a key's sum is
 //! read, what enters is added to it, its result is emitted, what leaves is taken out, and what remains is
 //! written. So a window has a page of each of these in memory, whatever it adds up to, and sums are those
-//! that [`SlidingAggregate`](super::running::SlidingAggregate) would have had. Of many panes that enter at
-//! once, some are added before the others, in passes that emit nothing.
+//! that [`SlidingAggregate`](crate::window::sliding_aggregate::SlidingAggregate) would have had. Of many
+//! panes that enter at once, some are added before the others, in passes that emit nothing.
 //!
 //! # Cost
 //!
@@ -20,11 +20,11 @@ use std::vec;
 
 use super::assigner::Pane;
 use super::panes::{Content, PaneRows};
-use super::running::Sum;
 use crate::data::{Data, Key, hash64};
 use crate::state::{Cursor, Hashed, Latest, Page, Rows, SharedBudget, Slot, SortedRun, Spilling};
 use crate::stream::Aggregate;
 use crate::time::EventTime;
+use crate::window::sliding_aggregate::Sum;
 
 /// Sums by key.
 type SumRows<K, Acc> = Spilling<Latest<Hashed<K>, Sum<Acc>>>;
@@ -285,10 +285,10 @@ impl<K: Key, T: Data, A: Aggregate<T>> Part<K, T, A> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::running::tests::Total;
     use super::*;
     use crate::state::{Arrangement, KeyTable};
     use crate::stream::Reduce;
+    use crate::window::sliding_aggregate::tests::Total;
     use proptest::collection::vec;
     use proptest::prelude::*;
     use std::cell::Cell;

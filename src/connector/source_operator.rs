@@ -1,13 +1,13 @@
 //! The source as an operator of a job: what is checked before it runs, and how each worker makes its
-//! [instance](super::read).
+//! [instance](crate::connector::read).
 
 use std::sync::Arc;
 
 use super::OnMalformed;
-use super::bookmarks::SplitOffsets;
 use super::origin::{AtSource, Plan, Timed, Timestamps};
 use super::read::Reading;
 use super::source::{Source, Split};
+use crate::connector::split_offsets::SplitOffsets;
 use crate::error::Result;
 use crate::snapshot::RestoredOperator;
 use crate::stream::{Beginning, Job, Lowering, NodeInfo, Operator, Paths, Stream, lock};

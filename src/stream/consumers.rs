@@ -11,12 +11,12 @@ use std::mem;
 use std::sync::{Arc, Mutex, Weak};
 
 use super::chain::{Chain, ChainSink, Collector, Ends, Origin, SendBuffer, edge_of};
-use super::fault;
 use super::graph::WeakGraph;
 use super::lock::lock;
 use super::port::{OperatorBuilder, Output};
 use super::{Edge, Graph, NodeId};
 use crate::data::{Data, Record, Stamp};
+use crate::stream::operator_fault;
 use crate::time::Time;
 
 /// How many elements are gathered before they are sent: what leaves room for other things in a core's first
@@ -302,7 +302,7 @@ impl<T: Data> Outputs<T> {
     }
 
     fn walk(&mut self) {
-        fault::check(&self.uid);
+        operator_fault::check(&self.uid);
         if let Some((last, others)) = self.outlets.split_last_mut() {
             for outlet in others {
                 outlet.walk(self.time, &mut self.batch, false);

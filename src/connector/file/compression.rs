@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::connector) enum Kind {
     Gzip,
     Zstandard,
 }
@@ -14,7 +14,7 @@ pub(super) enum Kind {
 impl Kind {
     /// What a file is that begins like this, if it is compressed. Text begins otherwise: the second byte of
     /// the one and the first two of the other are no characters.
-    pub(super) fn of(start: &[u8]) -> Option<Kind> {
+    pub(in crate::connector) fn of(start: &[u8]) -> Option<Kind> {
         match start {
             [0x1f, 0x8b, 8, ..] => Some(Kind::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Kind::Zstandard),
@@ -25,7 +25,7 @@ impl Kind {
     }
 
     /// What to call it.
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::connector) fn name(self) -> &'static str {
         match self {
             Kind::Gzip => "gzip",
             Kind::Zstandard => "Zstandard",
@@ -35,7 +35,7 @@ impl Kind {
 
 /// The content of a file that is at its beginning.
 #[cfg(feature = "compression")]
-pub(super) fn unpack(kind: Kind, file: Arc<File>) -> io::Result<Box<dyn Read>> {
+pub(in crate::connector) fn unpack(kind: Kind, file: Arc<File>) -> io::Result<Box<dyn Read>> {
     Ok(match kind {
         Kind::Gzip => Box::new(flate2::read::MultiGzDecoder::new(file)),
         Kind::Zstandard => Box::new(frames::Frames::new(file)),
@@ -44,7 +44,7 @@ pub(super) fn unpack(kind: Kind, file: Arc<File>) -> io::Result<Box<dyn Read>> {
 
 /// That nothing can be unpacked.
 #[cfg(not(feature = "compression"))]
-pub(super) fn unpack(kind: Kind, _: Arc<File>) -> io::Result<Box<dyn Read>> {
+pub(in crate::connector) fn unpack(kind: Kind, _: Arc<File>) -> io::Result<Box<dyn Read>> {
     let name = kind.name();
     let message = format!(
         "it is compressed by {name}, and this program was built without the feature `compression`: build it with that, or unpack the file"
@@ -62,7 +62,7 @@ mod frames {
     use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
     /// All frames of a file, one after the other. The decoder reads one.
-    pub(super) struct Frames {
+    pub(in crate::connector) struct Frames {
         source: BufReader<Arc<File>>,
         decoder: FrameDecoder,
         /// True within a frame.
@@ -70,7 +70,7 @@ mod frames {
     }
 
     impl Frames {
-        pub(super) fn new(file: Arc<File>) -> Frames {
+        pub(in crate::connector) fn new(file: Arc<File>) -> Frames {
             Frames { source: BufReader::new(file), decoder: FrameDecoder::new(), is_open: false }
         }
 

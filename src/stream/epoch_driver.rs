@@ -42,14 +42,14 @@ use timely::scheduling::Activator;
 
 use super::alarm::Alarm;
 use super::context::{Saving, WorkerContext};
-use super::fault;
 use super::port::{Capabilities, Frontiers, Input, OperatorBuilder};
-use super::tap::Outputs;
 use super::waiting::Waiting;
 use crate::data::Data;
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, SavedTables};
 use crate::state::Share;
+use crate::stream::consumers::Outputs;
+use crate::stream::operator_fault;
 use crate::time::{EventTime, Progress, Time};
 
 /// What an operator does with the epochs that the frame presents to it in order.
@@ -283,7 +283,7 @@ impl<E: Data> EpochDriver<E> {
     fn close<L: OperatorLogic<E>>(&mut self, next: u64, logic: &mut L, out: &mut Outputs<L::Out>) {
         logic.close(self.epoch, self.since.take(), out);
         // What a fault has left behind is in no snapshot.
-        fault::check(&self.uid);
+        operator_fault::check(&self.uid);
         let cuts = self.saving.as_ref().map_or_else(Vec::new, |saving| saving.cuts(self.epoch, next));
         let wanted = self.worker.seal_now(self.epoch, next);
         if cuts.is_empty() {

@@ -32,23 +32,23 @@ const SESSIONS: &str = "sessions";
 const WAITING: &str = "waiting";
 
 /// What a snapshot has of another operator.
-pub(super) struct Foreign<'a> {
-    pub(super) from: &'a RestoredOperator,
-    pub(super) share: Share,
-    pub(super) operator: &'a OperatorInfo,
+pub(in crate::window) struct Foreign<'a> {
+    pub(in crate::window) from: &'a RestoredOperator,
+    pub(in crate::window) share: Share,
+    pub(in crate::window) operator: &'a OperatorInfo,
     /// The windows, if they do not merge.
-    pub(super) aligned: Option<Aligned>,
+    pub(in crate::window) aligned: Option<Aligned>,
 }
 
 /// Parts of windows: those that are open, and those that wait for a watermark.
-pub(super) struct Parts<K: Key, Acc: Exchange> {
-    pub(super) open: Vec<(K, Window, Acc)>,
-    pub(super) waiting: Option<TimerQueue<Behind<K, Acc>>>,
+pub(in crate::window) struct Parts<K: Key, Acc: Exchange> {
+    pub(in crate::window) open: Vec<(K, Window, Acc)>,
+    pub(in crate::window) waiting: Option<TimerQueue<Behind<K, Acc>>>,
 }
 
 impl Foreign<'_> {
     /// True if it is of another operator.
-    pub(super) fn is_there(&self) -> bool {
+    pub(in crate::window) fn is_there(&self) -> bool {
         match self.aligned {
             Some(_) => self.from.has_table(PANES),
             None => self.from.has_table(SESSIONS),
@@ -56,12 +56,12 @@ impl Foreign<'_> {
     }
 
     /// True if some of it waits here since.
-    pub(super) fn is_waiting(&self) -> bool {
+    pub(in crate::window) fn is_waiting(&self) -> bool {
         self.from.has_table(PIECES)
     }
 
     /// Says that no content can be made of it.
-    pub(super) fn refuse<T>(&self) -> Result<T> {
+    pub(in crate::window) fn refuse<T>(&self) -> Result<T> {
         Err(Error::data(format!(
             "the snapshot has sums of the windows of operator {:?}, and the program wants their records, for an evictor or a function of all of them: go on without, or give the \
              operator another uid to begin anew",
@@ -70,7 +70,10 @@ impl Foreign<'_> {
     }
 
     /// Reads it. There is nothing open in what [waits](Foreign::is_waiting) here.
-    pub(super) fn read<K: Key, T: Data, A: Aggregate<T>>(&self, aggregate: &A) -> Result<Parts<K, A::Acc>> {
+    pub(in crate::window) fn read<K: Key, T: Data, A: Aggregate<T>>(
+        &self,
+        aggregate: &A,
+    ) -> Result<Parts<K, A::Acc>> {
         if !self.is_there() {
             let mut waiting = TimerQueue::of_records(self.operator.clone(), None);
             waiting.restore(PIECES, self.from, self.share, Clone::clone)?;
