@@ -27,8 +27,8 @@ use std::thread;
 
 use highwater::connector::{Collected, Reader, Split, Status};
 use highwater::data::Visit;
+use highwater::object::Memory;
 use highwater::prelude::*;
-use highwater::snapshot::Memory;
 use serde::{Deserialize, Serialize};
 
 /// A queue. What is written to it stays.
