@@ -101,7 +101,7 @@ impl<E> Buckets<E> {
     }
 
     /// All buckets, the last one first.
-    pub(super) fn from_last(&self) -> impl Iterator<Item = (i64, &Bucket<E>)> {
+    pub(super) fn descending(&self) -> impl Iterator<Item = (i64, &Bucket<E>)> {
         self.places.iter().rev().map(|(number, place)| (*number, &self.buckets[*place as usize]))
     }
 }

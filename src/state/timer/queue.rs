@@ -241,7 +241,7 @@ impl<E, R: Exchange> TimerQueue<E, R> {
         let mut left = Vec::new();
         if let Some(far) = &mut sealed.far {
             if far.footprint.wanted {
-                let last = self.buckets.from_last().filter_map(|(_, bucket)| bucket.entries.last());
+                let last = self.buckets.descending().filter_map(|(_, bucket)| bucket.entries.last());
                 last.take(SAMPLES).for_each(|(_, entry)| far.footprint.sample(&kept(entry)));
             }
             let bytes = self.bytes(far);
@@ -279,7 +279,7 @@ impl<E, R: Exchange> TimerQueue<E, R> {
         let beyond = far.beyond();
         let mut horizon = beyond;
         let entry = size_of::<(u8, E)>() * 3 / 2 + far.footprint.heap();
-        for (number, bucket) in self.buckets.from_last() {
+        for (number, bucket) in self.buckets.descending() {
             let (first, last) = (number << SPAN, number << SPAN | LAST);
             let must = beyond.is_some_and(|beyond| beyond <= first);
             if last < least || !must && bytes <= allowance {

@@ -198,7 +198,7 @@ fn a_directory_of_more_files_than_a_process_may_open_is_read() {
         let lines: String = (0..4).map(|line| format!("{}\n", line * 1_000 + file)).collect();
         fs::write(directory.join(format!("{file:05}.txt")), lines).unwrap();
     }
-    let test = "many::a_directory_of_more_files_than_a_process_may_open_is_read";
+    let test = "sources::many::a_directory_of_more_files_than_a_process_may_open_is_read";
     let run =
         Command::new(std::env::current_exe().unwrap()).args([test, "--exact"]).env(HERE, &directory).output();
     fs::remove_dir_all(&directory).unwrap();
