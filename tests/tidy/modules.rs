@@ -41,7 +41,7 @@ impl Modules {
         for child in &children {
             let paths = [folder.join(format!("{child}.rs")), folder.join(child).join("mod.rs")];
             if let Some(path) = paths.into_iter().find(|path| path.exists()) {
-                self.load([&name[..], &[child.clone()]].concat(), path);
+                self.load([&name[..], std::slice::from_ref(child)].concat(), path);
             }
         }
         let module = Module::of(&name, &text, children);
@@ -93,7 +93,7 @@ impl Module {
             while !tree.contains(';') {
                 tree.push_str(lines.next().unwrap_or(";"));
             }
-            for (path, alias) in leaves(tree.trim_end_matches(|c| c == ';' || c == ' ')) {
+            for (path, alias) in leaves(tree.trim_end_matches([';', ' '])) {
                 module.add_use(name, &path, alias, is_public);
             }
         }
