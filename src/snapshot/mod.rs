@@ -27,9 +27,9 @@
 //! merged where many of their rows would go, so a row that has changed is written again about twice while it
 //! stays, and a new one seldom; if its state is sealed, some `log2(rows / rows changed each time)` times.
 //!
-//! What has been written to a store that is [near](Store::is_near) is not kept in memory for merges, but read
-//! again. If it cannot be, the merge is put off, which the metric `compactions_deferred` of `snapshots`
-//! counts, and what was to be merged is named as it is.
+//! What has been written to a store that is [near](crate::object::Store::is_near) is not kept in memory for
+//! merges, but read again. If it cannot be, the merge is put off, which the metric `compactions_deferred` of
+//! `snapshots` counts, and what was to be merged is named as it is.
 //!
 //! # How a job goes on from one
 //!
@@ -147,8 +147,8 @@
 //!
 //! ## What is assumed
 //!
-//! * A put of a name that exists fails, and a read gives what was put: [`check`] looks at that whenever a run
-//!   claims.
+//! * A put of a name that exists fails, and a read gives what was put: [`check`](crate::object::check) looks
+//!   at that whenever a run claims.
 //! * A list shows all that was there at some moment, perhaps one in the past. Names given to snapshots
 //!   meanwhile are only safe from a collector if its `grace` is longer than lists are out of date.
 //! * Whoever writes into the store means well: checksums find damage and mistakes, not forgery.

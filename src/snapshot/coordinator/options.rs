@@ -131,7 +131,7 @@ impl Snapshots {
     }
 
     /// Says that state with these keys, sub-keys and values is plain data, for [`Codec::Abomonation`]: see
-    /// [`plain`](crate::snapshot::page::plain).
+    /// [`plain`](crate::snapshot::plain()).
     ///
     /// ```
     /// use highwater::object::Memory;
