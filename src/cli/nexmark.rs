@@ -13,7 +13,7 @@ use highwater::stream::Job;
 use highwater::{Error, ErrorKind, Result};
 use tempfile::TempPath;
 
-use super::amount::{self, several};
+use super::amount::several;
 use super::answer::{Due, Settings};
 use super::progress::{self, Progress};
 use super::query::{Events, QUERIES, Query};
@@ -68,7 +68,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
             break;
         }
     }
-    print(&report.end(input.file.is_none()))?;
+    let generation = input.generated.as_ref().map(|(_, took)| (input.events, *took));
+    print(&report.end(input.file.is_none(), generation))?;
     Ok(code)
 }
 
@@ -143,11 +144,6 @@ impl Input {
             written => written.map_err(cannot)?,
         }
         let took = clock.now();
-        if !quiet {
-            let rate = amount::short(events as f64 / took.as_secs_f64().max(1e-9));
-            let events = amount::whole(events.cast_signed());
-            warn(&format!("generated {events} events in {:.1} s, {rate} a second\n", took.as_secs_f64()));
-        }
         let file = File::open(&path).map_err(cannot)?;
         Ok(Input {
             config: file.config().clone(),

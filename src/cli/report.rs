@@ -205,8 +205,9 @@ impl Report {
         }
     }
 
-    /// What to print after the last query.
-    pub(crate) fn end(&self, is_on_the_fly: bool) -> String {
+    /// What to print after the last query. `generation` is how many events were generated before the first,
+    /// and how long that took.
+    pub(crate) fn end(&self, is_on_the_fly: bool, generation: Option<(u64, Duration)>) -> String {
         if self.json {
             return String::new();
         }
@@ -216,6 +217,14 @@ impl Report {
         }
         if self.has_peak_of_process && !self.quiet {
             text.push_str("\nmemory is the peak of the process since it started: /proc/self/clear_refs cannot be written.\n");
+        }
+        if let Some((events, took)) = generation.filter(|_| !self.quiet) {
+            let rate = amount::short(events as f64 / took.as_secs_f64().max(1e-9));
+            let (events, seconds) = (amount::whole(events.cast_signed()), took.as_secs_f64());
+            let _ = writeln!(
+                text,
+                "\nGenerating the {events} events took {seconds:.1} s before that, {rate} events/s."
+            );
         }
         if is_on_the_fly && !self.quiet {
             text.push_str(

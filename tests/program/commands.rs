@@ -109,7 +109,10 @@ fn a_query_ends_in_a_table() {
         assert!(row.starts_with("q5 "), "{row}");
         let rows = oracle::q5(events(100_000)).len().to_string();
         assert_eq!(row.split_whitespace().next_back(), Some(rows.as_str()), "{table}");
+        assert!(table.contains("Generating the 100,000 events took"), "{table}");
     }
+    let table = prints(&["nexmark", "q5", "--events", "100k", "--on-the-fly"]);
+    assert!(table.contains("generated while the query ran"), "{table}");
 }
 
 #[test]
@@ -122,6 +125,8 @@ fn all_queries_give_the_rows_of_the_recomputation() {
         assert_eq!(object["query"], format!("q{number}"));
         assert_eq!((object["verified"].as_bool(), object["events"].as_u64()), (Some(true), Some(60_000)));
         assert_eq!(object["interrupted"].as_bool(), Some(false));
+        assert!(object["events_per_second"].as_f64().unwrap() > 0.0);
+        assert!(object["generation_seconds"].as_f64().unwrap() > 0.0);
         assert!(object["wall_s"].as_f64().unwrap() > 0.0 && object["cpu_s"].as_f64().unwrap() > 0.0);
     }
     // How many rows q12 has depends on when it ran.
