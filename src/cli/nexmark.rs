@@ -27,10 +27,6 @@ use super::{measure, print, warn};
 /// Events if none are asked for and there is no file.
 const EVENTS: u64 = 10_000_000;
 
-/// Events that are generated before a query, into a temporary file of some 200 bytes each. More of them are
-/// generated while it runs.
-const MOST_GENERATED: u64 = 20_000_000;
-
 /// Events beyond which a comparison takes a lot of memory and patience.
 const MANY_TO_VERIFY: u64 = 5_000_000;
 
@@ -88,10 +84,7 @@ impl Input {
     fn open(args: &RunArgs) -> Result<Input> {
         let Some(path) = &args.input else {
             let events = args.events.unwrap_or(EVENTS);
-            // In an open loop generating is no part of what is measured, and a job that is restored reads on
-            // where another process has stopped.
-            let is_measured = args.rate.is_none() && args.saving.snapshots.is_none() && !args.on_the_fly;
-            if is_measured && events <= MOST_GENERATED {
+            if args.generate_first {
                 return Input::generate(events, args.quiet);
             }
             return Ok(Input { file: None, config: Config::default(), first: 0, events, generated: None });
@@ -119,7 +112,10 @@ impl Input {
     /// Generates events into a temporary file.
     fn generate(events: u64, quiet: bool) -> Result<Input> {
         let cannot = |error| {
-            Error::io("cannot generate events into a temporary file: set TMPDIR, or say --on-the-fly", error)
+            Error::io(
+                "cannot generate events into a temporary file: set TMPDIR, or leave --generate-first out",
+                error,
+            )
         };
         let clock = Clock::system();
         let path = tempfile::Builder::new().prefix("highwater-").suffix(".nex").tempfile().map_err(cannot)?;

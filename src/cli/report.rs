@@ -228,8 +228,8 @@ impl Report {
         }
         if is_on_the_fly && !self.quiet {
             text.push_str(
-                "\nThe events were generated while the query ran, which costs more than most queries. To measure the queries alone:\n\
-                 highwater nexmark generate FILE --events 10M, then run with --input FILE.\n",
+                "\nThe events were generated while the query ran, which costs more than most queries. To measure the query alone, add\n\
+                 --generate-first; to measure several: highwater nexmark generate FILE --events 10M, then run with --input FILE.\n",
             );
         }
         text

@@ -136,10 +136,10 @@ pub(crate) struct RunArgs {
     /// [default: generate them]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
-    /// Generate events while the query runs, and count what that costs. Without this up to 20 million of them
-    /// are generated first, into a temporary file, unless --rate or --snapshots is given.
-    #[arg(long, conflicts_with = "input")]
-    pub(crate) on_the_fly: bool,
+    /// Generate the events before the query, into a temporary file, so that the figures are those of the
+    /// query alone. [default: generate them while it runs]
+    #[arg(long, conflicts_with_all = ["input", "rate", "snapshots"])]
+    pub(crate) generate_first: bool,
     /// Supply this many events per second, whether or not the job keeps up, and measure latency.
     /// [default: as fast as possible]
     #[arg(long, value_name = "EVENTS/S", value_parser = amount::rate)]
@@ -224,9 +224,9 @@ Exit codes: 0 the same; 1 a difference; 2 or 64 a wrong argument; 65 a line that
 const NEXMARK: &str = "\
 Examples:
   Measure one query, with the events generated first:
-    highwater nexmark q5 --events 10M --workers 2
+    highwater nexmark q5 --events 10M --workers 2 --generate-first
   The same with the events generated meanwhile, which costs more than most queries do:
-    highwater nexmark q5 --events 10M --workers 2 --on-the-fly
+    highwater nexmark q5 --events 10M --workers 2
   Generate events once, and measure all queries on them:
     highwater nexmark generate events.nex --events 10M
     highwater nexmark all --input events.nex --workers 2

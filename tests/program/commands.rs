@@ -100,7 +100,7 @@ fn assert_same<T: PartialEq + Debug>(rows: &[T], expected: &[T]) {
 #[test]
 fn a_query_ends_in_a_table() {
     for workers in ["1", "2"] {
-        let table = prints(&["nexmark", "q5", "--events", "100k", "--workers", workers]);
+        let table = prints(&["nexmark", "q5", "--events", "100k", "--workers", workers, "--generate-first"]);
         let mut lines = table.lines();
         let (head, row) = (lines.next().unwrap(), lines.next().unwrap());
         for column in ["query", "events/s", "events/CPU-s", "wall s", "CPU s", "memory MB", "rows"] {
@@ -111,14 +111,26 @@ fn a_query_ends_in_a_table() {
         assert_eq!(row.split_whitespace().next_back(), Some(rows.as_str()), "{table}");
         assert!(table.contains("Generating the 100,000 events took"), "{table}");
     }
-    let table = prints(&["nexmark", "q5", "--events", "100k", "--on-the-fly"]);
+    let table = prints(&["nexmark", "q5", "--events", "100k"]);
     assert!(table.contains("generated while the query ran"), "{table}");
 }
 
 #[test]
 fn all_queries_give_the_rows_of_the_recomputation() {
     let objects = json(
-        &["nexmark", "all", "--events", "60k", "--workers", "2", "--splits", "3", "--json", "--verify"],
+        &[
+            "nexmark",
+            "all",
+            "--events",
+            "60k",
+            "--workers",
+            "2",
+            "--splits",
+            "3",
+            "--json",
+            "--verify",
+            "--generate-first",
+        ],
         22,
     );
     for (object, number) in objects.iter().zip((0..=9).chain(11..=22)) {
