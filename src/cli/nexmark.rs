@@ -120,13 +120,7 @@ impl Input {
         let clock = Clock::system();
         let path = tempfile::Builder::new().prefix("highwater-").suffix(".nex").tempfile().map_err(cannot)?;
         let path = path.into_temp_path();
-        let mut progress = Progress::new(quiet);
-        let written = nexmark::write(&path, Config::default(), 0..events, &mut |count| {
-            progress.draw(clock.now(), count, |rate| progress::counted("generate", count, events, rate));
-            if is_interrupted() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
-        });
-        progress.clear();
-        match written {
+        match write_events(&path, events, &clock, quiet) {
             Err(_) if is_interrupted() => {
                 // The query is interrupted at once, and says so.
                 return Ok(Input {
@@ -299,17 +293,22 @@ fn watch(job: &Job, options: Options, watch: &Watch<'_>) -> Result<()> {
     })
 }
 
+/// Generates events into a file, draws the progress line, and stops on Ctrl-C.
+fn write_events(path: &Path, events: u64, clock: &Clock, quiet: bool) -> io::Result<()> {
+    let mut progress = Progress::new(quiet);
+    let written = nexmark::write(path, Config::default(), 0..events, &mut |count| {
+        progress.draw(clock.now(), count, |rate| progress::counted("generate", count, events, rate));
+        if is_interrupted() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+    });
+    progress.clear();
+    written
+}
+
 /// Writes a file of events; returns the exit code.
 pub(crate) fn generate(args: &GenerateArgs) -> Result<u8> {
     let clock = Clock::system();
     let whole = Whole::new(&args.file, args.force)?;
-    let mut progress = Progress::new(args.quiet);
-    let written = nexmark::write(whole.at(), Config::default(), 0..args.events, &mut |count| {
-        progress.draw(clock.now(), count, |rate| progress::counted("generate", count, args.events, rate));
-        if is_interrupted() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
-    });
-    progress.clear();
-    match written {
+    match write_events(whole.at(), args.events, &clock, args.quiet) {
         Ok(()) => {
             whole.finish()?;
             let (events, path) = (super::amount::whole(args.events.cast_signed()), args.file.display());

@@ -114,7 +114,7 @@ fn write_all(
     out.write_all(&trailer(&header, &index, offset, count))
 }
 
-/// Encodes every so-manieth block until all are done or nobody wants them any more.
+/// Encodes every n-th block until all are done or nobody wants them any more.
 fn encode_blocks(
     generator: &Generator,
     events: Range<u64>,

@@ -1,7 +1,7 @@
 //! The timers of a function: how they are registered, and how they fire.
 //!
-//! A call that registers a timer or deletes one is an entry in an agenda, with the slot of its key. When its
-//! time has come, the last call counts of those for one key and time. So neither is looked for when it is
+//! A call that registers a timer or deletes one is an entry in a timer queue, with the slot of its key. When
+//! its time has come, the last call counts of those for one key and time. So neither is looked for when it is
 //! made, and a call is exact wherever the calls before it are.
 //!
 //! # Timers that have left memory
@@ -89,7 +89,7 @@ impl<K: Key> Core<K> {
         true
     }
 
-    /// Takes the timers that are to fire next from the agenda. False if there are no more, which ends the
+    /// Takes the timers that are to fire next from the queue. False if there are no more, which ends the
     /// pass.
     fn go_on(&mut self) -> bool {
         while let Some((by, until)) =
@@ -115,7 +115,7 @@ impl<K: Key> Core<K> {
         false
     }
 
-    /// Takes timers of before a time, or all, out of an agenda, the first one last, and says up to where
+    /// Takes timers of before a time, or all, out of a queue, the first one last, and says up to where
     /// these are all. If memory is limited, their slots are pinned.
     fn next_timers(&mut self, by: TimeDomain, before: Option<i64>) -> (Vec<(i64, Slot)>, Bound) {
         let Core { store, event_timers, wall_timers, owner, .. } = self;
