@@ -9,7 +9,7 @@
 //! | situation | outcome |
 //! |---|---|
 //! | windows, slides, gaps, counts, bounds of patterns or times to live of zero, or of more than two million years | [`Config`](ErrorKind::Config) |
-//! | an evictor of windows whose results are corrected | [`Config`](ErrorKind::Config) |
+//! | an evictor of windows whose results are corrected | it does not compile, and the compiler says why |
 //! | a pattern that is contradictory or can never match | [`Config`](ErrorKind::Config), with the pattern |
 //! | streams of different jobs combined, two operators with one `uid`, a job without a sink | [`Config`](ErrorKind::Config) |
 //! | options out of range | [`Config`](ErrorKind::Config), with the range |

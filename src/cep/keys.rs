@@ -348,7 +348,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
     /// Takes note of what the arrangement has.
     fn admit_all(&mut self) {
         for run in self.arrangement.runs() {
-            each::<PartialRows<K, T>>(run.pages(), |key, partials| self.admit(key, partials.as_ref()));
+            each::<PartialRows<K, T>>(run.pages(), &mut |key, partials| self.admit(key, partials.as_ref()));
         }
     }
 
@@ -385,7 +385,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
     /// Takes in all that another one has sealed up to an epoch.
     pub(super) fn restore_from(&mut self, other: &Keys<K, T>, epoch: u64) {
         let mut rows = std::collections::BTreeMap::new();
-        other.arrangement.each(|key, partials| drop(rows.insert(key.clone(), partials.clone())));
+        other.arrangement.each(&mut |key, partials| drop(rows.insert(key.clone(), partials.clone())));
         self.arrangement.seal(epoch, rows.into_iter().collect());
         self.admit_all();
     }

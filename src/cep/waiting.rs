@@ -138,26 +138,23 @@ impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
         let mut stop = |at: EventTime| far = Some(far.map_or(at, |far: EventTime| far.min(at)));
         // Of the run at hand: how many rows, and the last one's time.
         let (mut rows, mut last) = (0, from);
-        self.sealed.scan(
-            |(at, ..)| *at < from,
-            |(at, key, value), count| {
-                if *at < last {
-                    rows = 0;
-                }
-                // Records of one time are read together.
-                if rows >= portion && *at > last {
-                    until = until.min(*at);
-                }
-                if *at >= until {
-                    stop(*at);
-                    (rows, last) = (0, from);
-                    return ControlFlow::Break(());
-                }
-                (rows, last) = (rows + 1, *at);
-                read.extend((0..*count).map(|_| (*at, key.key.clone(), value.clone())));
-                ControlFlow::Continue(())
-            },
-        );
+        self.sealed.scan(&|(at, ..)| *at < from, &mut |(at, key, value), count| {
+            if *at < last {
+                rows = 0;
+            }
+            // Records of one time are read together.
+            if rows >= portion && *at > last {
+                until = until.min(*at);
+            }
+            if *at >= until {
+                stop(*at);
+                (rows, last) = (0, from);
+                return ControlFlow::Break(());
+            }
+            (rows, last) = (rows + 1, *at);
+            read.extend((0..*count).map(|_| (*at, key.key.clone(), value.clone())));
+            ControlFlow::Continue(())
+        });
         if self.limited.is_some() {
             // What other runs had there was not read.
             read.retain(|(at, ..)| {
@@ -258,7 +255,7 @@ impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
     /// Takes note of what the arrangement has, nothing of which is in memory.
     fn find_far(&mut self) {
         let (taken, mut far) = (self.taken.get(), None::<EventTime>);
-        self.sealed.each(|(at, _, value), _| {
+        self.sealed.each(&mut |(at, _, value), _| {
             if *at >= taken {
                 far = Some(far.map_or(*at, |far| far.min(*at)));
                 self.limited.iter_mut().for_each(|limited| limited.footprint.see(value));
@@ -274,7 +271,7 @@ impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
     pub(super) fn restore_from(&mut self, other: &Waiting<K, T>, epoch: u64) {
         let mut rows = BTreeMap::new();
         let taken = other.taken();
-        other.sealed.each(|key, count| {
+        other.sealed.each(&mut |key, count| {
             if key.0 >= taken {
                 *rows.entry(key.clone()).or_insert(0) += count;
             }

@@ -278,7 +278,7 @@ where
         self.records.restore(from, share)?;
         self.arrangement.restore("rules", from, share)?;
         let known = &mut self.records.function.rules;
-        self.arrangement.each(|(), rules| rules.iter().for_each(|rules| known.clone_from(rules)));
+        self.arrangement.each(&mut |(), rules| rules.iter().for_each(|rules| known.clone_from(rules)));
         Ok(())
     }
 

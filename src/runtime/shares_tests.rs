@@ -76,7 +76,7 @@ fn each_of_one_to_64_workers_reads_its_share() {
             let rows = ItemRows::<u64, (), u64>::new(hash64);
             let mut arrangement = Arrangement::new(rows, OperatorInfo::new(0, 0, Rc::from([0])));
             arrangement.restore("aggregates", &from, Share { worker, workers }).unwrap();
-            arrangement.each(|(key, ()), kept| {
+            arrangement.each(&mut |(key, ()), kept| {
                 let again = counts.insert(key.key, kept.as_ref().unwrap().0);
                 assert_eq!(again, None, "key {} has two of {workers} workers", key.key);
             });

@@ -373,7 +373,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
         let (table, rows) = (&mut self.table, &self.rows);
         let mut found = Vec::new();
-        self.backing.restore(rows, ("aggregates", from), share, |read, keys| {
+        self.backing.restore(rows, ("aggregates", from), share, &mut |read, keys| {
             if table.is_empty() {
                 table.reserve(keys);
             }

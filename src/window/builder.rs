@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::assigner::{Aligned, millis};
-use super::emission::{AtEnd, ByTrigger, Corrected, Definition, Emission, Results};
+use super::emission::{AddsUp, AtEnd, ByTrigger, Corrected, Definition, Emission, Evicting, Results};
 use super::general::{
     Apply, Assigner, CountTrigger, CountWindows, Evict, Evictor, Fired, Global, Never, OnEventTime,
     OnProcessingTime, ProcessingTime, Purging, SlidingCountWindows, Trigger, WindowProcess, WithFiring,
@@ -24,7 +24,7 @@ use crate::window::assigner::Window;
 /// records ([`apply`](Self::apply), [`process`](Self::process)).
 ///
 /// `W` is the kind of windows, and `E` says when they give results: [`AtEnd`] as long as no option is set,
-/// [`ByTrigger`] with options, [`Corrected`] if results are corrected. Which operator runs follows from these
+/// [`ByTrigger`] with options, [`Evicting`] with an evictor, [`Corrected`] if results are corrected. Which operator runs follows from these
 /// two types, and a job whose options change goes on from its snapshots: the operator that takes the place of
 /// another one takes its state. Two things cannot be taken over, and are refused: the records of a window, by
 /// an evictor or a function of all records, where a snapshot has only what they add up to, and the reverse.
@@ -126,10 +126,10 @@ impl<K, T, C> Windowing<K, T, C> for CountWindows {
 }
 
 impl<K, T: Data, C> Windowing<K, T, C> for SlidingCountWindows {
-    type Emission = ByTrigger<CountTrigger>;
+    type Emission = Evicting<CountTrigger>;
 
     fn cut(self, pairs: Stream<(K, T), C>) -> WindowedStream<K, T, C, Self, Self::Emission> {
-        let mut windows = cut(pairs, self, ByTrigger(CountTrigger::of(self.slide())));
+        let mut windows = cut(pairs, self, Evicting(CountTrigger::of(self.slide())));
         windows.definition.evictor = Some(Arc::new(Evict::count(self.size())));
         windows
     }
@@ -231,15 +231,15 @@ impl<K, T, C, W, E: Emission> WindowedStream<K, T, C, W, E> {
 impl<K, T, C, W, E: Results<K, T, W>> WindowedStream<K, T, C, W, E> {
     /// Drops records from a window when it fires. Windows then keep their records, and aggregate them anew
     /// each time they fire.
-    pub fn evictor(self, evictor: impl Evictor<T>) -> WindowedStream<K, T, C, W, ByTrigger<E::Trigger>> {
-        let emission = ByTrigger(self.emission.into_trigger());
+    pub fn evictor(self, evictor: impl Evictor<T>) -> WindowedStream<K, T, C, W, Evicting<E::Trigger>> {
+        let emission = Evicting(self.emission.into_trigger());
         let definition = Definition { evictor: Some(Arc::new(evictor)), ..self.definition };
         WindowedStream { definition, emission }
     }
 
     /// Corrects results for records that are late by less than `horizon`: the result that stands is retracted
     /// and the new one inserted. What follows is a stream of changes. Records that are later than that go to
-    /// the [late output](Self::late_output). Not for windows with an [evictor](Self::evictor).
+    /// the [late output](Self::late_output).
     ///
     /// ```
     /// use highwater::prelude::*;
@@ -260,7 +260,21 @@ impl<K, T, C, W, E: Results<K, T, W>> WindowedStream<K, T, C, W, E> {
     /// assert_eq!(materialized.sorted(), [(10, 3), (20, 1)]);
     /// # Ok::<(), highwater::Error>(())
     /// ```
-    pub fn correct_until(self, horizon: Duration) -> WindowedStream<K, T, C, W, Corrected<E::Trigger>> {
+    ///
+    /// Windows with an [evictor](Self::evictor) cannot be corrected:
+    ///
+    /// ```compile_fail,E0277
+    /// # use highwater::prelude::*;
+    /// # use highwater::window::Evict;
+    /// # let job = Job::new();
+    /// # let keyed = job.timed_collection([1], Watermarks::monotone(|t: &i64| *t)).key_by(|_| ());
+    /// let windows = keyed.window(Tumbling::of(Duration::from_millis(10)));
+    /// windows.evictor(Evict::count(3)).correct_until(Duration::from_millis(10));
+    /// ```
+    pub fn correct_until(self, horizon: Duration) -> WindowedStream<K, T, C, W, Corrected<E::Trigger>>
+    where
+        E: AddsUp,
+    {
         let emission = Corrected(self.emission.into_trigger());
         let definition = Definition { lateness: millis(horizon), ..self.definition };
         WindowedStream { definition, emission }
@@ -286,7 +300,7 @@ where
         A: Aggregate<T>,
         P: WindowProcess<K, A::Out>,
     {
-        self.definition.aggregate_with(self.emission.into_trigger(), aggregate, function)
+        self.emission.aggregate_with(self.definition, aggregate, function)
     }
 
     /// Gives all values of a window that fires to a function, in order of event time; of one time, in order

@@ -8,13 +8,16 @@
 //! | emission | operator | set by |
 //! |---|---|---|
 //! | [`AtEnd`] | that of [aligned](Aligned) windows, that of [sessions](Sessions) | nothing |
-//! | [`ByTrigger`] | the general one | any option, and windows of other kinds |
+//! | [`ByTrigger`] | the general one, which adds values up as they come | any option but those below, and windows of other kinds |
+//! | [`Evicting`] | the general one, which keeps records | `evictor` |
 //! | [`Corrected`] | the general one, with results that it takes back | `correct_until` |
 
 use std::sync::Arc;
 
 use super::assigner::Aligned;
-use super::general::{AsIs, Assigner, Evictor, General, OnEventTime, Settings, Trigger, WindowProcess};
+use super::general::{
+    AsIs, Assigner, ErasedAssigner, Evictor, General, OnEventTime, Settings, Summed, Trigger, WindowProcess,
+};
 use super::mapped::MapInput;
 use super::recipe;
 use super::session::{self, Gap, Sessions};
@@ -31,11 +34,15 @@ pub struct AtEnd;
 #[derive(Clone, Copy, Debug)]
 pub struct ByTrigger<G>(pub(super) G);
 
+/// Windows keep their records and fire when a trigger says so, and an [evictor](Evictor) drops records then.
+#[derive(Clone, Copy, Debug)]
+pub struct Evicting<G>(pub(super) G);
+
 /// Windows fire when a trigger says so, and what they have given before is retracted.
 #[derive(Clone, Copy, Debug)]
 pub struct Corrected<G>(pub(super) G);
 
-/// When windows give results: [`AtEnd`], [`ByTrigger`] or [`Corrected`].
+/// When windows give results: [`AtEnd`], [`ByTrigger`], [`Evicting`] or [`Corrected`].
 pub trait Emission: sealed::Sealed + Sized {
     /// What fires the windows.
     type Trigger;
@@ -52,17 +59,30 @@ pub trait Emission: sealed::Sealed + Sized {
     fn by<G>(trigger: G) -> Self::By<G>;
 }
 
-/// An [`Emission`] whose results stand: [`AtEnd`] and [`ByTrigger`].
+/// An [`Emission`] whose results stand: all but [`Corrected`].
 pub trait Uncorrected: Emission {}
 
 impl Uncorrected for AtEnd {}
 impl<G> Uncorrected for ByTrigger<G> {}
+impl<G> Uncorrected for Evicting<G> {}
+
+/// An [`Emission`] whose windows need no records once they have added them up: [`AtEnd`] and [`ByTrigger`].
+#[diagnostic::on_unimplemented(
+    message = "results of windows with an evictor cannot be corrected",
+    note = "what it has dropped would have to be taken back: leave out `correct_until` or the evictor, which windows \
+            of the last records have, too"
+)]
+pub trait AddsUp: Uncorrected {}
+
+impl AddsUp for AtEnd {}
+impl<G> AddsUp for ByTrigger<G> {}
 
 mod sealed {
     /// Keeps `Emission` to this file's types.
     pub trait Sealed {}
     impl Sealed for super::AtEnd {}
     impl<G> Sealed for super::ByTrigger<G> {}
+    impl<G> Sealed for super::Evicting<G> {}
     impl<G> Sealed for super::Corrected<G> {}
 }
 
@@ -92,6 +112,19 @@ impl<H> Emission for ByTrigger<H> {
     }
 }
 
+impl<H> Emission for Evicting<H> {
+    type Trigger = H;
+    type By<G> = Evicting<G>;
+
+    fn into_trigger(self) -> H {
+        self.0
+    }
+
+    fn by<G>(trigger: G) -> Evicting<G> {
+        Evicting(trigger)
+    }
+}
+
 impl<H> Emission for Corrected<H> {
     type Trigger = H;
     type By<G> = Corrected<G>;
@@ -115,13 +148,6 @@ pub struct Definition<K, T, C, W> {
     pub(super) evictor: Option<Arc<dyn Evictor<T>>>,
 }
 
-impl<K, T, C, W> Definition<K, T, C, W> {
-    fn general<G>(self, trigger: G) -> (General<K, T, C, W, G>, Option<Arc<dyn Evictor<T>>>) {
-        let Definition { pairs, assigner, lateness, late, evictor } = self;
-        (General { pairs, settings: Settings { assigner, trigger, lateness, late } }, evictor)
-    }
-}
-
 impl<K, T, C, W> Definition<K, T, C, W>
 where
     K: Key,
@@ -129,16 +155,17 @@ where
     C: Chain<Out = (K, T)>,
     W: Assigner<T>,
 {
-    pub(super) fn aggregate_with<G, A, P>(self, trigger: G, aggregate: A, function: P) -> Stream<P::Out>
+    /// Adds values up as they come, and gives results to a function.
+    fn added_up<G, A, P>(self, trigger: G, aggregate: A, function: P) -> Stream<P::Out>
     where
         G: Trigger<K, T>,
         A: Aggregate<T>,
         P: WindowProcess<K, A::Out>,
     {
-        let (general, evictor) = self.general(trigger);
-        general.aggregate(evictor, aggregate, function)
+        self.general(trigger).0.aggregate(aggregate, function)
     }
 
+    /// Keeps records, and gives those that the evictor leaves to a function.
     pub(super) fn process<G, P>(self, trigger: G, function: P) -> Stream<P::Out>
     where
         G: Trigger<K, T>,
@@ -153,20 +180,18 @@ where
         G: Trigger<K, T>,
         A: Aggregate<T, Out: Exchange + PartialEq>,
     {
-        let (general, evictor) = self.general(trigger);
-        if evictor.is_some() {
-            // It would have to take back what it has evicted.
-            general.pairs.graph().complain(
-                "windows whose results are corrected cannot have an evictor, as windows of the last records have \
-                 one: leave out `correct_until` or the evictor",
-            );
-        }
-        general.correct(aggregate)
+        self.general(trigger).0.correct(aggregate)
+    }
+
+    fn general<G: Trigger<K, T>>(self, trigger: G) -> (General<K, T, C>, Option<Arc<dyn Evictor<T>>>) {
+        let Definition { pairs, assigner, lateness, late, evictor } = self;
+        let (assigner, trigger) = (ErasedAssigner::new(assigner), Box::new(trigger));
+        (General { pairs, settings: Settings { assigner, trigger, lateness, late } }, evictor)
     }
 }
 
-/// How an emission is lowered: [`AtEnd`] for windows that have an operator of their own, and [`ByTrigger`]
-/// for all.
+/// How an emission is lowered: [`AtEnd`] for windows that have an operator of their own, [`ByTrigger`] and
+/// [`Evicting`] for all.
 #[diagnostic::on_unimplemented(
     message = "these windows give no results in this way",
     note = "corrected results are changes: evictors, firings and functions of windows are for windows without `correct_until`"
@@ -192,6 +217,23 @@ pub trait Results<K, T, W>: Uncorrected {
         N: Data,
         F: Fn(T) -> N + Clone + Send + Sync + 'static,
         A: Aggregate<N>;
+
+    /// Aggregates the values of each key and window, and gives results to a function.
+    #[doc(hidden)]
+    fn aggregate_with<C, A, P>(
+        self,
+        windows: Definition<K, T, C, W>,
+        aggregate: A,
+        function: P,
+    ) -> Stream<P::Out>
+    where
+        K: Key,
+        T: Exchange,
+        W: Assigner<T>,
+        Self::Trigger: Trigger<K, T>,
+        C: Chain<Out = (K, T)>,
+        A: Aggregate<T>,
+        P: WindowProcess<K, A::Out>;
 }
 
 impl<K: Key, T: Data, W: Specialized<T>> Results<K, T, W> for AtEnd {
@@ -217,32 +259,78 @@ impl<K: Key, T: Data, W: Specialized<T>> Results<K, T, W> for AtEnd {
     {
         windows.assigner.aggregate_mapped(windows.pairs, map, aggregate)
     }
-}
 
-impl<K: Key, T: Exchange, W: Assigner<T>, G: Trigger<K, T>> Results<K, T, W> for ByTrigger<G> {
-    fn aggregate<C, A>(self, windows: Definition<K, T, C, W>, aggregate: A) -> Stream<Windowed<K, A::Out>>
-    where
-        C: Chain<Out = (K, T)>,
-        A: Aggregate<T>,
-    {
-        windows.aggregate_with(self.0, aggregate, AsIs)
-    }
-
-    fn aggregate_mapped<C, N, F, A>(
+    fn aggregate_with<C, A, P>(
         self,
         windows: Definition<K, T, C, W>,
-        map: F,
         aggregate: A,
-    ) -> Stream<Windowed<K, A::Out>>
+        function: P,
+    ) -> Stream<P::Out>
     where
+        T: Exchange,
         C: Chain<Out = (K, T)>,
-        N: Data,
-        F: Fn(T) -> N + Clone + Send + Sync + 'static,
-        A: Aggregate<N>,
+        A: Aggregate<T>,
+        P: WindowProcess<K, A::Out>,
     {
-        windows.aggregate_with(self.0, MapInput::new(map, aggregate), AsIs)
+        windows.added_up(self.into_trigger(), aggregate, function)
     }
 }
+
+/// Emissions of the general operator, which differ in what it keeps.
+macro_rules! general_results {
+    ($emission:ident, |$windows:ident, $trigger:ident, $aggregate:ident, $function:ident| $lower:expr) => {
+        impl<K: Key, T: Exchange, W: Assigner<T>, G: Trigger<K, T>> Results<K, T, W> for $emission<G> {
+            fn aggregate<C, A>(
+                self,
+                windows: Definition<K, T, C, W>,
+                aggregate: A,
+            ) -> Stream<Windowed<K, A::Out>>
+            where
+                C: Chain<Out = (K, T)>,
+                A: Aggregate<T>,
+            {
+                self.aggregate_with(windows, aggregate, AsIs)
+            }
+
+            fn aggregate_mapped<C, N, F, A>(
+                self,
+                windows: Definition<K, T, C, W>,
+                map: F,
+                aggregate: A,
+            ) -> Stream<Windowed<K, A::Out>>
+            where
+                C: Chain<Out = (K, T)>,
+                N: Data,
+                F: Fn(T) -> N + Clone + Send + Sync + 'static,
+                A: Aggregate<N>,
+            {
+                self.aggregate_with(windows, MapInput::new(map, aggregate), AsIs)
+            }
+
+            fn aggregate_with<C, A, P>(
+                self,
+                windows: Definition<K, T, C, W>,
+                aggregate: A,
+                function: P,
+            ) -> Stream<P::Out>
+            where
+                C: Chain<Out = (K, T)>,
+                A: Aggregate<T>,
+                P: WindowProcess<K, A::Out>,
+            {
+                let ($windows, $trigger, $aggregate, $function) = (windows, self.0, aggregate, function);
+                $lower
+            }
+        }
+    };
+}
+
+general_results!(ByTrigger, |windows, trigger, aggregate, function| {
+    windows.added_up(trigger, aggregate, function)
+});
+general_results!(Evicting, |windows, trigger, aggregate, function| {
+    windows.process(trigger, Summed(aggregate, function))
+});
 
 /// Windows that have an operator of their own, for aggregates whose results come once.
 pub trait Specialized<T: Data>: Assigner<T> {

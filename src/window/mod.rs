@@ -67,7 +67,9 @@ mod named;
 
 pub use assigner::{Aligned, Sliding, Tumbling, Window};
 pub use builder::{LateOnly, WindowedStream, Windowing, WithoutKey};
-pub use emission::{AtEnd, ByTrigger, Corrected, Emission, Results, Specialized, Uncorrected};
+pub use emission::{
+    AddsUp, AtEnd, ByTrigger, Corrected, Emission, Evicting, Results, Specialized, Uncorrected,
+};
 pub use general::{
     Absorbed, Apply, AsIs, Assigner, CountTrigger, CountWindows, DeltaTrigger, Either, Element,
     EveryEventTime, EveryProcessingTime, Evict, Evictor, Fire, Fired, Firing, Global, GlobalState, Keep,

@@ -30,7 +30,6 @@ pub(super) struct Windows<K: Key, T: Data, A: Aggregate<T>> {
     /// Panes that some window has asked for and another one will.
     running: SlidingAggregate<K, T, A>,
     arrangement: Arrangement<Spilling<PaneRows<K, T, A>>>,
-    operator: OperatorInfo,
     footprint: Footprint,
     limited: Option<Box<Limited<K, T, A>>>,
     /// The end of the last window that has fired; shared with the rows, which expire by it.
@@ -73,8 +72,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
             waiting: BTreeMap::new(),
             running: SlidingAggregate::new(aggregate.clone()),
             aggregate,
-            arrangement: Arrangement::new(rows, operator.clone()),
-            operator,
+            arrangement: Arrangement::new(rows, operator),
             footprint: Footprint::new(limited.is_some()),
             limited,
             fired,
@@ -160,16 +158,13 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
             let (arrangement, sealed) = (&self.arrangement, content.sealed);
             self.running.enter(pane, content, |add| {
                 if sealed > 0 {
-                    arrangement.scan(
-                        |(other, _)| *other < pane,
-                        |(other, key), acc| {
-                            if *other != pane {
-                                return ControlFlow::Break(());
-                            }
-                            add(&key.key, acc);
-                            ControlFlow::Continue(())
-                        },
-                    );
+                    arrangement.scan(&|(other, _)| *other < pane, &mut |(other, key), acc| {
+                        if *other != pane {
+                            return ControlFlow::Break(());
+                        }
+                        add(&key.key, acc);
+                        ControlFlow::Continue(())
+                    });
                 }
             });
         }
@@ -361,7 +356,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Paned<K, A::Acc>> for Windo
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
         from.check_settings(WINDOWS, Some(self.windows.settings()))?;
-        let folded = Folded { from, share, operator: &self.operator };
+        let folded = Folded { from, share };
         if folded.is_there() {
             folded.refuse_waiting()?;
             self.adopt(folded.windows()?);
@@ -370,7 +365,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Paned<K, A::Acc>> for Windo
         self.arrangement.restore("panes", from, share)?;
         let waiting = &mut self.waiting;
         let footprint = &mut self.footprint;
-        self.arrangement.each(|(pane, _), acc| {
+        self.arrangement.each(&mut |(pane, _), acc| {
             let content = || Content { open: KeyTable::default(), sealed: 0 };
             waiting.entry((pane.first, pane.last)).or_insert_with(content).sealed += 1;
             footprint.see(acc);

@@ -7,14 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use timely::dataflow::operators::generic::OperatorInfo;
-
 use super::assigner::Window;
 use super::scope::{Merged, Scope};
 use crate::data::{Exchange, Key, Stamp, hash64};
 use crate::error::{Error, Result};
 use crate::snapshot::RestoredOperator;
-use crate::state::{Arrangement, ItemRows, Share, TimerQueue};
+use crate::state::{ItemRows, Share, read_entries, read_rows};
 use crate::time::EventTime;
 
 /// The tables of the general operator.
@@ -37,7 +35,6 @@ const TIMES: [&str; 7] = [
 pub(super) struct Folded<'a> {
     pub(super) from: &'a RestoredOperator,
     pub(super) share: Share,
-    pub(super) operator: &'a OperatorInfo,
 }
 
 impl Folded<'_> {
@@ -72,13 +69,7 @@ impl Folded<'_> {
 
     /// The records that wait for their watermark.
     pub(super) fn waiting<K: Key, T: Exchange>(&self) -> Result<Vec<(K, T, Stamp)>> {
-        let mut agenda = TimerQueue::<(K, T, Stamp)>::of_records(self.operator.clone(), None);
-        agenda.restore(WAITING, self.from, self.share, Clone::clone)?;
-        let mut waiting = Vec::new();
-        while let Some(some) = agenda.draw(None) {
-            waiting.extend(some.into_iter().map(|(_, record)| record));
-        }
-        Ok(waiting)
+        Ok(read_entries(WAITING, self.from, self.share)?.into_iter().map(|(_, record)| record).collect())
     }
 
     /// Says that there may be no records that wait, since their type is not known: windows that are only
@@ -97,13 +88,12 @@ impl Folded<'_> {
 
     /// The latest values of a state.
     fn latest<K: Key, V: Exchange>(&self, table: &str, owner: fn(&K) -> u64) -> Result<BTreeMap<K, V>> {
-        let mut arrangement = Arrangement::new(ItemRows::<K, (), V>::new(owner), self.operator.clone());
-        arrangement.restore(table, self.from, self.share)?;
         let mut latest = BTreeMap::new();
-        arrangement.each(|(key, ()), kept| match kept {
-            Some((value, _)) => drop(latest.insert(key.key.clone(), value.clone())),
+        let rows = ItemRows::<K, (), V>::new(owner);
+        read_rows(&rows, (table, self.from), self.share, &mut |(key, ()), kept| match kept {
+            Some((value, _)) => drop(latest.insert(key.key, value)),
             None => drop(latest.remove(&key.key)),
-        });
+        })?;
         Ok(latest)
     }
 }

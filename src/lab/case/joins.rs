@@ -1,5 +1,6 @@
 //! Cases of joins: records of two sides meet.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,12 +11,12 @@ use super::condition::Comparison;
 use super::data::Text;
 use super::json::{self, Object};
 use super::timeline::{Event, Output, Timeline};
-use crate::data::{Data, Record as Stamped, Stamp};
+use crate::data::{Record as Stamped, Stamp};
 use crate::error::{Error, Result};
 use crate::harness::Driver;
 use crate::join::{Group, Interval, Offset, Outer};
 use crate::time::EventTime;
-use crate::window::{Assigner, Sessions, Trigger};
+use crate::window::{Assigner, Sessions, Trigger, Window};
 
 /// Which rows come out beside those of pairs, or instead of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -284,7 +285,8 @@ fn joined(join: Join, condition: &[Comparison], group: &Group<Text, Text, Text>)
 
 pub(super) fn window(config: &WindowJoin, steps: &[Step]) -> Result<Timeline> {
     let WindowJoin { assigner, allowed_lateness, join, condition } = config.clone();
-    let driver = grouped(assigner.0, allowed_lateness, move |group| joined(join, &condition, &group))?;
+    let pairs = move |group| joined(join, &condition, &group);
+    let driver = grouped(assigner.0, allowed_lateness, Arc::new(pairs))?;
     drive(steps, driver, 0, |record| match (join, &record.value) {
         (Join::Semi | Join::Anti, (key, Some(left), _)) => Output::Out(json!([key.value(), left.value()])),
         (_, joined) => row(joined, None),
@@ -293,55 +295,57 @@ pub(super) fn window(config: &WindowJoin, steps: &[Step]) -> Result<Timeline> {
 
 /// All that each side has in a window.
 pub(super) fn co_group(config: &CoGroup, steps: &[Step]) -> Result<Timeline> {
-    let driver = grouped(config.assigner.0, config.allowed_lateness, |group| {
+    let lists = |group: Group<Text, Text, Text>| {
         let all = |side: &[Text]| side.iter().map(Text::value).collect::<Vec<_>>();
-        vec![Text::of(&json!([group.key.value(), all(&group.left), all(&group.right)]))]
-    })?;
-    drive(steps, driver, 0, |record| Output::Out(record.value.value()))
+        vec![(Text::of(&json!([group.key.value(), all(&group.left), all(&group.right)])), None, None)]
+    };
+    let driver = grouped(config.assigner.0, config.allowed_lateness, Arc::new(lists))?;
+    drive(steps, driver, 0, |record| Output::Out(record.value.0.value()))
 }
 
-fn grouped<O, F>(windows: Windows, lateness: u64, f: F) -> Result<Driver<Row, O>>
-where
-    O: Data,
-    F: Fn(Group<Text, Text, Text>) -> Vec<O> + Clone + Send + Sync + 'static,
-{
+/// What is made of both sides of a window. A pointer, so that the operators are compiled once for all.
+type Grouped = Arc<dyn Fn(Group<Text, Text, Text>) -> Vec<Joined> + Send + Sync>;
+
+fn grouped(windows: Windows, lateness: u64, function: Grouped) -> Result<Driver<Row, Joined>> {
     let windows = match windows {
         Windows::Tumble { size, offset } => aligned(size, size, offset),
         Windows::Hop { size, slide, offset } => aligned(size, slide, offset),
         Windows::Session { gap } => {
-            return together(Sessions::with_gap(millis(gap)).touching(), lateness, f);
+            return together(Sessions::with_gap(millis(gap)).touching(), lateness, function);
         }
         _ => return Err(Error::config(WINDOWS)),
     };
     if lateness > 0 {
-        return together(windows, lateness, f);
+        return together(windows, lateness, function);
     }
     Driver::new(move |rows| {
         let left = rows.clone().filter(|row: &Row| row.0).key_by(|row| row.1.clone()).map_values(|row| row.2);
         let right = rows.filter(|row: &Row| !row.0).key_by(|row| row.1.clone()).map_values(|row| row.2);
-        left.co_group(right, windows, f)
+        left.co_group(right, windows, move |group| function(group))
     })
 }
 
 /// The same by one window operator over the rows of both sides, as Flink has it: for windows that merge, and
 /// for late rows, with which a window is shown once more.
-fn together<O, F, W>(windows: W, lateness: u64, f: F) -> Result<Driver<Row, O>>
+fn together<W>(windows: W, lateness: u64, function: Grouped) -> Result<Driver<Row, Joined>>
 where
-    O: Data,
-    F: Fn(Group<Text, Text, Text>) -> Vec<O> + Clone + Send + Sync + 'static,
     W: Assigner<Row, Trigger: Trigger<Text, Row>>,
 {
     windows.check()?;
     Driver::new(move |rows| {
         let windows = rows.key_by(|row: &Row| row.1.clone()).window_with(windows);
-        windows.allowed_lateness(Duration::from_millis(lateness)).apply(
-            move |key: &Text, window, rows: Vec<Row>| {
-                let (left, right): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.0);
-                let values = |side: Vec<Row>| side.into_iter().map(|row| row.2).collect();
-                f(Group { key: key.clone(), window, left: values(left), right: values(right) })
-            },
-        )
+        windows.allowed_lateness(Duration::from_millis(lateness)).apply(by_side(function))
     })
+}
+
+/// A function of both sides as one of their rows together. Not a closure within [`together`], which would be
+/// another one for each assigner, and the operator another one with it.
+fn by_side(function: Grouped) -> impl FnMut(&Text, Window, Vec<Row>) -> Vec<Joined> + Clone + Send + Sync {
+    move |key: &Text, window, rows: Vec<Row>| {
+        let (left, right): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.0);
+        let values = |side: Vec<Row>| side.into_iter().map(|row| row.2).collect();
+        function(Group { key: key.clone(), window, left: values(left), right: values(right) })
+    }
 }
 
 /// The left records with the right version of their key that holds at their time. A version of null ends the

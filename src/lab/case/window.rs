@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::harness::Driver;
 use crate::process::SideOutput;
 use crate::time::EventTime;
-use crate::window::{Assigner, Evict, Global, ProcessingTime, Sessions};
+use crate::window::{Assigner, Evict, Global, ProcessingTime, Sessions, Window};
 
 /// The configuration of windows.
 #[derive(Clone, Debug, Deserialize)]
@@ -306,26 +306,34 @@ fn open<W: Assigner<Row>>(
         let windows = keyed.window_with(assigner).trigger(trigger);
         let windows = if tells_late { windows.late_output(late) } else { windows };
         let windows = windows.allowed_lateness(lateness);
-        let windows = match evictor {
-            None => windows,
-            Some(Evictor::Count { n, after }) => windows.evictor(after_if(Evict::count(n), after)),
+        let result = result_of(function);
+        let results = match evictor {
+            None => windows.apply(result),
+            Some(Evictor::Count { n, after }) => {
+                windows.evictor(after_if(Evict::count(n), after)).apply(result)
+            }
             Some(Evictor::Time { size, after }) => {
-                windows.evictor(after_if(Evict::time(Duration::from_millis(size)), after))
+                windows.evictor(after_if(Evict::time(Duration::from_millis(size)), after)).apply(result)
             }
             Some(Evictor::Delta { threshold, after }) => {
-                windows.evictor(after_if(Evict::delta(threshold, Row::apart), after))
+                windows.evictor(after_if(Evict::delta(threshold, Row::apart), after)).apply(result)
             }
         };
-        let results = windows.apply(move |key: &Text, window, rows: Vec<Row>| {
-            let values = rows.iter().map(|row| row.value.value()).collect();
-            [Given::Result(key.clone(), function.of_values(values), window.start, window.end)]
-        });
         if !tells_late {
             return results;
         }
         let late = results.side(&late).map(|(key, row)| Given::Late(key, row));
         results.union(late)
     })
+}
+
+/// What a window gives. Not a closure within [`open`], which would be another one for each assigner, and the
+/// operator another one with it.
+fn result_of(function: Function) -> impl FnMut(&Text, Window, Vec<Row>) -> [Given; 1] + Clone + Send + Sync {
+    move |key: &Text, window: Window, rows: Vec<Row>| {
+        let values = rows.iter().map(|row| row.value.value()).collect();
+        [Given::Result(key.clone(), function.of_values(values), window.start, window.end)]
+    }
 }
 
 fn after_if<R>(evict: Evict<R>, after: bool) -> Evict<R> {

@@ -143,7 +143,7 @@ impl<K: Key, S: Key, V: Exchange> DeltaLog<K, S, V> {
         }
         self.spares.keep(stacks.min(sorted.stacks));
         sorted.stacks = stacks;
-        let (_, mut pages) = built.finish();
+        let mut pages = built.finish();
         sorted.last += 1;
         if pages.is_empty() {
             return true;

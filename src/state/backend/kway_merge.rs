@@ -241,7 +241,7 @@ mod tests {
                 let kept = |n: u32| (!n.is_multiple_of(*gone)).then_some((number as u8, i64::from(n)));
                 let sorted: Vec<_> = (0..*many).map(|n| ((rows.hashed(key(n)), ()), kept(n))).collect();
                 oracle.extend((0..*many).map(|n| (key(n), kept(n))));
-                all.push(pages_by(&|| rows.page_rows(), sorted, |some| Arc::new(rows.page(some))));
+                all.push(pages_by(&|| rows.page_rows(), sorted, &mut |some| Arc::new(rows.page(some))));
             }
             if is_oldest {
                 oracle.retain(|_, kept| kept.is_some_and(|(_, expires)| expires > clock));

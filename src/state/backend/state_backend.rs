@@ -114,7 +114,7 @@ impl<K: Key, S: Key, V: Exchange> StateBackend<K, S, V> {
         rows: &ItemRows<K, S, V>,
         (name, from): (&str, &RestoredOperator),
         share: Share,
-        mut fill: impl FnMut(Vec<Row<K, S, V>>, usize),
+        fill: &mut dyn FnMut(Vec<Row<K, S, V>>, usize),
     ) -> Result<()> {
         match self {
             StateBackend::Arranged(arrangement) => {
@@ -129,7 +129,7 @@ impl<K: Key, S: Key, V: Exchange> StateBackend<K, S, V> {
                 let incoming = Incoming::open(from, name, share)?;
                 let (keys, origin) = (incoming.keys(), Arc::new(from.origin(name)));
                 let first = RefCell::new(None);
-                let page = |read: ReadPage<ItemRows<K, S, V>>| {
+                let mut page = |read: ReadPage<ItemRows<K, S, V>>| {
                     first.borrow_mut().get_or_insert_with(|| sample(&read.rows));
                     match (read.written, read.rows.last()) {
                         (Some(place), Some((last, _))) if origin.is_near() => {
@@ -143,7 +143,7 @@ impl<K: Key, S: Key, V: Exchange> StateBackend<K, S, V> {
                         }
                     }
                 };
-                incoming.read((rows, &|| rows.page_rows()), page, |pages| {
+                incoming.read((rows, &|| rows.page_rows()), &mut page, &mut |pages| {
                     shelf.adopt(pages, first.take().unwrap_or_default())
                 })?;
             }

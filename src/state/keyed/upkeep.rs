@@ -217,7 +217,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     ) -> Result<()> {
         let Cells { backing, rows, cells, items, footprint, .. } = self;
         let mut found = Vec::new();
-        backing.restore(rows, (name, from), share, |read, keys| {
+        backing.restore(rows, (name, from), share, &mut |read, keys| {
             if size_of::<S::Sub>() == 0 {
                 slots.reserve(keys);
                 cells.reserve(keys.saturating_sub(cells.len()));

@@ -12,7 +12,7 @@ use crate::state::run::builder::{RunBuilder, sort};
 use crate::state::run::merge::at;
 use crate::state::run::page;
 use crate::state::run::rows::Rows;
-use crate::state::run::sorted_run::{Cursor, SortedRun};
+use crate::state::run::sorted_run::{Cursor, PageOf, SortedRun, pages};
 
 /// The state of one operator on one worker: what each epoch up to the last sealed one has changed.
 ///
@@ -40,7 +40,7 @@ impl<R: Rows> Arrangement<R> {
             return;
         }
         let upper = self.upper_of(epoch);
-        self.add(upper, |rows, description| SortedRun::of(rows, sorted, description));
+        self.add(upper, pages(&self.rows, sorted));
     }
 
     /// Where the next run ends, if it is of `epoch`. There may be several of one epoch: state leaves memory
@@ -51,15 +51,11 @@ impl<R: Rows> Arrangement<R> {
     }
 
     /// Adds a run after all others, which goes up to `upper`.
-    pub(in crate::state) fn add(
-        &mut self,
-        upper: u64,
-        run: impl FnOnce(R, Description<u64>) -> SortedRun<R>,
-    ) {
+    pub(in crate::state) fn add(&mut self, upper: u64, pages: Vec<PageOf<R>>) {
         debug_assert!(upper > self.upper, "what is before {upper} is sealed already");
         let (lower, upper) = (at(std::mem::replace(&mut self.upper, upper)), at(upper));
         let description = Description::new(lower, upper.clone(), at(0));
-        self.spine.insert(Rc::new(run(self.rows.clone(), description)));
+        self.spine.insert(Rc::new(SortedRun::from_pages(Some(self.rows.clone()), pages, description)));
         self.spine.set_logical_compaction(upper.borrow());
         self.spine.set_physical_compaction(upper.borrow());
     }
@@ -78,11 +74,10 @@ impl<R: Rows> Arrangement<R> {
 
     /// Adds what changed up to and including `epoch`, as it was built.
     pub(crate) fn seal_built(&mut self, epoch: u64, built: RunBuilder<R>) {
-        let (rows, pages) = built.finish();
+        let pages = built.finish();
         if !pages.is_empty() {
-            let run = |_, description| SortedRun::from_pages(Some(rows), pages, description);
             let upper = self.upper_of(epoch);
-            self.add(upper, run);
+            self.add(upper, pages);
         }
     }
 
@@ -102,12 +97,12 @@ impl<R: Rows> Arrangement<R> {
     /// run.
     pub(crate) fn scan(
         &self,
-        below: impl Fn(&R::Key) -> bool,
-        mut visit: impl FnMut(&R::Key, &R::Value) -> ControlFlow<()>,
+        below: &dyn Fn(&R::Key) -> bool,
+        visit: &mut dyn FnMut(&R::Key, &R::Value) -> ControlFlow<()>,
     ) {
         self.spine.map_batches(|run| {
             let mut cursor = Cursor::default();
-            cursor.seek(run, &below);
+            cursor.seek(run, below);
             while let Some((key, value)) = cursor.row(run) {
                 if visit(key, value).is_break() {
                     break;
@@ -133,18 +128,15 @@ impl<R: Rows> Arrangement<R> {
     #[cfg(test)]
     pub(crate) fn get(&self, key: &R::Key) -> Option<R::Value> {
         let mut found: Option<R::Value> = None;
-        self.scan(
-            |k| k < key,
-            |k, value| {
-                if k == key {
-                    match &mut found {
-                        Some(found) => self.rows.absorb(found, value),
-                        None => found = Some(value.clone()),
-                    }
+        self.scan(&|k| k < key, &mut |k, value| {
+            if k == key {
+                match &mut found {
+                    Some(found) => self.rows.absorb(found, value),
+                    None => found = Some(value.clone()),
                 }
-                ControlFlow::Break(())
-            },
-        );
+            }
+            ControlFlow::Break(())
+        });
         found.filter(|value| !self.rows.is_vacant(value, true))
     }
 

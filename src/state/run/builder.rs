@@ -31,9 +31,15 @@ impl<R: Rows> RunBuilder<R> {
     }
 
     /// Adds the rows that `make` makes, in any order. They must come after all that were added.
+    #[inline]
     pub(crate) fn group(&mut self, make: impl FnOnce(&mut Vec<(R::Key, R::Value)>)) {
+        make(&mut self.group);
+        self.add_group();
+    }
+
+    /// The part of [`group`](Self::group) that is the same for all closures, and compiled once for them.
+    fn add_group(&mut self) {
         let mut group = std::mem::take(&mut self.group);
-        make(&mut group);
         sort(&mut group);
         for row in group.drain(..) {
             while let Some(earlier) = self.before.next_if(|earlier| earlier.0 <= row.0) {
@@ -47,12 +53,12 @@ impl<R: Rows> RunBuilder<R> {
     }
 
     /// The pages of all rows.
-    pub(in crate::state) fn finish(mut self) -> (R, Vec<PageOf<R>>) {
+    pub(in crate::state) fn finish(mut self) -> Vec<PageOf<R>> {
         while let Some(row) = self.before.next() {
             self.push(row);
         }
         self.close_page();
-        (self.rows, self.pages)
+        self.pages
     }
 
     #[inline]
@@ -110,7 +116,7 @@ mod tests {
                 oracle.extend(rows.iter().copied());
                 builder.group(|group| group.extend(rows));
             }
-            let (_, pages) = builder.finish();
+            let pages = builder.finish();
             let built: Vec<_> = pages.iter().flat_map(|page| page.read()).collect();
             prop_assert_eq!(built, oracle.into_iter().collect::<Vec<_>>());
             prop_assert!(pages.iter().rev().skip(1).all(|page| page.len() == 1024));

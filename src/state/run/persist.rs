@@ -35,7 +35,7 @@ use crate::snapshot::{
 use crate::state::run::arrangement::Arrangement;
 use crate::state::run::rows::Rows;
 use crate::state::run::saves::{Encoded, Saves};
-use crate::state::run::sorted_run::{PageOf, SortedRun, pages_by};
+use crate::state::run::sorted_run::{PageOf, pages_by};
 
 /// A part of the workers' range of hashes.
 #[derive(Clone, Copy, Debug)]
@@ -148,8 +148,8 @@ impl<'a, R: Saves> Incoming<'a, R> {
     pub(in crate::state) fn read(
         &self,
         (rows, page_rows): (&R, &dyn Fn() -> usize),
-        mut page: impl FnMut(ReadPage<R>) -> PageOf<R>,
-        mut adopt: impl FnMut(Vec<PageOf<R>>),
+        page: &mut dyn FnMut(ReadPage<R>) -> PageOf<R>,
+        adopt: &mut dyn FnMut(Vec<PageOf<R>>),
     ) -> Result<()> {
         let Some(least) = self.clock else { return Ok(()) };
         rows.reach(least);
@@ -159,7 +159,7 @@ impl<'a, R: Saves> Incoming<'a, R> {
             for run in &shard.runs {
                 let taken = if sorts {
                     let sorted = self.sorted(rows, run, clock)?;
-                    pages_by(page_rows, sorted, |some| page(ReadPage { rows: some, written: None }))
+                    pages_by(page_rows, sorted, &mut |some| page(ReadPage { rows: some, written: None }))
                 } else {
                     let mut taken = Vec::with_capacity(run.len());
                     for place in self.touched(run) {
@@ -170,6 +170,26 @@ impl<'a, R: Saves> Incoming<'a, R> {
                 };
                 if !taken.is_empty() {
                     adopt(taken);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows it, page by page, older runs first, and keeps nothing.
+    fn each_page(&self, rows: &R, visit: &mut dyn FnMut(Vec<(R::Key, R::Value)>)) -> Result<()> {
+        let Some(least) = self.clock else { return Ok(()) };
+        rows.reach(least);
+        let sorts = R::ORDERED_BY_PART && self.restored.conversion.is_some();
+        for shard in &self.restored.shards {
+            let clock = (shard.clock != least).then_some(shard.clock);
+            for run in &shard.runs {
+                if sorts {
+                    visit(self.sorted(rows, run, clock)?);
+                    continue;
+                }
+                for place in self.touched(run) {
+                    visit(self.read_page(rows, place, clock)?.rows);
                 }
             }
         }
@@ -217,6 +237,21 @@ impl<'a, R: Saves> Incoming<'a, R> {
     }
 }
 
+/// Shows the rows that a snapshot has of a worker's share of a table, older runs first, and lets the clock of
+/// `rows` reach what it was.
+///
+/// For an operator that takes the place of another one and makes state of its own of the rows: an arrangement
+/// of theirs, which it would drop at once, is code that every type of keys and values pays for.
+pub(crate) fn read_rows<R: Saves>(
+    rows: &R,
+    (table, from): (&str, &RestoredOperator),
+    share: Share,
+    visit: &mut dyn FnMut(R::Key, R::Value),
+) -> Result<()> {
+    let incoming = Incoming::open(from, table, share)?;
+    incoming.each_page(rows, &mut |page| page.into_iter().for_each(|(key, value)| visit(key, value)))
+}
+
 impl<R: Saves> ReadPage<R> {
     /// The page of it.
     pub(in crate::state) fn page(self, rows: &impl Rows<Key = R::Key, Value = R::Value>) -> PageOf<R> {
@@ -229,7 +264,7 @@ impl<R: Saves> ReadPage<R> {
 }
 
 /// Shows all rows of some pages, in order.
-pub(crate) fn each<R: Rows>(pages: &[PageOf<R>], mut visit: impl FnMut(&R::Key, &R::Value)) {
+pub(crate) fn each<R: Rows>(pages: &[PageOf<R>], visit: &mut dyn FnMut(&R::Key, &R::Value)) {
     for page in pages {
         match page.rows() {
             Some(rows) => rows.iter().for_each(|(key, value)| visit(key, value)),
@@ -264,21 +299,15 @@ impl<R: Saves> Arrangement<R> {
     /// The same, once the share is known.
     pub(in crate::state) fn take_in(&mut self, incoming: &Incoming<'_, R::Resident>) -> Result<()> {
         let rows = self.rows.clone();
-        incoming.read(
-            (rows.resident(), &|| rows.page_rows()),
-            |read| read.page(&rows),
-            |pages| {
-                self.add(self.upper + 1, |rows, description| {
-                    SortedRun::from_pages(Some(rows), pages, description)
-                });
-                self.base = self.upper;
-            },
-        )
+        incoming.read((rows.resident(), &|| rows.page_rows()), &mut |read| read.page(&rows), &mut |pages| {
+            self.add(self.upper + 1, pages);
+            self.base = self.upper;
+        })
     }
 
     /// Shows all rows, older runs first.
-    pub(crate) fn each(&self, mut visit: impl FnMut(&R::Key, &R::Value)) {
-        self.runs().iter().for_each(|run| each::<R>(run.pages(), &mut visit));
+    pub(crate) fn each(&self, visit: &mut dyn FnMut(&R::Key, &R::Value)) {
+        self.runs().iter().for_each(|run| each::<R>(run.pages(), visit));
     }
 }
 

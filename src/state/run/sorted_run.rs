@@ -20,16 +20,7 @@ pub(crate) struct SortedRun<R: Rows> {
 }
 
 impl<R: Rows> SortedRun<R> {
-    /// A run of sorted rows with distinct keys.
-    pub(in crate::state) fn of(
-        rows: R,
-        sorted: Vec<(R::Key, R::Value)>,
-        description: Description<u64>,
-    ) -> SortedRun<R> {
-        let (len, pages) = (sorted.len(), pages(&rows, sorted));
-        SortedRun { rows: Some(rows), pages, len, description }
-    }
-
+    /// A run of pages, each of which comes after the one before.
     pub(in crate::state) fn from_pages(
         rows: Option<R>,
         pages: Vec<PageOf<R>>,
@@ -46,15 +37,15 @@ impl<R: Rows> SortedRun<R> {
 }
 
 /// The pages of sorted rows with distinct keys.
-fn pages<R: Rows>(rows: &R, sorted: Vec<(R::Key, R::Value)>) -> Vec<PageOf<R>> {
-    pages_by(&|| rows.page_rows(), sorted, |some| Arc::new(rows.page(some)))
+pub(super) fn pages<R: Rows>(rows: &R, sorted: Vec<(R::Key, R::Value)>) -> Vec<PageOf<R>> {
+    pages_by(&|| rows.page_rows(), sorted, &mut |some| Arc::new(rows.page(some)))
 }
 
 /// The same, each as `page` makes it, of as many rows as `page_rows` says.
 pub(in crate::state) fn pages_by<K: Ord, V, P>(
     page_rows: &dyn Fn() -> usize,
     mut sorted: Vec<(K, V)>,
-    mut page: impl FnMut(Vec<(K, V)>) -> P,
+    page: &mut dyn FnMut(Vec<(K, V)>) -> P,
 ) -> Vec<P> {
     debug_assert!(sorted.is_sorted_by(|a, b| a.0 < b.0), "rows must be sorted, each key once");
     let len = sorted.len();
@@ -207,7 +198,7 @@ mod tests {
         let rows: Vec<(u64, i64)> = (0..3000).map(|k| (2 * k, 1)).collect();
         let bounds = |t| Antichain::from_elem(t);
         let description = Description::new(bounds(0), bounds(1), bounds(0));
-        let run = SortedRun::of(Sums::new(), rows, description);
+        let run = SortedRun::from_pages(Some(Sums::new()), pages(&Sums::new(), rows), description);
         assert_eq!(run.pages.len(), 3);
         let mut cursor = Cursor::default();
         for key in [0, 1, 2, 2047, 2048, 4095, 5997, 5998] {

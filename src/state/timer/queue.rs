@@ -396,7 +396,7 @@ impl<E, R: Migratable> TimerQueue<E, R> {
         let Some(Sealed { arrangement, rows, next, far }) = &mut self.sealed else { return Ok(()) };
         arrangement.restore(name, from, share)?;
         let (buckets, len, clock) = (&mut self.buckets, &mut self.len, rows.clock());
-        arrangement.each(|at, (time, kept)| {
+        arrangement.each(&mut |at, (time, kept)| {
             *next = (*next).max(at.2 + 1);
             if TimerRows::<R>::is_expired(at, clock) {
                 return;

@@ -10,8 +10,10 @@ use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
 
+use crate::data::sort_by;
 use crate::error::Result;
-use crate::snapshot::{Codec, Schema};
+use crate::snapshot::{Codec, RestoredOperator, Schema};
+use crate::state::run::persist::{Share, read_rows};
 use crate::state::run::rows::Rows;
 use crate::state::run::saves::{Encoded, Saves};
 use crate::state::timer::migratable::Migratable;
@@ -92,4 +94,21 @@ impl<R: Migratable> Saves for TimerRows<R> {
         let row = |(at, (time, kept)): (At, (EventTime, R::With<P>))| (at, (time, R::own(kept, &own)));
         Ok(page.rows()?.into_iter().map(row).collect())
     }
+}
+
+/// The entries that a snapshot has of a worker's share of a timer queue's table, in order of time, then of
+/// arrival: for an operator that keeps them otherwise. All of them are in memory at once.
+pub(crate) fn read_entries<R: Migratable>(
+    table: &str,
+    from: &RestoredOperator,
+    share: Share,
+) -> Result<Vec<(EventTime, R)>> {
+    let (rows, mut read) = (TimerRows::<R>::new(), Vec::new());
+    read_rows(&rows, (table, from), share, &mut |at, row| read.push((at, row)))?;
+    // Shards whose clocks differ have been read by the least of them.
+    let clock = rows.clock();
+    read.retain(|(at, _)| !TimerRows::<R>::is_expired(at, clock));
+    let mut entries: Vec<_> = read.into_iter().map(|(_, entry)| entry).collect();
+    sort_by(&mut entries, |(one, _), (other, _)| one.cmp(other));
+    Ok(entries)
 }

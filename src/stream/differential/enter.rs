@@ -120,7 +120,7 @@ impl<T: Key> Half<T> {
     fn give_kept(&mut self, time: Time) {
         let Half { output, updates, kept } = self;
         let Some(kept) = kept else { return };
-        kept.each(|record: &T, diff: Diff| {
+        kept.each(&mut |record: &T, diff: Diff| {
             updates.push((record.clone(), time, diff as isize));
             if updates.len() >= batch_of::<Update<T>>() {
                 output.send(time, updates);

@@ -51,7 +51,7 @@ impl<T: Key> Kept<T> {
     }
 
     /// Shows changes that the collection is the sum of.
-    pub(super) fn each(&self, mut visit: impl FnMut(&T, Diff)) {
-        self.arrangement.each(|record, diff| visit(&record.key, *diff));
+    pub(super) fn each(&self, visit: &mut dyn FnMut(&T, Diff)) {
+        self.arrangement.each(&mut |record, diff| visit(&record.key, *diff));
     }
 }

@@ -268,7 +268,7 @@ where
 
 /// A function of an aggregate's result as one of records.
 #[derive(Clone)]
-pub(super) struct Summed<A, P>(pub(super) A, pub(super) P);
+pub(in crate::window) struct Summed<A, P>(pub(in crate::window) A, pub(in crate::window) P);
 
 impl<K, T, A, P> WindowProcess<K, Vec<T>> for Summed<A, P>
 where

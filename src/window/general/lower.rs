@@ -2,30 +2,26 @@
 
 use std::sync::Arc;
 
-use super::assigner::Assigner;
-use super::content::{Content, Folded, Listed, Restated, Summed};
+use super::content::{Content, Folded, Listed, Restated};
 use super::evictor::Evictor;
 use super::function::WindowProcess;
 pub(in crate::window) use super::operator::Settings;
 use super::operator::WindowOperator;
-use super::trigger::Trigger;
 use crate::data::{Change, Exchange, Key};
 use crate::stream::{Aggregate, ByKey, Chain, Consumers, Node, NodeInfo, Routing, Stream};
 use crate::window::windowed::Windowed;
 
 /// A stream, and what is asked of its windows.
-pub(in crate::window) struct General<K, T, C, W, G> {
+pub(in crate::window) struct General<K: Key, T: 'static, C> {
     pub(in crate::window) pairs: Stream<(K, T), C>,
-    pub(in crate::window) settings: Settings<K, T, W, G>,
+    pub(in crate::window) settings: Settings<K, T>,
 }
 
-impl<K, T, C, W, G> General<K, T, C, W, G>
+impl<K, T, C> General<K, T, C>
 where
     K: Key,
     T: Exchange,
     C: Chain<Out = (K, T)>,
-    W: Assigner<T>,
-    G: Trigger<K, T>,
 {
     fn build<B: Content<K, T>>(self, content: B) -> Stream<B::Out> {
         let graph = self.pairs.graph();
@@ -37,24 +33,16 @@ where
         Stream::new(Node::new(&graph, id, &taps))
     }
 
-    /// Adds values up as they come, if nothing evicts them, and gives results to a function.
-    pub(in crate::window) fn aggregate<A, P>(
-        self,
-        evictor: Option<Arc<dyn Evictor<T>>>,
-        aggregate: A,
-        function: P,
-    ) -> Stream<P::Out>
+    /// Adds values up as they come, and gives results to a function.
+    pub(in crate::window) fn aggregate<A, P>(self, aggregate: A, function: P) -> Stream<P::Out>
     where
         A: Aggregate<T>,
         P: WindowProcess<K, A::Out>,
     {
-        match evictor {
-            None => self.build(Folded::new(aggregate, function)),
-            Some(evictor) => self.build(Listed::new(Some(evictor), Summed(aggregate, function))),
-        }
+        self.build(Folded::new(aggregate, function))
     }
 
-    /// Keeps records, and gives them to a function.
+    /// Keeps records, and gives those that an evictor leaves to a function.
     pub(in crate::window) fn process<P: WindowProcess<K, Vec<T>>>(
         self,
         evictor: Option<Arc<dyn Evictor<T>>>,

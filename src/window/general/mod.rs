@@ -41,6 +41,7 @@ mod trigger;
 mod triggers;
 mod continuous;
 mod assigner;
+mod erased;
 mod evictor;
 mod function;
 mod content;
@@ -48,7 +49,9 @@ mod operator;
 mod lower;
 
 pub use assigner::{Assigner, CountWindows, Global, ProcessingTime, SlidingCountWindows};
+pub(super) use content::Summed;
 pub use continuous::{EveryEventTime, EveryProcessingTime};
+pub(super) use erased::ErasedAssigner;
 pub use evictor::{Element, Evict, Evictor, Keep, KeepCount, KeepDelta, KeepTime};
 pub use function::{
     Apply, AsIs, Fired, Firing, GlobalState, WindowContext, WindowProcess, WindowState, WindowStates,

@@ -8,10 +8,10 @@ use std::marker::PhantomData;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
-use super::assigner::Assigner;
 use super::content::{Content, Other};
+use super::erased::{DynTrigger, ErasedAssigner};
 use super::function::{Firing, WindowContext};
-use super::trigger::{Absorbed, Fire, Trigger, TriggerContext};
+use super::trigger::{Absorbed, Fire, TriggerContext};
 use crate::data::{Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::process::context::Counters;
@@ -30,9 +30,9 @@ pub(super) use recipe::WindowOperator;
 
 /// What is asked of windows.
 #[derive(Clone)]
-pub(in crate::window) struct Settings<K, T, W, G> {
-    pub(in crate::window) assigner: W,
-    pub(in crate::window) trigger: G,
+pub(in crate::window) struct Settings<K: Key, T: 'static> {
+    pub(in crate::window) assigner: ErasedAssigner<T>,
+    pub(in crate::window) trigger: Box<dyn DynTrigger<K, T>>,
     /// For how long after its end a window takes late records, in milliseconds.
     pub(in crate::window) lateness: i64,
     /// Where records go that are late for all their windows.
@@ -40,8 +40,8 @@ pub(in crate::window) struct Settings<K, T, W, G> {
 }
 
 /// Windows at work on one worker.
-struct Windows<K: Key, T: Exchange, W, G, B: Content<K, T>> {
-    settings: Settings<K, T, W, G>,
+struct Windows<K: Key, T: Exchange, B: Content<K, T>> {
+    settings: Settings<K, T>,
     content: B,
     windows: Core<Scope<K>>,
     keys: Core<K>,
@@ -74,19 +74,19 @@ enum Cause {
     WallTimer(i64),
 }
 
-impl<K, T, W, G, B> Windows<K, T, W, G, B>
+impl<K, T, B> Windows<K, T, B>
 where
     K: Key,
     T: Exchange,
-    W: Assigner<T>,
-    G: Trigger<K, T>,
     B: Content<K, T>,
 {
-    const BY_EVENT_TIME: bool = matches!(W::CLOCK, TimeDomain::EventTime);
+    fn is_by_event_time(&self) -> bool {
+        self.settings.assigner.clock == TimeDomain::EventTime
+    }
 
     /// The time whose passing ends all that is left of a window: no record comes to it any more.
     fn last_call(&self, window: Window) -> i64 {
-        match Self::BY_EVENT_TIME {
+        match self.is_by_event_time() {
             // What ends at the end of time never ends.
             true => match window.end.saturating_add(self.settings.lateness) {
                 EventTime::MAX => EventTime::MAX,
@@ -97,23 +97,26 @@ where
     }
 
     fn is_late(&self, window: Window, stamp: &Stamp) -> bool {
-        Self::BY_EVENT_TIME && W::ENDS && stamp.is_late_for(window.end.saturating_add(self.settings.lateness))
+        self.is_by_event_time()
+            && self.settings.assigner.ends
+            && stamp.is_late_for(window.end.saturating_add(self.settings.lateness))
     }
 
     /// Adds a record to its windows.
     fn take(&mut self, key: K, value: T, stamp: Stamp, from: Time, out: &mut Outputs<B::Out>) {
         let mut assigned = std::mem::take(&mut self.assigned);
         assigned.clear();
-        let time = if Self::BY_EVENT_TIME { stamp.timestamp } else { self.windows.now.millis };
+        let time = if self.is_by_event_time() { stamp.timestamp } else { self.windows.now.millis };
         self.settings.assigner.assign(&value, time, &mut assigned);
         let mut scope = Scope { key, window: Window::GLOBAL };
         if self.has_keyed_state {
             self.keys.slot = self.keys.store.slot(&scope.key);
         }
+        let (clock, merges) = (self.settings.assigner.clock, self.settings.assigner.merges);
         let mut late = !assigned.is_empty();
         let mut value = Some(value);
         for (left, window) in (0..assigned.len()).rev().zip(&assigned) {
-            let placed = match W::MERGES {
+            let placed = match merges {
                 true => self.merge(&mut scope, *window, &stamp),
                 false => self.place(&mut scope, *window, &stamp),
             };
@@ -121,7 +124,7 @@ where
             late = false;
             let value = if left == 0 { value.take() } else { value.clone() };
             let Some(value) = value else { continue };
-            let mut cx = TriggerContext { core: &mut self.windows, window, stamp, clock: W::CLOCK };
+            let mut cx = TriggerContext { core: &mut self.windows, window, stamp, clock };
             let fire = self.settings.trigger.on_element(&value, &mut cx);
             self.content.add(&mut self.windows, value, stamp.timestamp);
             self.react(fire, window, Cause::Record(stamp), from, out);
@@ -183,7 +186,7 @@ where
     /// by now.
     fn touches(&self, known: Window, window: Window, stamp: &Stamp) -> bool {
         let meets = known.end == window.start || window.end == known.start;
-        let is_over = match Self::BY_EVENT_TIME {
+        let is_over = match self.is_by_event_time() {
             true => self.is_late(known, stamp),
             false => known.end <= self.windows.now.millis,
         };
@@ -192,12 +195,13 @@ where
 
     fn absorb(&mut self, target: Slot, whole: Window, absorbed: Slot, other: Window, stamp: Stamp) {
         let Windows { settings, content, windows, over_at, .. } = self;
+        let clock = settings.assigner.clock;
         windows.slot = target;
-        let mut cx = TriggerContext { core: windows, window: whole, stamp, clock: W::CLOCK };
+        let mut cx = TriggerContext { core: windows, window: whole, stamp, clock };
         settings.trigger.on_merge(Absorbed(absorbed, other), &mut cx);
         content.absorb(windows, Other(absorbed));
         windows.slot = absorbed;
-        let mut cx = TriggerContext { core: windows, window: other, stamp, clock: W::CLOCK };
+        let mut cx = TriggerContext { core: windows, window: other, stamp, clock };
         settings.trigger.clear(&mut cx);
         content.clear(windows);
         over_at.clear(windows);
@@ -205,7 +209,7 @@ where
 
     /// Sees to it that the state of the window at hand is dropped when no record can come to it any more.
     fn see_to_end(&mut self, window: Window) {
-        if W::ENDS && self.over_at.get(&self.windows).is_none() {
+        if self.settings.assigner.ends && self.over_at.get(&self.windows).is_none() {
             self.call_last(self.last_call(window));
         }
     }
@@ -248,7 +252,7 @@ where
             Cause::EventTimer(time) => Stamp { timestamp: time, watermark: time },
             Cause::WallTimer(_) => Stamp { timestamp: now, watermark: now },
         };
-        match Self::BY_EVENT_TIME && window.end < EventTime::MAX {
+        match self.is_by_event_time() && window.end < EventTime::MAX {
             true => Stamp { timestamp: window.last(), ..cause },
             false => cause,
         }
@@ -257,13 +261,15 @@ where
     fn firing(&self, window: Window, cause: Cause) -> Firing {
         let now = self.windows.now;
         let (has_ended, is_end) = match cause {
-            Cause::Record(stamp) if Self::BY_EVENT_TIME => (stamp.is_late_for(window.end), false),
-            Cause::WallTimer(_) if Self::BY_EVENT_TIME => (window.end <= now.watermark, false),
-            Cause::EventTimer(time) if Self::BY_EVENT_TIME => (time >= window.last(), time == window.last()),
+            Cause::Record(stamp) if self.is_by_event_time() => (stamp.is_late_for(window.end), false),
+            Cause::WallTimer(_) if self.is_by_event_time() => (window.end <= now.watermark, false),
+            Cause::EventTimer(time) if self.is_by_event_time() => {
+                (time >= window.last(), time == window.last())
+            }
             Cause::WallTimer(time) => (time >= window.end, time == window.end),
             Cause::Record(_) | Cause::EventTimer(_) => (window.end <= now.millis, false),
         };
-        match (has_ended && W::ENDS, is_end) {
+        match (has_ended && self.settings.assigner.ends, is_end) {
             (false, _) => Firing::Early,
             (true, true) => Firing::OnTime,
             (true, false) => Firing::Late,
@@ -278,14 +284,14 @@ where
         if self.has_keyed_state {
             self.keys.slot = self.keys.store.slot(&scope.key);
         }
-        let window = match W::MERGES {
+        let window = match self.settings.assigner.merges {
             true => {
                 let known = self.merged.get(&self.keys)?;
                 known.iter().find(|known| known.state == scope.window)?.window
             }
             false => scope.window,
         };
-        (!W::ENDS || self.over_at.get(&self.windows).is_some()).then_some(window)
+        (!self.settings.assigner.ends || self.over_at.get(&self.windows).is_some()).then_some(window)
     }
 
     /// Ends the job if a function has done something wrong.
@@ -296,12 +302,10 @@ where
     }
 }
 
-impl<K, T, W, G, B> OperatorLogic<Keyed<K, T>> for Windows<K, T, W, G, B>
+impl<K, T, B> OperatorLogic<Keyed<K, T>> for Windows<K, T, B>
 where
     K: Key,
     T: Exchange,
-    W: Assigner<T>,
-    G: Trigger<K, T>,
     B: Content<K, T>,
 {
     type Out = B::Out;
@@ -311,7 +315,7 @@ where
         self.keys.epoch = time.epoch;
         self.look_at_clock();
         for Keyed { key, input, stamp } in batch.drain(..) {
-            if Self::BY_EVENT_TIME && W::ENDS && stamp.timestamp < stamp.watermark {
+            if self.is_by_event_time() && self.settings.assigner.ends && stamp.timestamp < stamp.watermark {
                 self.waiting.add(stamp.watermark, (key, input, stamp));
             } else {
                 self.take(key, input, stamp, time, out);
@@ -416,7 +420,7 @@ where
     }
 
     fn due(&self) -> Option<i64> {
-        let ends = if Self::BY_EVENT_TIME { None } else { self.ends.first() };
+        let ends = if self.is_by_event_time() { None } else { self.ends.first() };
         self.windows.wall_timers.first().into_iter().chain(ends).min()
     }
 

@@ -11,12 +11,10 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use timely::dataflow::operators::generic::OperatorInfo;
-
 use crate::data::{Data, Exchange, Key, hash64};
 use crate::error::{Error, Result};
 use crate::snapshot::RestoredOperator;
-use crate::state::{Arrangement, Hashed, Latest, Share, TimerQueue};
+use crate::state::{Hashed, Latest, Share, read_rows};
 use crate::stream::Aggregate;
 use crate::time::EventTime;
 use crate::window::assigner::{Aligned, Window};
@@ -35,7 +33,6 @@ const WAITING: &str = "waiting";
 pub(in crate::window) struct Foreign<'a> {
     pub(in crate::window) from: &'a RestoredOperator,
     pub(in crate::window) share: Share,
-    pub(in crate::window) operator: &'a OperatorInfo,
     /// The windows, if they do not merge.
     pub(in crate::window) aligned: Option<Aligned>,
 }
@@ -43,7 +40,7 @@ pub(in crate::window) struct Foreign<'a> {
 /// Parts of windows: those that are open, and those that wait for a watermark.
 pub(in crate::window) struct Parts<K: Key, Acc: Exchange> {
     pub(in crate::window) open: Vec<(K, Window, Acc)>,
-    pub(in crate::window) waiting: Option<TimerQueue<Behind<K, Acc>>>,
+    pub(in crate::window) waiting: Vec<Behind<K, Acc>>,
 }
 
 impl Foreign<'_> {
@@ -74,15 +71,15 @@ impl Foreign<'_> {
         &self,
         aggregate: &A,
     ) -> Result<Parts<K, A::Acc>> {
-        if !self.is_there() {
-            let mut waiting = TimerQueue::of_records(self.operator.clone(), None);
-            waiting.restore(PIECES, self.from, self.share, Clone::clone)?;
-            return Ok(Parts { open: Vec::new(), waiting: Some(waiting) });
-        }
-        match self.aligned {
-            Some(aligned) => Ok(Parts { open: self.panes::<K, T, A>(aggregate, aligned)?, waiting: None }),
-            None => Ok(Parts { open: self.sessions()?, waiting: Some(self.pieces()?) }),
-        }
+        Ok(match (self.is_there(), self.aligned) {
+            (true, Some(aligned)) => {
+                Parts { open: self.panes::<K, T, A>(aggregate, aligned)?, waiting: Vec::new() }
+            }
+            (true, None) => {
+                Parts { open: self.sessions()?, waiting: waiting_in(WAITING, self.from, self.share)? }
+            }
+            (false, _) => Parts { open: Vec::new(), waiting: waiting_in(PIECES, self.from, self.share)? },
+        })
     }
 
     fn panes<K: Key, T: Data, A: Aggregate<T>>(
@@ -98,11 +95,9 @@ impl Foreign<'_> {
             found.map_or(EventTime::MIN, |(_, fired)| *fired)
         };
         let rows = PaneRows::<K, T, A>::new(aggregate.clone(), Rc::new(Cell::new(EventTime::MIN)));
-        let mut arrangement = Arrangement::new(rows, self.operator.clone());
-        arrangement.restore(PANES, self.from, self.share)?;
         let mut open = Vec::new();
-        arrangement.each(|(pane, Hashed { key, .. }), acc| {
-            let (mut end, fired) = (pane.first, fired_for(key));
+        read_rows(&rows, (PANES, self.from), self.share, &mut |(pane, Hashed { key, .. }), acc| {
+            let (mut end, fired) = (pane.first, fired_for(&key));
             loop {
                 if end > fired {
                     open.push((key.clone(), aligned.ending_at(end), acc.clone()));
@@ -112,31 +107,20 @@ impl Foreign<'_> {
                 }
                 end = aligned.next_end(end);
             }
-        });
+        })?;
         Ok(open)
     }
 
     fn sessions<K: Key, Acc: Exchange>(&self) -> Result<Vec<(K, Window, Acc)>> {
         let rows = Latest::<Hashed<K>, Vec<(Window, Acc)>>::new();
-        let mut arrangement = Arrangement::new(rows, self.operator.clone());
-        arrangement.restore(SESSIONS, self.from, self.share)?;
         let mut latest = BTreeMap::new();
-        arrangement.each(|Hashed { key, .. }, sessions| {
-            latest.insert(key.clone(), sessions.clone());
-        });
+        read_rows(&rows, (SESSIONS, self.from), self.share, &mut |Hashed { key, .. }, sessions| {
+            latest.insert(key, sessions);
+        })?;
         let of_key = |(key, sessions): (K, Option<Vec<(Window, Acc)>>)| {
             let sessions = sessions.into_iter().flatten();
             sessions.map(move |(window, acc)| (key.clone(), window, acc))
         };
         Ok(latest.into_iter().flat_map(of_key).collect())
-    }
-
-    /// The pieces that wait there. They are written anew, since their table has another name here.
-    fn pieces<K: Key, Acc: Exchange>(&self) -> Result<TimerQueue<Behind<K, Acc>>> {
-        let mut pieces = TimerQueue::of_records(self.operator.clone(), None);
-        for piece in waiting_in(WAITING, self.from, self.share, self.operator)? {
-            pieces.add(piece.watermark, piece);
-        }
-        Ok(pieces)
     }
 }

@@ -8,13 +8,12 @@ use std::num::NonZeroU64;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::assigner::{Gap, Sessions};
 use crate::data::{Data, Exchange, Key, Stamp};
 use crate::error::Result;
 use crate::snapshot::RestoredOperator;
-use crate::state::{Migratable, Share, TimerQueue};
+use crate::state::{Migratable, Share, read_entries};
 use crate::stream::{Aggregate, ChainSink, Collector, Ends, Preaggregator, SendBuffer, batch_of};
 use crate::time::EventTime;
 use crate::window::assigner::Window;
@@ -59,20 +58,13 @@ impl<K: Key, Acc: Exchange> Migratable for Behind<K, Acc> {
     }
 }
 
-/// The pieces in a table of a snapshot.
+/// The pieces in a table of a snapshot, in order of the watermarks that they wait for.
 pub(in crate::window) fn waiting_in<K: Key, Acc: Exchange>(
     table: &str,
     from: &RestoredOperator,
     share: Share,
-    operator: &OperatorInfo,
 ) -> Result<Vec<Behind<K, Acc>>> {
-    let mut agenda = TimerQueue::<Behind<K, Acc>>::of_records(operator.clone(), None);
-    agenda.restore(table, from, share, Clone::clone)?;
-    let mut pieces = Vec::new();
-    while let Some(some) = agenda.draw(None) {
-        pieces.extend(some.into_iter().map(|(_, piece)| piece));
-    }
-    Ok(pieces)
+    Ok(read_entries(table, from, share)?.into_iter().map(|(_, piece)| piece).collect())
 }
 
 impl<K, Acc> Piece<K, Acc> {

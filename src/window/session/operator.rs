@@ -115,7 +115,6 @@ const STEP: EventTime = 64;
 struct SessionLogic<K: Key, T: Data, A: Aggregate<T>> {
     aggregate: A,
     adopted: Adopted<K, A::Acc>,
-    operator: OperatorInfo,
     table: KeyTable<K, Entry<A::Acc>>,
     alarms: TimerQueue<Slot, ()>,
     /// Pieces that are behind, by the watermarks in their stamps.
@@ -152,7 +151,6 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
             aggregate,
             adopted,
             value: PhantomData,
-            operator: operator.clone(),
             table: KeyTable::default(),
             alarms: TimerQueue::default(),
             waiting: TimerQueue::of_records(operator.clone(), quota),
@@ -244,14 +242,14 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
 
     /// Goes on with the sessions that another operator has kept, if the snapshot is of that, and says so.
     fn adopt(&mut self, from: &RestoredOperator, share: Share) -> Result<bool> {
-        let folded = Folded { from, share, operator: &self.operator };
+        let folded = Folded { from, share };
         from.check_settings(WINDOWS, Some(SETTINGS.to_owned()))?;
         if !folded.is_there() {
             return Ok(false);
         }
         let sessions = folded.windows()?;
         // Those that it had from this operator before.
-        for piece in waiting_in(PIECES, from, share, &self.operator)? {
+        for piece in waiting_in(PIECES, from, share)? {
             self.waiting.add(piece.watermark, piece);
         }
         for piece in (self.adopted)(&folded)? {
@@ -421,7 +419,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Piece<K, A::Acc>> for Sessi
         self.arrangement.restore("sessions", from, share)?;
         self.waiting.restore("waiting", from, share, Clone::clone)?;
         let (table, footprint) = (&mut self.table, &mut self.footprint);
-        self.arrangement.each(|Hashed { hash, key }, sessions| {
+        self.arrangement.each(&mut |Hashed { hash, key }, sessions| {
             let sessions = sessions.as_ref().and_then(|sessions| sessions.split_first());
             let entry = sessions.map(|(first, others)| {
                 footprint.see(&first.1);

@@ -11,7 +11,7 @@ use highwater::join::{Interval, Offset};
 use highwater::process::{Context, List, Process, States, Ttl, Value};
 use highwater::stream::{Chain, Job, KeyedStream, Rounds, Sum};
 use highwater::time::{Epochs, Watermarks};
-use highwater::window::{CountTrigger, CountWindows, Evict, ProcessingTime, Sessions, Sliding, Tumbling};
+use highwater::window::{CountTrigger, CountWindows, ProcessingTime, Sessions, Sliding, Tumbling};
 
 use super::ends_in;
 
@@ -64,18 +64,6 @@ fn sessions_without_a_gap() {
     });
     refused("wall clock", words, |job| {
         keyed(job).window(ProcessingTime(Sessions::with_gap(ZERO))).count().discard();
-    });
-}
-
-#[test]
-fn corrections_of_windows_with_an_evictor() {
-    let words = "cannot have an evictor";
-    refused("evictor", words, |job| {
-        let windows = keyed(job).window(Tumbling::of(millis(5))).evictor(Evict::count(3));
-        windows.correct_until(millis(5)).count().discard();
-    });
-    refused("sliding counts", words, |job| {
-        keyed(job).window(CountWindows::sliding(4, 2)).correct_until(millis(5)).count().discard();
     });
 }
 

@@ -1,13 +1,12 @@
 //! Windows that go on from what [another operator](crate::window::general::other_operators) has kept.
 
-use super::super::assigner::Assigner;
 use super::super::content::Content;
-use super::super::trigger::{Trigger, TriggerContext};
+use super::super::trigger::TriggerContext;
 use super::{Cause, Windows};
 use crate::data::{Exchange, Key, Stamp};
 use crate::error::Result;
 use crate::snapshot::RestoredOperator;
-use crate::state::Share;
+use crate::state::{Share, TimerQueue};
 use crate::stream::Outputs;
 use crate::time::{EventTime, Time};
 use crate::window::assigner::Window;
@@ -15,39 +14,47 @@ use crate::window::general::other_operators::Foreign;
 use crate::window::scope::{Merged, Scope};
 use crate::window::session::Behind;
 
-impl<K, T, W, G, B> Windows<K, T, W, G, B>
+impl<K, T, B> Windows<K, T, B>
 where
     K: Key,
     T: Exchange,
-    W: Assigner<T>,
-    G: Trigger<K, T>,
     B: Content<K, T>,
 {
     /// Takes in what a snapshot has of another operator, if it is of one, and says so.
     pub(super) fn adopt(&mut self, from: &RestoredOperator, share: Share) -> Result<bool> {
         let aligned = self.settings.assigner.aligned();
-        if !Self::BY_EVENT_TIME || aligned.is_none() && !W::MERGES {
+        if !self.is_by_event_time() || aligned.is_none() && !self.settings.assigner.merges {
             return Ok(false);
         }
-        let snapshot = Foreign { from, share, operator: &self.operator, aligned };
+        let snapshot = Foreign { from, share, aligned };
         let is_there = snapshot.is_there();
         if !is_there && !snapshot.is_waiting() {
             return Ok(false);
         }
         let parts = self.content.read(&snapshot)?;
-        self.pieces = parts.waiting;
+        if !parts.waiting.is_empty() {
+            // They are written anew: their table has another name here.
+            let mut pieces = TimerQueue::of_records(self.operator.clone(), None);
+            parts.waiting.into_iter().for_each(|piece| pieces.add(piece.watermark, piece));
+            self.pieces = Some(pieces);
+        }
         for (key, window, acc) in parts.open {
             if self.has_keyed_state {
                 self.keys.slot = self.keys.store.slot(&key);
             }
-            if W::MERGES {
+            if self.settings.assigner.merges {
                 let merged = Merged { window, state: window };
                 self.merged.update(&mut self.keys, Vec::new, |known| known.push(merged));
             }
             self.windows.slot = self.windows.store.slot(&Scope { key, window });
             self.see_to_end(window);
             let stamp = Stamp { timestamp: window.start, watermark: EventTime::MIN };
-            let mut cx = TriggerContext { core: &mut self.windows, window, stamp, clock: W::CLOCK };
+            let mut cx = TriggerContext {
+                core: &mut self.windows,
+                window,
+                stamp,
+                clock: self.settings.assigner.clock,
+            };
             self.settings.trigger.on_content(&mut cx);
             self.content.merge(&mut self.windows, acc);
         }
@@ -91,7 +98,8 @@ where
             // What it was made of is no more, so that no side output can have it.
             return self.counters.add("late_dropped", 1);
         };
-        let mut cx = TriggerContext { core: &mut self.windows, window, stamp, clock: W::CLOCK };
+        let mut cx =
+            TriggerContext { core: &mut self.windows, window, stamp, clock: self.settings.assigner.clock };
         let fire = self.settings.trigger.on_content(&mut cx);
         self.content.merge(&mut self.windows, acc);
         self.react(fire, window, Cause::Record(stamp), from, out);

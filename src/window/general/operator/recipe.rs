@@ -3,10 +3,8 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::super::assigner::Assigner;
 use super::super::content::Content;
 use super::super::function::WindowStates;
-use super::super::trigger::Trigger;
 use super::{Settings, Windows};
 use crate::data::{Exchange, Key, hash64};
 use crate::error::Result;
@@ -20,22 +18,17 @@ use crate::stream::{Consumers, Edge, GivenSides, Keyed, Lowering, Operator, Read
 use crate::window::scope::Scope;
 
 /// The recipe.
-pub(in crate::window::general) struct WindowOperator<K, T, W, G, B: Content<K, T>>
-where
-    K: Key,
-{
+pub(in crate::window::general) struct WindowOperator<K: Key, T: 'static, B: Content<K, T>> {
     pub(in crate::window::general) edge: Edge<Keyed<K, T>>,
-    pub(in crate::window::general) settings: Settings<K, T, W, G>,
+    pub(in crate::window::general) settings: Settings<K, T>,
     pub(in crate::window::general) content: B,
     pub(in crate::window::general) taps: Arc<Consumers<B::Out>>,
 }
 
-impl<K, T, W, G, B> Operator for WindowOperator<K, T, W, G, B>
+impl<K, T, B> Operator for WindowOperator<K, T, B>
 where
     K: Key,
     T: Exchange,
-    W: Assigner<T>,
-    G: Trigger<K, T>,
     B: Content<K, T>,
 {
     fn prepare(&self, _: usize) -> Result<()> {
@@ -80,7 +73,7 @@ where
         content.open(&mut states);
         states.global.check();
         let over_at = States::new(&mut windows, &info, &worker, none()).value("over at");
-        let merged = match W::MERGES {
+        let merged = match self.settings.assigner.merges {
             true => States::new(&mut keys, &info, &worker, none()).value("merged"),
             false => Value::default(),
         };

@@ -1,8 +1,7 @@
 //! What the clocks do to windows: timers fire, and windows are over.
 
-use super::super::assigner::Assigner;
 use super::super::content::Content;
-use super::super::trigger::{Trigger, TriggerContext};
+use super::super::trigger::TriggerContext;
 use super::{Cause, Windows};
 use crate::data::{Exchange, Key, Stamp};
 use crate::process::TimeDomain;
@@ -11,12 +10,10 @@ use crate::time::{EventTime, Time};
 use crate::window::assigner::Window;
 use crate::window::scope::Scope;
 
-impl<K, T, W, G, B> Windows<K, T, W, G, B>
+impl<K, T, B> Windows<K, T, B>
 where
     K: Key,
     T: Exchange,
-    W: Assigner<T>,
-    G: Trigger<K, T>,
     B: Content<K, T>,
 {
     /// Fires the timers of before a time, or all.
@@ -25,12 +22,20 @@ where
         while let Some(time) = self.windows.fire() {
             self.keys.relieve(1);
             let Some(window) = self.open(self.windows.slot) else { continue };
-            if W::ENDS && by == W::CLOCK && time > self.last_call(window) {
+            if self.settings.assigner.ends
+                && by == self.settings.assigner.clock
+                && time > self.last_call(window)
+            {
                 continue;
             }
             let at = if by == TimeDomain::EventTime { time } else { self.windows.now.watermark };
             let stamp = Stamp { timestamp: at, watermark: at };
-            let mut cx = TriggerContext { core: &mut self.windows, window, stamp, clock: W::CLOCK };
+            let mut cx = TriggerContext {
+                core: &mut self.windows,
+                window,
+                stamp,
+                clock: self.settings.assigner.clock,
+            };
             let (fire, cause) = match by {
                 TimeDomain::EventTime => {
                     (self.settings.trigger.on_event_time(time, &mut cx), Cause::EventTimer(time))
@@ -79,10 +84,11 @@ where
         let now = self.windows.now.watermark;
         let stamp = Stamp { timestamp: now, watermark: now };
         let Windows { settings, content, windows, keys, .. } = self;
-        settings.trigger.clear(&mut TriggerContext { core: windows, window, stamp, clock: W::CLOCK });
+        let clock = settings.assigner.clock;
+        settings.trigger.clear(&mut TriggerContext { core: windows, window, stamp, clock });
         content.clear(windows);
         self.over_at.clear(windows);
-        if W::MERGES {
+        if self.settings.assigner.merges {
             self.merged.change(keys, |known| known.retain(|known| known.window != window));
             if self.merged.get(keys).is_some_and(Vec::is_empty) {
                 self.merged.clear(keys);
@@ -97,7 +103,7 @@ where
         if self.windows.event_timers.next().is_some_and(|next| next < watermark) {
             self.fire(TimeDomain::EventTime, Some(watermark), from, out);
         }
-        if Self::BY_EVENT_TIME {
+        if self.is_by_event_time() {
             self.end(Some(watermark));
         }
     }
@@ -109,7 +115,7 @@ where
         self.keys.reach(EventTime::MAX);
         while self.windows.ends_again() {
             self.fire(TimeDomain::EventTime, None, from, out);
-            if Self::BY_EVENT_TIME {
+            if self.is_by_event_time() {
                 self.end(None);
             }
             self.fire(TimeDomain::ProcessingTime, None, from, out);
@@ -123,7 +129,7 @@ where
     pub(super) fn ring(&mut self, millis: i64, from: Time, out: &mut Outputs<B::Out>) {
         let Some(until) = millis.checked_add(1) else { return self.finish(from, out) };
         self.fire(TimeDomain::ProcessingTime, Some(until), from, out);
-        if !Self::BY_EVENT_TIME {
+        if !self.is_by_event_time() {
             self.end(Some(until));
         }
     }
@@ -141,7 +147,7 @@ where
 
     /// Looks at the wall clock, if windows or states follow it.
     pub(super) fn look_at_clock(&mut self) {
-        if !Self::BY_EVENT_TIME {
+        if !self.is_by_event_time() {
             self.set_millis(self.windows.clock.millis());
         }
         self.windows.look_at_clock();
