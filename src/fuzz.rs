@@ -17,7 +17,7 @@
 
 use std::hint::black_box;
 
-use crate::{connector, snapshot};
+use crate::{connector, export, snapshot};
 
 /// A decoder, by a name.
 pub type Target = (&'static str, fn(&[u8]));
@@ -35,7 +35,7 @@ pub fn targets() -> Vec<Target> {
         // The name of a snapshot.
         ("name", snapshot::fuzz_entry::name),
         // Rows by the text of a schema, as an export reads and shows them.
-        ("table", snapshot::fuzz_entry::table),
+        ("table", export::fuzz_entry::table),
         // Files of lines: text, JSON, CSV.
         ("lines", |bytes| drop(black_box(connector::try_formats(bytes)))),
     ];
@@ -50,7 +50,7 @@ pub fn targets() -> Vec<Target> {
 
 /// How many values are shown of the rows of a table: none if they are not understood.
 pub fn rows_of(bytes: &[u8]) -> usize {
-    snapshot::fuzz_entry::values(bytes)
+    export::fuzz_entry::values(bytes)
 }
 
 /// Runs the target of this name.

@@ -54,6 +54,7 @@
 //! | [`window`] | windows: aligned, sessions, and general ones with triggers and evictors |
 //! | [`join`] | joins in event time: interval, window, temporal |
 //! | [`cep`] | patterns of events |
+//! | [`export`] | the state in a snapshot as rows of tables, for programs that do not have its types |
 //! | [`connector`] | sources and sinks: the traits, and those that are included |
 //! | [`runtime`] | workers: how they start, step, fail together and end |
 //! | [`harness`] | for tests: operators driven by hand, whole jobs simulated |
@@ -226,6 +227,7 @@ pub mod process;
 pub mod window;
 pub mod join;
 pub mod cep;
+pub mod export;
 pub mod connector;
 pub mod runtime;
 pub mod harness;

@@ -107,6 +107,7 @@ pub use matched::Match;
 pub use partials::{Outcome, Partials};
 pub use pattern::Pattern;
 pub use select::{Late, OnTime, PatternStream};
+pub(crate) use waiting::WAITING;
 
 #[cfg(test)]
 mod case_tests;

@@ -287,8 +287,8 @@ impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
     }
 }
 
-/// The name of the table that they are saved in.
-const WAITING: &str = "waiting";
+/// The kind of their rows, the first word of their schema, and the name of the table that they are saved in.
+pub(crate) const WAITING: &str = "waiting";
 
 /// What a time takes of memory that has records, beside these, about.
 const MOMENT: usize = 64;
@@ -385,7 +385,7 @@ impl<K: Key, T: Exchange + Ord> Saves for WaitingRows<K, T> {
     const ORDERED_BY_PART: bool = true;
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
-        Schema::of::<(EventTime, K, P)>("waiting")
+        Schema::of::<(EventTime, K, P)>(WAITING)
     }
 
     fn owner((_, key, _): &(EventTime, Hashed<K>, T)) -> u64 {

@@ -209,6 +209,9 @@ where
     }
 }
 
+/// The name of the table of rules. All workers have all of them.
+pub(crate) const RULES: &str = "rules";
+
 struct ProcessingByRules<K: Key, T: Exchange, R, P: BroadcastProcess<K, T, R>> {
     records: Processing<K, T, ByRules<P, P::Rules, R>>,
     /// True if the rules have changed since the last seal.
@@ -266,7 +269,7 @@ where
     fn save(&mut self) -> Result<SavedTables> {
         let mut saved = self.records.save()?;
         // All workers have heard the same rules, and so the first one's are enough.
-        let mut rules = self.arrangement.save("rules");
+        let mut rules = self.arrangement.save(RULES);
         if !self.records.is_first() {
             rules.runs.clear();
         }
@@ -276,7 +279,7 @@ where
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
         self.records.restore(from, share)?;
-        self.arrangement.restore("rules", from, share)?;
+        self.arrangement.restore(RULES, from, share)?;
         let known = &mut self.records.function.rules;
         self.arrangement.each(&mut |(), rules| rules.iter().for_each(|rules| known.clone_from(rules)));
         Ok(())

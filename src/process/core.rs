@@ -13,7 +13,7 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use crate::clock::Clock;
 use crate::data::Key;
 use crate::error::{Error, Result};
-use crate::snapshot::{RestoredOperator, SavedTables};
+use crate::snapshot::{RestoredOperator, STATE, SavedTables};
 use crate::state::{Cells, Now, Owner, Shape, Share, Slot, Store, TimerQueue, is_over};
 use crate::stream::{SideKey, WorkerContext};
 
@@ -81,6 +81,10 @@ pub struct Core<K: Key> {
 
 /// After so many keys state may leave memory in the midst of an epoch.
 const RELIEF: usize = 256;
+
+/// How the names of tables of timers end.
+pub(crate) const EVENT_TIMERS: &str = "event timers";
+pub(crate) const WALL_TIMERS: &str = "wall timers";
 
 /// Where a state lies, and how long it lives.
 #[derive(Clone, Copy, Debug)]
@@ -267,19 +271,19 @@ impl<K: Key> Core<K> {
 
     /// What a snapshot needs of what was sealed last. The names of tables begin with `prefix`.
     pub(crate) fn save(&self, prefix: &str, saved: &mut SavedTables) -> Result<()> {
-        saved.tables.extend(self.store.save(&format!("{prefix}state ")));
-        saved.tables.extend(self.event_timers.save(&format!("{prefix}event timers")));
-        saved.tables.extend(self.wall_timers.save(&format!("{prefix}wall timers")));
+        saved.tables.extend(self.store.save(&format!("{prefix}{STATE}")));
+        saved.tables.extend(self.event_timers.save(&format!("{prefix}{EVENT_TIMERS}")));
+        saved.tables.extend(self.wall_timers.save(&format!("{prefix}{WALL_TIMERS}")));
         saved.note(&format!("{prefix}watermark"), &self.now.watermark)
     }
 
     /// Takes in what a snapshot has of a worker's share.
     pub(crate) fn restore(&mut self, prefix: &str, from: &RestoredOperator, share: Share) -> Result<()> {
         let Core { store, event_timers, wall_timers, .. } = self;
-        store.restore(&format!("{prefix}state "), from, share)?;
+        store.restore(&format!("{prefix}{STATE}"), from, share)?;
         let mut timer = |(key, registers): &(K, bool)| call_of(store, key, *registers);
-        event_timers.restore(&format!("{prefix}event timers"), from, share, &mut timer)?;
-        wall_timers.restore(&format!("{prefix}wall timers"), from, share, &mut timer)?;
+        event_timers.restore(&format!("{prefix}{EVENT_TIMERS}"), from, share, &mut timer)?;
+        wall_timers.restore(&format!("{prefix}{WALL_TIMERS}"), from, share, &mut timer)?;
         self.reach(from.latest(&format!("{prefix}watermark"))?.unwrap_or(i64::MIN));
         Ok(())
     }

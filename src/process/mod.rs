@@ -69,6 +69,7 @@ mod connect;
 mod broadcast;
 mod plain;
 
+pub(crate) use broadcast::RULES;
 pub use broadcast::{BroadcastProcess, Ruled};
 pub use connect::{CoProcess, Connected};
 pub use context::{Context, Timer};
@@ -83,5 +84,6 @@ pub(crate) use timed::Timed;
 pub use ttl::{Refresh, Ttl};
 pub use value::{Aggregating, Reducing, Value};
 
+pub(crate) use self::core::{EVENT_TIMERS, WALL_TIMERS};
 pub use self::core::{LAST_TIMERS, Stateful};
 pub use crate::state::{StateView, TimeDomain};

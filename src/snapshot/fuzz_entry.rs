@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
-use crate::snapshot::export;
 use crate::snapshot::log::envelope::{self, Kind};
 use crate::snapshot::log::manifest::Entry;
 use crate::snapshot::log::repository::Kept;
@@ -58,16 +57,6 @@ pub(crate) fn name(bytes: &[u8]) {
     for bytes in [bytes.to_vec(), sealed(bytes)] {
         black_box(envelope::open::<Kept>(Kind::Name, number, &bytes, "names/x").is_ok());
     }
-}
-
-/// Reads the rows of a table by its schema alone.
-pub(crate) fn table(bytes: &[u8]) {
-    black_box(values(bytes));
-}
-
-/// How many values are in them.
-pub(crate) fn values(bytes: &[u8]) -> usize {
-    export::fuzz_entry::try_rows(bytes).unwrap_or(0)
 }
 
 /// With the right checksum at the end.

@@ -24,10 +24,11 @@ use crate::window::assigner::Window;
 /// records ([`apply`](Self::apply), [`process`](Self::process)).
 ///
 /// `W` is the kind of windows, and `E` says when they give results: [`AtEnd`] as long as no option is set,
-/// [`ByTrigger`] with options, [`Evicting`] with an evictor, [`Corrected`] if results are corrected. Which operator runs follows from these
-/// two types, and a job whose options change goes on from its snapshots: the operator that takes the place of
-/// another one takes its state. Two things cannot be taken over, and are refused: the records of a window, by
-/// an evictor or a function of all records, where a snapshot has only what they add up to, and the reverse.
+/// [`ByTrigger`] with options, [`Evicting`] with an evictor, [`Corrected`] if results are corrected. Which
+/// operator runs follows from these two types, and a job whose options change goes on from its snapshots: the
+/// operator that takes the place of another one takes its state. Two things cannot be taken over, and are
+/// refused: the records of a window, by an evictor or a function of all records, where a snapshot has only
+/// what they add up to, and the reverse.
 ///
 /// ```
 /// use highwater::prelude::*;

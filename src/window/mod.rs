@@ -78,6 +78,7 @@ pub use general::{
     WithFiring,
 };
 pub use mapped::MapInput;
+pub(crate) use panes::PANES;
 pub use scope::Scope;
 pub use session::{Fixed, Gap, PerRecord, Sessions, Touching};
 pub use windowed::Windowed;

@@ -9,7 +9,7 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::assign::Paned;
 use super::assigner::{Aligned, Pane, WINDOWS, Window};
-use super::panes::{Content, PaneRows};
+use super::panes::{Content, PANES, PaneRows};
 use super::windowed::Windowed;
 use crate::data::{Data, Key, Record, Stamp, hash64};
 use crate::error::Result;
@@ -348,7 +348,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Paned<K, A::Acc>> for Windo
     }
 
     fn save(&mut self) -> Result<SavedTables> {
-        let tables = vec![self.arrangement.save("panes")];
+        let tables = vec![self.arrangement.save(PANES)];
         let mut saved = SavedTables { tables, ..SavedTables::default() };
         saved.note_settings(WINDOWS, Some(self.windows.settings()))?;
         Ok(saved)
@@ -362,7 +362,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Paned<K, A::Acc>> for Windo
             self.adopt(folded.windows()?);
             return Ok(());
         }
-        self.arrangement.restore("panes", from, share)?;
+        self.arrangement.restore(PANES, from, share)?;
         let waiting = &mut self.waiting;
         let footprint = &mut self.footprint;
         self.arrangement.each(&mut |(pane, _), acc| {
@@ -372,7 +372,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Paned<K, A::Acc>> for Windo
         });
         let fired = self.fired.get();
         self.waiting.retain(|(_, last), _| *last > fired);
-        self.ahead = from.clocks("panes")?.into_iter().filter(|(_, clock)| *clock > fired).collect();
+        self.ahead = from.clocks(PANES)?.into_iter().filter(|(_, clock)| *clock > fired).collect();
         Ok(())
     }
 

@@ -14,6 +14,9 @@ use crate::state::{Encoded, Hashed, KeyTable, Rows, Saves};
 use crate::stream::Aggregate;
 use crate::time::EventTime;
 
+/// The kind of rows of panes, the first word of their schema, and the name of the table that they are in.
+pub(crate) const PANES: &str = "panes";
+
 /// What there is of a pane.
 pub(super) struct Content<K, Acc> {
     /// What has been added since the last seal.
@@ -78,7 +81,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Saves for PaneRows<K, T, A> {
     }
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
-        Schema::of::<(Pane, K, P)>("panes")
+        Schema::of::<(Pane, K, P)>(PANES)
     }
 
     fn owner((_, key): &(Pane, Hashed<K>)) -> u64 {

@@ -39,7 +39,7 @@ pub enum Codec {
 }
 
 /// What the body of a page of [`Codec::Abomonation`] begins with if rows by columns follow.
-pub(in crate::snapshot) const BY_COLUMNS: u8 = 0;
+pub(crate) const BY_COLUMNS: u8 = 0;
 
 impl Codec {
     /// Encodes rows. An error if the type's `Serialize` fails or asks for what the codec does not have, or if

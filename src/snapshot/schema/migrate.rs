@@ -100,7 +100,7 @@ pub struct Migrations {
 }
 
 /// What the names of tables begin with that hold a state of a user's.
-const STATE: &str = "state ";
+pub(crate) const STATE: &str = "state ";
 
 impl Migrations {
     /// Nothing has changed.

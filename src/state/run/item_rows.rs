@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::snapshot::{Codec, Schema};
 use crate::state::run::hashed::{Hashed, Owner};
 use crate::state::run::rows::Rows;
-use crate::state::run::saves::{Encoded, Saves};
+use crate::state::run::saves::{Encoded, LATEST, Saves};
 
 /// When an item expires that does not.
 pub(crate) const NEVER: i64 = i64::MAX;
@@ -94,7 +94,7 @@ impl<K: Key, S: Key, V: Exchange> Saves for ItemRows<K, S, V> {
     }
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
-        Schema::of::<(K, S, P)>("latest")
+        Schema::of::<(K, S, P)>(LATEST)
     }
 
     fn owner((key, _): &(Hashed<K>, S)) -> u64 {

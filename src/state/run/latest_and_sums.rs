@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::snapshot::{Codec, Schema};
 use crate::state::run::hashed::Hashed;
 use crate::state::run::rows::Rows;
-use crate::state::run::saves::{Encoded, Saves};
+use crate::state::run::saves::{Encoded, LATEST, SUMS, Saves};
 use crate::time::EventTime;
 
 /// Rows whose latest value counts; `None` is the absence of the key.
@@ -78,7 +78,7 @@ impl<K: Key, V: Exchange> Saves for Latest<Hashed<K>, V> {
     }
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
-        Schema::of::<(K, P)>("latest")
+        Schema::of::<(K, P)>(LATEST)
     }
 
     fn owner(key: &Hashed<K>) -> u64 {
@@ -112,7 +112,7 @@ impl<V: Exchange> Saves for Latest<(), V> {
     const BY_KEY: bool = false;
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
-        Schema::of::<P>("latest")
+        Schema::of::<P>(LATEST)
     }
 
     fn owner((): &()) -> u64 {
@@ -143,7 +143,7 @@ impl<K: Key, R: Exchange + Semigroup> Saves for Sums<Hashed<K>, R> {
     }
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
-        Schema::of::<(K, R)>("sums")
+        Schema::of::<(K, R)>(SUMS)
     }
 
     fn owner(key: &Hashed<K>) -> u64 {
@@ -177,7 +177,7 @@ impl<K: Key, V: Exchange + Ord, R: Exchange + Semigroup> Saves for Sums<(Hashed<
     const ORDERED_BY_PART: bool = true;
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
-        Schema::of::<(K, P, EventTime, R)>("sums")
+        Schema::of::<(K, P, EventTime, R)>(SUMS)
     }
 
     fn owner((key, ..): &(Hashed<K>, V, EventTime)) -> u64 {

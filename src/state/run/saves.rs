@@ -7,6 +7,12 @@ use crate::error::Result;
 use crate::snapshot::{Codec, Schema};
 use crate::state::run::rows::Rows;
 
+/// The kind of rows of which the newest of a key counts: the first word of their schema.
+pub(crate) const LATEST: &str = "latest";
+
+/// The kind of rows of a key that are added up.
+pub(crate) const SUMS: &str = "sums";
+
 /// Rows that can be part of a snapshot.
 pub(crate) trait Saves: Rows<Key: Send + Sync, Value: Send + Sync> {
     /// The same rows wherever their pages lie: what they are saved as does not depend on that, and is

@@ -19,6 +19,9 @@ use crate::state::run::saves::{Encoded, Saves};
 use crate::state::timer::migratable::Migratable;
 use crate::time::EventTime;
 
+/// The kind of rows that lie at a time: the first word of their schema.
+pub(crate) const DATED: &str = "dated";
+
 /// A row of an entry: the time that it lies at, the hash that it is owned by, and a number of its own.
 pub(in crate::state) type At = (EventTime, u64, u64);
 
@@ -75,7 +78,7 @@ impl<R: Migratable> Saves for TimerRows<R> {
     }
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
-        Schema::of::<R::With<P>>("dated")
+        Schema::of::<R::With<P>>(DATED)
     }
 
     fn owner((_, hash, _): &At) -> u64 {

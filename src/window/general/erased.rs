@@ -1,5 +1,5 @@
-//! Assigners and triggers behind a pointer, so that the operator of all windows is compiled once for each type
-//! of keys, values and contents, and not again for each kind of windows and each trigger.
+//! Assigners and triggers behind a pointer, so that the operator of all windows is compiled once for each
+//! type of keys, values and contents, and not again for each kind of windows and each trigger.
 //!
 //! A record costs two virtual calls, beside the look-ups of its window and of the trigger's state.
 

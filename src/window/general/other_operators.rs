@@ -18,12 +18,11 @@ use crate::state::{Hashed, Latest, Share, read_rows};
 use crate::stream::Aggregate;
 use crate::time::EventTime;
 use crate::window::assigner::{Aligned, Window};
-use crate::window::panes::PaneRows;
+use crate::window::panes::{PANES, PaneRows};
 use crate::window::scope::PIECES;
 use crate::window::session::{Behind, waiting_in};
 
-/// The tables of the other operators.
-const PANES: &str = "panes";
+/// The table of the operator of sessions.
 const SESSIONS: &str = "sessions";
 
 /// The table of pieces that wait there.

@@ -18,7 +18,7 @@ use arrow_array::{
 use arrow_buffer::{NullBuffer, OffsetBuffer, i256};
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, DataType, Field, Fields, Schema, SchemaRef};
-use highwater::snapshot::{Column, Type, Value};
+use highwater::export::{Column, Type, Value};
 use highwater::{Error, Result};
 
 use super::writer::Out;

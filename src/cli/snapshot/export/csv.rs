@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 
 use highwater::data::write_json;
-use highwater::snapshot::{Column, Type, Value};
+use highwater::export::{Column, Type, Value};
 
 /// Writes the names of the columns.
 pub(super) fn head(columns: &[Column], out: &mut impl Write) -> io::Result<()> {
@@ -87,7 +87,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use highwater::snapshot::Fields;
+    use highwater::export::Fields;
 
     #[test]
     fn fields_are_columns_and_lists_are_json() {

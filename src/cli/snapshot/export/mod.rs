@@ -13,7 +13,8 @@ use std::fs::{self, File};
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
-use highwater::snapshot::{Manifest, Repository, SavedRows};
+use highwater::export::SavedRows;
+use highwater::snapshot::{Manifest, Repository};
 use highwater::{Error, ErrorKind, Result};
 use writer::{Out, Writer};
 

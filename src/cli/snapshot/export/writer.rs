@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use highwater::data::write_json;
-use highwater::snapshot::{Column, Value};
+use highwater::export::{Column, Value};
 use highwater::{Error, Result};
 use serde::{Serialize, Serializer};
 

@@ -23,6 +23,13 @@
 //! it, or has more than [`PLACES`], is not described. What is more than [`DEPTH`] deep is taken to have no
 //! end.
 //!
+//! # Why not the tracer of `serde-reflection`
+//!
+//! Its format of types is used here. Its `Tracer` takes enums one by one and by their types, which a state of
+//! a user's type does not tell: of enums in options, lists and maps it misses variants. Two types of one name
+//! are an error, as is a value that a type refuses, unless there are samples of that type. On types within
+//! each other it runs out of stack. Measured with version 0.6; a test sees to it that this is still so.
+//!
 //! # What is not seen
 //!
 //! A type that refused something may refuse more, by rules that no one can see, so it is described by its

@@ -24,6 +24,15 @@ fn reflected<T: DeserializeOwned>() -> String {
     serde_json::to_string(&format).unwrap() + &containers.map(named).collect::<String>()
 }
 
+/// The text of a type as the tracer of `serde-reflection` finds it, asked until it says that it has seen all.
+fn theirs<T: DeserializeOwned>() -> Result<String, String> {
+    let mut tracer = Tracer::new(TracerConfig::default());
+    let (format, _) = tracer.trace_simple_type::<T>().map_err(|error| error.to_string())?;
+    let containers = tracer.registry().map_err(|error| error.to_string())?.into_iter();
+    let named = |(name, container)| format!(", {name} = {}", serde_json::to_string(&container).unwrap());
+    Ok(serde_json::to_string(&format).unwrap() + &containers.map(named).collect::<String>())
+}
+
 #[derive(Deserialize)]
 struct Unit;
 #[derive(Deserialize)]
@@ -350,4 +359,26 @@ fn a_type_without_measure_is_known_by_its_name() {
     }
     assert!(text::<Around<5000>>().contains(r#"{"TUPLEARRAY":{"CONTENT":"U8","SIZE":5000}}"#));
     assert!(trace::<Around<1_000_000>>().is_none() && trace::<Around<{ usize::MAX }>>().is_none());
+}
+
+/// Why the tracer of `serde-reflection` is not enough. It also does not end on types within each other, as
+/// [`Term`] is: it runs out of stack, and cannot be shown to here.
+#[test]
+fn what_another_tracer_does_not_describe() {
+    let refuses = |described: Result<String, String>, words: &str| {
+        let told = described.expect_err("it describes what it did not: perhaps it can take the place of ours");
+        assert!(told.contains(words), "{told}");
+    };
+    refuses(theirs::<Vec<Option<Color>>>(), "Missing variants");
+    refuses(theirs::<(Of<u8>, Of<Color>)>(), "Incompatible formats");
+    refuses(theirs::<(u8, NonZeroU8)>(), "invalid value");
+    refuses(theirs::<(u8, serde_json::Value)>(), "deserialize_any");
+    for ours in [
+        trace::<Vec<Option<Color>>>(),
+        trace::<(Of<u8>, Of<Color>)>(),
+        trace::<(u8, NonZeroU8)>(),
+        trace::<(u8, serde_json::Value)>(),
+    ] {
+        assert!(ours.is_some());
+    }
 }

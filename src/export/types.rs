@@ -101,16 +101,16 @@ const LONGEST: usize = 1 << 16;
 
 /// A schema: what kind of rows they are, their type, and the types that are part of themselves.
 #[derive(Debug)]
-pub(in crate::snapshot) struct Described {
-    pub(in crate::snapshot) kind: String,
-    pub(in crate::snapshot) root: Type,
-    pub(in crate::snapshot) named: BTreeMap<Arc<str>, Type>,
+pub(super) struct Described {
+    pub(super) kind: String,
+    pub(super) root: Type,
+    pub(super) named: BTreeMap<Arc<str>, Type>,
 }
 
 impl Type {
     /// True if a value of this type can be a name in JSON: it is a text, a number without a fraction, or a
     /// variant without content.
-    pub(in crate::snapshot) fn is_plain(&self) -> bool {
+    pub(super) fn is_plain(&self) -> bool {
         use Type::*;
         match self {
             Bool | I8 | I16 | I32 | I64 | I128 | U8 | U16 | U32 | U64 | U128 | Char | Text | SharedText => {
@@ -140,7 +140,7 @@ impl Type {
 impl Described {
     /// Reads the text of a schema. None if it is not one, or if it has the name of a type alone, for the
     /// whole row or somewhere in it.
-    pub(in crate::snapshot) fn parse(text: &str) -> Option<Described> {
+    pub(super) fn parse(text: &str) -> Option<Described> {
         let (kind, rest) = text.split_once(" of ")?;
         let (root, mut rest) = json::<Format>(rest)?;
         let mut formats = BTreeMap::new();

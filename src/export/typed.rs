@@ -9,9 +9,8 @@ use std::sync::Arc;
 
 use crate::data::{Exchange, Key, hash64};
 use crate::error::{Error, Result};
-use crate::snapshot::log::manifest::Schema;
-use crate::snapshot::log::repository::{Repository, Selector};
-use crate::snapshot::restore::restored::{Restored, RestoredOperator, RestoredShard};
+use crate::snapshot::{Repository, Restored, RestoredOperator, RestoredShard, STATE, Schema, Selector};
+use crate::state::LATEST;
 
 /// A state of a process function in a snapshot: items by keys and sub-keys. For values the sub-key is `()`,
 /// for lists the number, for maps the user's key.
@@ -77,14 +76,14 @@ impl Repository {
             Error::config(format!("the snapshot has no state of an operator {uid:?}: it has of {known:?}"))
         };
         let from = restored.operator(uid).ok_or_else(unknown)?;
-        let table = format!("state {state}");
+        let table = format!("{STATE}{state}");
         if !from.tables().any(|known| known == table) {
             let known: Vec<&str> = from.tables().collect();
             return Err(Error::config(format!(
                 "the operator {uid:?} has no state {state:?} in the snapshot: it has {known:?}"
             )));
         }
-        let shards = from.shards(&table, &Schema::of::<(K, S, V)>("latest"))?;
+        let shards = from.shards(&table, &Schema::of::<(K, S, V)>(LATEST))?;
         Ok(SavedState { from, table, shards, row: PhantomData })
     }
 }

@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::snapshot::export::decode::Plan;
-use crate::snapshot::export::types::{Described, Type};
-use crate::snapshot::log::manifest::Schema;
-use crate::snapshot::page::codec::Codec;
+use crate::export::decode::Plan;
+use crate::export::types::{Described, Type};
+use crate::snapshot::Codec;
+use crate::snapshot::Schema;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Marker;

@@ -14,11 +14,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::snapshot::export::layout::{Column, Layout, RowMeaning, RowValue};
-use crate::snapshot::export::value::Value;
-use crate::snapshot::log::manifest::{Manifest, PageRef, TableState};
-use crate::snapshot::log::repository::Repository;
-use crate::snapshot::restore::restored::{Restored, RestoredOperator};
+use crate::export::layout::{Column, Layout, RowMeaning, RowValue};
+use crate::export::value::Value;
+use crate::snapshot::{Manifest, PageRef, Repository, Restored, RestoredOperator, TableState};
 
 /// From so many keys on it is looked which of them are final.
 const MANY: usize = 1 << 13;

@@ -1,10 +1,11 @@
 //! What the rows of a table mean: which part of a row is its key, how rows of a key become one, and which
 //! columns a row has then.
 //!
-//! A schema begins with the kind of its rows, which says most of it. Of each key the newest row counts where
-//! it says `latest`: of an item, which may expire, of a value, or of what there is but one of. Which of the
-//! three it is, the table's name and the number of parts tell. Rows of other kinds are added up or stay as
-//! they are, and may be over by the clock of the worker that wrote them.
+//! A schema begins with the kind of its rows. The kinds and the names of tables are constants of the
+//! operators whose rows they are; this module lies above all of them and says how each kind is shown. Of each
+//! key the newest row counts where the kind is `latest`: of an item, which may expire, of a value, or of what
+//! there is but one of. Which of the three it is, the table's name and the number of parts tell. Rows of
+//! other kinds are added up or stay as they are, and may be over by the clock of the worker that wrote them.
 //!
 //! | kind | rows in pages | columns |
 //! |---|---|---|
@@ -22,10 +23,14 @@
 
 use std::sync::Arc;
 
+use crate::cep::WAITING;
 use crate::error::{Error, Result};
-use crate::snapshot::export::decode::Plan;
-use crate::snapshot::export::types::{Described, Type};
-use crate::snapshot::export::value::Value;
+use crate::export::decode::Plan;
+use crate::export::types::{Described, Type};
+use crate::export::value::Value;
+use crate::process::{EVENT_TIMERS, RULES, WALL_TIMERS};
+use crate::state::{DATED, LATEST, SUMS};
+use crate::window::PANES;
 
 /// A column of a table: what it is called, and what is in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,9 +42,9 @@ pub struct Column {
 }
 
 /// The columns of a table, and how its rows are read.
-pub(in crate::snapshot) struct Layout {
-    pub(in crate::snapshot) columns: Vec<Column>,
-    pub(in crate::snapshot) plan: Arc<Plan>,
+pub(super) struct Layout {
+    pub(super) columns: Vec<Column>,
+    pub(super) plan: Arc<Plan>,
     form: Form,
 }
 
@@ -57,7 +62,7 @@ enum Form {
 }
 
 /// What a row says.
-pub(in crate::snapshot) enum RowMeaning {
+pub(super) enum RowMeaning {
     /// That something is so, whatever other rows say.
     Row(Vec<Value>),
     /// Something of a key.
@@ -68,7 +73,7 @@ pub(in crate::snapshot) enum RowMeaning {
 
 /// What is held of a key.
 #[derive(Debug)]
-pub(in crate::snapshot) enum RowValue {
+pub(super) enum RowValue {
     /// The columns after its key, if there are any, of the row that came last in this order.
     Newest(u64, Option<Vec<Value>>),
     /// What is added up.
@@ -80,7 +85,7 @@ pub(in crate::snapshot) enum RowValue {
 impl Layout {
     /// The layout of the table of this name. None if its schema does not say what it reads, or is of no kind
     /// that is known here.
-    pub(in crate::snapshot) fn of(table: &str, schema: &str) -> Option<Layout> {
+    pub(super) fn of(table: &str, schema: &str) -> Option<Layout> {
         let Described { kind, root, named } = Described::parse(schema)?;
         let parts: Vec<Type> = match &root {
             Type::Tuple(types) => types.to_vec(),
@@ -89,27 +94,25 @@ impl Layout {
         let option = |ty: Type| Type::Option(Arc::new(ty));
         let tuple = |types: &[Type]| Type::Tuple(types.into());
         let (form, row, columns) = match (kind.as_str(), &*parts) {
-            ("latest", _) if table == "rules" => (Form::Alone, option(root), vec![]),
-            ("latest", [key, sub, value]) => {
+            (LATEST, _) if table == RULES => (Form::Alone, option(root), vec![]),
+            (LATEST, [key, sub, value]) => {
                 let kept = option(tuple(&[value.clone(), Type::I64]));
                 let form = Form::Items { sub: *sub != Type::Unit };
                 (form, tuple(&[key.clone(), sub.clone(), kept]), parts)
             }
-            ("latest", [key, value]) => (Form::Latest, tuple(&[key.clone(), option(value.clone())]), parts),
-            ("sums", [_, _, Type::I64, Type::I64]) => (Form::Sums, root, parts),
-            ("sums", [_, Type::I64]) => (Form::Counts, root, parts),
-            ("waiting", [time @ Type::I64, key, value]) => {
+            (LATEST, [key, value]) => (Form::Latest, tuple(&[key.clone(), option(value.clone())]), parts),
+            (SUMS, [_, _, Type::I64, Type::I64]) => (Form::Sums, root, parts),
+            (SUMS, [_, Type::I64]) => (Form::Counts, root, parts),
+            (WAITING, [time @ Type::I64, key, value]) => {
                 let row = [time.clone(), key.clone(), value.clone(), Type::U64];
                 (Form::Waiting, tuple(&row), row.to_vec())
             }
-            ("panes", [Type::Struct(pane), ..])
-                if parts.len() == 3 && pane.names[..] == ["last", "first"] =>
-            {
+            (PANES, [Type::Struct(pane), ..]) if parts.len() == 3 && pane.names[..] == ["last", "first"] => {
                 (Form::Panes, root, parts)
             }
-            ("dated", _) => {
+            (DATED, _) => {
                 let at = tuple(&[Type::I64, Type::U64, Type::U64]);
-                let is_timer = table.ends_with("event timers") || table.ends_with("wall timers");
+                let is_timer = table.ends_with(EVENT_TIMERS) || table.ends_with(WALL_TIMERS);
                 let form = if is_timer && parts.len() == 2 { Form::Timers } else { Form::Dated };
                 (form, tuple(&[at, tuple(&[Type::I64, root])]), parts)
             }
@@ -120,19 +123,19 @@ impl Layout {
     }
 
     /// True if each worker has all rows, so that the first one's are enough.
-    pub(in crate::snapshot) fn is_everywhere(&self) -> bool {
+    pub(super) fn is_everywhere(&self) -> bool {
         self.form == Form::Alone
     }
 
     /// What a row of a run says, by the clock of its shard.
-    pub(in crate::snapshot) fn read(&self, row: Value, run: u64, clock: i64) -> Result<RowMeaning> {
+    pub(super) fn read(&self, row: Value, run: u64, clock: i64) -> Result<RowMeaning> {
         self.form
             .read(row, run, clock)
             .ok_or_else(|| Error::data("a row of a snapshot is not what its schema says"))
     }
 
     /// The rows that a key has.
-    pub(in crate::snapshot) fn rows(&self, key: Vec<Value>, held: RowValue) -> Result<Vec<Vec<Value>>> {
+    pub(super) fn rows(&self, key: Vec<Value>, held: RowValue) -> Result<Vec<Vec<Value>>> {
         let with = |more: Vec<Value>| key.iter().cloned().chain(more).collect();
         Ok(match held {
             RowValue::Newest(_, None) | RowValue::Sum(0) => Vec::new(),
@@ -267,7 +270,7 @@ impl Form {
 
 impl RowValue {
     /// Joins what another row of the key says.
-    pub(in crate::snapshot) fn absorb(&mut self, other: RowValue) {
+    pub(super) fn absorb(&mut self, other: RowValue) {
         match (self, other) {
             (RowValue::Newest(own, value), RowValue::Newest(other, newer)) => {
                 if other >= *own {
@@ -305,8 +308,8 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     use super::*;
-    use crate::snapshot::log::manifest::Schema;
-    use crate::snapshot::page::codec::Codec;
+    use crate::snapshot::Codec;
+    use crate::snapshot::Schema;
 
     #[derive(Serialize, Deserialize)]
     struct Pane {

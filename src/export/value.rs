@@ -14,13 +14,13 @@ use std::sync::Arc;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
-/// A value of a [`Type`](crate::snapshot::Type) that the program does not have.
+/// A value of a [`Type`](crate::export::Type) that the program does not have.
 ///
 /// [`Display`](fmt::Display) and [`Serialize`] show it as JSON. Values of one type are ordered, floats by
 /// their bits.
 ///
 /// ```
-/// use highwater::snapshot::Value;
+/// use highwater::export::Value;
 ///
 /// let pair = Value::Tuple(vec![Value::Text("bids".into()), Value::Natural(u64::MAX)]);
 /// assert_eq!(pair.to_string(), r#"["bids",18446744073709551615]"#);

@@ -26,9 +26,9 @@ use serde::{Deserialize, de::DeserializeSeed};
 
 use crate::data::Text;
 use crate::error::{Error, Result};
-use crate::snapshot::export::types::Type;
-use crate::snapshot::export::value::Value;
-use crate::snapshot::page::codec::{BY_COLUMNS, Codec};
+use crate::export::types::Type;
+use crate::export::value::Value;
+use crate::snapshot::{BY_COLUMNS, Codec};
 
 /// The greatest depth of values in values.
 const DEPTH: u32 = 128;
@@ -41,19 +41,14 @@ const AHEAD: usize = 1 << 10;
 
 /// A type, and those in it that go by names.
 #[derive(Debug)]
-pub(in crate::snapshot) struct Plan {
-    pub(in crate::snapshot) row: Type,
-    pub(in crate::snapshot) named: BTreeMap<Arc<str>, Type>,
+pub(super) struct Plan {
+    pub(super) row: Type,
+    pub(super) named: BTreeMap<Arc<str>, Type>,
 }
 
 impl Plan {
     /// Reads so many rows, which must be all that the bytes hold.
-    pub(in crate::snapshot) fn decode(
-        self: &Arc<Plan>,
-        bytes: &[u8],
-        rows: usize,
-        codec: Codec,
-    ) -> Result<Vec<Value>> {
+    pub(super) fn decode(self: &Arc<Plan>, bytes: &[u8], rows: usize, codec: Codec) -> Result<Vec<Value>> {
         let cannot =
             |error: String| Error::data(format!("a page does not hold what its schema says: {error}"));
         let units = UNITS.0 + UNITS.1.saturating_mul(bytes.len());
