@@ -24,12 +24,30 @@ pub fn q22<C: Chain<Out = Event>>(events: Stream<Event, C>) -> Stream<Q22, impl 
 
 /// The parts between slashes from the fourth on: the first three are the scheme, nothing, and the host.
 fn directories(url: &Text) -> [Option<Text>; 3] {
-    let mut start = 0;
-    let parts = url.as_bytes().split(|byte| *byte == b'/').map(|part| {
-        let range = start..start + part.len();
-        start = range.end + 1;
-        range
-    });
-    let mut directories = parts.skip(3);
-    std::array::from_fn(|_| url.get(directories.next()?))
+    let mut slashes = memchr::memchr_iter(b'/', url.as_bytes());
+    let mut start = slashes.nth(2).map(|slash| slash + 1);
+    std::array::from_fn(|_| {
+        let begin = start?;
+        let end = slashes.next();
+        start = end.map(|slash| slash + 1);
+        url.get(begin..end.unwrap_or(url.len()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_are_what_lies_between_slashes() {
+        let of = |url: &'static str| {
+            directories(&Text::constant(url)).map(|part| part.map(|part| part.to_string()))
+        };
+        let some = |part: &str| Some(part.to_owned());
+        assert_eq!(of("https://www.nexmark.com/a/bc/d/item.htm?query=1"), [some("a"), some("bc"), some("d")]);
+        assert_eq!(of("https://www.nexmark.com/a//"), [some("a"), some(""), some("")]);
+        assert_eq!(of("https://www.nexmark.com/a"), [some("a"), None, None]);
+        assert_eq!(of("https://www.nexmark.com"), [None, None, None]);
+        assert_eq!(of(""), [None, None, None]);
+    }
 }

@@ -90,6 +90,7 @@ impl<R: Rows> Merger<SortedRun<R>> for RunMerger<R> {
 
 impl<R: Rows> Merged<R> {
     /// Takes the row here, which precedes the other run's next row, or the whole page if it does.
+    #[inline]
     fn take(
         &mut self,
         from: &SortedRun<R>,
@@ -120,6 +121,7 @@ impl<R: Rows> Merged<R> {
         cursor.next(from);
     }
 
+    #[inline]
     fn push(&mut self, key: R::Key, value: R::Value) {
         if self.rows.is_vacant(&value, self.oldest) {
             return;

@@ -366,7 +366,8 @@ fn a_type_without_measure_is_known_by_its_name() {
 #[test]
 fn what_another_tracer_does_not_describe() {
     let refuses = |described: Result<String, String>, words: &str| {
-        let told = described.expect_err("it describes what it did not: perhaps it can take the place of ours");
+        let told =
+            described.expect_err("it describes what it did not: perhaps it can take the place of ours");
         assert!(told.contains(words), "{told}");
     };
     refuses(theirs::<Vec<Option<Color>>>(), "Missing variants");
