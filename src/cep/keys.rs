@@ -71,7 +71,7 @@ pub(super) struct Keys<K: Key, T: Exchange> {
     gone: Vec<Hashed<K>>,
     arrangement: Arrangement<PartialRows<K, T>>,
     /// Keys that have left memory.
-    absent: EvictedKeys<K>,
+    evicted: EvictedKeys<K>,
     /// What of them the arrangement does not have yet.
     left: Vec<PartialRow<K, T>>,
     limit: Option<MemoryBudget>,
@@ -125,7 +125,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
             changed: SegmentedVec::default(),
             gone: Vec::new(),
             arrangement: Arrangement::new(rows, operator),
-            absent: EvictedKeys::default(),
+            evicted: EvictedKeys::default(),
             left: Vec::new(),
             footprint: Footprint::new(limit.is_some()),
             limit,
@@ -142,7 +142,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
     #[inline]
     pub(super) fn find(&mut self, hash: u64, key: &K) -> Option<Slot> {
         let slot = self.table.find(hash, key);
-        if slot.is_none() && !self.absent.is_empty() && self.absent.take(hash, key) {
+        if slot.is_none() && !self.evicted.is_empty() && self.evicted.take(hash, key) {
             return self.enter(hash, key.clone());
         }
         slot
@@ -214,17 +214,17 @@ impl<K: Key, T: Exchange> Keys<K, T> {
     #[inline]
     pub(super) fn next(&self) -> Option<EventTime> {
         let deadline = self.deadlines.first().map(|(deadline, _)| *deadline);
-        deadline.into_iter().chain(self.absent.next()).min()
+        deadline.into_iter().chain(self.evicted.next()).min()
     }
 
     /// Brings the keys back that have a deadline up to `now`, or up to some time after `next` that is before
     /// it. Gives that time.
     pub(super) fn recall(&mut self, next: EventTime, now: EventTime) -> EventTime {
-        if self.absent.is_empty() {
+        if self.evicted.is_empty() {
             return now;
         }
         let until = now.min(next.saturating_add(STEP));
-        for (hash, key) in self.absent.due(until) {
+        for (hash, key) in self.evicted.due(until) {
             self.enter(hash, key);
         }
         until
@@ -286,7 +286,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
     /// The keys of which something is decided by the end of the input, in order. All earlier deadlines are
     /// over. Each must be [brought](Keys::bring) then.
     pub(super) fn last(&mut self) -> Vec<(u64, K)> {
-        let mut last = self.absent.due(EventTime::MAX);
+        let mut last = self.evicted.due(EventTime::MAX);
         let here = self.deadlines.iter().map(|(_, slot)| self.key(*slot));
         last.extend(here.map(|key| (hash64(key), key.clone())));
         last.sort_unstable_by(|one, other| one.1.cmp(&other.1));
@@ -296,7 +296,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
     /// The slot of one of the [last](Keys::last) keys, wherever it is now.
     pub(super) fn bring(&mut self, hash: u64, key: &K) -> Option<Slot> {
         self.table.find(hash, key).or_else(|| {
-            self.absent.take(hash, key);
+            self.evicted.take(hash, key);
             self.enter(hash, key.clone())
         })
     }
@@ -356,14 +356,14 @@ impl<K: Key, T: Exchange> Keys<K, T> {
     fn admit(&mut self, Hashed { hash, key }: &Hashed<K>, partials: Option<&Partials<T>>) {
         match self.table.find(*hash, key) {
             Some(slot) => drop(self.take(slot)),
-            None => drop(self.absent.take(*hash, key)),
+            None => drop(self.evicted.take(*hash, key)),
         }
         let Some(partials) = partials else { return };
         let bytes = if self.is_limited() { self.bytes() } else { 0 };
         if self.limit.as_ref().is_none_or(|limit| limit.has_room(bytes)) {
             self.put(*hash, key.clone(), partials.clone(), true);
         } else {
-            self.absent.add(*hash, key.clone(), self.automaton.deadline(partials));
+            self.evicted.add(*hash, key.clone(), self.automaton.deadline(partials));
         }
     }
 
@@ -398,7 +398,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
 
     /// The number of keys that have left memory.
     pub(super) fn away(&self) -> usize {
-        self.absent.len()
+        self.evicted.len()
     }
 
     /// Panics if what is known of the size of all is not their size.
@@ -413,7 +413,7 @@ impl<K: Key, T: Exchange> Evictable for Keys<K, T> {
     fn bytes(&self) -> usize {
         let entry = size_of::<Option<(K, Entry<T>)>>() + INDEXED + DEADLINE;
         let held = self.size.bytes + self.size.events * self.footprint.heap();
-        self.table.len() * entry + held + self.absent.bytes()
+        self.table.len() * entry + held + self.evicted.bytes()
     }
 
     fn slots(&self) -> usize {
@@ -435,7 +435,7 @@ impl<K: Key, T: Exchange> Evictable for Keys<K, T> {
         }
         let Some((key, entry)) = self.take(slot) else { return false };
         let key = Hashed::new(key);
-        self.absent.add(key.hash, key.key.clone(), entry.deadline);
+        self.evicted.add(key.hash, key.key.clone(), entry.deadline);
         if entry.touched || entry.changed || !entry.sealed {
             self.left.push((key, Some(entry.partials)));
         }

@@ -21,7 +21,7 @@ pub struct Timed<S: Source, F> {
     pub(super) source: S,
     pub(super) watermarks: Watermarks<S::Item, F>,
     pub(super) on_malformed: OnMalformed,
-    taps: Mutex<Vec<Arc<dyn SourceTap<S, F>>>>,
+    consumers: Mutex<Vec<Arc<dyn SourceTap<S, F>>>>,
     pub(super) plan: Mutex<Plan<S::Split>>,
 }
 
@@ -32,12 +32,12 @@ impl<S: Source, F> Timed<S, F> {
         on_malformed: OnMalformed,
     ) -> Timed<S, F> {
         let plan = Mutex::new(Plan { splits: Vec::new(), board: Arc::new(WatermarkBoard::new(0, 0)) });
-        Timed { source, watermarks, on_malformed, taps: Mutex::default(), plan }
+        Timed { source, watermarks, on_malformed, consumers: Mutex::default(), plan }
     }
 
     /// Gives the operator an output port for each consumer.
-    pub(super) fn outlets(&self, builder: &mut OperatorBuilder<'_, '_>) -> Vec<Box<dyn SourceOutlet<S, F>>> {
-        lock(&self.taps).iter().map(|tap| tap.open(builder)).collect()
+    pub(super) fn ports(&self, builder: &mut OperatorBuilder<'_, '_>) -> Vec<Box<dyn SourceOutlet<S, F>>> {
+        lock(&self.consumers).iter().map(|tap| tap.open(builder)).collect()
     }
 }
 
@@ -92,7 +92,7 @@ impl<S: Source, F: Timestamps<S::Item>> Origin for AtSource<S, F> {
         let timed = chain.origin().timed.upgrade();
         let edge = edge_of(&chain);
         if let Some(timed) = timed {
-            lock(&timed.taps).push(Arc::new(ChainConsumer { chain, terminal, edge }));
+            lock(&timed.consumers).push(Arc::new(ChainConsumer { chain, terminal, edge }));
         }
         edge
     }
@@ -213,7 +213,7 @@ impl<T, F: Timestamps<T>, W: Stamps<T>, C: Collector<T>> Visit<T> for Stamping<'
 
 /// Reads records into a batch, and has each of several outlets walk it.
 pub(super) fn read_for_all<S: Source, F: Timestamps<S::Item>>(
-    outlets: &mut [Box<dyn SourceOutlet<S, F>>],
+    ports: &mut [Box<dyn SourceOutlet<S, F>>],
     batch: &mut Vec<Record<S::Item>>,
     time: Time,
     from: Reads<'_, S, F>,
@@ -225,7 +225,7 @@ pub(super) fn read_for_all<S: Source, F: Timestamps<S::Item>>(
         batch.push(Record::new(item, stamp));
     })?;
     let count = batch.len();
-    if let Some((last, others)) = outlets.split_last_mut() {
+    if let Some((last, others)) = ports.split_last_mut() {
         others.iter_mut().for_each(|outlet| outlet.walk(time, batch, false));
         last.walk(time, batch, true);
     }

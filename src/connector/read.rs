@@ -14,7 +14,7 @@
 //! # Idle splits
 //!
 //! A split whose reader has had nothing for long enough no longer counts for the watermark: see
-//! [`agenda`](crate::connector::split_schedule). If no split of a worker counts, the worker follows those of
+//! [`schedule`](crate::connector::split_schedule). If no split of a worker counts, the worker follows those of
 //! others, which it sees on a [board](crate::time::WatermarkBoard) that the instances share; if none counts
 //! anywhere, the watermark goes to the greatest of all. A split that comes back takes on the watermark that
 //! went on without it.
@@ -69,11 +69,11 @@ struct Counts {
 pub(super) struct Reading<S: Source, F> {
     timed: Arc<Timed<S, F>>,
     worker: WorkerContext,
-    outlets: Vec<Box<dyn SourceOutlet<S, F>>>,
+    ports: Vec<Box<dyn SourceOutlet<S, F>>>,
     activator: Activator,
     counts: Counts,
     splits: Readers<S>,
-    agenda: SplitSchedule,
+    schedule: SplitSchedule,
     /// The splits that were read in the current epoch, some perhaps twice.
     touched: Vec<usize>,
     /// The ids of all splits seen so far, and when to look for more; only for sources that discover.
@@ -101,7 +101,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
     pub(super) fn new(
         timed: Arc<Timed<S, F>>,
         worker: WorkerContext,
-        outlets: Vec<Box<dyn SourceOutlet<S, F>>>,
+        ports: Vec<Box<dyn SourceOutlet<S, F>>>,
         activator: Activator,
         uid: &str,
     ) -> Reading<S, F> {
@@ -115,15 +115,15 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         let alarm = worker.alarm(activator.clone());
         let epoch = worker.first_epoch();
         let most = timed.source.max_open_readers() / worker.shared.workers.max(1);
-        let agenda = SplitSchedule::new(timed.watermarks.idle_after);
+        let schedule = SplitSchedule::new(timed.watermarks.idle_after);
         Reading {
             timed,
             worker,
-            outlets,
+            ports,
             activator,
             counts,
             splits: Readers::new(most),
-            agenda,
+            schedule,
             touched: Vec::new(),
             known: BTreeSet::new(),
             look_at: None,
@@ -161,18 +161,18 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         }
         let now = self.worker.shared.clock.now();
         self.open_splits(now)?;
-        self.agenda.wake(now);
+        self.schedule.wake(now);
         self.keep_epoch(open, now);
         if self.worker.shared.is_stopping() {
             self.stop()?;
         }
         let more = self.read(now)?;
-        for outlet in &mut self.outlets {
+        for outlet in &mut self.ports {
             outlet.flush();
             self.flight.add(outlet.take_sent());
         }
         self.keep_watermark(now);
-        if self.agenda.len() == 0 && self.look_at.is_none() {
+        if self.schedule.len() == 0 && self.look_at.is_none() {
             self.leave_epoch(u64::MAX, Duration::MAX);
             holds.set([]);
             self.counts.watermark.set(EventTime::MAX);
@@ -185,10 +185,10 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
 
     /// Reads no more.
     fn stop(&mut self) -> Result<()> {
-        let (splits, agenda) =
-            (self.splits.drain(), std::mem::replace(&mut self.agenda, SplitSchedule::new(None)));
+        let (splits, schedule) =
+            (self.splits.drain(), std::mem::replace(&mut self.schedule, SplitSchedule::new(None)));
         for (slot, split) in splits {
-            let least = if agenda.is_silent(slot) { self.watermark } else { EventTime::MIN };
+            let least = if schedule.is_silent(slot) { self.watermark } else { EventTime::MIN };
             self.bookmarks.close(split.mark(least), false)?;
             if split.read {
                 self.ended.extend(split.position().map(|position| (split.split, position)));
@@ -219,7 +219,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
                     self.known.insert(split.id());
                 }
             }
-            self.bookmarks.greatest_closed().into_iter().for_each(|watermark| self.agenda.reach(watermark));
+            self.bookmarks.greatest_closed().into_iter().for_each(|watermark| self.schedule.reach(watermark));
             self.look_at = every.map(|every| now + every);
         } else if let (Some(at), Some(every)) = (self.look_at, every)
             && now >= at
@@ -250,7 +250,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         if let Some(mark) = mark {
             watermark.restore(mark.watermark, &mark.generator);
         }
-        let slot = self.agenda.add(watermark.current(), now);
+        let slot = self.schedule.add(watermark.current(), now);
         self.splits.add(&self.timed.source, slot, split, position, watermark)
     }
 
@@ -273,7 +273,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         let epoch = self.worker.shared.epochs.poll(open);
         if epoch > self.epoch && self.flight.epochs() < self.worker.shared.limits.epochs {
             let is_asked = self.worker.shared.asked.is_wanted();
-            let asked = if is_asked { self.agenda.asked_since(now) } else { Duration::ZERO };
+            let asked = if is_asked { self.schedule.asked_since(now) } else { Duration::ZERO };
             self.leave_epoch(epoch, asked);
             self.epoch = epoch;
         }
@@ -282,7 +282,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
     /// Leaves the epoch, having asked all readers since a moment.
     fn leave_epoch(&mut self, next: u64, asked: Duration) {
         self.worker.shared.asked.leave(self.instance, next, asked, self.worker.open_epoch());
-        let least = |slot| if self.agenda.is_silent(slot) { self.watermark } else { EventTime::MIN };
+        let least = |slot| if self.schedule.is_silent(slot) { self.watermark } else { EventTime::MIN };
         self.bookmarks.leave(
             self.epoch,
             next,
@@ -308,15 +308,15 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         let (mut total, mut going) = (0, None);
         while quota > 0 && !self.is_full() {
             let limit = self.limit();
-            let Some(slot) = going.take().or_else(|| self.agenda.take(limit)) else { break };
+            let Some(slot) = going.take().or_else(|| self.schedule.take(limit)) else { break };
             let (count, malformed, status) = self.read_piece(slot, quota.min(PIECE))?;
             quota -= (count + malformed).min(quota);
             total += count;
             let at = self.worker.shared.clock.now();
             match status {
-                Status::More if self.agenda.goes_on(slot, self.limit()) => going = Some(slot),
-                Status::More => self.agenda.put(slot, at),
-                Status::Wait(wait) => self.agenda.rest(slot, at, now.saturating_add(wait.max(MIN_WAIT))),
+                Status::More if self.schedule.goes_on(slot, self.limit()) => going = Some(slot),
+                Status::More => self.schedule.put(slot, at),
+                Status::Wait(wait) => self.schedule.rest(slot, at, now.saturating_add(wait.max(MIN_WAIT))),
                 Status::Done => self.close(slot)?,
             }
             // Those that have nothing are all asked, or others would never have a turn.
@@ -324,20 +324,20 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
                 break;
             }
         }
-        going.into_iter().for_each(|slot| self.agenda.put(slot, now));
+        going.into_iter().for_each(|slot| self.schedule.put(slot, now));
         if total > 0 {
             self.worker.shared.epochs.count(total as u64);
             self.counts.records.add(total as i64);
         }
         // Where records make the epoch clock turn, someone must look at it when the last of them has come.
         let turns = total > 0 && self.worker.shared.epochs.until_tick().is_none();
-        Ok(turns || self.agenda.next_to_read().is_some_and(|next| next <= self.limit()))
+        Ok(turns || self.schedule.next_to_read().is_some_and(|next| next <= self.limit()))
     }
 
     /// How far splits may be read: no further than the drift beyond the slowest split of all workers.
     fn limit(&self) -> EventTime {
         let Some(drift) = self.timed.watermarks.max_drift else { return EventTime::MAX };
-        let (mine, others) = (self.agenda.least(), self.standing.least_of_others());
+        let (mine, others) = (self.schedule.least(), self.standing.least_of_others());
         let slowest = mine.map_or(others, |mine| mine.max(self.watermark).min(others));
         slowest.saturating_add_unsigned(drift)
     }
@@ -345,18 +345,18 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
     /// Reads a piece of a split: how many records, and how many that were none.
     fn read_piece(&mut self, slot: usize, limit: usize) -> Result<(usize, usize, Status)> {
         if self.splits.open(&self.timed.source, slot)? {
-            self.agenda.slice(slot);
+            self.schedule.slice(slot);
         }
         let time = Time::new(self.epoch, self.watermark);
         let split = self.splits.split(slot);
-        if self.agenda.is_silent(slot) {
+        if self.schedule.is_silent(slot) {
             split.watermark.raise(self.watermark);
         }
         let (reader, watermark) = split.parts();
         let from = Reads { reader, watermark, timestamp: &self.timed.watermarks.timestamp };
-        let (count, status) = match &mut self.outlets[..] {
+        let (count, status) = match &mut self.ports[..] {
             [outlet] => outlet.read(time, from, limit)?,
-            outlets => read_for_all(outlets, &mut self.batch, time, from, limit.min(SMALL_PIECE))?,
+            ports => read_for_all(ports, &mut self.batch, time, from, limit.min(SMALL_PIECE))?,
         };
         let malformed = self.take_malformed(slot)?;
         let split = self.splits.split(slot);
@@ -364,19 +364,19 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             if !std::mem::replace(&mut split.read, true) {
                 self.touched.push(slot);
             }
-            self.flight.add(self.outlets.iter_mut().map(|outlet| outlet.take_sent()).sum());
+            self.flight.add(self.ports.iter_mut().map(|outlet| outlet.take_sent()).sum());
         }
         let gave = count + malformed > 0 || status == Status::More;
-        self.agenda.note(slot, split.watermark.current(), gave);
+        self.schedule.note(slot, split.watermark.current(), gave);
         if self.timed.watermarks.max_drift.is_some() {
-            self.standing.show(self.agenda.shown(self.watermark));
+            self.standing.show(self.schedule.shown(self.watermark));
         }
         Ok((count, malformed, status))
     }
 
     /// A split was read to its end.
     fn close(&mut self, slot: usize) -> Result<()> {
-        self.agenda.remove(slot);
+        self.schedule.remove(slot);
         let Some(split) = self.splits.remove(slot) else { return Ok(()) };
         self.bookmarks.close(split.mark(EventTime::MIN), true)?;
         if split.read {
@@ -403,9 +403,9 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
     /// Moves the watermark to the least of the splits that count, and never back. A worker without such
     /// splits holds no one back.
     fn keep_watermark(&mut self, now: Duration) {
-        self.standing.show(self.agenda.shown(self.watermark));
+        self.standing.show(self.schedule.shown(self.watermark));
         self.standing.lead();
-        let watermark = match self.agenda.least() {
+        let watermark = match self.schedule.least() {
             None => self.standing.follow(now),
             least => least,
         };
@@ -424,7 +424,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             return;
         }
         let tick = self.worker.shared.epochs.until_tick().map(|until| now + until);
-        let dues = [self.agenda.next_due(), tick, self.look_at, self.standing.look_at()];
+        let dues = [self.schedule.next_due(), tick, self.look_at, self.standing.look_at()];
         let Some(next) = dues.into_iter().flatten().min() else { return };
         self.alarm.ring_at(next, now);
     }
@@ -432,7 +432,8 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
     /// True if a split that was too far ahead of those of other workers no longer is. Otherwise these will
     /// wake this worker when it is not.
     fn is_let_on(&self) -> bool {
-        let (Some(next), Some(drift)) = (self.agenda.next_to_read(), self.timed.watermarks.max_drift) else {
+        let (Some(next), Some(drift)) = (self.schedule.next_to_read(), self.timed.watermarks.max_drift)
+        else {
             return false;
         };
         // If it is a split of its own that is behind, that has nothing now and is asked again when it is due.

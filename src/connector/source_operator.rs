@@ -72,12 +72,11 @@ impl<S: Source, F: Timestamps<S::Item>> Operator for SourceOperator<S, F> {
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let worker = cx.worker.clone();
         let mut builder = cx.operator(uid);
-        let outlets = self.0.outlets(&mut builder);
+        let ports = self.0.ports(&mut builder);
         worker.awaiting.borrow_mut().push(builder.activator());
         let saving = worker.saving(builder.uid());
         let from = worker.restored(uid);
-        let mut reading =
-            Reading::new(Arc::clone(&self.0), worker.clone(), outlets, builder.activator(), uid);
+        let mut reading = Reading::new(Arc::clone(&self.0), worker.clone(), ports, builder.activator(), uid);
         lock(&self.0.plan).board.join(worker.index, builder.sync_activator());
         reading.instance = worker.shared.asked.join(builder.sync_activator());
         match SplitOffsets::new(saving, from.as_ref()) {

@@ -251,38 +251,38 @@ mod tests {
     }
 
     /// Reads a split that comes to a watermark and may have more.
-    fn read(agenda: &mut SplitSchedule, to: EventTime) -> usize {
-        let slot = agenda.take(NO_LIMIT).unwrap();
-        agenda.note(slot, to, true);
-        agenda.put(slot, Duration::ZERO);
+    fn read(schedule: &mut SplitSchedule, to: EventTime) -> usize {
+        let slot = schedule.take(NO_LIMIT).unwrap();
+        schedule.note(slot, to, true);
+        schedule.put(slot, Duration::ZERO);
         slot
     }
 
-    fn agenda(splits: usize) -> SplitSchedule {
-        let mut agenda = SplitSchedule::new(Some(millis(10)));
-        (0..splits).for_each(|slot| assert_eq!(agenda.add(EventTime::MIN, Duration::ZERO), slot));
-        agenda
+    fn schedule(splits: usize) -> SplitSchedule {
+        let mut schedule = SplitSchedule::new(Some(millis(10)));
+        (0..splits).for_each(|slot| assert_eq!(schedule.add(EventTime::MIN, Duration::ZERO), slot));
+        schedule
     }
 
     #[test]
     fn the_split_that_is_furthest_behind_is_read_and_equals_take_turns() {
-        let mut three = agenda(3);
+        let mut three = schedule(3);
         assert_eq!([5, 3, 9].map(|to| read(&mut three, to)), [0, 1, 2]);
         assert_eq!([4, 7, 7, 8].map(|to| read(&mut three, to)), [1, 1, 0, 1]);
-        let mut still = agenda(3);
+        let mut still = schedule(3);
         assert_eq!([EventTime::MIN; 6].map(|to| read(&mut still, to)), [0, 1, 2, 0, 1, 2]);
     }
 
     #[test]
     fn one_that_does_not_move_lets_the_next_have_a_turn() {
-        let mut three = agenda(3);
+        let mut three = schedule(3);
         [5, 6, 7].into_iter().enumerate().for_each(|(slot, to)| assert_eq!(read(&mut three, to), slot));
         assert_eq!([5, 8, 5, 7, 7].map(|to| read(&mut three, to)), [0, 1, 0, 2, 1], "0 stays at 5");
     }
 
     #[test]
     fn a_split_beyond_the_limit_is_not_read() {
-        let mut two = agenda(2);
+        let mut two = schedule(2);
         [5, 20].into_iter().enumerate().for_each(|(slot, to)| assert_eq!(read(&mut two, to), slot));
         let slot = two.take(15).unwrap();
         two.note(slot, 16, true);
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn silence_is_what_the_reader_says_twice() {
-        let mut two = agenda(2);
+        let mut two = schedule(2);
         assert_eq!(read(&mut two, 50), 0);
         let quiet = two.take(NO_LIMIT).unwrap();
         two.note(quiet, EventTime::MIN, false);
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn one_that_was_not_asked_is_not_silent() {
-        let mut one = agenda(1);
+        let mut one = schedule(1);
         one.wake(millis(5_000));
         assert_eq!((one.asked_since(millis(5_000)), one.least()), (Duration::ZERO, Some(EventTime::MIN)));
         let slot = one.take(NO_LIMIT).unwrap();
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_was_opened_again_reads_some_pieces() {
-        let mut two = agenda(2);
+        let mut two = schedule(2);
         let slot = two.take(NO_LIMIT).unwrap();
         two.slice(slot);
         for piece in 1..=i64::from(SLICE) {
@@ -344,38 +344,38 @@ mod tests {
         /// Whatever happens to the splits, what is kept in order is what a look at all of them finds.
         #[test]
         fn all_is_as_if_each_were_looked_at(steps in vec((0..5u8, 0..40i64, 0..6u64), 0..300)) {
-            let mut agenda = agenda(4);
+            let mut schedule = schedule(4);
             let mut there: Vec<usize> = (0..4).collect();
             let mut now = Duration::ZERO;
             for (what, ahead, later) in steps {
                 now += millis(later);
-                agenda.wake(now);
+                schedule.wake(now);
                 if what == 0 && there.len() < 6 {
-                    there.push(agenda.add(ahead, now));
+                    there.push(schedule.add(ahead, now));
                 }
-                let limit = agenda.least().map_or(NO_LIMIT, |least| least.saturating_add(30));
-                if let Some(slot) = agenda.take(limit) {
-                    let before = agenda.entries[slot].watermark;
+                let limit = schedule.least().map_or(NO_LIMIT, |least| least.saturating_add(30));
+                if let Some(slot) = schedule.take(limit) {
+                    let before = schedule.entries[slot].watermark;
                     prop_assert!(before <= limit);
                     let gave = what != 1;
-                    agenda.note(slot, if gave { before.max(ahead) } else { before }, gave);
+                    schedule.note(slot, if gave { before.max(ahead) } else { before }, gave);
                     match what {
-                        1 | 2 => agenda.rest(slot, now, now + millis(ahead as u64)),
+                        1 | 2 => schedule.rest(slot, now, now + millis(ahead as u64)),
                         3 if there.len() > 1 => {
-                            agenda.remove(slot);
+                            schedule.remove(slot);
                             there.retain(|other| *other != slot);
                         }
-                        _ => agenda.put(slot, now),
+                        _ => schedule.put(slot, now),
                     }
                 }
-                let ready = |slot: &usize| agenda.ready.contains(&agenda.key(*slot));
-                let counting = there.iter().filter(|slot| !agenda.is_silent(**slot) || ready(slot));
-                prop_assert_eq!(agenda.least(), counting.map(|slot| agenda.entries[*slot].watermark).min());
-                prop_assert_eq!(agenda.ready.len(), there.iter().filter(|slot| ready(slot)).count());
-                prop_assert_eq!(agenda.len(), there.len());
-                prop_assert_eq!(agenda.ready.len() + agenda.waiting.len(), there.len());
-                let silent = there.iter().filter(|slot| agenda.is_silent(**slot));
-                prop_assert_eq!(agenda.silent, silent.count());
+                let ready = |slot: &usize| schedule.ready.contains(&schedule.key(*slot));
+                let counting = there.iter().filter(|slot| !schedule.is_silent(**slot) || ready(slot));
+                prop_assert_eq!(schedule.least(), counting.map(|slot| schedule.entries[*slot].watermark).min());
+                prop_assert_eq!(schedule.ready.len(), there.iter().filter(|slot| ready(slot)).count());
+                prop_assert_eq!(schedule.len(), there.len());
+                prop_assert_eq!(schedule.ready.len() + schedule.waiting.len(), there.len());
+                let silent = there.iter().filter(|slot| schedule.is_silent(**slot));
+                prop_assert_eq!(schedule.silent, silent.count());
             }
         }
     }

@@ -96,10 +96,10 @@ impl<T: Data, O: Data> Driver<T, O> {
         options.check()?;
         let start = Time::new(0, EventTime::MIN);
         let feed = Arc::new(Mutex::new(Feed { records: Vec::new(), at: start, next: Some(start) }));
-        let taps = Consumers::new();
-        let operator = Hand { feed: Arc::clone(&feed), taps: Arc::clone(&taps) };
+        let consumers = Consumers::new();
+        let operator = Hand { feed: Arc::clone(&feed), consumers: Arc::clone(&consumers) };
         let id = job.graph.add(NodeInfo::new("source", "by hand"), operator);
-        let output = build(Stream::new(Node::new(&job.graph, id, &taps))).collect();
+        let output = build(Stream::new(Node::new(&job.graph, id, &consumers))).collect();
         let (worker, context) = build_worker(&job, &options)?;
         let (taken, epoch, watermark) = (0, 0, EventTime::MIN);
         Ok(Driver { job, options, worker, context, clock, feed, output, taken, epoch, watermark })
@@ -124,7 +124,7 @@ impl<T: Data, O: Data> Driver<T, O> {
     pub fn restart(&mut self) -> Result<()> {
         let refused = || Error::config("no snapshot can be taken of what is driven: its input has ended");
         let cut = self.epoch;
-        let cuts = Arc::clone(&self.context.shared.desk().ok_or_else(refused)?.cuts);
+        let cuts = Arc::clone(&self.context.shared.coordinator().ok_or_else(refused)?.cuts);
         // The cut must be decided before the epoch closes, for operators copy their state when it does.
         cuts.ask(Cause::Request);
         cuts.turn(cut, self.clock.now());
@@ -260,21 +260,21 @@ fn build_worker(job: &Job, options: &Options) -> Result<(Worker, WorkerContext)>
 /// The source operator: emits what the test has pushed.
 struct Hand<T> {
     feed: Arc<Mutex<Feed<T>>>,
-    taps: Arc<Consumers<T>>,
+    consumers: Arc<Consumers<T>>,
 }
 
 impl<T: Data> Operator for Hand<T> {
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let awaiting = Rc::clone(&cx.worker.awaiting);
         let mut builder = cx.operator(uid);
-        let mut outlets = self.taps.open(&mut builder);
+        let mut ports = self.consumers.open(&mut builder);
         awaiting.borrow_mut().push(builder.activator());
         let feed = Arc::clone(&self.feed);
         builder.build(move |_, holds| {
             let mut feed = lock(&feed);
             let at = feed.at;
-            feed.records.drain(..).for_each(|record| outlets.give(at, record));
-            outlets.flush();
+            feed.records.drain(..).for_each(|record| ports.give(at, record));
+            ports.flush();
             holds.set(feed.next);
             false
         });

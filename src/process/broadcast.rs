@@ -118,10 +118,10 @@ where
         let rules = self.rules.broadcast().map(Heard::<K, T, R>::Rule).attach(Emit);
         let info = NodeInfo::new("process", "process with rules").stateful();
         let info = info.input(records, Routing::ByKey).input(rules, Routing::Forward);
-        let taps = Consumers::new();
-        let operator = RuledOperator { records, rules, function, taps: Arc::clone(&taps) };
+        let consumers = Consumers::new();
+        let operator = RuledOperator { records, rules, function, consumers: Arc::clone(&consumers) };
         let id = graph.add(info, operator);
-        Stream::new(Node::new(&graph, id, &taps))
+        Stream::new(Node::new(&graph, id, &consumers))
     }
 }
 
@@ -129,7 +129,7 @@ struct RuledOperator<K: Key, T, R, P: BroadcastProcess<K, T, R>> {
     records: Edge<Record<Heard<K, T, R>>>,
     rules: Edge<Record<Heard<K, T, R>>>,
     function: P,
-    taps: Arc<Consumers<P::Out>>,
+    consumers: Arc<Consumers<P::Out>>,
 }
 
 impl<K, T, R, P> Operator for RuledOperator<K, T, R, P>
@@ -151,13 +151,13 @@ where
             Heard::Rule(_) => None,
         });
         let inputs = vec![records, builder.pipeline(self.rules)];
-        let outlets = self.taps.open(&mut builder);
-        let sides = self.taps.open_sides(&mut builder);
+        let ports = self.consumers.open(&mut builder);
+        let sides = self.consumers.open_sides(&mut builder);
         let info = builder.info();
         let function = self.by_rules();
         let records = Processing::open(function, None, sides, readers, &info, (uid, &worker));
         let logic = ProcessingByRules { records, changed: false, arrangement: arrangement(info) };
-        epoch_driver::build(builder, worker, inputs, outlets, logic);
+        epoch_driver::build(builder, worker, inputs, ports, logic);
     }
 }
 

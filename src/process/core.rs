@@ -309,8 +309,8 @@ impl<K: Key> Core<K> {
     pub(crate) fn shed(&mut self, epoch: u64) {
         let Core { store, owner, event_timers, wall_timers, .. } = self;
         store.account();
-        for agenda in [event_timers, wall_timers] {
-            let left = agenda.shed(
+        for queue in [event_timers, wall_timers] {
+            let left = queue.shed(
                 epoch,
                 |(slot, _)| owner(store.key(*slot)),
                 |(slot, call)| row_of(store, *slot, *call),
@@ -334,8 +334,8 @@ impl<K: Key> Core<K> {
     pub(crate) fn seal(&mut self, epoch: u64) {
         self.store.seal(epoch);
         let (store, owner) = (&self.store, self.owner);
-        for agenda in [&mut self.event_timers, &mut self.wall_timers] {
-            agenda.seal(epoch, |(slot, call)| (owner(store.key(*slot)), row_of(store, *slot, *call)));
+        for queue in [&mut self.event_timers, &mut self.wall_timers] {
+            queue.seal(epoch, |(slot, call)| (owner(store.key(*slot)), row_of(store, *slot, *call)));
         }
     }
 }

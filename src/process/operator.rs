@@ -86,17 +86,18 @@ pub(super) fn build<K: Key, T: Exchange, P: Process<K, T>>(
 ) -> Stream<P::Out> {
     let info = NodeInfo::new("process", name).stateful();
     let info = edges.iter().fold(info, |info, edge| info.input(*edge, Routing::ByKey));
-    let taps = Consumers::new();
-    let operator = ProcessOperator { edges, function, sort, taps: Arc::clone(&taps), key: PhantomData };
+    let consumers = Consumers::new();
+    let operator =
+        ProcessOperator { edges, function, sort, consumers: Arc::clone(&consumers), key: PhantomData };
     let id = graph.add(info, operator);
-    Stream::new(Node::new(graph, id, &taps))
+    Stream::new(Node::new(graph, id, &consumers))
 }
 
 struct ProcessOperator<K: Key, T, P: Process<K, T>> {
     edges: Vec<Edge<Keyed<K, T>>>,
     function: P,
     sort: Option<Sort<K, T>>,
-    taps: Arc<Consumers<P::Out>>,
+    consumers: Arc<Consumers<P::Out>>,
     key: PhantomData<fn(K)>,
 }
 
@@ -109,11 +110,11 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Operator for ProcessOperator<K, T, P
         let (worker, readers) = (cx.worker.clone(), cx.readers());
         let mut builder = cx.operator(uid);
         let inputs = self.edges.iter().map(|edge| builder.by_key(*edge, |keyed| &keyed.key)).collect();
-        let outlets = self.taps.open(&mut builder);
-        let sides = self.taps.open_sides(&mut builder);
+        let ports = self.consumers.open(&mut builder);
+        let sides = self.consumers.open_sides(&mut builder);
         let info = builder.info();
         let logic = Processing::open(self.function.clone(), self.sort, sides, readers, &info, (uid, &worker));
-        epoch_driver::build(builder, worker, inputs, outlets, logic);
+        epoch_driver::build(builder, worker, inputs, ports, logic);
     }
 }
 
@@ -174,7 +175,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         match &mut self.waiting {
             None => self.process(&key, value, stamp, time, out),
             Some(_) if is_late(&stamp) => self.counters.add("late_dropped", 1),
-            Some((_, agenda)) => agenda.add(stamp.timestamp, (key, value, stamp)),
+            Some((_, queue)) => queue.add(stamp.timestamp, (key, value, stamp)),
         }
     }
 
@@ -222,8 +223,8 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
     fn take_in_order(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<P::Out>) {
         let mut reached = EventTime::MIN;
         let before = (watermark < EventTime::MAX).then_some(watermark);
-        while let Some((sort, agenda)) = &mut self.waiting {
-            let Some(mut records) = agenda.draw(before) else { return };
+        while let Some((sort, queue)) = &mut self.waiting {
+            let Some(mut records) = queue.draw(before) else { return };
             sort(&mut records);
             for (time, (key, value, stamp)) in records {
                 if time > reached && self.core.event_timers.next().is_some_and(|next| next < time) {
@@ -310,8 +311,8 @@ impl<K: Key, T: Exchange, P: Process<K, T>> OperatorLogic<Keyed<K, T>> for Proce
 
     fn seal(&mut self, epoch: u64) {
         self.core.seal(epoch);
-        if let Some((_, agenda)) = &mut self.waiting {
-            agenda.seal(epoch, |waiting| (hash64(&waiting.0), waiting.clone()));
+        if let Some((_, queue)) = &mut self.waiting {
+            queue.seal(epoch, |waiting| (hash64(&waiting.0), waiting.clone()));
         }
     }
 
@@ -326,28 +327,28 @@ impl<K: Key, T: Exchange, P: Process<K, T>> OperatorLogic<Keyed<K, T>> for Proce
     fn save(&mut self) -> Result<SavedTables> {
         let mut saved = SavedTables::default();
         self.core.save("", &mut saved)?;
-        saved.tables.extend(self.waiting.as_ref().and_then(|(_, agenda)| agenda.save("waiting")));
+        saved.tables.extend(self.waiting.as_ref().and_then(|(_, queue)| queue.save("waiting")));
         Ok(saved)
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
         self.core.restore("", from, share)?;
-        if let Some((_, agenda)) = &mut self.waiting {
-            agenda.restore("waiting", from, share, Clone::clone)?;
+        if let Some((_, queue)) = &mut self.waiting {
+            queue.restore("waiting", from, share, Clone::clone)?;
         }
         self.function.restored(&mut self.core);
         Ok(())
     }
 
     fn shed(&mut self, epoch: u64) {
-        if let Some((_, agenda)) = &mut self.waiting {
-            agenda.shed(epoch, |waiting| hash64(&waiting.0), Clone::clone);
+        if let Some((_, queue)) = &mut self.waiting {
+            queue.shed(epoch, |waiting| hash64(&waiting.0), Clone::clone);
         }
         self.core.shed(epoch);
     }
 
     fn owes(&self) -> Option<EventTime> {
-        let waiting = self.waiting.as_ref().and_then(|(_, agenda)| agenda.next());
+        let waiting = self.waiting.as_ref().and_then(|(_, queue)| queue.next());
         let owed = waiting.into_iter().chain(self.core.event_timers.next()).min();
         // Buckets begin before what is in them.
         let owed = owed.map(|owed| owed.max(self.core.now.watermark));

@@ -98,16 +98,16 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
         let graph = self.graph();
         let edge = self.attach(Emit);
         let info = NodeInfo::new("process", "process").input(edge, Routing::Forward);
-        let taps = Consumers::new();
-        let id = graph.add(info, PlainOperator { edge, function, taps: Arc::clone(&taps) });
-        Stream::new(Node::new(&graph, id, &taps))
+        let consumers = Consumers::new();
+        let id = graph.add(info, PlainOperator { edge, function, consumers: Arc::clone(&consumers) });
+        Stream::new(Node::new(&graph, id, &consumers))
     }
 }
 
 struct PlainOperator<T, O, F> {
     edge: Edge<Record<T>>,
     function: F,
-    taps: Arc<Consumers<O>>,
+    consumers: Arc<Consumers<O>>,
 }
 
 impl<T, O, F> Operator for PlainOperator<T, O, F>
@@ -124,11 +124,11 @@ where
         let worker = cx.worker.clone();
         let mut builder = cx.operator(uid);
         let input = builder.pipeline(self.edge);
-        let outlets = self.taps.open(&mut builder);
-        let sides = Sides(self.taps.open_sides(&mut builder));
+        let ports = self.consumers.open(&mut builder);
+        let sides = Sides(self.consumers.open_sides(&mut builder));
         let counters = Counters::new(worker.shared.metrics.clone(), uid);
         let logic = Plain { function: self.function.clone(), sides, counters, watermark: EventTime::MIN };
-        epoch_driver::build(builder, worker, vec![input], outlets, Showing(logic, std::marker::PhantomData));
+        epoch_driver::build(builder, worker, vec![input], ports, Showing(logic, std::marker::PhantomData));
     }
 }
 

@@ -87,14 +87,14 @@ pub(crate) struct Sides(pub(crate) Vec<(u64, Box<dyn SidePorts>)>);
 impl Sides {
     pub(crate) fn give<T: Data>(&mut self, side: &SideOutput<T>, from: Time, record: Record<T>) {
         let wanted = self.0.iter_mut().filter(|(id, _)| *id == side.key.id);
-        let mut outlets = wanted.filter_map(|(_, outlets)| outlets.as_any_mut().downcast_mut::<Outputs<T>>());
-        if let Some(first) = outlets.next() {
-            outlets.for_each(|other| other.give(from, record.clone()));
+        let mut ports = wanted.filter_map(|(_, ports)| ports.as_any_mut().downcast_mut::<Outputs<T>>());
+        if let Some(first) = ports.next() {
+            ports.for_each(|other| other.give(from, record.clone()));
             first.give(from, record);
         }
     }
 
     pub(crate) fn flush(&mut self) {
-        self.0.iter_mut().for_each(|(_, outlets)| outlets.flush());
+        self.0.iter_mut().for_each(|(_, ports)| ports.flush());
     }
 }

@@ -186,7 +186,8 @@ impl<'a, K: Key> States<'a, K> {
         let Target::Worker { core, operator, worker } = &mut self.target else { return KeyPlace::tried(ttl) };
         core.lives_by_wall |= ttl.is_some_and(Ttl::is_by_wall_clock);
         let lives = ttl.map(|ttl| (ttl.clock, ttl.millis));
-        let cells = Cells::<K, S>::new(lives, core.owner(), (publish, worker.askers()), operator.clone());
+        let cells =
+            Cells::<K, S>::new(lives, core.owner(), (publish, worker.state_readers()), operator.clone());
         let column = core.store.add(name, cells);
         core.place(column, ttl)
     }

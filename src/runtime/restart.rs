@@ -57,7 +57,7 @@ pub(crate) fn prepare(
         began: BTreeMap::new(),
         patience: Duration::ZERO,
     };
-    let desk = match in_turns {
+    let coordinator = match in_turns {
         true => CoordinatorHandle::without_thread(taker),
         false => CoordinatorHandle::with_thread(taker, move |error| {
             if let Some(shared) = upgrade() {
@@ -65,7 +65,7 @@ pub(crate) fn prepare(
             }
         })?,
     };
-    shared.take_snapshots(desk);
+    shared.take_snapshots(coordinator);
     Ok(shared)
 }
 

@@ -130,8 +130,8 @@ pub struct Summary {
 impl Running {
     /// Requests a snapshot, which is cut when the current epoch ends. Has no effect if the job takes none.
     pub fn snapshot(&self) {
-        if let Some(desk) = self.shared.desk() {
-            desk.cuts.ask(Cause::Request);
+        if let Some(coordinator) = self.shared.coordinator() {
+            coordinator.cuts.ask(Cause::Request);
         }
     }
 
@@ -143,10 +143,10 @@ impl Running {
     ///
     /// As [`join`](Running::join).
     pub fn suspend(self) -> Result<Summary> {
-        match self.shared.desk() {
-            Some(desk) => {
-                desk.cuts.ask(Cause::Stop);
-                while !desk.cuts.is_stopped() && !self.is_finished() && !self.has_failed() {
+        match self.shared.coordinator() {
+            Some(coordinator) => {
+                coordinator.cuts.ask(Cause::Stop);
+                while !coordinator.cuts.is_stopped() && !self.is_finished() && !self.has_failed() {
                     std::thread::sleep(LOOK);
                 }
                 self.shared.leave();
@@ -204,8 +204,8 @@ impl Running {
     pub fn join(mut self) -> Result<Summary> {
         // A worker catches its panic and records it as an error, so joining its thread cannot panic.
         drop(self.workers.take());
-        if let Some(desk) = self.shared.desk() {
-            desk.finish();
+        if let Some(coordinator) = self.shared.coordinator() {
+            coordinator.finish();
         }
         match self.shared.take_failure() {
             Some(error) => Err(error),

@@ -199,34 +199,34 @@ impl<T: Data, C: Collector<T, End: SendBuffer>> ConsumerPort<T> for ChainPort<C>
 
 /// The taps on one output of an operator, while the job is put together.
 pub(crate) struct Consumers<T> {
-    taps: Mutex<Vec<Arc<dyn Consumer<T>>>>,
+    consumers: Mutex<Vec<Arc<dyn Consumer<T>>>>,
     /// Further outputs of the operator, by what it knows them by.
     sides: Mutex<Vec<(u64, Arc<dyn SideConsumers>)>>,
 }
 
 impl<T: Data> Consumers<T> {
     pub(crate) fn new() -> Arc<Consumers<T>> {
-        Arc::new(Consumers { taps: Mutex::default(), sides: Mutex::default() })
+        Arc::new(Consumers { consumers: Mutex::default(), sides: Mutex::default() })
     }
 
     pub(crate) fn add(&self, tap: Arc<dyn Consumer<T>>) {
-        lock(&self.taps).push(tap);
+        lock(&self.consumers).push(tap);
     }
 
     /// Adds a further output.
-    pub(crate) fn add_side<S: Data>(&self, id: u64, taps: &Arc<Consumers<S>>) {
-        lock(&self.sides).push((id, Arc::clone(taps) as Arc<dyn SideConsumers>));
+    pub(crate) fn add_side<S: Data>(&self, id: u64, consumers: &Arc<Consumers<S>>) {
+        lock(&self.sides).push((id, Arc::clone(consumers) as Arc<dyn SideConsumers>));
     }
 
     /// Gives the operator an output port for each tap on its further outputs.
     pub(crate) fn open_sides(&self, builder: &mut OperatorBuilder<'_, '_>) -> Vec<(u64, Box<dyn SidePorts>)> {
-        lock(&self.sides).iter().map(|(id, taps)| (*id, taps.open_side(builder))).collect()
+        lock(&self.sides).iter().map(|(id, consumers)| (*id, consumers.open_side(builder))).collect()
     }
 
     /// Gives the operator an output port for each tap.
     pub(crate) fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Outputs<T> {
-        let outlets = lock(&self.taps).iter().map(|tap| tap.open(builder)).collect();
-        Outputs { outlets, batch: Vec::new(), time: Time::new(0, 0), uid: builder.uid() }
+        let ports = lock(&self.consumers).iter().map(|tap| tap.open(builder)).collect();
+        Outputs { ports, batch: Vec::new(), time: Time::new(0, 0), uid: builder.uid() }
     }
 }
 
@@ -262,7 +262,7 @@ impl<T: Data> SidePorts for Outputs<T> {
 
 /// The taps on one output of a running operator.
 pub(crate) struct Outputs<T> {
-    outlets: Vec<Box<dyn ConsumerPort<T>>>,
+    ports: Vec<Box<dyn ConsumerPort<T>>>,
     batch: Vec<Record<T>>,
     time: Time,
     /// The operator's.
@@ -272,13 +272,13 @@ pub(crate) struct Outputs<T> {
 impl<T: Data> Outputs<T> {
     /// An output that goes there, for tests of an operator's logic alone.
     #[cfg(test)]
-    pub(crate) fn to(outlets: Vec<Box<dyn ConsumerPort<T>>>) -> Outputs<T> {
-        Outputs { outlets, batch: Vec::new(), time: Time::new(0, 0), uid: Arc::from("") }
+    pub(crate) fn to(ports: Vec<Box<dyn ConsumerPort<T>>>) -> Outputs<T> {
+        Outputs { ports, batch: Vec::new(), time: Time::new(0, 0), uid: Arc::from("") }
     }
 
     /// True if no one reads the output.
     pub(crate) fn is_unread(&self) -> bool {
-        self.outlets.is_empty()
+        self.ports.is_empty()
     }
 
     /// Emits a record that may be sent from `time` on.
@@ -303,7 +303,7 @@ impl<T: Data> Outputs<T> {
 
     fn walk(&mut self) {
         operator_fault::check(&self.uid);
-        if let Some((last, others)) = self.outlets.split_last_mut() {
+        if let Some((last, others)) = self.ports.split_last_mut() {
             for outlet in others {
                 outlet.walk(self.time, &mut self.batch, false);
             }
@@ -317,7 +317,7 @@ impl<T: Data> Outputs<T> {
         if !self.batch.is_empty() {
             self.walk();
         }
-        for outlet in &mut self.outlets {
+        for outlet in &mut self.ports {
             outlet.flush();
         }
     }
@@ -330,19 +330,19 @@ impl<T: Data> Outputs<T> {
 pub struct Node<T> {
     pub(super) graph: WeakGraph,
     pub(super) id: NodeId,
-    pub(super) taps: Weak<Consumers<T>>,
+    pub(super) consumers: Weak<Consumers<T>>,
 }
 
 impl<T> Clone for Node<T> {
     fn clone(&self) -> Node<T> {
-        Node { graph: self.graph.clone(), id: self.id, taps: Weak::clone(&self.taps) }
+        Node { graph: self.graph.clone(), id: self.id, consumers: Weak::clone(&self.consumers) }
     }
 }
 
 impl<T: Data> Node<T> {
     /// The output of an operator.
-    pub(crate) fn new(graph: &Graph, id: NodeId, taps: &Arc<Consumers<T>>) -> Node<T> {
-        Node { graph: graph.downgrade(), id, taps: Arc::downgrade(taps) }
+    pub(crate) fn new(graph: &Graph, id: NodeId, consumers: &Arc<Consumers<T>>) -> Node<T> {
+        Node { graph: graph.downgrade(), id, consumers: Arc::downgrade(consumers) }
     }
 }
 
@@ -362,10 +362,10 @@ impl<T: Data> Origin for Node<T> {
         C: Chain<From = Node<T>>,
         N: ChainSink<C::Out>,
     {
-        let taps = chain.origin().taps.upgrade();
+        let consumers = chain.origin().consumers.upgrade();
         let edge = edge_of(&chain);
-        if let Some(taps) = taps {
-            taps.add(Arc::new(ChainConsumer { chain, terminal, edge }));
+        if let Some(consumers) = consumers {
+            consumers.add(Arc::new(ChainConsumer { chain, terminal, edge }));
         }
         edge
     }

@@ -33,7 +33,7 @@ pub(crate) struct Shared {
     seals: Seals,
     memory: Option<StateMemory>,
     /// Where snapshots are taken, if they are.
-    desk: OnceLock<CoordinatorHandle>,
+    coordinator: OnceLock<CoordinatorHandle>,
     /// The first epoch.
     first: u64,
     /// What the job goes on from.
@@ -72,7 +72,7 @@ impl Shared {
             seals: options.seals,
             memory: options.memory.clone(),
             first,
-            desk: OnceLock::new(),
+            coordinator: OnceLock::new(),
             restored,
             wanted: AtomicU64::new(0),
             read: AtomicBool::new(false),
@@ -87,27 +87,27 @@ impl Shared {
     }
 
     /// Takes snapshots at a desk from now on.
-    pub(crate) fn take_snapshots(&self, desk: CoordinatorHandle) {
-        let (cuts, clock) = (Arc::clone(&desk.cuts), self.clock.clone());
+    pub(crate) fn take_snapshots(&self, coordinator: CoordinatorHandle) {
+        let (cuts, clock) = (Arc::clone(&coordinator.cuts), self.clock.clone());
         self.epochs.on_turn(Box::new(move |epoch| cuts.turn(epoch, clock.now())));
-        let _ = self.desk.set(desk);
+        let _ = self.coordinator.set(coordinator);
     }
 
     /// The desk where snapshots are taken, if they are.
-    pub(crate) fn desk(&self) -> Option<&CoordinatorHandle> {
-        self.desk.get()
+    pub(crate) fn coordinator(&self) -> Option<&CoordinatorHandle> {
+        self.coordinator.get()
     }
 
     /// Tells the desk something, if there is one.
     pub(crate) fn say(&self, word: CoordinatorMessage) {
-        if let Some(Err(error)) = self.desk().map(|desk| desk.say(word)) {
+        if let Some(Err(error)) = self.coordinator().map(|coordinator| coordinator.say(word)) {
             self.fail(error);
         }
     }
 
     /// What changes when a snapshot is committed.
     pub(crate) fn committed(&self) -> u64 {
-        self.desk().map_or(0, |desk| desk.cuts.committed())
+        self.coordinator().map_or(0, |coordinator| coordinator.cuts.committed())
     }
 
     /// What asks the job to end.
@@ -217,8 +217,8 @@ impl WorkerContext {
     }
 
     /// Who asks for the state of an operator, as far as that is the same for all.
-    pub(crate) fn askers(&self) -> StateReaders {
-        let is_saved = self.shared.desk().is_some() && self.shared.seals == Seals::OnDemand;
+    pub(crate) fn state_readers(&self) -> StateReaders {
+        let is_saved = self.shared.coordinator().is_some() && self.shared.seals == Seals::OnDemand;
         StateReaders { read: false, memory: self.memory.clone(), saved: is_saved }
     }
 
@@ -258,7 +258,7 @@ impl WorkerContext {
 
     /// Lets an instance of an operator take part in snapshots, if there are any.
     pub(crate) fn saving(&self, uid: Arc<str>) -> Option<Saving> {
-        self.shared.desk()?;
+        self.shared.coordinator()?;
         self.shared.say(CoordinatorMessage::Joins((Arc::clone(&uid), self.index)));
         let (shared, counting) = (Arc::clone(&self.shared), self.counting);
         Some(Saving { uid, worker: self.index, shared, counting })
@@ -288,23 +288,23 @@ impl Saving {
     #[inline]
     pub(crate) fn cuts(&self, epoch: u64, next: u64) -> Vec<u64> {
         let (epoch, next) = (self.counting.epoch_of(epoch), self.counting.epoch_of(next));
-        self.shared.desk().map_or_else(Vec::new, |desk| desk.cuts.between(epoch, next))
+        self.shared.coordinator().map_or_else(Vec::new, |coordinator| coordinator.cuts.between(epoch, next))
     }
 
     /// Begins to copy what is to be handed over. Until [`has_copied`](Saving::has_copied), cuts that are not
     /// asked for wait.
     pub(crate) fn copies(&self) {
-        self.shared.desk().into_iter().for_each(|desk| desk.cuts.copies());
+        self.shared.coordinator().into_iter().for_each(|coordinator| coordinator.cuts.copies());
     }
 
     /// Ends what [`copies`](Saving::copies) has begun.
     pub(crate) fn has_copied(&self) {
-        self.shared.desk().into_iter().for_each(|desk| desk.cuts.has_copied());
+        self.shared.coordinator().into_iter().for_each(|coordinator| coordinator.cuts.has_copied());
     }
 
     /// How many rows a worker copies at a time.
     pub(crate) fn slice(&self) -> usize {
-        self.shared.desk().map_or(usize::MAX, |desk| desk.slice)
+        self.shared.coordinator().map_or(usize::MAX, |coordinator| coordinator.slice)
     }
 
     /// Hands over the state for some cuts.
@@ -333,6 +333,6 @@ impl Saving {
 
     /// True if what was handed over for a cut is committed.
     pub(crate) fn is_committed(&self, cut: u64) -> bool {
-        self.shared.desk().is_none_or(|desk| desk.cuts.is_committed(cut))
+        self.shared.coordinator().is_none_or(|coordinator| coordinator.cuts.is_committed(cut))
     }
 }

@@ -140,7 +140,7 @@ pub(crate) fn build<E, L>(
     builder: OperatorBuilder<'_, '_>,
     worker: WorkerContext,
     inputs: Vec<Input<E>>,
-    mut outlets: Outputs<L::Out>,
+    mut ports: Outputs<L::Out>,
     mut logic: L,
 ) where
     E: Data,
@@ -167,7 +167,7 @@ pub(crate) fn build<E, L>(
         worker,
     };
     builder.build(move |frontiers, holds| {
-        frame.activate(frontiers, holds, &mut logic, &mut outlets);
+        frame.activate(frontiers, holds, &mut logic, &mut ports);
         // As long as something is to be copied the dataflow is not done.
         frame.leaving.is_some()
     });

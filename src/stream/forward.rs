@@ -142,9 +142,9 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
         let graph = self.graph();
         let edge = self.emit();
         let info = NodeInfo::new("copy", "a copy for each worker").input(edge, Routing::Forward);
-        let taps = Consumers::new();
-        let id = graph.add(info, CopyOperator { edge, taps: Arc::clone(&taps) });
-        let copies: Stream<(usize, T)> = Stream::new(Node::new(&graph, id, &taps));
+        let consumers = Consumers::new();
+        let id = graph.add(info, CopyOperator { edge, consumers: Arc::clone(&consumers) });
+        let copies: Stream<(usize, T)> = Stream::new(Node::new(&graph, id, &consumers));
         copies.exchange(Routing::Broadcast, |(worker, _), _| *worker).map(|(_, value)| value)
     }
 
@@ -172,15 +172,15 @@ fn forward<T: Data, F>(
 where
     F: Fn(usize, &mut OperatorBuilder<'_, '_>, Edge<Record<T>>) -> Input<Record<T>> + Send + Sync + 'static,
 {
-    let taps = Consumers::new();
-    let id = graph.add(info, ForwardOperator { edges, connect, taps: Arc::clone(&taps) });
-    Stream::new(Node::new(&graph, id, &taps))
+    let consumers = Consumers::new();
+    let id = graph.add(info, ForwardOperator { edges, connect, consumers: Arc::clone(&consumers) });
+    Stream::new(Node::new(&graph, id, &consumers))
 }
 
 struct ForwardOperator<T, F> {
     edges: Vec<Edge<Record<T>>>,
     connect: F,
-    taps: Arc<Consumers<T>>,
+    consumers: Arc<Consumers<T>>,
 }
 
 impl<T: Data, F> Operator for ForwardOperator<T, F>
@@ -191,15 +191,15 @@ where
         let workers = cx.worker.shared.workers;
         let mut builder = cx.operator(uid);
         let inputs = self.edges.iter().map(|edge| (self.connect)(workers, &mut builder, *edge)).collect();
-        let outlets = self.taps.open(&mut builder);
-        build(builder, inputs, outlets);
+        let ports = self.consumers.open(&mut builder);
+        build(builder, inputs, ports);
     }
 }
 
 /// Makes a copy of each record for each worker, with the worker's number.
 struct CopyOperator<T> {
     edge: Edge<Record<T>>,
-    taps: Arc<Consumers<(usize, T)>>,
+    consumers: Arc<Consumers<(usize, T)>>,
 }
 
 impl<T: Exchange> Operator for CopyOperator<T> {
@@ -207,17 +207,17 @@ impl<T: Exchange> Operator for CopyOperator<T> {
         let workers = cx.worker.shared.workers;
         let mut builder = cx.operator(uid);
         let mut input = builder.pipeline(self.edge);
-        let mut outlets = self.taps.open(&mut builder);
+        let mut ports = self.consumers.open(&mut builder);
         builder.ignore_frontiers();
         builder.build(move |_, holds| {
             while let Some((time, batch)) = input.next() {
                 for record in batch.drain(..) {
                     for worker in 0..workers {
-                        outlets.give(time, Record::new((worker, record.value.clone()), record.stamp));
+                        ports.give(time, Record::new((worker, record.value.clone()), record.stamp));
                     }
                 }
             }
-            outlets.flush();
+            ports.flush();
             holds.set([]);
             false
         });
@@ -227,17 +227,17 @@ impl<T: Exchange> Operator for CopyOperator<T> {
 fn build<T: Data>(
     mut builder: OperatorBuilder<'_, '_>,
     mut inputs: Vec<Input<Record<T>>>,
-    mut outlets: Outputs<T>,
+    mut ports: Outputs<T>,
 ) {
     builder.ignore_frontiers();
     builder.build(move |_, holds| {
         for input in &mut inputs {
             while let Some((time, batch)) = input.next() {
-                outlets.give_batch(time, batch);
+                ports.give_batch(time, batch);
                 batch.clear();
             }
         }
-        outlets.flush();
+        ports.flush();
         holds.set([]);
         false
     });

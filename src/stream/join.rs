@@ -87,10 +87,10 @@ impl<K: Key, T: Exchange + Ord, C: Chain<Out = (K, Change<T>)>> KeyedStream<K, C
         let left: Edge<_> = self.pairs.map(|(key, change)| (key, Side::Left(change))).attach(Emit);
         let right: Edge<_> = other.pairs.map(|(key, change)| (key, Side::Right(change))).attach(Emit);
         let info = NodeInfo::new("join", "join").input(left, Routing::ByKey).input(right, Routing::ByKey);
-        let taps = Consumers::new();
-        let operator = JoinOperator { edges: [left, right], f, taps: Arc::clone(&taps) };
+        let consumers = Consumers::new();
+        let operator = JoinOperator { edges: [left, right], f, consumers: Arc::clone(&consumers) };
         let id = graph.add(info.stateful(), operator);
-        Stream::new(Node::new(&graph, id, &taps))
+        Stream::new(Node::new(&graph, id, &consumers))
     }
 }
 
@@ -99,7 +99,7 @@ type Input<K, L, R> = Record<(K, Side<Change<L>, Change<R>>)>;
 struct JoinOperator<K, L, R, O, F> {
     edges: [Edge<Input<K, L, R>>; 2],
     f: F,
-    taps: Arc<Consumers<Change<O>>>,
+    consumers: Arc<Consumers<Change<O>>>,
 }
 
 impl<K, L, R, O, F> Operator for JoinOperator<K, L, R, O, F>
@@ -114,13 +114,13 @@ where
         let worker = cx.worker.clone();
         let mut builder = cx.operator(uid);
         let inputs = self.edges.map(|edge| builder.by_key(edge, |record| &record.value.0)).into();
-        let outlets = self.taps.open(&mut builder);
+        let ports = self.consumers.open(&mut builder);
         let logic = Join {
             f: self.f.clone(),
             left: Half::new(&worker, builder.info()),
             right: Half::new(&worker, builder.info()),
         };
-        epoch_driver::build(builder, worker, inputs, outlets, logic);
+        epoch_driver::build(builder, worker, inputs, ports, logic);
     }
 }
 

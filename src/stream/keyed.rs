@@ -215,15 +215,16 @@ fn rolling<K: Key, I: Exchange, A: Aggregate<I, Out: PartialEq>>(
     edge: Edge<Keyed<K, I>>,
     aggregate: A,
 ) -> Stream<Change<(K, A::Out)>> {
-    let taps = Consumers::new();
-    let id = graph.add(info.stateful(), RollingOperator { edge, aggregate, taps: Arc::clone(&taps) });
-    Stream::new(Node::new(&graph, id, &taps))
+    let consumers = Consumers::new();
+    let id =
+        graph.add(info.stateful(), RollingOperator { edge, aggregate, consumers: Arc::clone(&consumers) });
+    Stream::new(Node::new(&graph, id, &consumers))
 }
 
 struct RollingOperator<K, I, A: Aggregate<I>> {
     edge: Edge<Keyed<K, I>>,
     aggregate: A,
-    taps: Arc<Consumers<Change<(K, A::Out)>>>,
+    consumers: Arc<Consumers<Change<(K, A::Out)>>>,
 }
 
 impl<K: Key, I: Exchange, A: Aggregate<I, Out: PartialEq>> Operator for RollingOperator<K, I, A> {
@@ -231,8 +232,8 @@ impl<K: Key, I: Exchange, A: Aggregate<I, Out: PartialEq>> Operator for RollingO
         let worker = cx.worker.clone();
         let mut builder = cx.operator(uid);
         let input = builder.by_key(self.edge, |keyed| &keyed.key);
-        let outlets = self.taps.open(&mut builder);
+        let ports = self.consumers.open(&mut builder);
         let logic = Rolling::new(self.aggregate.clone(), uid, &worker, builder.info());
-        epoch_driver::build(builder, worker, vec![input], outlets, logic);
+        epoch_driver::build(builder, worker, vec![input], ports, logic);
     }
 }

@@ -16,10 +16,10 @@ impl<T: Data> Stream<T, Node<T>> {
 
     /// A side output of the operator that this stream comes from.
     pub(crate) fn side_output<S: Data>(&self, side: SideKey) -> Stream<S> {
-        let Node { graph, id: node, taps } = &self.chain;
+        let Node { graph, id: node, consumers } = &self.chain;
         let (graph, further) = (graph.upgrade(), Consumers::new());
-        if let Some(taps) = taps.upgrade() {
-            taps.add_side(side.id, &further);
+        if let Some(consumers) = consumers.upgrade() {
+            consumers.add_side(side.id, &further);
         }
         graph.read_side(*node, side);
         Stream::new(Node::new(&graph, *node, &further))

@@ -171,9 +171,10 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
         let edge = self.emit();
         let info =
             NodeInfo::new("watermarks", name).input(edge, Routing::Custom).stateful().giving_time(true);
-        let taps = Consumers::new();
-        let id = graph.add(info, RetimeOperator { edge, route, prepare, make, taps: Arc::clone(&taps) });
-        Stream::new(Node::new(&graph, id, &taps))
+        let consumers = Consumers::new();
+        let id =
+            graph.add(info, RetimeOperator { edge, route, prepare, make, consumers: Arc::clone(&consumers) });
+        Stream::new(Node::new(&graph, id, &consumers))
     }
 }
 
@@ -213,7 +214,7 @@ struct RetimeOperator<T, R, P, M> {
     route: R,
     prepare: P,
     make: M,
-    taps: Arc<Consumers<T>>,
+    consumers: Arc<Consumers<T>>,
 }
 
 impl<T, S, R, P, M> Operator for RetimeOperator<T, R, P, M>
@@ -238,11 +239,11 @@ where
         builder.keep_time();
         let route = self.route.clone();
         let input = builder.exchange(self.edge, move |record| route(&record.value, workers));
-        let outlets = self.taps.open(&mut builder);
+        let ports = self.consumers.open(&mut builder);
         let alarm = worker.alarm(builder.activator());
         let counting = worker.counting;
         let logic = Retime { stamper, counting, alarm, shown: EventTime::MIN, watermark };
-        epoch_driver::build(builder, worker, vec![input], outlets, logic);
+        epoch_driver::build(builder, worker, vec![input], ports, logic);
     }
 }
 

@@ -61,7 +61,7 @@ where
     /// What has left memory and is not in the arrangement yet.
     left: Vec<Row<K, (), A::Acc>>,
     /// What is copied for the last cut, if it is not done.
-    cutting: Option<Cutting<K, A::Acc>>,
+    copying: Option<Cutting<K, A::Acc>>,
     limit: Option<MemoryBudget>,
     footprint: Footprint,
     /// Keys by the watermark that forgets them.
@@ -76,7 +76,7 @@ where
 /// What is copied for a cut: the keys that had changed and have not been seen to, and the copies.
 struct Cutting<K, Acc> {
     list: Chunks<Slot>,
-    draft: CheckpointDelta<K, (), Acc>,
+    delta: CheckpointDelta<K, (), Acc>,
 }
 
 /// Keys from which on a look-up waits for memory, so that looking up a batch at a time pays.
@@ -111,13 +111,13 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             aggregate,
             table: KeyTable::default(),
             touched: Vec::new(),
-            backing: StateBackend::new(&rows, &worker.askers(), operator),
+            backing: StateBackend::new(&rows, &worker.state_readers(), operator),
             rows,
             turn: DirtyMark::default().next(),
             changed: SegmentedVec::default(),
             gone: Tombstones::new(),
             left: Vec::new(),
-            cutting: None,
+            copying: None,
             limit: worker.limit(uid),
             footprint: Footprint::new(worker.memory.is_some()),
             expiry: BTreeMap::new(),
@@ -162,10 +162,10 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
 
     /// Copies an entry for the last cut, before it changes.
     fn keep(&mut self, slot: Slot) {
-        let Some(cutting) = &mut self.cutting else { return };
+        let Some(copying) = &mut self.copying else { return };
         let (key, entry) = self.table.get_mut(slot);
         (entry.changed, entry.sealed) = (DirtyMark::Still, true);
-        cutting.draft.add(((Hashed::new(key.clone()), ()), copy(&entry.acc, entry.expires)));
+        copying.delta.add(((Hashed::new(key.clone()), ()), copy(&entry.acc, entry.expires)));
     }
 
     /// The slot of a key, if there is such a key.
@@ -331,14 +331,14 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>
 
     fn cut(&mut self, epoch: u64) {
         let Rolling { backing, rows, gone, changed, .. } = self;
-        let Some(draft) = backing.draft(epoch, rows, gone, changed.len()) else { return };
+        let Some(delta) = backing.delta(epoch, rows, gone, changed.len()) else { return };
         let list = Chunks::new(std::mem::take(changed));
         self.turn = self.turn.next();
-        self.cutting = Some(Cutting { list, draft });
+        self.copying = Some(Cutting { list, delta });
     }
 
     fn copy(&mut self, left: &mut usize) -> bool {
-        let Some(Cutting { list, draft }) = &mut self.cutting else { return true };
+        let Some(Cutting { list, delta }) = &mut self.copying else { return true };
         while *left > 0 && !list.is_over() {
             let some = list.some(WARM.min(*left));
             // The loads of a loop with nothing else in it do not wait for each other.
@@ -349,7 +349,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>
                     && entry.changed.is_before(self.turn)
                 {
                     (entry.changed, entry.sealed) = (DirtyMark::Still, true);
-                    draft.add(((Hashed::new(key.clone()), ()), copy(&entry.acc, entry.expires)));
+                    delta.add(((Hashed::new(key.clone()), ()), copy(&entry.acc, entry.expires)));
                 }
             }
             *left -= some.len();
@@ -357,8 +357,8 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>
         if !list.is_over() {
             return false;
         }
-        if let Some(cutting) = self.cutting.take() {
-            self.backing.deliver(cutting.draft);
+        if let Some(copying) = self.copying.take() {
+            self.backing.deliver(copying.delta);
         }
         true
     }

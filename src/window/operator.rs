@@ -240,8 +240,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         let waiting = self.waiting.iter_mut();
         let waiting = waiting.map(|((first, last), content)| (Pane { last: *last, first: *first }, content));
         let within = self.running.panes_mut().map(|(pane, entered)| (*pane, &mut entered.content));
-        let filed = self.limited.iter_mut().flat_map(|limited| limited.slid.panes_mut());
-        waiting.chain(within).chain(filed.map(|(pane, content)| (*pane, content)))
+        let spilling = self.limited.iter_mut().flat_map(|limited| limited.slid.panes_mut());
+        waiting.chain(within).chain(spilling.map(|(pane, content)| (*pane, content)))
     }
 
     /// The bytes of memory that all takes, about.

@@ -30,11 +30,17 @@ where
     let edge = pairs.attach(Assign { windows, aggregate: aggregate.clone(), late: late.clone() });
     let info = NodeInfo::new("window", windows.to_string()).input(edge, Routing::ByKey).stateful();
     let info = if A::COMBINES { info.terminal("combine by pane") } else { info.terminal("assign panes") };
-    let taps = Consumers::new();
-    let operator =
-        WindowOperator { edge, windows, aggregate, late, taps: Arc::clone(&taps), value: PhantomData };
+    let consumers = Consumers::new();
+    let operator = WindowOperator {
+        edge,
+        windows,
+        aggregate,
+        late,
+        consumers: Arc::clone(&consumers),
+        value: PhantomData,
+    };
     let id = graph.add(info, operator);
-    Stream::new(Node::new(&graph, id, &taps))
+    Stream::new(Node::new(&graph, id, &consumers))
 }
 
 struct WindowOperator<K, T, A: Aggregate<T>> {
@@ -42,7 +48,7 @@ struct WindowOperator<K, T, A: Aggregate<T>> {
     windows: Aligned,
     aggregate: A,
     late: Metric,
-    taps: Arc<Consumers<Windowed<K, A::Out>>>,
+    consumers: Arc<Consumers<Windowed<K, A::Out>>>,
     value: PhantomData<fn() -> T>,
 }
 
@@ -56,9 +62,9 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for WindowOperator<K, T, A> {
         let worker = cx.worker.clone();
         let mut builder = cx.operator(uid);
         let input = builder.by_key(self.edge, |paned| &paned.key);
-        let outlets = self.taps.open(&mut builder);
+        let ports = self.consumers.open(&mut builder);
         let quota = worker.quota(uid, "keys_evicted");
         let logic = Windows::<K, T, A>::new(self.windows, self.aggregate.clone(), quota, builder.info());
-        epoch_driver::build(builder, worker, vec![input], outlets, logic);
+        epoch_driver::build(builder, worker, vec![input], ports, logic);
     }
 }

@@ -56,10 +56,10 @@ impl<K: Key> Core<K> {
         }
         let slot = *slot;
         store.pin(slot);
-        self.agenda(by).add(time, (slot, call));
+        self.queue(by).add(time, (slot, call));
     }
 
-    fn agenda(&mut self, by: TimeDomain) -> &mut TimerQueue<(Slot, Call), (K, bool)> {
+    fn queue(&mut self, by: TimeDomain) -> &mut TimerQueue<(Slot, Call), (K, bool)> {
         match by {
             TimeDomain::EventTime => &mut self.event_timers,
             TimeDomain::ProcessingTime => &mut self.wall_timers,
@@ -111,7 +111,7 @@ impl<K: Key> Core<K> {
             }
         }
         let Some(Pass { by, late, .. }) = self.pass.take() else { return false };
-        late.into_iter().for_each(|(time, slot, call)| self.agenda(by).add(time, (slot, call)));
+        late.into_iter().for_each(|(time, slot, call)| self.queue(by).add(time, (slot, call)));
         false
     }
 
@@ -119,12 +119,12 @@ impl<K: Key> Core<K> {
     /// these are all. If memory is limited, their slots are pinned.
     fn next_timers(&mut self, by: TimeDomain, before: Option<i64>) -> (Vec<(i64, Slot)>, Bound) {
         let Core { store, event_timers, wall_timers, owner, .. } = self;
-        let agenda = match by {
+        let queue = match by {
             TimeDomain::EventTime => event_timers,
             TimeDomain::ProcessingTime => wall_timers,
         };
-        agenda.fetch(before, |(key, registers)| call_of(store, key, *registers));
-        let (mut calls, bound) = agenda.some(before, |(slot, _)| owner(store.key(*slot)));
+        queue.fetch(before, |(key, registers)| call_of(store, key, *registers));
+        let (mut calls, bound) = queue.some(before, |(slot, _)| owner(store.key(*slot)));
         // Of several calls for one key and time the last one counts, and they are in order of arrival.
         calls
             .chunk_by_mut(|a, b| a.0 == b.0)

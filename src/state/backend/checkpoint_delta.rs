@@ -70,7 +70,7 @@ pub(crate) struct CheckpointDelta<K, S, V> {
     delivery: Delta<K, S, V>,
     /// The bits of a hash that do not tell its segmented vector.
     shift: u32,
-    spares: Arc<BufferPool<Option<Row<K, S, V>>>>,
+    buffers: Arc<BufferPool<Option<Row<K, S, V>>>>,
 }
 
 /// About so many rows lie in a segmented vector, if that does not make too many segmented vectors: then they
@@ -84,30 +84,30 @@ const PILES: usize = 64;
 
 impl<K: Key, S: Key, V: Exchange> CheckpointDelta<K, S, V> {
     /// A draft of what has changed up to and including an epoch: what is no more, and about so many items. It
-    /// is copied to `spares` first.
+    /// is copied to `buffers` first.
     pub(crate) fn new(
         epoch: u64,
         rows: &ItemRows<K, S, V>,
         gone: Tombstones<K, S>,
         items: usize,
-        spares: Arc<BufferPool<Option<Row<K, S, V>>>>,
+        buffers: Arc<BufferPool<Option<Row<K, S, V>>>>,
     ) -> CheckpointDelta<K, S, V> {
         let piles = (items / PILE).next_power_of_two().min(PILES);
         let piles_of_rows = (0..piles).map(|_| SegmentedVec::default()).collect();
         let delivery = Delta { epoch, clock: rows.clock(), gone, piles: piles_of_rows };
-        CheckpointDelta { delivery, shift: u64::BITS - piles.ilog2(), spares }
+        CheckpointDelta { delivery, shift: u64::BITS - piles.ilog2(), buffers }
     }
 
     /// Copies an item.
     #[inline]
     pub(crate) fn add(&mut self, row: Row<K, S, V>) {
-        let pile = row.0.0.hash.checked_shr(self.shift).unwrap_or(0);
-        self.delivery.piles[pile as usize].push_with(&self.spares, Some(row));
+        let segments = row.0.0.hash.checked_shr(self.shift).unwrap_or(0);
+        self.delivery.piles[segments as usize].push_with(&self.buffers, Some(row));
     }
 
     /// Delivers what was gathered.
-    pub(crate) fn deliver(self, shelf: &DeltaLog<K, S, V>) {
-        shelf.leave(self.delivery);
+    pub(crate) fn deliver(self, log: &DeltaLog<K, S, V>) {
+        log.leave(self.delivery);
     }
 }
 

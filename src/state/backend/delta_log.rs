@@ -54,7 +54,7 @@ pub(crate) struct DeltaLog<K: Key, S: Key, V: Exchange> {
     coming: Mutex<VecDeque<Delta<K, S, V>>>,
     sorted: Mutex<Sorted<K, S, V>>,
     /// Stacks that deliveries are copied to.
-    pub(in crate::state) spares: Arc<BufferPool<Option<Row<K, S, V>>>>,
+    pub(in crate::state) buffers: Arc<BufferPool<Option<Row<K, S, V>>>>,
     /// Set when something that is merged could not be read.
     lost: UnreadablePage,
 }
@@ -79,7 +79,7 @@ impl<K: Key, S: Key, V: Exchange> DeltaLog<K, S, V> {
             owner,
             coming: Mutex::default(),
             sorted,
-            spares: Arc::default(),
+            buffers: Arc::default(),
             lost: UnreadablePage::default(),
         }
     }
@@ -135,13 +135,13 @@ impl<K: Key, S: Key, V: Exchange> DeltaLog<K, S, V> {
         let gone = gone.into_iter().map(|row| (row, None)).collect();
         let mut built = RunBuilder::new(rows.clone(), gone);
         let mut stacks = 0;
-        for pile in piles {
-            stacks += self.spares.leave(unpile(pile, &mut built));
+        for segments in piles {
+            stacks += self.buffers.leave(unpile(segments, &mut built));
             if !is_merged {
                 press.catch_up(&mut built.pages);
             }
         }
-        self.spares.keep(stacks.min(sorted.stacks));
+        self.buffers.keep(stacks.min(sorted.stacks));
         sorted.stacks = stacks;
         let mut pages = built.finish();
         sorted.last += 1;
@@ -200,7 +200,7 @@ impl<K: Key, S: Key, V: Exchange> DeltaLog<K, S, V> {
 
 /// Writes the pages of a run as they are made, and lets go of their rows.
 struct PageWriter<'a, 'e, K: Key, S: Key, V: Exchange> {
-    shelf: &'a DeltaLog<K, S, V>,
+    log: &'a DeltaLog<K, S, V>,
     early: &'a mut Option<EagerWriter<'e>>,
     epochs: (u64, u64),
     /// So many pages have been written.
@@ -212,11 +212,11 @@ struct PageWriter<'a, 'e, K: Key, S: Key, V: Exchange> {
 
 impl<'a, 'e, K: Key, S: Key, V: Exchange> PageWriter<'a, 'e, K, S, V> {
     fn new(
-        shelf: &'a DeltaLog<K, S, V>,
+        log: &'a DeltaLog<K, S, V>,
         early: &'a mut Option<EagerWriter<'e>>,
         epochs: (u64, u64),
     ) -> PageWriter<'a, 'e, K, S, V> {
-        PageWriter { shelf, early, epochs, written: 0, gone: 0, sample: Vec::new() }
+        PageWriter { log, early, epochs, written: 0, gone: 0, sample: Vec::new() }
     }
 
     /// Sees to the pages that are new.
@@ -231,7 +231,7 @@ impl<'a, 'e, K: Key, S: Key, V: Exchange> PageWriter<'a, 'e, K, S, V> {
         while let Some(page) = pages.get_mut(self.gone)
             && page.written().get().is_some()
         {
-            if let Some(released) = self.shelf.let_go(page, origin) {
+            if let Some(released) = self.log.let_go(page, origin) {
                 *page = released;
             }
             self.gone += 1;
@@ -258,11 +258,11 @@ const AHEAD: usize = 256;
 /// Adds the rows of a segmented vector, which come after all that were added, in order of their hashes:
 /// numbers are sorted and not rows, and each row moves once. Gives the stacks, of nothing.
 fn unpile<K: Key, S: Key, V: Exchange>(
-    pile: SegmentedVec<Option<Row<K, S, V>>>,
+    segments: SegmentedVec<Option<Row<K, S, V>>>,
     built: &mut RunBuilder<ItemRows<K, S, V>>,
 ) -> Vec<Vec<Option<Row<K, S, V>>>> {
-    let mut places: Vec<(u64, u32, u32)> = Vec::with_capacity(pile.len());
-    let mut stacks = pile.into_stacks();
+    let mut places: Vec<(u64, u32, u32)> = Vec::with_capacity(segments.len());
+    let mut stacks = segments.into_stacks();
     for (stack, number) in stacks.iter().zip(0..) {
         let rows = stack.iter().flatten().zip(0..);
         places.extend(rows.map(|(((key, _), _), place)| (key.hash, number, place)));

@@ -45,7 +45,7 @@ pub(crate) enum StateBackend<K: Key, S: Key, V: Exchange> {
     Arranged(Box<Arrangement<Spilling<ItemRows<K, S, V>>>>),
     /// They are only saved.
     SnapshotOnly {
-        shelf: Arc<DeltaLog<K, S, V>>,
+        log: Arc<DeltaLog<K, S, V>>,
         /// The number of the last delivery.
         last: u64,
     },
@@ -54,14 +54,14 @@ pub(crate) enum StateBackend<K: Key, S: Key, V: Exchange> {
 impl<K: Key, S: Key, V: Exchange> StateBackend<K, S, V> {
     pub(crate) fn new(
         rows: &ItemRows<K, S, V>,
-        askers: &StateReaders,
+        state_readers: &StateReaders,
         operator: OperatorInfo,
     ) -> StateBackend<K, S, V> {
-        if askers.saved && !askers.read && askers.memory.is_none() {
-            return StateBackend::SnapshotOnly { shelf: Arc::new(DeltaLog::new(rows.owner())), last: 0 };
+        if state_readers.saved && !state_readers.read && state_readers.memory.is_none() {
+            return StateBackend::SnapshotOnly { log: Arc::new(DeltaLog::new(rows.owner())), last: 0 };
         }
-        let filed = Spilling::new(rows.clone(), askers.memory.as_ref(), |(key, _)| key.hash);
-        StateBackend::Arranged(Box::new(Arrangement::new(filed, operator)))
+        let spilling = Spilling::new(rows.clone(), state_readers.memory.as_ref(), |(key, _)| key.hash);
+        StateBackend::Arranged(Box::new(Arrangement::new(spilling, operator)))
     }
 
     /// The arrangement, if it is one.
@@ -74,22 +74,22 @@ impl<K: Key, S: Key, V: Exchange> StateBackend<K, S, V> {
 
     /// Begins the next delivery, of what is `gone` and of about so many items, as of the end of `epoch`.
     /// `None`, and nothing is taken, if rows are not delivered.
-    pub(crate) fn draft(
+    pub(crate) fn delta(
         &mut self,
         epoch: u64,
         rows: &ItemRows<K, S, V>,
         gone: &mut Tombstones<K, S>,
         items: usize,
     ) -> Option<CheckpointDelta<K, S, V>> {
-        let StateBackend::SnapshotOnly { shelf, last } = self else { return None };
+        let StateBackend::SnapshotOnly { log, last } = self else { return None };
         *last += 1;
-        Some(CheckpointDelta::new(epoch, rows, std::mem::take(gone), items, Arc::clone(&shelf.spares)))
+        Some(CheckpointDelta::new(epoch, rows, std::mem::take(gone), items, Arc::clone(&log.buffers)))
     }
 
     /// Delivers what was drafted.
-    pub(crate) fn deliver(&self, draft: CheckpointDelta<K, S, V>) {
-        if let StateBackend::SnapshotOnly { shelf, .. } = self {
-            draft.deliver(shelf);
+    pub(crate) fn deliver(&self, delta: CheckpointDelta<K, S, V>) {
+        if let StateBackend::SnapshotOnly { log, .. } = self {
+            delta.deliver(log);
         }
     }
 
@@ -97,12 +97,12 @@ impl<K: Key, S: Key, V: Exchange> StateBackend<K, S, V> {
     pub(crate) fn save(&self, name: &str, rows: &ItemRows<K, S, V>) -> TableSnapshot {
         match self {
             StateBackend::Arranged(arrangement) => arrangement.save(name),
-            StateBackend::SnapshotOnly { shelf, last } => TableSnapshot {
+            StateBackend::SnapshotOnly { log, last } => TableSnapshot {
                 name: name.to_owned(),
                 schema: ItemRows::<K, S, V>::schema(),
                 clock: rows.clock(),
                 runs: Vec::new(),
-                coming: Some((Arc::clone(shelf) as _, *last)),
+                coming: Some((Arc::clone(log) as _, *last)),
             },
         }
     }
@@ -125,7 +125,7 @@ impl<K: Key, S: Key, V: Exchange> StateBackend<K, S, V> {
                 let keys = incoming.keys();
                 pages.for_each(|page| fill(page.read(), keys));
             }
-            StateBackend::SnapshotOnly { shelf, .. } => {
+            StateBackend::SnapshotOnly { log, .. } => {
                 let incoming = Incoming::open(from, name, share)?;
                 let (keys, origin) = (incoming.keys(), Arc::new(from.origin(name)));
                 let first = RefCell::new(None);
@@ -133,7 +133,7 @@ impl<K: Key, S: Key, V: Exchange> StateBackend<K, S, V> {
                     first.borrow_mut().get_or_insert_with(|| sample(&read.rows));
                     match (read.written, read.rows.last()) {
                         (Some(place), Some((last, _))) if origin.is_near() => {
-                            let page = shelf.released((read.rows.len(), last.clone()), &origin, place);
+                            let page = log.released((read.rows.len(), last.clone()), &origin, place);
                             fill(read.rows, keys);
                             page
                         }
@@ -144,7 +144,7 @@ impl<K: Key, S: Key, V: Exchange> StateBackend<K, S, V> {
                     }
                 };
                 incoming.read((rows, &|| rows.page_rows()), &mut page, &mut |pages| {
-                    shelf.adopt(pages, first.take().unwrap_or_default())
+                    log.adopt(pages, first.take().unwrap_or_default())
                 })?;
             }
         }

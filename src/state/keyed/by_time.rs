@@ -249,9 +249,9 @@ impl<K: Key, V: Exchange> Cells<K, Timed<V>> {
         self.items -= 1;
         let at = (second, time, number);
         if item.tag.changed().is_before(self.turn)
-            && let Some(cutting) = &mut self.cutting
+            && let Some(copying) = &mut self.copying
         {
-            cutting.keep(slot, at, copy(&item.value, item.tag.expires()));
+            copying.keep(slot, at, copy(&item.value, item.tag.expires()));
             item.tag = item.tag.kept();
         }
         Some((at, item))

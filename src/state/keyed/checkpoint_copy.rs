@@ -1,7 +1,7 @@
 //! A cut through the cells of a state: what had changed by it is copied a slice at a time, while the cells
 //! change further.
 //!
-//! See [`draft`](crate::state::backend::checkpoint_delta) for why what is delivered is the state as of the
+//! See [`delta`](crate::state::backend::checkpoint_delta) for why what is delivered is the state as of the
 //! cut.
 
 use crate::data::Key;
@@ -18,7 +18,7 @@ pub(crate) struct CheckpointCopy<K: Key, S: Shape> {
     pub(super) list: Chunks<(Slot, S::Mark)>,
     /// Copies whose keys are still to be looked up.
     pub(super) kept: SegmentedVec<(Slot, S::Sub, ItemOrTombstone<S::Value>)>,
-    pub(in crate::state) draft: CheckpointDelta<K, S::Sub, S::Value>,
+    pub(in crate::state) delta: CheckpointDelta<K, S::Sub, S::Value>,
 }
 
 impl<K: Key, S: Shape> CheckpointCopy<K, S> {
@@ -40,7 +40,7 @@ impl<K: Key, S: Shape> CheckpointCopy<K, S> {
             *left = left.saturating_sub(some.len());
             for (slot, sub, kept) in some {
                 if let Some((key, _)) = keys.try_get(slot) {
-                    self.draft.add(((rows.hashed(key.clone()), sub), kept));
+                    self.delta.add(((rows.hashed(key.clone()), sub), kept));
                 }
             }
         }

@@ -51,7 +51,7 @@ struct Both {
     now: i64,
     epoch: u64,
     compared: usize,
-    desk: Desk,
+    coordinator: Desk,
 }
 
 /// Writes what is delivered, and lets go of it.
@@ -148,14 +148,28 @@ impl Desk {
 
 impl Both {
     fn new() -> Both {
-        let askers = || StateReaders { saved: true, ..StateReaders::default() };
+        let state_readers = || StateReaders { saved: true, ..StateReaders::default() };
         let operator = || OperatorInfo::new(0, 0, Rc::from([0]));
         let lives = Some((TimeDomain::EventTime, LIFE));
         let mut store = Store::new();
-        store.add("values", Cells::<u32, One<u64>>::new(None, hash64, (None, askers()), operator()));
-        store.add("counts", Cells::<u32, Mapped<u8, u64>>::new(lives, hash64, (None, askers()), operator()));
-        store.add("records", Cells::<u32, Timed<u64>>::new(lives, hash64, (None, askers()), operator()));
-        Both { store, model: Model::default(), cut: None, now: 0, epoch: 0, compared: 0, desk: Desk::new() }
+        store.add("values", Cells::<u32, One<u64>>::new(None, hash64, (None, state_readers()), operator()));
+        store.add(
+            "counts",
+            Cells::<u32, Mapped<u8, u64>>::new(lives, hash64, (None, state_readers()), operator()),
+        );
+        store.add(
+            "records",
+            Cells::<u32, Timed<u64>>::new(lives, hash64, (None, state_readers()), operator()),
+        );
+        Both {
+            store,
+            model: Model::default(),
+            cut: None,
+            now: 0,
+            epoch: 0,
+            compared: 0,
+            coordinator: Desk::new(),
+        }
     }
 
     fn of<S: Shape>(&mut self, column: usize) -> &mut Cells<u32, S> {
@@ -256,11 +270,11 @@ impl Both {
         S: Ord + Debug + Clone + DeserializeOwned + 'static,
     {
         let mut found = Items::new();
-        let runs = self.desk.receive(table, self.epoch);
-        let at_most = 20 + 10 * self.desk.put_off as usize;
+        let runs = self.coordinator.receive(table, self.epoch);
+        let at_most = 20 + 10 * self.coordinator.put_off as usize;
         assert!(runs.len() < at_most, "{} runs of {}", runs.len(), table.name);
         for page in runs.iter().flat_map(|run| &run.pages) {
-            let rows: Vec<(u32, S, ItemOrTombstone<u64>)> = self.desk.rows(table, &**page);
+            let rows: Vec<(u32, S, ItemOrTombstone<u64>)> = self.coordinator.rows(table, &**page);
             assert!(rows.is_sorted_by_key(|(key, sub, _)| (hash64(key), *key, sub.clone())));
             for (key, sub, kept) in rows {
                 match kept.filter(|(_, expires)| !is_over(*expires, now)) {
@@ -270,7 +284,7 @@ impl Both {
             }
         }
         assert_eq!(&found, items, "{} as of {now}", table.name);
-        self.desk.write(table, &runs, self.epoch);
+        self.coordinator.write(table, &runs, self.epoch);
     }
 }
 
@@ -328,7 +342,7 @@ fn what_was_let_go_is_read_again_and_what_cannot_be_read_is_merged_later() {
         both.copy(usize::MAX);
     }
     assert_eq!(both.compared, 200);
-    let Desk { released, put_off, .. } = both.desk;
+    let Desk { released, put_off, .. } = both.coordinator;
     assert!(
         released > 150 && (5..200).contains(&put_off),
         "{released} pages let go, {put_off} merges put off"
@@ -365,7 +379,7 @@ fn a_slice_is_no_longer_than_was_asked_for() {
 #[test]
 fn pages_that_are_written_as_they_are_made_are_the_state_as_of_the_cut() {
     let mut both = Both::new();
-    both.desk = Desk::large();
+    both.coordinator = Desk::large();
     for number in 0..40u64 {
         let part = |key: &u32| (u64::from(*key) * 7 + number * 13) % 5 < 1 + number % 4;
         for key in (0..9000).filter(part) {
@@ -378,6 +392,6 @@ fn pages_that_are_written_as_they_are_made_are_the_state_as_of_the_cut() {
         both.copy(usize::MAX);
     }
     assert_eq!(both.compared, 40);
-    let Desk { early, failed, .. } = both.desk;
+    let Desk { early, failed, .. } = both.coordinator;
     assert!(early > 100 && failed > 1, "{early} pages were let go early, {failed} puts failed");
 }

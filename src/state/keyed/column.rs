@@ -50,15 +50,15 @@ impl<V> Item<V> {
     pub(in crate::state) fn is_kept<K: Key, S: Shape<Value = V>>(
         &self,
         turn: DirtyMark,
-        cutting: &mut Option<Box<CheckpointCopy<K, S>>>,
+        copying: &mut Option<Box<CheckpointCopy<K, S>>>,
         key: impl FnOnce() -> (Hashed<K>, S::Sub),
     ) -> bool
     where
         V: Clone,
     {
-        match cutting {
-            Some(cutting) if self.tag.changed().is_before(turn) => {
-                cutting.draft.add((key(), copy(&self.value, self.tag.expires())));
+        match copying {
+            Some(copying) if self.tag.changed().is_before(turn) => {
+                copying.delta.add((key(), copy(&self.value, self.tag.expires())));
                 true
             }
             _ => self.tag.is_sealed(),
@@ -89,7 +89,7 @@ pub(crate) struct Cells<K: Key, S: Shape> {
     /// Items that have left memory and are not in the arrangement yet.
     pub(in crate::state) left: Vec<Row<K, S::Sub, S::Value>>,
     /// What is copied for the last cut, if it is not done.
-    pub(in crate::state) cutting: Option<Box<CheckpointCopy<K, S>>>,
+    pub(in crate::state) copying: Option<Box<CheckpointCopy<K, S>>>,
     pub(in crate::state) sweep: Option<TtlSweep>,
     /// When items expire that were written before event time began. They are in files by then, or in a
     /// snapshot; not known before.
@@ -107,23 +107,23 @@ impl<K: Key, S: Shape> Cells<K, S> {
     pub(crate) fn new(
         lives: Option<(TimeDomain, i64)>,
         owner: Owner<K>,
-        (publish, askers): (Option<Publish<K, S>>, StateReaders),
+        (publish, state_readers): (Option<Publish<K, S>>, StateReaders),
         operator: OperatorInfo,
     ) -> Cells<K, S> {
         let rows = ItemRows::new(owner);
-        let askers = StateReaders { read: askers.read || publish.is_some(), ..askers };
+        let state_readers = StateReaders { read: state_readers.read || publish.is_some(), ..state_readers };
         Cells {
             lives_by: lives.map_or(TimeDomain::EventTime, |(clock, _)| clock),
             cells: Vec::new(),
             items: 0,
-            footprint: Footprint::new(askers.memory.is_some()),
-            backing: StateBackend::new(&rows, &askers, operator),
+            footprint: Footprint::new(state_readers.memory.is_some()),
+            backing: StateBackend::new(&rows, &state_readers, operator),
             rows,
             turn: DirtyMark::default().next(),
             changed: SegmentedVec::default(),
             gone: Tombstones::new(),
             left: Vec::new(),
-            cutting: None,
+            copying: None,
             sweep: lives.map(|(_, millis)| TtlSweep::new(millis)),
             unbegun: UNBEGUN,
             publish,
@@ -166,13 +166,13 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Takes note that an item is about to change that has not changed since the last seal or cut.
     #[inline(never)]
     fn begin_change(&mut self, slot: Slot, sub: &S::Sub) {
-        let Cells { cells, turn, changed, cutting, .. } = self;
+        let Cells { cells, turn, changed, copying, .. } = self;
         let cell = &mut cells[slot.index()];
         let Some(item) = S::get_mut(cell, sub) else { return };
         if item.tag.changed().is_before(*turn)
-            && let Some(cutting) = cutting
+            && let Some(copying) = copying
         {
-            cutting.keep(slot, sub.clone(), copy(&item.value, item.tag.expires()));
+            copying.keep(slot, sub.clone(), copy(&item.value, item.tag.expires()));
             item.tag = item.tag.kept();
         }
         item.tag = item.tag.turned(*turn);
@@ -268,8 +268,8 @@ impl<K: Key, S: Shape> Cells<K, S> {
     pub(crate) fn take(&mut self, slot: Slot, key: &K, sub: &S::Sub) -> Option<S::Value> {
         let item = S::remove(self.cells.get_mut(slot.index())?, sub)?;
         self.items -= 1;
-        let Cells { rows, turn, cutting, gone, .. } = self;
-        if item.is_kept(*turn, cutting, || (rows.hashed(key.clone()), sub.clone())) {
+        let Cells { rows, turn, copying, gone, .. } = self;
+        if item.is_kept(*turn, copying, || (rows.hashed(key.clone()), sub.clone())) {
             gone.insert((rows.hashed(key.clone()), sub.clone()));
         }
         Some(item.value)
@@ -278,10 +278,10 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Takes all items of a key out.
     pub(crate) fn clear(&mut self, slot: Slot, key: &K) {
         if let Some(cell) = self.cells.get_mut(slot.index()) {
-            let Cells { gone, items, rows, turn, cutting, .. } = self;
+            let Cells { gone, items, rows, turn, copying, .. } = self;
             S::drain(cell, |sub, item| {
                 *items -= 1;
-                if item.is_kept(*turn, cutting, || (rows.hashed(key.clone()), sub.clone())) {
+                if item.is_kept(*turn, copying, || (rows.hashed(key.clone()), sub.clone())) {
                     gone.insert((rows.hashed(key.clone()), sub));
                 }
             });

@@ -15,18 +15,18 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Sets aside what has changed up to the end of an epoch, if it is to be delivered.
     pub(in crate::state) fn begin_cut(&mut self, epoch: u64) {
         let Cells { backing, rows, gone, changed, .. } = self;
-        let Some(draft) = backing.draft(epoch, rows, gone, changed.len()) else { return };
+        let Some(delta) = backing.delta(epoch, rows, gone, changed.len()) else { return };
         let list = Chunks::new(std::mem::take(&mut self.changed));
         self.turn = self.turn.next();
-        self.cutting = Some(Box::new(CheckpointCopy { list, kept: SegmentedVec::default(), draft }));
+        self.copying = Some(Box::new(CheckpointCopy { list, kept: SegmentedVec::default(), delta }));
     }
 
     /// Copies some of what was set aside, and delivers all when all is copied. `left` is how many rows it may
     /// still take.
     pub(in crate::state) fn copy_slice(&mut self, keys: &KeyTable<K, Pins>, left: &mut usize) {
-        let Some(mut cutting) = self.cutting.take() else { return };
-        cutting.resolve(keys, &self.rows, left);
-        let CheckpointCopy { list, kept, draft } = &mut *cutting;
+        let Some(mut copying) = self.copying.take() else { return };
+        copying.resolve(keys, &self.rows, left);
+        let CheckpointCopy { list, kept, delta } = &mut *copying;
         while *left > 0 && !list.is_over() {
             let some = list.some(WARM.min(*left));
             let slots = some.iter().map(|(slot, _)| *slot);
@@ -36,21 +36,21 @@ impl<K: Key, S: Shape> Cells<K, S> {
                 slots.filter(|slot| self.cells.get(slot.index()).is_some_and(|cell| !S::peek(cell))).count(),
             );
             for (slot, mark) in some {
-                let copied = self.copy_place(draft, (*slot, mark), keys);
+                let copied = self.copy_place(delta, (*slot, mark), keys);
                 *left = left.saturating_sub(copied.max(1));
             }
         }
         if list.is_over() && kept.len() == 0 {
-            self.backing.deliver(cutting.draft);
+            self.backing.deliver(copying.delta);
         } else {
-            self.cutting = Some(cutting);
+            self.copying = Some(copying);
         }
     }
 
     /// Copies what is at a place, and says how much it was.
     fn copy_place(
         &mut self,
-        draft: &mut CheckpointDelta<K, S::Sub, S::Value>,
+        delta: &mut CheckpointDelta<K, S::Sub, S::Value>,
         (slot, mark): (Slot, &S::Mark),
         keys: &KeyTable<K, Pins>,
     ) -> usize {
@@ -64,7 +64,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
             } else if let Some((key, _)) = key.filter(|_| item.tag.changed() != DirtyMark::Still) {
                 item.tag = item.tag.kept();
                 let row = (rows.hashed(key.clone()), sub);
-                draft.add((row, Some((item.value.clone(), item.tag.expires()))));
+                delta.add((row, Some((item.value.clone(), item.tag.expires()))));
                 copied += 1;
             }
         });

@@ -124,39 +124,39 @@ mod tests {
         fn keys_that_are_away_agree_with_a_map(
             steps in proptest::collection::vec((0..40u32, 0..9u8, 0..500i64), 0..6000),
         ) {
-            let (mut absent, mut oracle) = (EvictedKeys::<u32>::default(), BTreeMap::<u32, i64>::new());
+            let (mut evicted, mut oracle) = (EvictedKeys::<u32>::default(), BTreeMap::<u32, i64>::new());
             for (key, step, time) in steps {
                 match step {
                     0 => {
-                        let mut due: Vec<u32> = absent.due(time).into_iter().map(|(_, key)| key).collect();
+                        let mut due: Vec<u32> = evicted.due(time).into_iter().map(|(_, key)| key).collect();
                         due.sort();
                         let expected: Vec<u32> = oracle.extract_if(.., |_, alarm| *alarm <= time).map(|(key, _)| key).collect();
                         prop_assert_eq!(due, expected);
                     }
-                    1..5 => prop_assert_eq!(absent.take(hash64(&key), &key), oracle.remove(&key).is_some()),
+                    1..5 => prop_assert_eq!(evicted.take(hash64(&key), &key), oracle.remove(&key).is_some()),
                     _ if oracle.contains_key(&key) => {}
                     _ => {
                         oracle.insert(key, time);
-                        absent.add(hash64(&key), key, Some(time));
+                        evicted.add(hash64(&key), key, Some(time));
                     }
                 }
-                prop_assert_eq!(absent.len(), oracle.len());
-                prop_assert!(!oracle.is_empty() || absent.next().is_none());
+                prop_assert_eq!(evicted.len(), oracle.len());
+                prop_assert!(!oracle.is_empty() || evicted.next().is_none());
                 let first = oracle.values().min();
-                prop_assert!(first.is_none_or(|first| absent.next().is_some_and(|next| next <= *first)));
-                prop_assert!(absent.listed <= MANY + 2 * oracle.len() + 80);
+                prop_assert!(first.is_none_or(|first| evicted.next().is_some_and(|next| next <= *first)));
+                prop_assert!(evicted.listed <= MANY + 2 * oracle.len() + 80);
             }
         }
     }
 
     #[test]
     fn a_key_without_an_alarm_stays_until_it_is_taken() {
-        let mut absent = EvictedKeys::default();
-        absent.add(hash64(&1), 1, None);
-        absent.add(hash64(&2), 2, Some(EventTime::MAX));
-        assert!(absent.due(EventTime::MAX - 1).is_empty());
-        assert!(absent.due(EventTime::MAX).contains(&(hash64(&2), 2)));
-        assert!(!absent.take(hash64(&2), &2));
-        assert!(absent.take(hash64(&1), &1) && absent.is_empty());
+        let mut evicted = EvictedKeys::default();
+        evicted.add(hash64(&1), 1, None);
+        evicted.add(hash64(&2), 2, Some(EventTime::MAX));
+        assert!(evicted.due(EventTime::MAX - 1).is_empty());
+        assert!(evicted.due(EventTime::MAX).contains(&(hash64(&2), 2)));
+        assert!(!evicted.take(hash64(&2), &2));
+        assert!(evicted.take(hash64(&1), &1) && evicted.is_empty());
     }
 }

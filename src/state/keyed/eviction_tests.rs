@@ -48,15 +48,15 @@ impl Both {
         let operator = || OperatorInfo::new(0, 0, Rc::from([0]));
         let mut store = Store::new();
         let metrics = Metrics::default();
-        let askers = StateReaders { memory: Some(Rc::clone(&memory)), ..StateReaders::default() };
+        let state_readers = StateReaders { memory: Some(Rc::clone(&memory)), ..StateReaders::default() };
         store.limit(MemoryBudget::new(&memory, "both", &metrics));
-        store.add("cells", Cells::<u32, Texts>::new(None, hash64, (None, askers.clone()), operator()));
+        store.add("cells", Cells::<u32, Texts>::new(None, hash64, (None, state_readers.clone()), operator()));
         store.add(
             "cells",
             Cells::<u32, Counts>::new(
                 Some((TimeDomain::EventTime, LIFE)),
                 hash64,
-                (None, askers),
+                (None, state_readers),
                 operator(),
             ),
         );
@@ -229,8 +229,8 @@ fn a_directory_that_is_not_there_fails_the_job_and_loses_nothing() {
     let mut store = Store::new();
     store.limit(MemoryBudget::new(&memory, "texts", &Metrics::default()));
     let operator = OperatorInfo::new(0, 0, Rc::from([0]));
-    let askers = StateReaders { memory: Some(memory), ..StateReaders::default() };
-    store.add("cells", Cells::<u32, Texts>::new(None, hash64, (None, askers), operator));
+    let state_readers = StateReaders { memory: Some(memory), ..StateReaders::default() };
+    store.add("cells", Cells::<u32, Texts>::new(None, hash64, (None, state_readers), operator));
     for key in 0..1000 {
         let slot = store.slot(&key);
         store.column_mut::<Cells<u32, Texts>>(0).unwrap().put(slot, (), "x".repeat(100), NEVER);

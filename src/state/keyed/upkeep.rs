@@ -70,13 +70,13 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn expire(&mut self, now: Now, keys: &KeyTable<K, Pins>, bare: &mut Vec<Slot>) {
-        let Cells { sweep, cells, items, gone, rows, turn, cutting, .. } = self;
+        let Cells { sweep, cells, items, gone, rows, turn, copying, .. } = self;
         let now = now.by(self.lives_by);
         rows.reach(now);
-        if let Some(cutting) = cutting {
+        if let Some(copying) = copying {
             // Keys may go after this.
             let mut all = usize::MAX;
-            cutting.resolve(keys, rows, &mut all);
+            copying.resolve(keys, rows, &mut all);
         }
         let Some(sweep) = sweep else { return };
         for place in sweep.due(now, cells.len()) {
@@ -90,7 +90,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
                     let Some((key, _)) = keys.try_get(slot) else { return };
                     let key = || (rows.hashed(key.clone()), sub.clone());
                     // What the backing has expires there as well, unless it was given another time since.
-                    if item.is_kept(*turn, cutting, key) && item.tag.changed() == *turn {
+                    if item.is_kept(*turn, copying, key) && item.tag.changed() == *turn {
                         gone.insert(key());
                     }
                 },
@@ -146,7 +146,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn is_copied(&self) -> bool {
-        self.cutting.is_none()
+        self.copying.is_none()
     }
 
     fn leave(&mut self, slot: Slot, key: &K) {

@@ -58,10 +58,10 @@ impl<T> SegmentedVec<T> {
 
     /// Like [`push`](Pile::push), onto stacks that were used before if there are some.
     #[inline]
-    pub(crate) fn push_with(&mut self, spares: &BufferPool<T>, thing: T) {
+    pub(crate) fn push_with(&mut self, buffers: &BufferPool<T>, thing: T) {
         if self.open.len() == self.open.capacity()
             && 2 * self.open.capacity() >= Self::HIGH
-            && let Some(stack) = spares.take()
+            && let Some(stack) = buffers.take()
         {
             self.begin(stack);
         }
@@ -117,21 +117,21 @@ impl<T> SegmentedVec<T> {
 
 /// The things of a segmented vector, dealt out a few at a time.
 pub(crate) struct Chunks<T> {
-    pile: SegmentedVec<T>,
+    segments: SegmentedVec<T>,
     /// The first stack, which has been dealt out up to a place.
     stack: Vec<T>,
     next: usize,
 }
 
 impl<T> Chunks<T> {
-    pub(crate) fn new(pile: SegmentedVec<T>) -> Chunks<T> {
-        Chunks { pile, stack: Vec::new(), next: 0 }
+    pub(crate) fn new(segments: SegmentedVec<T>) -> Chunks<T> {
+        Chunks { segments, stack: Vec::new(), next: 0 }
     }
 
     /// The next few of them, in order; none if none is left.
     pub(crate) fn some(&mut self, at_most: usize) -> &[T] {
         if self.next == self.stack.len() {
-            (self.stack, self.next) = (self.pile.take_stack(), 0);
+            (self.stack, self.next) = (self.segments.take_stack(), 0);
         }
         let from = self.next;
         self.next = self.stack.len().min(from.saturating_add(at_most));
@@ -140,7 +140,7 @@ impl<T> Chunks<T> {
 
     /// True if none is left.
     pub(crate) fn is_over(&self) -> bool {
-        self.next == self.stack.len() && self.pile.len() == 0
+        self.next == self.stack.len() && self.segments.len() == 0
     }
 }
 
@@ -203,49 +203,49 @@ mod tests {
     #[test]
     fn what_is_piled_up_is_taken_in_order() {
         for many in [0, 1, 3, 4, 5, 100, 10_000] {
-            let mut pile = SegmentedVec::default();
-            pile.extend(0..many);
-            assert_eq!((pile.len(), pile.clone().into_list()), (many, (0..many).collect()));
+            let mut segments = SegmentedVec::default();
+            segments.extend(0..many);
+            assert_eq!((segments.len(), segments.clone().into_list()), (many, (0..many).collect()));
             let mut taken = Vec::new();
-            while pile.len() > 0 {
-                let stack = pile.take_stack();
+            while segments.len() > 0 {
+                let stack = segments.take_stack();
                 assert!((1..=STACK / size_of::<usize>()).contains(&stack.len()));
                 taken.extend(stack);
-                pile.extend((taken.len() == 4).then_some(many));
+                segments.extend((taken.len() == 4).then_some(many));
             }
-            assert!(pile.take_stack().is_empty());
+            assert!(segments.take_stack().is_empty());
             assert!(taken.into_iter().eq(0..many + usize::from(many >= 4)));
         }
     }
 
     #[test]
     fn high_stacks_are_used_again() {
-        let (spares, mut pile) = (BufferPool::default(), SegmentedVec::default());
-        (0..100_000u32).for_each(|n| pile.push_with(&spares, n));
-        let stacks = pile.into_stacks();
+        let (buffers, mut segments) = (BufferPool::default(), SegmentedVec::default());
+        (0..100_000u32).for_each(|n| segments.push_with(&buffers, n));
+        let stacks = segments.into_stacks();
         let places: Vec<_> = stacks.iter().map(|stack| stack.as_ptr()).collect();
-        let high = spares.leave(stacks);
+        let high = buffers.leave(stacks);
         // All but the first ones, which double.
         assert!(high + 11 > places.len() && high < places.len(), "{high} of {}", places.len());
-        let mut pile = SegmentedVec::default();
-        (0..100_000u32).for_each(|n| pile.push_with(&spares, n));
-        let stacks = pile.clone().into_stacks();
-        let again = pile.into_stacks();
+        let mut segments = SegmentedVec::default();
+        (0..100_000u32).for_each(|n| segments.push_with(&buffers, n));
+        let stacks = segments.clone().into_stacks();
+        let again = segments.into_stacks();
         assert!(again.iter().filter(|stack| places.contains(&stack.as_ptr())).count() >= high - 1);
         assert!(stacks.concat().into_iter().eq(0..100_000));
-        spares.leave(again);
-        spares.keep(3);
+        buffers.leave(again);
+        buffers.keep(3);
         assert!(
-            (0..3).all(|_| spares.take().is_some_and(|stack| stack.is_empty())) && spares.take().is_none()
+            (0..3).all(|_| buffers.take().is_some_and(|stack| stack.is_empty())) && buffers.take().is_none()
         );
     }
 
     #[test]
     fn what_is_dealt_out_is_no_more_than_was_asked_for() {
         for (many, at_most) in [(0, 1), (1, 1), (7, 3), (1000, 64), (10_000, 5000), (9, usize::MAX)] {
-            let mut pile = SegmentedVec::default();
-            pile.extend(0..many);
-            let (mut deal, mut dealt) = (Chunks::new(pile), Vec::new());
+            let mut segments = SegmentedVec::default();
+            segments.extend(0..many);
+            let (mut deal, mut dealt) = (Chunks::new(segments), Vec::new());
             while !deal.is_over() {
                 let some = deal.some(at_most);
                 assert!((1..=at_most).contains(&some.len()));

@@ -67,9 +67,9 @@ impl<E, R: Exchange> TimerQueue<E, R> {
     /// A timer queue that can be sealed, and that may take so much of memory if that is limited.
     pub(crate) fn sealable(operator: OperatorInfo, quota: Option<SpillBudget>) -> TimerQueue<E, R> {
         let rows = TimerRows::new();
-        let filed =
+        let spilling =
             Spilling::new(rows.clone(), quota.as_ref().map(SpillBudget::memory), |(_, hash, _)| *hash);
-        let arrangement = Arrangement::new(filed, operator);
+        let arrangement = Arrangement::new(spilling, operator);
         let sealed = Sealed { arrangement, rows, next: 0, far: quota.map(SpilledTimers::new) };
         TimerQueue { sealed: Some(sealed), ..TimerQueue::default() }
     }
@@ -77,11 +77,11 @@ impl<E, R: Exchange> TimerQueue<E, R> {
     /// The same, of entries that hold all that their rows do, and of which those of a moment are taken
     /// together.
     pub(crate) fn of_records(operator: OperatorInfo, quota: Option<SpillBudget>) -> TimerQueue<E, R> {
-        let mut agenda = TimerQueue::sealable(operator, quota);
-        if let Some(far) = agenda.far_mut() {
+        let mut queue = TimerQueue::sealable(operator, quota);
+        if let Some(far) = queue.far_mut() {
             (far.footprint, far.splits) = (Footprint::new(true), false);
         }
-        agenda
+        queue
     }
 
     fn far_mut(&mut self) -> Option<&mut SpilledTimers<E>> {

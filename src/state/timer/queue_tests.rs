@@ -23,7 +23,7 @@ fn hash((key, _): &Entry) -> u64 {
 
 /// A timer queue with room for so many bytes, and what should be in it.
 struct Both {
-    agenda: TimerQueue<Entry>,
+    queue: TimerQueue<Entry>,
     splits: bool,
     list: Vec<(i64, Entry)>,
     epoch: u64,
@@ -36,26 +36,26 @@ impl Both {
         let memory = SharedBudget::new(bytes, std::env::temp_dir(), Arc::new(|error| panic!("{error}")));
         let metrics = Metrics::default();
         let quota = SpillBudget::new(&memory, "agenda", "entries_spilled", &metrics);
-        let mut agenda = TimerQueue::sealable(OperatorInfo::new(0, 0, Rc::from([0])), Some(quota));
-        agenda.tighten(portion, splits);
-        Both { agenda, splits, list: Vec::new(), epoch: 0, added: 0, metrics }
+        let mut queue = TimerQueue::sealable(OperatorInfo::new(0, 0, Rc::from([0])), Some(quota));
+        queue.tighten(portion, splits);
+        Both { queue, splits, list: Vec::new(), epoch: 0, added: 0, metrics }
     }
 
     fn add(&mut self, time: i64, key: u8) {
         let entry = ((key, self.added), key.is_multiple_of(3));
         self.added += 1;
-        self.agenda.add(time, entry);
+        self.queue.add(time, entry);
         self.list.push((time, entry));
     }
 
     fn shed(&mut self) {
-        let before = self.agenda.len();
-        let left = self.agenda.shed(self.epoch, hash, |entry| *entry);
-        assert_eq!(self.agenda.len() + left.len(), before);
+        let before = self.queue.len();
+        let left = self.queue.shed(self.epoch, hash, |entry| *entry);
+        assert_eq!(self.queue.len() + left.len(), before);
     }
 
     fn seal(&mut self) {
-        self.agenda.seal(self.epoch, |entry| (hash(entry), *entry));
+        self.queue.seal(self.epoch, |entry| (hash(entry), *entry));
         self.epoch += 1;
     }
 
@@ -64,8 +64,8 @@ impl Both {
         let end = before.map_or(END, |before| (before, 0));
         let mut last = (i64::MIN, 0);
         while last < end {
-            self.agenda.fetch(before, |row| *row);
-            let (mut due, bound) = self.agenda.some(before, hash);
+            self.queue.fetch(before, |row| *row);
+            let (mut due, bound) = self.queue.some(before, hash);
             assert!(bound > last && bound <= end, "{bound:?} after {last:?}");
             assert!(self.splits || bound == END || bound.1 == 0, "{bound:?} is in the middle of a moment");
             let is_due = |(time, entry): &(i64, Entry)| (*time, hash(entry)) < bound;
@@ -86,11 +86,11 @@ impl Both {
 
     fn check(&self) {
         let first = self.list.iter().map(|(time, _)| *time).min();
-        let (next, known) = (self.agenda.next(), self.agenda.first());
+        let (next, known) = (self.queue.next(), self.queue.first());
         assert!(next.is_some() == first.is_some() && known.is_some() == first.is_some());
         assert!(next <= known && known <= first, "{next:?} {known:?} {first:?}");
         assert!(first.is_none_or(|first| next.is_some_and(|next| next > first - 64)), "{next:?} {first:?}");
-        assert!(self.agenda.len() <= self.list.len());
+        assert!(self.queue.len() <= self.list.len());
     }
 }
 
@@ -159,7 +159,7 @@ proptest! {
             both.check();
         }
         both.take(None, |_| ());
-        prop_assert!(both.list.is_empty() && both.agenda.len() == 0);
+        prop_assert!(both.list.is_empty() && both.queue.len() == 0);
     }
 }
 
@@ -172,10 +172,10 @@ fn many_entries_of_one_moment_come_back_a_portion_at_a_time() {
             both.shed();
         }
     }
-    assert!(both.agenda.len() < 2000 && both.metrics.sum("entries_spilled") > 58_000);
+    assert!(both.queue.len() < 2000 && both.metrics.sum("entries_spilled") > 58_000);
     let (mut most, mut pieces) = (0, 0);
     both.take(Some(300_000), |both| {
-        most = most.max(both.agenda.len());
+        most = most.max(both.queue.len());
         pieces += 1;
     });
     // Entries of one hash come together.
@@ -191,7 +191,7 @@ fn the_ends_of_time_come_back() {
         both.add(time, time as u8);
     }
     both.shed();
-    assert!(both.agenda.len() <= 1, "what lies at the beginning of time may stay");
+    assert!(both.queue.len() <= 1, "what lies at the beginning of time may stay");
     both.take(Some(i64::MAX), |_| ());
     assert_eq!(both.list.len(), 2);
     both.take(None, |both| both.shed());
@@ -203,44 +203,44 @@ proptest! {
     fn an_agenda_agrees_with_a_sorted_list(
         steps in vec((proptest::option::of(-300..300i64), -300..300i64), 0..200),
     ) {
-        let mut agenda = TimerQueue::<usize>::default();
+        let mut queue = TimerQueue::<usize>::default();
         let mut list: Vec<(i64, usize)> = Vec::new();
         for (number, (add, until)) in steps.into_iter().enumerate() {
             match add {
                 Some(time) => {
-                    agenda.add(time, number);
+                    queue.add(time, number);
                     list.push((time, number));
                 }
                 None => {
                     list.sort();
                     let rest = list.split_off(list.partition_point(|(time, _)| *time < until));
-                    prop_assert_eq!(agenda.due(until), std::mem::replace(&mut list, rest));
+                    prop_assert_eq!(queue.due(until), std::mem::replace(&mut list, rest));
                 }
             }
             let first = list.iter().map(|(time, _)| *time).min();
-            prop_assert_eq!((agenda.len(), agenda.first()), (list.len(), first));
-            prop_assert!(agenda.next().is_none_or(|next| first.is_some_and(|first| next <= first && first < next + 64)));
+            prop_assert_eq!((queue.len(), queue.first()), (list.len(), first));
+            prop_assert!(queue.next().is_none_or(|next| first.is_some_and(|first| next <= first && first < next + 64)));
         }
     }
 }
 
 #[test]
 fn many_entries_of_a_bucket_are_in_order_too() {
-    let mut agenda = TimerQueue::<i64>::default();
+    let mut queue = TimerQueue::<i64>::default();
     let times: Vec<i64> = (0..1000).map(|n| (n * 37) % 90 - 45).collect();
-    times.iter().zip(0..).for_each(|(time, number)| agenda.add(*time, number));
+    times.iter().zip(0..).for_each(|(time, number)| queue.add(*time, number));
     let mut expected: Vec<(i64, i64)> = times.into_iter().zip(0..).collect();
     expected.sort();
-    assert_eq!(agenda.due(100), expected);
+    assert_eq!(queue.due(100), expected);
 }
 
 #[test]
 fn the_ends_of_time_are_times_too() {
-    let mut agenda = TimerQueue::<()>::default();
+    let mut queue = TimerQueue::<()>::default();
     for time in [i64::MAX, i64::MIN, 0, i64::MAX - 1] {
-        agenda.add(time, ());
+        queue.add(time, ());
     }
-    assert_eq!(agenda.first(), Some(i64::MIN));
-    assert_eq!(agenda.due(i64::MAX).len(), 3);
-    assert_eq!(agenda.first(), Some(i64::MAX));
+    assert_eq!(queue.first(), Some(i64::MIN));
+    assert_eq!(queue.due(i64::MAX).len(), 3);
+    assert_eq!(queue.first(), Some(i64::MAX));
 }

@@ -202,12 +202,12 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
         let edge = self.emit();
         let info = NodeInfo::new("call", format!("call by {by}")).input(edge, Routing::Forward);
         let (answers, timed_out, failed) = (Consumers::new(), Consumers::new(), Consumers::new());
-        let taps = CallTaps {
+        let consumers = CallTaps {
             answers: Arc::clone(&answers),
             timed_out: Arc::clone(&timed_out),
             failed: Arc::clone(&failed),
         };
-        let id = graph.add(info, CallOperator { edge, options, make, taps });
+        let id = graph.add(info, CallOperator { edge, options, make, consumers });
         Calls {
             answers: Node::new(&graph, id, &answers),
             timed_out: Node::new(&graph, id, &timed_out),
@@ -226,7 +226,7 @@ struct CallOperator<T, U, E, M> {
     edge: Edge<Record<T>>,
     options: CallOptions<E>,
     make: M,
-    taps: CallTaps<T, U, E>,
+    consumers: CallTaps<T, U, E>,
 }
 
 impl<T, U, E, M, B> Operator for CallOperator<T, U, E, M>
@@ -245,10 +245,10 @@ where
         let worker = cx.worker.clone();
         let mut builder = cx.operator(uid);
         let input = builder.pipeline(self.edge);
-        let outlets = CallOutlets {
-            answers: self.taps.answers.open(&mut builder),
-            timed_out: self.taps.timed_out.open(&mut builder),
-            failed: self.taps.failed.open(&mut builder),
+        let ports = CallOutlets {
+            answers: self.consumers.answers.open(&mut builder),
+            timed_out: self.consumers.timed_out.open(&mut builder),
+            failed: self.consumers.failed.open(&mut builder),
         };
         let metric = |name| worker.shared.metrics.metric(uid, name);
         let counts = Counts {
@@ -262,7 +262,7 @@ where
             caller: (self.make)(uid, &self.options, &builder, &worker),
             options: self.options.clone(),
             input,
-            outlets,
+            ports,
             alarm: worker.alarm(builder.activator()),
             counts,
             queue: Queue::default(),

@@ -39,7 +39,7 @@ pub(super) struct Calling<T: Data, U, E, C> {
     pub(super) options: CallOptions<E>,
     pub(super) caller: C,
     pub(super) input: Input<Record<T>>,
-    pub(super) outlets: CallOutlets<T, U, E>,
+    pub(super) ports: CallOutlets<T, U, E>,
     pub(super) alarm: Alarm,
     pub(super) counts: Counts,
     pub(super) queue: Queue<T>,
@@ -154,9 +154,9 @@ where
             self.worker.shared.fail(error);
         }
         self.counts.calls.add((self.flight.next - before).cast_signed());
-        self.outlets.answers.flush();
-        self.outlets.timed_out.flush();
-        self.outlets.failed.flush();
+        self.ports.answers.flush();
+        self.ports.timed_out.flush();
+        self.ports.failed.flush();
         holds.set(self.queue.held.times());
     }
 
@@ -217,11 +217,11 @@ where
         }
         let Some(Flying { record, time, attempts, .. }) = self.flight.land(id) else { return Ok(()) };
         self.counts.failed.add(1);
-        if self.outlets.failed.is_unread() {
+        if self.ports.failed.is_unread() {
             return Err(Error::new(ErrorKind::Io, format!("{}: {error}", self.uid)));
         }
         let failed = Failed { record: record.value, error: Arc::new(error), attempts };
-        self.outlets.failed.give(time, Record::new(failed, record.stamp));
+        self.ports.failed.give(time, Record::new(failed, record.stamp));
         self.end(time, id, Pending::Gone);
         self.queue.held.remove(time);
         Ok(())
@@ -238,12 +238,12 @@ where
             }
             let Some(Flying { record, time, .. }) = self.flight.land(id) else { continue };
             self.counts.timed_out.add(1);
-            if self.outlets.timed_out.is_unread() {
+            if self.ports.timed_out.is_unread() {
                 let timeout = self.options.timeout.unwrap_or_default();
                 let text = format!("{}: a call was not answered within {timeout:?}", self.uid);
                 return Err(Error::new(ErrorKind::Io, text));
             }
-            self.outlets.timed_out.give(time, record);
+            self.ports.timed_out.give(time, record);
             self.end(time, id, Pending::Gone);
             self.queue.held.remove(time);
         }
@@ -267,7 +267,7 @@ where
 
     /// Lets go of the answers that need not wait any more.
     fn end(&mut self, time: Time, id: u64, place: Pending<U>) {
-        let (answers, held) = (&mut self.outlets.answers, &mut self.queue.held);
+        let (answers, held) = (&mut self.ports.answers, &mut self.queue.held);
         self.release.end(time.epoch, id, place, |time, answer| {
             answers.give(time, answer);
             held.remove(time);

@@ -52,7 +52,7 @@ impl<T: Key, V: Key> Entrance<T, V> {
     ) -> (VecCollection<'s, Time, T>, VecCollection<'s, Time, V>) {
         let worker = cx.worker.clone();
         let mut builder = cx.operator(uid);
-        let inputs = self.edges.iter().map(|edge| match worker.shared.desk() {
+        let inputs = self.edges.iter().map(|edge| match worker.shared.coordinator() {
             None => builder.pipeline(*edge),
             Some(_) => {
                 let workers = worker.shared.workers;
@@ -77,8 +77,8 @@ impl<T: Key, V: Key> Entrance<T, V> {
             start,
             is_restored: false,
         };
-        let outlets = Consumers::new().open(&mut builder);
-        epoch_driver::build(builder, worker, inputs, outlets, logic);
+        let ports = Consumers::new().open(&mut builder);
+        epoch_driver::build(builder, worker, inputs, ports, logic);
         (one.as_collection(), other.as_collection())
     }
 }
@@ -100,7 +100,7 @@ impl<T: Key> Half<T> {
         builder: &mut OperatorBuilder<'_, 's>,
     ) -> (Half<T>, Updates<'s, T>) {
         let (output, stream) = builder.output_stream();
-        let name = name.filter(|_| worker.shared.desk().is_some());
+        let name = name.filter(|_| worker.shared.coordinator().is_some());
         let kept = name.map(|name| Kept::new(name, worker, builder.info()));
         (Half { output, updates: Vec::new(), kept }, stream)
     }

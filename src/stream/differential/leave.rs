@@ -30,12 +30,12 @@ pub(super) fn leave<'s, T: Data + Ord>(
     uid: &str,
     cx: &mut Lowering<'s>,
     collection: VecCollection<'s, Time, T>,
-    taps: &Arc<Consumers<Change<T>>>,
+    consumers: &Arc<Consumers<Change<T>>>,
 ) {
     let (first, is_told) = (cx.worker.first_epoch(), cx.worker.restored(uid).is_some());
     let mut builder = cx.operator(uid);
     let mut input = builder.input_stream::<Update<T>>(collection.inner);
-    let mut outlets = taps.open(&mut builder);
+    let mut ports = consumers.open(&mut builder);
     let mut epochs = Epochs(BTreeMap::new());
     builder.build(move |frontiers, holds| {
         while let Some((_, updates)) = input.next() {
@@ -45,8 +45,8 @@ pub(super) fn leave<'s, T: Data + Ord>(
                 }
             }
         }
-        epochs.close(frontiers.progress().epoch, &mut outlets);
-        outlets.flush();
+        epochs.close(frontiers.progress().epoch, &mut ports);
+        ports.flush();
         holds.set(epochs.0.iter().map(|(epoch, (event, _))| Time::new(*epoch, *event)));
         false
     });

@@ -154,14 +154,14 @@ where
     U: Data + Ord,
     B: for<'s> Fn(&str, &mut Lowering<'s>) -> VecCollection<'s, Time, U> + Send + Sync + 'static,
 {
-    let taps = Consumers::new();
-    let id = graph.add(info.stateful(), DifferentialOperator { build, taps: Arc::clone(&taps) });
-    Stream::new(Node::new(graph, id, &taps))
+    let consumers = Consumers::new();
+    let id = graph.add(info.stateful(), DifferentialOperator { build, consumers: Arc::clone(&consumers) });
+    Stream::new(Node::new(graph, id, &consumers))
 }
 
 struct DifferentialOperator<U, B> {
     build: B,
-    taps: Arc<Consumers<Change<U>>>,
+    consumers: Arc<Consumers<Change<U>>>,
 }
 
 impl<U, B> Operator for DifferentialOperator<U, B>
@@ -171,6 +171,6 @@ where
 {
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let collection = (self.build)(uid, cx);
-        leave::leave(uid, cx, collection, &self.taps);
+        leave::leave(uid, cx, collection, &self.consumers);
     }
 }

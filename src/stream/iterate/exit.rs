@@ -14,20 +14,20 @@ use crate::stream::rounds::outside;
 /// Lets a stream out of a loop.
 pub(super) struct ExitOperator<T> {
     pub(super) edge: Edge<Record<T>>,
-    pub(super) taps: Arc<Consumers<T>>,
+    pub(super) consumers: Arc<Consumers<T>>,
 }
 
 impl<T: Data> Operator for ExitOperator<T> {
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let mut builder = cx.operator(uid);
-        let mut outlets = self.taps.open(&mut builder);
+        let mut ports = self.consumers.open(&mut builder);
         let mut input = builder.delayed(self.edge, None);
         builder.build(move |frontiers, holds| {
             while let Some((time, batch)) = input.next() {
-                outlets.give_batch(outside(time), batch);
+                ports.give_batch(outside(time), batch);
                 batch.clear();
             }
-            outlets.flush();
+            ports.flush();
             holds.set(frontiers.of(0).iter().map(|time| outside(*time)));
             false
         });

@@ -24,24 +24,24 @@ pub(super) struct HeadOperator<T> {
     /// What the body sends around, once that is known; nothing if the stream just enters.
     pub(super) back: Arc<OnceLock<Edge<Record<T>>>>,
     pub(super) rounds: Rounds,
-    pub(super) taps: Arc<Consumers<T>>,
+    pub(super) consumers: Arc<Consumers<T>>,
 }
 
 impl<T: Data> Operator for HeadOperator<T> {
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let (worker, rounds) = (cx.worker.clone(), self.rounds);
         let mut builder = cx.operator(uid);
-        let outlets = self.taps.open(&mut builder);
+        let ports = self.consumers.open(&mut builder);
         let entry = builder.delayed(self.edge, None);
         let Some(back) = self.back.get().copied() else {
-            return Head { worker, rounds, entry, back: None, outlets }.build(builder);
+            return Head { worker, rounds, entry, back: None, ports }.build(builder);
         };
         let unfinished = builder.set_aside();
         cx.later(move |cx| {
             let mut builder = unfinished.resume(&mut cx.edges);
             let back = builder.delayed(back, Some(ONCE));
             builder.ignore_frontier(BACK);
-            Head { worker, rounds, entry, back: Some(back), outlets }.build(builder);
+            Head { worker, rounds, entry, back: Some(back), ports }.build(builder);
         });
     }
 }
@@ -56,7 +56,7 @@ struct Head<T> {
     rounds: Rounds,
     entry: Input<Record<T>>,
     back: Option<Input<Record<T>>>,
-    outlets: Outputs<T>,
+    ports: Outputs<T>,
 }
 
 impl<T: Data> Head<T> {
@@ -71,14 +71,14 @@ impl<T: Data> Head<T> {
 
     fn activate(&mut self, frontiers: &Frontiers, holds: &mut Capabilities) -> Result<()> {
         while let Some((time, batch)) = self.entry.next() {
-            self.outlets.give_batch(Rounds::inside(time)?, batch);
+            self.ports.give_batch(Rounds::inside(time)?, batch);
             batch.clear();
         }
         while let Some((time, batch)) = self.back.as_mut().and_then(Input::next) {
-            self.outlets.give_batch(self.rounds.next(time)?, batch);
+            self.ports.give_batch(self.rounds.next(time)?, batch);
             batch.clear();
         }
-        self.outlets.flush();
+        self.ports.flush();
         let entering = frontiers.of(ENTRY);
         holds.set(entering.iter().map(|time| Rounds::inside(*time)).collect::<Result<Vec<_>>>()?);
         Ok(())

@@ -94,9 +94,9 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
         let _ = back.set(edge);
         let edge = done.emit();
         let info = NodeInfo::new("exit", "exit of a loop").input(edge, Routing::Forward);
-        let taps = Consumers::new();
-        let id = outside.add(info, ExitOperator { edge, taps: Arc::clone(&taps) });
-        Stream::new(Node::new(&outside, id, &taps))
+        let consumers = Consumers::new();
+        let id = outside.add(info, ExitOperator { edge, consumers: Arc::clone(&consumers) });
+        Stream::new(Node::new(&outside, id, &consumers))
     }
 }
 
@@ -135,9 +135,10 @@ impl Loop {
     ) -> (super::NodeId, Stream<T>) {
         let edge = stream.emit();
         let info = NodeInfo::new(kind, kind).input(edge, Routing::Forward);
-        let taps = Consumers::new();
-        let operator = HeadOperator { edge, back: Arc::clone(back), rounds, taps: Arc::clone(&taps) };
+        let consumers = Consumers::new();
+        let operator =
+            HeadOperator { edge, back: Arc::clone(back), rounds, consumers: Arc::clone(&consumers) };
         let id = self.outside.add(info, operator);
-        (id, Stream::new(Node::new(&self.inside, id, &taps)))
+        (id, Stream::new(Node::new(&self.inside, id, &consumers)))
     }
 }

@@ -27,10 +27,11 @@ where
         let graph = self.pairs.graph();
         let edge = self.pairs.attach(ByKey);
         let info = NodeInfo::new("window", "windows").input(edge, Routing::ByKey).stateful();
-        let taps = Consumers::new();
-        let operator = WindowOperator { edge, settings: self.settings, content, taps: Arc::clone(&taps) };
+        let consumers = Consumers::new();
+        let operator =
+            WindowOperator { edge, settings: self.settings, content, consumers: Arc::clone(&consumers) };
         let id = graph.add(info, operator);
-        Stream::new(Node::new(&graph, id, &taps))
+        Stream::new(Node::new(&graph, id, &consumers))
     }
 
     /// Adds values up as they come, and gives results to a function.

@@ -53,12 +53,17 @@ where
     let edge = pairs.attach(Gathering { sessions: sessions.clone(), aggregate: sender.clone() });
     let info = NodeInfo::new("window", "sessions").input(edge, Routing::ByKey).stateful();
     let info = if A::COMBINES { info.terminal("combine by session") } else { info };
-    let taps = Consumers::new();
+    let consumers = Consumers::new();
     let adopted = adopter(sessions, sender);
-    let operator =
-        SessionOperator { edge, aggregate: owner, adopted, taps: Arc::clone(&taps), value: PhantomData };
+    let operator = SessionOperator {
+        edge,
+        aggregate: owner,
+        adopted,
+        consumers: Arc::clone(&consumers),
+        value: PhantomData,
+    };
     let id = graph.add(info, operator);
-    Stream::new(Node::new(&graph, id, &taps))
+    Stream::new(Node::new(&graph, id, &consumers))
 }
 
 /// Reads the records that wait in a snapshot of the general operator, as pieces.
@@ -84,7 +89,7 @@ struct SessionOperator<K, T, A: Aggregate<T>> {
     edge: Edge<Piece<K, A::Acc>>,
     aggregate: A,
     adopted: Adopted<K, A::Acc>,
-    taps: Arc<Consumers<Windowed<K, A::Out>>>,
+    consumers: Arc<Consumers<Windowed<K, A::Out>>>,
     value: PhantomData<fn(T)>,
 }
 
@@ -94,12 +99,12 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
         let worker = cx.worker.clone();
         let mut builder = cx.operator(uid);
         let input = builder.by_key(self.edge, Piece::key);
-        let outlets = self.taps.open(&mut builder);
+        let ports = self.consumers.open(&mut builder);
         let quota = worker.quota(uid, "records_spilled");
         let memory = (worker.memory.as_ref(), worker.limit(uid), quota);
         let (aggregate, adopted) = (self.aggregate.clone(), Arc::clone(&self.adopted));
         let logic = SessionLogic::<K, T, A>::new(aggregate, adopted, builder.info(), late, memory);
-        epoch_driver::build(builder, worker, vec![input], outlets, logic);
+        epoch_driver::build(builder, worker, vec![input], ports, logic);
     }
 }
 
@@ -122,7 +127,7 @@ struct SessionLogic<K: Key, T: Data, A: Aggregate<T>> {
     watermark: EventTime,
     arrangement: Arrangement<SessionRows<K, A::Acc>>,
     /// Keys that have left memory.
-    absent: EvictedKeys<K>,
+    evicted: EvictedKeys<K>,
     /// What of them the arrangement does not have yet.
     left: Vec<(Hashed<K>, Option<Vec<Session<A::Acc>>>)>,
     limit: Option<MemoryBudget>,
@@ -156,7 +161,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
             waiting: TimerQueue::of_records(operator.clone(), quota),
             watermark: EventTime::MIN,
             arrangement: Arrangement::new(rows, operator),
-            absent: EvictedKeys::default(),
+            evicted: EvictedKeys::default(),
             left: Vec::new(),
             limit,
             footprint: Footprint::new(memory.is_some()),
@@ -193,7 +198,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
         let is_late = reach.end <= watermark;
         // A key that was not found may have come meanwhile.
         let slot = if slot == Slot::NONE { self.table.find(hash, &key) } else { Some(slot) };
-        let slot = slot.or_else(|| self.absent.take(hash, &key).then(|| self.enter(hash, key.clone()))?);
+        let slot = slot.or_else(|| self.evicted.take(hash, &key).then(|| self.enter(hash, key.clone()))?);
         let Some(slot) = slot else {
             if is_late {
                 self.late.add(1);
@@ -265,15 +270,15 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
 
     /// No alarm of a key is earlier than this.
     fn next_alarm(&self) -> Option<EventTime> {
-        self.alarms.next().into_iter().chain(self.absent.next()).min()
+        self.alarms.next().into_iter().chain(self.evicted.next()).min()
     }
 
     /// Emits the sessions that are over at `watermark`.
     fn fire(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<Windowed<K, A::Out>>) {
         while let Some(next) = self.next_alarm().filter(|next| *next < watermark) {
-            let step = if self.absent.is_empty() { EventTime::MAX } else { STEP };
+            let step = if self.evicted.is_empty() { EventTime::MAX } else { STEP };
             let until = watermark.min(next.saturating_add(step));
-            for (hash, key) in self.absent.due(until.saturating_sub(1)) {
+            for (hash, key) in self.evicted.due(until.saturating_sub(1)) {
                 self.enter(hash, key);
             }
             self.ring_until(until);
@@ -449,7 +454,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Piece<K, A::Acc>> for Sessi
 impl<K: Key, T: Data, A: Aggregate<T>> Evictable for SessionLogic<K, T, A> {
     fn bytes(&self) -> usize {
         let entry = size_of::<Option<(K, Entry<A::Acc>)>>() + INDEXED + size_of::<(u8, Slot)>();
-        self.table.len() * (entry + self.footprint.heap()) + self.absent.bytes()
+        self.table.len() * (entry + self.footprint.heap()) + self.evicted.bytes()
     }
 
     fn slots(&self) -> usize {
@@ -469,7 +474,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Evictable for SessionLogic<K, T, A> {
         let key = Hashed::new(key);
         // Its timer is moved now: if the key came back only to find that it goes on, it would have come for
         // nothing.
-        self.absent.add(key.hash, key.key.clone(), Some(entry.ends()));
+        self.evicted.add(key.hash, key.key.clone(), Some(entry.ends()));
         if entry.changed || !entry.sealed {
             self.left.push((key, Some(entry.sessions())));
         }

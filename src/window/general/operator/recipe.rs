@@ -22,7 +22,7 @@ pub(in crate::window::general) struct WindowOperator<K: Key, T: 'static, B: Cont
     pub(in crate::window::general) edge: Edge<Keyed<K, T>>,
     pub(in crate::window::general) settings: Settings<K, T>,
     pub(in crate::window::general) content: B,
-    pub(in crate::window::general) taps: Arc<Consumers<B::Out>>,
+    pub(in crate::window::general) consumers: Arc<Consumers<B::Out>>,
 }
 
 impl<K, T, B> Operator for WindowOperator<K, T, B>
@@ -57,8 +57,8 @@ where
         let (worker, readers) = (cx.worker.clone(), cx.readers());
         let mut builder = cx.operator(uid);
         let input = builder.by_key(self.edge, |keyed| &keyed.key);
-        let outlets = self.taps.open(&mut builder);
-        let sides = Sides(self.taps.open_sides(&mut builder));
+        let ports = self.consumers.open(&mut builder);
+        let sides = Sides(self.consumers.open_sides(&mut builder));
         let info = builder.info();
         let mut windows = Core::new(|scope: &Scope<K>| hash64(&scope.key), uid, &worker, &info);
         let mut keys = Core::new(hash64, uid, &worker, &info);
@@ -95,6 +95,6 @@ where
             worker: worker.clone(),
             value: PhantomData,
         };
-        epoch_driver::build(builder, worker, vec![input], outlets, logic);
+        epoch_driver::build(builder, worker, vec![input], ports, logic);
     }
 }
