@@ -68,7 +68,7 @@ pub(super) struct Keys<K: Key, T: Exchange> {
     /// The keys that have changed since the last seal, and those that the last seal knew and that are no
     /// more.
     changed: SegmentedVec<Slot>,
-    gone: Vec<Hashed<K>>,
+    tombstones: Vec<Hashed<K>>,
     arrangement: Arrangement<PartialRows<K, T>>,
     /// Keys that have left memory.
     evicted: EvictedKeys<K>,
@@ -123,7 +123,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
             deadlines: BTreeSet::new(),
             touched: Vec::new(),
             changed: SegmentedVec::default(),
-            gone: Vec::new(),
+            tombstones: Vec::new(),
             arrangement: Arrangement::new(rows, operator),
             evicted: EvictedKeys::default(),
             left: Vec::new(),
@@ -266,7 +266,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
     /// Lets a key go that is no more.
     fn remove(&mut self, slot: Slot) {
         let removed = self.take(slot).filter(|(_, entry)| entry.sealed);
-        self.gone.extend(removed.map(|(key, _)| Hashed::new(key)));
+        self.tombstones.extend(removed.map(|(key, _)| Hashed::new(key)));
     }
 
     /// Lets a key go at once if it is no more and memory is limited: many may have come back for that alone.
@@ -322,7 +322,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
 
     /// Writes what has changed since the last seal.
     pub(super) fn seal(&mut self, epoch: u64) {
-        let mut rows: Vec<_> = self.gone.drain(..).map(|key| (key, None)).collect();
+        let mut rows: Vec<_> = self.tombstones.drain(..).map(|key| (key, None)).collect();
         for slot in std::mem::take(&mut self.changed).into_list() {
             // The slot of a key that is no more may be vacant or another's.
             if let Some((key, entry)) = self.table.try_get_mut(slot).filter(|(_, entry)| entry.changed) {
@@ -442,12 +442,12 @@ impl<K: Key, T: Exchange> Evictable for Keys<K, T> {
         true
     }
 
-    fn gone(&self) -> usize {
-        self.gone.len()
+    fn tombstones(&self) -> usize {
+        self.tombstones.len()
     }
 
     fn write(&mut self, epoch: u64) {
-        let rows = rows_to_write(self.gone.drain(..), &mut self.left);
+        let rows = rows_to_write(self.tombstones.drain(..), &mut self.left);
         self.arrangement.seal_unsorted(epoch, rows);
     }
 }

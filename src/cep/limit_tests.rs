@@ -2,10 +2,10 @@
 //! stays.
 
 use super::Match;
-use super::driven::Driven;
 use super::notation::Event;
 use super::oracle::{Found, Oracle, Spec};
 use super::oracle_tests::{events, spec, takes};
+use super::test_detector::Driven;
 use crate::cep::Pattern;
 use crate::time::EventTime;
 use proptest::collection::vec;

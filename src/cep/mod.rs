@@ -96,7 +96,7 @@ mod pattern;
 mod automaton;
 mod compile;
 mod keys;
-mod waiting;
+mod waiting_events;
 mod matched;
 mod operator;
 mod select;
@@ -107,12 +107,12 @@ pub use matched::Match;
 pub use partials::{Outcome, Partials};
 pub use pattern::Pattern;
 pub use select::{Late, OnTime, PatternStream};
-pub(crate) use waiting::WAITING;
+pub(crate) use waiting_events::WAITING;
 
 #[cfg(test)]
 mod case_tests;
 #[cfg(test)]
-mod driven;
+mod test_detector;
 #[cfg(test)]
 mod limit_tests;
 #[cfg(test)]

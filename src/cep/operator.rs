@@ -17,7 +17,7 @@
 //!
 //! # State
 //!
-//! [Records that wait](super::waiting), and the [partial matches](super::keys) of keys. Both are sealed when
+//! [Records that wait](super::waiting_events), and the [partial matches](super::keys) of keys. Both are sealed when
 //! someone asks, and both are in files if memory is limited, but for what is wanted soon.
 
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use super::keys::Keys;
 use super::matched::Match;
 use super::partials::clamped;
-use super::waiting::{Due, Waiting};
+use super::waiting_events::{Due, Waiting};
 use super::{Automaton, Outcome, Partials, Taken};
 use crate::data::{Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
@@ -238,9 +238,9 @@ impl<K: Key, T: Exchange + Ord> OperatorLogic<Record<(K, T)>> for Detector<K, T>
         self.keys.restore(from, share)
     }
 
-    fn shed(&mut self, epoch: u64) {
+    fn evict(&mut self, epoch: u64) {
         self.keys.shed_keys(epoch);
-        self.waiting.shed(epoch);
+        self.waiting.evict(epoch);
     }
 
     fn flush(&mut self) {

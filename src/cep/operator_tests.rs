@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cep::Pattern;
-use crate::cep::driven::Driven;
+use crate::cep::test_detector::Driven;
 use proptest::prelude::*;
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ mod query;
 mod report;
 mod snapshot;
 mod usage;
-mod whole;
+mod atomic_file;
 
 pub(crate) use usage::Cli;
 

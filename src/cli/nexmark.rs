@@ -8,20 +8,20 @@ use std::time::Duration;
 use highwater::clock::Clock;
 use highwater::config::Options;
 use highwater::nexmark::{self, Config, File, Generator, Nexmark, Pace};
-use highwater::program::attend::attend;
+use highwater::program::monitor::monitor;
 use highwater::stream::Job;
 use highwater::{Error, ErrorKind, Result};
 use tempfile::TempPath;
 
 use super::amount::several;
 use super::answer::{Due, Settings};
+use super::atomic_file::AtomicFile;
 use super::progress::{self, Progress};
 use super::query::{Events, QUERIES, Query};
 use super::report::{Latency, Outcome, Report};
 use super::saving::{Saved, Saving, suspended};
 use super::signal::{INTERRUPTED_CODE, is_interrupted, tell_of_short_file};
 use super::usage::{GenerateArgs, RunArgs};
-use super::whole::Whole;
 use super::{measure, print, warn};
 
 /// Events if none are asked for and there is no file.
@@ -276,7 +276,7 @@ struct Watch<'a> {
 /// Runs a job, draws the progress line, and stops or suspends the job on Ctrl-C.
 fn watch(job: &Job, options: Options, watch: &Watch<'_>) -> Result<()> {
     let mut progress = Progress::new(watch.quiet);
-    attend(job.start(options)?, watch.suspends, watch.quiet, &mut |running| {
+    monitor(job.start(options)?, watch.suspends, watch.quiet, &mut |running| {
         let Some(running) = running else { return progress.clear() };
         let (now, count) = (watch.clock.now(), events_read(job));
         progress.draw(now, count, |rate| {
@@ -307,7 +307,7 @@ fn write_events(path: &Path, events: u64, clock: &Clock, quiet: bool) -> io::Res
 /// Writes a file of events; returns the exit code.
 pub(crate) fn generate(args: &GenerateArgs) -> Result<u8> {
     let clock = Clock::system();
-    let whole = Whole::new(&args.file, args.force)?;
+    let whole = AtomicFile::new(&args.file, args.force)?;
     match write_events(whole.at(), args.events, &clock, args.quiet) {
         Ok(()) => {
             whole.finish()?;

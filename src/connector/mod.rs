@@ -30,11 +30,10 @@ mod generator;
 mod lines;
 mod file;
 mod socket;
-mod checked;
+mod malformed;
 mod print;
 mod callback;
 
-pub use checked::{Checked, CheckedReader};
 pub use collection::{Collected, Collection, CollectionReader, Materialized, Numbered};
 pub(crate) use file::try_formats;
 #[cfg(feature = "lab")]
@@ -46,6 +45,7 @@ pub use file::{CsvRows, Encode, FileSink, FileWriter, JsonLines, TextLines, Writ
 pub use generator::{Generator, GeneratorReader, Iter, IterReader};
 pub use handle::SinkHandle;
 pub use lines::LinePosition;
+pub use malformed::{Checked, CheckedReader};
 pub use origin::{AtSource, Timed, Timestamps};
 pub use sink::{PreparedOutput, Recovery, Sink, Writer};
 pub use socket::{Socket, SocketReader};

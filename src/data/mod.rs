@@ -1,6 +1,6 @@
 //! The data in streams: records with their stamps, changes with their signs, hashes, text, JSON.
 
-mod ahead;
+mod prefetch;
 mod change;
 mod hash;
 mod json;
@@ -11,13 +11,13 @@ mod sort;
 mod text;
 mod visit;
 
-pub(crate) use ahead::look_ahead;
 pub use change::{Change, Diff, consolidate};
 pub(crate) use hash::worker_of;
 pub use hash::{Hash64, hash64};
 pub use json::write_json;
 #[cfg(feature = "nexmark")]
 pub(crate) use map::map;
+pub(crate) use prefetch::look_ahead;
 pub use record::{Data, EventTime, Exchange, Key, Record, Stamp};
 pub(crate) use sort::sort_by;
 pub use text::Text;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::ahead::RAW;
+use super::prefetch::RAW;
 
 /// An immutable string that is cheap to clone, to move and to drop.
 ///

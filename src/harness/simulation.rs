@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::config::Options;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::{Baton, Drawn, Running, Until};
+use crate::runtime::{Drawn, Lockstep, Running, Until};
 use crate::stream::Job;
 
 /// The settings of a simulation. The same job under the same settings does the same, in the same order.
@@ -133,8 +133,9 @@ impl Simulation {
             true => self.options.clock.clone(),
             false => Clock::manual(),
         };
-        let (running, baton) = job.start_in_turns(self.options.clone().clock(clock.clone()), self.drawn)?;
-        Ok(Simulated { running: Some(running), baton, clock, max_steps: self.max_steps })
+        let (running, lockstep) =
+            job.start_in_turns(self.options.clone().clock(clock.clone()), self.drawn)?;
+        Ok(Simulated { running: Some(running), lockstep, clock, max_steps: self.max_steps })
     }
 }
 
@@ -180,7 +181,7 @@ pub struct Trace {
 pub struct Simulated {
     /// None once the job has failed.
     running: Option<Running>,
-    baton: Arc<Baton>,
+    lockstep: Arc<Lockstep>,
     clock: Clock,
     max_steps: u64,
 }
@@ -193,7 +194,7 @@ impl Simulated {
     ///
     /// If the job fails.
     pub fn steps(&mut self, most: u64) -> Result<u64> {
-        let left = self.baton.drive(Until::Quiet, most);
+        let left = self.lockstep.drive(Until::Quiet, most);
         self.check()?;
         Ok(most - left)
     }
@@ -224,7 +225,7 @@ impl Simulated {
                 return Ok(());
             }
             // One alarm at a time: what rings first may set another one before `end`.
-            let next = self.baton.next_alarm().map_or(end, |alarm| alarm.clamp(now, end));
+            let next = self.lockstep.next_alarm().map_or(end, |alarm| alarm.clamp(now, end));
             self.clock.advance(next.saturating_sub(now));
         }
     }
@@ -252,7 +253,7 @@ impl Simulated {
     /// The record of the run so far.
     pub fn trace(&self) -> Trace {
         let (steps, fingerprint) =
-            self.baton.schedule(|schedule| (schedule.turns().to_vec(), schedule.fingerprint()));
+            self.lockstep.schedule(|schedule| (schedule.turns().to_vec(), schedule.fingerprint()));
         Trace { steps, fingerprint, now: self.clock.now() }
     }
 
@@ -262,7 +263,7 @@ impl Simulated {
     ///
     /// If the job fails, or if it does not end.
     pub fn finish(mut self) -> Result<Trace> {
-        self.baton.drive(Until::End, self.max_steps);
+        self.lockstep.drive(Until::End, self.max_steps);
         self.check()?;
         if !self.is_finished() {
             return Err(self.stuck());
@@ -300,7 +301,7 @@ impl Drop for Simulated {
             // The workers are threads that wait for their turns: each gets one, sees the failure and ends. No
             // step of the dataflow is taken, so nothing is committed that was not.
             running.abandon();
-            self.baton.drive(Until::End, 0);
+            self.lockstep.drive(Until::End, 0);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How an interval join is asked for, and the process function that it becomes.
 
 use super::interval::{Interval, Outer};
-use super::meeting::Joining;
+use super::interval_matches::Joining;
 use crate::data::{Data, Exchange, Key};
 use crate::stream::{Chain, KeyedStream, Stream};
 

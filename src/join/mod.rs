@@ -13,7 +13,7 @@
 mod group;
 mod temporal;
 mod interval;
-mod meeting;
+mod interval_matches;
 mod interval_join;
 
 pub use group::Group;

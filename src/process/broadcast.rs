@@ -285,8 +285,8 @@ where
         Ok(())
     }
 
-    fn shed(&mut self, epoch: u64) {
-        self.records.shed(epoch);
+    fn evict(&mut self, epoch: u64) {
+        self.records.evict(epoch);
     }
 
     fn owes(&self) -> Option<EventTime> {

@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 
 use super::SideOutput;
 use super::core::{Call, Core, Stateful};
-use super::side::Sides;
+use super::side_output::Sides;
 use crate::data::{Data, Key, Record, Stamp};
 use crate::metric::{Metric, Metrics};
 use crate::state::TimeDomain;

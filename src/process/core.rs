@@ -1,6 +1,6 @@
 //! What all contexts of a process function share: its state, its timers, and the time.
 
-mod pass;
+mod timer_pass;
 mod firing;
 
 use std::any::type_name;
@@ -17,8 +17,8 @@ use crate::snapshot::{RestoredOperator, STATE, SavedTables};
 use crate::state::{Cells, Now, Owner, Shape, Share, Slot, Store, TimerQueue, is_over};
 use crate::stream::{SideKey, WorkerContext};
 
-pub(crate) use self::pass::Call;
-use self::pass::{Ending, Pass};
+pub(crate) use self::timer_pass::Call;
+use self::timer_pass::{Ending, Pass};
 use super::Ttl;
 pub use firing::LAST_TIMERS;
 
@@ -260,7 +260,7 @@ impl<K: Key> Core<K> {
         if self.stirred >= RELIEF && self.store.is_limited() {
             self.stirred = 0;
             self.tidy();
-            self.shed(self.epoch);
+            self.evict(self.epoch);
         }
     }
 
@@ -306,18 +306,18 @@ impl<K: Key> Core<K> {
     }
 
     /// Lets timers and keys leave memory, if they take more than they may.
-    pub(crate) fn shed(&mut self, epoch: u64) {
+    pub(crate) fn evict(&mut self, epoch: u64) {
         let Core { store, owner, event_timers, wall_timers, .. } = self;
         store.account();
         for queue in [event_timers, wall_timers] {
-            let left = queue.shed(
+            let left = queue.evict(
                 epoch,
                 |(slot, _)| owner(store.key(*slot)),
                 |(slot, call)| row_of(store, *slot, *call),
             );
             left.into_iter().for_each(|(slot, _)| store.unpin(slot));
         }
-        store.shed(epoch);
+        store.evict(epoch);
     }
 
     /// Begins to deliver what has changed of states that are only saved.

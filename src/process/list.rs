@@ -61,7 +61,7 @@ impl<V: Exchange> List<V> {
         let (core, place) = (cx.core(), self.place);
         let list = core.cells::<Many<V>>(place).and_then(|cells| cells.cell(core.slot));
         let items = list.into_iter().flatten().map(|(_, item)| item);
-        items.filter(move |item| !core.is_over(place, item.tag.expires())).map(|item| &item.value)
+        items.filter(move |item| !core.is_over(place, item.meta.expires())).map(|item| &item.value)
     }
 
     /// The number of values that have not expired.

@@ -51,7 +51,7 @@ impl<S: Key, V: Exchange> Map<S, V> {
     pub fn get<'c, C: Stateful>(&self, cx: &'c C, key: &S) -> Option<&'c V> {
         let core = cx.core();
         let item = core.cells::<Mapped<S, V>>(self.place)?.cell(core.slot)?.get(key)?;
-        (!core.is_over(self.place, item.tag.expires())).then_some(&item.value)
+        (!core.is_over(self.place, item.meta.expires())).then_some(&item.value)
     }
 
     /// True if there is a value under a key of the map.
@@ -97,7 +97,7 @@ impl<S: Key, V: Exchange> Map<S, V> {
         let map = core.cells::<Mapped<S, V>>(place).and_then(|cells| cells.cell(core.slot));
         let items = map.into_iter().flatten();
         items
-            .filter(move |(_, item)| !core.is_over(place, item.tag.expires()))
+            .filter(move |(_, item)| !core.is_over(place, item.meta.expires()))
             .map(|(key, item)| (key, &item.value))
     }
 
@@ -115,7 +115,7 @@ impl<S: Key, V: Exchange> Map<S, V> {
         let map = core.cells::<Mapped<S, V>>(place).and_then(|cells| cells.cell(core.slot));
         let items = map.map(|map| map.range(keys)).into_iter().flatten();
         items
-            .filter(move |(_, item)| !core.is_over(place, item.tag.expires()))
+            .filter(move |(_, item)| !core.is_over(place, item.meta.expires()))
             .map(|(key, item)| (key, &item.value))
     }
 

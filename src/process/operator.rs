@@ -7,8 +7,8 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::context::Counters;
 use super::core::Core;
-use super::side::Sides;
-use super::trial;
+use super::inspect;
+use super::side_output::Sides;
 use super::{Context, Process, States, Timer};
 use crate::data::{Data, Exchange, Key, Stamp, hash64};
 use crate::error::Result;
@@ -123,7 +123,7 @@ pub(super) fn inspect<K: Key, T, P: Process<K, T>>(
     function: &P,
     readers: Vec<(&'static str, Reader)>,
 ) -> Result<GivenSides> {
-    trial::inspect(function, |function, trial| {
+    inspect::inspect(function, |function, trial| {
         let mut states = States::trial(trial, readers);
         function.open(&mut states);
         states.check();
@@ -340,11 +340,11 @@ impl<K: Key, T: Exchange, P: Process<K, T>> OperatorLogic<Keyed<K, T>> for Proce
         Ok(())
     }
 
-    fn shed(&mut self, epoch: u64) {
+    fn evict(&mut self, epoch: u64) {
         if let Some((_, queue)) = &mut self.waiting {
-            queue.shed(epoch, |waiting| hash64(&waiting.0), Clone::clone);
+            queue.evict(epoch, |waiting| hash64(&waiting.0), Clone::clone);
         }
-        self.core.shed(epoch);
+        self.core.evict(epoch);
     }
 
     fn owes(&self) -> Option<EventTime> {

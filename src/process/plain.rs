@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::SideOutput;
 use super::context::Counters;
-use super::side::Sides;
+use super::side_output::Sides;
 use crate::data::{Data, Record, Stamp};
 use crate::error::Result;
 use crate::stream::{

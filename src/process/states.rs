@@ -6,9 +6,9 @@ use std::sync::Arc;
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::core::{Core, KeyPlace};
-use super::reader::Reading;
-use super::side::SideOutput;
-use super::trial::Trial;
+use super::inspect::Trial;
+use super::side_output::SideOutput;
+use super::state_reader::Reading;
 use super::{Aggregating, List, Map, Reducing, Timed, Ttl, Value};
 use crate::data::{Data, Exchange, Key};
 use crate::error::Error;

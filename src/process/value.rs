@@ -50,7 +50,7 @@ impl<V: Exchange> Value<V> {
     pub fn get<'c, C: Stateful>(&self, cx: &'c C) -> Option<&'c V> {
         let core = cx.core();
         let item = core.cells::<One<V>>(self.place)?.cell(core.slot)?.as_ref()?;
-        (!core.is_over(self.place, item.tag.expires())).then_some(&item.value)
+        (!core.is_over(self.place, item.meta.expires())).then_some(&item.value)
     }
 
     /// Gives the key a value.
@@ -87,7 +87,7 @@ impl<V: Exchange> Value<V> {
 
     fn has_expired<K: crate::data::Key>(&self, core: &super::core::Core<K>) -> bool {
         let item = core.cells::<One<V>>(self.place).and_then(|cells| cells.cell(core.slot)?.as_ref());
-        item.is_some_and(|item| core.is_over(self.place, item.tag.expires()))
+        item.is_some_and(|item| core.is_over(self.place, item.meta.expires()))
     }
 
     /// Reads the value, and gives it its whole time to live again if reads do that.
@@ -97,7 +97,7 @@ impl<V: Exchange> Value<V> {
             let core = cx.core_mut();
             let expires = core.expiry(self.place);
             let (cells, slot) = core.cells_mut::<One<V>>(self.place)?;
-            cells.update(slot, &(), |item| item.tag = item.tag.expiring(expires));
+            cells.update(slot, &(), |item| item.meta = item.meta.expiring(expires));
         }
         Some(value)
     }

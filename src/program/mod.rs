@@ -44,7 +44,7 @@ mod usage;
 #[doc(hidden)]
 pub mod saving;
 #[doc(hidden)]
-pub mod attend;
+pub mod monitor;
 
 #[doc(hidden)]
 pub use usage::{JobArgs, SavingArgs};
@@ -56,8 +56,8 @@ use clap::{Args, Command, CommandFactory, FromArgMatches, Parser};
 
 use crate::error::Result;
 use crate::stream::Job;
-use attend::attend;
 use console::{end, print, warn};
+use monitor::monitor;
 use saving::{Saved, Saving, suspended};
 use signal::{INTERRUPTED_CODE, is_interrupted};
 use usage::{Format, MANUAL, ProgramArgs};
@@ -141,7 +141,7 @@ fn run<A: Args>(name: &str, line: Line<A>, build: impl FnOnce(&Job, A) -> Result
     if let Some(saving) = saving.as_ref().filter(|_| !args.quiet) {
         warn(&saving.note(&args.saving));
     }
-    attend(job.start(options)?, saving.is_some(), args.quiet, &mut |_| ())?;
+    monitor(job.start(options)?, saving.is_some(), args.quiet, &mut |_| ())?;
     if !is_interrupted() {
         return Ok(0);
     }

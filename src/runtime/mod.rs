@@ -6,8 +6,8 @@
 //! Workers run freely, or take turns: one step at a time, in an order that a seed decides. A step is the same
 //! in both.
 
-mod schedule;
-mod baton;
+mod seeded_schedule;
+mod lockstep;
 mod restart;
 mod run;
 #[cfg(test)]
@@ -15,6 +15,6 @@ mod shares_tests;
 
 pub use run::{Running, Summary};
 
-pub(crate) use baton::{Baton, Until};
+pub(crate) use lockstep::{Lockstep, Until};
 pub(crate) use restart::prepare;
-pub(crate) use schedule::Drawn;
+pub(crate) use seeded_schedule::Drawn;

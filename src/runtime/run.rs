@@ -14,9 +14,9 @@ use timely::WorkerConfig;
 use timely::communication::{Allocator, WorkerGuards, initialize_from};
 use timely::worker::Worker;
 
-use super::baton::{Baton, Seat};
+use super::lockstep::{Lockstep, Seat};
 use super::restart;
-use super::schedule::{Drawn, Schedule};
+use super::seeded_schedule::{Drawn, Schedule};
 use crate::clock;
 use crate::config::Options;
 use crate::error::{Error, Result};
@@ -64,12 +64,12 @@ impl Job {
 
     /// Starts the job with workers that take turns. The first turn is taken when the baton is
     /// [driven](Baton::drive).
-    pub(crate) fn start_in_turns(&self, options: Options, drawn: Drawn) -> Result<(Running, Arc<Baton>)> {
+    pub(crate) fn start_in_turns(&self, options: Options, drawn: Drawn) -> Result<(Running, Arc<Lockstep>)> {
         let shared = self.prepare(&options, true)?;
         let schedule = Schedule::new(drawn, options.workers);
         let calls = self.graph.nodes().iter().any(|node| node.kind == "call");
-        let baton = Arc::new(Baton::new(Arc::clone(&shared), schedule, calls));
-        Ok((self.launch(shared, Some(Arc::clone(&baton)))?, baton))
+        let lockstep = Arc::new(Lockstep::new(Arc::clone(&shared), schedule, calls));
+        Ok((self.launch(shared, Some(Arc::clone(&lockstep)))?, lockstep))
     }
 
     fn prepare(&self, options: &Options, in_turns: bool) -> Result<Arc<Shared>> {
@@ -87,7 +87,7 @@ impl Job {
         Ok(Arc::new(Shared::new(options, self.metrics.clone(), 0, None)))
     }
 
-    fn launch(&self, shared: Arc<Shared>, baton: Option<Arc<Baton>>) -> Result<Running> {
+    fn launch(&self, shared: Arc<Shared>, lockstep: Option<Arc<Lockstep>>) -> Result<Running> {
         let communication = match shared.workers {
             1 => timely::CommunicationConfig::Thread,
             workers => timely::CommunicationConfig::Process(workers),
@@ -95,7 +95,7 @@ impl Job {
         let (builders, others) = communication.try_build().map_err(Error::config)?;
         let (job, known) = (self.clone(), Arc::clone(&shared));
         let workers = initialize_from(builders, others, move |allocator| {
-            work_or_fail(&job, allocator, &known, baton.as_ref())
+            work_or_fail(&job, allocator, &known, lockstep.as_ref())
         });
         let workers = workers.map_err(Error::config)?;
         let stop = shared.stopper();
@@ -221,10 +221,10 @@ impl Drop for Running {
     }
 }
 
-fn work_or_fail(job: &Job, allocator: Allocator, shared: &Arc<Shared>, baton: Option<&Arc<Baton>>) {
+fn work_or_fail(job: &Job, allocator: Allocator, shared: &Arc<Shared>, lockstep: Option<&Arc<Lockstep>>) {
     let index = allocator.index();
     // Taken first and dropped last: everything that a worker does, even ending, happens in its turn.
-    let seat = baton.map(|baton| baton.seat(index));
+    let seat = lockstep.map(|lockstep| lockstep.seat(index));
     let work = || work(job, allocator, shared, seat.as_ref());
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
         shared.fail(operator_fault::error_of(format_args!("worker {index}"), panic));

@@ -42,7 +42,7 @@
 //! To seal takes some hundred nanoseconds a row, in one piece, and a copy of all state in memory beside the
 //! tables. Where an arrangement is not read, that is too much. What process functions and rolling aggregates
 //! keep in memory, and nobody looks at from outside, has none. At a cut the list of what has changed is set
-//! aside (a [`CheckpointDelta`]), and copied a slice at a time while the operator goes on; what is about to
+//! aside (a [`SnapshotDelta`]), and copied a slice at a time while the operator goes on; what is about to
 //! change before its turn is copied then. The copies lie on a `DeltaLog`, unsorted, until the thread of
 //! snapshots sorts them into runs, merges these, and writes what is new. What it has written to a store that
 //! is near it lets go of, and reads again what it merges: so a state that is saved lies in memory once. A
@@ -133,8 +133,8 @@ mod timer;
 mod backend;
 mod keyed;
 
-pub(crate) use backend::checkpoint_delta::{CheckpointDelta, DirtyMark, copy};
 pub(crate) use backend::delta_log::Tombstones;
+pub(crate) use backend::snapshot_delta::{DirtyMark, SnapshotDelta, copy};
 pub(crate) use backend::state_backend::{StateBackend, StateReaders};
 pub(crate) use keyed::by_time::{At, Timed};
 pub(crate) use keyed::column::{Cells, Publish};

@@ -42,8 +42,8 @@ use timely::scheduling::Activator;
 
 use super::alarm::Alarm;
 use super::context::{Saving, WorkerContext};
+use super::later_epochs::Waiting;
 use super::port::{Capabilities, Frontiers, Input, OperatorBuilder};
-use super::waiting::Waiting;
 use crate::data::Data;
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, SavedTables};
@@ -113,7 +113,7 @@ pub(crate) trait OperatorLogic<E>: 'static {
 
     /// Lets state leave memory if it takes more than it may. The epoch has just closed, and is sealed if it
     /// was to be.
-    fn shed(&mut self, _epoch: u64) {}
+    fn evict(&mut self, _epoch: u64) {}
 
     /// The least event time of the output that is owed when the watermark passes it.
     fn owes(&self) -> Option<EventTime> {
@@ -293,7 +293,7 @@ impl<E: Data> EpochDriver<E> {
             let last = last.filter(|last| *last < next).chain(wanted).fold(self.epoch, u64::max);
             self.cut(last, cuts, logic);
         }
-        logic.shed(self.epoch);
+        logic.evict(self.epoch);
     }
 
     /// Begins to hand over the state for some cuts: that at the end of `epoch`.

@@ -27,7 +27,7 @@ mod aggregate;
 mod paths;
 mod sides;
 mod port;
-mod waiting;
+mod later_epochs;
 mod lock;
 mod rounds;
 mod context;
@@ -71,6 +71,7 @@ pub(crate) use consumers::{
 pub(crate) use context::{Saving, Shared, WorkerContext};
 pub(crate) use epoch_driver::OperatorLogic;
 pub(crate) use graph::{Beginning, Lowering, NodeInfo, Operator, Reader, Routing, WeakGraph};
+pub(crate) use later_epochs::Waiting;
 pub(crate) use lock::lock;
 pub(crate) use paths::Paths;
 pub(crate) use port::{Capabilities, Frontiers, Input, OperatorBuilder};
@@ -78,4 +79,3 @@ pub(crate) use preaggregate::{ByKey, Keyed, Preaggregator};
 #[cfg(feature = "lab")]
 pub(crate) use retime::Stamper;
 pub(crate) use sides::{GivenSides, SideKey};
-pub(crate) use waiting::Waiting;

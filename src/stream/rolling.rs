@@ -31,9 +31,9 @@ use crate::error::Result;
 use crate::metric::Metric;
 use crate::snapshot::{RestoredOperator, SavedTables};
 use crate::state::{
-    CheckpointDelta, Chunks, DirtyMark, Evictable, Footprint, Found, Hashed, INDEXED, ItemOrTombstone,
-    ItemRows, KeyTable, MemoryBudget, NEVER, Row, Rows, SegmentedVec, Share, Slot, StateBackend, Tombstones,
-    WARM, copy, is_over, rows_to_write,
+    Chunks, DirtyMark, Evictable, Footprint, Found, Hashed, INDEXED, ItemOrTombstone, ItemRows, KeyTable,
+    MemoryBudget, NEVER, Row, Rows, SegmentedVec, Share, Slot, SnapshotDelta, StateBackend, Tombstones, WARM,
+    copy, is_over, rows_to_write,
 };
 use crate::stream::consumers::Outputs;
 use crate::stream::epoch_driver::OperatorLogic;
@@ -50,14 +50,14 @@ where
     table: KeyTable<K, Entry<A::Acc>>,
     /// The keys that the open epoch has touched, with their results at the end of the last.
     touched: Vec<(Slot, Option<A::Out>)>,
-    backing: StateBackend<K, (), A::Acc>,
+    backend: StateBackend<K, (), A::Acc>,
     rows: ItemRows<K, (), A::Acc>,
     /// What changes are marked by.
-    turn: DirtyMark,
+    dirty_mark: DirtyMark,
     /// The keys that have changed since the last seal or cut, and those that the backing knows and that are
     /// no more.
     changed: SegmentedVec<Slot>,
-    gone: Tombstones<K, ()>,
+    tombstones: Tombstones<K, ()>,
     /// What has left memory and is not in the arrangement yet.
     left: Vec<Row<K, (), A::Acc>>,
     /// What is copied for the last cut, if it is not done.
@@ -76,7 +76,7 @@ where
 /// What is copied for a cut: the keys that had changed and have not been seen to, and the copies.
 struct Cutting<K, Acc> {
     list: Chunks<Slot>,
-    delta: CheckpointDelta<K, (), Acc>,
+    delta: SnapshotDelta<K, (), Acc>,
 }
 
 /// Keys from which on a look-up waits for memory, so that looking up a batch at a time pays.
@@ -111,11 +111,11 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             aggregate,
             table: KeyTable::default(),
             touched: Vec::new(),
-            backing: StateBackend::new(&rows, &worker.state_readers(), operator),
+            backend: StateBackend::new(&rows, &worker.state_readers(), operator),
             rows,
-            turn: DirtyMark::default().next(),
+            dirty_mark: DirtyMark::default().next(),
             changed: SegmentedVec::default(),
-            gone: Tombstones::new(),
+            tombstones: Tombstones::new(),
             left: Vec::new(),
             copying: None,
             limit: worker.limit(uid),
@@ -151,7 +151,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         } else {
             (entry.touched, entry.timestamp) = (true, stamp.timestamp);
             self.touched.push((slot, Some(self.aggregate.result(&entry.acc))));
-            if entry.changed.is_before(self.turn) {
+            if entry.changed.is_before(self.dirty_mark) {
                 self.keep(slot);
             }
         }
@@ -184,12 +184,12 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         let mut latest = None;
         let visit = &mut |_, kept: ItemOrTombstone<A::Acc>| latest = kept;
         let hashed = Hashed { hash, key: key.clone() };
-        let StateBackend::Arranged(arrangement) = &self.backing else { return None };
+        let StateBackend::Arranged(arrangement) = &self.backend else { return None };
         arrangement.range(hash, &|(k, ())| k.cmp(&hashed), visit);
         let hashed = (hashed, ());
-        let (acc, expires) = latest.filter(|_| !self.gone.contains(&hashed))?;
+        let (acc, expires) = latest.filter(|_| !self.tombstones.contains(&hashed))?;
         if is_over(expires, self.watermark) {
-            self.gone.insert(hashed);
+            self.tombstones.insert(hashed);
             return None;
         }
         self.limit.iter_mut().for_each(MemoryBudget::entered);
@@ -225,27 +225,27 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             entry.due = entry.expires;
             self.expiry.entry(entry.expires).or_default().push(key.clone());
         }
-        if entry.changed != self.turn {
-            let turn = self.turn;
-            entry.changed = turn;
+        if entry.changed != self.dirty_mark {
+            let dirty_mark = self.dirty_mark;
+            entry.changed = dirty_mark;
             self.changed.push(slot);
-            self.table.trim(&mut self.changed, |entry| entry.changed == turn);
+            self.table.trim(&mut self.changed, |entry| entry.changed == dirty_mark);
         }
     }
 
     /// What is no more, and what has left memory.
     fn take_left(&mut self) -> Vec<Row<K, (), A::Acc>> {
-        rows_to_write(std::mem::take(&mut self.gone), &mut self.left)
+        rows_to_write(std::mem::take(&mut self.tombstones), &mut self.left)
     }
 
     fn remove(&mut self, slot: Slot) {
-        if self.table.try_get(slot).is_some_and(|(_, entry)| entry.changed.is_before(self.turn)) {
+        if self.table.try_get(slot).is_some_and(|(_, entry)| entry.changed.is_before(self.dirty_mark)) {
             self.keep(slot);
         }
         if let Some((key, entry)) = self.table.remove(slot)
             && entry.sealed
         {
-            self.gone.insert((Hashed::new(key), ()));
+            self.tombstones.insert((Hashed::new(key), ()));
         }
     }
 
@@ -301,7 +301,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>
     }
 
     fn seal(&mut self, epoch: u64) {
-        if matches!(self.backing, StateBackend::SnapshotOnly { .. }) {
+        if matches!(self.backend, StateBackend::SnapshotOnly { .. }) {
             return;
         }
         let table = &self.table;
@@ -310,7 +310,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>
             std::mem::take(&mut self.changed).into_list().into_iter().filter_map(hash).collect();
         order.sort_unstable();
         let before = self.take_left();
-        let Some(arrangement) = self.backing.arrangement() else { return };
+        let Some(arrangement) = self.backend.arrangement() else { return };
         let mut built = arrangement.build(before);
         for some in order.chunk_by(|a, b| a.0 == b.0) {
             built.group(|group| {
@@ -330,10 +330,10 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>
     }
 
     fn cut(&mut self, epoch: u64) {
-        let Rolling { backing, rows, gone, changed, .. } = self;
-        let Some(delta) = backing.delta(epoch, rows, gone, changed.len()) else { return };
+        let Rolling { backend, rows, tombstones, changed, .. } = self;
+        let Some(delta) = backend.delta(epoch, rows, tombstones, changed.len()) else { return };
         let list = Chunks::new(std::mem::take(changed));
-        self.turn = self.turn.next();
+        self.dirty_mark = self.dirty_mark.next();
         self.copying = Some(Cutting { list, delta });
     }
 
@@ -346,7 +346,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>
             for slot in some {
                 // The slot of a key that is no more may be another's.
                 if let Some((key, entry)) = self.table.try_get_mut(*slot)
-                    && entry.changed.is_before(self.turn)
+                    && entry.changed.is_before(self.dirty_mark)
                 {
                     (entry.changed, entry.sealed) = (DirtyMark::Still, true);
                     delta.add(((Hashed::new(key.clone()), ()), copy(&entry.acc, entry.expires)));
@@ -358,14 +358,14 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>
             return false;
         }
         if let Some(copying) = self.copying.take() {
-            self.backing.deliver(copying.delta);
+            self.backend.push_delta(copying.delta);
         }
         true
     }
 
     fn save(&mut self) -> Result<SavedTables> {
         let mut saved = SavedTables::default();
-        saved.tables.push(self.backing.save("aggregates", &self.rows));
+        saved.tables.push(self.backend.save("aggregates", &self.rows));
         saved.note("watermark", &self.watermark)?;
         Ok(saved)
     }
@@ -373,7 +373,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
         let (table, rows) = (&mut self.table, &self.rows);
         let mut found = Vec::new();
-        self.backing.restore(rows, ("aggregates", from), share, &mut |read, keys| {
+        self.backend.restore(rows, ("aggregates", from), share, &mut |read, keys| {
             if table.is_empty() {
                 table.reserve(keys);
             }
@@ -393,7 +393,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>
         Ok(())
     }
 
-    fn shed(&mut self, epoch: u64) {
+    fn evict(&mut self, epoch: u64) {
         self.shed_keys(epoch);
     }
 }
@@ -426,7 +426,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Evictable for Rolling<K, 
 
     fn write(&mut self, epoch: u64) {
         let rows = self.take_left();
-        if let Some(arrangement) = self.backing.arrangement() {
+        if let Some(arrangement) = self.backend.arrangement() {
             arrangement.seal_unsorted(epoch, rows);
         }
     }

@@ -18,8 +18,8 @@ use super::assigner::Aligned;
 use super::general::{
     AsIs, Assigner, ErasedAssigner, Evictor, General, OnEventTime, Settings, Summed, Trigger, WindowProcess,
 };
+use super::lower;
 use super::mapped::MapInput;
-use super::recipe;
 use super::session::{self, Gap, Sessions};
 use super::windowed::Windowed;
 use crate::data::{Change, Data, Exchange, Key};
@@ -366,7 +366,7 @@ impl<T: Data> Specialized<T> for Aligned {
         C: Chain<Out = (K, T)>,
         A: Aggregate<T>,
     {
-        recipe::aggregate(self, pairs, aggregate)
+        lower::aggregate(self, pairs, aggregate)
     }
 
     fn aggregate_mapped<K, C, N, F, A>(
@@ -382,7 +382,7 @@ impl<T: Data> Specialized<T> for Aligned {
         F: Fn(T) -> N + Clone + Send + Sync + 'static,
         A: Aggregate<N>,
     {
-        recipe::aggregate(self, KeyedStream::new(pairs).map_values(map).pairs, aggregate)
+        lower::aggregate(self, KeyedStream::new(pairs).map_values(map).pairs, aggregate)
     }
 }
 

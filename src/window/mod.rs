@@ -50,14 +50,14 @@
 
 mod assigner;
 mod windowed;
-mod scope;
+mod key_and_window;
 mod restored_from_general;
-mod assign;
+mod assign_panes;
 mod panes;
 mod sliding_aggregate;
-mod external_slider;
-mod operator;
-mod recipe;
+mod spilled_sliding_aggregate;
+mod aligned_operator;
+mod lower;
 mod session;
 mod general;
 mod mapped;
@@ -77,8 +77,8 @@ pub use general::{
     SlidingCountWindows, Trigger, TriggerContext, WindowContext, WindowProcess, WindowState, WindowStates,
     WithFiring,
 };
+pub use key_and_window::Scope;
 pub use mapped::MapInput;
 pub(crate) use panes::PANES;
-pub use scope::Scope;
 pub use session::{Fixed, Gap, PerRecord, Sessions, Touching};
 pub use windowed::Windowed;

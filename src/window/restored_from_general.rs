@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::assigner::Window;
-use super::scope::{Merged, Scope};
+use super::key_and_window::{Merged, Scope};
 use crate::data::{Exchange, Key, Stamp, hash64};
 use crate::error::{Error, Result};
 use crate::snapshot::RestoredOperator;

@@ -44,7 +44,7 @@ pub(super) struct Entered<K, Acc> {
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) enum Sum<Acc> {
     /// Of so many parts.
-    Whole(Acc, u32),
+    AtomicFile(Acc, u32),
     Stacks(Box<Stacks<Acc>>),
 }
 
@@ -144,7 +144,7 @@ impl<Acc: Clone> Sum<Acc> {
     #[inline]
     pub(super) fn result<T, A: Aggregate<T, Acc = Acc>>(&self, aggregate: &A) -> Option<A::Out> {
         match self {
-            Sum::Whole(acc, _) => (!aggregate.is_empty(acc)).then(|| aggregate.result(acc)),
+            Sum::AtomicFile(acc, _) => (!aggregate.is_empty(acc)).then(|| aggregate.result(acc)),
             Sum::Stacks(stacks) => {
                 let total = stacks.total(aggregate).filter(|acc| !aggregate.is_empty(acc))?;
                 Some(aggregate.result(&total))
@@ -154,7 +154,7 @@ impl<Acc: Clone> Sum<Acc> {
 
     pub(super) fn start(part: Acc, last: EventTime, subtracts: bool) -> Sum<Acc> {
         match subtracts {
-            true => Sum::Whole(part, 1),
+            true => Sum::AtomicFile(part, 1),
             false => {
                 let (back, sum) = (vec![(last, part.clone())], Some(part));
                 Sum::Stacks(Box::new(Stacks { front: Vec::new(), back, sum }))
@@ -165,7 +165,7 @@ impl<Acc: Clone> Sum<Acc> {
     #[inline]
     pub(super) fn add<T, A: Aggregate<T, Acc = Acc>>(&mut self, aggregate: &A, part: &Acc, last: EventTime) {
         match self {
-            Sum::Whole(sum, parts) => {
+            Sum::AtomicFile(sum, parts) => {
                 aggregate.merge(sum, part.clone());
                 *parts += 1;
             }
@@ -182,7 +182,7 @@ impl<Acc: Clone> Sum<Acc> {
         end: EventTime,
     ) -> bool {
         match self {
-            Sum::Whole(sum, parts) => {
+            Sum::AtomicFile(sum, parts) => {
                 if let Some(part) = part {
                     aggregate.subtract(sum, part);
                 }

@@ -13,9 +13,9 @@ use highwater::{Error, Result};
 
 use super::table::table;
 use super::usage::CompareArgs;
+use crate::cli::atomic_file::AtomicFile;
 use crate::cli::progress::{self, Progress};
 use crate::cli::signal::{INTERRUPTED_CODE, is_interrupted};
-use crate::cli::whole::Whole;
 use crate::cli::{print, warn};
 
 /// How often the main thread looks after the job: soon at first, since a job may be short.
@@ -26,7 +26,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<u8> {
     let options = Options::default().workers(args.workers);
     let comparison =
         Comparison { windows: args.window, strategies: args.strategy.clone(), policies: args.policy.clone() };
-    let whole = args.record.as_ref().map(|path| Whole::new(path, args.force)).transpose()?;
+    let whole = args.record.as_ref().map(|path| AtomicFile::new(path, args.force)).transpose()?;
     let recording = recording(args)?;
     if let (Some(whole), Some(path)) = (whole, &args.record) {
         recording.write_as(whole.at(), path)?;
@@ -70,12 +70,12 @@ fn recording(args: &CompareArgs) -> Result<Recording> {
 /// mistake in a path is told before the work is done, and is gone if nothing comes of it.
 struct Output {
     path: PathBuf,
-    whole: Whole,
+    whole: AtomicFile,
 }
 
 impl Output {
     fn open(path: &Path, force: bool) -> Result<Output> {
-        let whole = Whole::new(path, force)?;
+        let whole = AtomicFile::new(path, force)?;
         File::create(whole.at()).map_err(|error| cannot_write(path, error))?;
         Ok(Output { path: path.to_owned(), whole })
     }

@@ -24,7 +24,7 @@
 
 use std::collections::BTreeMap;
 
-use super::pass::{Call, Ending, Pass};
+use super::timer_pass::{Call, Ending, Pass};
 use super::{Core, call_of};
 use crate::data::{self, Key};
 use crate::state::{END, Slot, TimeDomain, TimerBound as Bound, TimerQueue, WARM};

@@ -149,7 +149,7 @@ mod tests {
     }
 
     impl Runs {
-        fn deliver(&mut self, rows: impl Iterator<Item = (u32, i64)>) {
+        fn push_delta(&mut self, rows: impl Iterator<Item = (u32, i64)>) {
             let rows = rows.map(|(key, until)| ((Hashed { hash: hash64(&key), key }, ()), until));
             self.runs.push(rows.collect());
             let newest = self.runs.len() - 1;
@@ -167,7 +167,7 @@ mod tests {
         }
 
         fn put(&mut self, keys: impl Iterator<Item = u32>) {
-            self.deliver(keys.map(|key| (key, NEVER)));
+            self.push_delta(keys.map(|key| (key, NEVER)));
         }
 
         /// How many rows there are for each item, and how often each was written.
@@ -227,8 +227,8 @@ mod tests {
         runs.put(0..60_000);
         for cut in 4..50u32 {
             let (come, go) = (cut * 20_000..(cut + 1) * 20_000, (cut - 1) * 20_000..cut * 20_000);
-            let gone = go.filter(|_| cut > 4).map(|key| (key, GONE));
-            runs.deliver(come.map(|key| (key, NEVER)).chain(gone));
+            let tombstones = go.filter(|_| cut > 4).map(|key| (key, GONE));
+            runs.push_delta(come.map(|key| (key, NEVER)).chain(tombstones));
             assert!(cut % 3 > 0 || runs.costs().0 < 2.8, "{:?} after {cut}", runs.costs());
         }
         assert!(runs.costs().1 < 2.5, "{:?}", runs.costs());
@@ -239,7 +239,7 @@ mod tests {
         let mut runs = Runs::default();
         for cut in 0..50u32 {
             runs.clock = i64::from(cut);
-            runs.deliver((cut * 20_000..(cut + 1) * 20_000).map(|key| (key, i64::from(cut) + 10)));
+            runs.push_delta((cut * 20_000..(cut + 1) * 20_000).map(|key| (key, i64::from(cut) + 10)));
             assert!(cut % 3 > 0 || runs.costs().0 < 2.4, "{:?} after {cut}", runs.costs());
         }
         assert!(runs.costs().1 < 2.5, "{:?}", runs.costs());

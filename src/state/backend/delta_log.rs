@@ -19,8 +19,8 @@ use crate::data::{Exchange, Key};
 use crate::error::{Error, Result};
 use crate::snapshot::{self, BuiltRuns, DeferredRuns, EagerWriter, PageRef, PageSource};
 use crate::state::backend::compaction::{Sample, SavedRun, may_merge, merges_from, sample};
-use crate::state::backend::evicted_page::{UnreadablePage, evicted_page};
 use crate::state::backend::kway_merge::merge_runs;
+use crate::state::backend::written_page::{UnreadablePage, evicted_page};
 use crate::state::run::builder::RunBuilder;
 use crate::state::run::hashed::{Hashed, Owner};
 use crate::state::run::item_rows::{ItemOrTombstone, ItemRows, Row};
@@ -40,10 +40,10 @@ pub(crate) struct Delta<K, S, V> {
     /// The time that items expire by.
     pub(in crate::state) clock: i64,
     /// What is no more, unless it is in the segmented vectors.
-    pub(in crate::state) gone: Tombstones<K, S>,
+    pub(in crate::state) tombstones: Tombstones<K, S>,
     /// What there is, in segmented vectors by ranges of hashes. Each item once. A row that has been taken out
     /// is `None`.
-    pub(in crate::state) piles: Vec<SegmentedVec<Option<Row<K, S, V>>>>,
+    pub(in crate::state) row_segments: Vec<SegmentedVec<Option<Row<K, S, V>>>>,
 }
 
 /// The deliveries of one state, and the runs that were made of them.
@@ -100,8 +100,8 @@ impl<K: Key, S: Key, V: Exchange> DeltaLog<K, S, V> {
     }
 
     /// Leaves the next delivery.
-    pub(in crate::state) fn leave(&self, delivery: Delta<K, S, V>) {
-        lock(&self.coming).push_back(delivery);
+    pub(in crate::state) fn leave(&self, delta: Delta<K, S, V>) {
+        lock(&self.coming).push_back(delta);
     }
 
     /// A page that can be read again from where it was written, if that is known and it has rows.
@@ -122,23 +122,23 @@ impl<K: Key, S: Key, V: Exchange> DeltaLog<K, S, V> {
     fn sort(
         &self,
         sorted: &mut Sorted<K, S, V>,
-        delivery: Delta<K, S, V>,
+        delta: Delta<K, S, V>,
         early: &mut Option<EagerWriter<'_>>,
     ) -> bool {
-        let Delta { epoch, clock, gone, piles } = delivery;
+        let Delta { epoch, clock, tombstones, row_segments } = delta;
         let rows = ItemRows::new(self.owner);
         rows.reach(clock);
         let from = sorted.runs.last().map_or(0, |run| run.epochs.1);
-        let mut press = PageWriter::new(self, early, (from, epoch + 1));
-        let most = gone.len() + piles.iter().map(SegmentedVec::len).sum::<usize>();
+        let mut page_writer = PageWriter::new(self, early, (from, epoch + 1));
+        let most = tombstones.len() + row_segments.iter().map(SegmentedVec::len).sum::<usize>();
         let is_merged = may_merge(&sorted.runs, most);
-        let gone = gone.into_iter().map(|row| (row, None)).collect();
-        let mut built = RunBuilder::new(rows.clone(), gone);
+        let tombstones = tombstones.into_iter().map(|row| (row, None)).collect();
+        let mut built = RunBuilder::new(rows.clone(), tombstones);
         let mut stacks = 0;
-        for segments in piles {
+        for segments in row_segments {
             stacks += self.buffers.leave(unpile(segments, &mut built));
             if !is_merged {
-                press.catch_up(&mut built.pages);
+                page_writer.catch_up(&mut built.pages);
             }
         }
         self.buffers.keep(stacks.min(sorted.stacks));
@@ -149,9 +149,9 @@ impl<K: Key, S: Key, V: Exchange> DeltaLog<K, S, V> {
             return true;
         }
         if !is_merged {
-            press.catch_up(&mut pages);
+            page_writer.catch_up(&mut pages);
         }
-        sorted.runs.push(press.stack(pages));
+        sorted.runs.push(page_writer.stack(pages));
         let merges = merges_from(&sorted.runs, clock).filter(|_| sorted.last >= sorted.patience.1);
         if let Some(from) = merges
             && self.merge(sorted, from, &rows, early)
@@ -180,12 +180,12 @@ impl<K: Key, S: Key, V: Exchange> DeltaLog<K, S, V> {
     ) -> bool {
         let merged = &sorted.runs[from..];
         let epochs = (merged[0].epochs.0, merged[merged.len() - 1].epochs.1);
-        let mut press = PageWriter::new(self, early, epochs);
+        let mut page_writer = PageWriter::new(self, early, epochs);
         let pages = merged.iter().map(|run| run.pages.clone()).collect();
         let pages = merge_runs(rows, pages, from == 0, |pages| {
             let goes_on = !self.lost.is_set();
             if goes_on {
-                press.catch_up(pages);
+                page_writer.catch_up(pages);
             }
             goes_on
         });
@@ -193,7 +193,7 @@ impl<K: Key, S: Key, V: Exchange> DeltaLog<K, S, V> {
             return false;
         }
         sorted.runs.truncate(from);
-        sorted.runs.extend((!pages.is_empty()).then(|| press.stack(pages)));
+        sorted.runs.extend((!pages.is_empty()).then(|| page_writer.stack(pages)));
         true
     }
 }
@@ -206,7 +206,7 @@ struct PageWriter<'a, 'e, K: Key, S: Key, V: Exchange> {
     /// So many pages have been written.
     written: usize,
     /// And so many let go.
-    gone: usize,
+    tombstones: usize,
     sample: Sample<K, S>,
 }
 
@@ -216,7 +216,7 @@ impl<'a, 'e, K: Key, S: Key, V: Exchange> PageWriter<'a, 'e, K, S, V> {
         early: &'a mut Option<EagerWriter<'e>>,
         epochs: (u64, u64),
     ) -> PageWriter<'a, 'e, K, S, V> {
-        PageWriter { log, early, epochs, written: 0, gone: 0, sample: Vec::new() }
+        PageWriter { log, early, epochs, written: 0, tombstones: 0, sample: Vec::new() }
     }
 
     /// Sees to the pages that are new.
@@ -228,13 +228,13 @@ impl<'a, 'e, K: Key, S: Key, V: Exchange> PageWriter<'a, 'e, K, S, V> {
         }
         self.written = pages.len();
         let Some(origin) = &early.origin else { return };
-        while let Some(page) = pages.get_mut(self.gone)
+        while let Some(page) = pages.get_mut(self.tombstones)
             && page.written().get().is_some()
         {
             if let Some(released) = self.log.let_go(page, origin) {
                 *page = released;
             }
-            self.gone += 1;
+            self.tombstones += 1;
         }
     }
 

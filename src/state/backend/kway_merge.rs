@@ -236,9 +236,9 @@ mod tests {
             let rows = Items::new(hash);
             rows.reach(clock);
             let (mut oracle, mut all) = (BTreeMap::new(), Vec::new());
-            for (number, (first, step, many, gone)) in runs.iter().enumerate() {
+            for (number, (first, step, many, tombstones)) in runs.iter().enumerate() {
                 let key = |n: u32| first + step * n;
-                let kept = |n: u32| (!n.is_multiple_of(*gone)).then_some((number as u8, i64::from(n)));
+                let kept = |n: u32| (!n.is_multiple_of(*tombstones)).then_some((number as u8, i64::from(n)));
                 let sorted: Vec<_> = (0..*many).map(|n| ((rows.hashed(key(n)), ()), kept(n))).collect();
                 oracle.extend((0..*many).map(|n| (key(n), kept(n))));
                 all.push(pages_by(&|| rows.page_rows(), sorted, &mut |some| Arc::new(rows.page(some))));

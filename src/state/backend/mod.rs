@@ -2,7 +2,7 @@
 
 pub(super) mod kway_merge;
 pub(super) mod compaction;
-pub(super) mod evicted_page;
+pub(super) mod written_page;
 pub(super) mod delta_log;
-pub(super) mod checkpoint_delta;
+pub(super) mod snapshot_delta;
 pub(super) mod state_backend;

@@ -16,9 +16,9 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use crate::data::{Exchange, Key};
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, TableSnapshot};
-use crate::state::backend::checkpoint_delta::CheckpointDelta;
 use crate::state::backend::compaction::sample;
 use crate::state::backend::delta_log::{DeltaLog, Tombstones};
+use crate::state::backend::snapshot_delta::SnapshotDelta;
 use crate::state::run::arrangement::Arrangement;
 use crate::state::run::item_rows::ItemRows;
 use crate::state::run::item_rows::Row;
@@ -72,24 +72,24 @@ impl<K: Key, S: Key, V: Exchange> StateBackend<K, S, V> {
         }
     }
 
-    /// Begins the next delivery, of what is `gone` and of about so many items, as of the end of `epoch`.
+    /// Begins the next delivery, of what is `tombstones` and of about so many items, as of the end of `epoch`.
     /// `None`, and nothing is taken, if rows are not delivered.
     pub(crate) fn delta(
         &mut self,
         epoch: u64,
         rows: &ItemRows<K, S, V>,
-        gone: &mut Tombstones<K, S>,
+        tombstones: &mut Tombstones<K, S>,
         items: usize,
-    ) -> Option<CheckpointDelta<K, S, V>> {
+    ) -> Option<SnapshotDelta<K, S, V>> {
         let StateBackend::SnapshotOnly { log, last } = self else { return None };
         *last += 1;
-        Some(CheckpointDelta::new(epoch, rows, std::mem::take(gone), items, Arc::clone(&log.buffers)))
+        Some(SnapshotDelta::new(epoch, rows, std::mem::take(tombstones), items, Arc::clone(&log.buffers)))
     }
 
     /// Delivers what was drafted.
-    pub(crate) fn deliver(&self, delta: CheckpointDelta<K, S, V>) {
+    pub(crate) fn push_delta(&self, delta: SnapshotDelta<K, S, V>) {
         if let StateBackend::SnapshotOnly { log, .. } = self {
-            delta.deliver(log);
+            delta.push_delta(log);
         }
     }
 

@@ -23,7 +23,7 @@ use std::marker::PhantomData;
 use std::mem::size_of;
 
 use crate::data::{Exchange, Key};
-use crate::state::backend::checkpoint_delta::copy;
+use crate::state::backend::snapshot_delta::copy;
 use crate::state::keyed::column::{Cells, Item};
 use crate::state::keyed::items::Items;
 use crate::state::run::item_rows::{NEVER, is_over};
@@ -248,11 +248,11 @@ impl<K: Key, V: Exchange> Cells<K, Timed<V>> {
         slim(queue);
         self.items -= 1;
         let at = (second, time, number);
-        if item.tag.changed().is_before(self.turn)
+        if item.meta.changed().is_before(self.dirty_mark)
             && let Some(copying) = &mut self.copying
         {
-            copying.keep(slot, at, copy(&item.value, item.tag.expires()));
-            item.tag = item.tag.kept();
+            copying.keep(slot, at, copy(&item.value, item.meta.expires()));
+            item.meta = item.meta.kept();
         }
         Some((at, item))
     }

@@ -21,12 +21,12 @@
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::data::Key;
-use crate::state::backend::checkpoint_delta::{DirtyMark, copy};
 use crate::state::backend::delta_log::Tombstones;
+use crate::state::backend::snapshot_delta::{DirtyMark, copy};
 use crate::state::backend::state_backend::{StateBackend, StateReaders};
-use crate::state::keyed::checkpoint_copy::CheckpointCopy;
 use crate::state::keyed::items::{Items, Shape};
 use crate::state::keyed::meta::ItemMeta;
+use crate::state::keyed::snapshot_copy::SnapshotCopy;
 use crate::state::keyed::time_domain::TimeDomain;
 use crate::state::keyed::ttl_sweep::TtlSweep;
 use crate::state::keyed::view::PublishedEpoch;
@@ -41,7 +41,7 @@ use crate::state::table::segmented_vec::SegmentedVec;
 pub(crate) struct Item<V> {
     pub(crate) value: V,
     /// When it expires, and what is known of its last change.
-    pub(crate) tag: ItemMeta,
+    pub(crate) meta: ItemMeta,
 }
 
 impl<V> Item<V> {
@@ -49,25 +49,25 @@ impl<V> Item<V> {
     /// copy yet, it gets one.
     pub(in crate::state) fn is_kept<K: Key, S: Shape<Value = V>>(
         &self,
-        turn: DirtyMark,
-        copying: &mut Option<Box<CheckpointCopy<K, S>>>,
+        dirty_mark: DirtyMark,
+        copying: &mut Option<Box<SnapshotCopy<K, S>>>,
         key: impl FnOnce() -> (Hashed<K>, S::Sub),
     ) -> bool
     where
         V: Clone,
     {
         match copying {
-            Some(copying) if self.tag.changed().is_before(turn) => {
-                copying.delta.add((key(), copy(&self.value, self.tag.expires())));
+            Some(copying) if self.meta.changed().is_before(dirty_mark) => {
+                copying.delta.add((key(), copy(&self.value, self.meta.expires())));
                 true
             }
-            _ => self.tag.is_sealed(),
+            _ => self.meta.is_sealed(),
         }
     }
 
     /// True if its backing has it, or an older version.
     pub(crate) fn is_sealed(&self) -> bool {
-        self.tag.is_sealed()
+        self.meta.is_sealed()
     }
 }
 
@@ -79,17 +79,17 @@ pub(crate) struct Cells<K: Key, S: Shape> {
     pub(in crate::state) items: usize,
     pub(in crate::state) footprint: Footprint,
     pub(in crate::state) rows: ItemRows<K, S::Sub, S::Value>,
-    pub(in crate::state) backing: StateBackend<K, S::Sub, S::Value>,
+    pub(in crate::state) backend: StateBackend<K, S::Sub, S::Value>,
     /// What changes are marked by.
-    pub(in crate::state) turn: DirtyMark,
+    pub(in crate::state) dirty_mark: DirtyMark,
     /// Where items are that have changed since the last seal or cut.
     pub(in crate::state) changed: SegmentedVec<(Slot, S::Mark)>,
     /// Items that the backing has and that are no more.
-    pub(in crate::state) gone: Tombstones<K, S::Sub>,
+    pub(in crate::state) tombstones: Tombstones<K, S::Sub>,
     /// Items that have left memory and are not in the arrangement yet.
     pub(in crate::state) left: Vec<Row<K, S::Sub, S::Value>>,
     /// What is copied for the last cut, if it is not done.
-    pub(in crate::state) copying: Option<Box<CheckpointCopy<K, S>>>,
+    pub(in crate::state) copying: Option<Box<SnapshotCopy<K, S>>>,
     pub(in crate::state) sweep: Option<TtlSweep>,
     /// When items expire that were written before event time began. They are in files by then, or in a
     /// snapshot; not known before.
@@ -117,11 +117,11 @@ impl<K: Key, S: Shape> Cells<K, S> {
             cells: Vec::new(),
             items: 0,
             footprint: Footprint::new(state_readers.memory.is_some()),
-            backing: StateBackend::new(&rows, &state_readers, operator),
+            backend: StateBackend::new(&rows, &state_readers, operator),
             rows,
-            turn: DirtyMark::default().next(),
+            dirty_mark: DirtyMark::default().next(),
             changed: SegmentedVec::default(),
-            gone: Tombstones::new(),
+            tombstones: Tombstones::new(),
             left: Vec::new(),
             copying: None,
             sweep: lives.map(|(_, millis)| TtlSweep::new(millis)),
@@ -147,15 +147,15 @@ impl<K: Key, S: Shape> Cells<K, S> {
     pub(crate) fn put(&mut self, slot: Slot, sub: S::Sub, value: S::Value, expires: i64) {
         self.make_room(slot);
         self.footprint.see(&value);
-        let turn = self.turn;
+        let dirty_mark = self.dirty_mark;
         match S::get_mut(&mut self.cells[slot.index()], &sub) {
-            Some(item) if item.tag.changed() == turn => {
-                (item.value, item.tag) = (value, item.tag.expiring(expires))
+            Some(item) if item.meta.changed() == dirty_mark => {
+                (item.value, item.meta) = (value, item.meta.expiring(expires))
             }
             Some(_) => {
                 self.begin_change(slot, &sub);
                 if let Some(item) = S::get_mut(&mut self.cells[slot.index()], &sub) {
-                    (item.value, item.tag) = (value, item.tag.expiring(expires));
+                    (item.value, item.meta) = (value, item.meta.expiring(expires));
                 }
                 self.trim();
             }
@@ -166,16 +166,16 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Takes note that an item is about to change that has not changed since the last seal or cut.
     #[inline(never)]
     fn begin_change(&mut self, slot: Slot, sub: &S::Sub) {
-        let Cells { cells, turn, changed, copying, .. } = self;
+        let Cells { cells, dirty_mark, changed, copying, .. } = self;
         let cell = &mut cells[slot.index()];
         let Some(item) = S::get_mut(cell, sub) else { return };
-        if item.tag.changed().is_before(*turn)
+        if item.meta.changed().is_before(*dirty_mark)
             && let Some(copying) = copying
         {
-            copying.keep(slot, sub.clone(), copy(&item.value, item.tag.expires()));
-            item.tag = item.tag.kept();
+            copying.keep(slot, sub.clone(), copy(&item.value, item.meta.expires()));
+            item.meta = item.meta.kept();
         }
-        item.tag = item.tag.turned(*turn);
+        item.meta = item.meta.marked(*dirty_mark);
         changed.extend(S::note(cell, sub).map(|mark| (slot, mark)));
     }
 
@@ -185,14 +185,14 @@ impl<K: Key, S: Shape> Cells<K, S> {
         let cell = &mut self.cells[slot.index()];
         self.changed.extend(S::note(cell, &sub).map(|mark| (slot, mark)));
         self.items += 1;
-        let item = Item { value, tag: ItemMeta::new(expires, self.turn, false) };
+        let item = Item { value, meta: ItemMeta::new(expires, self.dirty_mark, false) };
         S::insert(cell, sub, item, expires);
         self.trim();
     }
 
     /// Takes note that the backing has an item that is no more.
     pub(crate) fn bury(&mut self, key: K, sub: S::Sub) {
-        self.gone.insert((self.rows.hashed(key), sub));
+        self.tombstones.insert((self.rows.hashed(key), sub));
     }
 
     /// Makes sure that there is a cell.
@@ -215,9 +215,9 @@ impl<K: Key, S: Shape> Cells<K, S> {
         sub: &S::Sub,
         update: impl FnOnce(&mut Item<S::Value>) -> R,
     ) -> Option<R> {
-        let turn = self.turn;
+        let dirty_mark = self.dirty_mark;
         let mut item = S::get_mut(self.cells.get_mut(slot.index())?, sub)?;
-        if item.tag.changed() != turn {
+        if item.meta.changed() != dirty_mark {
             self.begin_change(slot, sub);
             item = S::get_mut(self.cells.get_mut(slot.index())?, sub)?;
         }
@@ -239,8 +239,8 @@ impl<K: Key, S: Shape> Cells<K, S> {
     ) -> R {
         if expires == NEVER
             && let Some(item) = self.cells.get_mut(slot.index()).and_then(|cell| S::get_mut(cell, &sub))
-            && item.tag.changed() == self.turn
-            && item.tag.expires() == NEVER
+            && item.meta.changed() == self.dirty_mark
+            && item.meta.expires() == NEVER
         {
             // Nothing has to be noted: most values are changed more often than they are sealed.
             let result = change(&mut item.value);
@@ -248,14 +248,14 @@ impl<K: Key, S: Shape> Cells<K, S> {
             return result;
         }
         let item = self.cells.get(slot.index()).and_then(|cell| S::get(cell, &sub));
-        if item.is_none_or(|item| is_over(item.tag.expires())) {
+        if item.is_none_or(|item| is_over(item.meta.expires())) {
             let mut value = default();
             let result = change(&mut value);
             self.put(slot, sub, value, expires);
             return result;
         }
         let changed = self.update(slot, &sub, |item| {
-            item.tag = item.tag.expiring(expires);
+            item.meta = item.meta.expiring(expires);
             change(&mut item.value)
         });
         match changed {
@@ -268,9 +268,9 @@ impl<K: Key, S: Shape> Cells<K, S> {
     pub(crate) fn take(&mut self, slot: Slot, key: &K, sub: &S::Sub) -> Option<S::Value> {
         let item = S::remove(self.cells.get_mut(slot.index())?, sub)?;
         self.items -= 1;
-        let Cells { rows, turn, copying, gone, .. } = self;
-        if item.is_kept(*turn, copying, || (rows.hashed(key.clone()), sub.clone())) {
-            gone.insert((rows.hashed(key.clone()), sub.clone()));
+        let Cells { rows, dirty_mark, copying, tombstones, .. } = self;
+        if item.is_kept(*dirty_mark, copying, || (rows.hashed(key.clone()), sub.clone())) {
+            tombstones.insert((rows.hashed(key.clone()), sub.clone()));
         }
         Some(item.value)
     }
@@ -278,11 +278,11 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Takes all items of a key out.
     pub(crate) fn clear(&mut self, slot: Slot, key: &K) {
         if let Some(cell) = self.cells.get_mut(slot.index()) {
-            let Cells { gone, items, rows, turn, copying, .. } = self;
+            let Cells { tombstones, items, rows, dirty_mark, copying, .. } = self;
             S::drain(cell, |sub, item| {
                 *items -= 1;
-                if item.is_kept(*turn, copying, || (rows.hashed(key.clone()), sub.clone())) {
-                    gone.insert((rows.hashed(key.clone()), sub));
+                if item.is_kept(*dirty_mark, copying, || (rows.hashed(key.clone()), sub.clone())) {
+                    tombstones.insert((rows.hashed(key.clone()), sub));
                 }
             });
         }
@@ -291,11 +291,11 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Drops items that are no more from the list of changed ones, when they are most of it.
     #[inline]
     fn trim(&mut self) {
-        let Cells { cells, turn, changed, .. } = self;
+        let Cells { cells, dirty_mark, changed, .. } = self;
         changed.trim(self.items, |(slot, mark)| {
             cells
                 .get(slot.index())
-                .is_some_and(|cell| S::is_noted(cell, mark, |item| item.tag.changed() == *turn))
+                .is_some_and(|cell| S::is_noted(cell, mark, |item| item.meta.changed() == *dirty_mark))
         });
     }
 }

@@ -3,22 +3,22 @@
 use std::hint::black_box;
 
 use crate::data::Key;
-use crate::state::backend::checkpoint_delta::{CheckpointDelta, DirtyMark};
-use crate::state::keyed::checkpoint_copy::CheckpointCopy;
+use crate::state::backend::snapshot_delta::{DirtyMark, SnapshotDelta};
 use crate::state::keyed::column::Cells;
 use crate::state::keyed::items::Shape;
 use crate::state::keyed::pins::{Pins, WARM};
+use crate::state::keyed::snapshot_copy::SnapshotCopy;
 use crate::state::table::key_table::{KeyTable, Slot};
 use crate::state::table::segmented_vec::{Chunks, SegmentedVec};
 
 impl<K: Key, S: Shape> Cells<K, S> {
     /// Sets aside what has changed up to the end of an epoch, if it is to be delivered.
     pub(in crate::state) fn begin_cut(&mut self, epoch: u64) {
-        let Cells { backing, rows, gone, changed, .. } = self;
-        let Some(delta) = backing.delta(epoch, rows, gone, changed.len()) else { return };
+        let Cells { backend, rows, tombstones, changed, .. } = self;
+        let Some(delta) = backend.delta(epoch, rows, tombstones, changed.len()) else { return };
         let list = Chunks::new(std::mem::take(&mut self.changed));
-        self.turn = self.turn.next();
-        self.copying = Some(Box::new(CheckpointCopy { list, kept: SegmentedVec::default(), delta }));
+        self.dirty_mark = self.dirty_mark.next();
+        self.copying = Some(Box::new(SnapshotCopy { list, kept: SegmentedVec::default(), delta }));
     }
 
     /// Copies some of what was set aside, and delivers all when all is copied. `left` is how many rows it may
@@ -26,7 +26,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
     pub(in crate::state) fn copy_slice(&mut self, keys: &KeyTable<K, Pins>, left: &mut usize) {
         let Some(mut copying) = self.copying.take() else { return };
         copying.resolve(keys, &self.rows, left);
-        let CheckpointCopy { list, kept, delta } = &mut *copying;
+        let SnapshotCopy { list, kept, delta } = &mut *copying;
         while *left > 0 && !list.is_over() {
             let some = list.some(WARM.min(*left));
             let slots = some.iter().map(|(slot, _)| *slot);
@@ -41,7 +41,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
             }
         }
         if list.is_over() && kept.len() == 0 {
-            self.backing.deliver(copying.delta);
+            self.backend.push_delta(copying.delta);
         } else {
             self.copying = Some(copying);
         }
@@ -50,21 +50,21 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Copies what is at a place, and says how much it was.
     fn copy_place(
         &mut self,
-        delta: &mut CheckpointDelta<K, S::Sub, S::Value>,
+        delta: &mut SnapshotDelta<K, S::Sub, S::Value>,
         (slot, mark): (Slot, &S::Mark),
         keys: &KeyTable<K, Pins>,
     ) -> usize {
-        let Cells { cells, rows, turn, changed, .. } = self;
+        let Cells { cells, rows, dirty_mark, changed, .. } = self;
         let (Some(cell), key) = (cells.get_mut(slot.index()), keys.try_get(slot)) else { return 0 };
         let (mut copied, mut again) = (0, Vec::new());
         // Of a slot without a key as well: what it notes is for the next one.
         S::noted(cell, mark, |sub, item| {
-            if item.tag.changed() == *turn {
+            if item.meta.changed() == *dirty_mark {
                 again.push(sub);
-            } else if let Some((key, _)) = key.filter(|_| item.tag.changed() != DirtyMark::Still) {
-                item.tag = item.tag.kept();
+            } else if let Some((key, _)) = key.filter(|_| item.meta.changed() != DirtyMark::Still) {
+                item.meta = item.meta.kept();
                 let row = (rows.hashed(key.clone()), sub);
-                delta.add((row, Some((item.value.clone(), item.tag.expires()))));
+                delta.add((row, Some((item.value.clone(), item.meta.expires()))));
                 copied += 1;
             }
         });

@@ -139,7 +139,7 @@ impl Both {
         if seal {
             self.store.seal(self.epoch);
         }
-        self.store.shed(self.epoch);
+        self.store.evict(self.epoch);
         self.epoch += 1;
     }
 
@@ -151,7 +151,7 @@ impl Both {
             assert_eq!(text.as_ref(), self.texts.get(&key), "text of {key}");
             let now = self.now;
             let counts = self.counts().cell(slot).into_iter().flatten();
-            let counts = counts.map(|(sub, item)| (*sub, (item.value, item.tag.expires())));
+            let counts = counts.map(|(sub, item)| (*sub, (item.value, item.meta.expires())));
             let counts: Vec<_> = counts.filter(|(_, (_, expires))| !is_over(*expires, now)).collect();
             let expected = self.counts.range((key, 0)..=(key, u8::MAX)).map(|((_, sub), kept)| (*sub, *kept));
             assert_eq!(counts, expected.collect::<Vec<_>>(), "counts of {key}");
@@ -235,7 +235,7 @@ fn a_directory_that_is_not_there_fails_the_job_and_loses_nothing() {
         let slot = store.slot(&key);
         store.column_mut::<Cells<u32, Texts>>(0).unwrap().put(slot, (), "x".repeat(100), NEVER);
     }
-    store.shed(0);
+    store.evict(0);
     let error = failed.lock().unwrap().first().cloned().unwrap();
     assert!(error.contains("cannot write state to /nowhere/at/all: make room there"), "{error}");
     for key in 0..1000 {

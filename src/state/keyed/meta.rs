@@ -7,7 +7,7 @@
 use std::fmt;
 use std::num::NonZeroU64;
 
-use crate::state::backend::checkpoint_delta::DirtyMark;
+use crate::state::backend::snapshot_delta::DirtyMark;
 use crate::state::run::item_rows::{NEVER, UNBEGUN};
 
 /// When an item expires, for which cut its last change is, and if it is sealed.
@@ -67,7 +67,7 @@ impl ItemMeta {
 
     /// The same, but for the turn.
     #[inline]
-    pub(crate) fn turned(self, changed: DirtyMark) -> ItemMeta {
+    pub(crate) fn marked(self, changed: DirtyMark) -> ItemMeta {
         ItemMeta::new(self.expires(), changed, self.is_sealed())
     }
 
@@ -91,12 +91,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_a_tag_says_is_told(expires in -(1i64 << 59)..1i64 << 59, turn in 0..3usize, sealed: bool) {
-            let turn = [DirtyMark::Still, DirtyMark::Even, DirtyMark::Odd][turn];
-            let tag = ItemMeta::new(expires, turn, sealed);
-            prop_assert_eq!((tag.expires(), tag.changed(), tag.is_sealed()), (expires, turn, sealed));
-            prop_assert_eq!(tag.kept(), ItemMeta::new(expires, DirtyMark::Still, true));
-            prop_assert_eq!(tag.expiring(7).turned(DirtyMark::Odd), ItemMeta::new(7, DirtyMark::Odd, sealed));
+        fn what_a_tag_says_is_told(expires in -(1i64 << 59)..1i64 << 59, dirty_mark in 0..3usize, sealed: bool) {
+            let dirty_mark = [DirtyMark::Still, DirtyMark::Even, DirtyMark::Odd][dirty_mark];
+            let meta = ItemMeta::new(expires, dirty_mark, sealed);
+            prop_assert_eq!((meta.expires(), meta.changed(), meta.is_sealed()), (expires, dirty_mark, sealed));
+            prop_assert_eq!(meta.kept(), ItemMeta::new(expires, DirtyMark::Still, true));
+            prop_assert_eq!(meta.expiring(7).marked(DirtyMark::Odd), ItemMeta::new(7, DirtyMark::Odd, sealed));
         }
     }
 

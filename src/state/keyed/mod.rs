@@ -9,12 +9,12 @@ pub(super) mod pins;
 pub(super) mod store;
 pub(super) mod evicted_keys;
 pub(super) mod ttl_sweep;
-pub(super) mod checkpoint_copy;
+pub(super) mod snapshot_copy;
 pub(super) mod column;
 pub(super) mod by_time;
 pub(super) mod copying;
-pub(super) mod upkeep;
+pub(super) mod epoch_close;
 #[cfg(test)]
-mod checkpoint_copy_tests;
+mod snapshot_copy_tests;
 #[cfg(test)]
 mod eviction_tests;

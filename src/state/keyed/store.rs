@@ -377,7 +377,7 @@ impl<K: Key> Store<K> {
 
     /// Lets keys leave memory, if state takes more than it may, now that an epoch has closed and, if anyone
     /// wanted that, was sealed.
-    pub(crate) fn shed(&mut self, epoch: u64) {
+    pub(crate) fn evict(&mut self, epoch: u64) {
         self.shed_keys(epoch);
     }
 }
@@ -413,7 +413,7 @@ impl<K: Key> Evictable for Store<K> {
         true
     }
 
-    fn gone(&self) -> usize {
+    fn tombstones(&self) -> usize {
         self.lost
     }
 

@@ -31,7 +31,7 @@ pub(crate) trait Evictable {
 
     /// The number of rows that tell of keys that are no more, and that are not written before something
     /// leaves.
-    fn gone(&self) -> usize {
+    fn tombstones(&self) -> usize {
         0
     }
 
@@ -45,7 +45,7 @@ pub(crate) trait Evictable {
         Self: Sized,
     {
         if let Some(mut limit) = self.limit().take() {
-            limit.shed(self, epoch);
+            limit.evict(self, epoch);
             *self.limit() = Some(limit);
         }
     }
@@ -57,10 +57,10 @@ const GONE: usize = 4096;
 
 /// The rows of what is no more, and after them those of what has left. The later of two for a key counts.
 pub(crate) fn rows_to_write<K, V>(
-    gone: impl IntoIterator<Item = K>,
+    tombstones: impl IntoIterator<Item = K>,
     left: &mut Vec<(K, Option<V>)>,
 ) -> Vec<(K, Option<V>)> {
-    let mut rows: Vec<_> = gone.into_iter().map(|key| (key, None)).collect();
+    let mut rows: Vec<_> = tombstones.into_iter().map(|key| (key, None)).collect();
     rows.append(left);
     rows
 }
@@ -111,13 +111,13 @@ impl MemoryBudget {
     }
 
     /// Lets keys leave: see [`shed_keys`](Sheds::shed_keys).
-    fn shed(&mut self, state: &mut impl Evictable, epoch: u64) {
+    fn evict(&mut self, state: &mut impl Evictable, epoch: u64) {
         let now = state.bytes();
         self.account(now);
         if let Some(allowance) = self.memory.allowance(now).filter(|_| now > self.least) {
             self.shed_to(allowance, state, epoch);
         }
-        if self.has_shed && state.gone() > GONE {
+        if self.has_shed && state.tombstones() > GONE {
             state.write(epoch);
         }
         let (left, entered) = std::mem::take(&mut self.moved);

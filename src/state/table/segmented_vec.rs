@@ -180,12 +180,12 @@ impl<T> BufferPool<T> {
 
     /// Lets go of all but so many.
     pub(crate) fn keep(&self, at_most: usize) {
-        let gone = {
+        let tombstones = {
             let mut stacks = self.stacks();
             let from = stacks.len().min(at_most);
             stacks.split_off(from)
         };
-        drop(gone);
+        drop(tombstones);
     }
 }
 

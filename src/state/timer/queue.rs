@@ -236,7 +236,7 @@ impl<E, R: Exchange> TimerQueue<E, R> {
 
     /// Lets the farthest entries leave memory, if they take more than they may, and gives them. `hash` and
     /// `kept` are what [`seal`](Agenda::seal) is told of an entry.
-    pub(crate) fn shed(&mut self, epoch: u64, hash: impl Fn(&E) -> u64, kept: impl Fn(&E) -> R) -> Vec<E> {
+    pub(crate) fn evict(&mut self, epoch: u64, hash: impl Fn(&E) -> u64, kept: impl Fn(&E) -> R) -> Vec<E> {
         let Some(mut sealed) = self.sealed.take_if(|sealed| sealed.far.is_some()) else { return Vec::new() };
         let mut left = Vec::new();
         if let Some(far) = &mut sealed.far {

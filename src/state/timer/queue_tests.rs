@@ -48,9 +48,9 @@ impl Both {
         self.list.push((time, entry));
     }
 
-    fn shed(&mut self) {
+    fn evict(&mut self) {
         let before = self.queue.len();
-        let left = self.queue.shed(self.epoch, hash, |entry| *entry);
+        let left = self.queue.evict(self.epoch, hash, |entry| *entry);
         assert_eq!(self.queue.len() + left.len(), before);
     }
 
@@ -149,11 +149,11 @@ proptest! {
                     let mut between = between.into_iter();
                     both.take(Some(now), |both| match between.next() {
                         Some(Between::Add(time, key)) => both.add(now + time - 50, key),
-                        Some(Between::Shed) => both.shed(),
+                        Some(Between::Shed) => both.evict(),
                         Some(Between::Nothing) | None => {}
                     });
                 }
-                Action::Shed => both.shed(),
+                Action::Shed => both.evict(),
                 Action::Seal => both.seal(),
             }
             both.check();
@@ -169,7 +169,7 @@ fn many_entries_of_one_moment_come_back_a_portion_at_a_time() {
     for number in 0..60_000i64 {
         both.add(if number % 2 == 0 { 7 } else { 10 * number }, (number % 251) as u8);
         if number % 1000 == 999 {
-            both.shed();
+            both.evict();
         }
     }
     assert!(both.queue.len() < 2000 && both.metrics.sum("entries_spilled") > 58_000);
@@ -190,11 +190,11 @@ fn the_ends_of_time_come_back() {
     for time in [i64::MAX, i64::MIN, 0, i64::MAX - 1, i64::MIN + 1, i64::MAX] {
         both.add(time, time as u8);
     }
-    both.shed();
+    both.evict();
     assert!(both.queue.len() <= 1, "what lies at the beginning of time may stay");
     both.take(Some(i64::MAX), |_| ());
     assert_eq!(both.list.len(), 2);
-    both.take(None, |both| both.shed());
+    both.take(None, |both| both.evict());
     assert!(both.list.is_empty());
 }
 

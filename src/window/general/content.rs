@@ -13,7 +13,7 @@ use crate::stream::Aggregate;
 use crate::time::EventTime;
 use crate::window::assigner::Window;
 use crate::window::general::other_operators::{Foreign, Parts};
-use crate::window::scope::Scope;
+use crate::window::key_and_window::Scope;
 use crate::window::windowed::Windowed;
 
 /// The content of windows, and what is made of it. The slot of `core` is that of the window at hand.

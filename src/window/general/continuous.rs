@@ -14,7 +14,7 @@ use crate::data::Key;
 use crate::process::{States, TimeDomain, Value};
 use crate::time::EventTime;
 use crate::window::assigner::millis;
-use crate::window::scope::Scope;
+use crate::window::key_and_window::Scope;
 
 /// Fires each time the watermark has passed a multiple of an interval, and at the window's end: early
 /// results. Flink's `ContinuousEventTimeTrigger`.

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::process::{States, TimeDomain};
 use crate::time::EventTime;
 use crate::window::assigner::{Aligned, Window};
-use crate::window::scope::Scope;
+use crate::window::key_and_window::Scope;
 
 /// An [`Assigner`] of any type.
 pub(in crate::window) struct ErasedAssigner<T> {

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Data, Key, Record, Stamp};
 use crate::process::context::Counters;
 use crate::process::core::Core;
-use crate::process::side::Sides;
+use crate::process::side_output::Sides;
 use crate::process::{SideOutput, Stateful, States};
 use crate::stream::Outputs;
 use crate::time::{EventTime, Time};
 use crate::window::assigner::Window;
-use crate::window::scope::Scope;
+use crate::window::key_and_window::Scope;
 use crate::window::windowed::Windowed;
 
 /// When a result was made, by the window's end.

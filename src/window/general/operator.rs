@@ -16,14 +16,14 @@ use crate::data::{Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::process::context::Counters;
 use crate::process::core::Core;
-use crate::process::side::Sides;
+use crate::process::side_output::Sides;
 use crate::process::{SideOutput, TimeDomain, Value};
 use crate::snapshot::{RestoredOperator, SavedTables};
 use crate::state::{Share, Slot, TimerQueue};
 use crate::stream::{Keyed, OperatorLogic, Outputs, WorkerContext};
 use crate::time::{EventTime, Time};
 use crate::window::assigner::{WINDOWS, Window};
-use crate::window::scope::{Merged, PIECES, Scope};
+use crate::window::key_and_window::{Merged, PIECES, Scope};
 use crate::window::session::Behind;
 
 pub(super) use recipe::WindowOperator;
@@ -401,14 +401,14 @@ where
         self.ends.restore("ends", from, share, |scope| scope.pin(store))
     }
 
-    fn shed(&mut self, epoch: u64) {
-        self.waiting.shed(epoch, |waiting| hash64(&waiting.0), Clone::clone);
+    fn evict(&mut self, epoch: u64) {
+        self.waiting.evict(epoch, |waiting| hash64(&waiting.0), Clone::clone);
         let store = &mut self.windows.store;
         store.account();
-        let left = self.ends.shed(epoch, |slot| Scope::owner(store, *slot), |slot| store.key(*slot).clone());
+        let left = self.ends.evict(epoch, |slot| Scope::owner(store, *slot), |slot| store.key(*slot).clone());
         left.into_iter().for_each(|slot| store.unpin(slot));
-        self.windows.shed(epoch);
-        self.keys.shed(epoch);
+        self.windows.evict(epoch);
+        self.keys.evict(epoch);
     }
 
     fn owes(&self) -> Option<EventTime> {

@@ -18,8 +18,8 @@ use crate::state::{Hashed, Latest, Share, read_rows};
 use crate::stream::Aggregate;
 use crate::time::EventTime;
 use crate::window::assigner::{Aligned, Window};
+use crate::window::key_and_window::PIECES;
 use crate::window::panes::{PANES, PaneRows};
-use crate::window::scope::PIECES;
 use crate::window::session::{Behind, waiting_in};
 
 /// The table of the operator of sessions.

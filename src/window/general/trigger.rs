@@ -7,7 +7,7 @@ use crate::process::{Stateful, TimeDomain};
 use crate::state::Slot;
 use crate::time::EventTime;
 use crate::window::assigner::Window;
-use crate::window::scope::Scope;
+use crate::window::key_and_window::Scope;
 
 /// What a trigger decides: Flink's `TriggerResult`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use super::trigger::{Absorbed, Fire, Trigger, TriggerContext};
 use crate::data::{Data, Exchange, Key};
 use crate::process::{States, Value};
 use crate::time::EventTime;
-use crate::window::scope::Scope;
+use crate::window::key_and_window::Scope;
 
 /// Fires when the watermark has reached the window's end, and then for each late record that comes within the
 /// allowed lateness. The default for windows of event time.

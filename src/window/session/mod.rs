@@ -36,9 +36,9 @@
 
 mod assigner;
 mod entry;
-mod gather;
+mod preaggregate;
 mod operator;
 
 pub use assigner::{Fixed, Gap, PerRecord, Sessions, Touching};
-pub(super) use gather::{Behind, SETTINGS, waiting_in};
 pub(super) use operator::aggregate;
+pub(super) use preaggregate::{Behind, SETTINGS, waiting_in};

@@ -10,7 +10,7 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::assigner::{Gap, Sessions};
 use super::entry::{Entry, Session};
-use super::gather::{Behind, Gathering, Piece, SETTINGS, waiting_in};
+use super::preaggregate::{Behind, Gathering, Piece, SETTINGS, waiting_in};
 use crate::data::{Data, Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::metric::Metric;
@@ -25,8 +25,8 @@ use crate::stream::{
 };
 use crate::time::{EventTime, Time};
 use crate::window::assigner::{WINDOWS, Window};
+use crate::window::key_and_window::PIECES;
 use crate::window::restored_from_general::Folded;
-use crate::window::scope::PIECES;
 use crate::window::windowed::Windowed;
 
 /// Aggregates the values of each key and session. Where records are read, `sender` adds them up; the owner of
@@ -134,7 +134,7 @@ struct SessionLogic<K: Key, T: Data, A: Aggregate<T>> {
     footprint: Footprint,
     changed: SegmentedVec<Slot>,
     /// Keys that the arrangement knows and that have no session any more.
-    gone: Vec<Hashed<K>>,
+    tombstones: Vec<Hashed<K>>,
     /// Sessions that are over and on their way out.
     results: Vec<Record<Windowed<K, A::Out>>>,
     /// The slots of a batch's keys.
@@ -166,7 +166,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
             limit,
             footprint: Footprint::new(memory.is_some()),
             changed: SegmentedVec::default(),
-            gone: Vec::new(),
+            tombstones: Vec::new(),
             results: Vec::new(),
             found: Vec::new(),
             late,
@@ -333,7 +333,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
                 Some(other) => (entry.first, changed) = (other, true),
                 None => {
                     let removed = self.table.remove(slot);
-                    self.gone
+                    self.tombstones
                         .extend(removed.filter(|(_, entry)| entry.sealed).map(|(key, _)| Hashed::new(key)));
                     return;
                 }
@@ -396,7 +396,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Piece<K, A::Acc>> for Sessi
     }
 
     fn seal(&mut self, epoch: u64) {
-        let mut rows: Vec<_> = self.gone.drain(..).map(|key| (key, None)).collect();
+        let mut rows: Vec<_> = self.tombstones.drain(..).map(|key| (key, None)).collect();
         for slot in std::mem::take(&mut self.changed).into_list() {
             let Some((key, entry)) = self.table.try_get_mut(slot).filter(|(_, entry)| entry.changed) else {
                 continue;
@@ -445,8 +445,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Piece<K, A::Acc>> for Sessi
         Some(owed.max(self.watermark))
     }
 
-    fn shed(&mut self, epoch: u64) {
-        self.waiting.shed(epoch, |piece| hash64(&piece.key), Clone::clone);
+    fn evict(&mut self, epoch: u64) {
+        self.waiting.evict(epoch, |piece| hash64(&piece.key), Clone::clone);
         self.shed_keys(epoch);
     }
 }
@@ -481,12 +481,12 @@ impl<K: Key, T: Data, A: Aggregate<T>> Evictable for SessionLogic<K, T, A> {
         true
     }
 
-    fn gone(&self) -> usize {
-        self.gone.len()
+    fn tombstones(&self) -> usize {
+        self.tombstones.len()
     }
 
     fn write(&mut self, epoch: u64) {
-        let rows = rows_to_write(self.gone.drain(..), &mut self.left);
+        let rows = rows_to_write(self.tombstones.drain(..), &mut self.left);
         self.arrangement.seal_unsorted(epoch, rows);
     }
 }

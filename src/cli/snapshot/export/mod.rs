@@ -22,7 +22,7 @@ use super::grid::{grid, head};
 use super::usage::{ExportArgs, Format};
 use super::{existing, found, with_hint};
 use crate::cli::amount::{several, whole};
-use crate::cli::whole::Whole;
+use crate::cli::atomic_file::AtomicFile;
 use crate::cli::{print, warn};
 
 /// The exit code if some tables could not be written, after `sysexits.h`.
@@ -51,7 +51,7 @@ fn without_arrow() -> Error {
 fn one(args: &ExportArgs, rows: SavedRows) -> Result<u8> {
     match &args.output {
         Some(path) => {
-            let file = Whole::new(path, args.force)?;
+            let file = AtomicFile::new(path, args.force)?;
             let count = to_file(args, file.at(), path, rows)?;
             file.finish()?;
             print(&format!("{} in {}\n", several(count, "row"), path.display())).map(|()| 0)

@@ -294,7 +294,7 @@ impl Model {
             let view = self.board.view(self.epoch, Duration::ZERO).unwrap();
             assert_eq!(view.all(), self.items);
         }
-        self.store.shed(self.epoch);
+        self.store.evict(self.epoch);
         self.epoch += 1;
     }
 
@@ -307,7 +307,7 @@ impl Model {
                 items
                     .into_iter()
                     .flatten()
-                    .filter(|(_, item)| !is_over(item.tag.expires(), now))
+                    .filter(|(_, item)| !is_over(item.meta.expires(), now))
                     .map(|(at, item)| (at, item.value))
             };
             let items: Vec<_> = side(false).chain(side(true)).collect();

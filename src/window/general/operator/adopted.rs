@@ -11,7 +11,7 @@ use crate::stream::Outputs;
 use crate::time::{EventTime, Time};
 use crate::window::assigner::Window;
 use crate::window::general::other_operators::Foreign;
-use crate::window::scope::{Merged, Scope};
+use crate::window::key_and_window::{Merged, Scope};
 use crate::window::session::Behind;
 
 impl<K, T, B> Windows<K, T, B>

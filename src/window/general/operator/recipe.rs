@@ -10,12 +10,12 @@ use crate::data::{Exchange, Key, hash64};
 use crate::error::Result;
 use crate::process::context::Counters;
 use crate::process::core::Core;
-use crate::process::side::Sides;
-use crate::process::trial::inspect;
+use crate::process::inspect::inspect;
+use crate::process::side_output::Sides;
 use crate::process::{States, Value};
 use crate::state::TimerQueue;
 use crate::stream::{Consumers, Edge, GivenSides, Keyed, Lowering, Operator, Reader, epoch_driver};
-use crate::window::scope::Scope;
+use crate::window::key_and_window::Scope;
 
 /// The recipe.
 pub(in crate::window::general) struct WindowOperator<K: Key, T: 'static, B: Content<K, T>> {

@@ -8,7 +8,7 @@ use crate::process::TimeDomain;
 use crate::stream::Outputs;
 use crate::time::{EventTime, Time};
 use crate::window::assigner::Window;
-use crate::window::scope::Scope;
+use crate::window::key_and_window::Scope;
 
 impl<K, T, B> Windows<K, T, B>
 where

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
-use super::assign::Paned;
+use super::assign_panes::Paned;
 use super::assigner::{Aligned, Pane, WINDOWS, Window};
 use super::panes::{Content, PANES, PaneRows};
 use super::windowed::Windowed;
@@ -17,9 +17,9 @@ use crate::snapshot::{RestoredOperator, SavedTables};
 use crate::state::{Arrangement, Footprint, Hashed, INDEXED, KeyTable, Share, SpillBudget, Spilling};
 use crate::stream::{Aggregate, OperatorLogic, Outputs};
 use crate::time::{EventTime, Time};
-use crate::window::external_slider::ExternalSlider;
 use crate::window::restored_from_general::Folded;
 use crate::window::sliding_aggregate::SlidingAggregate;
+use crate::window::spilled_sliding_aggregate::ExternalSlider;
 
 /// The logic of windows on one worker.
 pub(super) struct Windows<K: Key, T: Data, A: Aggregate<T>> {
@@ -376,7 +376,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Paned<K, A::Acc>> for Windo
         Ok(())
     }
 
-    fn shed(&mut self, epoch: u64) {
+    fn evict(&mut self, epoch: u64) {
         if self.limited.is_none() {
             return;
         }

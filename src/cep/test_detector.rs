@@ -96,7 +96,7 @@ impl<T: Exchange + Ord> Driven<T> {
         if seals {
             self.detector.seal(epoch);
         }
-        self.detector.shed(epoch);
+        self.detector.evict(epoch);
     }
 
     pub(super) fn take(&mut self) -> [Vec<Match<u8, T>>; 2] {

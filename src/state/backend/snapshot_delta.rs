@@ -66,8 +66,8 @@ impl DirtyMark {
 }
 
 /// A delivery that is being gathered.
-pub(crate) struct CheckpointDelta<K, S, V> {
-    delivery: Delta<K, S, V>,
+pub(crate) struct SnapshotDelta<K, S, V> {
+    delta: Delta<K, S, V>,
     /// The bits of a hash that do not tell its segmented vector.
     shift: u32,
     buffers: Arc<BufferPool<Option<Row<K, S, V>>>>,
@@ -82,32 +82,32 @@ const PILE: usize = 4096;
 /// stack at about one time, which takes as long as to clear all their memory.
 const PILES: usize = 64;
 
-impl<K: Key, S: Key, V: Exchange> CheckpointDelta<K, S, V> {
+impl<K: Key, S: Key, V: Exchange> SnapshotDelta<K, S, V> {
     /// A draft of what has changed up to and including an epoch: what is no more, and about so many items. It
     /// is copied to `buffers` first.
     pub(crate) fn new(
         epoch: u64,
         rows: &ItemRows<K, S, V>,
-        gone: Tombstones<K, S>,
+        tombstones: Tombstones<K, S>,
         items: usize,
         buffers: Arc<BufferPool<Option<Row<K, S, V>>>>,
-    ) -> CheckpointDelta<K, S, V> {
-        let piles = (items / PILE).next_power_of_two().min(PILES);
-        let piles_of_rows = (0..piles).map(|_| SegmentedVec::default()).collect();
-        let delivery = Delta { epoch, clock: rows.clock(), gone, piles: piles_of_rows };
-        CheckpointDelta { delivery, shift: u64::BITS - piles.ilog2(), buffers }
+    ) -> SnapshotDelta<K, S, V> {
+        let row_segments = (items / PILE).next_power_of_two().min(PILES);
+        let piles_of_rows = (0..row_segments).map(|_| SegmentedVec::default()).collect();
+        let delta = Delta { epoch, clock: rows.clock(), tombstones, row_segments: piles_of_rows };
+        SnapshotDelta { delta, shift: u64::BITS - row_segments.ilog2(), buffers }
     }
 
     /// Copies an item.
     #[inline]
     pub(crate) fn add(&mut self, row: Row<K, S, V>) {
         let segments = row.0.0.hash.checked_shr(self.shift).unwrap_or(0);
-        self.delivery.piles[segments as usize].push_with(&self.buffers, Some(row));
+        self.delta.row_segments[segments as usize].push_with(&self.buffers, Some(row));
     }
 
     /// Delivers what was gathered.
-    pub(crate) fn deliver(self, log: &DeltaLog<K, S, V>) {
-        log.leave(self.delivery);
+    pub(crate) fn push_delta(self, log: &DeltaLog<K, S, V>) {
+        log.leave(self.delta);
     }
 }
 

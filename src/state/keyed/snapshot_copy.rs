@@ -1,11 +1,11 @@
 //! A cut through the cells of a state: what had changed by it is copied a slice at a time, while the cells
 //! change further.
 //!
-//! See [`delta`](crate::state::backend::checkpoint_delta) for why what is delivered is the state as of the
+//! See [`delta`](crate::state::backend::snapshot_delta) for why what is delivered is the state as of the
 //! cut.
 
 use crate::data::Key;
-use crate::state::backend::checkpoint_delta::CheckpointDelta;
+use crate::state::backend::snapshot_delta::SnapshotDelta;
 use crate::state::keyed::items::Shape;
 use crate::state::keyed::pins::Pins;
 use crate::state::run::item_rows::{ItemOrTombstone, ItemRows};
@@ -13,15 +13,15 @@ use crate::state::table::key_table::{KeyTable, Slot};
 use crate::state::table::segmented_vec::{Chunks, SegmentedVec};
 
 /// What is copied for a cut.
-pub(crate) struct CheckpointCopy<K: Key, S: Shape> {
+pub(crate) struct SnapshotCopy<K: Key, S: Shape> {
     /// Where items are that had changed, and that have not been seen to.
     pub(super) list: Chunks<(Slot, S::Mark)>,
     /// Copies whose keys are still to be looked up.
     pub(super) kept: SegmentedVec<(Slot, S::Sub, ItemOrTombstone<S::Value>)>,
-    pub(in crate::state) delta: CheckpointDelta<K, S::Sub, S::Value>,
+    pub(in crate::state) delta: SnapshotDelta<K, S::Sub, S::Value>,
 }
 
-impl<K: Key, S: Shape> CheckpointCopy<K, S> {
+impl<K: Key, S: Shape> SnapshotCopy<K, S> {
     /// Keeps an item as it was by the cut.
     pub(in crate::state) fn keep(&mut self, slot: Slot, sub: S::Sub, kept: ItemOrTombstone<S::Value>) {
         self.kept.push((slot, sub, kept));

@@ -15,7 +15,7 @@ const LOOK: (Duration, Duration) = (Duration::from_micros(500), Duration::from_m
 
 /// Waits for the end of a job, and stops or suspends it on Ctrl-C. `each` is called with the job after each
 /// poll, and with `None` before anything is printed.
-pub fn attend(
+pub fn monitor(
     running: Running,
     suspends: bool,
     quiet: bool,

@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use highwater::{Error, Result};
 
 /// A file that will appear.
-pub(crate) struct Whole {
+pub(crate) struct AtomicFile {
     path: PathBuf,
     /// Its temporary file; none if it is written in place, as a device is.
     temporary: Option<PathBuf>,
     force: bool,
 }
 
-impl Whole {
+impl AtomicFile {
     /// Checks that a file may appear at a path. Creates nothing under that name yet.
-    pub(crate) fn new(path: &Path, force: bool) -> Result<Whole> {
+    pub(crate) fn new(path: &Path, force: bool) -> Result<AtomicFile> {
         let cannot = |error| Error::io(format!("cannot write {}", path.display()), error);
         let found = match fs::metadata(path) {
             Ok(found) => Some(found),
@@ -35,7 +35,7 @@ impl Whole {
                 Err(Error::config(format!("{} is a directory: name a file", path.display())))
             }
             Some(found) if !found.is_file() && !found.is_symlink() => {
-                Ok(Whole { path, temporary: None, force })
+                Ok(AtomicFile { path, temporary: None, force })
             }
             Some(_) if !force => Err(taken(&path)),
             _ => {
@@ -44,7 +44,7 @@ impl Whole {
                     .ok_or_else(|| Error::config(format!("{} is not the name of a file", path.display())))?;
                 let temporary =
                     path.with_file_name(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
-                Ok(Whole { path, temporary: Some(temporary), force })
+                Ok(AtomicFile { path, temporary: Some(temporary), force })
             }
         }
     }
@@ -76,7 +76,7 @@ impl Whole {
     }
 }
 
-impl Drop for Whole {
+impl Drop for AtomicFile {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
             // The first error is the one to report.
@@ -101,18 +101,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows");
         let names = || fs::read_dir(folder.path()).unwrap().count();
-        let write = |whole: &Whole, text: &str| fs::write(whole.at(), text).unwrap();
-        let whole = Whole::new(&path, false).unwrap();
+        let write = |whole: &AtomicFile, text: &str| fs::write(whole.at(), text).unwrap();
+        let whole = AtomicFile::new(&path, false).unwrap();
         write(&whole, "first");
         assert!(!path.exists());
         whole.finish().unwrap();
         assert_eq!((fs::read_to_string(&path).unwrap().as_str(), names()), ("first", 1));
-        assert!(Whole::new(&path, false).is_err());
+        assert!(AtomicFile::new(&path, false).is_err());
 
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert!(Whole::new(&link, false).is_err());
-        let whole = Whole::new(&link, true).unwrap();
+        assert!(AtomicFile::new(&link, false).is_err());
+        let whole = AtomicFile::new(&link, true).unwrap();
         write(&whole, "second");
         whole.finish().unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
@@ -120,18 +120,18 @@ mod tests {
 
         // One that comes while another is written.
         let other = folder.path().join("other");
-        let whole = Whole::new(&other, false).unwrap();
+        let whole = AtomicFile::new(&other, false).unwrap();
         write(&whole, "mine");
         fs::write(&other, "theirs").unwrap();
         assert!(whole.finish().unwrap_err().to_string().contains("--force"));
         assert_eq!((fs::read_to_string(&other).unwrap().as_str(), names()), ("theirs", 3));
 
-        let whole = Whole::new(&folder.path().join("never"), false).unwrap();
+        let whole = AtomicFile::new(&folder.path().join("never"), false).unwrap();
         write(&whole, "part");
         drop(whole);
         assert_eq!(names(), 3);
-        assert!(Whole::new(folder.path(), true).is_err());
-        let null = Whole::new(Path::new("/dev/null"), false).unwrap();
+        assert!(AtomicFile::new(folder.path(), true).is_err());
+        let null = AtomicFile::new(Path::new("/dev/null"), false).unwrap();
         assert_eq!(null.at(), Path::new("/dev/null"));
         null.finish().unwrap();
     }

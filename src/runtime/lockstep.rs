@@ -1,4 +1,4 @@
-//! The baton: lets the workers of a job step one at a time, in a seeded order, so that a run of several
+//! Lockstep: lets the workers of a job step one at a time, in a seeded order, so that a run of several
 //! threads can be repeated.
 //!
 //! The thread that holds the baton runs; all others wait, each on a condition variable of its own. A worker
@@ -26,7 +26,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::schedule::Schedule;
+use super::seeded_schedule::Schedule;
 use crate::error::{Error, ErrorKind};
 use crate::stream::{Shared, lock};
 
@@ -37,7 +37,7 @@ const OUTSIDE: Duration = Duration::from_millis(1);
 const PATIENCE: u32 = 10_000;
 
 /// Hands out the turns.
-pub(crate) struct Baton {
+pub(crate) struct Lockstep {
     table: Mutex<TurnTable>,
     /// Where each worker waits for its turn.
     turns: Vec<Condvar>,
@@ -89,18 +89,18 @@ enum State {
 
 /// A worker's seat. Dropping it gives the seat up.
 pub(crate) struct Seat {
-    baton: Arc<Baton>,
+    lockstep: Arc<Lockstep>,
     worker: usize,
 }
 
-impl Baton {
-    pub(crate) fn new(shared: Arc<Shared>, schedule: Schedule, has_outside: bool) -> Baton {
+impl Lockstep {
+    pub(crate) fn new(shared: Arc<Shared>, schedule: Schedule, has_outside: bool) -> Lockstep {
         let workers = shared.workers;
         let places = vec![WorkerSeat::default(); workers];
         let (holder, until, left, waited) = (None, Until::Quiet, 0, 0);
         let table = Mutex::new(TurnTable { schedule, places, holder, until, left, waited });
         let turns = (0..workers).map(|_| Condvar::new()).collect();
-        Baton { table, turns, driver: Condvar::new(), shared, has_outside }
+        Lockstep { table, turns, driver: Condvar::new(), shared, has_outside }
     }
 
     /// Lets workers take at most `turns` turns; returns how many are left. All workers get at least one turn
@@ -125,8 +125,8 @@ impl Baton {
     }
 
     /// A worker's seat, as soon as it is its turn to build.
-    pub(super) fn seat(self: &Arc<Baton>, worker: usize) -> Seat {
-        let seat = Seat { baton: Arc::clone(self), worker };
+    pub(super) fn seat(self: &Arc<Lockstep>, worker: usize) -> Seat {
+        let seat = Seat { lockstep: Arc::clone(self), worker };
         drop(seat.wait(lock(&self.table)));
         seat
     }
@@ -235,8 +235,8 @@ impl TurnTable {
 impl Seat {
     /// Ends the turn and waits for the next one. `alarm` is when the worker must run, whatever the others do.
     pub(super) fn pass(&self, is_active: bool, alarm: Option<Duration>) {
-        let mut table = lock(&self.baton.table);
-        let epoch = self.baton.shared.open_epoch.load(Ordering::Relaxed);
+        let mut table = lock(&self.lockstep.table);
+        let epoch = self.lockstep.shared.open_epoch.load(Ordering::Relaxed);
         // Part of the fingerprint, so that a run that differs in progress or activity differs there.
         table.schedule.note(epoch << 1 | u64::from(is_active));
         let state = if is_active { State::Awake } else { State::Asleep };
@@ -245,21 +245,21 @@ impl Seat {
             table.waited = 0;
             table.wake(Some(self.worker));
         }
-        self.baton.hand_on(&mut table);
+        self.lockstep.hand_on(&mut table);
         drop(self.wait(table));
     }
 
     fn wait<'t>(&self, table: MutexGuard<'t, TurnTable>) -> MutexGuard<'t, TurnTable> {
-        wait(&self.baton.turns[self.worker], table, |table| table.holder != Some(self.worker))
+        wait(&self.lockstep.turns[self.worker], table, |table| table.holder != Some(self.worker))
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut table = lock(&self.baton.table);
+        let mut table = lock(&self.lockstep.table);
         table.places[self.worker].state = State::Gone;
         table.wake(None);
-        self.baton.hand_on(&mut table);
+        self.lockstep.hand_on(&mut table);
     }
 }
 

@@ -3,9 +3,9 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::assign::{Assign, Paned};
+use super::aligned_operator::Windows;
+use super::assign_panes::{Assign, Paned};
 use super::assigner::Aligned;
-use super::operator::Windows;
 use super::windowed::Windowed;
 use crate::data::{Data, Key};
 use crate::error::Result;

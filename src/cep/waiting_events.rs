@@ -197,7 +197,7 @@ impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
     }
 
     /// Lets records leave memory if they take more than they may. The epoch has just closed.
-    pub(super) fn shed(&mut self, epoch: u64) {
+    pub(super) fn evict(&mut self, epoch: u64) {
         let now = self.bytes();
         let allowance = self.limited.as_mut().and_then(|limited| limited.quota.allowance(now));
         let Some(allowance) = allowance else { return };

@@ -7,7 +7,7 @@ use std::mem::size_of;
 use crate::data::Key;
 use crate::error::Result;
 use crate::snapshot::{self, RestoredOperator};
-use crate::state::backend::checkpoint_delta::DirtyMark;
+use crate::state::backend::snapshot_delta::DirtyMark;
 use crate::state::backend::state_backend::StateBackend;
 use crate::state::keyed::column::{Cells, Item};
 use crate::state::keyed::items::Shape;
@@ -28,7 +28,7 @@ use crate::state::table::key_table::{KeyTable, Slot};
 impl<K: Key, S: Shape> Cells<K, S> {
     /// What is no more, and what has left memory.
     fn take_left(&mut self) -> Vec<Row<K, S::Sub, S::Value>> {
-        rows_to_write(std::mem::take(&mut self.gone), &mut std::mem::take(&mut self.left))
+        rows_to_write(std::mem::take(&mut self.tombstones), &mut std::mem::take(&mut self.left))
     }
 
     /// The places in a list of what has changed, with the hashes that the keys are owned by, in order of
@@ -59,18 +59,18 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         for place in 0..self.cells.len() {
             let mut waiting = Vec::new();
             S::each(&self.cells[place], |sub, item| {
-                if item.tag.expires() == UNBEGUN {
+                if item.meta.expires() == UNBEGUN {
                     waiting.push(sub.clone());
                 }
             });
             for sub in waiting {
-                self.update(Slot::at(place), &sub, |item| item.tag = item.tag.expiring(expires));
+                self.update(Slot::at(place), &sub, |item| item.meta = item.meta.expiring(expires));
             }
         }
     }
 
     fn expire(&mut self, now: Now, keys: &KeyTable<K, Pins>, bare: &mut Vec<Slot>) {
-        let Cells { sweep, cells, items, gone, rows, turn, copying, .. } = self;
+        let Cells { sweep, cells, items, tombstones, rows, dirty_mark, copying, .. } = self;
         let now = now.by(self.lives_by);
         rows.reach(now);
         if let Some(copying) = copying {
@@ -84,14 +84,14 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
             S::expire(
                 &mut cells[place],
                 now,
-                |item| item.tag.expires(),
+                |item| item.meta.expires(),
                 |sub, item| {
                     *items -= 1;
                     let Some((key, _)) = keys.try_get(slot) else { return };
                     let key = || (rows.hashed(key.clone()), sub.clone());
                     // What the backing has expires there as well, unless it was given another time since.
-                    if item.is_kept(*turn, copying, key) && item.tag.changed() == *turn {
-                        gone.insert(key());
+                    if item.is_kept(*dirty_mark, copying, key) && item.meta.changed() == *dirty_mark {
+                        tombstones.insert(key());
                     }
                 },
             );
@@ -102,11 +102,11 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn seal(&mut self, epoch: u64, keys: &KeyTable<K, Pins>) {
-        if matches!(self.backing, StateBackend::SnapshotOnly { .. }) {
+        if matches!(self.backend, StateBackend::SnapshotOnly { .. }) {
             return;
         }
         let before = self.take_left();
-        let Some(arrangement) = self.backing.arrangement() else { return };
+        let Some(arrangement) = self.backend.arrangement() else { return };
         let mut built = arrangement.build(before);
         let changed = std::mem::take(&mut self.changed).into_list();
         let order = self.in_order(&changed, keys);
@@ -120,16 +120,16 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
                     };
                     // Of a slot without a key as well: what it notes is for the next one.
                     S::noted(cell, mark, |sub, item| {
-                        if let Some((key, _)) = key.filter(|_| item.tag.changed() != DirtyMark::Still) {
-                            item.tag = item.tag.kept();
+                        if let Some((key, _)) = key.filter(|_| item.meta.changed() != DirtyMark::Still) {
+                            item.meta = item.meta.kept();
                             let key = Hashed { hash: *hash, key: key.clone() };
-                            group.push(((key, sub), Some((item.value.clone(), item.tag.expires()))));
+                            group.push(((key, sub), Some((item.value.clone(), item.meta.expires()))));
                         }
                     });
                 }
             });
         }
-        let Some(arrangement) = self.backing.arrangement() else { return };
+        let Some(arrangement) = self.backend.arrangement() else { return };
         arrangement.seal_built(epoch, built);
         if let Some(publish) = &self.publish {
             let runs = arrangement.runs().iter().map(|run| run.pages().to_vec()).collect();
@@ -154,8 +154,8 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         let Cells { items, left, rows, .. } = self;
         S::drain(cell, |sub, item| {
             *items -= 1;
-            if item.tag.changed() != DirtyMark::Still || !item.tag.is_sealed() {
-                left.push(((rows.hashed(key.clone()), sub), Some((item.value, item.tag.expires()))));
+            if item.meta.changed() != DirtyMark::Still || !item.meta.is_sealed() {
+                left.push(((rows.hashed(key.clone()), sub), Some((item.value, item.meta.expires()))));
             }
         });
         *cell = S::empty();
@@ -163,7 +163,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
 
     fn write(&mut self, epoch: u64) {
         let rows = self.take_left();
-        if let Some(arrangement) = self.backing.arrangement() {
+        if let Some(arrangement) = self.backend.arrangement() {
             arrangement.seal_unsorted(epoch, rows);
         }
     }
@@ -172,7 +172,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         let before = self.items;
         let mut found = Vec::new();
         let hashed = self.rows.hashed(key.clone());
-        let StateBackend::Arranged(arrangement) = &self.backing else { return false };
+        let StateBackend::Arranged(arrangement) = &self.backend else { return false };
         arrangement.range(hashed.hash, &|(k, _)| k.cmp(&hashed), &mut |(_, sub), kept| {
             found.push((sub, kept));
         });
@@ -185,12 +185,12 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
             }
             let row = (hashed.clone(), sub);
             if is_over(expires, self.rows.clock()) {
-                self.gone.insert(row);
-            } else if !self.gone.contains(&row) {
+                self.tombstones.insert(row);
+            } else if !self.tombstones.contains(&row) {
                 let sub = row.1;
                 self.make_room(slot);
                 self.items += 1;
-                let item = Item { value, tag: ItemMeta::new(expires, DirtyMark::Still, true) };
+                let item = Item { value, meta: ItemMeta::new(expires, DirtyMark::Still, true) };
                 S::insert(&mut self.cells[slot.index()], sub, item, expires);
             }
         }
@@ -205,7 +205,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn save(&self, name: &str) -> snapshot::TableSnapshot {
-        self.backing.save(name, &self.rows)
+        self.backend.save(name, &self.rows)
     }
 
     fn restore(
@@ -215,9 +215,9 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         share: Share,
         slots: &mut Slots<'_, K>,
     ) -> Result<()> {
-        let Cells { backing, rows, cells, items, footprint, .. } = self;
+        let Cells { backend, rows, cells, items, footprint, .. } = self;
         let mut found = Vec::new();
-        backing.restore(rows, (name, from), share, &mut |read, keys| {
+        backend.restore(rows, (name, from), share, &mut |read, keys| {
             if size_of::<S::Sub>() == 0 {
                 slots.reserve(keys);
                 cells.reserve(keys.saturating_sub(cells.len()));
@@ -232,7 +232,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
                 match kept.filter(|(_, expires)| !is_over(*expires, rows.clock())) {
                     Some((value, expires)) => {
                         footprint.see(&value);
-                        let item = Item { value, tag: ItemMeta::new(expires, DirtyMark::Still, true) };
+                        let item = Item { value, meta: ItemMeta::new(expires, DirtyMark::Still, true) };
                         match S::get_mut(cell, &sub) {
                             Some(known) => *known = item,
                             None => {

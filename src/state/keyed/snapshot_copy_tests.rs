@@ -101,13 +101,13 @@ impl Desk {
 
     /// The runs of a table, of which every other time pages are written as they are made.
     fn receive(&mut self, table: &TableSnapshot, epoch: u64) -> Vec<RunSnapshot> {
-        let (coming, delivery) = table.coming.as_ref().unwrap();
+        let (coming, delta) = table.coming.as_ref().unwrap();
         let (uid, fingerprint) = ("cutting", table.schema.fingerprint);
         let origin = Some(Arc::new(Desk::origin(&self.failing, table)));
         let owner = Owner { uid, table: &table.name, fingerprint };
         let early = EagerWriter { writing: &mut self.writing, lease: (&self.lease, epoch), owner, origin };
-        let early = (delivery % 2 == 0).then_some(early);
-        let BuiltRuns { runs, put_off } = coming.runs(*delivery, early).unwrap();
+        let early = (delta % 2 == 0).then_some(early);
+        let BuiltRuns { runs, put_off } = coming.runs(*delta, early).unwrap();
         self.put_off += put_off;
         let pages = runs.iter().flat_map(|run| &run.pages);
         self.early += pages.filter(|page| page.written().get().is_some()).count();
@@ -231,7 +231,7 @@ impl Both {
         if item.is_sealed() {
             self.of::<Timed<u64>>(2).bury(key, at);
         }
-        assert_eq!(Some((item.value, item.tag.expires())), self.model.records.remove(&(key, at)));
+        assert_eq!(Some((item.value, item.meta.expires())), self.model.records.remove(&(key, at)));
         self.store.lost(slot);
     }
 
