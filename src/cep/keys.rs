@@ -5,7 +5,7 @@
 //!
 //! # Beyond memory
 //!
-//! If memory is limited, keys that have not been touched for a while leave the table [wholly](Absent), with
+//! If memory is limited, keys that have not been touched for a while leave the table [wholly](EvictedKeys), with
 //! the records that their partial matches hold. What has changed of them is written when they leave; the
 //! arrangement then has their latest row. A key comes back in two cases, before anything is asked of it:
 //!
@@ -239,7 +239,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
         Some((deadline, due))
     }
 
-    /// Brings a key back into memory that is no longer [absent](Absent). `None` if it cannot be read, which
+    /// Brings a key back into memory that is no longer [absent](EvictedKeys). `None` if it cannot be read, which
     /// ends the job.
     #[cold]
     fn enter(&mut self, hash: u64, key: K) -> Option<Slot> {
@@ -374,7 +374,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
             self.taken += 1;
             if self.taken >= TAKEN {
                 self.taken = 0;
-                self.shed_keys(epoch);
+                self.evict_keys(epoch);
             }
         }
     }
@@ -424,7 +424,7 @@ impl<K: Key, T: Exchange> Evictable for Keys<K, T> {
         &mut self.limit
     }
 
-    fn leave(&mut self, slot: Slot) -> bool {
+    fn evict_key(&mut self, slot: Slot) -> bool {
         let Some((_, entry)) = self.table.try_get_mut(slot) else { return false };
         if std::mem::take(&mut entry.used) {
             return false;

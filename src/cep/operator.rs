@@ -17,8 +17,8 @@
 //!
 //! # State
 //!
-//! [Records that wait](super::waiting_events), and the [partial matches](super::keys) of keys. Both are sealed when
-//! someone asks, and both are in files if memory is limited, but for what is wanted soon.
+//! [Records that wait](super::waiting_events), and the [partial matches](super::keys) of keys. Both are
+//! sealed when someone asks, and both are in files if memory is limited, but for what is wanted soon.
 
 use std::sync::Arc;
 use std::vec;
@@ -134,7 +134,7 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
                     return false;
                 }
             }
-            self.keys.shed_keys(since.epoch);
+            self.keys.evict_keys(since.epoch);
             if until == now {
                 break;
             }
@@ -239,7 +239,7 @@ impl<K: Key, T: Exchange + Ord> OperatorLogic<Record<(K, T)>> for Detector<K, T>
     }
 
     fn evict(&mut self, epoch: u64) {
-        self.keys.shed_keys(epoch);
+        self.keys.evict_keys(epoch);
         self.waiting.evict(epoch);
     }
 

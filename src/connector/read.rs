@@ -14,10 +14,10 @@
 //! # Idle splits
 //!
 //! A split whose reader has had nothing for long enough no longer counts for the watermark: see
-//! [`schedule`](crate::connector::split_schedule). If no split of a worker counts, the worker follows those of
-//! others, which it sees on a [board](crate::time::WatermarkBoard) that the instances share; if none counts
-//! anywhere, the watermark goes to the greatest of all. A split that comes back takes on the watermark that
-//! went on without it.
+//! [`schedule`](crate::connector::split_schedule). If no split of a worker counts, the worker follows those
+//! of others, which it sees on a [board](crate::time::WatermarkBoard) that the instances share; if none
+//! counts anywhere, the watermark goes to the greatest of all. A split that comes back takes on the watermark
+//! that went on without it.
 //!
 //! # Waiting
 //!

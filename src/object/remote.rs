@@ -6,7 +6,7 @@
 //! The client repeats a put that was answered with an error of the server, although the put may have been
 //! done; then the repetition is told that the name is taken, by this very put. And a service that sees two
 //! puts at once may refuse one before either is there. So "taken" is looked at once more here: if the name is
-//! there, that is what is said, and whose it is, is for the [protocol](crate::snapshot::log::protocol) to
+//! there, that is what is said, and whose it is, is for the protocol of snapshots to
 //! settle, which reads and compares; if it is not, the outcome is unknown, and that is said.
 //!
 //! The client is asynchronous and this interface is not. A thread of the store's own drives it; callers wait

@@ -63,7 +63,7 @@ impl Job {
     }
 
     /// Starts the job with workers that take turns. The first turn is taken when the baton is
-    /// [driven](Baton::drive).
+    /// [driven](Lockstep::drive).
     pub(crate) fn start_in_turns(&self, options: Options, drawn: Drawn) -> Result<(Running, Arc<Lockstep>)> {
         let shared = self.prepare(&options, true)?;
         let schedule = Schedule::new(drawn, options.workers);

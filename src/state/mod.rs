@@ -20,7 +20,7 @@
 //!
 //! # The front
 //!
-//! Sealing needs what has changed combined by key. That is a hash [`Table`]: records meet
+//! Sealing needs what has changed combined by key. That is a hash [table](KeyTable): records meet
 //! their key there, and only distinct keys are sorted. There are two ways to use one:
 //!
 //! * *what was added*: the table holds what came since the last seal and is emptied by it; reading the state

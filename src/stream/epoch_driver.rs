@@ -31,7 +31,7 @@
 //!
 //! # Operators with a watermark of their own
 //!
-//! One that [keeps time](Logic::KEEPS_TIME) owes output at its own watermark, in the open epoch and all later
+//! One that [keeps time](OperatorLogic::KEEPS_TIME) owes output at its own watermark, in the open epoch and all later
 //! ones, and at no other time. So that one time is all it holds, and batches that wait are covered by it:
 //! they will be sent in their epochs, at the watermark that it has by then.
 
@@ -57,7 +57,7 @@ pub(crate) trait OperatorLogic<E>: 'static {
     /// What it emits.
     type Out: Data;
 
-    /// True if it keeps a watermark of its own, which [`owes`](Logic::owes) tells. The operator's builder
+    /// True if it keeps a watermark of its own, which [`owes`](OperatorLogic::owes) tells. The operator's builder
     /// must have been told, too.
     const KEEPS_TIME: bool = false;
 
@@ -68,7 +68,7 @@ pub(crate) trait OperatorLogic<E>: 'static {
     fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<Self::Out>);
 
     /// True if not all has been done that is due at the watermark, because it is much:
-    /// [`advance`](Logic::advance) is called again with the same watermark when others have had their turn,
+    /// [`advance`](OperatorLogic::advance) is called again with the same watermark when others have had their turn,
     /// before anything else.
     fn is_amid(&self) -> bool {
         false
@@ -83,7 +83,7 @@ pub(crate) trait OperatorLogic<E>: 'static {
     fn seal(&mut self, _epoch: u64) {}
 
     /// Sets aside what has changed of states that are only saved, up to and including this epoch, which has
-    /// just closed: it is to be delivered by [`copy`](Logic::copy).
+    /// just closed: it is to be delivered by [`copy`](OperatorLogic::copy).
     fn cut(&mut self, _epoch: u64) {}
 
     /// Copies some of what was set aside, up to so many rows, and takes them from the number. True if all is

@@ -172,7 +172,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
     #[inline]
     fn find(&mut self, hash: u64, key: &K) -> Option<Slot> {
         let slot = self.table.find(hash, key);
-        if slot.is_none() && self.limit.as_ref().is_some_and(|limit| limit.has_shed) {
+        if slot.is_none() && self.limit.as_ref().is_some_and(|limit| limit.has_evicted) {
             return self.enter(hash, key);
         }
         slot
@@ -394,7 +394,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>
     }
 
     fn evict(&mut self, epoch: u64) {
-        self.shed_keys(epoch);
+        self.evict_keys(epoch);
     }
 }
 
@@ -412,7 +412,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Evictable for Rolling<K, 
         &mut self.limit
     }
 
-    fn leave(&mut self, slot: Slot) -> bool {
+    fn evict_key(&mut self, slot: Slot) -> bool {
         let Some((_, entry)) = self.table.try_get_mut(slot) else { return false };
         if std::mem::take(&mut entry.recent) {
             return false;

@@ -45,7 +45,7 @@ impl Folded<'_> {
 
     /// The windows that have not fired, with the key and what they add up to.
     pub(super) fn windows<K: Key, Acc: Exchange>(&self) -> Result<Vec<(K, Window, Acc)>> {
-        self.from.leave(&TIMES);
+        self.from.ignore(&TIMES);
         let watermarks = self.from.notes_of_owners::<EventTime>("window watermark")?;
         let is_over = |key: &K, window: Window| {
             let hash = hash64(key);

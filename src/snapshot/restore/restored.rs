@@ -192,7 +192,7 @@ impl RestoredOperator {
     }
 
     /// Lets tables go that say nothing that the operator does not know otherwise.
-    pub(crate) fn leave(&self, names: &[&str]) {
+    pub(crate) fn ignore(&self, names: &[&str]) {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.extend(names.iter().filter_map(|name| self.table(name)).map(|table| table.name.clone()));
     }

@@ -89,7 +89,7 @@ impl<K: Key, S: Key, V: Exchange> DeltaLog<K, S, V> {
         lock(&self.sorted).runs.push(SavedRun::new((0, 0), pages, sample));
     }
 
-    /// A page of another snapshot, which can be read again: see [`released`].
+    /// A page of another snapshot, which can be read again: see [`evicted_page`].
     pub(in crate::state) fn released(
         &self,
         rows: (usize, (Hashed<K>, S)),
@@ -100,7 +100,7 @@ impl<K: Key, S: Key, V: Exchange> DeltaLog<K, S, V> {
     }
 
     /// Leaves the next delivery.
-    pub(in crate::state) fn leave(&self, delta: Delta<K, S, V>) {
+    pub(in crate::state) fn append(&self, delta: Delta<K, S, V>) {
         lock(&self.coming).push_back(delta);
     }
 
@@ -136,7 +136,7 @@ impl<K: Key, S: Key, V: Exchange> DeltaLog<K, S, V> {
         let mut built = RunBuilder::new(rows.clone(), tombstones);
         let mut stacks = 0;
         for segments in row_segments {
-            stacks += self.buffers.leave(unpile(segments, &mut built));
+            stacks += self.buffers.give_back(unpile(segments, &mut built));
             if !is_merged {
                 page_writer.catch_up(&mut built.pages);
             }
@@ -262,7 +262,7 @@ fn unpile<K: Key, S: Key, V: Exchange>(
     built: &mut RunBuilder<ItemRows<K, S, V>>,
 ) -> Vec<Vec<Option<Row<K, S, V>>>> {
     let mut places: Vec<(u64, u32, u32)> = Vec::with_capacity(segments.len());
-    let mut stacks = segments.into_stacks();
+    let mut stacks = segments.into_segments();
     for (stack, number) in stacks.iter().zip(0..) {
         let rows = stack.iter().flatten().zip(0..);
         places.extend(rows.map(|(((key, _), _), place)| (key.hash, number, place)));

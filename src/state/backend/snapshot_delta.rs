@@ -107,7 +107,7 @@ impl<K: Key, S: Key, V: Exchange> SnapshotDelta<K, S, V> {
 
     /// Delivers what was gathered.
     pub(crate) fn push_delta(self, log: &DeltaLog<K, S, V>) {
-        log.leave(self.delta);
+        log.append(self.delta);
     }
 }
 

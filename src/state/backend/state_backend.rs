@@ -72,8 +72,8 @@ impl<K: Key, S: Key, V: Exchange> StateBackend<K, S, V> {
         }
     }
 
-    /// Begins the next delivery, of what is `tombstones` and of about so many items, as of the end of `epoch`.
-    /// `None`, and nothing is taken, if rows are not delivered.
+    /// Begins the next delivery, of what is `tombstones` and of about so many items, as of the end of
+    /// `epoch`. `None`, and nothing is taken, if rows are not delivered.
     pub(crate) fn delta(
         &mut self,
         epoch: u64,

@@ -1,7 +1,7 @@
 //! Pages whose rows a snapshot has, and memory has not.
 //!
 //! What is only saved is read again for nothing but merges. So once it is written, a
-//! [delta log](crate::state::DeltaLog) lets go of the rows of a page, and a merge reads them back from where
+//! [delta log](crate::state::backend::delta_log::DeltaLog) lets go of the rows of a page, and a merge reads them back from where
 //! they were written: with local files they are in the cache of the operating system, or were not wanted for
 //! long. What a job goes on from is let go as it is read. So a state that is saved lies in memory once, and
 //! not twice.
@@ -41,7 +41,7 @@ impl UnreadablePage {
         self.0.store(true, atomic::Ordering::Relaxed);
     }
 
-    /// True if something could not be read since it was [taken](Lost::take).
+    /// True if something could not be read since it was [taken](UnreadablePage::take).
     pub(in crate::state) fn is_set(&self) -> bool {
         self.0.load(atomic::Ordering::Relaxed)
     }

@@ -149,7 +149,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         self.copying.is_none()
     }
 
-    fn leave(&mut self, slot: Slot, key: &K) {
+    fn evict_key(&mut self, slot: Slot, key: &K) {
         let Some(cell) = self.cells.get_mut(slot.index()) else { return };
         let Cells { items, left, rows, .. } = self;
         S::drain(cell, |sub, item| {

@@ -36,7 +36,7 @@ impl<K: Key, S: Shape> SnapshotCopy<K, S> {
         left: &mut usize,
     ) {
         while *left > 0 && self.kept.len() > 0 {
-            let some = self.kept.take_stack();
+            let some = self.kept.take_segment();
             *left = left.saturating_sub(some.len());
             for (slot, sub, kept) in some {
                 if let Some((key, _)) = keys.try_get(slot) {

@@ -39,7 +39,7 @@ pub(crate) struct Slots<'a, K: Key> {
 }
 
 impl<K: Key> Slots<'_, K> {
-    /// Looks keys up, together, as [`Table::find_all`] does.
+    /// Looks keys up, together, as [`KeyTable::find_all`] does.
     pub(in crate::state) fn find_all<'k>(
         &self,
         keys: impl Iterator<Item = &'k K> + Clone,
@@ -115,7 +115,7 @@ pub(crate) trait Column<K: Key>: Any {
     fn is_copied(&self) -> bool;
 
     /// Empties the cell of a key. What the arrangement does not have waits to be written.
-    fn leave(&mut self, slot: Slot, key: &K);
+    fn evict_key(&mut self, slot: Slot, key: &K);
 
     /// Writes what has left into the arrangement.
     fn write(&mut self, epoch: u64);
@@ -205,7 +205,7 @@ impl<K: Key> Store<K> {
     }
 
     /// The slots of keys, as [`slot`](Store::slot) gives them one by one, at less cost: see
-    /// [`Table::find_all`].
+    /// [`KeyTable::find_all`].
     pub(crate) fn slots<'k>(&mut self, keys: impl Iterator<Item = &'k K> + Clone, found: &mut Vec<Found>) {
         self.keys.find_all(keys.clone(), found);
         for (found, key) in found.iter_mut().zip(keys) {
@@ -222,7 +222,7 @@ impl<K: Key> Store<K> {
         match self.keys.find(hash, key) {
             Some(slot) => slot,
             None => {
-                let away = self.limit.as_ref().is_some_and(|limit| limit.has_shed);
+                let away = self.limit.as_ref().is_some_and(|limit| limit.has_evicted);
                 let slot = self.keys.insert(hash, key.clone(), Pins { away, ..Pins::default() });
                 self.bare.push(slot);
                 slot
@@ -378,7 +378,7 @@ impl<K: Key> Store<K> {
     /// Lets keys leave memory, if state takes more than it may, now that an epoch has closed and, if anyone
     /// wanted that, was sealed.
     pub(crate) fn evict(&mut self, epoch: u64) {
-        self.shed_keys(epoch);
+        self.evict_keys(epoch);
     }
 }
 
@@ -399,14 +399,14 @@ impl<K: Key> Evictable for Store<K> {
         &mut self.limit
     }
 
-    fn leave(&mut self, slot: Slot) -> bool {
+    fn evict_key(&mut self, slot: Slot) -> bool {
         let Store { keys, columns, .. } = self;
         let Some((key, pins)) = keys.try_get_mut(slot) else { return false };
         if std::mem::take(&mut pins.touched) || pins.away {
             return false;
         }
         pins.away = true;
-        columns.iter_mut().for_each(|named| named.column.leave(slot, key));
+        columns.iter_mut().for_each(|named| named.column.evict_key(slot, key));
         if pins.count == 0 {
             keys.remove(slot);
         }

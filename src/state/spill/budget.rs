@@ -27,7 +27,7 @@ pub(crate) trait Evictable {
 
     /// Lets the key of a slot leave memory, unless it was touched since the last call. False if it was, or is
     /// not there.
-    fn leave(&mut self, slot: Slot) -> bool;
+    fn evict_key(&mut self, slot: Slot) -> bool;
 
     /// The number of rows that tell of keys that are no more, and that are not written before something
     /// leaves.
@@ -40,7 +40,7 @@ pub(crate) trait Evictable {
 
     /// Lets keys leave memory, if they take more than they may, now that an epoch has closed and, if anyone
     /// wanted that, was sealed.
-    fn shed_keys(&mut self, epoch: u64)
+    fn evict_keys(&mut self, epoch: u64)
     where
         Self: Sized,
     {
@@ -53,7 +53,7 @@ pub(crate) trait Evictable {
 
 /// So many rows that tell of keys that are no more are written, though nothing leaves: memory has them until
 /// then, and files what they undo.
-const GONE: usize = 4096;
+const MAX_TOMBSTONES: usize = 4096;
 
 /// The rows of what is no more, and after them those of what has left. The later of two for a key counts.
 pub(crate) fn rows_to_write<K, V>(
@@ -73,7 +73,7 @@ pub(crate) struct MemoryBudget {
     /// Below this it is no use trying: what is left cannot leave.
     least: usize,
     /// True if keys have left memory.
-    pub(crate) has_shed: bool,
+    pub(crate) has_evicted: bool,
     hand: Slot,
     /// Keys that have left since an epoch closed, and that have entered.
     moved: (i64, i64),
@@ -92,7 +92,7 @@ impl MemoryBudget {
             memory: Rc::clone(memory),
             bytes: 0,
             least: 0,
-            has_shed: false,
+            has_evicted: false,
             hand: Slot::default(),
             moved: (0, 0),
             left: metrics.metric(operator, "keys_evicted"),
@@ -110,14 +110,14 @@ impl MemoryBudget {
         self.moved.1 += 1;
     }
 
-    /// Lets keys leave: see [`shed_keys`](Sheds::shed_keys).
+    /// Lets keys leave: see [`evict_keys`](Evictable::evict_keys).
     fn evict(&mut self, state: &mut impl Evictable, epoch: u64) {
         let now = state.bytes();
         self.account(now);
         if let Some(allowance) = self.memory.allowance(now).filter(|_| now > self.least) {
-            self.shed_to(allowance, state, epoch);
+            self.evict_to(allowance, state, epoch);
         }
-        if self.has_shed && state.tombstones() > GONE {
+        if self.has_evicted && state.tombstones() > MAX_TOMBSTONES {
             state.write(epoch);
         }
         let (left, entered) = std::mem::take(&mut self.moved);
@@ -134,7 +134,7 @@ impl MemoryBudget {
     }
 
     #[cold]
-    fn shed_to(&mut self, allowance: usize, state: &mut impl Evictable, epoch: u64) {
+    fn evict_to(&mut self, allowance: usize, state: &mut impl Evictable, epoch: u64) {
         // The slots may all have been touched, so the hand may have to go round twice.
         let mut steps = 2 * state.slots();
         while steps > 0 && state.bytes() > allowance {
@@ -143,13 +143,13 @@ impl MemoryBudget {
                 steps -= 1;
                 let next = self.hand.index() + 1;
                 self.hand = Slot::at(if next < state.slots() { next } else { 0 });
-                if state.leave(self.hand) {
+                if state.evict_key(self.hand) {
                     batch -= 1;
                     self.moved.0 += 1;
                 }
             }
         }
-        self.has_shed = true;
+        self.has_evicted = true;
         state.write(epoch);
         let now = state.bytes();
         self.account(now);

@@ -1,4 +1,4 @@
-//! Which slots keys have: the index of a [`Table`](crate::state::table::key_table::Table).
+//! Which slots keys have: the index of a [`KeyTable`](crate::state::table::key_table::KeyTable).
 //!
 //! An index keeps half of each key's hash and its slot, in 8 bytes: most look-ups touch no entry but the
 //! right one, and an index that grows touches none. Where the entry of a key is not wanted but for comparing

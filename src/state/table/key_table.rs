@@ -160,7 +160,7 @@ impl<K: Hash + Eq + Clone, V> KeyTable<K, V> {
         self.entries.len()
     }
 
-    /// [Trims](Pile::trim) a list of slots: those stay that have an entry for which `keep` holds, once each.
+    /// [Trims](SegmentedVec::trim) a list of slots: those stay that have an entry for which `keep` holds, once each.
     pub(crate) fn trim(&self, slots: &mut SegmentedVec<Slot>, keep: impl Fn(&V) -> bool) {
         slots.trim(self.len(), |slot| self.try_get(*slot).is_some_and(|(_, value)| keep(value)));
     }
@@ -226,7 +226,7 @@ pub(crate) struct Found {
     pub(crate) slot: Slot,
 }
 
-/// The place of an entry in a [`Table`].
+/// The place of an entry in a [`KeyTable`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Slot(u32);
 

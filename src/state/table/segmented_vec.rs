@@ -56,7 +56,7 @@ impl<T> SegmentedVec<T> {
         if things < 4 { 4 } else { things }
     };
 
-    /// Like [`push`](Pile::push), onto stacks that were used before if there are some.
+    /// Like [`push`](SegmentedVec::push), onto segments that were used before if there are some.
     #[inline]
     pub(crate) fn push_with(&mut self, buffers: &BufferPool<T>, thing: T) {
         if self.open.len() == self.open.capacity()
@@ -69,7 +69,7 @@ impl<T> SegmentedVec<T> {
     }
 
     /// Takes the first stack; an empty one if there is nothing.
-    pub(crate) fn take_stack(&mut self) -> Vec<T> {
+    pub(crate) fn take_segment(&mut self) -> Vec<T> {
         let stack = self.full.pop_front().unwrap_or_else(|| std::mem::take(&mut self.open));
         self.len -= stack.len();
         stack
@@ -103,14 +103,14 @@ impl<T> SegmentedVec<T> {
     }
 
     /// All stacks.
-    pub(crate) fn into_stacks(self) -> Vec<Vec<T>> {
+    pub(crate) fn into_segments(self) -> Vec<Vec<T>> {
         self.full.into_iter().chain([self.open]).collect()
     }
 
     /// All of them, in one list.
     pub(crate) fn into_list(self) -> Vec<T> {
         let mut list = Vec::with_capacity(self.len);
-        self.into_stacks().into_iter().for_each(|mut stack| list.append(&mut stack));
+        self.into_segments().into_iter().for_each(|mut stack| list.append(&mut stack));
         list
     }
 }
@@ -131,7 +131,7 @@ impl<T> Chunks<T> {
     /// The next few of them, in order; none if none is left.
     pub(crate) fn some(&mut self, at_most: usize) -> &[T] {
         if self.next == self.stack.len() {
-            (self.stack, self.next) = (self.segments.take_stack(), 0);
+            (self.stack, self.next) = (self.segments.take_segment(), 0);
         }
         let from = self.next;
         self.next = self.stack.len().min(from.saturating_add(at_most));
@@ -165,7 +165,7 @@ impl<T> BufferPool<T> {
     }
 
     /// Leaves stacks, which are emptied, and says how many of them are worth it.
-    pub(crate) fn leave(&self, stacks: Vec<Vec<T>>) -> usize {
+    pub(crate) fn give_back(&self, stacks: Vec<Vec<T>>) -> usize {
         let high = stacks.into_iter().filter(|stack| stack.capacity() == SegmentedVec::<T>::HIGH);
         let high: Vec<Vec<T>> = high
             .map(|mut stack| {
@@ -208,12 +208,12 @@ mod tests {
             assert_eq!((segments.len(), segments.clone().into_list()), (many, (0..many).collect()));
             let mut taken = Vec::new();
             while segments.len() > 0 {
-                let stack = segments.take_stack();
+                let stack = segments.take_segment();
                 assert!((1..=STACK / size_of::<usize>()).contains(&stack.len()));
                 taken.extend(stack);
                 segments.extend((taken.len() == 4).then_some(many));
             }
-            assert!(segments.take_stack().is_empty());
+            assert!(segments.take_segment().is_empty());
             assert!(taken.into_iter().eq(0..many + usize::from(many >= 4)));
         }
     }
@@ -222,18 +222,18 @@ mod tests {
     fn high_stacks_are_used_again() {
         let (buffers, mut segments) = (BufferPool::default(), SegmentedVec::default());
         (0..100_000u32).for_each(|n| segments.push_with(&buffers, n));
-        let stacks = segments.into_stacks();
+        let stacks = segments.into_segments();
         let places: Vec<_> = stacks.iter().map(|stack| stack.as_ptr()).collect();
-        let high = buffers.leave(stacks);
+        let high = buffers.give_back(stacks);
         // All but the first ones, which double.
         assert!(high + 11 > places.len() && high < places.len(), "{high} of {}", places.len());
         let mut segments = SegmentedVec::default();
         (0..100_000u32).for_each(|n| segments.push_with(&buffers, n));
-        let stacks = segments.clone().into_stacks();
-        let again = segments.into_stacks();
+        let stacks = segments.clone().into_segments();
+        let again = segments.into_segments();
         assert!(again.iter().filter(|stack| places.contains(&stack.as_ptr())).count() >= high - 1);
         assert!(stacks.concat().into_iter().eq(0..100_000));
-        buffers.leave(again);
+        buffers.give_back(again);
         buffers.keep(3);
         assert!(
             (0..3).all(|_| buffers.take().is_some_and(|stack| stack.is_empty())) && buffers.take().is_none()

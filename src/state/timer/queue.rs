@@ -167,7 +167,7 @@ impl<E, R: Exchange> TimerQueue<E, R> {
     }
 
     /// Reads back what has left memory and is to be taken next, of what is `before` a time, or of all; called
-    /// before [`some`](Agenda::some) with the same. `back` makes an entry of what was kept of one.
+    /// before [`some`](TimerQueue::some) with the same. `back` makes an entry of what was kept of one.
     #[inline]
     pub(crate) fn fetch(&mut self, before: Option<EventTime>, back: impl FnMut(&R) -> E) {
         if let Some(Sealed { arrangement, far: Some(far), .. }) = &mut self.sealed {
@@ -235,7 +235,7 @@ impl<E, R: Exchange> TimerQueue<E, R> {
     }
 
     /// Lets the farthest entries leave memory, if they take more than they may, and gives them. `hash` and
-    /// `kept` are what [`seal`](Agenda::seal) is told of an entry.
+    /// `kept` are what [`seal`](TimerQueue::seal) is told of an entry.
     pub(crate) fn evict(&mut self, epoch: u64, hash: impl Fn(&E) -> u64, kept: impl Fn(&E) -> R) -> Vec<E> {
         let Some(mut sealed) = self.sealed.take_if(|sealed| sealed.far.is_some()) else { return Vec::new() };
         let mut left = Vec::new();

@@ -230,7 +230,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
         }
     }
 
-    /// Brings a key back into memory that is no longer [absent](Absent). `None` if its sessions cannot be
+    /// Brings a key back into memory that is no longer [absent](EvictedKeys). `None` if its sessions cannot be
     /// read, which ends the job.
     fn enter(&mut self, hash: u64, key: K) -> Option<Slot> {
         let (key, mut found) = (Hashed { hash, key }, None);
@@ -447,7 +447,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Piece<K, A::Acc>> for Sessi
 
     fn evict(&mut self, epoch: u64) {
         self.waiting.evict(epoch, |piece| hash64(&piece.key), Clone::clone);
-        self.shed_keys(epoch);
+        self.evict_keys(epoch);
     }
 }
 
@@ -465,7 +465,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Evictable for SessionLogic<K, T, A> {
         &mut self.limit
     }
 
-    fn leave(&mut self, slot: Slot) -> bool {
+    fn evict_key(&mut self, slot: Slot) -> bool {
         let Some((_, entry)) = self.table.try_get_mut(slot) else { return false };
         if std::mem::take(&mut entry.touched) {
             return false;
