@@ -5,8 +5,8 @@
 //!
 //! # Beyond memory
 //!
-//! If memory is limited, keys that have not been touched for a while leave the table [wholly](EvictedKeys), with
-//! the records that their partial matches hold. What has changed of them is written when they leave; the
+//! If memory is limited, keys that have not been touched for a while leave the table [wholly](EvictedKeys),
+//! with the records that their partial matches hold. What has changed of them is written when they leave; the
 //! arrangement then has their latest row. A key comes back in two cases, before anything is asked of it:
 //!
 //! * a record of it is taken: whoever [finds](Keys::find) a key finds it in the table, or has it read, or
@@ -239,8 +239,8 @@ impl<K: Key, T: Exchange> Keys<K, T> {
         Some((deadline, due))
     }
 
-    /// Brings a key back into memory that is no longer [absent](EvictedKeys). `None` if it cannot be read, which
-    /// ends the job.
+    /// Brings a key back into memory that is no longer [absent](EvictedKeys). `None` if it cannot be read,
+    /// which ends the job.
     #[cold]
     fn enter(&mut self, hash: u64, key: K) -> Option<Slot> {
         let (key, mut found) = (Hashed { hash, key }, None);

@@ -31,9 +31,9 @@
 //!
 //! # Operators with a watermark of their own
 //!
-//! One that [keeps time](OperatorLogic::KEEPS_TIME) owes output at its own watermark, in the open epoch and all later
-//! ones, and at no other time. So that one time is all it holds, and batches that wait are covered by it:
-//! they will be sent in their epochs, at the watermark that it has by then.
+//! One that [keeps time](OperatorLogic::KEEPS_TIME) owes output at its own watermark, in the open epoch and
+//! all later ones, and at no other time. So that one time is all it holds, and batches that wait are covered
+//! by it: they will be sent in their epochs, at the watermark that it has by then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,8 +57,8 @@ pub(crate) trait OperatorLogic<E>: 'static {
     /// What it emits.
     type Out: Data;
 
-    /// True if it keeps a watermark of its own, which [`owes`](OperatorLogic::owes) tells. The operator's builder
-    /// must have been told, too.
+    /// True if it keeps a watermark of its own, which [`owes`](OperatorLogic::owes) tells. The operator's
+    /// builder must have been told, too.
     const KEEPS_TIME: bool = false;
 
     /// A batch of the open epoch.
@@ -68,8 +68,8 @@ pub(crate) trait OperatorLogic<E>: 'static {
     fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<Self::Out>);
 
     /// True if not all has been done that is due at the watermark, because it is much:
-    /// [`advance`](OperatorLogic::advance) is called again with the same watermark when others have had their turn,
-    /// before anything else.
+    /// [`advance`](OperatorLogic::advance) is called again with the same watermark when others have had their
+    /// turn, before anything else.
     fn is_amid(&self) -> bool {
         false
     }

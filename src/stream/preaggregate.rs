@@ -1,10 +1,10 @@
 //! Combining by key before sending.
 //!
 //! Values meet their key's accumulator on the worker they come from, so what is sent to the key's owner is
-//! little where keys repeat. The table for that is [`Preaggregator`]: one place for each of some thousand hashes. A
-//! key that wants the place of another sends that one on its way. So the table never grows, never probes and
-//! stays in the cache; where keys repeat it finds most of them, and where they do not it costs a compare and
-//! a move.
+//! little where keys repeat. The table for that is [`Preaggregator`]: one place for each of some thousand
+//! hashes. A key that wants the place of another sends that one on its way. So the table never grows, never
+//! probes and stays in the cache; where keys repeat it finds most of them, and where they do not it costs a
+//! compare and a move.
 
 use std::marker::PhantomData;
 
@@ -126,7 +126,8 @@ impl<G: PartialEq, K: Key, V> Preaggregator<G, K, V> {
     }
 }
 
-/// Takes note of a filled place. What cannot unwind need not be cleaned up after; see [`Preaggregator::find`].
+/// Takes note of a filled place. What cannot unwind need not be cleaned up after; see
+/// [`Preaggregator::find`].
 #[allow(improper_ctypes_definitions, reason = "the ABI is for what it says of unwinding")]
 #[inline(never)]
 extern "C" fn note(filled: &mut Vec<u32>, index: usize) {

@@ -16,10 +16,10 @@
 //!
 //! A split is known here by its records alone, and when none come it may as well be that they were not read
 //! yet, or are on their way behind many others. So silence is measured in what the
-//! [sources say](crate::time::EpochClaims): a split is silent if nothing came from it in all that the sources'
-//! readers had up to that long after its last record was stamped. That is known when the epoch is over in
-//! which the last reader was asked. Much else to read, limits on what is in flight, a slow step and a restart
-//! make it later, and no record late.
+//! [sources say](crate::time::EpochClaims): a split is silent if nothing came from it in all that the
+//! sources' readers had up to that long after its last record was stamped. That is known when the epoch is
+//! over in which the last reader was asked. Much else to read, limits on what is in flight, a slow step and a
+//! restart make it later, and no record late.
 //!
 //! # Why it is correct
 //!

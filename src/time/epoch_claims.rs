@@ -6,8 +6,8 @@
 //! its readers. What they had before that moment was emitted in that epoch or earlier, and an operator that
 //! has seen the end of the epoch has seen all of it, however long the path.
 //!
-//! Costs a record for each epoch that a source finishes and, if someone [wants](EpochClaims::want) to know, a look
-//! at the splits that wait for their turn.
+//! Costs a record for each epoch that a source finishes and, if someone [wants](EpochClaims::want) to know, a
+//! look at the splits that wait for their turn.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};

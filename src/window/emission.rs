@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use super::assigner::Aligned;
 use super::general::{
-    AsIs, Assigner, ErasedAssigner, Evictor, General, OnEventTime, Settings, Summed, Trigger, WindowProcess,
+    AsIs, Assigner, Evictor, General, OnEventTime, Settings, Summed, Trigger, WindowProcess,
 };
 use super::lower;
 use super::mapped::MapInput;
@@ -183,9 +183,8 @@ where
         self.general(trigger).0.correct(aggregate)
     }
 
-    fn general<G: Trigger<K, T>>(self, trigger: G) -> (General<K, T, C>, Option<Arc<dyn Evictor<T>>>) {
+    fn general<G>(self, trigger: G) -> (General<K, T, C, W, G>, Option<Arc<dyn Evictor<T>>>) {
         let Definition { pairs, assigner, lateness, late, evictor } = self;
-        let (assigner, trigger) = (ErasedAssigner::new(assigner), Box::new(trigger));
         (General { pairs, settings: Settings { assigner, trigger, lateness, late } }, evictor)
     }
 }

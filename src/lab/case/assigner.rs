@@ -5,8 +5,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::data::Data;
+use crate::error::Result;
+use crate::process::TimeDomain;
 use crate::time::EventTime;
-use crate::window::{Aligned, Assigner, OnEventTime, Sliding, Tumbling, Window};
+use crate::window::{
+    Aligned, Assigner, Fixed, Global, OnEventTime, PerRecord, Sessions, Sliding, Touching, Tumbling, Window,
+};
 
 /// The most windows that a record may fall into.
 const MOST_WINDOWS: u64 = 1000;
@@ -46,7 +51,7 @@ pub(super) enum Windows {
 
 impl Windows {
     /// Refuses lengths that make no sense.
-    pub(super) fn check(self) -> Result<(), String> {
+    pub(super) fn check(self) -> std::result::Result<(), String> {
         let (Windows::Hop { size, slide: step, .. } | Windows::Cumulate { size, step, .. }) = self else {
             return Ok(());
         };
@@ -104,5 +109,85 @@ impl<T> Assigner<T> for Cumulating {
         let first = (time.saturating_sub(start) / self.step).saturating_add(1).saturating_mul(self.step);
         let ends = (first..self.size).step_by(self.step as usize).chain([self.size]);
         windows.extend(ends.map(|length| Window { start, end: start.saturating_add(length) }));
+    }
+}
+
+/// The gap of a record's session, in milliseconds.
+type GapOf<T> = fn(&T) -> Duration;
+
+/// The windows of a case as one type, so that their operator is compiled once for all of them.
+#[derive(Clone)]
+pub(super) struct CaseAssigner<T> {
+    windows: Any<T>,
+    clock: TimeDomain,
+}
+
+#[derive(Clone)]
+enum Any<T> {
+    Aligned(Aligned),
+    Cumulating(Cumulating),
+    /// Sessions that touch are one, as in Flink.
+    Sessions(Touching<Fixed>),
+    DynamicSessions(Touching<PerRecord<GapOf<T>>>),
+    Global(Global),
+}
+
+/// Does the same with whichever windows they are.
+macro_rules! with {
+    ($assigner:expr, $windows:ident => $what:expr) => {
+        match &$assigner.windows {
+            Any::Aligned($windows) => $what,
+            Any::Cumulating($windows) => $what,
+            Any::Sessions($windows) => $what,
+            Any::DynamicSessions($windows) => $what,
+            Any::Global($windows) => $what,
+        }
+    };
+}
+
+impl<T: Data> CaseAssigner<T> {
+    /// The windows of a case by this clock. `gap` tells the gaps of dynamic sessions.
+    pub(super) fn new(windows: Windows, clock: TimeDomain, gap: GapOf<T>) -> CaseAssigner<T> {
+        let windows = match windows {
+            Windows::Tumble { size, offset } => Any::Aligned(aligned(size, size, offset)),
+            Windows::Hop { size, slide, offset } => Any::Aligned(aligned(size, slide, offset)),
+            Windows::Cumulate { size, step, offset } => Any::Cumulating(Cumulating::new(size, step, offset)),
+            Windows::Session { gap } => Any::Sessions(Sessions::with_gap(millis(gap)).touching()),
+            Windows::DynamicSession {} => Any::DynamicSessions(Sessions::with_gaps(gap).touching()),
+            Windows::Global {} | Windows::Count { .. } => Any::Global(Global),
+        };
+        CaseAssigner { windows, clock }
+    }
+}
+
+impl<T: Data> Assigner<T> for CaseAssigner<T> {
+    type Trigger = OnEventTime;
+
+    fn assign(&self, value: &T, time: EventTime, into: &mut Vec<Window>) {
+        with!(self, windows => windows.assign(value, time, into));
+    }
+
+    fn merges(&self) -> bool {
+        with!(self, windows => Assigner::<T>::merges(windows))
+    }
+
+    fn clock(&self) -> TimeDomain {
+        self.clock
+    }
+
+    fn ends(&self) -> bool {
+        with!(self, windows => Assigner::<T>::ends(windows))
+    }
+
+    fn touches(&self) -> bool {
+        with!(self, windows => Assigner::<T>::touches(windows))
+    }
+
+    fn check(&self) -> Result<()> {
+        with!(self, windows => Assigner::<T>::check(windows))
+    }
+
+    fn settings(&self) -> Option<String> {
+        with!(self, windows => Assigner::<T>::settings(windows))
     }
 }

@@ -6,17 +6,18 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::assigner::{Windows, aligned, millis};
+use super::assigner::{CaseAssigner, Windows, aligned};
 use super::condition::Comparison;
 use super::data::Text;
 use super::json::{self, Object};
 use super::timeline::{Event, Output, Timeline};
 use crate::data::{Record as Stamped, Stamp};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::harness::Driver;
 use crate::join::{Group, Interval, Offset, Outer};
+use crate::process::TimeDomain;
 use crate::time::EventTime;
-use crate::window::{Assigner, Sessions, Trigger, Window};
+use crate::window::{Assigner, Window};
 
 /// Which rows come out beside those of pairs, or instead of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -307,13 +308,10 @@ pub(super) fn co_group(config: &CoGroup, steps: &[Step]) -> Result<Timeline> {
 type Grouped = Arc<dyn Fn(Group<Text, Text, Text>) -> Vec<Joined> + Send + Sync>;
 
 fn grouped(windows: Windows, lateness: u64, function: Grouped) -> Result<Driver<Row, Joined>> {
-    let windows = match windows {
+    let cut = match windows {
         Windows::Tumble { size, offset } => aligned(size, size, offset),
         Windows::Hop { size, slide, offset } => aligned(size, slide, offset),
-        Windows::Session { gap } => {
-            return together(Sessions::with_gap(millis(gap)).touching(), lateness, function);
-        }
-        _ => return Err(Error::config(WINDOWS)),
+        _ => return together(windows, lateness, function),
     };
     if lateness > 0 {
         return together(windows, lateness, function);
@@ -321,16 +319,15 @@ fn grouped(windows: Windows, lateness: u64, function: Grouped) -> Result<Driver<
     Driver::new(move |rows| {
         let left = rows.clone().filter(|row: &Row| row.0).key_by(|row| row.1.clone()).map_values(|row| row.2);
         let right = rows.filter(|row: &Row| !row.0).key_by(|row| row.1.clone()).map_values(|row| row.2);
-        left.co_group(right, windows, move |group| function(group))
+        left.co_group(right, cut, move |group| function(group))
     })
 }
 
 /// The same by one window operator over the rows of both sides, as Flink has it: for windows that merge, and
 /// for late rows, with which a window is shown once more.
-fn together<W>(windows: W, lateness: u64, function: Grouped) -> Result<Driver<Row, Joined>>
-where
-    W: Assigner<Row, Trigger: Trigger<Text, Row>>,
-{
+fn together(windows: Windows, lateness: u64, function: Grouped) -> Result<Driver<Row, Joined>> {
+    // No join is in dynamic sessions.
+    let windows = CaseAssigner::new(windows, TimeDomain::EventTime, |_| Duration::ZERO);
     windows.check()?;
     Driver::new(move |rows| {
         let windows = rows.key_by(|row: &Row| row.1.clone()).window_with(windows);
@@ -338,8 +335,7 @@ where
     })
 }
 
-/// A function of both sides as one of their rows together. Not a closure within [`together`], which would be
-/// another one for each assigner, and the operator another one with it.
+/// A function of both sides as one of their rows together.
 fn by_side(function: Grouped) -> impl FnMut(&Text, Window, Vec<Row>) -> Vec<Joined> + Clone + Send + Sync {
     move |key: &Text, window, rows: Vec<Row>| {
         let (left, right): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.0);

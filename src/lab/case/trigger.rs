@@ -47,11 +47,11 @@ pub(super) struct CaseTrigger {
 
 impl CaseTrigger {
     /// A trigger by its setting; the default of the windows if there is none.
-    pub(super) fn new<W: Assigner<Row>>(setting: Option<Setting>, purging: bool) -> CaseTrigger {
-        let default = match W::CLOCK {
+    pub(super) fn new(windows: &impl Assigner<Row>, setting: Option<Setting>, purging: bool) -> CaseTrigger {
+        let default = match windows.clock() {
+            _ if !windows.ends() => Setting::Never {},
             TimeDomain::ProcessingTime => Setting::ProcessingTime {},
-            TimeDomain::EventTime if W::ENDS => Setting::EventTime {},
-            TimeDomain::EventTime => Setting::Never {},
+            TimeDomain::EventTime => Setting::EventTime {},
         };
         let millis = |interval: NonZeroU64| Duration::from_millis(interval.get());
         let trigger = match setting.unwrap_or(default) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::assigner::{Cumulating, Windows, aligned, millis};
+use super::assigner::{CaseAssigner, Windows};
 use super::data::{Row, Text};
 use super::function::Function;
 use super::json::{self, Object};
@@ -13,9 +13,9 @@ use super::timeline::{Event, Output, Timeline};
 use super::trigger::{self, CaseTrigger};
 use crate::error::{Error, Result};
 use crate::harness::Driver;
-use crate::process::SideOutput;
+use crate::process::{SideOutput, TimeDomain};
 use crate::time::EventTime;
-use crate::window::{Assigner, Evict, Global, ProcessingTime, Sessions, Window};
+use crate::window::{Evict, Window};
 
 /// The configuration of windows.
 #[derive(Clone, Debug, Deserialize)]
@@ -141,35 +141,13 @@ fn check_record(config: &Config, record: &Record) -> Result<(), String> {
 }
 
 pub(super) fn run(config: &Config, steps: &[Step]) -> Result<Timeline> {
-    match config.assigner.0 {
-        Windows::Tumble { size, offset } => timed(config, steps, aligned(size, size, offset)),
-        Windows::Hop { size, slide, offset } => timed(config, steps, aligned(size, slide, offset)),
-        Windows::Cumulate { size, step, offset } => timed(config, steps, Cumulating::new(size, step, offset)),
-        // Sessions that touch are one, as in Flink.
-        Windows::Session { gap } => timed(config, steps, Sessions::with_gap(millis(gap)).touching()),
-        Windows::DynamicSession {} => {
-            let sessions = Sessions::with_gaps(|row: &Row| Duration::from_millis(row.gap().unwrap_or(1)));
-            timed(config, steps, sessions.touching())
-        }
-        Windows::Global {} => {
-            drive(config, steps, Global, CaseTrigger::new::<Global>(config.trigger(), config.purging))
-        }
-        // Flink's count windows: a purging count trigger, or one that slides under an evictor.
-        Windows::Count { size, slide } => {
-            let n = slide.unwrap_or(size);
-            let trigger = CaseTrigger::new::<Global>(Some(trigger::Setting::Count { n }), slide.is_none());
-            let evictor = slide.map(|_| Object(Evictor::Count { n: size.get(), after: false }));
-            drive(&Config { evictor, ..config.clone() }, steps, Global, trigger)
-        }
-    }
-}
-
-fn timed<W: Assigner<Row>>(config: &Config, steps: &[Step], assigner: W) -> Result<Timeline> {
-    if config.time == Some(Time::Processing) {
-        let trigger = CaseTrigger::new::<ProcessingTime<W>>(config.trigger(), config.purging);
-        return drive(config, steps, ProcessingTime(assigner), trigger);
-    }
-    drive(config, steps, assigner, CaseTrigger::new::<W>(config.trigger(), config.purging))
+    let Windows::Count { size, slide } = config.assigner.0 else {
+        return drive(config, steps, config.trigger(), config.purging);
+    };
+    // Flink's count windows: a purging count trigger, or one that slides under an evictor.
+    let trigger = trigger::Setting::Count { n: slide.unwrap_or(size) };
+    let evictor = slide.map(|_| Object(Evictor::Count { n: size.get(), after: false }));
+    drive(&Config { evictor, ..config.clone() }, steps, Some(trigger), slide.is_none())
 }
 
 /// What comes out: a result with its window, or a late record with its time.
@@ -189,12 +167,19 @@ struct Run {
     trigger: CaseTrigger,
 }
 
-fn drive<W: Assigner<Row>>(
+fn drive(
     config: &Config,
     steps: &[Step],
-    assigner: W,
-    trigger: CaseTrigger,
+    trigger: Option<trigger::Setting>,
+    purging: bool,
 ) -> Result<Timeline> {
+    let clock = match config.time {
+        Some(Time::Processing) => TimeDomain::ProcessingTime,
+        _ => TimeDomain::EventTime,
+    };
+    let gap = |row: &Row| Duration::from_millis(row.gap().unwrap_or(1));
+    let assigner = CaseAssigner::new(config.assigner.0, clock, gap);
+    let trigger = CaseTrigger::new(&assigner, trigger, purging);
     let mut run = Run {
         driver: open(config, assigner, trigger.clone())?,
         timeline: Timeline::default(),
@@ -292,9 +277,9 @@ impl Run {
     }
 }
 
-fn open<W: Assigner<Row>>(
+fn open(
     config: &Config,
-    assigner: W,
+    assigner: CaseAssigner<Row>,
     trigger: CaseTrigger,
 ) -> Result<Driver<(Text, Row), Given>> {
     let (function, evictor) = (config.function, config.evictor.as_ref().map(|evictor| evictor.0));
@@ -327,8 +312,7 @@ fn open<W: Assigner<Row>>(
     })
 }
 
-/// What a window gives. Not a closure within [`open`], which would be another one for each assigner, and the
-/// operator another one with it.
+/// What a window gives.
 fn result_of(function: Function) -> impl FnMut(&Text, Window, Vec<Row>) -> [Given; 1] + Clone + Send + Sync {
     move |key: &Text, window: Window, rows: Vec<Row>| {
         let values = rows.iter().map(|row| row.value.value()).collect();

@@ -1,10 +1,10 @@
 //! Pages whose rows a snapshot has, and memory has not.
 //!
 //! What is only saved is read again for nothing but merges. So once it is written, a
-//! [delta log](crate::state::backend::delta_log::DeltaLog) lets go of the rows of a page, and a merge reads them back from where
-//! they were written: with local files they are in the cache of the operating system, or were not wanted for
-//! long. What a job goes on from is let go as it is read. So a state that is saved lies in memory once, and
-//! not twice.
+//! [delta log](crate::state::backend::delta_log::DeltaLog) lets go of the rows of a page, and a merge reads
+//! them back from where they were written: with local files they are in the cache of the operating system, or
+//! were not wanted for long. What a job goes on from is let go as it is read. So a state that is saved lies
+//! in memory once, and not twice.
 //!
 //! What a page is read from stays: it is named by the last snapshot that is committed, or is newer than that,
 //! until the merge that reads it is done; and a merge is done by whoever commits the next one.

@@ -160,7 +160,8 @@ impl<K: Hash + Eq + Clone, V> KeyTable<K, V> {
         self.entries.len()
     }
 
-    /// [Trims](SegmentedVec::trim) a list of slots: those stay that have an entry for which `keep` holds, once each.
+    /// [Trims](SegmentedVec::trim) a list of slots: those stay that have an entry for which `keep` holds,
+    /// once each.
     pub(crate) fn trim(&self, slots: &mut SegmentedVec<Slot>, keep: impl Fn(&V) -> bool) {
         slots.trim(self.len(), |slot| self.try_get(*slot).is_some_and(|(_, value)| keep(value)));
     }

@@ -42,14 +42,23 @@ pub trait Assigner<T>: Clone + Send + Sync + 'static {
     /// What fires the windows if no other trigger is asked for.
     type Trigger: Default;
 
-    /// True if windows of one key that overlap become one.
-    const MERGES: bool = false;
+    /// True if windows of one key that overlap become one. The same at each call, as what follows.
+    #[inline]
+    fn merges(&self) -> bool {
+        false
+    }
 
     /// The clock that windows follow.
-    const CLOCK: TimeDomain = TimeDomain::EventTime;
+    #[inline]
+    fn clock(&self) -> TimeDomain {
+        TimeDomain::EventTime
+    }
 
     /// False if windows never end: then no record is late, and none has to wait.
-    const ENDS: bool = true;
+    #[inline]
+    fn ends(&self) -> bool {
+        true
+    }
 
     /// Adds the windows of a record that happened at `time`; if windows follow the wall clock, at that time
     /// of it. A window ends after it starts; one that ends at the end of time never ends.
@@ -106,7 +115,11 @@ impl<T: Data> Assigner<T> for Aligned {
 
 impl<T: Data, G: Gap<T>> Assigner<T> for Sessions<G> {
     type Trigger = OnEventTime;
-    const MERGES: bool = true;
+
+    #[inline]
+    fn merges(&self) -> bool {
+        true
+    }
 
     fn assign(&self, value: &T, time: EventTime, windows: &mut Vec<Window>) {
         windows.push(self.reach(value, time));
@@ -124,7 +137,11 @@ impl<T: Data, G: Gap<T>> Assigner<T> for Sessions<G> {
 
 impl<T: Data, G: Gap<T>> Assigner<T> for Touching<G> {
     type Trigger = OnEventTime;
-    const MERGES: bool = true;
+
+    #[inline]
+    fn merges(&self) -> bool {
+        true
+    }
 
     fn assign(&self, value: &T, time: EventTime, windows: &mut Vec<Window>) {
         self.0.assign(value, time, windows);
@@ -155,9 +172,21 @@ pub struct ProcessingTime<W>(pub W);
 
 impl<T: Data, W: Assigner<T>> Assigner<T> for ProcessingTime<W> {
     type Trigger = OnProcessingTime;
-    const MERGES: bool = W::MERGES;
-    const ENDS: bool = W::ENDS;
-    const CLOCK: TimeDomain = TimeDomain::ProcessingTime;
+
+    #[inline]
+    fn merges(&self) -> bool {
+        self.0.merges()
+    }
+
+    #[inline]
+    fn ends(&self) -> bool {
+        self.0.ends()
+    }
+
+    #[inline]
+    fn clock(&self) -> TimeDomain {
+        TimeDomain::ProcessingTime
+    }
 
     fn assign(&self, value: &T, time: EventTime, windows: &mut Vec<Window>) {
         self.0.assign(value, time, windows);
@@ -187,7 +216,11 @@ impl Window {
 
 impl<T: Data> Assigner<T> for Global {
     type Trigger = Never;
-    const ENDS: bool = false;
+
+    #[inline]
+    fn ends(&self) -> bool {
+        false
+    }
 
     fn assign(&self, _: &T, _: EventTime, windows: &mut Vec<Window>) {
         windows.push(Window::GLOBAL);
@@ -258,7 +291,11 @@ fn check_count(count: u64) -> Result<()> {
 
 impl<T: Data> Assigner<T> for CountWindows {
     type Trigger = Never;
-    const ENDS: bool = false;
+
+    #[inline]
+    fn ends(&self) -> bool {
+        false
+    }
 
     fn assign(&self, _: &T, _: EventTime, windows: &mut Vec<Window>) {
         windows.push(Window::GLOBAL);
@@ -275,7 +312,11 @@ impl<T: Data> Assigner<T> for CountWindows {
 
 impl<T: Data> Assigner<T> for SlidingCountWindows {
     type Trigger = Never;
-    const ENDS: bool = false;
+
+    #[inline]
+    fn ends(&self) -> bool {
+        false
+    }
 
     fn assign(&self, _: &T, _: EventTime, windows: &mut Vec<Window>) {
         windows.push(Window::GLOBAL);

@@ -2,26 +2,30 @@
 
 use std::sync::Arc;
 
+use super::assigner::Assigner;
 use super::content::{Content, Folded, Listed, Restated};
 use super::evictor::Evictor;
 use super::function::WindowProcess;
 pub(in crate::window) use super::operator::Settings;
 use super::operator::WindowOperator;
+use super::trigger::Trigger;
 use crate::data::{Change, Exchange, Key};
 use crate::stream::{Aggregate, ByKey, Chain, Consumers, Node, NodeInfo, Routing, Stream};
 use crate::window::windowed::Windowed;
 
 /// A stream, and what is asked of its windows.
-pub(in crate::window) struct General<K: Key, T: 'static, C> {
+pub(in crate::window) struct General<K, T, C, W, G> {
     pub(in crate::window) pairs: Stream<(K, T), C>,
-    pub(in crate::window) settings: Settings<K, T>,
+    pub(in crate::window) settings: Settings<K, T, W, G>,
 }
 
-impl<K, T, C> General<K, T, C>
+impl<K, T, C, W, G> General<K, T, C, W, G>
 where
     K: Key,
     T: Exchange,
     C: Chain<Out = (K, T)>,
+    W: Assigner<T>,
+    G: Trigger<K, T>,
 {
     fn build<B: Content<K, T>>(self, content: B) -> Stream<B::Out> {
         let graph = self.pairs.graph();

@@ -6,7 +6,7 @@
 //! the trigger alone. When the trigger says so, the function makes results of the content. When no record can
 //! come to a window any more, its row is dropped.
 //!
-//! Windows of one key that overlap become one if the assigner says that they [merge](Assigner::MERGES). The
+//! Windows of one key that overlap become one if the assigner says that they [merge](Assigner::merges). The
 //! state stays where that of one of them was; the others' is joined to it.
 //!
 //! # In which order
@@ -41,7 +41,6 @@ mod trigger;
 mod triggers;
 mod continuous;
 mod assigner;
-mod erased;
 mod evictor;
 mod function;
 mod content;
@@ -51,7 +50,6 @@ mod lower;
 pub use assigner::{Assigner, CountWindows, Global, ProcessingTime, SlidingCountWindows};
 pub(super) use content::Summed;
 pub use continuous::{EveryEventTime, EveryProcessingTime};
-pub(super) use erased::ErasedAssigner;
 pub use evictor::{Element, Evict, Evictor, Keep, KeepCount, KeepDelta, KeepTime};
 pub use function::{
     Apply, AsIs, Fired, Firing, GlobalState, WindowContext, WindowProcess, WindowState, WindowStates,

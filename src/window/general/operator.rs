@@ -8,10 +8,10 @@ use std::marker::PhantomData;
 
 use timely::dataflow::operators::generic::OperatorInfo;
 
+use super::assigner::Assigner;
 use super::content::{Content, Other};
-use super::erased::{DynTrigger, ErasedAssigner};
 use super::function::{Firing, WindowContext};
-use super::trigger::{Absorbed, Fire, TriggerContext};
+use super::trigger::{Absorbed, Fire, Trigger, TriggerContext};
 use crate::data::{Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::process::context::Counters;
@@ -30,9 +30,9 @@ pub(super) use recipe::WindowOperator;
 
 /// What is asked of windows.
 #[derive(Clone)]
-pub(in crate::window) struct Settings<K: Key, T: 'static> {
-    pub(in crate::window) assigner: ErasedAssigner<T>,
-    pub(in crate::window) trigger: Box<dyn DynTrigger<K, T>>,
+pub(in crate::window) struct Settings<K, T, W, G> {
+    pub(in crate::window) assigner: W,
+    pub(in crate::window) trigger: G,
     /// For how long after its end a window takes late records, in milliseconds.
     pub(in crate::window) lateness: i64,
     /// Where records go that are late for all their windows.
@@ -40,8 +40,8 @@ pub(in crate::window) struct Settings<K: Key, T: 'static> {
 }
 
 /// Windows at work on one worker.
-struct Windows<K: Key, T: Exchange, B: Content<K, T>> {
-    settings: Settings<K, T>,
+struct Windows<K: Key, T: Exchange, W, G, B: Content<K, T>> {
+    settings: Settings<K, T, W, G>,
     content: B,
     windows: Core<Scope<K>>,
     keys: Core<K>,
@@ -74,14 +74,16 @@ enum Cause {
     WallTimer(i64),
 }
 
-impl<K, T, B> Windows<K, T, B>
+impl<K, T, W, G, B> Windows<K, T, W, G, B>
 where
     K: Key,
     T: Exchange,
+    W: Assigner<T>,
+    G: Trigger<K, T>,
     B: Content<K, T>,
 {
     fn is_by_event_time(&self) -> bool {
-        self.settings.assigner.clock == TimeDomain::EventTime
+        self.settings.assigner.clock() == TimeDomain::EventTime
     }
 
     /// The time whose passing ends all that is left of a window: no record comes to it any more.
@@ -98,7 +100,7 @@ where
 
     fn is_late(&self, window: Window, stamp: &Stamp) -> bool {
         self.is_by_event_time()
-            && self.settings.assigner.ends
+            && self.settings.assigner.ends()
             && stamp.is_late_for(window.end.saturating_add(self.settings.lateness))
     }
 
@@ -112,7 +114,7 @@ where
         if self.has_keyed_state {
             self.keys.slot = self.keys.store.slot(&scope.key);
         }
-        let (clock, merges) = (self.settings.assigner.clock, self.settings.assigner.merges);
+        let (clock, merges) = (self.settings.assigner.clock(), self.settings.assigner.merges());
         let mut late = !assigned.is_empty();
         let mut value = Some(value);
         for (left, window) in (0..assigned.len()).rev().zip(&assigned) {
@@ -195,7 +197,7 @@ where
 
     fn absorb(&mut self, target: Slot, whole: Window, absorbed: Slot, other: Window, stamp: Stamp) {
         let Windows { settings, content, windows, over_at, .. } = self;
-        let clock = settings.assigner.clock;
+        let clock = settings.assigner.clock();
         windows.slot = target;
         let mut cx = TriggerContext { core: windows, window: whole, stamp, clock };
         settings.trigger.on_merge(Absorbed(absorbed, other), &mut cx);
@@ -209,7 +211,7 @@ where
 
     /// Sees to it that the state of the window at hand is dropped when no record can come to it any more.
     fn see_to_end(&mut self, window: Window) {
-        if self.settings.assigner.ends && self.over_at.get(&self.windows).is_none() {
+        if self.settings.assigner.ends() && self.over_at.get(&self.windows).is_none() {
             self.call_last(self.last_call(window));
         }
     }
@@ -269,7 +271,7 @@ where
             Cause::WallTimer(time) => (time >= window.end, time == window.end),
             Cause::Record(_) | Cause::EventTimer(_) => (window.end <= now.millis, false),
         };
-        match (has_ended && self.settings.assigner.ends, is_end) {
+        match (has_ended && self.settings.assigner.ends(), is_end) {
             (false, _) => Firing::Early,
             (true, true) => Firing::OnTime,
             (true, false) => Firing::Late,
@@ -284,14 +286,14 @@ where
         if self.has_keyed_state {
             self.keys.slot = self.keys.store.slot(&scope.key);
         }
-        let window = match self.settings.assigner.merges {
+        let window = match self.settings.assigner.merges() {
             true => {
                 let known = self.merged.get(&self.keys)?;
                 known.iter().find(|known| known.state == scope.window)?.window
             }
             false => scope.window,
         };
-        (!self.settings.assigner.ends || self.over_at.get(&self.windows).is_some()).then_some(window)
+        (!self.settings.assigner.ends() || self.over_at.get(&self.windows).is_some()).then_some(window)
     }
 
     /// Ends the job if a function has done something wrong.
@@ -302,10 +304,12 @@ where
     }
 }
 
-impl<K, T, B> OperatorLogic<Keyed<K, T>> for Windows<K, T, B>
+impl<K, T, W, G, B> OperatorLogic<Keyed<K, T>> for Windows<K, T, W, G, B>
 where
     K: Key,
     T: Exchange,
+    W: Assigner<T>,
+    G: Trigger<K, T>,
     B: Content<K, T>,
 {
     type Out = B::Out;
@@ -315,7 +319,7 @@ where
         self.keys.epoch = time.epoch;
         self.look_at_clock();
         for Keyed { key, input, stamp } in batch.drain(..) {
-            if self.is_by_event_time() && self.settings.assigner.ends && stamp.timestamp < stamp.watermark {
+            if self.is_by_event_time() && self.settings.assigner.ends() && stamp.timestamp < stamp.watermark {
                 self.waiting.add(stamp.watermark, (key, input, stamp));
             } else {
                 self.take(key, input, stamp, time, out);

@@ -230,8 +230,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
         }
     }
 
-    /// Brings a key back into memory that is no longer [absent](EvictedKeys). `None` if its sessions cannot be
-    /// read, which ends the job.
+    /// Brings a key back into memory that is no longer [absent](EvictedKeys). `None` if its sessions cannot
+    /// be read, which ends the job.
     fn enter(&mut self, hash: u64, key: K) -> Option<Slot> {
         let (key, mut found) = (Hashed { hash, key }, None);
         self.arrangement.range(hash, &|other| other.cmp(&key), &mut |_, sessions| found = sessions);

@@ -1,8 +1,8 @@
 //! What a type reads, found out by letting it read.
 //!
 //! `Deserialize` tells no one what it wants; it asks a `Deserializer` for one thing after the other.
-//! [`deserializer`] has one that writes down what it is asked for and answers with made-up values. One round shows
-//! one variant of an enum, so the type is asked again and again, and led each time to the nearest
+//! [`deserializer`] has one that writes down what it is asked for and answers with made-up values. One round
+//! shows one variant of an enum, so the type is asked again and again, and led each time to the nearest
 //! [place](graph) that has not been seen; [`describe`] makes a text of all that was.
 //!
 //! # Why it sees all, and ends
@@ -19,9 +19,9 @@
 //!   which there was no end is left alone until another variant has been complete.
 //!
 //! A round costs what it takes to build one value. There are as many rounds as there are variants, at most,
-//! if variants are not nested, and [`STEPS`](abort::STEPS) bounds all that is done in all rounds; a type that goes beyond
-//! it, or has more than [`PLACES`](abort::PLACES), is not described. What is more than [`DEPTH`](abort::DEPTH) deep is taken to have no
-//! end.
+//! if variants are not nested, and [`STEPS`](abort::STEPS) bounds all that is done in all rounds; a type that
+//! goes beyond it, or has more than [`PLACES`](abort::PLACES), is not described. What is more than
+//! [`DEPTH`](abort::DEPTH) deep is taken to have no end.
 //!
 //! # Why not the tracer of `serde-reflection`
 //!

@@ -1,7 +1,8 @@
 //! Windows that go on from what [another operator](crate::window::general::other_operators) has kept.
 
+use super::super::assigner::Assigner;
 use super::super::content::Content;
-use super::super::trigger::TriggerContext;
+use super::super::trigger::{Trigger, TriggerContext};
 use super::{Cause, Windows};
 use crate::data::{Exchange, Key, Stamp};
 use crate::error::Result;
@@ -14,16 +15,18 @@ use crate::window::general::other_operators::Foreign;
 use crate::window::key_and_window::{Merged, Scope};
 use crate::window::session::Behind;
 
-impl<K, T, B> Windows<K, T, B>
+impl<K, T, W, G, B> Windows<K, T, W, G, B>
 where
     K: Key,
     T: Exchange,
+    W: Assigner<T>,
+    G: Trigger<K, T>,
     B: Content<K, T>,
 {
     /// Takes in what a snapshot has of another operator, if it is of one, and says so.
     pub(super) fn adopt(&mut self, from: &RestoredOperator, share: Share) -> Result<bool> {
         let aligned = self.settings.assigner.aligned();
-        if !self.is_by_event_time() || aligned.is_none() && !self.settings.assigner.merges {
+        if !self.is_by_event_time() || aligned.is_none() && !self.settings.assigner.merges() {
             return Ok(false);
         }
         let snapshot = Foreign { from, share, aligned };
@@ -42,7 +45,7 @@ where
             if self.has_keyed_state {
                 self.keys.slot = self.keys.store.slot(&key);
             }
-            if self.settings.assigner.merges {
+            if self.settings.assigner.merges() {
                 let merged = Merged { window, state: window };
                 self.merged.update(&mut self.keys, Vec::new, |known| known.push(merged));
             }
@@ -53,7 +56,7 @@ where
                 core: &mut self.windows,
                 window,
                 stamp,
-                clock: self.settings.assigner.clock,
+                clock: self.settings.assigner.clock(),
             };
             self.settings.trigger.on_content(&mut cx);
             self.content.merge(&mut self.windows, acc);
@@ -99,7 +102,7 @@ where
             return self.counters.add("late_dropped", 1);
         };
         let mut cx =
-            TriggerContext { core: &mut self.windows, window, stamp, clock: self.settings.assigner.clock };
+            TriggerContext { core: &mut self.windows, window, stamp, clock: self.settings.assigner.clock() };
         let fire = self.settings.trigger.on_content(&mut cx);
         self.content.merge(&mut self.windows, acc);
         self.react(fire, window, Cause::Record(stamp), from, out);

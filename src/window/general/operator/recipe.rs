@@ -3,8 +3,10 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::super::assigner::Assigner;
 use super::super::content::Content;
 use super::super::function::WindowStates;
+use super::super::trigger::Trigger;
 use super::{Settings, Windows};
 use crate::data::{Exchange, Key, hash64};
 use crate::error::Result;
@@ -18,17 +20,19 @@ use crate::stream::{Consumers, Edge, GivenSides, Keyed, Lowering, Operator, Read
 use crate::window::key_and_window::Scope;
 
 /// The recipe.
-pub(in crate::window::general) struct WindowOperator<K: Key, T: 'static, B: Content<K, T>> {
+pub(in crate::window::general) struct WindowOperator<K: Key, T, W, G, B: Content<K, T>> {
     pub(in crate::window::general) edge: Edge<Keyed<K, T>>,
-    pub(in crate::window::general) settings: Settings<K, T>,
+    pub(in crate::window::general) settings: Settings<K, T, W, G>,
     pub(in crate::window::general) content: B,
     pub(in crate::window::general) consumers: Arc<Consumers<B::Out>>,
 }
 
-impl<K, T, B> Operator for WindowOperator<K, T, B>
+impl<K, T, W, G, B> Operator for WindowOperator<K, T, W, G, B>
 where
     K: Key,
     T: Exchange,
+    W: Assigner<T>,
+    G: Trigger<K, T>,
     B: Content<K, T>,
 {
     fn prepare(&self, _: usize) -> Result<()> {
@@ -73,7 +77,7 @@ where
         content.open(&mut states);
         states.global.check();
         let over_at = States::new(&mut windows, &info, &worker, none()).value("over at");
-        let merged = match self.settings.assigner.merges {
+        let merged = match self.settings.assigner.merges() {
             true => States::new(&mut keys, &info, &worker, none()).value("merged"),
             false => Value::default(),
         };

@@ -1,7 +1,8 @@
 //! What the clocks do to windows: timers fire, and windows are over.
 
+use super::super::assigner::Assigner;
 use super::super::content::Content;
-use super::super::trigger::TriggerContext;
+use super::super::trigger::{Trigger, TriggerContext};
 use super::{Cause, Windows};
 use crate::data::{Exchange, Key, Stamp};
 use crate::process::TimeDomain;
@@ -10,10 +11,12 @@ use crate::time::{EventTime, Time};
 use crate::window::assigner::Window;
 use crate::window::key_and_window::Scope;
 
-impl<K, T, B> Windows<K, T, B>
+impl<K, T, W, G, B> Windows<K, T, W, G, B>
 where
     K: Key,
     T: Exchange,
+    W: Assigner<T>,
+    G: Trigger<K, T>,
     B: Content<K, T>,
 {
     /// Fires the timers of before a time, or all.
@@ -22,8 +25,8 @@ where
         while let Some(time) = self.windows.fire() {
             self.keys.relieve(1);
             let Some(window) = self.open(self.windows.slot) else { continue };
-            if self.settings.assigner.ends
-                && by == self.settings.assigner.clock
+            if self.settings.assigner.ends()
+                && by == self.settings.assigner.clock()
                 && time > self.last_call(window)
             {
                 continue;
@@ -34,7 +37,7 @@ where
                 core: &mut self.windows,
                 window,
                 stamp,
-                clock: self.settings.assigner.clock,
+                clock: self.settings.assigner.clock(),
             };
             let (fire, cause) = match by {
                 TimeDomain::EventTime => {
@@ -84,11 +87,11 @@ where
         let now = self.windows.now.watermark;
         let stamp = Stamp { timestamp: now, watermark: now };
         let Windows { settings, content, windows, keys, .. } = self;
-        let clock = settings.assigner.clock;
+        let clock = settings.assigner.clock();
         settings.trigger.clear(&mut TriggerContext { core: windows, window, stamp, clock });
         content.clear(windows);
         self.over_at.clear(windows);
-        if self.settings.assigner.merges {
+        if self.settings.assigner.merges() {
             self.merged.change(keys, |known| known.retain(|known| known.window != window));
             if self.merged.get(keys).is_some_and(Vec::is_empty) {
                 self.merged.clear(keys);
