@@ -239,7 +239,7 @@ impl<K: Key, T: Exchange> Keys<K, T> {
         Some((deadline, due))
     }
 
-    /// Brings a key back into memory that is no longer [absent](EvictedKeys). `None` if it cannot be read,
+    /// Brings a key back into memory that is no longer [evicted](EvictedKeys). `None` if it cannot be read,
     /// which ends the job.
     #[cold]
     fn enter(&mut self, hash: u64, key: K) -> Option<Slot> {

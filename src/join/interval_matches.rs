@@ -9,9 +9,9 @@
 //! one, and so it is for a timer to take it: if a key has records of an outer side, a timer is registered for
 //! exactly the time until which the first one is kept, by a record that becomes the first, and by a timer
 //! that takes some and leaves others. It matters not if a timer finds nothing to do, so none has to be
-//! remembered but by the agenda. And a timer takes all that the watermark has passed, not only what it was
-//! registered for: when the watermark leaps, and it leaps far when the input ends, one timer is enough for a
-//! key.
+//! remembered but by the timer queue. And a timer takes all that the watermark has passed, not only what it
+//! was registered for: when the watermark leaps, and it leaps far when the input ends, one timer is enough
+//! for a key.
 //!
 //! Nobody is told of other records. They expire, and leave memory when the hand that looks for what has
 //! [expired](crate::process::Ttl) comes by. Partners that would meet them meanwhile do not come: they are

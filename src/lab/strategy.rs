@@ -77,7 +77,7 @@ impl Strategy {
     }
 }
 
-/// Promises the newest event time with each so-many-th record.
+/// Promises the newest event time with each n-th record.
 struct Punctuating {
     every: u64,
     seen: u64,

@@ -320,12 +320,12 @@ impl<K: Key> Core<K> {
         store.evict(epoch);
     }
 
-    /// Begins to deliver what has changed of states that are only saved.
+    /// Begins to copy what has changed of states that are only saved.
     pub(crate) fn cut(&mut self, epoch: u64) {
         self.store.cut(epoch);
     }
 
-    /// Goes on with that for so many rows, and takes them from the number. True if all is delivered.
+    /// Goes on with that for so many rows, and takes them from the number. True if all is handed over.
     pub(crate) fn copy(&mut self, left: &mut usize) -> bool {
         self.store.copy(left)
     }

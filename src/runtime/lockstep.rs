@@ -1,10 +1,10 @@
 //! Lockstep: lets the workers of a job step one at a time, in a seeded order, so that a run of several
 //! threads can be repeated.
 //!
-//! The thread that holds the baton runs; all others wait, each on a condition variable of its own. A worker
-//! takes its seat, builds its dataflow, and from then on takes one step each time it is handed the baton. The
-//! worker that passes the baton on draws the next turn itself, so a worker that follows itself costs no
-//! thread switch. When no turn can be drawn, the baton returns to the driver, which is the thread that runs
+//! The thread whose turn it is runs; all others wait, each on a condition variable of its own. A worker
+//! takes its seat, builds its dataflow, and from then on takes one step each time it is its turn. The
+//! worker whose turn ends draws the next turn itself, so a worker that follows itself costs no
+//! thread switch. When no turn can be drawn, the turn goes back to the driver, which is the thread that runs
 //! the job.
 //!
 //! # Why a run can be repeated
@@ -41,7 +41,7 @@ pub(crate) struct Lockstep {
     table: Mutex<TurnTable>,
     /// Where each worker waits for its turn.
     turns: Vec<Condvar>,
-    /// Where the driver waits for the baton.
+    /// Where the driver waits for its turn.
     driver: Condvar,
     shared: Arc<Shared>,
     /// True if threads without turns can wake workers up.
@@ -60,16 +60,16 @@ pub(crate) enum Until {
 struct TurnTable {
     schedule: Schedule,
     places: Vec<WorkerSeat>,
-    /// The worker that holds the baton; none if the driver does.
+    /// The worker whose turn it is; none if it is the driver's.
     holder: Option<usize>,
     until: Until,
-    /// Turns left before the driver gets the baton back.
+    /// Turns left before it is the driver's again.
     left: u64,
     /// Waits for the outside world since a worker last did something.
     waited: u32,
 }
 
-/// What the baton knows of a worker.
+/// What is known of a worker.
 #[derive(Clone, Copy, Default)]
 struct WorkerSeat {
     state: State,
@@ -139,7 +139,7 @@ impl Lockstep {
         }
     }
 
-    /// The worker whose turn is next; `None` returns the baton to the driver.
+    /// The worker whose turn is next; `None` gives the turn back to the driver.
     fn draw(&self, table: &mut TurnTable) -> Option<usize> {
         // A failed job ends: each worker gets the turn in which it notices and gives up its seat.
         if self.shared.has_failed() {

@@ -62,7 +62,7 @@ impl Job {
         self.launch(shared, None)
     }
 
-    /// Starts the job with workers that take turns. The first turn is taken when the baton is
+    /// Starts the job with workers that take turns. The first turn is taken when it is
     /// [driven](Lockstep::drive).
     pub(crate) fn start_in_turns(&self, options: Options, drawn: Drawn) -> Result<(Running, Arc<Lockstep>)> {
         let shared = self.prepare(&options, true)?;

@@ -86,19 +86,19 @@ impl Shared {
         }
     }
 
-    /// Takes snapshots at a desk from now on.
+    /// Takes snapshots through a coordinator from now on.
     pub(crate) fn take_snapshots(&self, coordinator: CoordinatorHandle) {
         let (cuts, clock) = (Arc::clone(&coordinator.cuts), self.clock.clone());
         self.epochs.on_turn(Box::new(move |epoch| cuts.turn(epoch, clock.now())));
         let _ = self.coordinator.set(coordinator);
     }
 
-    /// The desk where snapshots are taken, if they are.
+    /// The coordinator of snapshots, if they are.
     pub(crate) fn coordinator(&self) -> Option<&CoordinatorHandle> {
         self.coordinator.get()
     }
 
-    /// Tells the desk something, if there is one.
+    /// Sends the coordinator a message, if there is one.
     pub(crate) fn say(&self, word: CoordinatorMessage) {
         if let Some(Err(error)) = self.coordinator().map(|coordinator| coordinator.say(word)) {
             self.fail(error);

@@ -83,11 +83,11 @@ pub(crate) trait OperatorLogic<E>: 'static {
     fn seal(&mut self, _epoch: u64) {}
 
     /// Sets aside what has changed of states that are only saved, up to and including this epoch, which has
-    /// just closed: it is to be delivered by [`copy`](OperatorLogic::copy).
+    /// just closed: it is to be handed over by [`copy`](OperatorLogic::copy).
     fn cut(&mut self, _epoch: u64) {}
 
     /// Copies some of what was set aside, up to so many rows, and takes them from the number. True if all is
-    /// delivered.
+    /// handed over.
     fn copy(&mut self, _left: &mut usize) -> bool {
         true
     }

@@ -10,7 +10,7 @@
 //! of which no call is in memory can leave wholly. When calls come back their keys are given slots again; the
 //! state of a key comes back when its timer fires. Timers are fired some at a time then: those of before a
 //! *bound*, of which all calls are in memory. What a timer calls for a time beyond the bound goes to the
-//! agenda, after what has left; what it calls for a time that has been waits aside until all have fired.
+//! timer queue, after what has left; what it calls for a time that has been waits aside until all have fired.
 //!
 //! What fires brings state into memory, however many timers are due at once: when the watermark leaps, all of
 //! them. So state may leave it in between.

@@ -2,8 +2,8 @@
 //!
 //! A part is what one worker's instance of an operator knows at the end of an epoch: the pages of its
 //! arrangements, which never change, and notes of things that are small. Making one copies pointers. Of
-//! states that nobody reads there are no arrangements; what has changed of them is delivered, and the part
-//! says which delivery was the last: then whoever writes the snapshot makes the runs. Whoever writes the
+//! states that nobody reads there are no arrangements; what has changed of them is handed over, and the part
+//! says which delta was the last: then whoever writes the snapshot makes the runs. Whoever writes the
 //! snapshot encodes the pages, on a thread of its own, but for those that an earlier snapshot has written.
 
 use std::sync::Arc;
@@ -57,18 +57,18 @@ pub(crate) struct TableSnapshot {
     /// The runs, oldest first.
     pub(crate) runs: Vec<RunSnapshot>,
     /// What makes the runs when the table is received, if the operator has not made them, and the number of
-    /// the last delivery that is to be in them.
+    /// the last delta that is to be in them.
     pub(crate) coming: Option<(Arc<dyn DeferredRuns>, u64)>,
 }
 
-/// Runs that are made of what an operator has delivered, by whoever writes them.
+/// Runs that are made of what an operator has handed over, by whoever writes them.
 pub(crate) trait DeferredRuns: Send + Sync {
-    /// The runs as of a delivery. Asked for in order of the deliveries, by one thread. Their pages may be
+    /// The runs as of a delta. Asked for in order of the deltas, by one thread. Their pages may be
     /// written as they are made.
     ///
     /// # Errors
     ///
-    /// If there was no such delivery.
+    /// If there was no such delta.
     fn runs(&self, delivery: u64, early: Option<EagerWriter<'_>>) -> Result<BuiltRuns>;
 
     /// Lets go of the rows of all pages that have been written, by a snapshot that has been committed: they
@@ -76,7 +76,7 @@ pub(crate) trait DeferredRuns: Send + Sync {
     fn release(&self, origin: &Arc<PageSource>);
 }
 
-/// Runs as of a delivery.
+/// Runs as of a delta.
 pub(crate) struct BuiltRuns {
     pub(crate) runs: Vec<RunSnapshot>,
     /// How many merges had to be put off, since what they merge could not be read.

@@ -298,7 +298,7 @@ enum Words {
 }
 
 impl CoordinatorHandle {
-    /// A desk at which a thread works. What must end the job is told to `fail`.
+    /// A coordinator that works on a thread of its own. What must end the job is told to `fail`.
     ///
     /// # Errors
     ///
@@ -323,7 +323,7 @@ impl CoordinatorHandle {
         Ok(CoordinatorHandle { cuts, slice, words: Mutex::new(Words::Sent(Some(words), Some(thread))) })
     }
 
-    /// A desk at which whoever hands something over does the work.
+    /// A coordinator whose work is done by whoever hands something over.
     pub(crate) fn without_thread(taker: Coordinator) -> CoordinatorHandle {
         let (cuts, slice) = (Arc::clone(&taker.cuts), taker.options.slice);
         CoordinatorHandle { cuts, slice, words: Mutex::new(Words::Heard(Box::new(taker))) }

@@ -154,9 +154,11 @@ mod tests {
             self.runs.push(rows.collect());
             let newest = self.runs.len() - 1;
             self.delivered += self.runs[newest].len();
-            let stacks: Vec<SavedRun<u32, (), u8>> = self.runs.iter().map(stack).collect();
-            let from = merges_from(&stacks, self.clock).unwrap_or(newest);
-            assert!(from == 0 || from == newest || may_merge(&stacks[..newest], stacks[newest].len));
+            let free_segments: Vec<SavedRun<u32, (), u8>> = self.runs.iter().map(segment).collect();
+            let from = merges_from(&free_segments, self.clock).unwrap_or(newest);
+            assert!(
+                from == 0 || from == newest || may_merge(&free_segments[..newest], free_segments[newest].len)
+            );
             let mut merged = Rows::new();
             self.runs.drain(from..).for_each(|run| merged.extend(run));
             if from == 0 {
@@ -182,7 +184,7 @@ mod tests {
         }
     }
 
-    fn stack(rows: &Rows) -> SavedRun<u32, (), u8> {
+    fn segment(rows: &Rows) -> SavedRun<u32, (), u8> {
         let sample = rows.iter().take(1024).map(|(key, until)| (key.clone(), *until)).collect();
         SavedRun { epochs: (0, 0), pages: Vec::new(), len: rows.len(), sample }
     }

@@ -1,15 +1,15 @@
-//! Where a worker leaves what a snapshot is to have of a state, unsorted, and the thread of snapshots takes
-//! it from.
+//! The delta log: the write buffer between a worker and the thread that writes snapshots, of a state that
+//! nothing else reads.
 //!
-//! A worker that keeps running has no time to sort. It leaves copies of what has changed in a few segmented
-//! vectors by hash, as one delivery for each cut, and goes on. Who writes the snapshot sorts the segmented
-//! vectors, pages them, and merges [runs](crate::state::backend::compaction): so the runs of a state that is
-//! only saved, and never read, cost its worker the copies and nothing else. Deliveries are numbered, and the
-//! runs *as of* a delivery are those that it and the ones before it made: a cut names the number.
+//! At each cut the worker appends one delta: copies of the entries that have changed since the last one, and
+//! tombstones, unsorted, in a few vectors by ranges of hashes. The thread of snapshots sorts each vector,
+//! cuts it into pages, and [compacts](crate::state::backend::compaction) sorted runs: so a state that is only
+//! saved costs its worker the copies and nothing else. Deltas are numbered, and the runs *as of* a delta are
+//! those that it and the ones before it made: a cut names the number.
 //!
 //! A page is written as soon as it is made, and its rows are let go as soon as they can be read again: so
-//! what is delivered lies in memory twice only while a page is made of it. The memory of the copies is used
-//! again, as much of it as two deliveries in a row have needed: it stays between snapshots.
+//! what is handed over lies in memory twice only while a page is made of it. The memory of the copies is used
+//! again, as much of it as two deltas in a row have needed: it stays between snapshots.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::hint::black_box;
@@ -43,38 +43,37 @@ pub(crate) struct Delta<K, S, V> {
     pub(in crate::state) tombstones: Tombstones<K, S>,
     /// What there is, in segmented vectors by ranges of hashes. Each item once. A row that has been taken out
     /// is `None`.
-    pub(in crate::state) row_segments: Vec<SegmentedVec<Option<Row<K, S, V>>>>,
+    pub(in crate::state) row_parts: Vec<SegmentedVec<Option<Row<K, S, V>>>>,
 }
 
-/// The deliveries of one state, and the runs that were made of them.
+/// The deltas of one state, and the runs that were made of them.
 pub(crate) struct DeltaLog<K: Key, S: Key, V: Exchange> {
     owner: Owner<K>,
-    /// Deliveries that nobody has taken yet. They are numbered from 1 on, and each is left only by the
-    /// worker.
+    /// Deltas that nobody has taken yet. They are numbered from 1 on, and only the worker appends.
     coming: Mutex<VecDeque<Delta<K, S, V>>>,
     sorted: Mutex<Sorted<K, S, V>>,
-    /// Stacks that deliveries are copied to.
+    /// Segments that deltas are copied to.
     pub(in crate::state) buffers: Arc<BufferPool<Option<Row<K, S, V>>>>,
     /// Set when something that is merged could not be read.
     lost: UnreadablePage,
 }
 
-/// Runs, oldest first, and the number of the last delivery that is in them.
+/// Runs, oldest first, and the number of the last delta that is in them.
 struct Sorted<K: Key, S: Key, V: Exchange> {
     last: u64,
     runs: Vec<SavedRun<K, S, V>>,
-    /// How often merging has failed since it was done last, and the delivery that it is tried again at.
+    /// How often merging has failed since it was done last, and the delta that it is tried again at.
     patience: (u32, u64),
-    /// The high stacks of the last delivery.
-    stacks: usize,
+    /// How many large segments the last delta had.
+    free_segments: usize,
 }
 
-/// A merge that has failed time after time is tried at every n-th delivery, as a power of two.
+/// A merge that has failed time after time is tried at every n-th delta, as a power of two.
 const MOST_PATIENCE: u32 = 3;
 
 impl<K: Key, S: Key, V: Exchange> DeltaLog<K, S, V> {
     pub(crate) fn new(owner: Owner<K>) -> DeltaLog<K, S, V> {
-        let sorted = Mutex::new(Sorted { last: 0, runs: Vec::new(), patience: (0, 0), stacks: 0 });
+        let sorted = Mutex::new(Sorted { last: 0, runs: Vec::new(), patience: (0, 0), free_segments: 0 });
         DeltaLog {
             owner,
             coming: Mutex::default(),
@@ -99,7 +98,7 @@ impl<K: Key, S: Key, V: Exchange> DeltaLog<K, S, V> {
         Arc::new(evicted_page(rows, (origin, place), self.owner, &self.lost))
     }
 
-    /// Leaves the next delivery.
+    /// Leaves the next delta.
     pub(in crate::state) fn append(&self, delta: Delta<K, S, V>) {
         lock(&self.coming).push_back(delta);
     }
@@ -118,31 +117,31 @@ impl<K: Key, S: Key, V: Exchange> DeltaLog<K, S, V> {
         }
     }
 
-    /// Makes a run of the next delivery. False if something could not be merged since it could not be read.
+    /// Makes a run of the next delta. False if something could not be merged since it could not be read.
     fn sort(
         &self,
         sorted: &mut Sorted<K, S, V>,
         delta: Delta<K, S, V>,
         early: &mut Option<EagerWriter<'_>>,
     ) -> bool {
-        let Delta { epoch, clock, tombstones, row_segments } = delta;
+        let Delta { epoch, clock, tombstones, row_parts } = delta;
         let rows = ItemRows::new(self.owner);
         rows.reach(clock);
         let from = sorted.runs.last().map_or(0, |run| run.epochs.1);
         let mut page_writer = PageWriter::new(self, early, (from, epoch + 1));
-        let most = tombstones.len() + row_segments.iter().map(SegmentedVec::len).sum::<usize>();
+        let most = tombstones.len() + row_parts.iter().map(SegmentedVec::len).sum::<usize>();
         let is_merged = may_merge(&sorted.runs, most);
         let tombstones = tombstones.into_iter().map(|row| (row, None)).collect();
         let mut built = RunBuilder::new(rows.clone(), tombstones);
-        let mut stacks = 0;
-        for segments in row_segments {
-            stacks += self.buffers.give_back(unpile(segments, &mut built));
+        let mut free_segments = 0;
+        for segments in row_parts {
+            free_segments += self.buffers.give_back(build_rows(segments, &mut built));
             if !is_merged {
                 page_writer.catch_up(&mut built.pages);
             }
         }
-        self.buffers.keep(stacks.min(sorted.stacks));
-        sorted.stacks = stacks;
+        self.buffers.keep(free_segments.min(sorted.free_segments));
+        sorted.free_segments = free_segments;
         let mut pages = built.finish();
         sorted.last += 1;
         if pages.is_empty() {
@@ -151,7 +150,7 @@ impl<K: Key, S: Key, V: Exchange> DeltaLog<K, S, V> {
         if !is_merged {
             page_writer.catch_up(&mut pages);
         }
-        sorted.runs.push(page_writer.stack(pages));
+        sorted.runs.push(page_writer.segment(pages));
         let merges = merges_from(&sorted.runs, clock).filter(|_| sorted.last >= sorted.patience.1);
         if let Some(from) = merges
             && self.merge(sorted, from, &rows, early)
@@ -193,7 +192,7 @@ impl<K: Key, S: Key, V: Exchange> DeltaLog<K, S, V> {
             return false;
         }
         sorted.runs.truncate(from);
-        sorted.runs.extend((!pages.is_empty()).then(|| page_writer.stack(pages)));
+        sorted.runs.extend((!pages.is_empty()).then(|| page_writer.segment(pages)));
         true
     }
 }
@@ -246,7 +245,7 @@ impl<'a, 'e, K: Key, S: Key, V: Exchange> PageWriter<'a, 'e, K, S, V> {
     }
 
     /// The run of these pages.
-    fn stack(mut self, pages: Vec<PageOf<ItemRows<K, S, V>>>) -> SavedRun<K, S, V> {
+    fn segment(mut self, pages: Vec<PageOf<ItemRows<K, S, V>>>) -> SavedRun<K, S, V> {
         self.look_at(&pages);
         SavedRun::new(self.epochs, pages, self.sample)
     }
@@ -256,15 +255,15 @@ impl<'a, 'e, K: Key, S: Key, V: Exchange> PageWriter<'a, 'e, K, S, V> {
 const AHEAD: usize = 256;
 
 /// Adds the rows of a segmented vector, which come after all that were added, in order of their hashes:
-/// numbers are sorted and not rows, and each row moves once. Gives the stacks, of nothing.
-fn unpile<K: Key, S: Key, V: Exchange>(
+/// numbers are sorted and not rows, and each row moves once. Gives the segments, of nothing.
+fn build_rows<K: Key, S: Key, V: Exchange>(
     segments: SegmentedVec<Option<Row<K, S, V>>>,
     built: &mut RunBuilder<ItemRows<K, S, V>>,
 ) -> Vec<Vec<Option<Row<K, S, V>>>> {
     let mut places: Vec<(u64, u32, u32)> = Vec::with_capacity(segments.len());
-    let mut stacks = segments.into_segments();
-    for (stack, number) in stacks.iter().zip(0..) {
-        let rows = stack.iter().flatten().zip(0..);
+    let mut free_segments = segments.into_segments();
+    for (segment, number) in free_segments.iter().zip(0..) {
+        let rows = segment.iter().flatten().zip(0..);
         places.extend(rows.map(|(((key, _), _), place)| (key.hash, number, place)));
     }
     places.sort_unstable();
@@ -274,17 +273,18 @@ fn unpile<K: Key, S: Key, V: Exchange>(
         // The loads of a loop with nothing else in it do not wait for each other.
         black_box(
             some.iter()
-                .filter(|(_, stack, place)| stacks[*stack as usize][*place as usize].is_some())
+                .filter(|(_, segment, place)| free_segments[*segment as usize][*place as usize].is_some())
                 .count(),
         );
         for same in some.chunk_by(|one, other| one.0 == other.0) {
-            let rows =
-                same.iter().filter_map(|(_, stack, place)| stacks[*stack as usize][*place as usize].take());
+            let rows = same
+                .iter()
+                .filter_map(|(_, segment, place)| free_segments[*segment as usize][*place as usize].take());
             built.group(|group| group.extend(rows));
         }
         rest = later;
     }
-    stacks
+    free_segments
 }
 
 impl<K: Key, S: Key, V: Exchange> DeferredRuns for DeltaLog<K, S, V> {

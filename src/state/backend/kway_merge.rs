@@ -224,7 +224,7 @@ mod tests {
         u64::from(key / 2)
     }
 
-    /// A run: keys from one on in steps, of which each so-manyth is no more.
+    /// A run: keys from one on in steps, of which each n-th is no more.
     fn run() -> impl Strategy<Value = (u32, u32, u32, u32)> {
         (0..6000u32, 1..4u32, prop_oneof![0..3000u32, 0..20u32], 2..9u32)
     }

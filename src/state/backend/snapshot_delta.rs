@@ -2,12 +2,12 @@
 //!
 //! At a cut the list of what has changed is set aside, and a new one begins. From then on, items of the old
 //! list are copied a slice at a time. One that is about to change, or to go, before its turn came is copied
-//! then. So what is delivered is the state as of the cut, each changed item once, and no slice is longer than
-//! was asked for.
+//! then. So what is handed over is the state as of the cut, each changed item once, and no slice is longer
+//! than was asked for.
 //!
 //! Whether an item's last change came before the cut or after it is told by its mark: there is one
 //! [`DirtyMark`] for the changes before a cut and another one for those after it, and again the first one for
-//! those after the next. By then the draft of the first cut is finished.
+//! those after the next. By then the delta of the first cut is finished.
 //!
 //! What it costs a worker: a look at each changed item, and a copy of it, behind others.
 
@@ -65,7 +65,7 @@ impl DirtyMark {
     }
 }
 
-/// A delivery that is being gathered.
+/// A delta that is being gathered.
 pub(crate) struct SnapshotDelta<K, S, V> {
     delta: Delta<K, S, V>,
     /// The bits of a hash that do not tell its segmented vector.
@@ -75,16 +75,16 @@ pub(crate) struct SnapshotDelta<K, S, V> {
 
 /// About so many rows lie in a segmented vector, if that does not make too many segmented vectors: then they
 /// are sorted in the processor's cache.
-const PILE: usize = 4096;
+const PART_ROWS: usize = 4096;
 
 /// The most segmented vectors. If there were thousands, each row would be the first one in a while that its
 /// segmented vector gets: so its place would have to be fetched, and all segmented vectors would begin a new
-/// stack at about one time, which takes as long as to clear all their memory.
-const PILES: usize = 64;
+/// segment at about one time, which takes as long as to clear all their memory.
+const MAX_PARTS: usize = 64;
 
 impl<K: Key, S: Key, V: Exchange> SnapshotDelta<K, S, V> {
-    /// A draft of what has changed up to and including an epoch: what is no more, and about so many items. It
-    /// is copied to `buffers` first.
+    /// The delta of what has changed up to and including an epoch: what is no more, and about so many items.
+    /// It is copied to `buffers` first.
     pub(crate) fn new(
         epoch: u64,
         rows: &ItemRows<K, S, V>,
@@ -92,17 +92,17 @@ impl<K: Key, S: Key, V: Exchange> SnapshotDelta<K, S, V> {
         items: usize,
         buffers: Arc<BufferPool<Option<Row<K, S, V>>>>,
     ) -> SnapshotDelta<K, S, V> {
-        let row_segments = (items / PILE).next_power_of_two().min(PILES);
-        let piles_of_rows = (0..row_segments).map(|_| SegmentedVec::default()).collect();
-        let delta = Delta { epoch, clock: rows.clock(), tombstones, row_segments: piles_of_rows };
-        SnapshotDelta { delta, shift: u64::BITS - row_segments.ilog2(), buffers }
+        let parts = (items / PART_ROWS).next_power_of_two().min(MAX_PARTS);
+        let row_parts = (0..parts).map(|_| SegmentedVec::default()).collect();
+        let delta = Delta { epoch, clock: rows.clock(), tombstones, row_parts };
+        SnapshotDelta { delta, shift: u64::BITS - parts.ilog2(), buffers }
     }
 
     /// Copies an item.
     #[inline]
     pub(crate) fn add(&mut self, row: Row<K, S, V>) {
         let segments = row.0.0.hash.checked_shr(self.shift).unwrap_or(0);
-        self.delta.row_segments[segments as usize].push_with(&self.buffers, Some(row));
+        self.delta.row_parts[segments as usize].push_with(&self.buffers, Some(row));
     }
 
     /// Delivers what was gathered.

@@ -3,9 +3,9 @@
 //!
 //! An arrangement is where rows can be read again: by whoever looks at the state from outside while the job
 //! runs, and by the state itself, when it is larger than memory. It is sealed by the worker, in one piece. If
-//! all that is wanted of a state is that snapshots have it, its rows go into a delta
-//! log](crate::state::DeltaLog), in slices between which the worker does its work, and sorting them is not
-//! the worker's business.
+//! all that is wanted of a state is that snapshots have it, its rows go into a
+//! [delta log](crate::state::backend::delta_log), in slices between which the worker does its work, and
+//! sorting them is not the worker's business.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -46,7 +46,7 @@ pub(crate) enum StateBackend<K: Key, S: Key, V: Exchange> {
     /// They are only saved.
     SnapshotOnly {
         log: Arc<DeltaLog<K, S, V>>,
-        /// The number of the last delivery.
+        /// The number of the last delta.
         last: u64,
     },
 }
@@ -72,8 +72,8 @@ impl<K: Key, S: Key, V: Exchange> StateBackend<K, S, V> {
         }
     }
 
-    /// Begins the next delivery, of what is `tombstones` and of about so many items, as of the end of
-    /// `epoch`. `None`, and nothing is taken, if rows are not delivered.
+    /// Begins the next delta, of the tombstones and of about so many items, as of the end of
+    /// `epoch`. `None`, and nothing is taken, if rows are not handed over.
     pub(crate) fn delta(
         &mut self,
         epoch: u64,
@@ -86,14 +86,14 @@ impl<K: Key, S: Key, V: Exchange> StateBackend<K, S, V> {
         Some(SnapshotDelta::new(epoch, rows, std::mem::take(tombstones), items, Arc::clone(&log.buffers)))
     }
 
-    /// Delivers what was drafted.
+    /// Hands over a delta.
     pub(crate) fn push_delta(&self, delta: SnapshotDelta<K, S, V>) {
         if let StateBackend::SnapshotOnly { log, .. } = self {
             delta.push_delta(log);
         }
     }
 
-    /// What a snapshot needs of the state as of the last seal, or the last delivery that has been begun.
+    /// What a snapshot needs of the state as of the last seal, or the last delta that has been begun.
     pub(crate) fn save(&self, name: &str, rows: &ItemRows<K, S, V>) -> TableSnapshot {
         match self {
             StateBackend::Arranged(arrangement) => arrangement.save(name),

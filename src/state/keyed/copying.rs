@@ -12,7 +12,7 @@ use crate::state::table::key_table::{KeyTable, Slot};
 use crate::state::table::segmented_vec::{Chunks, SegmentedVec};
 
 impl<K: Key, S: Shape> Cells<K, S> {
-    /// Sets aside what has changed up to the end of an epoch, if it is to be delivered.
+    /// Sets aside what has changed up to the end of an epoch, if it is to be handed over.
     pub(in crate::state) fn begin_cut(&mut self, epoch: u64) {
         let Cells { backend, rows, tombstones, changed, .. } = self;
         let Some(delta) = backend.delta(epoch, rows, tombstones, changed.len()) else { return };
@@ -21,8 +21,8 @@ impl<K: Key, S: Shape> Cells<K, S> {
         self.copying = Some(Box::new(SnapshotCopy { list, kept: SegmentedVec::default(), delta }));
     }
 
-    /// Copies some of what was set aside, and delivers all when all is copied. `left` is how many rows it may
-    /// still take.
+    /// Copies some of what was set aside, and hands all over when all is copied. `left` is how many rows it
+    /// may still take.
     pub(in crate::state) fn copy_slice(&mut self, keys: &KeyTable<K, Pins>, left: &mut usize) {
         let Some(mut copying) = self.copying.take() else { return };
         copying.resolve(keys, &self.rows, left);

@@ -1,7 +1,7 @@
 //! A cut through the cells of a state: what had changed by it is copied a slice at a time, while the cells
 //! change further.
 //!
-//! See [`delta`](crate::state::backend::snapshot_delta) for why what is delivered is the state as of the
+//! See [`delta`](crate::state::backend::snapshot_delta) for why what is handed over is the state as of the
 //! cut.
 
 use crate::data::Key;

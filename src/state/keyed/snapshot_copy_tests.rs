@@ -1,4 +1,4 @@
-//! What is delivered while state changes, against the state as it was at each cut.
+//! What is handed over while state changes, against the state as it was at each cut.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -54,7 +54,7 @@ struct Both {
     coordinator: Desk,
 }
 
-/// Writes what is delivered, and lets go of it.
+/// Writes what is handed over, and lets go of it.
 struct Desk {
     repository: Repository,
     lease: Lease,

@@ -105,7 +105,7 @@ pub(crate) trait Column<K: Key>: Any {
     /// Writes what has changed since the last seal into the arrangement, and shows it to readers.
     fn seal(&mut self, epoch: u64, keys: &KeyTable<K, Pins>);
 
-    /// Sets aside what has changed, if it is delivered and not sealed. The last cut must be copied.
+    /// Sets aside what has changed, if it is handed over and not sealed. The last cut must be copied.
     fn cut(&mut self, epoch: u64);
 
     /// Copies some of what was set aside. `left` is how many rows it may still take.
@@ -346,13 +346,13 @@ impl<K: Key> Store<K> {
         columns.iter_mut().for_each(|named| named.column.seal(epoch, keys));
     }
 
-    /// Begins to deliver what has changed.
+    /// Begins to copy what has changed.
     pub(crate) fn cut(&mut self, epoch: u64) {
         self.columns.iter_mut().for_each(|named| named.column.cut(epoch));
     }
 
     /// Goes on with what [`cut`](Store::cut) has begun, for so many rows, and takes those from the number.
-    /// True if all is delivered.
+    /// True if all is handed over.
     pub(crate) fn copy(&mut self, left: &mut usize) -> bool {
         let Store { keys, columns, .. } = self;
         columns.iter_mut().all(|Named { column, .. }| {

@@ -1,13 +1,13 @@
 //! Many things one after the other, in memory that does not move when there are more.
 //!
 //! A list that grows to millions of things moves each time that it has doubled, and the last move takes
-//! longer than a worker should pause. So they lie in stacks that are filled once. Where there are thousands
+//! longer than a worker should pause. So they lie in segments that are filled once. Where there are thousands
 //! of segmented vectors that all grow alike, all would double at about one time, too.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Things in order, in stacks.
+/// Things in order, in segments.
 #[derive(Clone, Debug)]
 pub(crate) struct SegmentedVec<T> {
     full: VecDeque<Vec<T>>,
@@ -15,9 +15,9 @@ pub(crate) struct SegmentedVec<T> {
     len: usize,
 }
 
-/// The bytes of a stack, once a segmented vector is high. Lower segmented vectors have lower ones: to make
-/// thousands of high stacks at once takes long.
-const STACK: usize = 16 << 10;
+/// The bytes of a segment of a large vector. Small vectors have smaller ones: to make thousands of large
+/// segments at once takes long.
+const SEGMENT_BYTES: usize = 16 << 10;
 
 impl<T> Default for SegmentedVec<T> {
     fn default() -> SegmentedVec<T> {
@@ -33,26 +33,26 @@ impl<T> SegmentedVec<T> {
     #[inline]
     pub(crate) fn push(&mut self, thing: T) {
         if self.open.len() == self.open.capacity() {
-            self.begin_stack();
+            self.begin_segment();
         }
         self.open.push(thing);
         self.len += 1;
     }
 
     #[inline(never)]
-    fn begin_stack(&mut self) {
-        let things = (2 * self.open.capacity()).clamp(4, Self::HIGH);
+    fn begin_segment(&mut self) {
+        let things = (2 * self.open.capacity()).clamp(4, Self::LARGE);
         self.begin(Vec::with_capacity(things));
     }
 
-    fn begin(&mut self, stack: Vec<T>) {
-        let full = std::mem::replace(&mut self.open, stack);
+    fn begin(&mut self, segment: Vec<T>) {
+        let full = std::mem::replace(&mut self.open, segment);
         self.full.extend((!full.is_empty()).then_some(full));
     }
 
-    /// The things of a stack of a high segmented vector.
-    const HIGH: usize = {
-        let things = STACK / if size_of::<T>() == 0 { 1 } else { size_of::<T>() };
+    /// How many things a segment of a large vector holds.
+    const LARGE: usize = {
+        let things = SEGMENT_BYTES / if size_of::<T>() == 0 { 1 } else { size_of::<T>() };
         if things < 4 { 4 } else { things }
     };
 
@@ -60,19 +60,19 @@ impl<T> SegmentedVec<T> {
     #[inline]
     pub(crate) fn push_with(&mut self, buffers: &BufferPool<T>, thing: T) {
         if self.open.len() == self.open.capacity()
-            && 2 * self.open.capacity() >= Self::HIGH
-            && let Some(stack) = buffers.take()
+            && 2 * self.open.capacity() >= Self::LARGE
+            && let Some(segment) = buffers.take()
         {
-            self.begin(stack);
+            self.begin(segment);
         }
         self.push(thing);
     }
 
-    /// Takes the first stack; an empty one if there is nothing.
+    /// Takes the first segment; an empty one if there is nothing.
     pub(crate) fn take_segment(&mut self) -> Vec<T> {
-        let stack = self.full.pop_front().unwrap_or_else(|| std::mem::take(&mut self.open));
-        self.len -= stack.len();
-        stack
+        let segment = self.full.pop_front().unwrap_or_else(|| std::mem::take(&mut self.open));
+        self.len -= segment.len();
+        segment
     }
 
     /// Drops what occurs twice and what is not to be kept, if most of it is such: if there is more than twice
@@ -102,7 +102,7 @@ impl<T> SegmentedVec<T> {
         self.extend(list);
     }
 
-    /// All stacks.
+    /// All segments.
     pub(crate) fn into_segments(self) -> Vec<Vec<T>> {
         self.full.into_iter().chain([self.open]).collect()
     }
@@ -110,7 +110,7 @@ impl<T> SegmentedVec<T> {
     /// All of them, in one list.
     pub(crate) fn into_list(self) -> Vec<T> {
         let mut list = Vec::with_capacity(self.len);
-        self.into_segments().into_iter().for_each(|mut stack| list.append(&mut stack));
+        self.into_segments().into_iter().for_each(|mut segment| list.append(&mut segment));
         list
     }
 }
@@ -118,33 +118,33 @@ impl<T> SegmentedVec<T> {
 /// The things of a segmented vector, dealt out a few at a time.
 pub(crate) struct Chunks<T> {
     segments: SegmentedVec<T>,
-    /// The first stack, which has been dealt out up to a place.
-    stack: Vec<T>,
+    /// The first segment, which has been dealt out up to a place.
+    segment: Vec<T>,
     next: usize,
 }
 
 impl<T> Chunks<T> {
     pub(crate) fn new(segments: SegmentedVec<T>) -> Chunks<T> {
-        Chunks { segments, stack: Vec::new(), next: 0 }
+        Chunks { segments, segment: Vec::new(), next: 0 }
     }
 
     /// The next few of them, in order; none if none is left.
     pub(crate) fn some(&mut self, at_most: usize) -> &[T] {
-        if self.next == self.stack.len() {
-            (self.stack, self.next) = (self.segments.take_segment(), 0);
+        if self.next == self.segment.len() {
+            (self.segment, self.next) = (self.segments.take_segment(), 0);
         }
         let from = self.next;
-        self.next = self.stack.len().min(from.saturating_add(at_most));
-        &self.stack[from..self.next]
+        self.next = self.segment.len().min(from.saturating_add(at_most));
+        &self.segment[from..self.next]
     }
 
     /// True if none is left.
     pub(crate) fn is_over(&self) -> bool {
-        self.next == self.stack.len() && self.segments.len() == 0
+        self.next == self.segment.len() && self.segments.len() == 0
     }
 }
 
-/// Empty stacks, which one thread leaves to another to use again: their memory is there already, and new
+/// Empty segments, which one thread leaves to another to use again: their memory is there already, and new
 /// memory is cleared first, which takes longer than to fill it.
 pub(crate) struct BufferPool<T>(Mutex<Vec<Vec<T>>>);
 
@@ -155,35 +155,36 @@ impl<T> Default for BufferPool<T> {
 }
 
 impl<T> BufferPool<T> {
-    fn stacks(&self) -> MutexGuard<'_, Vec<Vec<T>>> {
+    fn free_segments(&self) -> MutexGuard<'_, Vec<Vec<T>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[inline(never)]
     fn take(&self) -> Option<Vec<T>> {
-        self.stacks().pop()
+        self.free_segments().pop()
     }
 
-    /// Leaves stacks, which are emptied, and says how many of them are worth it.
-    pub(crate) fn give_back(&self, stacks: Vec<Vec<T>>) -> usize {
-        let high = stacks.into_iter().filter(|stack| stack.capacity() == SegmentedVec::<T>::HIGH);
-        let high: Vec<Vec<T>> = high
-            .map(|mut stack| {
-                stack.clear();
-                stack
+    /// Leaves segments, which are emptied, and says how many of them are worth it.
+    pub(crate) fn give_back(&self, free_segments: Vec<Vec<T>>) -> usize {
+        let large =
+            free_segments.into_iter().filter(|segment| segment.capacity() == SegmentedVec::<T>::LARGE);
+        let large: Vec<Vec<T>> = large
+            .map(|mut segment| {
+                segment.clear();
+                segment
             })
             .collect();
-        let many = high.len();
-        self.stacks().extend(high);
+        let many = large.len();
+        self.free_segments().extend(large);
         many
     }
 
     /// Lets go of all but so many.
     pub(crate) fn keep(&self, at_most: usize) {
         let tombstones = {
-            let mut stacks = self.stacks();
-            let from = stacks.len().min(at_most);
-            stacks.split_off(from)
+            let mut free_segments = self.free_segments();
+            let from = free_segments.len().min(at_most);
+            free_segments.split_off(from)
         };
         drop(tombstones);
     }
@@ -208,9 +209,9 @@ mod tests {
             assert_eq!((segments.len(), segments.clone().into_list()), (many, (0..many).collect()));
             let mut taken = Vec::new();
             while segments.len() > 0 {
-                let stack = segments.take_segment();
-                assert!((1..=STACK / size_of::<usize>()).contains(&stack.len()));
-                taken.extend(stack);
+                let segment = segments.take_segment();
+                assert!((1..=SEGMENT_BYTES / size_of::<usize>()).contains(&segment.len()));
+                taken.extend(segment);
                 segments.extend((taken.len() == 4).then_some(many));
             }
             assert!(segments.take_segment().is_empty());
@@ -222,21 +223,22 @@ mod tests {
     fn high_stacks_are_used_again() {
         let (buffers, mut segments) = (BufferPool::default(), SegmentedVec::default());
         (0..100_000u32).for_each(|n| segments.push_with(&buffers, n));
-        let stacks = segments.into_segments();
-        let places: Vec<_> = stacks.iter().map(|stack| stack.as_ptr()).collect();
-        let high = buffers.give_back(stacks);
+        let free_segments = segments.into_segments();
+        let places: Vec<_> = free_segments.iter().map(|segment| segment.as_ptr()).collect();
+        let large = buffers.give_back(free_segments);
         // All but the first ones, which double.
-        assert!(high + 11 > places.len() && high < places.len(), "{high} of {}", places.len());
+        assert!(large + 11 > places.len() && large < places.len(), "{high} of {}", places.len());
         let mut segments = SegmentedVec::default();
         (0..100_000u32).for_each(|n| segments.push_with(&buffers, n));
-        let stacks = segments.clone().into_segments();
+        let free_segments = segments.clone().into_segments();
         let again = segments.into_segments();
-        assert!(again.iter().filter(|stack| places.contains(&stack.as_ptr())).count() >= high - 1);
-        assert!(stacks.concat().into_iter().eq(0..100_000));
+        assert!(again.iter().filter(|segment| places.contains(&segment.as_ptr())).count() >= large - 1);
+        assert!(free_segments.concat().into_iter().eq(0..100_000));
         buffers.give_back(again);
         buffers.keep(3);
         assert!(
-            (0..3).all(|_| buffers.take().is_some_and(|stack| stack.is_empty())) && buffers.take().is_none()
+            (0..3).all(|_| buffers.take().is_some_and(|segment| segment.is_empty()))
+                && buffers.take().is_none()
         );
     }
 

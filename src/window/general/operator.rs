@@ -49,7 +49,7 @@ struct Windows<K: Key, T: Exchange, W, G, B: Content<K, T>> {
     has_keyed_state: bool,
     /// The windows of each key, if they merge.
     merged: Value<Vec<Merged>>,
-    /// When the state of a window is to be dropped, if it has any, and the agenda for that.
+    /// When the state of a window is to be dropped, if it has any, and the timer queue for that.
     over_at: Value<i64>,
     ends: TimerQueue<Slot, Scope<K>>,
     /// Records that are behind the watermark of their split, by that watermark.

@@ -55,11 +55,11 @@ impl<Acc> Entry<Acc> {
     /// Takes out those of the others for which `goes` holds.
     pub(super) fn extract(&mut self, goes: impl Fn(&Session<Acc>) -> bool) -> Vec<Session<Acc>> {
         let Some(Others(others)) = self.others.as_deref_mut() else { return Vec::new() };
-        let tombstones = others.extract_if(.., |session| goes(session)).collect();
+        let extracted = others.extract_if(.., |session| goes(session)).collect();
         if others.is_empty() {
             self.others = None;
         }
-        tombstones
+        extracted
     }
 
     /// Takes one of the others out.

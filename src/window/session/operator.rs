@@ -113,7 +113,7 @@ const CHUNK: usize = 64;
 
 type SessionRows<K, Acc> = Spilling<Latest<Hashed<K>, Vec<Session<Acc>>>>;
 
-/// While keys are absent, alarms ring for so many milliseconds at a time, so that not all come back at once.
+/// While keys are evicted, alarms ring for so many milliseconds at a time, so that not all come back at once.
 const STEP: EventTime = 64;
 
 /// The logic of sessions on one worker.
@@ -230,7 +230,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
         }
     }
 
-    /// Brings a key back into memory that is no longer [absent](EvictedKeys). `None` if its sessions cannot
+    /// Brings a key back into memory that is no longer [evicted](EvictedKeys). `None` if its sessions cannot
     /// be read, which ends the job.
     fn enter(&mut self, hash: u64, key: K) -> Option<Slot> {
         let (key, mut found) = (Hashed { hash, key }, None);
