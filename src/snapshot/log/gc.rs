@@ -1,14 +1,16 @@
-//! Deletes what no one needs any more.
+//! Garbage collection: deletes manifests and segments that are not needed any more.
 //!
-//! What may go is decided by [`garbage`] from the log, the names and the segments there are. Then the intent
-//! is written, all is looked at once more, and only what may still go is deleted: manifests first, so that no
+//! [`garbage`] decides from the log, the names and the segments what may be deleted. Then the intent is
+//! written, the store is read once more, and only what may still go is deleted: manifests first, so that no
 //! manifest is ever there without its pages. A collection that was interrupted leaves garbage, which the next
-//! one finds by itself; its intent is only there to be read, by those who are about to give one of these
-//! snapshots a name, and by people.
+//! one finds by itself. Its intent is read by callers that are about to give one of these snapshots a name.
+//! It stays until all manifests that it lists are gone, for nothing tells an interrupted collection from one
+//! that is slow: until then these snapshots cannot be given names.
 //!
 //! Collecting needs no lease. Several may collect at once, and one that slept for a day deletes nothing but
 //! what was garbage a day ago: garbage stays garbage, and names of objects are never used twice.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -43,12 +45,16 @@ impl Repository {
         let grace_millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         // No horizon: nothing is as old as that.
         let horizon = millis(&self.clock).checked_sub(grace_millis);
+        // Listed before this collection writes an intent of its own.
         let interrupted = self.intents()?;
         let choose = |view: &View| horizon.map(|horizon| garbage(view, retain, horizon)).unwrap_or_default();
         let mut collected = self.remove(&choose)?;
+        let present: BTreeSet<String> = self.log.0.list(LOG)?.into_iter().map(|(name, _)| name).collect();
         for (name, _) in interrupted {
-            self.log.0.delete(&name)?;
-            collected.leftovers += 1;
+            if self.is_over(&name, &present)? {
+                self.log.0.delete(&name)?;
+                collected.leftovers += 1;
+            }
         }
         collected.leftovers += self.log.0.sweep(grace)?;
         Ok(collected)
@@ -90,11 +96,16 @@ impl Repository {
             return Ok(Reclaimed::default());
         }
         let intent = self.intend(&first)?;
+        // After the intent: a name that was put before it is seen now, and one that is put later finds the
+        // intent.
         let (view, lengths) = self.view()?;
         let mut still = choose(&view);
+        // Nothing but what the intent lists: only that is visible to a caller that gives a name.
         still.manifests.retain(|manifest| first.manifests.contains(manifest));
+        // The view's segments are sorted, and `garbage` keeps their order.
         still.segments.retain(|segment| first.segments.binary_search(segment).is_ok());
         let mut collected = Reclaimed::default();
+        // Manifests before segments, so that no manifest is ever there without its pages.
         for number in still.manifests {
             self.log.0.delete(&numbered(LOG, number))?;
             collected.manifests += 1;
@@ -105,12 +116,14 @@ impl Repository {
             let place = lengths.binary_search_by_key(&segment, |(segment, _)| *segment);
             collected.bytes += place.map_or(0, |place| lengths[place].1);
         }
+        // Last, so that a name that is put meanwhile still finds it.
         self.log.0.delete(&intent)?;
         Ok(collected)
     }
 
     /// What there is; and the lengths of the segments, by their names.
     fn view(&self) -> Result<(View, Vec<(SegmentName, u64)>)> {
+        // The log before the segments, as `View` requires.
         let entries = self.log.seen()?;
         let named = self.names()?.into_iter().map(|kept| kept.number).collect();
         let listed = self.log.0.list(PAGES)?;
@@ -121,7 +134,7 @@ impl Repository {
         Ok((View { entries, named, segments }, lengths))
     }
 
-    /// Writes down what is about to be deleted, and says where.
+    /// Writes an intent: what is about to be deleted. Returns its name.
     fn intend(&self, garbage: &Garbage) -> Result<String> {
         let manifests = garbage.manifests.iter().map(|number| numbered(LOG, *number));
         let names: Vec<String> =
@@ -144,7 +157,19 @@ impl Repository {
         self.log.0.list(INTENTS)
     }
 
-    /// True if a collection says that it is about to delete this manifest.
+    /// True if no manifest is there that an intent of another collection lists, or it cannot be read.
+    ///
+    /// The other collection may be asleep between its intent and its deletions, and nothing tells that from
+    /// one that has ended. Without its intent a snapshot that it is about to delete could be given a name.
+    fn is_over(&self, intent: &str, present: &BTreeSet<String>) -> Result<bool> {
+        let (Some(number), Some(bytes)) = (number_of(INTENTS, intent), self.log.0.read(intent)?) else {
+            return Ok(true);
+        };
+        let names = envelope::open::<Vec<String>>(Kind::Intent, number, &bytes, intent);
+        Ok(names.map_or(true, |names| !names.iter().any(|name| present.contains(name))))
+    }
+
+    /// True if an intent lists this manifest.
     pub(in crate::snapshot) fn is_doomed(&self, number: u64) -> Result<bool> {
         let doomed = numbered(LOG, number);
         for (name, _) in self.intents()? {

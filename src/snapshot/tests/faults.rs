@@ -109,12 +109,19 @@ fn a_snapshot_that_is_being_collected_is_given_no_name() {
         assert!(still(store).gc(1, NO_GRACE).is_err());
         (then.list("gc/").unwrap().len() == 1).then_some(then)
     });
-    let repository_then = open(&asleep.unwrap());
+    let asleep = asleep.unwrap();
+    let repository_then = open(&asleep);
     assert_eq!(repository_then.list().unwrap().len(), 3);
     let error = repository_then.keep(&Selector::Epoch(1), "late").unwrap_err();
     assert!(error.to_string().contains("being collected"), "{error}");
     assert_eq!(repository_then.names().unwrap(), []);
     repository_then.keep(&Selector::Latest, "fine").unwrap();
+    // Another collection, which keeps more, does not know if the first one has ended.
+    repository_then.gc(9, NO_GRACE).unwrap();
+    assert!(repository_then.keep(&Selector::Epoch(1), "late").is_err());
+    // Once what it was to delete is gone, so is its intent.
+    assert_eq!(repository_then.gc(1, NO_GRACE).unwrap().manifests, 2);
+    assert_eq!(asleep.list("gc/").unwrap(), []);
     // One that was given before is seen.
     repository.keep(&Selector::Epoch(1), "early").unwrap();
     assert_eq!(repository.gc(1, NO_GRACE).unwrap().manifests, 1);
