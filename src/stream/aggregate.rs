@@ -6,8 +6,7 @@
 //! values before they are sent and to keep accumulators in the differences of an arrangement.
 //!
 //! The named aggregates, which [`KeyedStream`](super::KeyedStream) offers as methods, are in this file too.
-//! What they add up either fits or ends the job with an error that names the operator, in every build:
-//! nothing wraps.
+//! A sum that overflows ends the job with an error that names the operator, in every build: nothing wraps.
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -40,9 +39,9 @@ use crate::time::EventTime;
 /// }
 /// ```
 pub trait Aggregate<T>: Clone + Send + Sync + 'static {
-    /// What is kept.
+    /// The accumulator: what is kept for a key.
     type Acc: Exchange;
-    /// What is told of it.
+    /// The result.
     type Out: Data;
 
     /// True if values should be combined on the worker they come from before they are sent to their key's
@@ -88,14 +87,15 @@ pub trait Aggregate<T>: Clone + Send + Sync + 'static {
     /// The event time at and after which no value can change the result.
     ///
     /// Once the watermark reaches it, the key is forgotten and its last result stands. A value from before it
-    /// whose split had promised not to fall behind it is late: it is dropped and counted, whether or not the
-    /// key is forgotten yet. An aggregate that expires must not [combine](Self::COMBINES).
+    /// whose split had promised not to fall behind it is late: it is dropped and counted. Of a key that is
+    /// forgotten the time is that of the value alone: an aggregate that needs other values to tell it begins
+    /// the key anew. An aggregate that expires must not [combine](Self::COMBINES).
     fn expires(&self, _acc: &Self::Acc) -> Option<EventTime> {
         None
     }
 }
 
-/// The same aggregate over accumulators instead of values: what the owner of a key does with what others have
+/// The same aggregate over accumulators instead of values: the owner of a key merges what other workers have
 /// combined.
 #[derive(Clone)]
 pub(crate) struct Merged<A, T>(pub(crate) A, PhantomData<fn() -> T>);
@@ -176,11 +176,14 @@ impl<T> Aggregate<T> for Count {
 #[derive(Clone, Copy, Debug)]
 pub struct Sum;
 
-/// Adds a value, and takes note if the sum does not fit. Which type it is is decided when this is compiled.
+/// Adds a value, and records a fault if the sum overflows. The branch on the type is resolved at compile
+/// time.
 #[inline]
 fn add_up<T: Copy + std::ops::AddAssign + 'static>(acc: &mut T, value: T) {
     macro_rules! checked {
         ($($Number:ty)*) => {$({
+            // `T` is generic over `+=`, which has no checked form. The types are constants here, so all arms
+            // but one are removed.
             let (sum, value): (&mut dyn Any, &dyn Any) = (acc, &value);
             if let (Some(sum), Some(value)) = (sum.downcast_mut::<$Number>(), value.downcast_ref::<$Number>()) {
                 match sum.checked_add(*value) {
@@ -195,6 +198,7 @@ fn add_up<T: Copy + std::ops::AddAssign + 'static>(acc: &mut T, value: T) {
         })*};
     }
     checked!(i64 u64 i32 u32 i128 u128 usize isize i16 u16 i8 u8 Duration);
+    // No integer and no duration: the type's own `+=` decides.
     *acc += value;
 }
 
@@ -280,10 +284,10 @@ where
     }
 }
 
-/// A sum of integers that is exact, and how many they are.
+/// An exact sum of integers, and their number.
 type Mean = (i128, i64);
 
-/// Joins two sums, or takes one out of the other, if all fits.
+/// Stores the sum and the number of two accumulators, or records a fault if one has overflowed.
 #[inline]
 fn join(acc: &mut Mean, sum: Option<i128>, count: Option<i64>) {
     match (sum, count) {
@@ -309,6 +313,7 @@ fn mean((sum, count): Mean) -> i64 {
         operator_fault::note(&format!(
             "the average {mean} does not fit in an i64: average what is smaller, or fold into a sum and a count"
         ));
+        // Any value will do: the fault ends the worker before this leaves the operator.
         if mean < 0 { i64::MIN } else { i64::MAX }
     })
 }
@@ -347,7 +352,7 @@ impl<T: Into<i128> + Data> Aggregate<T> for Average {
 /// An aggregate over changes, for those that can take a value back: [`CountChanges`], [`SumChanges`] and
 /// [`AverageChanges`].
 ///
-/// The number of values that are there.
+/// The number of values that are present.
 #[derive(Clone, Copy, Debug)]
 pub struct CountChanges;
 
@@ -384,11 +389,11 @@ impl<T: Data> Aggregate<Change<T>> for CountChanges {
     }
 }
 
-/// The sum of the integers that are there.
+/// The sum of the integers that are present.
 #[derive(Clone, Copy, Debug)]
 pub struct SumChanges;
 
-/// The mean of the integers that are there, rounded toward zero as SQL does. It must fit in an `i64`, as
+/// The mean of the integers that are present, rounded toward zero as SQL does. It must fit in an `i64`, as
 /// [`Average`] must.
 #[derive(Clone, Copy, Debug)]
 pub struct AverageChanges;
@@ -405,6 +410,7 @@ macro_rules! over_changes {
                 if sum.is_none() {
                     operator_fault::note("a sum of integers does not fit in 128 bits");
                 }
+                // The default never leaves the operator: the fault ends the worker first.
                 (sum.unwrap_or_default(), change.diff)
             }
 

@@ -1,4 +1,4 @@
-//! Rolling aggregates: for each key, the aggregate of all values so far, spoken of as changes.
+//! Rolling aggregates: for each key, the aggregate of all values so far, emitted as changes.
 //!
 //! When an epoch closes, each key that it touched has an old result and a new one; if they differ, the old
 //! one is retracted and the new one inserted. So at each closed epoch the changes add up to exactly the
@@ -6,17 +6,17 @@
 //!
 //! # State
 //!
-//! A table holds the accumulator of every key. It remembers which ones the open epoch touched, for the
-//! changes, and which ones have changed since the last seal or cut, for its [backing](crate::state), which
-//! receives their accumulators when the state as of an epoch is asked for.
+//! A table holds the accumulator of every key. It records which keys the open epoch touched, to emit their
+//! changes, and which have changed since the last seal or cut, for its [backend](crate::state), which
+//! receives their accumulators when the state as of an epoch is requested.
 //!
 //! # Cost
 //!
 //! A record costs one look-up; the first touch of a key in an epoch also reads its old result. A snapshot
 //! costs clones of the changed accumulators, some in each activation; if memory is limited, also a sort of
-//! the changed keys and merges. Keys that [expire](Aggregate::expires) leave both. If memory is limited, keys
-//! that have not been touched for a while leave the table for the arrangement, whose pages then lie in files,
-//! and are read back when they are touched.
+//! the changed keys and merges. Keys that [expire](Aggregate::expires) are removed from table and backend. If
+//! memory is limited, keys that have not been touched for a while are evicted from the table to the
+//! arrangement, whose pages then lie in files, and are read back when they are touched.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -52,15 +52,15 @@ where
     touched: Vec<(Slot, Option<A::Out>)>,
     backend: StateBackend<K, (), A::Acc>,
     rows: ItemRows<K, (), A::Acc>,
-    /// What changes are marked by.
+    /// The mark of entries that have changed since the last cut.
     dirty_mark: DirtyMark,
-    /// The keys that have changed since the last seal or cut, and those that the backing knows and that are
-    /// no more.
+    /// The keys that have changed since the last seal or cut, and the removed keys that the backend still
+    /// has.
     changed: SegmentedVec<Slot>,
     tombstones: Tombstones<K, ()>,
-    /// What has left memory and is not in the arrangement yet.
+    /// Evicted entries that are not in the arrangement yet.
     left: Vec<Row<K, (), A::Acc>>,
-    /// What is copied for the last cut, if it is not done.
+    /// The copying for the last cut, if it is not done.
     copying: Option<Cutting<K, A::Acc>>,
     limit: Option<MemoryBudget>,
     footprint: Footprint,
@@ -73,29 +73,29 @@ where
     found: Vec<Found>,
 }
 
-/// What is copied for a cut: the keys that had changed and have not been seen to, and the copies.
+/// The copying for a cut: the changed keys that are not copied yet, and the copies.
 struct Cutting<K, Acc> {
     list: Chunks<Slot>,
     delta: SnapshotDelta<K, (), Acc>,
 }
 
-/// Keys from which on a look-up waits for memory, so that looking up a batch at a time pays.
+/// The number of keys from which on a look-up misses the caches, so that looking up a batch at a time pays.
 const LARGE: usize = 1 << 16;
 
 struct Entry<Acc> {
     acc: Acc,
     /// When the key is forgotten.
     expires: EventTime,
-    /// When it is due to be looked at for that.
+    /// The time in `expiry` under which the key is listed.
     due: EventTime,
     /// The greatest event time among the open epoch's values, if it has touched the entry.
     timestamp: EventTime,
     touched: bool,
-    /// Which seal or cut its last change is for, if not for one that has been.
+    /// The seal or cut that its last change belongs to, if that is still to come.
     changed: DirtyMark,
-    /// True if the backing knows the key.
+    /// True if the backend has the key.
     sealed: bool,
-    /// True if it was touched since the hand came by that lets keys leave memory.
+    /// True if it was touched since the eviction hand last passed.
     recent: bool,
 }
 
@@ -132,16 +132,25 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         let Some(slot) = slot else {
             let acc = self.aggregate.start(input);
             let expires = self.aggregate.expires(&acc).unwrap_or(NEVER);
+            // The key may have been forgotten, and its last result stands: a value that is late by its own
+            // account would begin it anew, and add a second result.
+            if is_late(&stamp, expires) {
+                self.late.0 += 1;
+                return;
+            }
             let timestamp = stamp.timestamp;
             let entry = Entry { timestamp, touched: true, ..Entry::new(acc, expires) };
             self.touched.push((self.table.insert(hash, key, entry), None));
             return;
         };
         let (_, entry) = self.table.get_mut(slot);
-        if stamp.timestamp < entry.expires && stamp.is_late_for(entry.expires) && entry.expires < NEVER {
+        // Lateness is decided by the stamp, not by when this worker forgets the key: an expired key that is
+        // still here takes no late value.
+        if is_late(&stamp, entry.expires) {
             self.late.0 += 1;
             return;
         }
+        // Before the entry is marked: an ignored value makes nothing to emit, to seal or to copy.
         if self.aggregate.ignores(&entry.acc, &input) {
             return;
         }
@@ -150,7 +159,9 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             entry.timestamp = entry.timestamp.max(stamp.timestamp);
         } else {
             (entry.touched, entry.timestamp) = (true, stamp.timestamp);
+            // The old result must be read before the first change of the epoch.
             self.touched.push((slot, Some(self.aggregate.result(&entry.acc))));
+            // The entry belongs to a cut that is still being copied, and is about to change.
             if entry.changed.is_before(self.dirty_mark) {
                 self.keep(slot);
             }
@@ -178,7 +189,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         slot
     }
 
-    /// Brings a key that has left back into memory.
+    /// Brings an evicted key back into memory.
     #[cold]
     fn enter(&mut self, hash: u64, key: &K) -> Option<Slot> {
         let mut latest = None;
@@ -187,6 +198,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         let StateBackend::Arranged(arrangement) = &self.backend else { return None };
         arrangement.range(hash, &|(k, ())| k.cmp(&hashed), visit);
         let hashed = (hashed, ());
+        // The arrangement has the key until the tombstone is sealed.
         let (acc, expires) = latest.filter(|_| !self.tombstones.contains(&hashed))?;
         if is_over(expires, self.watermark) {
             self.tombstones.insert(hashed);
@@ -221,6 +233,8 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             return self.remove(slot);
         }
         self.footprint.see(&entry.acc);
+        // Listed once for each expiry, not for each record. An entry under an earlier time is skipped when it
+        // comes up.
         if entry.expires != entry.due {
             entry.due = entry.expires;
             self.expiry.entry(entry.expires).or_default().push(key.clone());
@@ -229,19 +243,22 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
             let dirty_mark = self.dirty_mark;
             entry.changed = dirty_mark;
             self.changed.push(slot);
+            // Where keys come and go, the list would otherwise grow without bound until the next seal or cut.
             self.table.trim(&mut self.changed, |entry| entry.changed == dirty_mark);
         }
     }
 
-    /// What is no more, and what has left memory.
+    /// Tombstones and evicted rows, to be written.
     fn take_left(&mut self) -> Vec<Row<K, (), A::Acc>> {
         rows_to_write(std::mem::take(&mut self.tombstones), &mut self.left)
     }
 
     fn remove(&mut self, slot: Slot) {
+        // A cut that is being copied must still contain the key.
         if self.table.try_get(slot).is_some_and(|(_, entry)| entry.changed.is_before(self.dirty_mark)) {
             self.keep(slot);
         }
+        // A key that the backend never had needs no tombstone.
         if let Some((key, entry)) = self.table.remove(slot)
             && entry.sealed
         {
@@ -253,6 +270,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
     fn forget(&mut self) {
         while let Some(due) = self.expiry.first_entry().filter(|due| *due.key() <= self.watermark) {
             for key in due.remove() {
+                // The key may have been removed or evicted, or its expiry may have moved on.
                 let Some(slot) = self.table.find(hash64(&key), &key) else { continue };
                 let entry = &self.table.get(slot).1;
                 if is_over(entry.expires, self.watermark) {
@@ -263,10 +281,18 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
     }
 }
 
+/// True if a value comes from before the time that its key expires at, and after its split had promised that
+/// no such value would come.
+#[inline]
+fn is_late(stamp: &Stamp, expires: EventTime) -> bool {
+    stamp.timestamp < expires && stamp.is_late_for(expires) && expires < NEVER
+}
+
 impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>> for Rolling<K, I, A> {
     type Out = Change<(K, A::Out)>;
 
     fn batch(&mut self, _: Time, batch: &mut Vec<Keyed<K, I>>, _: &mut Outputs<Self::Out>) {
+        // A small table is in the caches; collecting the hashes first would only cost.
         if self.table.len() < LARGE {
             for keyed in batch.drain(..) {
                 let hash = hash64(&keyed.key);
@@ -278,7 +304,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>
         let mut found = std::mem::take(&mut self.found);
         self.table.find_all(batch.iter().map(|keyed| &keyed.key), &mut found);
         for (keyed, Found { hash, slot }) in batch.drain(..).zip(found.drain(..)) {
-            // A key that was not found may have come meanwhile.
+            // An earlier record of the same batch may have inserted the key since.
             let slot = if slot == Slot::NONE { self.find(hash, &keyed.key) } else { Some(slot) };
             self.add(hash, slot, keyed);
         }
@@ -308,6 +334,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>
         let hash = |slot: Slot| Some((hash64(&table.try_get(slot)?.0), slot));
         let mut order: Vec<(u64, Slot)> =
             std::mem::take(&mut self.changed).into_list().into_iter().filter_map(hash).collect();
+        // The arrangement is built in order of hash, one group for each.
         order.sort_unstable();
         let before = self.take_left();
         let Some(arrangement) = self.backend.arrangement() else { return };
@@ -315,7 +342,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>
         for some in order.chunk_by(|a, b| a.0 == b.0) {
             built.group(|group| {
                 for (hash, slot) in some {
-                    // The slot of a key that is no more may be another's.
+                    // The slot of a removed key may have been given to another.
                     if let Some((key, entry)) =
                         self.table.try_get_mut(*slot).filter(|(_, entry)| entry.changed != DirtyMark::Still)
                     {
@@ -344,7 +371,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>
             // The loads of a loop with nothing else in it do not wait for each other.
             black_box(some.iter().filter(|slot| self.table.try_get(**slot).is_some()).count());
             for slot in some {
-                // The slot of a key that is no more may be another's.
+                // The slot of a removed key may have been given to another.
                 if let Some((key, entry)) = self.table.try_get_mut(*slot)
                     && entry.changed.is_before(self.dirty_mark)
                 {

@@ -4,7 +4,7 @@ mod cases;
 mod composed;
 mod extremes;
 mod growing;
-mod oracle;
+pub(crate) mod oracle;
 mod options;
 mod script;
 mod triggers;
