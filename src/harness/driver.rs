@@ -124,7 +124,7 @@ impl<T: Data, O: Data> Driver<T, O> {
     pub fn restart(&mut self) -> Result<()> {
         let refused = || Error::config("no snapshot can be taken of what is driven: its input has ended");
         let cut = self.epoch;
-        let cuts = Arc::clone(&self.context.shared.coordinator().ok_or_else(refused)?.cuts);
+        let cuts = Arc::clone(&self.context.shared.coordinator().ok_or_else(refused)?.trigger);
         // The cut must be decided before the epoch closes, for operators copy their state when it does.
         cuts.ask(Cause::Request);
         cuts.turn(cut, self.clock.now());
@@ -253,7 +253,7 @@ fn build_worker(job: &Job, options: &Options) -> Result<(Worker, WorkerContext)>
     let allocator = Allocator::Thread(Thread::default());
     let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(clock::instant()));
     worker.dataflow::<Time, _, _>(|scope| job.graph.lower(scope, context.clone()));
-    context.shared.say(CoordinatorMessage::Ready(0));
+    context.shared.send_to_coordinator(CoordinatorMessage::Ready(0));
     Ok((worker, context))
 }
 

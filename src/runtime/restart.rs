@@ -42,9 +42,9 @@ pub(crate) fn prepare(
     let taker = Coordinator {
         repository,
         lease,
-        cuts: Arc::new(SnapshotTrigger::new(snapshots.often, first)),
+        trigger: Arc::new(SnapshotTrigger::new(snapshots.often, first)),
         options: snapshots.clone(),
-        gather: PendingSnapshots::new(options.workers),
+        pending: PendingSnapshots::new(options.workers),
         writing: SegmentWriting::new(snapshots.codec, snapshots.compression),
         workers: options.workers,
         kinds,

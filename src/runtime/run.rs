@@ -131,7 +131,7 @@ impl Running {
     /// Requests a snapshot, which is cut when the current epoch ends. Has no effect if the job takes none.
     pub fn snapshot(&self) {
         if let Some(coordinator) = self.shared.coordinator() {
-            coordinator.cuts.ask(Cause::Request);
+            coordinator.trigger.ask(Cause::Request);
         }
     }
 
@@ -145,8 +145,9 @@ impl Running {
     pub fn suspend(self) -> Result<Summary> {
         match self.shared.coordinator() {
             Some(coordinator) => {
-                coordinator.cuts.ask(Cause::Stop);
-                while !coordinator.cuts.is_stopped() && !self.is_finished() && !self.has_failed() {
+                coordinator.trigger.ask(Cause::Stop);
+                // The job may end by itself, or fail, before the snapshot is committed.
+                while !coordinator.trigger.is_stopped() && !self.is_finished() && !self.has_failed() {
                     std::thread::sleep(LOOK);
                 }
                 self.shared.leave();
@@ -241,7 +242,7 @@ fn work(job: &Job, allocator: Allocator, shared: &Arc<Shared>, seat: Option<&Sea
     let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(clock::instant()));
     worker.dataflow::<Time, _, _>(|scope| job.graph.lower(scope, context.clone()));
     // Its operators have all joined by now, so the coordinator knows whose parts a snapshot needs.
-    shared.say(CoordinatorMessage::Ready(context.index));
+    shared.send_to_coordinator(CoordinatorMessage::Ready(context.index));
     let (mut open, mut stopping, mut committed) = (0, false, 0);
     while worker.has_dataflows() && !shared.has_failed() {
         step(&mut worker, &context, seat);

@@ -1,4 +1,4 @@
-//! What the operators of a running job share.
+//! The state that the operators of a running job share.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,32 +22,32 @@ use crate::snapshot::{
 use crate::state::{MemoryBudget, Share, SharedBudget, SpillBudget, StateReaders};
 use crate::time::{EpochClaims, EpochClock, Time};
 
-/// What all workers of a running job share.
+/// The state that all workers of a running job share.
 pub(crate) struct Shared {
     pub(crate) workers: usize,
     pub(crate) clock: Clock,
     pub(crate) epochs: EpochClock,
-    /// Up to when readers were asked, for those who measure silence.
+    /// Since when all readers were polled, for operators that measure silence.
     pub(crate) asked: Arc<EpochClaims>,
     pub(crate) limits: Limits,
     seals: Seals,
     memory: Option<StateMemory>,
-    /// Where snapshots are taken, if they are.
+    /// The coordinator of snapshots, if any are taken.
     coordinator: OnceLock<CoordinatorHandle>,
     /// The first epoch.
     first: u64,
-    /// What the job goes on from.
+    /// The snapshot that the job is restored from.
     pub(crate) restored: Option<Arc<Restored>>,
-    /// The last epoch as of whose end someone wants state; zero if no one has asked.
+    /// The last epoch as of whose end state was requested; zero if none was.
     wanted: AtomicU64,
-    /// True if someone may want the last state.
+    /// True if state is read from outside, so that the last state may be requested.
     read: AtomicBool,
     /// The most records that a source reads before it lets others run.
     piece: AtomicUsize,
     pub(crate) metrics: Metrics,
     /// The first epoch that is not complete on all workers, as far as any worker knows.
     pub(crate) open_epoch: AtomicU64,
-    /// Workers that are through.
+    /// The number of workers that have finished.
     pub(crate) finished: AtomicUsize,
     stop: Arc<AtomicBool>,
     failed: AtomicBool,
@@ -55,7 +55,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// `first` is the first epoch, and `restored` what the job goes on from.
+    /// `first` is the first epoch, and `restored` the snapshot that the job is restored from.
     pub(crate) fn new(
         options: &Options,
         metrics: Metrics,
@@ -88,29 +88,29 @@ impl Shared {
 
     /// Takes snapshots through a coordinator from now on.
     pub(crate) fn take_snapshots(&self, coordinator: CoordinatorHandle) {
-        let (cuts, clock) = (Arc::clone(&coordinator.cuts), self.clock.clone());
+        let (cuts, clock) = (Arc::clone(&coordinator.trigger), self.clock.clone());
         self.epochs.on_turn(Box::new(move |epoch| cuts.turn(epoch, clock.now())));
         let _ = self.coordinator.set(coordinator);
     }
 
-    /// The coordinator of snapshots, if they are.
+    /// The coordinator of snapshots, if any are taken.
     pub(crate) fn coordinator(&self) -> Option<&CoordinatorHandle> {
         self.coordinator.get()
     }
 
     /// Sends the coordinator a message, if there is one.
-    pub(crate) fn say(&self, word: CoordinatorMessage) {
-        if let Some(Err(error)) = self.coordinator().map(|coordinator| coordinator.say(word)) {
+    pub(crate) fn send_to_coordinator(&self, message: CoordinatorMessage) {
+        if let Some(Err(error)) = self.coordinator().map(|coordinator| coordinator.send(message)) {
             self.fail(error);
         }
     }
 
-    /// What changes when a snapshot is committed.
+    /// A value that changes when a snapshot is committed.
     pub(crate) fn committed(&self) -> u64 {
-        self.coordinator().map_or(0, |coordinator| coordinator.cuts.committed())
+        self.coordinator().map_or(0, |coordinator| coordinator.trigger.committed())
     }
 
-    /// What asks the job to end.
+    /// The flag that stops the job.
     pub(crate) fn stopper(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop)
     }
@@ -120,47 +120,47 @@ impl Shared {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// The most records that a source may read before it lets others run, if it would read more.
+    /// The most records that a source may read in an activation, if it would read more.
     pub(crate) fn piece(&self) -> usize {
         self.piece.load(Ordering::Relaxed)
     }
 
-    /// Lets sources read no more than so many records before they let others run.
+    /// Limits the records that a source reads in an activation.
     pub(crate) fn set_piece(&self, records: usize) {
         self.piece.store(records, Ordering::Relaxed);
     }
 
-    /// Asks all operators to seal their state as of the end of an epoch that none has closed, and says which
-    /// one.
+    /// Requests that all operators seal their state as of the end of an epoch that none has closed, and
+    /// returns the epoch.
     pub(crate) fn ask(&self) -> u64 {
         let epoch = self.epochs.current() + 1;
         self.wanted.fetch_max(epoch, Ordering::AcqRel).max(epoch)
     }
 
-    /// Takes note that state is read from outside: then the last state is sealed too.
+    /// Records that state is read from outside: then the last state is sealed too.
     pub(crate) fn is_read(&self) {
         self.read.store(true, Ordering::Release);
     }
 
-    /// True if all workers are through, or will be soon because one has failed.
+    /// True if all workers have finished, or will soon because one has failed.
     pub(crate) fn is_over(&self) -> bool {
         self.has_failed() || self.finished.load(Ordering::Acquire) == self.workers
     }
 
-    /// The epoch that state is to be sealed as of, when `epoch` has closed and the next to come is `next`.
+    /// The epoch as of which state is to be sealed, when `epoch` has closed and the next epoch is `next`.
     pub(crate) fn seal_now(&self, epoch: u64, next: u64) -> Option<u64> {
         let wanted = self.wanted.load(Ordering::Acquire);
         if (epoch.max(1)..next).contains(&wanted) {
             return Some(wanted);
         }
         if next == u64::MAX && self.read.load(Ordering::Acquire) {
-            // No source turns the clock any more, so all operators on all workers say the same.
+            // No source turns the clock any more, so all operators on all workers return the same epoch.
             return Some(self.epochs.current().max(epoch));
         }
         (self.seals == Seals::EachEpoch).then_some(epoch)
     }
 
-    /// Lets the workers leave where they are.
+    /// Lets the workers end at their next step, without an error.
     pub(crate) fn leave(&self) {
         self.failed.store(true, Ordering::Release);
     }
@@ -180,22 +180,22 @@ impl Shared {
     }
 }
 
-/// What the operators of one worker share.
+/// The state that the operators of one worker share.
 #[derive(Clone)]
 pub(crate) struct WorkerContext {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
-    /// How far the sinks of the whole job have come.
+    /// The progress of the sinks of the whole job.
     pub(crate) probe: probe::Handle<Time>,
     /// Operators to run when the probe has moved: the sources, which may wait for that.
     pub(crate) awaiting: Rc<RefCell<Vec<Activator>>>,
-    /// What state may take of memory, if that is limited.
+    /// The memory budget of state, if there is one.
     pub(crate) memory: Option<Rc<SharedBudget>>,
-    /// Operators to run when a clock that is moved by hand has come to a moment.
+    /// Operators to run at moments of a clock that is moved by hand.
     pub(crate) alarms: Alarms,
-    /// How epochs are counted where the operator is that is being built.
+    /// The counting of epochs for the operator being built.
     pub(crate) counting: Counting,
-    /// True if what that operator reads has event time, or may have.
+    /// True if the input of that operator has event time, or may have.
     pub(crate) has_event_time: bool,
 }
 
@@ -216,19 +216,19 @@ impl WorkerContext {
         WorkerContext { index, shared, probe, awaiting, memory, alarms, counting, has_event_time }
     }
 
-    /// Who asks for the state of an operator, as far as that is the same for all.
+    /// The readers of an operator's state, as far as they are the same for all operators.
     pub(crate) fn state_readers(&self) -> StateReaders {
         let is_saved = self.shared.coordinator().is_some() && self.shared.seals == Seals::OnDemand;
         StateReaders { read: false, memory: self.memory.clone(), saved: is_saved }
     }
 
-    /// The limit of an operator's state, if there is one.
+    /// The memory budget of an operator's state, if there is one.
     pub(crate) fn limit(&self, operator: &str) -> Option<MemoryBudget> {
         self.memory.as_ref().map(|memory| MemoryBudget::new(memory, operator, &self.shared.metrics))
     }
 
-    /// What a limit of memory asks of state that leaves memory in its own order, if there is one. What leaves
-    /// is counted as the metric `left`.
+    /// The spill budget of state that is spilled in an order of its own, if memory is limited. Spilled items
+    /// are counted by the metric `left`.
     pub(crate) fn quota(&self, operator: &str, left: &'static str) -> Option<SpillBudget> {
         self.memory.as_ref().map(|memory| SpillBudget::new(memory, operator, left, &self.shared.metrics))
     }
@@ -243,15 +243,14 @@ impl WorkerContext {
         self.counting.first_of(self.shared.first)
     }
 
-    /// The number here that state is to be sealed as of, when `epoch` has closed and the next to come is
-    /// `next`.
+    /// As [`Shared::seal_now`], in the counting of this operator.
     pub(crate) fn seal_now(&self, epoch: u64, next: u64) -> Option<u64> {
         let counting = self.counting;
         let wanted = self.shared.seal_now(counting.epoch_of(epoch), counting.epoch_of(next))?;
         Some(counting.first_of(wanted).max(epoch))
     }
 
-    /// What a snapshot has of an operator, if the job goes on from one that has.
+    /// The saved state of an operator, if the job is restored from a snapshot that has it.
     pub(crate) fn restored(&self, uid: &str) -> Option<RestoredOperator> {
         self.shared.restored.as_ref()?.operator(uid)
     }
@@ -259,7 +258,7 @@ impl WorkerContext {
     /// Lets an instance of an operator take part in snapshots, if there are any.
     pub(crate) fn saving(&self, uid: Arc<str>) -> Option<Saving> {
         self.shared.coordinator()?;
-        self.shared.say(CoordinatorMessage::Joins((Arc::clone(&uid), self.index)));
+        self.shared.send_to_coordinator(CoordinatorMessage::Joins((Arc::clone(&uid), self.index)));
         let (shared, counting) = (Arc::clone(&self.shared), self.counting);
         Some(Saving { uid, worker: self.index, shared, counting })
     }
@@ -284,25 +283,27 @@ pub(crate) struct Saving {
 }
 
 impl Saving {
-    /// The cuts that are served by the state as of the end of `epoch`, when the next epoch is `next`.
+    /// The cuts from `epoch` up to `next`, all served by the state as of the end of `epoch`.
     #[inline]
     pub(crate) fn cuts(&self, epoch: u64, next: u64) -> Vec<u64> {
         let (epoch, next) = (self.counting.epoch_of(epoch), self.counting.epoch_of(next));
-        self.shared.coordinator().map_or_else(Vec::new, |coordinator| coordinator.cuts.between(epoch, next))
+        self.shared
+            .coordinator()
+            .map_or_else(Vec::new, |coordinator| coordinator.trigger.between(epoch, next))
     }
 
-    /// Begins to copy what is to be handed over. Until [`has_copied`](Saving::has_copied), cuts that are not
-    /// asked for wait.
+    /// Reports the start of copying. Until [`has_copied`](Saving::has_copied), cuts that were not requested
+    /// explicitly wait.
     pub(crate) fn copies(&self) {
-        self.shared.coordinator().into_iter().for_each(|coordinator| coordinator.cuts.copies());
+        self.shared.coordinator().into_iter().for_each(|coordinator| coordinator.trigger.copies());
     }
 
-    /// Ends what [`copies`](Saving::copies) has begun.
+    /// Reports the end of copying.
     pub(crate) fn has_copied(&self) {
-        self.shared.coordinator().into_iter().for_each(|coordinator| coordinator.cuts.has_copied());
+        self.shared.coordinator().into_iter().for_each(|coordinator| coordinator.trigger.has_copied());
     }
 
-    /// How many rows a worker copies at a time.
+    /// How many rows a worker copies in an activation.
     pub(crate) fn slice(&self) -> usize {
         self.shared.coordinator().map_or(usize::MAX, |coordinator| coordinator.slice)
     }
@@ -313,7 +314,7 @@ impl Saving {
             Ok(state) => {
                 for cut in cuts {
                     let (uid, state) = (Arc::clone(&self.uid), state.clone());
-                    self.shared.say(CoordinatorMessage::Part(OperatorSnapshot {
+                    self.shared.send_to_coordinator(CoordinatorMessage::Part(OperatorSnapshot {
                         uid,
                         worker: self.worker,
                         cut: *cut,
@@ -325,7 +326,7 @@ impl Saving {
         }
     }
 
-    /// Takes note of how long the worker has been busy with handing over.
+    /// Records how long the worker was busy with handing over.
     pub(crate) fn paused(&self, time: Duration) {
         let longest = self.shared.metrics.metric("snapshots", "longest_pause_micros");
         longest.raise(i64::try_from(time.as_micros()).unwrap_or(i64::MAX));
@@ -333,6 +334,6 @@ impl Saving {
 
     /// True if what was handed over for a cut is committed.
     pub(crate) fn is_committed(&self, cut: u64) -> bool {
-        self.shared.coordinator().is_none_or(|coordinator| coordinator.cuts.is_committed(cut))
+        self.shared.coordinator().is_none_or(|coordinator| coordinator.trigger.is_committed(cut))
     }
 }

@@ -1,4 +1,4 @@
-//! Gathers the parts of each cut until there is one of every instance of every operator.
+//! Acknowledgements: collects the parts of each cut until there is one of every instance of every operator.
 //!
 //! An instance that has ended hands over its last state once, and that counts for all later cuts.
 
@@ -10,7 +10,7 @@ use crate::snapshot::coordinator::operator_snapshot::{END, OperatorSnapshot, Sav
 /// An instance of an operator: its uid and its worker.
 pub(crate) type Instance = (Arc<str>, usize);
 
-/// Parts of cuts that are under way.
+/// The parts of cuts that are in progress.
 pub(crate) struct PendingSnapshots {
     workers: usize,
     /// Workers that have built all their operators.
@@ -22,9 +22,9 @@ pub(crate) struct PendingSnapshots {
     done: Option<u64>,
 }
 
-/// What is told of a running job.
+/// A message to the coordinator of a running job.
 pub(crate) enum CoordinatorMessage {
-    /// There is such an instance.
+    /// An instance of an operator has been built.
     Joins(Instance),
     /// A worker has built all its operators.
     Ready(usize),
@@ -33,7 +33,7 @@ pub(crate) enum CoordinatorMessage {
 }
 
 impl PendingSnapshots {
-    /// For a job of so many workers.
+    /// For a job of this many workers.
     pub(crate) fn new(workers: usize) -> PendingSnapshots {
         PendingSnapshots {
             workers,
@@ -45,18 +45,19 @@ impl PendingSnapshots {
         }
     }
 
-    /// Takes in a word, and gives the cut that is complete by it, if one is: its parts by member.
+    /// Handles a message, and returns the cut that is complete by it, if one is: its parts by instance.
     pub(crate) fn take(
         &mut self,
-        word: CoordinatorMessage,
+        message: CoordinatorMessage,
     ) -> Option<(u64, BTreeMap<Instance, SavedTables>)> {
-        match word {
+        match message {
             CoordinatorMessage::Joins(member) => drop(self.members.insert(member)),
             CoordinatorMessage::Ready(worker) => drop(self.ready.insert(worker)),
             CoordinatorMessage::Part(OperatorSnapshot { uid, worker, cut: END, state }) => {
                 self.ended.insert((uid, worker), state);
             }
             CoordinatorMessage::Part(OperatorSnapshot { uid, worker, cut, state }) => {
+                // A cut up to `done` is over: a late part must not open it again.
                 if self.done.is_none_or(|done| done < cut) {
                     self.cuts.entry(cut).or_default().insert((uid, worker), state);
                 }
@@ -67,21 +68,26 @@ impl PendingSnapshots {
 
     /// The first cut of which all parts are there.
     fn complete(&mut self) -> Option<(u64, BTreeMap<Instance, SavedTables>)> {
+        // Before all workers have built their operators, members are missing, and a cut could seem whole
+        // without them.
         if self.ready.len() < self.workers || self.done == Some(END) {
             return None;
         }
         let is_whole = |parts: &BTreeMap<Instance, SavedTables>| {
             self.members.iter().all(|member| parts.contains_key(member) || self.ended.contains_key(member))
         };
+        // The oldest first: epochs ascend in the log.
         let whole = self.cuts.iter().find(|(_, parts)| is_whole(parts)).map(|(cut, _)| *cut);
         let (cut, mut parts) = match whole {
             Some(cut) => (cut, self.cuts.remove(&cut)?),
+            // All instances have ended, so their last states are the final cut.
             None if is_whole(&BTreeMap::new()) => (END, BTreeMap::new()),
             None => return None,
         };
         // A part of an earlier cut that is not complete by now never will be: its epoch was skipped.
         self.cuts.retain(|other, _| *other > cut);
         self.done = Some(cut);
+        // An instance that has ended hands over no more parts; its last state holds for every later cut.
         for (member, state) in &self.ended {
             parts.entry(member.clone()).or_insert_with(|| state.clone());
         }

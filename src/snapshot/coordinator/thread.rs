@@ -1,13 +1,13 @@
-//! Takes snapshots: gathers parts, writes what is new of them, and commits.
+//! The coordinator's work: collects acknowledgements, writes their new pages, and commits.
 //!
-//! All of it happens away from the workers, who hand over pointers and go on. A page that an earlier snapshot
+//! None of this happens on the workers, which hand over pointers and go on. A page that an earlier snapshot
 //! of this run has written, or that came from the snapshot that the run went on from, is named again and not
-//! written; what merges have made is. So the bytes that a snapshot writes are those of the rows that have
-//! changed, and of the merges that they paid for.
+//! written; pages that compactions have made are written. So a snapshot writes the rows that have changed,
+//! and the compactions that these have caused.
 //!
 //! A snapshot that cannot be written is given up, and the next one holds what it would have: the job goes on.
-//! Only the last one, before a stop or at the end of all input, is tried again, and then ends the job with an
-//! error; so does a store that another run has taken over.
+//! Only the last one, before a stop or at the end of all input, is tried again, and its failure ends the job
+//! with an error; so does a store that another run has taken over.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,13 +34,13 @@ use crate::snapshot::page::codec::encode_note;
 use crate::snapshot::restore::page_source::PageSource;
 use crate::snapshot::restore::restored::clock_of;
 
-/// What takes the snapshots of a running job.
+/// The coordinator of a running job.
 pub(crate) struct Coordinator {
     pub(crate) repository: Repository,
     pub(crate) lease: Lease,
-    pub(crate) cuts: Arc<SnapshotTrigger>,
+    pub(crate) trigger: Arc<SnapshotTrigger>,
     pub(crate) options: Snapshots,
-    pub(crate) gather: PendingSnapshots,
+    pub(crate) pending: PendingSnapshots,
     pub(crate) writing: SegmentWriting,
     pub(crate) workers: usize,
     /// What operators are, by their uids.
@@ -65,38 +65,47 @@ const LAST_TRIES: u32 = 5;
 /// Half of what passes between the first two tries of the last snapshot, without a simulated clock.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Garbage is collected after so many snapshots.
+/// Garbage is collected each time that this many snapshots were taken.
 const COLLECT_AFTER: u64 = 8;
 
-/// What no snapshot names stays so long: another run may be about to name it.
+/// How long garbage is kept: another run may be about to name it.
 const GRACE: Duration = Duration::from_secs(60);
 
 impl Coordinator {
-    /// Hears a word, and takes the snapshot that is due by it.
+    /// Handles a message, and takes the snapshot that is complete by it.
     ///
     /// # Errors
     ///
     /// If the job must end.
-    pub(crate) fn hear(&mut self, mut word: CoordinatorMessage) -> Result<()> {
+    pub(crate) fn receive(&mut self, mut message: CoordinatorMessage) -> Result<()> {
         let heard = self.clock.now();
-        if let CoordinatorMessage::Part(part) = &mut word {
+        if let CoordinatorMessage::Part(part) = &mut message {
             if part.cut != END {
                 self.began.entry(part.cut).or_insert(heard);
             }
-            self.receive(part)?;
+            // At once, and not when the cut is complete: pages are written while their rows are in the
+            // processor's cache.
+            self.build(part)?;
         }
-        let Some((cut, parts)) = self.gather.take(word) else { return Ok(()) };
+        let Some((cut, parts)) = self.pending.take(message) else { return Ok(()) };
+        // The final cut is after all epochs: its snapshot is committed under the epoch that the clock shows.
         let epoch = if cut == END { (self.epoch)() } else { cut };
-        let is_last = cut == END || self.cuts.cause(cut) == Cause::Stop;
+        let is_last = cut == END || self.trigger.cause(cut) == Cause::Stop;
+        // The parts of the final cut are not timed: they come as instances end.
         let began = self.began.remove(&cut).unwrap_or(heard);
         self.began.retain(|other, _| *other > cut);
+        // A periodic snapshot is tried once, since the next one holds what it would have; after the last
+        // there is none.
         for left in (0..if is_last { LAST_TRIES } else { 1 }).rev() {
             match self.write_pages(epoch, &parts) {
                 Ok(()) => {
                     let manifest = self.manifest(epoch, cut, &parts)?;
+                    // Not retried: after a failed commit the lease can no longer be used.
                     self.lease.commit(manifest)?;
-                    self.tell(epoch, self.clock.now().saturating_sub(began));
-                    self.cuts.settle(cut, true);
+                    self.report(epoch, self.clock.now().saturating_sub(began));
+                    // After the commit: sinks see it here, and make visible what they have prepared.
+                    self.trigger.settle(cut, true);
+                    // After the sinks can see the commit, since nothing waits for the head.
                     self.lease.put_head();
                     if !is_last {
                         self.release(&parts);
@@ -109,19 +118,19 @@ impl Coordinator {
                     return Err(Error::new(error.kind(), format!("{what}: {error}")));
                 }
                 Err(error) => {
-                    self.tell_failure(&error);
+                    self.report_failure(&error);
                     if is_last {
                         thread::sleep(self.patience * (1 << (LAST_TRIES - left)));
                     }
                 }
             }
         }
-        self.cuts.settle(cut, false);
+        self.trigger.settle(cut, false);
         Ok(())
     }
 
-    /// Makes the runs of a part that are not made yet, and writes of them what it can.
-    fn receive(&mut self, part: &mut OperatorSnapshot) -> Result<()> {
+    /// Makes the runs of a part that are not made yet, and writes their pages early as far as that works.
+    fn build(&mut self, part: &mut OperatorSnapshot) -> Result<()> {
         let epoch = if part.cut == END { (self.epoch)() } else { part.cut };
         for table in &mut part.state.tables {
             let Some((coming, delivery)) = &table.coming else { continue };
@@ -147,8 +156,8 @@ impl Coordinator {
         origin.is_near().then(|| Arc::new(origin))
     }
 
-    /// Tells of the first of several snapshots in a row that could not be written.
-    fn tell_failure(&mut self, error: &Error) {
+    /// Counts a failed snapshot, and sends a notice for the first of several in a row.
+    fn report_failure(&mut self, error: &Error) {
         self.metrics.metric("snapshots", "failed").add(1);
         self.metrics.metric("snapshots", "failing").set(1);
         if std::mem::replace(&mut self.is_failing, true) {
@@ -170,7 +179,7 @@ impl Coordinator {
         ));
     }
 
-    fn tell(&mut self, epoch: u64, took: Duration) {
+    fn report(&mut self, epoch: u64, took: Duration) {
         self.metrics.metric("snapshots", "failing").set(0);
         if std::mem::take(&mut self.is_failing) {
             self.notices.tell(format!("snapshots can be written again: that of epoch {epoch} is safe."));
@@ -184,6 +193,8 @@ impl Coordinator {
 
     /// Writes the pages that no snapshot has yet.
     fn write_pages(&mut self, epoch: u64, parts: &BTreeMap<Instance, SavedTables>) -> Result<()> {
+        // First what was written early: its pages are marked as written then, and are not written again
+        // below.
         self.writing.finish(epoch)?;
         for ((uid, _), table) in tables(parts) {
             for run in &table.runs {
@@ -193,6 +204,7 @@ impl Coordinator {
                 }
             }
         }
+        // The manifest may name a page only when the put of its segment has succeeded.
         self.writing.finish(epoch)
     }
 
@@ -211,6 +223,8 @@ impl Coordinator {
                 |(name, bytes): &(String, Vec<u8>)| Note { name: name.clone(), worker, bytes: bytes.clone() };
             operator.notes.extend(state.notes.iter().map(note));
             for table in &state.tables {
+                // Each worker's clock is noted: on restore, rows expire by the clock of the worker that owned
+                // their hashes.
                 let bytes = encode_note(&table.clock)?;
                 operator.notes.push(Note { name: clock_of(&table.name), worker, bytes });
                 let runs = table.runs.iter().map(|run| run_state(run, epoch)).collect::<Result<_>>()?;
@@ -226,11 +240,11 @@ impl Coordinator {
             }
         }
         let operators = operators.into_values().collect();
-        let manifest = self.lease.manifest(epoch, self.cuts.cause(cut), self.workers as u32);
+        let manifest = self.lease.manifest(epoch, self.trigger.cause(cut), self.workers as u32);
         Ok(Manifest { operators, ..manifest })
     }
 
-    /// Lets states go of the rows that are written now, where they can be read again at little cost.
+    /// Lets states drop the rows that are written now, where reading them again costs little.
     fn release(&self, parts: &BTreeMap<Instance, SavedTables>) {
         for ((uid, _), table) in tables(parts) {
             if let (Some((coming, _)), Some(origin)) = (&table.coming, self.origin(uid, table)) {
@@ -239,7 +253,8 @@ impl Coordinator {
         }
     }
 
-    /// Deletes what is not to stay, now and then. What could not be deleted is tried again.
+    /// Collects garbage after every few commits. What could not be deleted is tried again by the next
+    /// collection.
     fn collect(&self) {
         if self.commits.is_multiple_of(COLLECT_AFTER)
             && self.repository.gc(self.options.retain, GRACE).is_err()
@@ -257,7 +272,8 @@ fn owner<'a>(uid: &'a str, table: &'a TableSnapshot) -> Owner<'a> {
     Owner { uid, table: &table.name, fingerprint: table.schema.fingerprint }
 }
 
-/// A run as a manifest tells of it. A state that serves several cuts may say that it is of the last of them.
+/// A run as a manifest lists it. A state that serves several cuts may name the last of them, so epochs are
+/// limited to that of the snapshot.
 fn run_state(
     run: &crate::snapshot::coordinator::operator_snapshot::RunSnapshot,
     epoch: u64,
@@ -265,11 +281,13 @@ fn run_state(
     let unwritten = || Error::data("a page of state is named before it is written");
     let place = |page: &Arc<dyn SavedPage>| page.written().get().cloned().ok_or_else(unwritten);
     let pages = run.pages.iter().map(place).collect::<Result<_>>()?;
+    // In memory the second epoch is the first that the run is not about; in a manifest it is the last that it
+    // is.
     Ok(RunState { epochs: (run.epochs.0.min(epoch), run.epochs.1.saturating_sub(1).min(epoch)), pages })
 }
 
-/// Lets workers go first where there are no more cores than they need: whoever waits for results feels what a
-/// worker waits, and nobody feels what a snapshot takes longer.
+/// Lowers the thread's priority, so that workers run first where there are no more cores than they need: a
+/// worker that waits delays results, a snapshot that takes longer does not.
 ///
 /// On Linux threads have priorities of their own; elsewhere this would be the whole program's.
 fn yield_to_workers() {
@@ -284,74 +302,80 @@ const NICE: i32 = 5;
 
 /// Where operators hand over their parts.
 pub(crate) struct CoordinatorHandle {
-    pub(crate) cuts: Arc<SnapshotTrigger>,
+    pub(crate) trigger: Arc<SnapshotTrigger>,
     /// How many rows a worker copies at a time.
     pub(crate) slice: usize,
-    words: Mutex<Words>,
+    channel: Mutex<Channel>,
 }
 
-enum Words {
-    /// To a thread of its own.
-    Sent(Option<Sender<CoordinatorMessage>>, Option<JoinHandle<()>>),
-    /// Heard by who says them, where all that happens is to happen in one order.
-    Heard(Box<Coordinator>),
+enum Channel {
+    /// Sent to the coordinator's own thread.
+    Thread(Option<Sender<CoordinatorMessage>>, Option<JoinHandle<()>>),
+    /// Handled by the thread that sends them, so that everything happens in one order.
+    Here(Box<Coordinator>),
 }
 
 impl CoordinatorHandle {
-    /// A coordinator that works on a thread of its own. What must end the job is told to `fail`.
+    /// A coordinator that works on a thread of its own. An error that must end the job is passed to `fail`.
     ///
     /// # Errors
     ///
     /// If there can be no thread.
     pub(crate) fn with_thread(
-        mut taker: Coordinator,
+        mut coordinator: Coordinator,
         fail: impl Fn(Error) + Send + 'static,
     ) -> Result<CoordinatorHandle> {
-        taker.patience = PATIENCE;
-        let (cuts, slice) = (Arc::clone(&taker.cuts), taker.options.slice);
-        let (words, hear) = mpsc::channel();
+        coordinator.patience = PATIENCE;
+        let (trigger, slice) = (Arc::clone(&coordinator.trigger), coordinator.options.slice);
+        let (channel, receive) = mpsc::channel();
         let work = move || {
             yield_to_workers();
-            for word in hear {
-                if let Err(error) = taker.hear(word) {
+            for message in receive {
+                if let Err(error) = coordinator.receive(message) {
                     return fail(error);
                 }
             }
         };
         let thread = thread::Builder::new().name("snapshots".to_owned()).spawn(work);
         let thread = thread.map_err(|error| Error::io("cannot start a thread for snapshots", error))?;
-        Ok(CoordinatorHandle { cuts, slice, words: Mutex::new(Words::Sent(Some(words), Some(thread))) })
+        Ok(CoordinatorHandle {
+            trigger,
+            slice,
+            channel: Mutex::new(Channel::Thread(Some(channel), Some(thread))),
+        })
     }
 
-    /// A coordinator whose work is done by whoever hands something over.
-    pub(crate) fn without_thread(taker: Coordinator) -> CoordinatorHandle {
-        let (cuts, slice) = (Arc::clone(&taker.cuts), taker.options.slice);
-        CoordinatorHandle { cuts, slice, words: Mutex::new(Words::Heard(Box::new(taker))) }
+    /// A coordinator whose work is done by the thread that sends a message.
+    pub(crate) fn without_thread(coordinator: Coordinator) -> CoordinatorHandle {
+        let (trigger, slice) = (Arc::clone(&coordinator.trigger), coordinator.options.slice);
+        CoordinatorHandle { trigger, slice, channel: Mutex::new(Channel::Here(Box::new(coordinator))) }
     }
 
-    /// Says a word.
+    /// Sends a message.
     ///
     /// # Errors
     ///
     /// If the job must end.
-    pub(crate) fn say(&self, word: CoordinatorMessage) -> Result<()> {
-        match &mut *self.words.lock().unwrap_or_else(PoisonError::into_inner) {
-            // Nobody listens when the job is ending with an error.
-            Words::Sent(words, _) => drop(words.as_ref().map(|words| words.send(word))),
-            Words::Heard(taker) => taker.hear(word)?,
+    pub(crate) fn send(&self, message: CoordinatorMessage) -> Result<()> {
+        match &mut *self.channel.lock().unwrap_or_else(PoisonError::into_inner) {
+            // The thread has ended if the job is ending with an error, which is recorded by then.
+            Channel::Thread(channel, _) => drop(channel.as_ref().map(|channel| channel.send(message))),
+            Channel::Here(coordinator) => coordinator.receive(message)?,
         }
         Ok(())
     }
 
-    /// Waits until all that was said is done.
+    /// Waits until all messages are handled.
     pub(crate) fn finish(&self) {
-        let thread = match &mut *self.words.lock().unwrap_or_else(PoisonError::into_inner) {
-            Words::Sent(words, thread) => {
-                drop(words.take());
+        let thread = match &mut *self.channel.lock().unwrap_or_else(PoisonError::into_inner) {
+            Channel::Thread(channel, thread) => {
+                // Closes the channel: the thread handles what is left in it, and ends.
+                drop(channel.take());
                 thread.take()
             }
-            Words::Heard(_) => None,
+            Channel::Here(_) => None,
         };
+        // Joined without the lock, so that a worker that still sends does not wait for the thread.
         if let Some(thread) = thread {
             let _ = thread.join();
         }
