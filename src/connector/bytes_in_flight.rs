@@ -1,4 +1,4 @@
-//! What a source has emitted and sinks have not seen: the bytes of its epochs in flight.
+//! The bytes in flight: emitted by a source, in epochs that the sinks have not completed.
 
 use std::collections::VecDeque;
 
@@ -12,13 +12,14 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    /// Takes note of bytes that were emitted.
+    /// Adds emitted bytes.
     pub(super) fn add(&mut self, bytes: usize) {
         self.emitted += bytes;
     }
 
     /// The source leaves an epoch.
     pub(super) fn leave(&mut self, epoch: u64) {
+        // An epoch without output does not count: an idle source must be able to follow the epoch clock.
         if self.emitted > 0 {
             self.left.push_back((epoch, std::mem::take(&mut self.emitted)));
         }

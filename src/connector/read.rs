@@ -1,8 +1,8 @@
-//! One worker's instance of a source: reads splits, stamps records, keeps the clocks, and stays within its
-//! limits.
+//! One worker's instance of a source: reads splits, stamps records, advances epoch and watermark, and applies
+//! backpressure.
 //!
 //! It reads the splits assigned to it and holds one time: the current epoch and the least watermark of its
-//! splits. Reading goes to the split that is furthest behind, a short piece at a time.
+//! splits. It reads the split that is furthest behind, a short piece at a time.
 //!
 //! # Flow control
 //!
@@ -15,15 +15,15 @@
 //!
 //! A split whose reader has had nothing for long enough no longer counts for the watermark: see
 //! [`schedule`](crate::connector::split_schedule). If no split of a worker counts, the worker follows those
-//! of others, which it sees on a [board](crate::time::WatermarkBoard) that the instances share; if none
-//! counts anywhere, the watermark goes to the greatest of all. A split that comes back takes on the watermark
-//! that went on without it.
+//! of other workers, which it reads from a [board](crate::time::WatermarkBoard) that the instances share; if
+//! none counts anywhere, the watermark becomes the greatest of all. A split that comes back takes on the
+//! watermark that advanced without it.
 //!
 //! # Waiting
 //!
-//! A worker that has nothing to read sleeps: until a reader is to be asked again, the clock of epochs ticks,
-//! or the board has what it waits for. That is so also if all that it could read is too far ahead of what
-//! others read.
+//! A worker that has nothing to read sleeps until a reader is to be polled again, the epoch clock ticks, or
+//! the board reaches the watermark that it waits for. The last applies if all its splits are too far ahead of
+//! those of other workers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -45,8 +45,7 @@ use crate::metric::Metric;
 use crate::stream::{Alarm, Capabilities, WorkerContext, lock};
 use crate::time::{EventTime, SplitWatermark, Time};
 
-/// How long the operator reads before it lets others run. What it gathers meanwhile is combined and sent as
-/// one.
+/// How long the operator reads in an activation. Its records of that time are combined and sent together.
 const QUANTUM: Duration = Duration::from_micros(100);
 
 /// The most records that it reads in that time.
@@ -56,7 +55,7 @@ const QUOTA: usize = 1 << 16;
 const PIECE: usize = 1024;
 const SMALL_PIECE: usize = 256;
 
-/// The least time until a reader is asked again that had nothing.
+/// The least time until a reader that had nothing is polled again.
 const MIN_WAIT: Duration = Duration::from_micros(1);
 
 struct Counts {
@@ -93,7 +92,7 @@ pub(super) struct Reading<S: Source, F> {
     pub(super) awaited: Option<u64>,
     /// For more than one outlet: what was read and is walked by each.
     batch: Vec<Record<S::Item>>,
-    /// Goes off when something may be due.
+    /// Activates the operator when something may be due.
     alarm: Alarm,
 }
 
@@ -155,18 +154,21 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             return Ok(());
         }
         let open = self.worker.open_epoch();
+        // Before the check below: after its end the source still reports complete epochs.
         self.hear(open);
         if holds.is_empty() {
             return Ok(());
         }
         let now = self.worker.shared.clock.now();
         self.open_splits(now)?;
+        // Before the watermark moves: a split that is due to be polled counts until it was polled.
         self.schedule.wake(now);
         self.keep_epoch(open, now);
         if self.worker.shared.is_stopping() {
             self.stop()?;
         }
         let more = self.read(now)?;
+        // Records of this activation are sent under the time held so far, so before the watermark moves.
         for outlet in &mut self.ports {
             outlet.flush();
             self.flight.add(outlet.take_sent());
@@ -183,11 +185,13 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         Ok(())
     }
 
-    /// Reads no more.
+    /// Stops reading.
     fn stop(&mut self) -> Result<()> {
         let (splits, schedule) =
             (self.splits.drain(), std::mem::replace(&mut self.schedule, SplitSchedule::new(None)));
         for (slot, split) in splits {
+            // A silent split promises the watermark that has advanced without it. The saved mark must too, or
+            // the next run would accept records that this one counts as late.
             let least = if schedule.is_silent(slot) { self.watermark } else { EventTime::MIN };
             self.bookmarks.close(split.mark(least), false)?;
             if split.read {
@@ -198,8 +202,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         Ok(())
     }
 
-    /// Opens the splits that are this worker's: at the start its share of all, later the new ones that fall
-    /// to it.
+    /// Opens the splits of this worker: at the start its share of all, later its share of the new ones.
     fn open_splits(&mut self, now: Duration) -> Result<()> {
         let (index, workers) = (self.worker.index, self.worker.shared.workers);
         let timed = Arc::clone(&self.timed);
@@ -209,6 +212,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             let plan = lock(&timed.plan);
             if !self.bookmarks.is_empty() {
                 let there = plan.splits.iter().map(Split::id).collect();
+                // By hash and not by number: the worker that will discover the split must have its offset.
                 self.bookmarks.keep_absent(&there, |split| worker_of(hash64(split), workers) == index);
             }
             for (number, split) in plan.splits.iter().enumerate() {
@@ -219,13 +223,14 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
                     self.known.insert(split.id());
                 }
             }
+            // A split that has ended still counts for the greatest watermark.
             self.bookmarks.greatest_closed().into_iter().for_each(|watermark| self.schedule.reach(watermark));
             self.look_at = every.map(|every| now + every);
         } else if let (Some(at), Some(every)) = (self.look_at, every)
             && now >= at
         {
             let splits = timed.source.splits()?;
-            // From when it was done: a look may take longer than the time between two.
+            // Counted from the end of the listing, which may take longer than the interval.
             self.look_at = Some(self.worker.shared.clock.now() + every);
             for split in splits {
                 let id = split.id();
@@ -246,6 +251,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         };
         let position = mark.as_ref().map(SplitOffset::position::<S>).transpose()?.flatten();
         let mut watermark = SplitWatermark::new(&self.timed.watermarks.strategy);
+        // The worker has promised its watermark downstream, for new splits too.
         watermark.raise(self.watermark);
         if let Some(mark) = mark {
             watermark.restore(mark.watermark, &mark.generator);
@@ -254,7 +260,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         self.splits.add(&self.timed.source, slot, split, position, watermark)
     }
 
-    /// Takes note of the epochs that are complete.
+    /// Handles the completion of the epochs below `open`.
     fn hear(&mut self, open: u64) {
         self.flight.hear(open);
         if self.awaited.is_some() {
@@ -266,12 +272,13 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
     /// Follows the epoch clock, unless too many epochs are in flight.
     fn keep_epoch(&mut self, open: u64, now: Duration) {
         if self.flight.epochs() == 0 && self.is_full() {
-            // All that is in flight belongs to this epoch, and it can only be completed once the epoch has
-            // ended.
+            // All bytes in flight belong to this epoch, and can only be released once the epoch has ended.
+            // Waiting for the clock would stop the source until then.
             self.worker.shared.epochs.end(self.epoch);
         }
         let epoch = self.worker.shared.epochs.poll(open);
         if epoch > self.epoch && self.flight.epochs() < self.worker.shared.limits.epochs {
+            // The scan of the splits is skipped unless an operator measures silence.
             let is_asked = self.worker.shared.asked.is_wanted();
             let asked = if is_asked { self.schedule.asked_since(now) } else { Duration::ZERO };
             self.leave_epoch(epoch, asked);
@@ -279,8 +286,9 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         }
     }
 
-    /// Leaves the epoch, having asked all readers since a moment.
+    /// Leaves the epoch. All readers were polled since `asked`.
     fn leave_epoch(&mut self, next: u64, asked: Duration) {
+        // Before the capability moves: an operator that sees the end of the epoch must find the record of it.
         self.worker.shared.asked.leave(self.instance, next, asked, self.worker.open_epoch());
         let least = |slot| if self.schedule.is_silent(slot) { self.watermark } else { EventTime::MIN };
         self.bookmarks.leave(
@@ -290,6 +298,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         );
         self.flight.leave(self.epoch);
         let mut positions = std::mem::take(&mut self.ended);
+        // Only splits that were read: a source may have many more.
         for slot in self.touched.drain(..) {
             if let Some(split) = self.splits.get(slot).filter(|split| split.read) {
                 split.read = false;
@@ -302,7 +311,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         }
     }
 
-    /// Reads a quantum from the splits that are behind; answers whether there is more at once.
+    /// Reads a quantum from the splits that are behind; returns whether there is more to read at once.
     fn read(&mut self, now: Duration) -> Result<bool> {
         let mut quota = self.worker.shared.epochs.quantum(QUOTA.min(self.worker.shared.piece()));
         let (mut total, mut going) = (0, None);
@@ -310,6 +319,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             let limit = self.limit();
             let Some(slot) = going.take().or_else(|| self.schedule.take(limit)) else { break };
             let (count, malformed, status) = self.read_piece(slot, quota.min(PIECE))?;
+            // Malformed input costs time too, and must not let one activation run without end.
             quota -= (count + malformed).min(quota);
             total += count;
             let at = self.worker.shared.clock.now();
@@ -319,7 +329,8 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
                 Status::Wait(wait) => self.schedule.rest(slot, at, now.saturating_add(wait.max(MIN_WAIT))),
                 Status::Done => self.close(slot)?,
             }
-            // Those that have nothing are all asked, or others would never have a turn.
+            // Polls that find nothing do not end the quantum, or slow polls would keep other splits from
+            // their turn.
             if at >= now + QUANTUM && !matches!(status, Status::Wait(_)) {
                 break;
             }
@@ -329,12 +340,12 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             self.worker.shared.epochs.count(total as u64);
             self.counts.records.add(total as i64);
         }
-        // Where records make the epoch clock turn, someone must look at it when the last of them has come.
+        // Where records turn the epoch clock, a source must poll it once more after the last of them.
         let turns = total > 0 && self.worker.shared.epochs.until_tick().is_none();
         Ok(turns || self.schedule.next_to_read().is_some_and(|next| next <= self.limit()))
     }
 
-    /// How far splits may be read: no further than the drift beyond the slowest split of all workers.
+    /// The watermark up to which splits may be read: the slowest split of all workers, plus the drift.
     fn limit(&self) -> EventTime {
         let Some(drift) = self.timed.watermarks.max_drift else { return EventTime::MAX };
         let (mine, others) = (self.schedule.least(), self.standing.least_of_others());
@@ -342,9 +353,11 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         slowest.saturating_add_unsigned(drift)
     }
 
-    /// Reads a piece of a split: how many records, and how many that were none.
+    /// Reads a piece of a split; returns the number of records, and of malformed inputs.
     fn read_piece(&mut self, slot: usize, limit: usize) -> Result<(usize, usize, Status)> {
         if self.splits.open(&self.timed.source, slot)? {
+            // Opening a reader costs more than a piece: it may read several pieces before it can be parked
+            // again.
             self.schedule.slice(slot);
         }
         let time = Time::new(self.epoch, self.watermark);
@@ -368,13 +381,14 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         }
         let gave = count + malformed > 0 || status == Status::More;
         self.schedule.note(slot, split.watermark.current(), gave);
+        // At once, not at the end of the quantum: workers with aligned splits may wait for it.
         if self.timed.watermarks.max_drift.is_some() {
             self.standing.show(self.schedule.shown(self.watermark));
         }
         Ok((count, malformed, status))
     }
 
-    /// A split was read to its end.
+    /// Closes a split that was read to its end.
     fn close(&mut self, slot: usize) -> Result<()> {
         self.schedule.remove(slot);
         let Some(split) = self.splits.remove(slot) else { return Ok(()) };
@@ -385,7 +399,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         Ok(())
     }
 
-    /// Deals with what was no record, and says how much it was.
+    /// Handles malformed input by the policy; returns how many inputs.
     fn take_malformed(&mut self, slot: usize) -> Result<usize> {
         let malformed = self.splits.split(slot).parts().0.malformed();
         match (malformed.first(), self.timed.on_malformed) {
@@ -400,8 +414,8 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         }
     }
 
-    /// Moves the watermark to the least of the splits that count, and never back. A worker without such
-    /// splits holds no one back.
+    /// Advances the watermark to the least of the splits that count; it never falls. A worker without such
+    /// splits holds no other worker back.
     fn keep_watermark(&mut self, now: Duration) {
         self.standing.show(self.schedule.shown(self.watermark));
         self.standing.lead();
@@ -415,9 +429,12 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         }
     }
 
-    /// Runs again at once if there is more to read, and otherwise when something may be due. If it is a limit
-    /// that keeps the source from reading, it runs when the probe moves, and if it is others, when these do.
+    /// Runs again at once if there is more to read, and otherwise when something may be due. A source that is
+    /// blocked by backpressure runs when the probe moves; one that waits for other workers, when these
+    /// advance.
     fn reschedule(&mut self, now: Duration, more: bool) {
+        // A full source with earlier epochs in flight is activated by the probe. Without any, it must end the
+        // current epoch itself.
         let at_once = if self.is_full() { self.flight.epochs() == 0 } else { more || self.is_let_on() };
         if at_once {
             self.activator.activate();
@@ -429,14 +446,15 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         self.alarm.ring_at(next, now);
     }
 
-    /// True if a split that was too far ahead of those of other workers no longer is. Otherwise these will
-    /// wake this worker when it is not.
+    /// True if a split that was too far ahead of those of other workers no longer is. Otherwise the board
+    /// will wake this worker when that changes.
     fn is_let_on(&self) -> bool {
         let (Some(next), Some(drift)) = (self.schedule.next_to_read(), self.timed.watermarks.max_drift)
         else {
             return false;
         };
-        // If it is a split of its own that is behind, that has nothing now and is asked again when it is due.
+        // The second condition: if the slowest split is one of this worker, it has nothing now, and its next
+        // poll will activate the operator.
         let wanted = next.saturating_sub_unsigned(drift);
         !self.standing.waits(wanted) && next <= self.limit()
     }

@@ -1,13 +1,12 @@
-//! The readers of one worker's splits: no more of them open than may be.
+//! The readers of one worker's splits, within the source's limit on open readers.
 //!
-//! A source may say how many of its readers can be open at a time. Beyond that a reader is dropped when
+//! A source may limit how many of its readers can be open at a time. Beyond that a reader is dropped when
 //! another is needed, and its position kept; when its split is read again, the source opens it there. A
-//! reader that a position was taken of gives what comes after it, so this changes nothing but what it costs:
-//! an opening, each time that a split is read that has none. A split whose turn has not come needs no reader
-//! at all.
+//! reader opened at a position continues exactly after it, so this changes only the cost: an opening, each
+//! time that a split without a reader is read. A split whose turn has not come needs no reader at all.
 //!
-//! The reader that goes is the one that was used least recently. Those are kept in order, so a choice costs
-//! the logarithm of their number, and nothing where all may be open.
+//! The least recently used reader is dropped. The readers are kept in that order, so a choice costs the
+//! logarithm of their number, and nothing where all may be open.
 
 use std::collections::BTreeSet;
 
@@ -23,25 +22,25 @@ pub(super) struct OpenSplit<S: Source> {
     pub(super) read: bool,
     pub(super) watermark: SplitWatermark<S::Item>,
     reader: Option<S::Reader>,
-    /// Where to open it if it has no reader; at the beginning, if it had none yet.
+    /// The position to open it at if it has no reader; none, for the beginning, if it had no reader yet.
     parked: Option<Position<S>>,
     /// When it was last read, in uses of readers.
     used: u64,
 }
 
 impl<S: Source> OpenSplit<S> {
-    /// Between which records it is; unknown if it had no reader yet and is at the beginning.
+    /// Its position; `None` if it had no reader yet and is at the beginning.
     pub(super) fn position(&self) -> Option<Position<S>> {
         self.reader.as_ref().map(Reader::position).or_else(|| self.parked.clone())
     }
 
-    /// Where it stands. It promises nothing older than `least`.
+    /// Its offset, with a watermark of at least `least`.
     pub(super) fn mark(&self, least: EventTime) -> Result<SplitOffset> {
         let (watermark, generator) = self.watermark.save();
         SplitOffset::new::<S>(&self.split, self.position().as_ref(), (watermark.max(least), generator))
     }
 
-    /// What it is read with.
+    /// Its reader and its watermark.
     pub(super) fn parts(&mut self) -> (&mut S::Reader, &mut SplitWatermark<S::Item>) {
         match &mut self.reader {
             Some(reader) => (reader, &mut self.watermark),
@@ -55,7 +54,7 @@ pub(super) struct Readers<S: Source> {
     slots: Vec<Option<OpenSplit<S>>>,
     /// How many readers may be open.
     most: usize,
-    /// Those that have a reader, by their last use.
+    /// Splits that have a reader, by their last use.
     open: BTreeSet<(u64, usize)>,
     uses: u64,
 }
@@ -91,7 +90,7 @@ impl<S: Source> Readers<S> {
         Ok(())
     }
 
-    /// Sees to it that a split has a reader; answers whether it had none because there are too many.
+    /// Ensures that a split has a reader; returns true if one had to be opened.
     ///
     /// # Errors
     ///
@@ -100,6 +99,7 @@ impl<S: Source> Readers<S> {
         let (most, uses) = (self.most, self.uses + 1);
         let Some(split) = &mut self.slots[slot] else { return Ok(false) };
         if split.reader.is_some() {
+            // The order of use matters only when the next opening must drop a reader.
             if self.open.len() >= most {
                 self.open.remove(&(split.used, slot));
                 self.open.insert((uses, slot));
@@ -112,6 +112,7 @@ impl<S: Source> Readers<S> {
         {
             let parking = self.slots[last].as_mut();
             parking.into_iter().for_each(|split| {
+                // Before the reader is dropped: only it knows the position.
                 split.parked = split.position();
                 split.reader = None;
             });
@@ -123,7 +124,7 @@ impl<S: Source> Readers<S> {
         Ok(true)
     }
 
-    /// A split that there is.
+    /// The split in a slot that has one.
     pub(super) fn split(&mut self, slot: usize) -> &mut OpenSplit<S> {
         match &mut self.slots[slot] {
             Some(split) => split,

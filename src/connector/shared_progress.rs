@@ -1,23 +1,23 @@
-//! How one worker's instance of a source stands among those of the other workers: what it shows them, and
-//! what it waits for.
+//! The progress that one worker's instance of a source shares with those of the other workers: what it
+//! publishes, and what it waits for.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::time::{EventTime, Reach, WatermarkBoard};
 
-/// The least time until a worker without a split that counts looks again how far the others have come.
+/// The least time between two reads of the other workers' progress by a worker without a split that counts.
 const FOLLOW: Duration = Duration::from_millis(10);
 
 /// A worker's place on the board.
 pub(super) struct SharedProgress {
     board: Arc<WatermarkBoard>,
     worker: usize,
-    /// What the board has of this worker.
+    /// The reach last published for this worker.
     shown: Option<Reach>,
-    /// True if no split of this worker counts, so that it goes where the others let it.
+    /// True if no split of this worker counts, so that it follows the others.
     follows: bool,
-    /// When it may ask again to be woken when the others have moved.
+    /// When it may request the next wake-up on a change.
     follow_at: Duration,
 }
 
@@ -26,8 +26,9 @@ impl SharedProgress {
         SharedProgress { board, worker, shown: None, follows: false, follow_at: Duration::ZERO }
     }
 
-    /// Shows the other workers how far this one has come.
+    /// Publishes the progress of this worker.
     pub(super) fn show(&mut self, reach: Reach) {
+        // Publishing looks at the slot of each worker, so only changes are published.
         if self.shown != Some(reach) {
             self.shown = Some(reach);
             self.board.show(self.worker, reach);
@@ -39,13 +40,13 @@ impl SharedProgress {
         self.board.least_of_others(self.worker)
     }
 
-    /// Lets this worker be woken once the others have come so far; false if they have.
+    /// Requests a wake-up once the others have reached `wanted`; false if they have already.
     pub(super) fn waits(&self, wanted: EventTime) -> bool {
         self.board.wait(self.worker, wanted)
     }
 
-    /// Where the watermark goes if no split of this worker counts. It is woken when that changes, but not
-    /// more often than is of use.
+    /// The watermark if no split of this worker counts. The worker is woken when that changes, at most once
+    /// in [`FOLLOW`].
     pub(super) fn follow(&mut self, now: Duration) -> Option<EventTime> {
         self.follows = true;
         if now >= self.follow_at && !self.board.is_following(self.worker) {
@@ -60,7 +61,7 @@ impl SharedProgress {
         self.follows = false;
     }
 
-    /// When to look again how far the others have come, if that will not be told.
+    /// When to read the others' progress again, if no wake-up is requested.
     pub(super) fn look_at(&self) -> Option<Duration> {
         (self.follows && !self.board.is_following(self.worker)).then_some(self.follow_at)
     }

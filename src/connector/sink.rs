@@ -1,20 +1,20 @@
-//! What a sink is: a writer on each worker, which prepares and commits epoch by epoch.
+//! Sinks: a writer on each worker, which prepares and commits epoch by epoch.
 //!
-//! A writer is given the records of an epoch, then told that the epoch is complete everywhere: it *prepares*,
-//! which makes what it wrote durable but not visible, and later it *commits*, which makes it visible.
+//! A writer is given the records of an epoch. When the epoch is complete everywhere it *prepares*, which
+//! makes its output durable but not visible, and later it *commits*, which makes the output visible.
 //!
 //! # With snapshots
 //!
-//! What a sink promises then is for its writer to choose.
+//! The guarantee then depends on the writer.
 //!
 //! * A writer that is not [transactional](Writer::TRANSACTIONAL) commits each epoch at once. After a failure
-//!   the job goes on from its last snapshot, and what came after that is written again: at least once. Where
-//!   writing a record twice is the same as writing it once, as under a key, nothing more is needed.
-//! * A transactional one prepares when a snapshot is taken, all that was written since the one before, and
-//!   what it prepared is part of the snapshot. It commits when the snapshot is safe: exactly once. Between,
-//!   no one sees the output, so results come as often as snapshots do. After a failure the sink
-//!   [recovers](Sink::recover): what the snapshot names as prepared is committed, for the second time
-//!   perhaps, and whatever else was prepared is dropped.
+//!   the job is restored from its last snapshot, and the output after that is written again: at least once.
+//!   Where writing a record twice is the same as writing it once, as under a key, nothing more is needed.
+//! * A transactional one prepares when a snapshot is taken: all output since the snapshot before, and the
+//!   prepared output is named by the snapshot. It commits when the snapshot is durable: exactly once. Until
+//!   then the output is not visible, so results appear as often as snapshots are taken. After a failure the
+//!   sink [recovers](Sink::recover): the prepared output that the snapshot names is committed, perhaps for
+//!   the second time, and all other prepared output is dropped.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -36,10 +36,10 @@ use crate::time::Time;
 
 /// Where records go. Users implement it for systems of their own.
 pub trait Sink<T>: Send + Sync + 'static {
-    /// What writes on one worker.
+    /// The writer of one worker.
     type Writer: Writer<T>;
 
-    /// What to call it in messages and graphs.
+    /// Its name in messages and graphs.
     fn name(&self) -> String;
 
     /// Checks in the main thread, before the job starts, that the sink can be written.
@@ -52,20 +52,21 @@ pub trait Sink<T>: Send + Sync + 'static {
     }
 
     /// Called in the main thread, if snapshots are taken and the writer is
-    /// [transactional](Writer::TRANSACTIONAL), before the run that may have the snapshots is ended: refuses
-    /// what [`recover`](Sink::recover) could not do, and changes nothing. It may be called again before that.
+    /// [transactional](Writer::TRANSACTIONAL), before an earlier run that may have the store is fenced:
+    /// rejects what [`recover`](Sink::recover) could not do, and changes nothing. It may be called several
+    /// times.
     ///
     /// # Errors
     ///
-    /// If the sink cannot go on so; the job does not start, and a run that has the snapshots goes on.
+    /// If the sink cannot begin so; the job does not start, and an earlier run is not fenced.
     fn check(&self, _recovery: &Recovery<<Self::Writer as Writer<T>>::Prepared>) -> Result<()> {
         Ok(())
     }
 
-    /// Called then instead of [`prepare`](Sink::prepare), when this run has the snapshots: commits what the
-    /// snapshot that the job goes on from names as prepared, though it may have been committed, and drops all
-    /// else that runs before this one have prepared and not committed. Runs before this one can commit no
-    /// snapshot any more, but they may not know that yet.
+    /// Called in that case instead of [`prepare`](Sink::prepare), when this run has the store: commits the
+    /// prepared output that the restored snapshot names, although it may be committed already, and drops all
+    /// other output that earlier runs have prepared and not committed. Earlier runs cannot commit a snapshot
+    /// any more, but they may not know that yet.
     ///
     /// # Errors
     ///
@@ -74,8 +75,8 @@ pub trait Sink<T>: Send + Sync + 'static {
         self.prepare()
     }
 
-    /// The files and directories that it writes: the job is refused if another of its sinks writes there, or
-    /// a source reads it.
+    /// The files and directories that it writes: the job is rejected if another of its sinks writes there, or
+    /// one of its sources reads there.
     fn paths(&self) -> Vec<PathBuf> {
         Vec::new()
     }
@@ -100,14 +101,14 @@ pub struct Recovery<P> {
     /// True if the user has said that the job begins [anew](crate::snapshot::Restore::Anew), whatever there
     /// was: then what earlier runs have written may go.
     pub anew: bool,
-    /// What the run goes on from; `None` if it begins at the beginning, and then nothing of an earlier run
+    /// The restored output; `None` if the run begins at the beginning, and then no output of an earlier run
     /// counts any more.
     pub from: Option<PreparedOutput<P>>,
-    /// Takes what the user should know.
+    /// Receives messages for the user.
     pub notices: Notices,
 }
 
-/// The output that a snapshot knows.
+/// The output that a snapshot names.
 #[derive(Clone, Debug)]
 pub struct PreparedOutput<P> {
     /// The epoch of the snapshot.
@@ -119,7 +120,7 @@ pub struct PreparedOutput<P> {
 }
 
 impl<P> Recovery<P> {
-    /// The same for a part of what was prepared.
+    /// Maps the prepared output to a part of each.
     pub fn map<Q>(self, part: impl FnMut(P) -> Option<Q>) -> Recovery<Q> {
         let Recovery { generations, latest, anew, from, notices } = self;
         let from = from.map(|PreparedOutput { epoch, generation, prepared }| PreparedOutput {
@@ -133,14 +134,14 @@ impl<P> Recovery<P> {
 
 /// Writes the records of one worker.
 pub trait Writer<T>: 'static {
-    /// What stands for the prepared output of an epoch, and can be kept in a snapshot.
+    /// A handle to the prepared output of an epoch, which is saved in a snapshot.
     type Prepared: Exchange;
 
-    /// True if the writer must see epochs one after the other. Otherwise it is given each record as it comes,
+    /// True if the writer must see epochs one after the other. Otherwise it is given each record on arrival,
     /// with its epoch: sooner, if other workers are in an earlier epoch.
     const IN_ORDER: bool = true;
 
-    /// True if what is prepared can be kept back until a snapshot that names it is safe.
+    /// True if prepared output can be kept invisible until a snapshot that names it is durable.
     const TRANSACTIONAL: bool = false;
 
     /// Writes a batch of an epoch, and may take it.
@@ -165,7 +166,7 @@ pub trait Writer<T>: 'static {
     /// If that fails; the job ends, and a restart commits again.
     fn commit(&mut self, epoch: u64, prepared: Self::Prepared) -> Result<()>;
 
-    /// There will be no more.
+    /// Called at the end of the input.
     ///
     /// # Errors
     ///
@@ -220,9 +221,11 @@ impl<T: Data, S: Sink<T>> Operator for SinkOperator<T, S> {
         let probe = cx.probe();
         let mut builder = cx.operator(uid);
         let input = builder.pipeline(self.edge);
+        // The probe sees the sink's holds, so an epoch is complete only when it is written.
         let _ = builder.progress_output().probe_with(&probe);
         let records = worker.shared.metrics.metric(uid, "records_in");
         let saving = worker.saving(builder.uid());
+        // It has prepared output to commit when a snapshot has become durable.
         if saving.is_some() && S::Writer::TRANSACTIONAL {
             worker.awaiting.borrow_mut().push(builder.activator());
         }
@@ -241,13 +244,14 @@ impl<T: Data, S: Sink<T>> Operator for SinkOperator<T, S> {
                 worker.shared.fail(error);
                 writing = None;
             }
+            // The job must not end before prepared output is committed.
             writing.as_ref().is_some_and(Writing::is_awaiting)
         });
     }
 }
 
 impl<T: Data, S: Sink<T>> SinkOperator<T, S> {
-    /// How the sink begins.
+    /// The recovery information for the sink.
     fn recovery(
         &self,
         beginning: &Beginning,
@@ -257,6 +261,7 @@ impl<T: Data, S: Sink<T>> SinkOperator<T, S> {
         if let Some(from) = from {
             from.notes(PREPARED)?.into_iter().for_each(|(_, notes): (u32, Vec<_>)| prepared.extend(notes));
         }
+        // The snapshot has one list for each worker.
         prepared.sort_by_key(|(epoch, _)| *epoch);
         let prepared = prepared.into_iter().map(|(_, prepared)| prepared).collect();
         let from = beginning.restored.as_ref().map(|restored| {
@@ -275,9 +280,9 @@ struct Writing<T, W: Writer<T>> {
     records: Metric,
     /// Batches of later epochs, for writers that want them in order.
     waiting: Waiting<Record<T>>,
-    /// Epochs that were written to and are not committed, with a time to hold for each.
+    /// Epochs with output that is not committed, with a time to hold for each.
     open: BTreeMap<u64, Time>,
-    /// If snapshots are taken.
+    /// Set if snapshots are taken.
     part: Option<Part<W::Prepared>>,
     finished: bool,
 }
@@ -289,13 +294,13 @@ struct Part<P> {
     reached: u64,
     /// True if something was written since the last cut.
     is_written: bool,
-    /// What is prepared and waits for a snapshot to be safe, by cuts.
+    /// Prepared output that waits for its snapshot to be durable, by cuts.
     prepared: BTreeMap<u64, P>,
-    /// True if the last state was handed over and its snapshot is not safe.
+    /// True if the last state was handed over and its snapshot is not durable yet.
     is_ending: bool,
 }
 
-/// What is kept of prepared output: the cut, and what the writer made of it.
+/// A saved entry of prepared output: the cut, and the writer's handle.
 type Note<T, W> = (u64, <W as Writer<T>>::Prepared);
 
 /// The name of the note.
@@ -319,18 +324,19 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         Writing { input, writer, records, waiting, open, part, finished: false }
     }
 
-    /// True if what is written is to be seen only when a snapshot is safe.
+    /// True if output becomes visible only when a snapshot is durable.
     fn is_transactional(&self) -> bool {
         W::TRANSACTIONAL && self.part.is_some()
     }
 
-    /// True if something is to be done that no input stands for.
+    /// True if work is pending that no input covers.
     fn is_awaiting(&self) -> bool {
         self.part.as_ref().is_some_and(|part| part.is_ending || !part.prepared.is_empty())
     }
 
     fn activate(&mut self, frontiers: &Frontiers, holds: &mut Capabilities) -> Result<()> {
         let progress = frontiers.progress();
+        // A transactional writer must separate the epochs before a cut from those after it.
         let waits = W::IN_ORDER || self.is_transactional();
         let mut count = 0;
         while let Some((time, batch)) = self.input.next() {
@@ -361,8 +367,7 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         Ok(())
     }
 
-    /// Prepares what was written up to each cut below `upper`, and commits what snapshots that are safe have
-    /// named.
+    /// Prepares the output up to each cut below `upper`, and commits the output that durable snapshots name.
     fn transact(&mut self, upper: u64) -> Result<()> {
         let Writing { writer, waiting, part, .. } = self;
         let Some(Part { saving, reached, is_written, prepared, is_ending }) = part else {
@@ -381,17 +386,24 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         if upper > *reached {
             for cut in saving.cuts(*reached, upper) {
                 write(writer, cut, is_written)?;
+                // Writers rely on it that `prepare` is not called without output.
                 if std::mem::take(is_written) {
                     prepared.insert(cut, writer.prepare(cut)?);
                 }
                 let mut state = SavedTables::default();
+                // All that is not committed yet, not only this cut's: this snapshot may become durable
+                // instead of an earlier one, and must name that one's output too.
                 let outcome = state.note(PREPARED, &prepared.iter().collect::<Vec<_>>());
                 saving.hand_over(&[cut], outcome.map(|()| state));
                 *is_ending = cut == u64::MAX;
             }
             *reached = upper;
         }
+        // Batches of the open epoch need not wait for the next cut, which is not before the end of this
+        // epoch.
         write(writer, upper, is_written)?;
+        // In order of cuts. Output is committed only once a durable snapshot names it; otherwise a failure
+        // would write it again.
         while let Some(first) = prepared.first_entry().filter(|first| saving.is_committed(*first.key())) {
             let (cut, prepared) = first.remove_entry();
             writer.commit(cut, prepared)?;
@@ -400,8 +412,8 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         Ok(())
     }
 
-    /// Lets snapshots as of epochs below `upper` be: all of these is written. One that came before would not
-    /// write it again, and neither had this writer.
+    /// Acknowledges the cuts of epochs below `upper`, whose output is all committed. The sink has no state to
+    /// save.
     fn acknowledge(&mut self, upper: u64) {
         let Some(Part { saving, reached, .. }) = &mut self.part else { return };
         if upper > *reached {
@@ -411,7 +423,7 @@ impl<T: Data, W: Writer<T>> Writing<T, W> {
         }
     }
 
-    /// Commits the epochs below `upper` in order. What waits is written once all epochs before it are
+    /// Commits the epochs below `upper` in order. Waiting batches are written once all earlier epochs are
     /// committed.
     fn close(&mut self, upper: u64) -> Result<()> {
         loop {

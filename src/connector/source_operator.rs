@@ -1,5 +1,5 @@
-//! The source as an operator of a job: what is checked before it runs, and how each worker makes its
-//! [instance](crate::connector::read).
+//! The source as an operator of a job: the checks before it runs, and the construction of its
+//! [instance](crate::connector::read) on each worker.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ impl Job {
         self.source_with(source, watermarks, OnMalformed::Fail)
     }
 
-    /// Reads a source, and says what to do with input that is not a record.
+    /// Reads a source, with a policy for input that is not a record.
     pub fn source_with<S, F>(
         &self,
         source: S,
@@ -56,12 +56,12 @@ impl<S: Source, F: Timestamps<S::Item>> Operator for SourceOperator<S, F> {
         Ok(())
     }
 
-    /// What the snapshot says of the splits is checked here, before the run that may be reading them is
-    /// ended.
+    /// Checks the splits of the snapshot here, before the run that may be reading them is fenced.
     fn check(&self, beginning: &Beginning, from: Option<&RestoredOperator>) -> Result<()> {
         self.prepare(beginning.workers)?;
         let (source, mut plan) = (&self.0.source, lock(&self.0.plan));
         let marks = SplitOffsets::new(None, from)?;
+        // A source without offsets in the snapshot begins anew, so its splits need not be matched.
         if !marks.is_empty() {
             plan.splits = source.resume(std::mem::take(&mut plan.splits), marks.earlier::<S>()?)?;
         }
@@ -73,6 +73,7 @@ impl<S: Source, F: Timestamps<S::Item>> Operator for SourceOperator<S, F> {
         let worker = cx.worker.clone();
         let mut builder = cx.operator(uid);
         let ports = self.0.ports(&mut builder);
+        // A source that waits for epochs to complete runs when the probe moves.
         worker.awaiting.borrow_mut().push(builder.activator());
         let saving = worker.saving(builder.uid());
         let from = worker.restored(uid);
@@ -85,7 +86,7 @@ impl<S: Source, F: Timestamps<S::Item>> Operator for SourceOperator<S, F> {
         }
         builder.build(move |_, holds| {
             reading.activate_or_fail(holds);
-            // It wants to hear of epochs that are not complete even when it has no more to read.
+            // Also at the end of its input, the source must learn that its last epoch is complete.
             reading.awaited.is_some()
         });
     }

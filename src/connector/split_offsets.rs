@@ -1,8 +1,8 @@
-//! Where a source stands in its splits, at each cut and after a restart.
+//! The offsets of a source's splits, at each cut and after a restart.
 //!
-//! At the end of an epoch a reader's position, the split's watermark and what its generator knows are all
-//! that is needed to go on as if nothing had happened. A split that was read to its end is noted as such, so
-//! that it is not read again.
+//! A reader's position, the split's watermark and the state of its generator at the end of an epoch are all
+//! that is needed to continue as if the job had not stopped. A split that was read to its end is marked as
+//! done, so that it is not read again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,21 +14,21 @@ use crate::snapshot::{OperatorState, RestoredOperator, SavedTables, decode_note,
 use crate::stream::Saving;
 use crate::time::EventTime;
 
-/// Where a split stands.
+/// The offset of a split.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SplitOffset {
     pub(super) split: String,
     /// The position, encoded; nothing if it is at the beginning and no reader was needed yet.
     position: Vec<u8>,
     pub(super) watermark: EventTime,
-    /// What the watermark generator knows.
+    /// The saved state of the watermark generator.
     pub(super) generator: Vec<u8>,
     /// True if the split was read to its end.
     pub(super) is_done: bool,
 }
 
 impl SplitOffset {
-    /// A split's bookmark, with its watermark and what its generator knows.
+    /// The offset of a split, with its watermark and the state of its generator.
     pub(super) fn new<S: Source>(
         split: &S::Split,
         position: Option<&Position<S>>,
@@ -42,26 +42,26 @@ impl SplitOffset {
     /// The position, unless it is at the beginning and no reader was needed yet.
     pub(super) fn position<S: Source>(&self) -> Result<Option<Position<S>>> {
         match decode_note(&self.position, &self.split, "position") {
-            // There are positions that take no bytes.
+            // Empty bytes are either no position or one whose encoding is empty; only the type can tell.
             Err(_) if self.position.is_empty() => Ok(None),
             position => position.map(Some),
         }
     }
 }
 
-/// The bookmarks of one worker's instance of a source.
+/// The offsets of one worker's instance of a source.
 #[derive(Default)]
 pub(super) struct SplitOffsets {
     saving: Option<Saving>,
-    /// Those of the snapshot that the job goes on from, until their splits are opened.
+    /// Offsets of the snapshot that the job is restored from, until their splits are opened.
     known: BTreeMap<String, SplitOffset>,
-    /// Those of splits that were not there at the start, and are opened here when they come.
+    /// Offsets of splits that did not exist at the start, and are opened on this worker when they appear.
     absent: BTreeMap<String, SplitOffset>,
-    /// Those of splits that are not read any more.
+    /// Offsets of splits that are not read any more.
     closed: Vec<SplitOffset>,
 }
 
-/// Where a split is to be read from.
+/// The start of reading a split.
 pub(super) enum Start {
     Beginning,
     At(SplitOffset),
@@ -83,13 +83,13 @@ impl SplitOffsets {
         Ok(SplitOffsets { saving, known, absent: BTreeMap::new(), closed: Vec::new() })
     }
 
-    /// True if the job does not go on from a snapshot in which the source had read something.
+    /// True if no offsets were restored.
     pub(super) fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
-    /// What the earlier run has read, before a split is opened. Of splits whose reader it had not needed yet
-    /// there is nothing to tell.
+    /// The positions of the earlier run, before a split is opened. Splits whose reader it had not needed yet
+    /// have none.
     pub(super) fn earlier<S: Source>(&self) -> Result<Vec<Earlier<Position<S>>>> {
         let earlier = |mark: &SplitOffset| {
             let position = mark.position::<S>()?;
@@ -102,11 +102,12 @@ impl SplitOffsets {
         self.known.values().map(earlier).filter_map(Result::transpose).collect()
     }
 
-    /// Where a split is to be read from, now that it is opened.
+    /// The start of a split that is opened now.
     pub(super) fn open(&mut self, split: &str) -> Start {
         match self.known.remove(split).or_else(|| self.absent.remove(split)) {
             None => Start::Beginning,
             Some(mark) if mark.is_done => {
+                // The next snapshot must list it as done too.
                 self.closed.push(mark);
                 Start::Done
             }
@@ -114,11 +115,11 @@ impl SplitOffsets {
         }
     }
 
-    /// Checks that the splits are there that were not read to their end.
+    /// Checks that the splits that were not read to their end still exist.
     ///
     /// # Errors
     ///
-    /// If one is not, and new ones are not looked for.
+    /// If one does not, and the source does not discover splits.
     pub(super) fn check_there(&self, there: &BTreeSet<String>, source: &str, discovers: bool) -> Result<()> {
         let mut absent = self.known.values().filter(|mark| !mark.is_done && !there.contains(&mark.split));
         match absent.next().filter(|_| !discovers) {
@@ -129,9 +130,10 @@ impl SplitOffsets {
         }
     }
 
-    /// Keeps the bookmarks of splits that are not among those there are, if they are opened here when they
-    /// come: each is kept by one worker, which forgets it when the split is read again.
+    /// Keeps the offsets of absent splits that this worker opens when they appear: each is kept by one
+    /// worker, until the split is read again.
     pub(super) fn keep_absent(&mut self, there: &BTreeSet<String>, mine: impl Fn(&str) -> bool) {
+        // The other workers must not save the same offsets again.
         let absent = self.known.extract_if(.., |split, _| !there.contains(split));
         self.absent.extend(absent.filter(|(split, _)| mine(split)));
     }
@@ -141,7 +143,7 @@ impl SplitOffsets {
         self.closed.iter().chain(self.absent.values()).map(|mark| mark.watermark).max()
     }
 
-    /// A split is not read any more.
+    /// Records the offset of a split that is not read any more.
     pub(super) fn close(&mut self, mark: Result<SplitOffset>, is_done: bool) -> Result<()> {
         if self.saving.is_some() {
             self.closed.push(SplitOffset { is_done, ..mark? });
@@ -149,11 +151,12 @@ impl SplitOffsets {
         Ok(())
     }
 
-    /// The source leaves `epoch` for `next`: if there are cuts between them, it hands over where it stands.
-    /// `open` tells that of the splits that it reads.
+    /// The source leaves `epoch` for `next`: hands over its offsets if there are cuts between them. `open`
+    /// yields those of the splits that it reads.
     pub(super) fn leave(&self, epoch: u64, next: u64, open: impl Iterator<Item = Result<SplitOffset>>) {
         let Some(saving) = &self.saving else { return };
         let cuts = saving.cuts(epoch, next);
+        // `open` is lazy: no position is taken in an epoch without a cut.
         if !cuts.is_empty() {
             saving.hand_over(&cuts, self.mark(open));
         }
@@ -168,7 +171,7 @@ impl SplitOffsets {
     }
 }
 
-/// How far a source had come in one of its splits when a snapshot was taken.
+/// The state of one split of a source in a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SplitState {
     /// The split, by its [id](Split::id).

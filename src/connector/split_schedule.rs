@@ -1,22 +1,22 @@
-//! Which split a worker reads next, which it asks again later, and which are silent.
+//! The schedule of a worker's splits: which is read next, which is polled again later, and which are silent.
 //!
-//! # Whose turn it is
+//! # Order of reading
 //!
 //! The split that is furthest behind in event time is read next, and of several that are equally far, the one
 //! that was read least recently. So splits without event times take turns. A split whose watermark does not
-//! move as it is read can stay the furthest behind for ever; it lets another that is ahead of it have a turn
-//! each time.
+//! move as it is read can stay the furthest behind for ever; after each of its turns another split that is
+//! ahead of it has one.
 //!
 //! # Silence
 //!
-//! A split is silent if its reader was asked and had nothing, and was asked again after the time set for that
-//! and had had nothing all the while. Time in which it was not asked and may have had something proves
-//! nothing, whatever was the reason: many records of others, a limit on what is in flight, a slow step, a
-//! restart. So a reader that wants to be left alone for longer than that is asked once in between.
+//! A split is silent if its reader was polled and had nothing, and was polled again after the idle timeout
+//! and had had nothing all the while. Time in which it was not polled and may have had records proves
+//! nothing, whatever the reason: many records of others, backpressure, a slow step, a restart. So a reader
+//! that asks to be polled only after a longer time is polled once in between.
 //!
-//! A silent split does not count for the watermark. But once it is to be asked again it may have something to
-//! say, and until it was asked it counts. Otherwise a pause, after which all splits have much to say, would
-//! make late whatever is not read first.
+//! A silent split does not count for the watermark. But once it is due to be polled again it may have
+//! records, and until it was polled it counts. Otherwise after a pause, when all splits have many records,
+//! those of the splits that are not read first would be late.
 //!
 //! # Cost
 //!
@@ -37,18 +37,18 @@ pub(super) struct SplitSchedule {
     entries: Vec<Entry>,
     /// Slots without a split.
     free: Vec<usize>,
-    /// Those that may have something, in the order in which they are read: by watermark and last turn.
+    /// Splits that may have records, in the order in which they are read: by watermark and last turn.
     ready: BTreeSet<(EventTime, u64, usize)>,
-    /// Those that have nothing, by when they are to be asked again.
+    /// Splits that have nothing, by the time of their next poll.
     waiting: BTreeSet<(Duration, usize)>,
-    /// The watermarks of those that count: all but those that are silent and wait.
+    /// The watermarks of the splits that count: all but those that are silent and wait.
     counting: BTreeSet<(EventTime, usize)>,
     silence: Option<Duration>,
     /// How many are silent.
     silent: usize,
     /// Counts the turns.
     turn: u64,
-    /// Who is next must be at least here, since those behind did not move when they were read.
+    /// The next split must be at least here, since those behind did not advance when they were read.
     floor: Option<EventTime>,
     /// A split that goes on with its slice before others.
     slicing: Option<usize>,
@@ -60,7 +60,7 @@ struct Entry {
     watermark: EventTime,
     /// Its last turn.
     turn: u64,
-    /// When it became ready, or was last asked.
+    /// When it became ready, or was last polled.
     asked: Duration,
     /// When it was first found to have nothing, if it has had nothing since.
     quiet: Option<Duration>,
@@ -70,7 +70,7 @@ struct Entry {
 }
 
 impl SplitSchedule {
-    /// No splits, and how long one has nothing until it is silent, if ever.
+    /// No splits, and the idle timeout, if there is one.
     pub(super) fn new(silence: Option<Duration>) -> SplitSchedule {
         SplitSchedule { silence, ..SplitSchedule::default() }
     }
@@ -80,7 +80,7 @@ impl SplitSchedule {
         self.entries.len() - self.free.len()
     }
 
-    /// Adds a split, which may have something, and answers its slot.
+    /// Adds a split, which may have records, and returns its slot.
     pub(super) fn add(&mut self, watermark: EventTime, now: Duration) -> usize {
         self.turn += 1;
         let turn = self.turn;
@@ -96,26 +96,28 @@ impl SplitSchedule {
         slot
     }
 
-    /// Takes note that a split has come so far, maybe one that has ended.
+    /// Records the watermark of a split, maybe one that has ended.
     pub(super) fn reach(&mut self, watermark: EventTime) {
         self.greatest = self.greatest.max(Some(watermark));
     }
 
-    /// Splits that are to be asked by `now` may have something from now on.
+    /// Splits that are due to be polled by `now` may have records from now on.
     pub(super) fn wake(&mut self, now: Duration) {
         while let Some((due, slot)) = self.waiting.first().copied().filter(|(due, _)| *due <= now) {
             self.waiting.pop_first();
             let entry = &mut self.entries[slot];
+            // Not `now`: in between it could have had records.
             entry.asked = due;
-            // As long as it was not asked, it may be about to speak.
+            // Until it is polled, it may have records.
             self.counting.insert((entry.watermark, slot));
             self.ready.insert(self.key(slot));
         }
     }
 
-    /// Takes the split to read next, which must not be further than `limit`. It is to be given back.
+    /// Takes the split to read next, which must not be ahead of `limit`. The caller gives it back.
     pub(super) fn take(&mut self, limit: EventTime) -> Option<usize> {
         let slicing = self.slicing.take().map(|slot| self.key(slot));
+        // The split that was read last did not advance: the next turn goes to one above it.
         let above = self.floor.take().and_then(|floor| self.ready.range((floor, 0, 0)..).next().copied());
         let first = self.ready.first().copied();
         let next =
@@ -128,19 +130,19 @@ impl SplitSchedule {
         (self.entries[slot].watermark, self.entries[slot].turn, slot)
     }
 
-    /// The watermark of the split that is furthest behind of those that may have something.
+    /// The watermark of the split that is furthest behind of those that may have records.
     pub(super) fn next_to_read(&self) -> Option<EventTime> {
         self.ready.first().map(|(watermark, ..)| *watermark)
     }
 
-    /// The reader of a split that was taken had to be opened again: it reads a little more then, for that to
-    /// be worth it.
+    /// The reader of a split that was taken had to be opened again: it reads more pieces in a row, to
+    /// amortize that cost.
     pub(super) fn slice(&mut self, slot: usize) {
         self.entries[slot].slice = SLICE;
     }
 
-    /// A split that was taken has been read and has come to a watermark. `gave` is false if nothing came of
-    /// it.
+    /// A split that was taken has been read and has reached a watermark. `gave` is false if it had no
+    /// records.
     pub(super) fn note(&mut self, slot: usize, watermark: EventTime, gave: bool) {
         let entry = &mut self.entries[slot];
         let (before, was_silent) = (entry.watermark, entry.is_silent);
@@ -149,7 +151,7 @@ impl SplitSchedule {
         if gave {
             (entry.quiet, entry.is_silent) = (None, false);
             self.silent -= usize::from(was_silent);
-            // Only if others may have more right to the next turn.
+            // Only if other splits are ready, which may have more right to the next turn.
             self.floor =
                 (watermark == before && !self.ready.is_empty()).then_some(watermark.saturating_add(1));
         }
@@ -179,13 +181,14 @@ impl SplitSchedule {
         self.ready.insert(self.key(slot));
     }
 
-    /// Gives back a split whose reader was found to have nothing `now`, or nothing more, and wants to be left
-    /// alone until it is `due`.
+    /// Gives back a split whose reader had nothing, or nothing more, `now`, and asks to be polled when it is
+    /// `due`.
     pub(super) fn rest(&mut self, slot: usize, now: Duration, mut due: Duration) {
         self.turn += 1;
         let (turn, silence) = (self.turn, self.silence);
         let entry = &mut self.entries[slot];
         (entry.turn, entry.slice) = (turn, 0);
+        // The time of the first poll without records. Earlier silence was not observed.
         let since = *entry.quiet.get_or_insert(now);
         let silent = silence.map(|silence| since.saturating_add(silence));
         if !entry.is_silent && silent.is_some_and(|silent| now >= silent) {
@@ -195,12 +198,13 @@ impl SplitSchedule {
         if entry.is_silent {
             self.counting.remove(&(entry.watermark, slot));
         } else {
+            // Silence needs a second poll after the timeout, whatever the reader asks for.
             due = silent.map_or(due, |silent| silent.min(due));
         }
         self.waiting.insert((due, slot));
     }
 
-    /// Lets go of a split that was taken.
+    /// Removes a split that was taken.
     pub(super) fn remove(&mut self, slot: usize) {
         let entry = &self.entries[slot];
         self.silent -= usize::from(entry.is_silent);
@@ -218,7 +222,7 @@ impl SplitSchedule {
         self.counting.first().map(|(watermark, _)| *watermark)
     }
 
-    /// What other workers should know, `watermark` being the one of this worker.
+    /// The progress to publish to other workers, with the `watermark` of this worker.
     pub(super) fn shown(&self, watermark: EventTime) -> Reach {
         Reach {
             least: self.least().map_or(EventTime::MAX, |least| least.max(watermark)),
@@ -227,12 +231,12 @@ impl SplitSchedule {
         }
     }
 
-    /// When the next split is to be asked of those that have nothing now.
+    /// When the next of the waiting splits is to be polled.
     pub(super) fn next_due(&self) -> Option<Duration> {
         self.waiting.first().map(|(due, _)| *due)
     }
 
-    /// A moment since which every split was asked, or was not to be asked by its own word.
+    /// A moment since which every split was polled, or had asked not to be polled yet.
     pub(super) fn asked_since(&self, now: Duration) -> Duration {
         self.ready.iter().map(|(.., slot)| self.entries[*slot].asked).min().unwrap_or(now)
     }

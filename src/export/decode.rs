@@ -1,9 +1,9 @@
 //! Rows of a page, by a type that is only known while the program runs.
 //!
 //! Neither codec describes what it holds: it does what it is asked, and a struct asks for its fields one by
-//! one. So whoever asks for the same things in the same order reads the same. Names are not part of it: a
-//! struct is asked for as a tuple of so many, and the content of a variant as what it is alone, for both
-//! codecs take these to be alike.
+//! one. So a reader that asks for the same things in the same order reads the same values. Names are not part
+//! of it: a struct is asked for as a tuple of as many, and the content of a variant as what it is alone, for
+//! both codecs take these to be alike.
 //!
 //! `bitcode` wants a type where serde has seeds, which know at run time what to ask for. There the type is
 //! [`Rows`], which finds its seed in a variable of the thread, where it is laid just before and taken from at
@@ -47,7 +47,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Reads so many rows, which must be all that the bytes hold.
+    /// Reads `rows` rows, which must be all that the bytes hold.
     pub(super) fn decode(self: &Arc<Plan>, bytes: &[u8], rows: usize, codec: Codec) -> Result<Vec<Value>> {
         let cannot =
             |error: String| Error::data(format!("a page does not hold what its schema says: {error}"));
@@ -80,6 +80,7 @@ impl Plan {
     fn by_row(&self, bytes: &[u8], rows: usize, units: usize) -> Result<Vec<Value>, postcard::Error> {
         let (units, mut deserializer) = (Cell::new(units), postcard::Deserializer::from_bytes(bytes));
         let seed = Seed { ty: &self.row, plan: self, units: &units, depth: 0 };
+        // The count is not trusted with memory before the rows are read.
         let mut decoded = Vec::with_capacity(rows.min(AHEAD));
         for _ in 0..rows {
             decoded.push(seed.deserialize(&mut deserializer)?);
@@ -92,7 +93,7 @@ impl Plan {
 }
 
 thread_local! {
-    /// What the next [`Rows`] on this thread are, and how many units may be in them.
+    /// The type of the next [`Rows`] on this thread, and how many units may be in them.
     static NEXT: RefCell<Option<(Arc<Plan>, usize)>> = const { RefCell::new(None) };
 }
 
@@ -195,6 +196,7 @@ impl<'de> DeserializeSeed<'de> for Seed<'_> {
 
 impl Seed<'_> {
     fn each<'de, D: Deserializer<'de>>(self, from: D, types: &[Type]) -> Result<Vec<Value>, D::Error> {
+        // A tuple of nothing takes no bytes, so only the count of units bounds a list of them.
         if types.is_empty() {
             self.count_unit()?;
         }

@@ -1,4 +1,4 @@
-//! A way in for bytes that nobody has written: what a table is said to be, and a page of it.
+//! Fuzz entry: the decoder of exports, for arbitrary bytes as a table's schema and a page of it.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,8 @@ pub(crate) fn values(bytes: &[u8]) -> usize {
 }
 
 /// Reads the rows of a page: the name of the table and its schema in a line each, a byte for the codec, two
-/// for how many rows there are, and the body. Shows them as an export does, and says how many it has shown.
+/// for how many rows there are, and the body. Shows them as an export does, and returns how many it has
+/// shown.
 fn try_rows(bytes: &[u8]) -> Result<usize> {
     let short = || Error::data("there is no page");
     let mut lines = bytes.splitn(3, |byte| *byte == b'\n');

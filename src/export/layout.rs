@@ -1,5 +1,5 @@
-//! What the rows of a table mean: which part of a row is its key, how rows of a key become one, and which
-//! columns a row has then.
+//! Layouts: which part of a row is its key, how the rows of a key become one, and which columns a row has
+//! then.
 //!
 //! A schema begins with the kind of its rows. The kinds and the names of tables are constants of the
 //! operators whose rows they are; this module lies above all of them and says how each kind is shown. Of each
@@ -32,7 +32,7 @@ use crate::process::{EVENT_TIMERS, RULES, WALL_TIMERS};
 use crate::state::{DATED, LATEST, SUMS};
 use crate::window::PANES;
 
-/// A column of a table: what it is called, and what is in it.
+/// A column of a table: its name and its type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     /// Its name: `key`, `sub`, `value`, `expires`, `time`, `count`, `first`, `last` or `part`.
@@ -61,7 +61,7 @@ enum Form {
     Dated,
 }
 
-/// What a row says.
+/// The meaning of a row.
 pub(super) enum RowMeaning {
     /// That something is so, whatever other rows say.
     Row(Vec<Value>),
@@ -71,7 +71,7 @@ pub(super) enum RowMeaning {
     Nothing,
 }
 
-/// What is held of a key.
+/// The value of a key so far.
 #[derive(Debug)]
 pub(super) enum RowValue {
     /// The columns after its key, if there are any, of the row that came last in this order.
@@ -213,6 +213,7 @@ impl Form {
                 let key = if sub { vec![key, by] } else { vec![key] };
                 let Some(Value::Tuple(kept)) = option(kept)? else { return newest(key, None) };
                 let [value, Value::Integer(expires)] = exactly(kept)? else { return None };
+                // The newest row counts even if it has expired: an older one must not take its place.
                 let is_kept = expires > clock || expires == i64::MAX;
                 let expires = (expires != i64::MAX).then(|| Box::new(Value::Integer(expires)));
                 let expires = expires.map_or(Value::Absent, Value::Present);

@@ -18,7 +18,7 @@ use crate::export::layout::{Column, Layout, RowMeaning, RowValue};
 use crate::export::value::Value;
 use crate::snapshot::{Manifest, PageRef, Repository, Restored, RestoredOperator, TableState};
 
-/// From so many keys on it is looked which of them are final.
+/// From this many keys on, final ones are looked for.
 const MANY: usize = 1 << 13;
 
 /// The rows of a table in a snapshot, as the state has them; see [`Repository::rows`].
@@ -29,7 +29,7 @@ pub struct SavedRows {
     /// The pages that are still to be read, shard by shard and in order of their first hashes.
     pages: VecDeque<Page>,
     held: BTreeMap<Vec<Value>, (u64, RowValue)>,
-    /// When so many are held, it is time to look.
+    /// The number of keys at which final ones are looked for again.
     limit: usize,
     ready: VecDeque<Vec<Value>>,
 }

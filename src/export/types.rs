@@ -1,4 +1,4 @@
-//! What a row is made of, out of the text of a schema.
+//! Types of rows, as parsed from the text of a schema.
 //!
 //! The text says what a type reads, and then what each struct and enum in it reads, which may be each other.
 //! Here all names are replaced by what they stand for, each once and shared, but for those that are part of
@@ -59,7 +59,7 @@ pub enum Type {
     List(Arc<Type>),
     /// Keys with values.
     Map(Arc<Type>, Arc<Type>),
-    /// So many of them, more than a few: shorter arrays cannot be told from tuples.
+    /// An array of this many, more than a few: shorter arrays cannot be told from tuples.
     Array(Arc<Type>, usize),
     /// A tuple, a short array, or a struct whose fields have no names.
     Tuple(Arc<[Type]>),
@@ -93,10 +93,10 @@ pub struct Variant {
     pub content: Option<Type>,
 }
 
-/// Arrays of up to so many are tuples.
+/// Arrays of up to this many are tuples.
 const FEW: usize = 8;
 
-/// The longest array that is believed in.
+/// The longest array that is accepted.
 const LONGEST: usize = 1 << 16;
 
 /// A schema: what kind of rows they are, their type, and the types that are part of themselves.
@@ -206,7 +206,7 @@ impl Reader<'_> {
 
     fn tuple(&mut self, formats: &[Format]) -> Option<Type> {
         match formats {
-            // Schemas say this in two ways, and so it is brought to one.
+            // Schemas describe arrays in two ways, which must give one type.
             [first, rest @ ..] if rest.len() >= FEW && rest.iter().all(|other| other == first) => {
                 array(self.format(first)?, formats.len())
             }
@@ -224,6 +224,7 @@ impl Reader<'_> {
         if let Some(known) = self.done.get(name) {
             return Some(known.clone());
         }
+        // The type is part of itself: it stays a name, which a reader looks up.
         if let Some((_, met)) = self.open.iter_mut().find(|(open, _)| open == name) {
             *met = true;
             return Some(Type::Named(name.into()));
@@ -236,6 +237,7 @@ impl Reader<'_> {
             ContainerFormat::Struct(fields) => self.fields(&fields)?,
             ContainerFormat::Enum(variants) if is_shared_text(name, &variants) => Type::SharedText,
             ContainerFormat::Enum(variants) => {
+                // A reader picks a variant by its number, so none may be missing.
                 if !variants.keys().copied().eq(0..variants.len() as u32) {
                     return None;
                 }

@@ -1,7 +1,7 @@
 //! Windowed joins: what two streams have for a key in the same window.
 //!
 //! Each side's records are kept by window and key. When the watermark has passed a window's end, both groups
-//! are shown to a function: Flink's `coGroup`. The window join is the case of all pairs. A record counts for
+//! are given to a function: Flink's `coGroup`. The window join is the case of all pairs. A record counts for
 //! the windows that it is not late for by its own stamp.
 //!
 //! # Cost
@@ -32,8 +32,9 @@ pub struct Group<K, L, R> {
 }
 
 impl<K: Key, L: Exchange, C: Chain<Out = (K, L)>> KeyedStream<K, L, C> {
-    /// Shows what this stream and `other` have for each key and window to a function, once the window is
-    /// over. Windows in which a key has a record of one stream only are shown too: that makes outer joins.
+    /// Calls a function with the records of this stream and `other` for each key and window, once the window
+    /// is over. It is also called for windows in which a key has a record of one stream only: that makes
+    /// outer joins.
     ///
     /// ```
     /// use highwater::stream::Job;
@@ -107,12 +108,15 @@ impl<L, R, O, F> Grouping<L, R, O, F> {
         O: Data,
     {
         let (time, stamp) = (cx.timestamp(), cx.stamp());
+        // Records are kept by the ends of their windows, which must be distinct.
         if let Err(error) = self.windows.check_time(time) {
             return operator_fault::note(&error.to_string());
         }
         let (windows, mut kept) = (self.windows.of_timestamp(time), false);
         for window in windows.iter().filter(|window| !stamp.is_late_for(window.end)) {
             let those = (window.end, time, 0)..=(window.end, time, u64::MAX);
+            // Records of one window and time are numbered, so that none replaces another and the order of
+            // arrival is kept.
             let number = side.range(cx, those).next_back().map_or(0, |(last, _)| last.2 + 1);
             side.insert(cx, (window.end, time, number), value.clone());
             cx.register_timer(window.end - 1);
@@ -124,7 +128,7 @@ impl<L, R, O, F> Grouping<L, R, O, F> {
     }
 }
 
-/// Takes the records of a window out.
+/// Removes the records of a window and returns them.
 fn take<K: Key, T: Exchange, O: Data>(side: &Side<T>, end: EventTime, cx: &mut Context<'_, K, O>) -> Vec<T> {
     let those = (end, EventTime::MIN, 0)..=(end, EventTime::MAX, u64::MAX);
     let keys: Vec<_> = side.range(cx, those).map(|(key, _)| *key).collect();

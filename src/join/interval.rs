@@ -2,14 +2,15 @@
 //!
 //! Each side keeps its records by time. A record looks for partners among the other side's in the interval,
 //! and is kept until the watermark has passed the last moment at which a partner can be. A record of an outer
-//! side that has met no one by then is told alone. It has its own event time then, behind the watermark that
-//! let it go; so the operator holds the watermark back for it meanwhile, as Flink's interval joins in SQL do.
+//! side that has met no partner by then is emitted alone. It has its own event time, behind the watermark
+//! that released it; so the operator holds the watermark back for it meanwhile, as Flink's interval joins in
+//! SQL do.
 //!
 //! # Cost
 //!
 //! A record costs a look-up of its key, a look at each of its partners, and, if records come nearly in order
 //! of time, a push and a pop at the ends of a queue. With an outer side, a key has a timer for each time at
-//! which records of that side are told. Records of other sides stay in memory for up to half the interval
+//! which records of that side are emitted. Records of other sides stay in memory for up to half the interval
 //! longer than they are wanted.
 
 use std::time::Duration;
@@ -45,7 +46,7 @@ impl Offset {
         Offset { nanos: nanos(duration) }
     }
 
-    /// So many milliseconds later, or earlier if they are less than none.
+    /// `millis` milliseconds later, or earlier if they are negative.
     pub fn millis(millis: i64) -> Offset {
         Offset { nanos: i128::from(millis) * NANOS }
     }
@@ -133,12 +134,12 @@ impl Interval {
 
     /// The time after which no partner can come.
     pub(super) fn last(self, time: EventTime) -> EventTime {
-        // A record without possible partners is let go as soon as its own time has passed.
+        // A record without possible partners is dropped as soon as its own time has passed.
         self.around(time).map_or(time, |(_, to)| to.max(time))
     }
 }
 
-/// Which records are told that meet no one.
+/// Which records are emitted without a partner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Outer {
     /// None: an inner join.

@@ -1,20 +1,20 @@
-//! How the records of an interval join meet.
+//! The matching of an interval join: how records meet, and when they are dropped.
 //!
 //! The records of both sides of a key lie in one cell, each side in order of time. A record looks for its
 //! partners there and emits the pairs while it looks; then it takes its place.
 //!
-//! # Who lets go of it
+//! # When records are dropped
 //!
-//! A record is kept until no partner can come any more. One of an outer side is told then, if it has met no
-//! one, and so it is for a timer to take it: if a key has records of an outer side, a timer is registered for
+//! A record is kept until no partner can come any more. A record of an outer side that has met none is
+//! emitted then, so a timer must take it: if a key has records of an outer side, a timer is registered for
 //! exactly the time until which the first one is kept, by a record that becomes the first, and by a timer
-//! that takes some and leaves others. It matters not if a timer finds nothing to do, so none has to be
-//! remembered but by the timer queue. And a timer takes all that the watermark has passed, not only what it
-//! was registered for: when the watermark leaps, and it leaps far when the input ends, one timer is enough
-//! for a key.
+//! that takes some and leaves others. A timer that finds nothing to do does no harm, so only the timer queue
+//! remembers them. And a timer takes all records that the watermark has passed, not only the one that it was
+//! registered for: when the watermark leaps, and it leaps far when the input ends, one timer is enough for a
+//! key.
 //!
-//! Nobody is told of other records. They expire, and leave memory when the hand that looks for what has
-//! [expired](crate::process::Ttl) comes by. Partners that would meet them meanwhile do not come: they are
+//! Records of other sides have no timers. They expire, and leave memory when the search for
+//! [expired](crate::process::Ttl) entries comes to them. No partner can meet them meanwhile: it would be
 //! late.
 
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub(super) struct Joining<L, R, F> {
     sides: [Side; 2],
     f: F,
     kept: Timed<Kept<L, R>>,
-    /// Partners that have met no one before.
+    /// Partners that had met none before.
     met: Vec<At>,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Joining<L, R, F> {
 #[derive(Clone, Copy)]
 struct Side {
     is_second: bool,
-    /// True if those that meet no one are told.
+    /// True if records without a partner are emitted.
     is_outer: bool,
     /// Where its partners are.
     interval: Interval,
@@ -53,7 +53,7 @@ enum Either<L, R> {
     Right(R),
 }
 
-/// A record that is kept, and whether it has met anyone. If its side is not outer that does not matter.
+/// A record that is kept, and whether it has met a partner. If its side is not outer that does not matter.
 #[derive(Clone, Serialize, Deserialize)]
 struct Kept<L, R> {
     record: Either<L, R>,
@@ -102,6 +102,8 @@ where
 
     fn restored(&mut self, core: &mut Core<K>) {
         let slots: Vec<_> = core.store.occupied().collect();
+        // Holds on the watermark are not in a snapshot: they follow from the records that may be emitted
+        // alone.
         for side in self.sides.into_iter().filter(|side| side.is_outer) {
             for slot in &slots {
                 core.slot = *slot;
@@ -146,6 +148,7 @@ impl<L: Exchange, R: Exchange, F> Joining<L, R, F> {
         }
         let time = stamp.timestamp;
         let has_met = self.pair(&record, time, own, other, cx);
+        // After the look-up, which borrows the state that this changes.
         for at in self.met.drain(..) {
             self.kept.change(cx, at, |partner| partner.has_met = true);
         }
@@ -153,7 +156,9 @@ impl<L: Exchange, R: Exchange, F> Joining<L, R, F> {
         if !own.is_outer {
             return self.kept.push(cx, (own.is_second, time), kept, until + 1);
         }
+        // The record may be emitted alone later, at its own time, so the watermark must not pass that.
         cx.hold(time);
+        // Before the record is pushed: only one that is to go before it needs a timer of its own.
         let first = self.kept.first(cx, own.is_second);
         self.kept.push(cx, (own.is_second, time), kept, NEVER);
         if first.is_none_or(|first| until < own.until(first)) {
@@ -161,8 +166,8 @@ impl<L: Exchange, R: Exchange, F> Joining<L, R, F> {
         }
     }
 
-    /// Emits a record's pairs, and says whether there are any. Those of an outer side that have met no one
-    /// before are to be marked.
+    /// Emits a record's pairs, and returns whether there are any. Partners of an outer side that had met none
+    /// before are collected in `met`.
     #[inline]
     fn pair<K: Key, O: Data>(
         &mut self,
@@ -197,8 +202,8 @@ impl<L: Exchange, R: Exchange, F> Joining<L, R, F> {
         has_met
     }
 
-    /// Takes the records of an outer side that no partner can come for any more, and tells of those that have
-    /// met no one.
+    /// Takes out the records of an outer side that no partner can come for any more, and emits those that
+    /// have met none.
     fn let_go<K: Key, O: Data>(&mut self, side: Side, cx: &mut Context<'_, K, O>)
     where
         F: Fn(&K, Option<&L>, Option<&R>) -> Option<O>,
@@ -213,6 +218,7 @@ impl<L: Exchange, R: Exchange, F> Joining<L, R, F> {
                 Either::Right(right) => (self.f)(cx.key(), None, Some(right)),
             };
             told.into_iter().for_each(|result| cx.emit_on_time(result, time));
+            // After the emission at this time, which the hold allows.
             cx.release(time);
         }
         if let Some(first) = self.kept.first(cx, side.is_second) {

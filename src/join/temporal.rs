@@ -12,9 +12,9 @@ use crate::process::{CoProcess, Context, States, Value};
 use crate::stream::{Chain, KeyedStream, Stream};
 
 impl<K: Key, T: Exchange + Ord, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
-    /// Shows each record, with the version that `versions` has for its key at the record's time, to a
-    /// function; `None` if there is none. A version is `Some` from its event time on, until the next one;
-    /// `None` says that there is none any more. Of two versions of one time the greater counts.
+    /// Calls a function with each record and the version that `versions` has for its key at the record's
+    /// time; `None` if there is none. A version is `Some` from its event time on, until the next one; `None`
+    /// says that there is none any more. Of two versions of one time the greater counts.
     ///
     /// A record waits until the watermarks of both streams have passed it. Late records and late versions are
     /// dropped and counted.

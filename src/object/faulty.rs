@@ -1,4 +1,4 @@
-//! A store that fails as real ones do, by a seed: for the tests of whoever writes or uses stores.
+//! A store that fails as real ones do, by a seed: for the tests of stores and of their callers.
 //!
 //! Real stores fail before they do what they should, fail after they have done it, leave halves behind under
 //! temporary names, give less than was asked for, list what was and not what is, and go away in the middle.
@@ -93,6 +93,7 @@ impl Faulty {
         match self.faults.crash {
             Some(crash) if call == crash && self.faults.crash_after => Fate::After,
             Some(crash) if call >= crash => Fate::Before,
+            // A crash comes before any other fault, so that the run ends at the call that was asked for.
             _ if is_before => Fate::Before,
             _ if is_after && is_change => Fate::After,
             _ => Fate::Well,
@@ -143,11 +144,13 @@ impl Store for Faulty {
             if state.draw(self.faults.torn) {
                 state.torn += 1;
                 let torn = format!("torn/{}", state.torn);
+                // Under another name, as real stores leave halves in temporary files.
                 let _ = self.store.create(&torn, &bytes[..bytes.len() / 2]);
             }
             return Err(failed("creating", name).into());
         }
         let outcome = self.store.create(name, bytes);
+        // Also if the call is about to fail: the object is there.
         if outcome.is_ok() {
             state.remember(name, None, self.faults.stale_by);
         }
@@ -172,6 +175,7 @@ impl Store for Faulty {
         let mut listed = self.store.list(prefix)?;
         if state.draw(self.faults.stale) && !state.changes.is_empty() {
             let ago = 1 + (state.next() % state.changes.len() as u64) as usize;
+            // Undoes changes from the last one back: what was created is not listed, and what was deleted is.
             for (name, deleted) in state.changes.iter().rev().take(ago) {
                 listed.retain(|(listed, _)| listed != name);
                 listed.extend(deleted.filter(|_| name.starts_with(prefix)).map(|len| (name.clone(), len)));
@@ -195,6 +199,7 @@ impl Store for Faulty {
         if fate == Fate::Before {
             return Err(failed("deleting", name));
         }
+        // Before it is deleted: a stale list shows it with its length.
         let len = self.store.read(name)?.map(|bytes| bytes.len() as u64);
         self.store.delete(name)?;
         if len.is_some() {

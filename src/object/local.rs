@@ -5,9 +5,9 @@
 //! has links, so exactly one of two writers wins; and since the file was whole before it had its name, no one
 //! ever reads half of it. Temporary files lie in a hidden folder until a sweep finds them.
 //!
-//! A sync that fails means that what was written may be lost though it can still be read: Linux marks the
-//! pages clean. So it is never tried again, and nothing that this store says from then on can be trusted: all
-//! calls fail until the directory is opened again.
+//! After a failed sync, what was written may be lost though it can still be read: Linux marks the pages
+//! clean. So a sync is never tried again, and nothing that is read from then on can be trusted: all calls
+//! fail until the directory is opened again.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -73,6 +73,7 @@ impl Local {
 
     /// The path of a name that is valid; an error if a symbolic link is on the way, or after a failed sync.
     fn path(&self, name: &str) -> Result<PathBuf> {
+        // The kernel marks lost pages clean, so what is read after a failed sync may not be on the disk.
         if self.is_broken.load(Ordering::SeqCst) {
             return Err(Error::new(
                 crate::error::ErrorKind::Io,
@@ -123,6 +124,7 @@ impl Local {
         }
         let above = path.parent().unwrap_or(&self.directory);
         self.make(above)?;
+        // Synced also if it exists: the process that made it may have crashed before its sync.
         match fs::create_dir(path) {
             Err(error) if error.kind() != IoErrorKind::AlreadyExists => return Err(error),
             _ => self.sync_directory(above)?,
@@ -135,7 +137,7 @@ impl Local {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a file, links it to its path, and says whether it was there already.
+    /// Writes a file and links it to its path. True if that was taken already.
     fn put(&self, path: &Path, bytes: &[u8]) -> io::Result<bool> {
         let above = path.parent().unwrap_or(&self.directory);
         self.make(above)?;
@@ -143,13 +145,17 @@ impl Local {
         let outcome = (|| {
             let mut file = File::create_new(&temporary)?;
             file.write_all(bytes)?;
+            // Before the link: once it has its name, the object is whole, also after a loss of power.
             self.sync(&file)?;
+            // Fails if the name exists, so one of several writers wins.
             fs::hard_link(&temporary, path)
         })();
         // A leftover is swept later.
         let _ = fs::remove_file(&temporary);
         match outcome {
+            // The bytes are synced already; the name is only when its directory is.
             Ok(()) => self.sync_directory(above).map(|()| false),
+            // The temporary name may be what exists; the object's is taken only if it is there.
             Err(error) if error.kind() == IoErrorKind::AlreadyExists && path.symlink_metadata().is_ok() => {
                 Ok(true)
             }
@@ -172,6 +178,7 @@ impl Local {
         for entry in entries {
             let entry = entry?;
             let part = entry.file_name();
+            // No object has such a name.
             let Some(part) = part.to_str() else { continue };
             let name = if name.is_empty() { part.to_owned() } else { format!("{name}/{part}") };
             let kind = entry.file_type()?;
@@ -179,6 +186,7 @@ impl Local {
                 self.walk(&entry.path(), &name, prefix, found)?;
             } else if kind.is_file() && name.starts_with(prefix) {
                 match entry.metadata() {
+                    // Deleted since the directory was read.
                     Err(error) if error.kind() == IoErrorKind::NotFound => {}
                     metadata => found.push((name, metadata?.len())),
                 }
@@ -228,7 +236,7 @@ impl Store for Local {
         let path = self.path(name)?;
         let Some(mut file) = open(&path).map_err(self.cannot("read", name))? else { return Ok(None) };
         let ends = file.metadata().map_err(self.cannot("read", name))?.len();
-        // Before any memory is taken.
+        // Before memory is allocated.
         if offset.checked_add(len as u64).is_none_or(|end| end > ends) {
             return Err(Error::data(format!("{name} has no {len} bytes at {offset}: it ends at {ends}")));
         }
@@ -256,6 +264,7 @@ impl Store for Local {
             outcome => outcome.map_err(self.cannot("delete", name))?,
         }
         let above = path.parent().unwrap_or(&self.directory);
+        // Otherwise the object could be back after a loss of power.
         self.sync_directory(above).map_err(self.cannot("delete", name))
     }
 
@@ -296,6 +305,7 @@ impl Store for Local {
             let mut swept = 0;
             for entry in fs::read_dir(&folder)? {
                 let entry = entry?;
+                // Removed meanwhile by its own put.
                 let Ok(metadata) = entry.metadata() else { continue };
                 let written = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
                 if metadata.is_file()

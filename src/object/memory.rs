@@ -1,4 +1,4 @@
-//! A store in memory, for tests. It remembers every change, and so can tell what a crash after any of them
+//! A store in memory, for tests. It records every change, and so can reproduce what a crash after any of them
 //! would have left.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::object::name::{check_name, check_prefix};
 use crate::object::{PutError, Store};
 
-/// A store in memory. Cloning shares it. It keeps all that was ever put, so that it can tell what it was.
+/// A store in memory. Cloning shares it. It keeps all that was ever put, so that every earlier state can be
+/// reproduced.
 ///
 /// ```
 /// use highwater::object::{Memory, Store};
@@ -55,14 +56,14 @@ impl Memory {
         self.state().changes.clone()
     }
 
-    /// A new store with what this one held after so many of its changes.
+    /// A new store with what this one held after the first `changes` of its changes.
     pub fn as_of(&self, changes: usize) -> Memory {
         let mut state = State::default();
         self.state().changes.iter().take(changes).for_each(|change| state.apply(change.clone()));
         Memory(Arc::new(Mutex::new(state)))
     }
 
-    /// Puts bytes under a name whatever was there, as no caller can: tests spoil objects so.
+    /// Puts bytes under a name whatever was there, which no caller can: tests damage objects with it.
     pub fn spoil(&self, name: &str, bytes: &[u8]) {
         self.state().apply(Change::Created(name.to_owned(), bytes.into()));
     }

@@ -4,17 +4,17 @@
 //! was first. Nothing is ever put over something else, so nothing needs a comparison of versions.
 //!
 //! The client repeats a put that was answered with an error of the server, although the put may have been
-//! done; then the repetition is told that the name is taken, by this very put. And a service that sees two
-//! puts at once may refuse one before either is there. So "taken" is looked at once more here: if the name is
-//! there, that is what is said, and whose it is, is for the protocol of snapshots to
-//! settle, which reads and compares; if it is not, the outcome is unknown, and that is said.
+//! done; then the repetition is answered that the name is taken, by this very put. And a service that sees
+//! two puts at once may refuse one before either is there. So "taken" is checked once more here: if the name
+//! is there, it is reported as taken, and whose it is, the protocol of snapshots settles, which reads and
+//! compares; if it is not, the outcome is reported as unknown.
 //!
 //! The client is asynchronous and this interface is not. A thread of the store's own drives it; callers wait
 //! for what they asked for, wherever they are, but no longer than the [patience](Remote::patience) that was
 //! set.
 //!
-//! Errors are told in words of our own: answers of services may repeat what was sent to them, down to session
-//! tokens, and so are not passed on.
+//! Error messages do not pass on the answers of services: these may repeat what was sent to them, down to
+//! session tokens.
 
 use std::fmt;
 use std::future::Future;
@@ -66,7 +66,7 @@ pub struct Remote {
     client: Arc<dyn ObjectStore>,
     /// What is before all names; empty or with a slash at the end.
     prefix: String,
-    /// What it is called in errors.
+    /// Its name in errors.
     pub(super) called: String,
     patience: Duration,
     driver: Driver,
@@ -126,7 +126,7 @@ impl Remote {
         Path::parse(format!("{}{name}", self.prefix)).map_err(|error| self.error("name", name, &error.into()))
     }
 
-    /// Runs a request with the time that so many bytes need; `what` and `name` are for errors.
+    /// Runs a request with the time that its bytes need; `what` and `name` are for errors.
     fn call<T: Send + 'static>(
         &self,
         (what, name): (&str, &str),
@@ -150,6 +150,7 @@ impl Remote {
         let (client, path, patience) = (Arc::clone(&self.client), self.path(name)?, self.patience);
         let request = async move {
             let options = GetOptions { range, ..GetOptions::default() };
+            // The length is known only from the head of the answer, so the body gets its time after that.
             let found = within(patience, 0, client.get_opts(&path, options)).await?;
             let (meta, len) = (found.meta.clone(), found.range.end.saturating_sub(found.range.start));
             Ok((meta, within(patience, len, found.bytes()).await?.to_vec()))
@@ -185,6 +186,7 @@ impl Remote {
             Failure::InvalidPath { .. } | Failure::UnknownConfigurationKey { .. } => (ErrorKind::Config, ""),
             _ => (ErrorKind::Io, "; look at the network, the address and the service, then run again"),
         };
+        // Not as it is: the answer may repeat credentials.
         let told = told(&failure.to_string());
         Error::new(kind, format!("cannot {what} {name} in {}: {told}{advice}", self.called))
     }
@@ -213,6 +215,7 @@ impl Driver {
             Builder::new_current_thread().enable_all().max_blocking_threads(8).build().map_err(cannot)?;
         let handle = runtime.handle().clone();
         let (end, ended) = oneshot::channel::<()>();
+        // Ends when the store, and with it the sender, is dropped.
         let drive = move || drop(runtime.block_on(ended));
         thread::Builder::new().name("snapshot store".to_owned()).spawn(drive).map_err(cannot)?;
         Ok(Driver { handle, _end: end })
@@ -222,11 +225,12 @@ impl Driver {
     fn run<T: Send + 'static>(&self, request: impl Future<Output = T> + Send + 'static) -> Option<T> {
         let (tell, told) = sync_channel(1);
         self.handle.spawn(async move { tell.send(request.await) });
+        // If the request panics, its sender is dropped without a value.
         told.recv().ok()
     }
 }
 
-/// Gives a request up when it takes longer than it may with so many bytes.
+/// Gives a request up when it takes longer than its patience and its bytes allow.
 async fn within<T>(
     patience: Duration,
     bytes: u64,
@@ -239,8 +243,8 @@ async fn within<T>(
     }
 }
 
-/// What may be told of a failure: the words before the service's answer, without the queries of addresses;
-/// and of the answer, if it is XML, the code and the message.
+/// The part of a failure that may be shown: the words before the service's answer, without the queries of
+/// addresses; and of the answer, if it is XML, the code and the message.
 pub(super) fn told(failure: &str) -> String {
     let (words, answer) = failure.split_at(failure.find('<').unwrap_or(failure.len()));
     let words = words.split(' ').map(|word| word.split('?').next().unwrap_or_default());
@@ -264,6 +268,8 @@ impl Store for Remote {
             let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
             client.put_opts(&path, payload, options).await
         };
+        // Services answer in different ways that a name is taken. It may be by this very put, which the
+        // client has repeated, or two puts may have met: so the name is looked up.
         match self.call(("create", name), bytes.len() as u64, put)? {
             Ok(_) => Ok(()),
             Err(
@@ -312,7 +318,7 @@ impl Store for Remote {
 
     fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>> {
         check_prefix(prefix)?;
-        // Object stores of this crate list folders. What begins so without being one is picked out here.
+        // `object_store` lists whole folders. A prefix that ends within a name is applied below.
         let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
         let folder = Path::parse(format!("{}{folder}", self.prefix))
             .map_err(|error| self.error("list", prefix, &error.into()))?;
@@ -332,6 +338,7 @@ impl Store for Remote {
             })?;
         let own = found.into_iter().filter_map(|(path, len)| {
             let name = path.strip_prefix(&self.prefix)?;
+            // What has no valid name belongs to someone else.
             (name.starts_with(prefix) && check_name(name).is_ok()).then(|| (name.to_owned(), len))
         });
         let mut own: Vec<_> = own.collect();

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// alone, and the first does not begin with one. Other names are refused with
 /// [`ErrorKind::Config`](crate::ErrorKind::Config).
 pub trait Store: Send + Sync + Debug {
-    /// Creates an object, if there is none of this name. When it says that it did, the object outlives a loss
+    /// Creates an object, if there is none of this name. Once this returns `Ok`, the object outlives a loss
     /// of power.
     ///
     /// Costs a round trip to the place, and two or three syncs on a local disk.
@@ -45,8 +45,8 @@ pub trait Store: Send + Sync + Debug {
     }
 
     /// True if reading an object again costs little more than keeping it in memory would, as with local
-    /// files: then states that are only saved, and not read, let go of what a snapshot has of them until runs
-    /// of it are merged.
+    /// files: then write-only states drop from memory what a snapshot has of them, until runs of it are
+    /// merged.
     fn is_near(&self) -> bool {
         false
     }
@@ -61,20 +61,20 @@ pub trait Store: Send + Sync + Debug {
         Ok(false)
     }
 
-    /// Removes what puts that were interrupted longer than `age` ago have left behind, and says how many
-    /// things that were.
+    /// Removes what puts that were interrupted longer than `age` ago have left behind, and returns how many
+    /// leftovers that were.
     fn sweep(&self, age: Duration) -> Result<u64> {
         let _ = age;
         Ok(0)
     }
 }
 
-/// Why an object was not created, as far as one knows.
+/// Why an object was not created, as far as is known.
 #[derive(Debug)]
 pub enum PutError {
     /// There is one of this name. It may be the caller's own, put by a call that seemed to fail: read it.
     Exists,
-    /// Nobody knows whether it is there, or will be in a while.
+    /// It is unknown whether it is there, or will be in a while.
     Failed(Error),
 }
 
@@ -102,6 +102,7 @@ impl std::error::Error for PutError {}
 pub fn check(store: &dyn Store) -> Result<()> {
     let name = format!("probe/{:016x}", nonce());
     let outcome = probe(store, &name);
+    // Also if the check has failed, so that no probe stays in the store.
     let deleted = store.delete(&name);
     outcome.and(deleted)
 }

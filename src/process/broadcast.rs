@@ -1,8 +1,10 @@
-//! Rules for all: a stream that every worker hears, beside a keyed stream that is processed by what it says.
+//! Broadcast state: a stream of rules that every worker receives, beside a keyed stream that is processed by
+//! them.
 //!
-//! Each worker keeps what the rules have come to, and all workers hear the same rules. Records and rules are
-//! taken in order of arrival: how they interleave, and how the rules of several splits do, is a matter of
-//! chance, so rules should mean the same in any order (as versions with numbers do) wherever that matters.
+//! Each worker keeps the state of the rules, and all workers receive the same rules. Records and rules are
+//! processed in order of arrival: how they interleave, and how the rules of several splits do, is not
+//! deterministic, so rules should have the same effect in any order (as numbered versions have) wherever that
+//! matters.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -268,7 +270,7 @@ where
 
     fn save(&mut self) -> Result<SavedTables> {
         let mut saved = self.records.save()?;
-        // All workers have heard the same rules, and so the first one's are enough.
+        // All workers have the same rules, so only the first one saves them.
         let mut rules = self.arrangement.save(RULES);
         if !self.records.is_first() {
             rules.runs.clear();

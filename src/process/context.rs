@@ -1,4 +1,4 @@
-//! What a process function has at hand.
+//! The context of a process function.
 
 use std::collections::btree_map::Entry;
 
@@ -20,7 +20,7 @@ pub struct Timer {
     pub wall: bool,
 }
 
-/// What a process function has at hand: the key with its state, the time, timers, and outputs.
+/// The context of a process function: the current key with its state, the time, timers, and outputs.
 pub struct Context<'a, K: Key, O: Data> {
     pub(crate) core: &'a mut Core<K>,
     pub(crate) out: &'a mut Outputs<O>,
@@ -46,18 +46,18 @@ impl<K: Key, O: Data> Stateful for Context<'_, K, O> {
 }
 
 impl<K: Key, O: Data> Context<'_, K, O> {
-    /// The key at hand.
+    /// The current key.
     pub fn key(&self) -> &K {
         self.core.store.key(self.core.slot)
     }
 
-    /// The event time of the record at hand, or the time of the timer.
+    /// The event time of the current record, or the time of the timer.
     #[inline]
     pub fn timestamp(&self) -> EventTime {
         self.stamp.timestamp
     }
 
-    /// The stamp of the record at hand: also how far its split had come.
+    /// The stamp of the current record, with the watermark of its split.
     pub fn stamp(&self) -> Stamp {
         self.stamp
     }
@@ -78,14 +78,14 @@ impl<K: Key, O: Data> Context<'_, K, O> {
         self.core.clock.millis()
     }
 
-    /// Emits a record at the time of the one at hand.
+    /// Emits a record at the event time of the current one.
     #[inline]
     pub fn emit(&mut self, value: O) {
         self.out.give(self.from, Record::new(value, self.stamp));
     }
 
-    /// Emits a record at another event time. If that is behind the watermark of the record at hand, it is a
-    /// late one.
+    /// Emits a record at another event time. If that is behind the watermark of the current record, the
+    /// emitted one is late.
     pub fn emit_at(&mut self, value: O, timestamp: EventTime) {
         self.out.give(self.from, Record::new(value, Stamp { timestamp, ..self.stamp }));
     }
@@ -110,7 +110,7 @@ impl<K: Key, O: Data> Context<'_, K, O> {
         *self.core.held.entry(time).or_insert(0) += 1;
     }
 
-    /// Undoes a hold.
+    /// Releases a hold.
     pub(crate) fn release(&mut self, time: EventTime) {
         if let Entry::Occupied(mut held) = self.core.held.entry(time) {
             *held.get_mut() -= 1;
@@ -120,30 +120,31 @@ impl<K: Key, O: Data> Context<'_, K, O> {
         }
     }
 
-    /// Gives a record to a side output, at the time of the one at hand. `open` must have registered it.
+    /// Emits a record to a side output, at the event time of the current one. `open` must have registered the
+    /// side output.
     pub fn side<S: Data>(&mut self, side: &SideOutput<S>, value: S) {
         if self.core.knows(side.key) {
             self.sides.give(side, self.from, Record::new(value, self.stamp));
         }
     }
 
-    /// Asks to be called for this key when the watermark has passed `time`: when nothing at or before it can
-    /// come any more.
+    /// Registers a timer of this key that fires when the watermark has passed `time`: when nothing at or
+    /// before it can come any more.
     pub fn register_timer(&mut self, time: EventTime) {
         self.core.time(TimeDomain::EventTime, time, Call::Register);
     }
 
-    /// Takes back what [`register_timer`](Context::register_timer) asked.
+    /// Deletes a timer of [`register_timer`](Context::register_timer).
     pub fn delete_timer(&mut self, time: EventTime) {
         self.core.time(TimeDomain::EventTime, time, Call::Delete);
     }
 
-    /// Asks to be called for this key when the wall clock has reached `millis` (since 1970).
+    /// Registers a timer of this key that fires when the wall clock has reached `millis` (since 1970).
     pub fn register_wall_timer(&mut self, millis: i64) {
         self.core.time(TimeDomain::ProcessingTime, millis, Call::Register);
     }
 
-    /// Takes back what [`register_wall_timer`](Context::register_wall_timer) asked.
+    /// Deletes a timer of [`register_wall_timer`](Context::register_wall_timer).
     pub fn delete_wall_timer(&mut self, millis: i64) {
         self.core.time(TimeDomain::ProcessingTime, millis, Call::Delete);
     }

@@ -1,4 +1,4 @@
-//! What all contexts of a process function share: its state, its timers, and the time.
+//! The core that all contexts of a process function share: its state, its timers, and the time.
 
 mod timer_pass;
 mod firing;
@@ -22,7 +22,7 @@ use self::timer_pass::{Ending, Pass};
 use super::Ttl;
 pub use firing::LAST_TIMERS;
 
-/// What gives access to the state of a key: the contexts of process functions and windows.
+/// Access to the state of a key: the contexts of process functions and windows.
 pub trait Stateful {
     /// The key's type.
     type Key: Key;
@@ -50,43 +50,43 @@ impl<K: Key> Stateful for Core<K> {
 
 /// The state, the timers and the time of one worker's instance.
 pub struct Core<K: Key> {
-    /// What tells it from all others in the process: handles know whose they are.
+    /// Identifies the instance in the process, so that a handle of another function is detected.
     id: u32,
     owner: Owner<K>,
     pub(crate) store: Store<K>,
-    /// The slot of the key at hand.
+    /// The slot of the current key.
     pub(crate) slot: Slot,
     pub(crate) event_timers: TimerQueue<(Slot, Call), (K, bool)>,
     pub(crate) wall_timers: TimerQueue<(Slot, Call), (K, bool)>,
     /// Times at which the watermark of the output is held.
     pub(crate) held: BTreeMap<i64, u32>,
     pub(crate) now: Now,
-    /// True if some state lives by the wall clock.
+    /// True if some state expires by the wall clock.
     pub(super) lives_by_wall: bool,
     pub(crate) epoch: u64,
     pub(crate) clock: Clock,
-    /// What the function has done wrong.
+    /// The first mistake of the function.
     pub(crate) mistake: OnceCell<Error>,
     /// The side outputs that it has registered.
     pub(super) sides: Vec<SideKey>,
-    /// The timers that are being fired.
+    /// The pass over timers that are being fired.
     pass: Option<Pass>,
-    /// What may still fire, if the input has ended.
+    /// The limit on timers that may still fire, if the input has ended.
     ending: Option<Ending>,
-    /// Timers that were not fired, for there was no end of them.
+    /// The number of timers that were dropped at the end of the input.
     dropped: usize,
-    /// How many keys may have come into memory since state could last leave it.
+    /// How many keys may have come into memory since the last eviction.
     stirred: usize,
 }
 
-/// After so many keys state may leave memory in the midst of an epoch.
+/// After so many keys state may be evicted within an epoch.
 const RELIEF: usize = 256;
 
-/// How the names of tables of timers end.
+/// The suffixes of the names of timer tables.
 pub(crate) const EVENT_TIMERS: &str = "event timers";
 pub(crate) const WALL_TIMERS: &str = "wall timers";
 
-/// Where a state lies, and how long it lives.
+/// The place of a state in the store, and its time to live.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyPlace {
     owner: u32,
@@ -106,22 +106,22 @@ pub(super) fn unregistered_in(clone: impl FnOnce()) -> Option<&'static str> {
     UNREGISTERED.take()
 }
 
-/// The owner of handles that lead nowhere.
+/// The owner of handles that are not registered.
 const NOBODY: u32 = 0;
 
-/// The next owner of handles. Which number it gets decides nothing but whether a handle is its own.
+/// The next owner of handles. The number has no effect but to identify an instance's own handles.
 static NEXT: AtomicU32 = AtomicU32::new(NOBODY + 1);
 
 impl KeyPlace {
-    /// Nowhere: a handle that was not registered.
+    /// No place: of a handle that was not registered.
     pub(crate) const NONE: KeyPlace = KeyPlace { owner: NOBODY, column: 0, ttl: None };
 
-    /// A place for a handle that is registered to see that it is, and is never used.
+    /// A place for a handle that is registered in an inspection, and is never used.
     pub(crate) fn tried(ttl: Option<Ttl>) -> KeyPlace {
         KeyPlace { owner: u32::MAX, column: 0, ttl }
     }
 
-    /// Takes note of a handle of type `H` that is cloned and leads nowhere.
+    /// Records the type `H` of a cloned handle that is not registered.
     pub(super) fn cloned<H>(self) -> KeyPlace {
         if self.owner == NOBODY {
             UNREGISTERED.set(Some(type_name::<H>()));
@@ -141,7 +141,7 @@ impl KeyPlace {
 }
 
 impl<K: Key> Core<K> {
-    /// State of keys that are owned by what `owner` says.
+    /// The core for keys whose owners are given by the hash `owner`.
     pub(crate) fn new(
         owner: Owner<K>,
         uid: &str,
@@ -171,7 +171,7 @@ impl<K: Key> Core<K> {
         }
     }
 
-    /// What tells the hash that keys are owned by.
+    /// The hash by which keys are owned.
     pub(crate) fn owner(&self) -> Owner<K> {
         self.owner
     }
@@ -182,7 +182,7 @@ impl<K: Key> Core<K> {
         KeyPlace { owner: self.id, column, ttl }
     }
 
-    /// The number of a state's column, or of none if the handle is another's.
+    /// The number of a state's column; out of range if the handle belongs to another function.
     #[inline]
     fn column(&self, place: KeyPlace) -> usize {
         if place.owner == self.id { place.column as usize } else { usize::MAX }
@@ -198,7 +198,7 @@ impl<K: Key> Core<K> {
         cells
     }
 
-    /// The cells of a state, and the slot of the key at hand.
+    /// The cells of a state, and the slot of the current key.
     #[inline]
     pub(crate) fn cells_mut<S: Shape>(&mut self, place: KeyPlace) -> Option<(&mut Cells<K, S>, Slot)> {
         let (column, slot) = (self.column(place), self.slot);
@@ -222,7 +222,7 @@ impl<K: Key> Core<K> {
         knows
     }
 
-    /// When an item expires that is written now.
+    /// The expiry of an item that is written now.
     #[inline]
     pub(crate) fn expiry(&self, place: KeyPlace) -> i64 {
         place.ttl.map_or(crate::state::NEVER, |ttl| ttl.expiry(self.now))
@@ -234,7 +234,7 @@ impl<K: Key> Core<K> {
         place.is_over(expires, self.now)
     }
 
-    /// Takes the items of a state of the key at hand out.
+    /// Removes the items of a state of the current key.
     pub(crate) fn clear<S: Shape>(&mut self, place: KeyPlace) {
         let slot = self.slot;
         let key = self.store.key(slot).clone();
@@ -244,7 +244,7 @@ impl<K: Key> Core<K> {
         self.store.lost(slot);
     }
 
-    /// Takes an item out.
+    /// Removes an item.
     pub(crate) fn take<S: Shape>(&mut self, place: KeyPlace, sub: &S::Sub) -> Option<S::Value> {
         let slot = self.slot;
         let key = self.store.key(slot).clone();
@@ -253,8 +253,8 @@ impl<K: Key> Core<K> {
         taken
     }
 
-    /// Lets state leave memory in the midst of an epoch, if it takes more than it may. To be called after
-    /// each so many keys that have been touched, when none is at hand.
+    /// Evicts state within an epoch, if it exceeds the memory budget. Call it after touching `keys` keys,
+    /// while there is no current key.
     pub(crate) fn relieve(&mut self, keys: usize) {
         self.stirred += keys;
         if self.stirred >= RELIEF && self.store.is_limited() {
@@ -269,7 +269,7 @@ impl<K: Key> Core<K> {
         self.store.tidy(self.now);
     }
 
-    /// What a snapshot needs of what was sealed last. The names of tables begin with `prefix`.
+    /// Adds the state sealed last to a snapshot. The names of tables begin with `prefix`.
     pub(crate) fn save(&self, prefix: &str, saved: &mut SavedTables) -> Result<()> {
         saved.tables.extend(self.store.save(&format!("{prefix}{STATE}")));
         saved.tables.extend(self.event_timers.save(&format!("{prefix}{EVENT_TIMERS}")));
@@ -277,7 +277,7 @@ impl<K: Key> Core<K> {
         saved.note(&format!("{prefix}watermark"), &self.now.watermark)
     }
 
-    /// Takes in what a snapshot has of a worker's share.
+    /// Restores a worker's share from a snapshot.
     pub(crate) fn restore(&mut self, prefix: &str, from: &RestoredOperator, share: Share) -> Result<()> {
         let Core { store, event_timers, wall_timers, .. } = self;
         store.restore(&format!("{prefix}{STATE}"), from, share)?;
@@ -288,7 +288,7 @@ impl<K: Key> Core<K> {
         Ok(())
     }
 
-    /// Lets event time come to a watermark.
+    /// Advances event time to a watermark.
     #[inline]
     pub(crate) fn reach(&mut self, watermark: i64) {
         let before = std::mem::replace(&mut self.now.watermark, watermark);
@@ -297,7 +297,7 @@ impl<K: Key> Core<K> {
         }
     }
 
-    /// Looks at the wall clock, if some state lives by it.
+    /// Reads the wall clock, if some state expires by it.
     #[inline]
     pub(crate) fn look_at_clock(&mut self) {
         if self.lives_by_wall {
@@ -305,7 +305,7 @@ impl<K: Key> Core<K> {
         }
     }
 
-    /// Lets timers and keys leave memory, if they take more than they may.
+    /// Evicts timers and keys, if they exceed the memory budget.
     pub(crate) fn evict(&mut self, epoch: u64) {
         let Core { store, owner, event_timers, wall_timers, .. } = self;
         store.account();
@@ -320,17 +320,17 @@ impl<K: Key> Core<K> {
         store.evict(epoch);
     }
 
-    /// Begins to copy what has changed of states that are only saved.
+    /// Begins to copy the changes of write-only states.
     pub(crate) fn cut(&mut self, epoch: u64) {
         self.store.cut(epoch);
     }
 
-    /// Goes on with that for so many rows, and takes them from the number. True if all is handed over.
+    /// Copies up to `left` rows, and subtracts them from `left`. True if all is handed over.
     pub(crate) fn copy(&mut self, left: &mut usize) -> bool {
         self.store.copy(left)
     }
 
-    /// Writes what has changed into the arrangements.
+    /// Writes the changes into the arrangements.
     pub(crate) fn seal(&mut self, epoch: u64) {
         self.store.seal(epoch);
         let (store, owner) = (&self.store, self.owner);
@@ -340,14 +340,15 @@ impl<K: Key> Core<K> {
     }
 }
 
-/// What is kept of a call.
+/// The saved row of a call.
 fn row_of<K: Key>(store: &Store<K>, slot: Slot, call: Call) -> (K, bool) {
     (store.key(slot).clone(), call == Call::Register)
 }
 
-/// The call of which this was kept.
+/// The call of a saved row. Pins the slot of its key.
 fn call_of<K: Key>(store: &mut Store<K>, key: &K, registers: bool) -> (Slot, Call) {
     let slot = store.place(key);
+    // The queue refers to the key by its slot, which must not be given to another key.
     store.pin(slot);
     (slot, if registers { Call::Register } else { Call::Delete })
 }

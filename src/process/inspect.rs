@@ -1,12 +1,12 @@
-//! Looking at what a function registers, before the job starts.
+//! The inspection of what a function registers, before the job starts.
 //!
 //! `open` is called on a clone of the function, with [`States`](super::States) that keep nothing. So two
-//! states of one name, readers of states that are not there and side outputs that no one gives to are refused
-//! before anything runs.
+//! states of one name, readers of states that do not exist and reads of side outputs that the function does
+//! not register are rejected before anything runs.
 //!
-//! A handle that lies in the function and that `open` has not registered is found by cloning the function
-//! once more: what is derived clones each handle, and a handle that leads nowhere takes note of that. Not
-//! found are handles in functions that are `Copy`, or in what clones by reference; the job ends with an error
+//! A handle in the function that `open` has not registered is found by cloning the function once more: a
+//! derived `Clone` clones each handle, and an unregistered handle records that it was cloned. Handles in
+//! functions that are `Copy`, or in types that clone by reference, are not found; the job ends with an error
 //! when one of those is used.
 
 use std::cell::{OnceCell, RefCell};
@@ -16,7 +16,7 @@ use super::core::unregistered_in;
 use crate::error::{Error, Result};
 use crate::stream::{GivenSides, SideKey};
 
-/// What has been registered, and what is wrong with it.
+/// The registrations of a function, and its mistakes.
 #[derive(Default)]
 pub(crate) struct Trial {
     pub(crate) mistake: OnceCell<Error>,
@@ -27,7 +27,7 @@ pub(crate) struct Trial {
 ///
 /// # Errors
 ///
-/// If it registers what makes no sense, or not all that it has.
+/// If a registration is invalid, or a handle is not registered.
 pub(crate) fn inspect<F: Clone>(function: &F, open: impl FnOnce(&mut F, &Trial)) -> Result<GivenSides> {
     let trial = Trial::default();
     let opened = catch_unwind(AssertUnwindSafe(|| {

@@ -1,20 +1,20 @@
 //! Process functions: user logic with keyed state, timers and side outputs.
 //!
-//! Everything else that keeps state could be written with these three. A [`Process`] sees the records of a
-//! key one by one, may keep [`Value`]s, [`List`]s and [`Map`]s for it, may ask to be called at a time, and
-//! emits records of its own. It is Flink's `KeyedProcessFunction`; a [`CoProcess`] over two connected streams
-//! is its `KeyedCoProcessFunction`.
+//! Every other operator with state could be written with these three. A [`Process`] receives the records of a
+//! key one by one, may keep [`Value`]s, [`List`]s and [`Map`]s for it, may register timers, and emits records
+//! of its own. It is Flink's `KeyedProcessFunction`; a [`CoProcess`] over two connected streams is its
+//! `KeyedCoProcessFunction`.
 //!
-//! # In which order
+//! # Order of processing
 //!
-//! *In order of arrival*, as Flink has it, a record is seen at once, and a timer when the watermark has
-//! passed it. Records of one key that come from one split are seen in the order of the split; those of
-//! several splits interleave by chance, so results are the same in each run only as far as the function does
-//! not mind.
+//! *In order of arrival*, as in Flink, a record is processed at once, and a timer fires when the watermark
+//! has passed it. Records of one key from one split are processed in the order of the split; those of several
+//! splits interleave by chance, so results are the same in each run only if the function does not depend on
+//! that order.
 //!
 //! *In order of event time* ([`process_in_order`](crate::stream::KeyedStream::process_in_order)) a record
-//! waits until the watermark has passed it, and then records and timers come in the order of their times;
-//! records of one time come in their own order. Then what a function sees is decided by the input alone,
+//! waits until the watermark has passed it, and then records and timers are processed in the order of their
+//! times; records of one time are sorted. Then the function's input is determined by the job's input alone,
 //! whatever the number of workers, the epochs and the disorder; a record that is late by its own
 //! [stamp](crate::data::Stamp) is dropped and counted, the same ones in each run.
 //!
@@ -46,11 +46,11 @@
 //!   not registered, end the job with an error that says so; so does a panic. What else can go wrong, and
 //!   what then, is told in [`error`](crate::error).
 //!
-//! # Who sees what
+//! # Reading state from outside
 //!
 //! State can be read from outside while the job runs, as of the end of an epoch: a [`StateReader`], made
-//! before the job starts, asks all workers to seal the state when they close the next epoch, and gets their
-//! pages. Nothing stops for it; it costs the seal of what has changed since the last.
+//! before the job starts, requests that all workers seal the state when they close the next epoch, and
+//! receives their pages. Nothing stops for it; it costs the seal of the changes since the last one.
 
 mod ttl;
 pub(crate) mod core;

@@ -24,21 +24,21 @@ use crate::time::{EventTime, Time};
 /// A record that waits for its time.
 type Waiting<K, T> = (EventTime, (K, T, Stamp));
 
-/// Puts records of one time in an order of their own.
+/// Sorts records of one time.
 pub(super) type Sort<K, T> = fn(&mut Vec<Waiting<K, T>>);
 
 impl<K: Key, T: Exchange, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
-    /// Gives each record to a process function, in order of arrival.
+    /// Passes each record to a process function, in order of arrival.
     ///
-    /// See [`process`](crate::process) for what is promised of orders, and [`Process`] for an example.
+    /// See [`process`](crate::process) for the guarantees on order, and [`Process`] for an example.
     pub fn process<P: Process<K, T>>(self, function: P) -> Stream<P::Out> {
         let graph = self.graph();
         let edge = self.pairs.attach(ByKey);
         build(&graph, vec![edge], function, None, "process")
     }
 
-    /// Gives each record to a process function when the watermark has passed it, in order of event time, then
-    /// of key and value. Records that are behind the watermark of their split are dropped and counted as
+    /// Passes each record to a process function when the watermark has passed it, in order of event time,
+    /// then of key and value. Records that are behind the watermark of their split are dropped and counted as
     /// `late_dropped`; see [`late`](KeyedStream::late).
     pub fn process_in_order<P: Process<K, T>>(self, function: P) -> Stream<P::Out>
     where
@@ -49,8 +49,8 @@ impl<K: Key, T: Exchange, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
         build(&graph, vec![edge], function, Some(|records| records.sort()), "process in order")
     }
 
-    /// The records that are behind the watermark that their split had reached: those that come too late to be
-    /// taken in order.
+    /// The records that are behind the watermark of their split, which
+    /// [`process_in_order`](KeyedStream::process_in_order) drops.
     pub fn late(&self) -> Stream<(K, T), Then<C, Behind>> {
         Stream::new(Then::new(self.pairs.chain.clone(), Behind))
     }
@@ -118,7 +118,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Operator for ProcessOperator<K, T, P
     }
 }
 
-/// Looks at what a function registers.
+/// Inspects what a function registers.
 pub(super) fn inspect<K: Key, T, P: Process<K, T>>(
     function: &P,
     readers: Vec<(&'static str, Reader)>,
@@ -136,7 +136,7 @@ pub(super) struct Processing<K: Key, T: Exchange, P> {
     core: Core<K>,
     sides: Sides,
     counters: Counters,
-    /// Records that wait for the watermark, if they are to be taken in order.
+    /// Records that wait for the watermark, if they are processed in order.
     waiting: Option<(Sort<K, T>, TimerQueue<(K, T, Stamp)>)>,
     worker: WorkerContext,
     /// The slots of a batch's keys.
@@ -163,23 +163,24 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         let sides = Sides(sides);
         let (worker, found) = (worker.clone(), Vec::new());
         let mut opened = Processing { function, core, sides, counters, waiting, worker, found };
-        // What is wrong with its states is wrong from the start.
+        // Mistakes in registrations are reported before the first record.
         opened.report();
         opened
     }
 
-    /// Takes a record in.
+    /// Processes a record, or adds it to the queue.
     #[inline]
     pub(super) fn take(&mut self, time: Time, key: K, value: T, stamp: Stamp, out: &mut Outputs<P::Out>) {
         self.core.epoch = time.epoch;
         match &mut self.waiting {
             None => self.process(&key, value, stamp, time, out),
+            // By its own stamp, so the same records are dropped in every run.
             Some(_) if is_late(&stamp) => self.counters.add("late_dropped", 1),
             Some((_, queue)) => queue.add(stamp.timestamp, (key, value, stamp)),
         }
     }
 
-    /// Shows a record to the function.
+    /// Passes a record to the function.
     #[inline]
     fn process(&mut self, key: &K, value: T, stamp: Stamp, from: Time, out: &mut Outputs<P::Out>) {
         let Processing { function, core, sides, counters, .. } = self;
@@ -187,16 +188,18 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         function.process(value, &mut Context { core, out, sides, counters, from, stamp });
     }
 
-    /// Fires the timers of before a time, or all.
+    /// Fires the timers before a time, or all.
     fn fire(&mut self, by: TimeDomain, until: Option<i64>, from: Time, out: &mut Outputs<P::Out>) {
         let Processing { function, core, sides, counters, waiting, .. } = self;
         core.begin(by, until);
         while let Some(time) = core.fire() {
             let wall = by == TimeDomain::ProcessingTime;
+            // In order, a timer sees event time as of its own time, not the watermark, so that it does not
+            // depend on how far the watermark leaps.
             if waiting.is_some() && !wall {
                 core.reach(time);
             }
-            // What the wall clock causes happens now, by event time.
+            // Output of a wall-clock timer has the current event time.
             let at = if wall { core.now.watermark } else { time };
             let stamp = Stamp { timestamp: at, watermark: at };
             function.timer(Timer { time, wall }, &mut Context { core, out, sides, counters, from, stamp });
@@ -207,7 +210,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         }
     }
 
-    /// Fires all timers, of both clocks: event time has ended, and the wall clock says nothing any more.
+    /// Fires all timers, of both clocks, at the end of the input.
     fn fire_all(&mut self, from: Time, out: &mut Outputs<P::Out>) {
         while self.core.ends_again() {
             self.fire(TimeDomain::EventTime, None, from, out);
@@ -218,15 +221,17 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         self.counters.add("timers_dropped", dropped as i64);
     }
 
-    /// Takes the records that the watermark has passed, and the timers between them, in order. When event
-    /// time has ended it has passed all.
+    /// Processes the records that the watermark has passed, and the timers between them, in order. At the end
+    /// of event time it has passed all.
     fn take_in_order(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<P::Out>) {
         let mut reached = EventTime::MIN;
+        // Records at the very end of time are included only at the end of the input.
         let before = (watermark < EventTime::MAX).then_some(watermark);
         while let Some((sort, queue)) = &mut self.waiting {
             let Some(mut records) = queue.draw(before) else { return };
             sort(&mut records);
             for (time, (key, value, stamp)) in records {
+                // Timers before the record fire first. For the next record at the same time there are none.
                 if time > reached && self.core.event_timers.next().is_some_and(|next| next < time) {
                     self.fire(TimeDomain::EventTime, Some(time), from, out);
                 }
@@ -238,7 +243,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         }
     }
 
-    /// To be called before the records of a batch are taken in.
+    /// Reads the wall clock. Call it before the records of a batch are processed.
     pub(super) fn look_at_clock(&mut self) {
         self.core.look_at_clock();
     }
@@ -248,7 +253,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         self.worker.index == 0
     }
 
-    /// Ends the job if the function has done something wrong.
+    /// Ends the job if the function has made a mistake.
     pub(super) fn report(&mut self) {
         if let Some(mistake) = self.core.mistake.take() {
             self.worker.shared.fail(mistake);
@@ -266,6 +271,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> OperatorLogic<Keyed<K, T>> for Proce
         } else {
             self.core.epoch = time.epoch;
             let mut found = std::mem::take(&mut self.found);
+            // All keys of the batch are looked up together, which hides cache misses.
             self.core.store.slots(batch.iter().map(|keyed| &keyed.key), &mut found);
             let Processing { function, core, sides, counters, .. } = self;
             for (Keyed { input, stamp, .. }, found) in batch.drain(..).zip(found.drain(..)) {
@@ -281,6 +287,8 @@ impl<K: Key, T: Exchange, P: Process<K, T>> OperatorLogic<Keyed<K, T>> for Proce
         self.core.epoch = from.epoch;
         self.core.look_at_clock();
         self.take_in_order(watermark, from, out);
+        // In order of arrival, timers see the watermark; in order of event time, `take_in_order` has advanced
+        // event time record by record.
         if self.waiting.is_none() {
             self.core.reach(watermark);
         }
@@ -295,7 +303,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> OperatorLogic<Keyed<K, T>> for Proce
     fn close(&mut self, _: u64, since: Option<Time>, out: &mut Outputs<P::Out>) {
         self.core.look_at_clock();
         if let Some(since) = since {
-            // Timers that were registered for a time that had been.
+            // Timers that were registered for a passed time: they fire at the latest here.
             match self.core.now.watermark {
                 EventTime::MAX => {
                     self.take_in_order(EventTime::MAX, since, out);
@@ -350,7 +358,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> OperatorLogic<Keyed<K, T>> for Proce
     fn owes(&self) -> Option<EventTime> {
         let waiting = self.waiting.as_ref().and_then(|(_, queue)| queue.next());
         let owed = waiting.into_iter().chain(self.core.event_timers.next()).min();
-        // Buckets begin before what is in them.
+        // The queue returns the start of a bucket, which may be before its timers and before the watermark.
         let owed = owed.map(|owed| owed.max(self.core.now.watermark));
         owed.into_iter().chain(self.core.held.first_key_value().map(|(held, _)| *held)).min()
     }
@@ -363,7 +371,9 @@ impl<K: Key, T: Exchange, P: Process<K, T>> OperatorLogic<Keyed<K, T>> for Proce
         self.core.epoch = from.epoch;
         self.core.now.millis = millis;
         match millis.checked_add(1) {
+            // `fire` excludes `until`, and timers at `millis` are due.
             Some(until) => self.fire(TimeDomain::ProcessingTime, Some(until), from, out),
+            // The end of the input: the frame passes the end of the wall clock.
             None => self.fire_all(from, out),
         }
         self.report();

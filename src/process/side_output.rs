@@ -57,13 +57,13 @@ impl<T> Clone for SideOutput<T> {
 impl<T> Copy for SideOutput<T> {}
 
 impl<T: Data> SideOutput<T> {
-    /// A side output like no other. In messages it is called by its type.
+    /// A new side output. In messages it is named by its type.
     #[allow(clippy::new_without_default, reason = "no two are equal")]
     pub fn new() -> SideOutput<T> {
         SideOutput::named(type_name::<T>())
     }
 
-    /// A side output like no other, with a name for messages.
+    /// A new side output, with a name for messages.
     pub fn named(name: &'static str) -> SideOutput<T> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let key = SideKey { id: NEXT.fetch_add(1, Ordering::Relaxed), name };
@@ -81,7 +81,7 @@ impl<O: Data> Stream<O, Node<O>> {
     }
 }
 
-/// The sides of a running function that someone reads.
+/// The side outputs of a running function that have consumers.
 pub(crate) struct Sides(pub(crate) Vec<(u64, Box<dyn SidePorts>)>);
 
 impl Sides {

@@ -20,14 +20,14 @@ impl<K, S, V> Clone for StateReader<K, S, V> {
     }
 }
 
-/// What a reader and the workers share.
+/// The data that a reader shares with the workers.
 pub(super) struct Reading<K, S, V> {
     pub(super) board: PublishedState<K, S, V>,
     job: OnceLock<Weak<Shared>>,
 }
 
 impl<K, S, V> Reading<K, S, V> {
-    /// A worker is there: readers know whom to ask from now on.
+    /// Registers a worker that readers can request state from.
     pub(super) fn attach(&self, shared: &Arc<Shared>) {
         self.job.get_or_init(|| {
             self.board.prepare(shared.workers);
@@ -58,7 +58,7 @@ impl<K: Key, S: Key, V: Exchange> StateReader<K, S, V> {
         let clock = Clock::system();
         loop {
             let running = job.upgrade().is_some_and(|shared| !shared.is_over());
-            // After the end the last state is there, whatever its epoch.
+            // After the end the last state is sealed, whatever its epoch.
             if let Some(view) = self.0.board.view(if running { least } else { 0 }, LOOK) {
                 return Ok(view);
             }

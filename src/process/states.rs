@@ -1,4 +1,4 @@
-//! Registering states and side outputs.
+//! The registration of states and side outputs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ enum Target<'a, K: Key> {
         operator: &'a OperatorInfo,
         worker: &'a WorkerContext,
     },
-    /// Nowhere: `open` is called to see what it registers.
+    /// In an inspection: `open` is called only to find out what it registers.
     Trial(&'a Trial),
 }
 
@@ -181,7 +181,7 @@ impl<'a, K: Key> States<'a, K> {
         if ttl.is_some_and(Ttl::is_nothing) {
             self.mistake(format!("the state {name:?} has a time to live of 0 ms: it must be at least 1 ms"));
         }
-        // Readers are shown the first of that name.
+        // Readers read the first state of that name.
         let publish = if self.known.insert(name) { self.publish::<S>(name) } else { None };
         let Target::Worker { core, operator, worker } = &mut self.target else { return KeyPlace::tried(ttl) };
         core.lives_by_wall |= ttl.is_some_and(Ttl::is_by_wall_clock);
@@ -216,7 +216,7 @@ impl<'a, K: Key> States<'a, K> {
         })
     }
 
-    /// Complains of readers of states that there are not.
+    /// Records a mistake for each reader of a state that does not exist.
     pub(crate) fn check(mut self) {
         let unknown = self.readers.iter().find(|(name, _)| !self.known.contains(name));
         if let Some((name, _)) = unknown.cloned() {

@@ -257,6 +257,7 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut table = lock(&self.lockstep.table);
+        // Also when the worker panics: the turn must not stay with a thread that is gone.
         table.places[self.worker].state = State::Gone;
         table.wake(None);
         self.lockstep.hand_on(&mut table);

@@ -68,6 +68,7 @@ impl Schedule {
 
     /// How many records a source may read in the next turn: often few.
     pub(crate) fn piece(&mut self) -> usize {
+        // Drawn twice, so that small numbers are frequent and large ones still come.
         let most = 1 + self.below(self.drawn.piece as u64);
         1 + self.below(most) as usize
     }

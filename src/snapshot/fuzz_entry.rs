@@ -1,7 +1,7 @@
-//! Ways in to the decoders of snapshots for bytes that nobody has written.
+//! Fuzz entries: the decoders of snapshots, for arbitrary bytes.
 //!
-//! Checksums would stop all but one in four billion of them at the door. So each of these reads bytes as they
-//! are, and then again with the checksum that a forger would give them, to come to what lies behind.
+//! Checksums would refuse all but one in four billion of them. So each entry reads bytes as they are, and
+//! then again with the right checksum, to reach the code behind it.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;

@@ -1,11 +1,11 @@
-//! Snapshots: what a job knows at the end of an epoch, written while it runs on, to go on from after a crash,
-//! on another number of workers, or another day.
+//! Snapshots: the state of a job at the end of an epoch, written while the job runs on, to go on from after a
+//! crash, on another number of workers, or on another day.
 //!
 //! # What a snapshot is
 //!
-//! What a job knows at the end of an epoch: the rows of all keyed state and timers, where each source stands
-//! in its splits, and what transactional sinks have prepared. The epoch is over when the frontier has passed
-//! it, so no record is in flight that belongs to it; nothing is injected into the streams, nothing is
+//! The state of a job at the end of an epoch: the rows of all keyed state and timers, the offsets of each
+//! source in its splits, and what transactional sinks have prepared. The epoch is over when the frontier has
+//! passed it, so no record is in flight that belongs to it; nothing is injected into the streams, nothing is
 //! aligned, and no worker waits for another.
 //!
 //! # How one is taken
@@ -15,21 +15,22 @@
 //!   changed, and copies a [slice](Snapshots::slice) of it in each activation from then on; what is about to
 //!   change is copied first. If its state is read elsewhere too, or limited in memory, it seals what has
 //!   changed into its arrangements instead, and hands over pointers to their pages. This is all that a worker
-//!   does for a snapshot; the longest time that it does so at once is told as the metric
-//!   `longest_pause_micros` of `snapshots`. Sources hand over their positions, sinks what they have prepared.
-//! * Another thread takes the parts as they come, sorts the copies into pages, merges runs of them where that
-//!   pays, and encodes the pages that no snapshot has yet. It writes them as segments, and when all parts are
-//!   there it commits a manifest. Pages never change, so the job goes on meanwhile, and the next cut may come
-//!   before this one is done.
+//!   does for a snapshot; the longest time that it does so at once is the metric `longest_pause_micros` of
+//!   `snapshots`. Sources hand over their positions, sinks what they have prepared.
+//! * The coordinator's thread receives the parts as they come, sorts the copies into pages, merges runs of
+//!   them where that pays, and encodes the pages that no snapshot has yet. It writes them as segments, and
+//!   when all parts are there it commits a manifest. Pages never change, so the job goes on meanwhile, and
+//!   the next cut may come before this one is done.
 //! * Sinks that learn of the commit finish theirs.
 //!
-//! What is written is what has changed since the last snapshot, and what merges have rewritten. Runs are
-//! merged where many of their rows would go, so a row that has changed is written again about twice while it
-//! stays, and a new one seldom; if its state is sealed, some `log2(rows / rows changed each time)` times.
+//! A snapshot writes the rows that have changed since the last one, and those that compactions have
+//! rewritten. Runs are merged where many of their rows would be dropped, so a row that has changed is written
+//! again about twice while it stays, and a new one seldom; if its state is sealed, some `log2(rows / rows
+//! changed each time)` times.
 //!
-//! What has been written to a store that is [near](crate::object::Store::is_near) is not kept in memory for
-//! merges, but read again. If it cannot be, the merge is put off, which the metric `compactions_deferred` of
-//! `snapshots` counts, and what was to be merged is named as it is.
+//! Pages in a store that is [near](crate::object::Store::is_near) are not kept in memory for compactions, but
+//! read again. If they cannot be read, the compaction is deferred, which the metric `compactions_deferred` of
+//! `snapshots` counts, and the runs are named as they are.
 //!
 //! # How a job goes on from one
 //!
@@ -38,8 +39,8 @@
 //! open their splits where they stood. An operator is known by its [uid](crate::stream::Stream::uid), a state
 //! by its name, and rows by what their type's `Deserialize` says that it reads.
 //!
-//! A job that has changed goes on if nothing is lost or misread by it. What cannot be told from the outside
-//! is said by [`Migrations`], in the program.
+//! A job that has changed goes on if no state is lost or misread by it. Changes that cannot be recognized are
+//! declared by [`Migrations`], in the program.
 //!
 //! | what has changed | then |
 //! |---|---|
@@ -60,26 +61,26 @@
 //! | the codec, the compression, the number of workers | nothing: pages are read as they were written, and what is written is written in the new way |
 //! | the number of splits of a source | an error |
 //!
-//! What has been converted or renamed is written anew by the next snapshot, all of it; until that is there
-//! the job can go back to the program that it comes from.
+//! State that has been converted or renamed is written anew by the next snapshot, all of it; until that is
+//! committed, the earlier program can still go on from the store.
 //!
 //! A second job goes on from a snapshot of a first in a store of its own, which [`fork`](Repository::fork)
 //! makes.
 //!
 //! # What is in one
 //!
-//! Every operator that knows something beyond an epoch takes part, and what is under way within one does not
-//! exist at its end. So [calls](crate::stream::Stream::call) and [loops](crate::stream::Stream::iterate) have
-//! nothing to save but what operators in a loop keep; of a
-//! [differential computation](crate::stream::Stream::differential) there are the collections that it was
-//! given, from which it is made again; and of watermarks, at a source or
-//! [given anew](crate::stream::Stream::with_watermarks), what is known of each split. What a user's function
-//! keeps to itself, such as a counter in a closure, is not in a snapshot.
+//! Every operator with state that outlives an epoch takes part, and what is in progress within an epoch does
+//! not exist at its end. So [calls](crate::stream::Stream::call) and [loops](crate::stream::Stream::iterate)
+//! have nothing to save but what operators in a loop keep; of a [differential
+//! computation](crate::stream::Stream::differential) there are the collections that it was given, from which
+//! it is made again; and of watermarks, at a source or [given anew](crate::stream::Stream::with_watermarks),
+//! what is known of each split. What a user's function keeps to itself, such as a counter in a closure, is
+//! not in a snapshot.
 //!
 //! # The store
 //!
-//! The rest of this page is about what is kept, and how a run commits what no other run can undo. There pages
-//! are bytes with a head, segments are lists of pages, and a manifest lists segments.
+//! The rest of this page is about what is stored, and how a run commits what no other run can undo. There
+//! pages are bytes with a head, segments are lists of pages, and a manifest lists segments.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -113,13 +114,14 @@
 //! ## The protocol
 //!
 //! A run claims by creating the first free entry of the log. From then on it appends a manifest for each
-//! snapshot under its next number, and no other. If its put says that the number is taken, or says nothing,
-//! it reads the entry: if that is what it has put, it is committed; else a later run's claim is there, and it
-//! never writes again. Claims are never deleted.
+//! snapshot under its next number, and no other. If its put reports that the number is taken, or its outcome
+//! is unknown, it reads the entry: if that is what it has put, it is committed; else a later run's claim is
+//! there, and it never writes again. Claims are never deleted.
 //!
-//! So one conditional put both commits and fences. There is no lock, no object that says who is first and
-//! none that says what is last: the last snapshot is the manifest with the greatest number. [`protocol`] has
-//! the decisions as functions, and why they are right; `tests/commit_model` tries them in all orders.
+//! So one conditional put both commits and fences. There is no lock, no object that names the current run and
+//! none that names the last snapshot: the last snapshot is the manifest with the greatest number.
+//! [`protocol`] has the decisions as functions, and why they are right; `tests/commit_model` tries them in
+//! all orders.
 //!
 //! ## What holds
 //!

@@ -1,7 +1,7 @@
-//! Running an operator when the clock has come to a moment.
+//! Alarms: the activation of an operator at a moment of the clock.
 //!
-//! The machine's clock goes on by itself, and timely's timers wait for it. A clock that is moved by hand
-//! announces nothing, so what waits for one is on the worker's list of alarms, and whoever steps the worker
+//! The machine's clock advances by itself, and timely's timers wait for it. A clock that is moved by hand
+//! notifies nobody, so its waiters are in the worker's list of alarms, and the driver of the worker
 //! [rings](Alarms::ring) those that are due before each step.
 
 use std::cell::RefCell;
@@ -37,7 +37,7 @@ impl Alarms {
     }
 }
 
-/// An operator's one alarm. An alarm that was set cannot be taken back, so it sets one only if none goes off
+/// The alarm of an operator. An alarm that was set cannot be cancelled, so another is set only if none rings
 /// sooner.
 pub(crate) struct Alarm {
     clock: Clock,
@@ -54,6 +54,7 @@ impl Alarm {
 
     /// Runs the operator at `moment`, or earlier.
     pub(crate) fn ring_at(&mut self, moment: Duration, now: Duration) {
+        // The operator runs then, finds out what is due, and sets the alarm again.
         if self.set.is_some_and(|set| now < set && set <= moment) {
             return;
         }

@@ -1,9 +1,9 @@
-//! Taps: how the records of an operator reach those that asked for them.
+//! Taps: how the records of an operator reach its consumers.
 //!
 //! Each consumer of an operator's output has a tap of its own: the fused chain of stateless steps that leads
-//! to it, and a terminal, which gathers what comes out of the chain and sends it. The operator walks each
-//! batch that it produces once for each tap, while the batch is in the cache. So an output is never copied
-//! for a second reader; only what a chain lets through is sent, and each tap is an output port with one
+//! to it, and a terminal, which buffers the output of the chain and sends it. The operator walks each batch
+//! that it produces once for each tap, while the batch is in the cache. So an output is never copied for a
+//! second consumer; only records that pass the chain are sent, and each tap is an output port with one
 //! consumer.
 
 use std::any::Any;
@@ -19,8 +19,8 @@ use crate::data::{Data, Record, Stamp};
 use crate::stream::operator_fault;
 use crate::time::Time;
 
-/// How many elements are gathered before they are sent: what leaves room for other things in a core's first
-/// cache, but no more than is needed to make sending cheap.
+/// How many elements are gathered before they are sent: few enough to leave room for other data in a core's
+/// L1 cache, and enough to make sending cheap.
 pub(crate) const fn batch_of<E>() -> usize {
     let fit = BATCH_BYTES / if size_of::<E>() == 0 { 1 } else { size_of::<E>() };
     if fit < 64 {
@@ -87,7 +87,7 @@ pub(crate) trait Consumer<T>: Send + Sync {
 
 /// A tap while the operator runs.
 pub(crate) trait ConsumerPort<T> {
-    /// Walks a batch, whose records may be sent from `time` on. Takes the records if it may.
+    /// Walks a batch, whose records may be sent from `time` on. Consumes the records if `take` is set.
     fn walk(&mut self, time: Time, batch: &mut Vec<Record<T>>, take: bool);
 
     /// Sends what is gathered, and lets the channel pass it on.
@@ -144,6 +144,7 @@ impl<C: Ends<End: SendBuffer>> ChainPort<C> {
                 self.since = Some(Time::new(since.epoch, since.event.min(time.event)));
             }
             Some(_) => {
+                // A batch has one time, and elements of two epochs have no common one.
                 self.send();
                 self.since = Some(time);
             }
@@ -151,13 +152,14 @@ impl<C: Ends<End: SendBuffer>> ChainPort<C> {
         }
     }
 
-    /// Sends some of what is gathered if it is much.
+    /// Sends gathered elements once a batch is full.
     #[inline]
     pub(crate) fn relieve(&mut self) {
         if self.collector.end().is_full()
             && let Some(time) = self.since
         {
             let output = &mut self.output;
+            // `since` stays: elements that the buffer keeps, such as accumulators, are sent at it later.
             self.collector.end().drain(false, &mut |batch| output.send(time, batch));
         }
     }
@@ -197,10 +199,10 @@ impl<T: Data, C: Collector<T, End: SendBuffer>> ConsumerPort<T> for ChainPort<C>
     }
 }
 
-/// The taps on one output of an operator, while the job is put together.
+/// The taps on one output of an operator, while the job is built.
 pub(crate) struct Consumers<T> {
     consumers: Mutex<Vec<Arc<dyn Consumer<T>>>>,
-    /// Further outputs of the operator, by what it knows them by.
+    /// Side outputs of the operator, by their ids.
     sides: Mutex<Vec<(u64, Arc<dyn SideConsumers>)>>,
 }
 
@@ -213,12 +215,12 @@ impl<T: Data> Consumers<T> {
         lock(&self.consumers).push(tap);
     }
 
-    /// Adds a further output.
+    /// Adds a side output.
     pub(crate) fn add_side<S: Data>(&self, id: u64, consumers: &Arc<Consumers<S>>) {
         lock(&self.sides).push((id, Arc::clone(consumers) as Arc<dyn SideConsumers>));
     }
 
-    /// Gives the operator an output port for each tap on its further outputs.
+    /// Gives the operator an output port for each tap on its side outputs.
     pub(crate) fn open_sides(&self, builder: &mut OperatorBuilder<'_, '_>) -> Vec<(u64, Box<dyn SidePorts>)> {
         lock(&self.sides).iter().map(|(id, consumers)| (*id, consumers.open_side(builder))).collect()
     }
@@ -230,7 +232,7 @@ impl<T: Data> Consumers<T> {
     }
 }
 
-/// The taps on a further output, of whatever type.
+/// The taps on a side output, of whatever type.
 pub(crate) trait SideConsumers: Send + Sync {
     fn open_side(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn SidePorts>;
 }
@@ -241,12 +243,12 @@ impl<T: Data> SideConsumers for Consumers<T> {
     }
 }
 
-/// The taps on a further output of a running operator.
+/// The taps on a side output of a running operator.
 pub(crate) trait SidePorts: Any {
     /// Sends everything. To be called at the end of an activation.
     fn flush(&mut self);
 
-    /// The outlets as what they are.
+    /// The outlets, to be downcast to their type.
     fn as_any_mut(&mut self) -> &mut dyn Any;
 }
 
@@ -265,24 +267,25 @@ pub(crate) struct Outputs<T> {
     ports: Vec<Box<dyn ConsumerPort<T>>>,
     batch: Vec<Record<T>>,
     time: Time,
-    /// The operator's.
+    /// The operator's uid.
     uid: Arc<str>,
 }
 
 impl<T: Data> Outputs<T> {
-    /// An output that goes there, for tests of an operator's logic alone.
+    /// An output to these ports, for tests of an operator's logic alone.
     #[cfg(test)]
     pub(crate) fn to(ports: Vec<Box<dyn ConsumerPort<T>>>) -> Outputs<T> {
         Outputs { ports, batch: Vec::new(), time: Time::new(0, 0), uid: Arc::from("") }
     }
 
-    /// True if no one reads the output.
+    /// True if the output has no consumer.
     pub(crate) fn is_unread(&self) -> bool {
         self.ports.is_empty()
     }
 
     /// Emits a record that may be sent from `time` on.
     pub(crate) fn give(&mut self, time: Time, record: Record<T>) {
+        // A batch has one time.
         if self.batch.len() >= batch_of::<Record<T>>() || (time != self.time && !self.batch.is_empty()) {
             self.walk();
         }
@@ -296,17 +299,20 @@ impl<T: Data> Outputs<T> {
             self.walk();
         }
         self.time = time;
+        // The caller's batch is walked where it lies, without a copy of its records.
         mem::swap(&mut self.batch, batch);
         self.walk();
         mem::swap(&mut self.batch, batch);
     }
 
     fn walk(&mut self) {
+        // Records that were computed after a fault must not leave the operator.
         operator_fault::check(&self.uid);
         if let Some((last, others)) = self.ports.split_last_mut() {
             for outlet in others {
                 outlet.walk(self.time, &mut self.batch, false);
             }
+            // The last tap may consume the records, so an output with one consumer clones nothing.
             last.walk(self.time, &mut self.batch, true);
         }
         self.batch.clear();
@@ -326,7 +332,8 @@ impl<T: Data> Outputs<T> {
 /// The origin of a chain at an operator's output.
 ///
 /// It does not keep the job alive: the operator holds its taps, the taps their chains, and the chains their
-/// origins. When the job is gone, what is built on an origin leads nowhere, like the job.
+/// origins, so a strong reference would be a cycle. A stream built on an origin after the job is dropped has
+/// no effect.
 pub struct Node<T> {
     pub(super) graph: WeakGraph,
     pub(super) id: NodeId,

@@ -2,38 +2,38 @@
 //!
 //! Workers need not agree on the epoch they are in, so batches of later epochs can arrive before an earlier
 //! one is complete. They wait here, whole and unread. So an operator's state is always that of a prefix of
-//! the input, epoch for epoch, and an operator has one open epoch to think about. Waiting costs a pointer for
+//! the input, epoch for epoch, and an operator has one open epoch to handle. Waiting costs a pointer for
 //! each batch and no more time than the workers are apart.
 //!
-//! What waits has not happened yet, so it also holds back the watermark that the operator acts on: the
-//! frontier says nothing of batches that were delivered.
+//! Waiting batches also hold back the watermark that the operator acts on, because the frontier does not
+//! cover batches that were delivered.
 //!
 //! # When an epoch closes
 //!
-//! The frontier has passed it, so all its records have been read. The operator then emits what it owes for
-//! the epoch, at a time that it has held since the epoch's first batch, and seals its state.
+//! The frontier has passed it, so all its records have been read. The operator then emits the output of the
+//! epoch, at a time that it has held since the epoch's first batch, and seals its state.
 //!
 //! For a snapshot, the state at the end of an epoch is set aside, and copied a slice in each activation while
 //! the operator goes on: see [`state`](crate::state).
 //!
-//! # What is owed at a watermark
+//! # Output that is due at a watermark
 //!
-//! An open window is output that will be due at the window's end. It is held for at the current epoch, and
-//! the epoch of the hold moves on with the frontier, so that a window that stays open for an hour never keeps
-//! an epoch from closing.
+//! An open window is output that will be due at the window's end. The operator holds a capability for it at
+//! the current epoch, and the epoch of that capability advances with the frontier, so that a window that
+//! stays open for an hour never keeps an epoch from closing.
 //!
-//! What is due by the wall clock is held for at the watermark, which keeps nothing back. When the input ends,
-//! it is due at once.
+//! Output that is due by the wall clock is held for at the watermark, which delays no other operator. When
+//! the input ends, it is due at once.
 //!
-//! If it is much, it is emitted a portion in each activation. In between those that read it have their turn,
-//! while it is in the caches; the operator itself reads nothing and closes no epoch. So it makes no
-//! difference to what is said.
+//! If much output is due, it is emitted a portion in each activation. In between, the consumers run while the
+//! portion is in the caches; the operator itself reads nothing and closes no epoch. So portions do not change
+//! the output.
 //!
 //! # Operators with a watermark of their own
 //!
-//! One that [keeps time](OperatorLogic::KEEPS_TIME) owes output at its own watermark, in the open epoch and
-//! all later ones, and at no other time. So that one time is all it holds, and batches that wait are covered
-//! by it: they will be sent in their epochs, at the watermark that it has by then.
+//! An operator that [keeps time](OperatorLogic::KEEPS_TIME) emits output at its own watermark, in the open
+//! epoch and all later ones, and at no other time. So it holds that one time only, which covers the waiting
+//! batches too: they will be sent in their epochs, at the watermark that it has by then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,8 +57,8 @@ pub(crate) trait OperatorLogic<E>: 'static {
     /// What it emits.
     type Out: Data;
 
-    /// True if it keeps a watermark of its own, which [`owes`](OperatorLogic::owes) tells. The operator's
-    /// builder must have been told, too.
+    /// True if it keeps a watermark of its own, which [`owes`](OperatorLogic::owes) returns. The operator's
+    /// builder must be set to keep time, too.
     const KEEPS_TIME: bool = false;
 
     /// A batch of the open epoch.
@@ -67,9 +67,9 @@ pub(crate) trait OperatorLogic<E>: 'static {
     /// Nothing older than `watermark` can come any more. `from` is a time that output may have.
     fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<Self::Out>);
 
-    /// True if not all has been done that is due at the watermark, because it is much:
-    /// [`advance`](OperatorLogic::advance) is called again with the same watermark when others have had their
-    /// turn, before anything else.
+    /// True if only a portion of what is due at the watermark has been emitted:
+    /// [`advance`](OperatorLogic::advance) is called again with the same watermark after other operators have
+    /// run, before anything else.
     fn is_amid(&self) -> bool {
         false
     }
@@ -78,21 +78,21 @@ pub(crate) trait OperatorLogic<E>: 'static {
     /// came.
     fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outputs<Self::Out>);
 
-    /// Writes what has changed since the last call into arrangements, if there are any: someone wants the
-    /// state as of this epoch, which has just closed.
+    /// Writes what has changed since the last call into arrangements, if there are any, because the state as
+    /// of this epoch, which has just closed, was requested.
     fn seal(&mut self, _epoch: u64) {}
 
-    /// Sets aside what has changed of states that are only saved, up to and including this epoch, which has
-    /// just closed: it is to be handed over by [`copy`](OperatorLogic::copy).
+    /// Sets aside the changes of write-only states, up to and including this epoch, which has just closed,
+    /// for [`copy`](OperatorLogic::copy) to hand over.
     fn cut(&mut self, _epoch: u64) {}
 
-    /// Copies some of what was set aside, up to so many rows, and takes them from the number. True if all is
-    /// handed over.
+    /// Copies up to `left` rows of what was set aside, and subtracts them from `left`. True if all is handed
+    /// over.
     fn copy(&mut self, _left: &mut usize) -> bool {
         true
     }
 
-    /// What a snapshot needs of the state that has just been sealed or set aside. Costs pointers to its
+    /// The tables of the state that has just been sealed or set aside, for a snapshot. Costs pointers to its
     /// pages.
     ///
     /// # Errors
@@ -102,17 +102,17 @@ pub(crate) trait OperatorLogic<E>: 'static {
         Ok(SavedTables::default())
     }
 
-    /// Takes in what a snapshot has of a worker's share, before anything else happens.
+    /// Restores a worker's share from a snapshot, before anything else happens.
     ///
     /// # Errors
     ///
-    /// If the snapshot cannot be read, or has something else than this.
+    /// If the snapshot cannot be read, or has other content than this operator's.
     fn restore(&mut self, _from: &RestoredOperator, _share: Share) -> Result<()> {
         Ok(())
     }
 
-    /// Lets state leave memory if it takes more than it may. The epoch has just closed, and is sealed if it
-    /// was to be.
+    /// Evicts state if it exceeds the memory budget. The epoch has just closed, and is sealed if that was
+    /// requested.
     fn evict(&mut self, _epoch: u64) {}
 
     /// The least event time of the output that is owed when the watermark passes it.
@@ -128,10 +128,10 @@ pub(crate) trait OperatorLogic<E>: 'static {
     /// The wall clock has reached `millis`. `from` is a time that output may have.
     fn tick(&mut self, _millis: i64, _from: Time, _out: &mut Outputs<Self::Out>) {}
 
-    /// Sends what it has given to other outlets than the frame's.
+    /// Flushes outputs that are not the frame's, such as side outputs.
     fn flush(&mut self) {}
 
-    /// Called at the end of each activation, whatever was the reason for it.
+    /// Called at the end of each activation, whatever caused it.
     fn rest(&mut self) {}
 }
 
@@ -168,12 +168,12 @@ pub(crate) fn build<E, L>(
     };
     builder.build(move |frontiers, holds| {
         frame.activate(frontiers, holds, &mut logic, &mut ports);
-        // As long as something is to be copied the dataflow is not done.
+        // No input and no hold covers the rows left to copy. The worker must not end before they are copied.
         frame.leaving.is_some()
     });
 }
 
-/// The least time until an operator does again what is due by the wall clock.
+/// The least time between two wall-clock ticks of an operator.
 const MIN_WAIT: Duration = Duration::from_millis(1);
 
 struct EpochDriver<E> {
@@ -185,19 +185,19 @@ struct EpochDriver<E> {
     epoch: u64,
     /// The time at which output for the open epoch may be sent.
     since: Option<Time>,
-    /// What the logic was last told.
+    /// The watermark that the logic has last received.
     watermark: EventTime,
     /// The least event time that output in the open epoch may have, by what was held when the activation
     /// began and what has been read in it.
     base: Option<EventTime>,
     ended: bool,
     saving: Option<Saving>,
-    /// The cuts whose state is being copied, and what it is beside that.
+    /// The cuts whose state is being copied, and the tables that need no copying.
     leaving: Option<(Vec<u64>, Result<SavedTables>)>,
     /// Runs the operator again.
     activator: Activator,
     worker: WorkerContext,
-    /// Goes off when something is due by the wall clock.
+    /// Activates the operator when something is due by the wall clock.
     alarm: Alarm,
 }
 
@@ -212,24 +212,31 @@ impl<E: Data> EpochDriver<E> {
         if self.ended {
             return self.hand_over_slice(logic);
         }
+        // Read before anything else changes: output is justified by what was held at the beginning of the
+        // activation, and by the batches read in it.
         let progress = frontiers.progress();
         self.base = holds.least(self.epoch);
+        // The rest of a portion comes first. No batch is read and no epoch closes before it is out, so the
+        // output is the same as without portions.
         if logic.is_amid() {
             logic.advance(self.watermark, self.from(), out);
         }
         if !logic.is_amid() {
             self.follow(progress, holds, logic, out);
         }
+        // Nothing else would activate it: the frontier need not move and no message need arrive.
         if logic.is_amid() {
             self.activator.activate();
         } else {
             self.tick(progress, logic, out);
             if progress.is_end() {
+                // The loop in `follow` leaves the last epoch open, since no later one begins.
                 self.close(u64::MAX, logic, out);
                 self.ended = true;
             }
         }
         self.hand_over_slice(logic);
+        // All output must be sent before the capabilities that justify it are given up below.
         out.flush();
         logic.flush();
         logic.rest();
@@ -237,6 +244,7 @@ impl<E: Data> EpochDriver<E> {
             holds.set(logic.owes().filter(|_| !self.ended).map(|event| Time::new(self.epoch, event)));
             return;
         }
+        // A hold must be at or above a time that was held or read, so older event times are raised to `from`.
         let waiting = self.waiting.times();
         let owed = logic.owes().map(|event| Time::new(self.epoch, event.max(self.from().event)));
         let due = logic.due().map(|_| Time::new(self.epoch, self.watermark.max(self.from().event)));
@@ -247,7 +255,7 @@ impl<E: Data> EpochDriver<E> {
         holds.set(waiting.chain(self.since).chain(owed).chain(due));
     }
 
-    /// Closes the epochs that are over, reads what has come, and does what is due at the watermark.
+    /// Closes complete epochs, reads the arrived batches, and advances the watermark, in that order.
     fn follow<L: OperatorLogic<E>>(
         &mut self,
         progress: Progress,
@@ -258,12 +266,14 @@ impl<E: Data> EpochDriver<E> {
         while self.epoch < progress.epoch {
             let waiting = self.waiting.first_epoch();
             let next = match waiting {
+                // Epochs without batches are skipped in one step, whatever their number.
                 Some(epoch) => epoch.min(progress.epoch),
                 None if progress.is_end() => break,
                 None => progress.epoch,
             };
             self.close(next, logic, out);
             self.epoch = next;
+            // Times held for later epochs justify output from now on.
             self.base = self.base.into_iter().chain(holds.least(next)).min();
             for (time, mut batch) in self.waiting.take(next) {
                 self.take(time, &mut batch, logic, out);
@@ -282,23 +292,26 @@ impl<E: Data> EpochDriver<E> {
     /// Closes the open epoch; the one after it will be `next`.
     fn close<L: OperatorLogic<E>>(&mut self, next: u64, logic: &mut L, out: &mut Outputs<L::Out>) {
         logic.close(self.epoch, self.since.take(), out);
-        // What a fault has left behind is in no snapshot.
+        // Before the state is sealed or saved: a snapshot must not contain the result of a fault.
         operator_fault::check(&self.uid);
         let cuts = self.saving.as_ref().map_or_else(Vec::new, |saving| saving.cuts(self.epoch, next));
         let wanted = self.worker.seal_now(self.epoch, next);
         if cuts.is_empty() {
             wanted.into_iter().for_each(|epoch| logic.seal(epoch));
         } else {
+            // One seal serves all cuts and readers between here and `next`: no batch came in those epochs, so
+            // the state is the same at the end of each.
             let last = cuts.iter().map(|cut| self.worker.counting.first_of(*cut));
             let last = last.filter(|last| *last < next).chain(wanted).fold(self.epoch, u64::max);
             self.cut(last, cuts, logic);
         }
+        // After the seal: entries that were written are evicted without being written again.
         logic.evict(self.epoch);
     }
 
-    /// Begins to hand over the state for some cuts: that at the end of `epoch`.
+    /// Begins to hand over the state as of the end of `epoch` for some cuts.
     fn cut<L: OperatorLogic<E>>(&mut self, epoch: u64, cuts: Vec<u64>, logic: &mut L) {
-        // One cut is copied before another begins.
+        // The logic has one list of rows to copy, so the earlier cut is completed before another begins.
         self.hand_over(usize::MAX, logic);
         let clock = &self.worker.shared.clock;
         let began = clock.now();
@@ -312,14 +325,14 @@ impl<E: Data> EpochDriver<E> {
         }
     }
 
-    /// Copies as much for the last cut as is to be copied at a time.
+    /// Copies one slice for the last cut.
     fn hand_over_slice<L: OperatorLogic<E>>(&mut self, logic: &mut L) {
         if let Some(saving) = self.saving.as_ref().filter(|_| self.leaving.is_some()) {
             self.hand_over(saving.slice(), logic);
         }
     }
 
-    /// Goes on with copying for the last cut, for so many rows, and hands the state over when all is copied.
+    /// Copies up to `rows` rows for the last cut, and hands the state over when all is copied.
     fn hand_over<L: OperatorLogic<E>>(&mut self, mut rows: usize, logic: &mut L) {
         let (Some(saving), Some((cuts, state))) = (&self.saving, self.leaving.take()) else { return };
         let clock = &self.worker.shared.clock;
@@ -334,17 +347,18 @@ impl<E: Data> EpochDriver<E> {
         saving.paused(clock.now().saturating_sub(began));
     }
 
-    /// Does what is due by the wall clock, and sees to it that what will be due is done then.
+    /// Runs what is due by the wall clock, and sets the alarm for the next due time.
     fn tick<L: OperatorLogic<E>>(&mut self, progress: Progress, logic: &mut L, out: &mut Outputs<L::Out>) {
         let Some(due) = logic.due() else { return };
         let clock = &self.worker.shared.clock;
+        // At the end of the input nothing waits for the wall clock: all that is left is due now.
         let millis = if progress.is_end() { i64::MAX } else { clock.millis() };
         if due <= millis {
             logic.tick(millis, self.from(), out);
         }
         let Some(next) = logic.due().filter(|_| !progress.is_end()) else { return };
         let (now, moment) = (clock.now(), clock.moment_of(next));
-        // What is still due although it was done waits a little, lest the worker does nothing else.
+        // A function that always registers something due at once would otherwise keep the worker busy.
         self.alarm.ring_at(if moment > now { moment } else { now + MIN_WAIT }, now);
     }
 
@@ -355,6 +369,7 @@ impl<E: Data> EpochDriver<E> {
         logic: &mut L,
         out: &mut Outputs<L::Out>,
     ) {
+        // Output of the epoch may be no older than its oldest batch, which is when its capability was taken.
         let event = self.since.map_or(time.event, |since| since.event.min(time.event));
         self.since = Some(Time::new(self.epoch, event));
         self.base = Some(self.base.map_or(time.event, |base| base.min(time.event)));
@@ -374,6 +389,7 @@ impl<E: Data> EpochDriver<E> {
                         "{time:?} came after epoch {} had closed",
                         self.epoch
                     );
+                    // Unread: applying it now would mix a later epoch into the state as of this one.
                     self.waiting.push(time, std::mem::take(batch));
                 }
             }
@@ -382,6 +398,8 @@ impl<E: Data> EpochDriver<E> {
     }
 
     fn advance<L: OperatorLogic<E>>(&mut self, progress: Progress, logic: &mut L, out: &mut Outputs<L::Out>) {
+        // The frontier has passed delivered batches. Their records are not applied yet, so the watermark must
+        // not pass them.
         let watermark = self.waiting.times().fold(progress, |least, time| least.and(&time)).watermark;
         if watermark > self.watermark {
             self.watermark = watermark;

@@ -1,7 +1,7 @@
-//! Streams that come together, spread out, or are made once for several readers.
+//! Unions, exchanges and shared streams.
 //!
-//! All of these are one operator: it passes on whole batches, at the times they came with, and keeps nothing.
-//! What differs is the number of its inputs and the worker that each record is sent to.
+//! All of these are one operator, which forwards whole batches at their times and keeps no state. They differ
+//! in the number of inputs and in the routing.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::data::{Data, Exchange, Record};
 use crate::stream::consumers::{Consumers, Node, Outputs};
 
 impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
-    /// Makes the stream's records once, for all that read it.
+    /// Computes the stream's records once, for all its consumers.
     ///
     /// Clones of a stream run its steps again for each reader; clones of a shared one do not. Costs a
     /// move of each record into memory and out.
@@ -208,6 +208,7 @@ impl<T: Exchange> Operator for CopyOperator<T> {
         let mut builder = cx.operator(uid);
         let mut input = builder.pipeline(self.edge);
         let mut ports = self.consumers.open(&mut builder);
+        // It holds nothing, so timely carries the frontier from input to output without running it.
         builder.ignore_frontiers();
         builder.build(move |_, holds| {
             while let Some((time, batch)) = input.next() {
@@ -229,6 +230,7 @@ fn build<T: Data>(
     mut inputs: Vec<Input<Record<T>>>,
     mut ports: Outputs<T>,
 ) {
+    // It holds nothing, so timely carries the frontier from input to output without running it.
     builder.ignore_frontiers();
     builder.build(move |_, holds| {
         for input in &mut inputs {

@@ -1,9 +1,9 @@
 //! A job's graph: its operators in order of definition, and how they are connected.
 //!
-//! The graph is built once, in the main thread, from handles. It holds what can be told about the job without
-//! running it (names, edges, what is fused into them), and for each operator a recipe that every worker
-//! follows to build its own instance. An operator is always defined after those it reads, so the order of
-//! definition is an order in which to lower; the head of a loop reads one more, and is finished
+//! The graph is built once, in the main thread, from handles. It holds the static description of the job
+//! (names, edges, the steps fused into them), and for each operator a recipe that every worker follows to
+//! build its own instance. An operator is always defined after its inputs, so the order of definition is an
+//! order in which to lower; the head of a loop has one more input, the feedback edge, and is finished
 //! [at the end](Lowering::later).
 
 use std::any::Any;
@@ -30,7 +30,7 @@ use crate::time::Time;
 /// The number of an operator in its job.
 pub type NodeId = usize;
 
-/// A shared handle to a job's graph, or to what is in one of its loops.
+/// A shared handle to a job's graph, or to the inside of one of its loops.
 #[derive(Clone)]
 pub struct Graph {
     shared: Arc<Mutex<Inner>>,
@@ -38,7 +38,7 @@ pub struct Graph {
     scope: usize,
 }
 
-/// A handle that does not keep the graph.
+/// A handle that does not keep the graph alive.
 #[derive(Clone)]
 pub(crate) struct WeakGraph {
     shared: Weak<Mutex<Inner>>,
@@ -46,32 +46,32 @@ pub(crate) struct WeakGraph {
 }
 
 impl WeakGraph {
-    /// The graph; if it is gone, one that is part of no job.
+    /// The graph; if it was dropped, a new one that is part of no job.
     pub(crate) fn upgrade(&self) -> Graph {
         let scope = self.scope;
         self.shared.upgrade().map_or_else(Graph::new, |shared| Graph { shared, scope })
     }
 }
 
-/// What can be in a loop: operators that act when records come or an epoch closes, and do not wait for event
-/// time.
+/// The operators allowed in a loop: those that act when records arrive or an epoch closes, and do not wait
+/// for event time.
 const IN_LOOPS: [&str; 7] = ["aggregate", "call", "copy", "exchange", "join", "share", "union"];
 
 #[derive(Default)]
 struct Inner {
     nodes: Vec<Entry>,
     edges: Vec<EdgeInfo>,
-    /// Who wants to read states from outside: the operator, the state's name, and what the reader and the
-    /// workers share.
+    /// The readers of states from outside: the operator, the state's name, and the data that the reader
+    /// shares with the workers.
     readers: Vec<(NodeId, &'static str, Reader)>,
-    /// The side outputs that are read, and of which operators.
+    /// The side outputs that are read, with their operators.
     sides: Vec<(NodeId, SideKey)>,
     loops: usize,
-    /// What is wrong with the job, to be told when it is started.
+    /// The first mistake in the job, reported when it is started.
     complaint: Option<String>,
 }
 
-/// What a reader of a state shares with the workers.
+/// The data that a reader of a state shares with the workers.
 pub(crate) type Reader = Arc<dyn Any + Send + Sync>;
 
 struct Entry {
@@ -80,21 +80,22 @@ struct Entry {
     counting: Counting,
 }
 
-/// What can be told about an operator.
+/// The static description of an operator.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeInfo {
-    /// What it does, in a word: "window", "source", "sink".
+    /// Its kind, in one word: "window", "source", "sink".
     pub(crate) kind: &'static str,
-    /// What the user calls it, or what its settings say.
+    /// Its name, given by the user or made of its settings.
     pub(crate) name: String,
-    /// What its state is matched by, over restarts and new versions of the job.
+    /// The key of its state in snapshots, over restarts and new versions of the job.
     pub(crate) uid: Option<String>,
     pub(crate) inputs: Vec<InputInfo>,
     /// True if it keeps state.
     pub(crate) stateful: bool,
     /// The files that it reads or writes.
     pub(crate) paths: Paths,
-    /// Whether what it emits has event time, if it gives that. Otherwise it has if any of what it reads has.
+    /// Whether its output has event time, if it assigns that. Otherwise its output has event time if any of
+    /// its inputs has.
     pub(crate) gives_time: Option<bool>,
 }
 
@@ -103,7 +104,7 @@ pub(crate) struct NodeInfo {
 pub(crate) struct InputInfo {
     pub(crate) edge: usize,
     pub(crate) routing: Routing,
-    /// What happens to records on the sending side after the fused steps, as "combine by key".
+    /// The step on the sending side after the fused steps, such as "combine by key".
     pub(crate) terminal: Option<&'static str>,
 }
 
@@ -118,7 +119,7 @@ pub(crate) enum Routing {
     Rebalance,
     /// To all.
     Broadcast,
-    /// Where a function of the user's says.
+    /// To the worker that a user's function returns.
     Custom,
 }
 
@@ -132,25 +133,26 @@ pub(crate) struct EdgeInfo {
 
 /// The recipe for an operator.
 pub(crate) trait Operator: Send + Sync {
-    /// Gets ready in the main thread, before any worker starts: what can fail early, fails here.
+    /// Prepares the operator in the main thread, before any worker starts, so that errors are early.
     fn prepare(&self, _workers: usize) -> Result<()> {
         Ok(())
     }
 
-    /// Looks at what the operator's function registers, in the main thread, before anything else: its
-    /// mistakes, and the side outputs that it gives to. `readers` are those of its states.
+    /// Inspects what the operator's function registers, in the main thread, before anything else: reports its
+    /// mistakes, and returns the side outputs that it emits to. `readers` are those of its states.
     fn inspect(&self, _readers: Vec<(&'static str, Reader)>) -> Result<GivenSides> {
         Ok(GivenSides::NONE)
     }
 
-    /// Called instead, if snapshots are taken, before the job takes the snapshots over from the run that may
-    /// have them: what can fail early fails here, and changes nothing that another run can see.
+    /// Called instead of [`prepare`](Operator::prepare), if snapshots are taken, before the job takes the
+    /// store over from a run that may have it: reports errors early, and changes nothing that another run can
+    /// see.
     fn check(&self, beginning: &Beginning, _from: Option<&RestoredOperator>) -> Result<()> {
         self.prepare(beginning.workers)
     }
 
-    /// Called after that, when the snapshots are this run's: makes outputs be as the snapshot says that the
-    /// job goes on from.
+    /// Called after [`check`](Operator::check), when this run has the store: brings outputs into the state of
+    /// the snapshot that the job is restored from.
     fn recover(&self, _beginning: &Beginning, _from: Option<&RestoredOperator>) -> Result<()> {
         Ok(())
     }
@@ -162,13 +164,13 @@ pub(crate) trait Operator: Send + Sync {
 /// How a run with snapshots begins.
 pub(crate) struct Beginning {
     pub(crate) workers: usize,
-    /// True if the user has said that the job begins anew, whatever there was.
+    /// True if the user lets the job begin anew, whatever snapshots there are.
     pub(crate) anew: bool,
     /// The runs that the store knows; this one is among them once it has taken the store over.
     pub(crate) generations: Generations,
     /// The epoch of the last snapshot in the store.
     pub(crate) latest: Option<u64>,
-    /// What the run goes on from.
+    /// The snapshot that the run is restored from.
     pub(crate) restored: Option<Arc<Restored>>,
     pub(crate) notices: Notices,
 }
@@ -186,7 +188,7 @@ impl NodeInfo {
         }
     }
 
-    /// Says whether it gives its records event times.
+    /// Sets whether it assigns event times to its records.
     pub(crate) fn giving_time(mut self, gives: bool) -> NodeInfo {
         self.gives_time = Some(gives);
         self
@@ -226,7 +228,7 @@ impl Graph {
         Graph { shared: Arc::default(), scope: 0 }
     }
 
-    /// What is in a new loop.
+    /// The inside of a new loop.
     pub(crate) fn in_loop(&self) -> Graph {
         let mut inner = lock(&self.shared);
         inner.loops += 1;
@@ -250,7 +252,7 @@ impl Graph {
         inner.nodes.len() - 1
     }
 
-    /// A connection from an operator, by way of fused steps, to whoever will read what comes out of them.
+    /// A connection from an operator, through fused steps, to the consumer of their output.
     pub(crate) fn edge<E>(&self, from: NodeId, steps: Vec<&'static str>) -> Edge<E> {
         let mut inner = lock(&self.shared);
         inner.edges.push(EdgeInfo { from, steps });
@@ -292,7 +294,7 @@ impl Graph {
         lock(&self.shared).edges.clone()
     }
 
-    /// Refuses a job that cannot run as it was built. `snapshots` is given if any are taken: the directory
+    /// Rejects a job that cannot run as it was built. `snapshots` is given if any are taken: the directory
     /// that they are kept in, if it is one.
     pub(crate) fn check(&self, snapshots: Option<Option<&Path>>) -> Result<()> {
         let inner = lock(&self.shared);
@@ -311,19 +313,20 @@ impl Graph {
         }
         let operators: Vec<Paths> = inner.nodes.iter().map(|entry| entry.info.paths.clone()).collect();
         paths::check(&operators, snapshots)?;
+        // `inspect` locks it again.
         drop(inner);
         self.inspect()
     }
 
-    /// Refuses functions that register what makes no sense, and side outputs that are read of operators that
-    /// have no such ones.
+    /// Rejects functions with invalid registrations, and reads of side outputs that the operator does not
+    /// have.
     fn inspect(&self) -> Result<()> {
         let inner = lock(&self.shared);
         let nodes = inner.nodes.iter().enumerate();
         let nodes: Vec<_> =
             nodes.map(|(id, entry)| (id, entry.info.uid(id), Arc::clone(&entry.operator))).collect();
         let (readers, sides) = (inner.readers.clone(), inner.sides.clone());
-        // Users' code is called, which may have a handle to the graph.
+        // `inspect` calls user code, which may lock the graph through a handle.
         drop(inner);
         for (id, uid, operator) in nodes {
             let readers = readers.iter().filter(|(node, ..)| *node == id);
@@ -335,17 +338,17 @@ impl Graph {
         Ok(())
     }
 
-    /// Gets all operators ready to run on so many workers without snapshots.
+    /// Prepares all operators to run on so many workers without snapshots.
     pub(crate) fn prepare(&self, workers: usize) -> Result<()> {
         lock(&self.shared).nodes.iter().try_for_each(|entry| entry.operator.prepare(workers))
     }
 
-    /// Asks all operators whether they can begin so, before anything is taken over.
+    /// Checks with all operators that they can begin so, before the store is taken over.
     pub(crate) fn check_beginning(&self, beginning: &Beginning) -> Result<()> {
         self.begin(beginning, |operator, from| operator.check(beginning, from))
     }
 
-    /// Gets all operators ready to begin so, when the snapshots are this run's.
+    /// Recovers all operators, when this run has the store.
     pub(crate) fn recover(&self, beginning: &Beginning) -> Result<()> {
         self.begin(beginning, |operator, from| operator.recover(beginning, from))
     }
@@ -362,14 +365,14 @@ impl Graph {
         })
     }
 
-    /// Of each operator, whether anything that it reads has event time, or that it gives.
+    /// For each operator, whether any of its inputs has event time, or whether it assigns event time.
     fn with_event_time(&self) -> Vec<bool> {
         let inner = lock(&self.shared);
         let mut timed: Vec<bool> = Vec::with_capacity(inner.nodes.len());
         for (id, entry) in inner.nodes.iter().enumerate() {
             let NodeInfo { inputs, gives_time, .. } = &entry.info;
             let from = inputs.iter().map(|input| inner.edges[input.edge].from);
-            // What comes back in a loop has what went in.
+            // The feedback edge of a loop has event time if its entry has; its producer is not computed yet.
             let mut from = from.filter(|from| *from < id).peekable();
             let reads = from.peek().is_none() || from.any(|from| timed[from]);
             timed.push(gives_time.unwrap_or(reads));
@@ -379,6 +382,7 @@ impl Graph {
 
     /// Builds the whole dataflow on one worker.
     pub(crate) fn lower(&self, scope: Scope<'_, Time>, worker: WorkerContext) {
+        // Copied out: lowering calls user code, which may lock the graph through a handle.
         let operators: Vec<(String, Arc<dyn Operator>, Counting)> = {
             let inner = lock(&self.shared);
             let entries = inner.nodes.iter().enumerate();
@@ -401,6 +405,7 @@ impl Graph {
             (cx.node, cx.worker.counting, cx.worker.has_event_time) = (node, counting, timed[node]);
             operator.lower(&uid, &mut cx);
         }
+        // Now all producers exist, those of feedback edges included.
         for finish in std::mem::take(&mut cx.unfinished) {
             finish(&mut cx);
         }
@@ -437,7 +442,7 @@ impl<'s> Lowering<'s> {
         OperatorBuilder::new(name, self.scope, &mut self.edges)
     }
 
-    /// How far the sinks of the whole job have come.
+    /// The progress of the sinks of the whole job.
     pub(crate) fn probe(&self) -> probe::Handle<Time> {
         self.worker.probe.clone()
     }

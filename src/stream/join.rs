@@ -10,9 +10,9 @@
 //!
 //! There is no hash table and no cache: the arrangement is the state, read by galloping cursors. An epoch
 //! with `n` new rows costs their sort, `n` seeks in each of the other side's `O(log N)` runs, and the pairs.
-//! Nothing is ever forgotten: a join without a bound in time must keep all its input. If memory is limited,
-//! its pages lie in files; then each key with new rows costs a look into the pages that may hold it, and a
-//! read of those that do.
+//! No row is ever dropped: a join without a bound in time must keep all its input. If memory is limited, its
+//! pages lie in files; then each key with new rows costs a look-up of the pages that may hold it, and a read
+//! of those that do.
 
 use std::sync::Arc;
 
@@ -62,6 +62,7 @@ impl<K: Key, T: Exchange + Ord, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
         O: Data,
         F: Fn(&K, &T, &R) -> O + Clone + Send + Sync + 'static,
     {
+        // Only insertions go in, so no pair is ever retracted and the changes are the records.
         let (left, right) = (self.map_values(Change::insert), other.map_values(Change::insert));
         let pairs = left.join_changes(right, f);
         pairs.flat_map(|pair| std::iter::repeat_n(pair.record, usize::try_from(pair.diff).unwrap_or(0)))
@@ -132,7 +133,7 @@ struct Half<K: Key, V: Exchange + Ord> {
     arrangement: Arrangement<Spilling<Sums<Row<K, V>, Diff>>>,
     /// True if rows may lie in files.
     is_filed: bool,
-    /// What the open epoch changed.
+    /// The changes of the open epoch.
     new: Vec<(Row<K, V>, Diff)>,
 }
 
@@ -143,7 +144,7 @@ impl<K: Key, V: Exchange + Ord> Half<K, V> {
         Half { arrangement: Arrangement::new(rows, operator), is_filed, new: Vec::new() }
     }
 
-    /// Seals what the epoch changed.
+    /// Seals the changes of the epoch.
     fn seal(&mut self, epoch: u64) {
         self.arrangement.seal(epoch, std::mem::take(&mut self.new));
     }
@@ -155,6 +156,8 @@ impl<K: Key, V: Exchange + Ord> Half<K, V> {
         others: &[(Row<K, W>, Diff)],
         mut pair: impl FnMut(&(Row<K, V>, Diff), &(Row<K, W>, Diff)),
     ) {
+        // A cursor walks whole runs, which would read all pages. A look-up by hash reads only the pages that
+        // may hold the key.
         if self.is_filed {
             for group in others.chunk_by(|a, b| a.0.0 == b.0.0) {
                 let key = &group[0].0.0;
@@ -166,6 +169,7 @@ impl<K: Key, V: Exchange + Ord> Half<K, V> {
             return;
         }
         for run in self.arrangement.runs() {
+            // `others` and the run are in the same order, so one cursor moves forward through each run once.
             let mut cursor = Cursor::default();
             for group in others.chunk_by(|a, b| a.0.0 == b.0.0) {
                 let key = &group[0].0.0;
@@ -221,7 +225,10 @@ where
     }
 
     fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outputs<Change<O>>) {
+        // No batch came, so there is nothing to seal either.
         let Some(since) = since else { return };
+        // Sorts the rows, which `meet` relies on, and drops rows that were inserted and retracted in the
+        // epoch.
         differential_dataflow::consolidation::consolidate(&mut self.left.new);
         differential_dataflow::consolidation::consolidate(&mut self.right.new);
         let f = &self.f;
@@ -229,14 +236,15 @@ where
             let (((key, l, at), m), ((_, r, and), n)) = (left, right);
             let timestamp = *at.max(and);
             let stamp = Stamp { timestamp, watermark: since.event };
+            // A pair is there once for each combination of its rows.
             let diff = m.checked_mul(*n).unwrap_or_else(|| {
                 operator_fault::note("the number of times that a pair is there does not fit in 64 bits");
                 Diff::MAX
             });
             out.give(since, Record::new(Change { record: f(&key.key, l, r), diff }, stamp));
         };
-        // Right rows of this epoch meet left rows of earlier ones; left rows of this epoch meet all right
-        // rows.
+        // The order finds each pair once: new right rows meet the left rows of earlier epochs, are sealed,
+        // and then new left rows meet all right rows.
         self.left.meet(&self.right.new, &mut emit);
         self.right.seal(epoch);
         self.right.meet(&self.left.new, |right, left| emit(left, right));

@@ -1,12 +1,12 @@
 //! Batches of later epochs, which wait until their epoch is open.
 //!
 //! Workers are a few epochs apart, so a few batches wait at a time: they lie in a list in order of arrival,
-//! and what is asked of it is a look at each. A tree by epochs would be as fast and a thousand lines of code
+//! and each query scans it. A tree by epochs would be as fast and would generate a thousand lines of code
 //! for each type of record.
 
 use crate::time::Time;
 
-/// Batches with the times that they came at.
+/// Batches with their times.
 pub(crate) struct Waiting<E>(Vec<(Time, Vec<E>)>);
 
 impl<E> Default for Waiting<E> {
@@ -16,7 +16,7 @@ impl<E> Default for Waiting<E> {
 }
 
 impl<E> Waiting<E> {
-    /// Lets a batch wait.
+    /// Adds a batch.
     pub(crate) fn push(&mut self, time: Time, batch: Vec<E>) {
         self.0.push((time, batch));
     }

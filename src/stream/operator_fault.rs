@@ -1,10 +1,10 @@
-//! What goes wrong deep inside an operator, where nothing can be returned: a sum that does not fit, a window
-//! that cannot be told.
+//! Faults deep inside an operator, where no error can be returned: a sum that overflows, a window that cannot
+//! be computed.
 //!
-//! It is [noted](note), which costs nothing where all is well and does not unwind, so that the loops around
-//! need not be prepared for it. The note is looked at before anything leaves the operator: a batch, the state
-//! as of an epoch, or how far it has come. Then the worker [ends](check), as by a panic, with an error that
-//! names the operator; so no one sees what was computed after the fault.
+//! A fault is [recorded](note) in a thread-local variable, which costs nothing without a fault and does not
+//! unwind, so that the loops around it need no cleanup code. The record is [checked](check) before anything
+//! leaves the operator: a batch, the state as of an epoch, or its progress. Then the worker ends, as by a
+//! panic, with an error that names the operator; so nothing that was computed after the fault is visible.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -17,10 +17,10 @@ thread_local! {
     static WHAT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// An error on its way to the worker's end.
+/// The panic payload of an error that ends the worker.
 struct Raised(Error);
 
-/// Takes note of a fault. The first one counts.
+/// Records a fault. The first one counts.
 #[cold]
 #[inline(never)]
 #[allow(improper_ctypes_definitions, reason = "the ABI is for what it says of unwinding")]
@@ -30,7 +30,7 @@ pub(crate) extern "C" fn note(what: &str) {
     }
 }
 
-/// Ends the worker if a fault was noted. `operator` is the uid of the one that it is in.
+/// Ends the worker if a fault was recorded. `operator` is the uid of the operator at fault.
 #[inline]
 pub(crate) fn check(operator: &str) {
     if IS_NOTED.get() {
@@ -40,12 +40,14 @@ pub(crate) fn check(operator: &str) {
 
 #[cold]
 fn raise(operator: &str) -> ! {
+    // The test harness catches the error and continues on the same thread.
     IS_NOTED.set(false);
     let error = Error::data(format!("operator {operator:?}: {}", WHAT.take()));
+    // Unlike `panic!` this does not call the panic hook: the error is reported once, by the job.
     resume_unwind(Box::new(Raised(error)))
 }
 
-/// The error of a worker that has ended in the midst of `work`: one that was raised, or of a panic of `who`.
+/// The error of a worker that has panicked: one that was raised by a fault, or the panic of `who`.
 pub(crate) fn error_of(who: impl std::fmt::Display, panic: Box<dyn Any + Send>) -> Error {
     match panic.downcast::<Raised>() {
         Ok(raised) => raised.0,
@@ -53,7 +55,7 @@ pub(crate) fn error_of(who: impl std::fmt::Display, panic: Box<dyn Any + Send>) 
     }
 }
 
-/// Does some work, and gives the error that was raised meanwhile. Panics go on.
+/// Runs `work`, and returns the error if a fault was raised in it. Panics are propagated.
 pub(crate) fn catch<R>(work: impl FnOnce() -> R) -> Result<R> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| match panic.downcast::<Raised>() {
         Ok(raised) => raised.0,

@@ -1,24 +1,24 @@
 //! Operators as timely sees them: ports, and the times an operator holds.
 //!
-//! This is the seam between the engine and timely. An operator here has input ports, output ports with
+//! This is the interface between the engine and timely. An operator here has input ports, output ports with
 //! exactly one consumer each, and one set of *holds*: the times at which it may still produce output, on all
-//! its ports. Timely's general capabilities can do more, and count references for it; an operator of ours
-//! owes output at one or two times, and says so once at the end of each activation.
+//! its ports. Timely's general capabilities can do more, and count references for it; an operator of this
+//! engine holds one or two times, and publishes them once at the end of each activation.
 //!
 //! # The protocol
 //!
-//! In one activation an operator may read messages, send messages and change its holds, in any order. What
-//! counts is the account at the end, and it must justify itself: each sent message's time and each new hold
-//! must be at or above some time that was held at the beginning, or that a message read in this activation
-//! had. The account is published whole, so no one sees a moment at which neither a message nor a hold stands
-//! for pending output.
+//! In one activation an operator may read messages, send messages and change its holds, in any order. Timely
+//! sees only the sum of these changes at the end, which must be justified: each sent message's time and each
+//! new hold must be at or above some time that was held at the beginning, or that a message read in this
+//! activation had. The changes are published together, so no worker sees a moment at which neither a message
+//! nor a hold covers pending output.
 //!
 //! # Edges without lifetimes
 //!
 //! A timely stream borrows the scope it was made in, so streams of different types cannot wait in one
-//! collection for their consumer. What a stream consists of does not borrow anything: the name of its source
-//! and the list of those to push at. An [`Edge`] is the typed number of such a pair, and
-//! [`Lowering`](super::Lowering) keeps the pairs until the consumer is built.
+//! collection for their consumer. The parts of a stream borrow nothing: the name of its source and its list
+//! of pushers. An [`Edge`] is the typed number of such a pair, and [`Lowering`](super::Lowering) keeps the
+//! pairs until the consumer is built.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -47,7 +47,7 @@ use crate::time::{Advance, EventTime, Progress, Time};
 
 type Changes = Rc<RefCell<ChangeBatch<Time>>>;
 
-/// The number of a connection between two operators, and the type of what flows there.
+/// The number of a connection between two operators, and the type of its elements.
 pub struct Edge<E> {
     pub(crate) id: usize,
     element: PhantomData<fn() -> E>,
@@ -118,9 +118,8 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         OperatorBuilder { raw, scope, edges, consumed, produced, keeps_time: false, uid }
     }
 
-    /// Says that the operator keeps a time of its own, as a source does: what it holds is all that its
-    /// outputs may still have, and how far its inputs have come says nothing about them. To be said before
-    /// the first port is made.
+    /// Declares that the operator keeps a time of its own, as a source does: its outputs may have only the
+    /// times that it holds, and its input frontiers do not bound them. Call it before the first port is made.
     ///
     /// Messages that it sends and times that it holds are then justified by what it held at the beginning of
     /// the activation, and by no message it has read.
@@ -133,12 +132,12 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         Arc::clone(&self.uid)
     }
 
-    /// What timely knows the operator by.
+    /// Timely's description of the operator.
     pub(crate) fn info(&self) -> OperatorInfo {
         self.raw.operator_info()
     }
 
-    /// An input port that takes what its own worker sends.
+    /// An input port for elements that its own worker sends.
     pub(crate) fn pipeline<E: 'static>(&mut self, edge: Edge<E>) -> Input<E> {
         self.input(edge, Pipeline)
     }
@@ -176,11 +175,11 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         self.exchange(edge, move |element| key(element).map_or(here, |key| worker_of(hash64(key), workers)))
     }
 
-    /// An input port like [`pipeline`](Self::pipeline), of which timely is to think that what comes in at a
-    /// time comes out on the existing output ports so much later.
+    /// An input port like [`pipeline`](Self::pipeline), with `delay` as its path summary to each existing
+    /// output port: timely assumes that input at a time causes output no earlier than that much later.
     ///
-    /// With `None` it thinks that nothing comes out at all. Then the operator must hold a time for each port
-    /// at or below whatever it will send there, since no input stands for it.
+    /// With `None` timely assumes that the input causes no output. Then the operator must hold a time for
+    /// each port at or below whatever it will send there, since no input covers it.
     pub(crate) fn delayed<E: 'static>(&mut self, edge: Edge<E>, delay: Option<Advance>) -> Input<E> {
         let outputs = 0..self.produced.len();
         let delays =
@@ -196,6 +195,8 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
     {
         let stream = self.edges.take(edge, self.scope);
         let puller: Box<dyn Pull<Message<Time, Vec<E>>>> = match self.keeps_time {
+            // Unconnected: otherwise the input frontier would hold back the output frontier, which an
+            // operator that keeps time moves by its holds alone.
             true => Box::new(self.raw.new_input_connection(stream, pact, [])),
             false => Box::new(self.raw.new_input(stream, pact)),
         };
@@ -214,6 +215,7 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         Vec<E>: timely::Container,
     {
         let (mut output, source, consumers) = self.raw_output();
+        // Combining on this port runs the aggregate of the consumer, so a fault in it names the consumer.
         if let Some(consumer) = self.edges.consumers.get(&edge.id) {
             output.filler = Arc::clone(consumer);
         }
@@ -236,7 +238,7 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         self.counted(Box::new(puller))
     }
 
-    /// An output port that carries no data, for others to watch how far the operator has come.
+    /// An output port without data, whose frontier shows the operator's progress.
     pub(crate) fn progress_output(&mut self) -> TimelyStream<'s, Time, Vec<()>> {
         self.output_stream().1
     }
@@ -245,7 +247,8 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
     where
         Vec<E>: timely::Container,
     {
-        // Timely made a list of consumers for the port; ours takes its place, since it can be kept.
+        // Timely's own stream of the port borrows the scope. This list of consumers does not, so it can wait
+        // in `Edges`.
         let (_, port) = match self.keeps_time {
             true => self.raw.new_output_connection::<Vec<E>, _>([]),
             false => self.raw.new_output::<Vec<E>>(),
@@ -257,24 +260,24 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         (Output { pusher, dirty: false, sent: 0, filler }, *port.name(), consumers)
     }
 
-    /// What runs the operator again.
+    /// An activator of the operator.
     pub(crate) fn activator(&self) -> Activator {
         self.scope.activator_for(Rc::clone(&self.raw.operator_info().address))
     }
 
-    /// What runs the operator again from any thread.
+    /// An activator of the operator for any thread.
     pub(crate) fn sync_activator(&self) -> SyncActivator {
         self.scope.worker().sync_activator_for(self.raw.operator_info().address.to_vec())
     }
 
-    /// Says that the operator need not run when its input frontier moves and nothing else happens.
+    /// Declares that a move of an input frontier alone need not activate the operator.
     pub(crate) fn ignore_frontiers(&mut self) {
         for input in 0..self.consumed.len() {
             self.ignore_frontier(input);
         }
     }
 
-    /// Says it of one input, counted in the order in which they were made.
+    /// Declares the same of one input, counted in the order in which they were made.
     pub(crate) fn ignore_frontier(&mut self, input: usize) {
         self.raw.set_notify_for(input, FrontierInterest::Never);
     }
@@ -285,18 +288,23 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         Unfinished { raw, scope, consumed, produced, uid }
     }
 
-    /// Completes the operator. `logic` runs at each activation; it answers whether there is work left that no
-    /// input and no hold stands for.
+    /// Completes the operator. `logic` runs at each activation; it returns whether there is work left that no
+    /// input and no hold covers.
     pub(crate) fn build(self, mut logic: impl FnMut(&Frontiers, &mut Capabilities) -> bool + 'static) {
         let OperatorBuilder { raw, consumed, produced, uid, .. } = self;
         let mut frontiers = Frontiers(vec![MutableAntichain::new(); consumed.len()]);
+        // Timely lets each operator begin with a capability at the minimum on each port.
         let mut holds = Capabilities { published: vec![Time::minimum()], next: vec![Time::minimum()] };
         raw.build(move |progress| {
             for (frontier, changes) in frontiers.0.iter_mut().zip(&mut progress.frontiers) {
                 frontier.update_iter(changes.drain());
             }
             let busy = logic(&frontiers, &mut holds);
+            // Before progress is published: after a fault no other worker may see this one as having
+            // completed anything.
             operator_fault::check(&uid);
+            // Consumed messages, produced messages and holds are reported in one step. Reporting one without
+            // the others would show a moment at which nothing covers pending output.
             for (consumed, changes) in consumed.iter().zip(&mut progress.consumeds) {
                 consumed.borrow_mut().drain_into(changes);
             }
@@ -319,7 +327,7 @@ pub(crate) struct Unfinished<'s> {
 }
 
 impl<'s> Unfinished<'s> {
-    /// Goes on with it.
+    /// Continues building the operator.
     pub(crate) fn resume(self, edges: &mut Edges) -> OperatorBuilder<'_, 's> {
         let Unfinished { raw, scope, consumed, produced, uid } = self;
         OperatorBuilder { raw, scope, edges, consumed, produced, keeps_time: false, uid }
@@ -330,7 +338,7 @@ impl<'s> Unfinished<'s> {
 pub(crate) struct Frontiers(Vec<MutableAntichain<Time>>);
 
 impl Frontiers {
-    /// How far all inputs together have come.
+    /// The progress of all inputs together.
     pub(crate) fn progress(&self) -> Progress {
         self.0.iter().fold(Progress::END, |least, frontier| {
             frontier.frontier().iter().fold(least, |least, time| least.and(time))
@@ -350,8 +358,9 @@ pub(crate) struct Capabilities {
 }
 
 impl Capabilities {
-    /// Replaces what is held from the end of this activation on.
+    /// Replaces the holds from the end of this activation on.
     pub(crate) fn set(&mut self, times: impl IntoIterator<Item = Time>) {
+        // A time above another adds nothing to the frontier and would cost progress updates.
         let minimal: Antichain<Time> = times.into_iter().collect();
         self.next.clear();
         self.next.extend(minimal);
@@ -371,10 +380,12 @@ impl Capabilities {
     }
 
     fn publish(&mut self, ports: &mut [ChangeBatch<Time>]) {
+        // Most activations change nothing, and each update is broadcast to all workers.
         if self.published == self.next {
             return;
         }
         for port in ports {
+            // All ports have the same holds.
             port.extend(self.next.iter().map(|time| (*time, 1)));
             port.extend(self.published.iter().map(|time| (*time, -1)));
         }
@@ -396,9 +407,9 @@ impl<E> Input<E> {
 pub(crate) struct Output<E> {
     pusher: PushCounter<Time, Tee<Time, Vec<E>>>,
     dirty: bool,
-    /// Bytes sent since someone asked, counting an element as its size in memory.
+    /// Bytes sent since the last [`take_sent`](Output::take_sent), counting an element as its size in memory.
     sent: usize,
-    /// The operator that what is sent is combined for: the one that reads it.
+    /// The uid of the consumer, for which elements are combined before they are sent.
     filler: Arc<str>,
 }
 
@@ -406,7 +417,7 @@ impl<E: 'static> Output<E>
 where
     Vec<E>: timely::Container,
 {
-    /// Sends a batch and leaves an empty one, with the memory that the channel gives back or as much anew.
+    /// Sends a batch, and replaces it by an empty one of the same capacity.
     pub(crate) fn send(&mut self, time: Time, batch: &mut Vec<E>) {
         let len = batch.len();
         operator_fault::check(&self.filler);
@@ -414,7 +425,7 @@ where
             self.sent += len * size_of::<E>();
             Message::push_at(batch, time, &mut self.pusher);
             batch.clear();
-            // Growing to the same size again would copy everything about once more.
+            // Growing from zero to the same size again would copy each element about once more.
             batch.reserve(len);
             self.dirty = true;
         }
@@ -425,7 +436,7 @@ where
         std::mem::take(&mut self.sent)
     }
 
-    /// Lets the channel pass on what it gathers for each receiver. To be called at the end of an activation.
+    /// Flushes the channel's buffers for each receiver. Call it at the end of an activation.
     pub(crate) fn flush(&mut self) {
         if std::mem::take(&mut self.dirty) {
             self.pusher.done();

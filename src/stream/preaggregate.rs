@@ -1,10 +1,10 @@
 //! Combining by key before sending.
 //!
-//! Values meet their key's accumulator on the worker they come from, so what is sent to the key's owner is
-//! little where keys repeat. The table for that is [`Preaggregator`]: one place for each of some thousand
-//! hashes. A key that wants the place of another sends that one on its way. So the table never grows, never
-//! probes and stays in the cache; where keys repeat it finds most of them, and where they do not it costs a
-//! compare and a move.
+//! Values are added to their key's accumulator on the worker they come from, so few accumulators are sent to
+//! the key's owner if keys repeat. The table for that is [`Preaggregator`]: one place for each of some
+//! thousand hashes. A key whose place is taken by another evicts that one, which is sent. So the table never
+//! grows, never probes and stays in the cache; where keys repeat it finds most of them, and where they do not
+//! it costs a compare and a move.
 
 use std::marker::PhantomData;
 
@@ -79,20 +79,20 @@ impl<K: Data, T: Data> SendBuffer for Sent<K, T> {
     }
 }
 
-/// A table with one place for each of some hashes, for what belongs to a group `G` and a key.
+/// A table with one place for each of some hashes, for values of a group `G` and a key.
 pub(crate) struct Preaggregator<G, K, V> {
     places: Box<[Option<(G, K, V)>]>,
     /// The places that were filled since the last time they were emptied.
     filled: Vec<u32>,
 }
 
-/// The bytes that a table's places may take. What is used often stays in a core's first cache, all of it in
-/// the second.
+/// The bytes that a table's places may take. Frequent keys stay in a core's L1 cache, all of it in L2.
 const TABLE_BYTES: usize = 128 << 10;
 
 impl<G: PartialEq, K: Key, V> Preaggregator<G, K, V> {
     pub(crate) fn new() -> Preaggregator<G, K, V> {
         let places = (TABLE_BYTES / size_of::<Option<(G, K, V)>>()).clamp(16, 4096);
+        // A power of two, so that a mask replaces the division. There is only one key of size zero.
         let places = if size_of::<K>() == 0 { 1 } else { 1 << places.ilog2() };
         Preaggregator { places: (0..places).map(|_| None).collect(), filled: Vec::new() }
     }
@@ -104,10 +104,11 @@ impl<G: PartialEq, K: Key, V> Preaggregator<G, K, V> {
     #[inline(always)]
     pub(crate) fn find(&mut self, group: &G, key: &K) -> Result<&mut V, &mut Option<(G, K, V)>> {
         let index = if size_of::<K>() == 0 { 0 } else { hash64(key) as usize & (self.places.len() - 1) };
-        // There always is such a place. A panic would want to drop the caller's value, and so want it in
-        // memory; see above.
+        // The index is always in range. Unwinding from a panic would drop the caller's value, which would
+        // force it into memory; an abort does not.
         let Some(place) = self.places.get_mut(index) else { std::process::abort() };
         if !matches!(place, Some((g, k, _)) if g == group && k == key) {
+            // Only at the first use: a replaced entry is in the list already.
             if place.is_none() {
                 note(&mut self.filled, index);
             }
@@ -126,7 +127,7 @@ impl<G: PartialEq, K: Key, V> Preaggregator<G, K, V> {
     }
 }
 
-/// Takes note of a filled place. What cannot unwind need not be cleaned up after; see
+/// Records a filled place. It cannot unwind, so the caller needs no cleanup code; see
 /// [`Preaggregator::find`].
 #[allow(improper_ctypes_definitions, reason = "the ABI is for what it says of unwinding")]
 #[inline(never)]
@@ -173,9 +174,11 @@ impl<K: Key, T: Data, A: Aggregate<T>> Collector<(K, T)> for Combined<K, T, A> {
     #[inline(always)]
     fn push(&mut self, (key, value): (K, T), stamp: Stamp) {
         match self.places.find(&(), &key) {
+            // An ignored value changes neither the accumulator nor its event time.
             Ok((acc, _)) if self.aggregate.ignores(acc, &value) => {}
             Ok((acc, all)) => {
                 self.aggregate.add(acc, value);
+                // The least watermark of all values: combining must not make a value late.
                 all.timestamp = all.timestamp.max(stamp.timestamp);
                 all.watermark = all.watermark.min(stamp.watermark);
             }
@@ -199,6 +202,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> SendBuffer for Combined<K, T, A> {
     }
 
     fn drain(&mut self, all: bool, send: &mut dyn FnMut(&mut Vec<Keyed<K, A::Acc>>)) {
+        // Before `all`, accumulators stay in their places: more values may be added to them.
         if all {
             let rest = self.places.drain();
             self.sent.extend(rest.map(|((), key, (input, stamp))| Keyed { key, input, stamp }));

@@ -1,55 +1,53 @@
-//! A stream's event time, given anew on the way.
+//! New event times for a stream, assigned after its source.
 //!
-//! [`with_watermarks`](Stream::with_watermarks) forgets the stamps that records came with, gives them new
-//! ones after a strategy of its own, and starts a new watermark. So one source can be read under several
-//! strategies at once, and what a source cannot know, such as times that a step has parsed, can still become
-//! event time.
+//! [`with_watermarks`](Stream::with_watermarks) discards the stamps of records, assigns new ones by a
+//! strategy of its own, and starts a new watermark. So one source can be read under several strategies at
+//! once, and event times that the source cannot know, such as times that a step has parsed, can be used.
 //!
 //! # Splits
 //!
-//! A strategy follows one split, whose records have an order. A stream on its way has lost its splits, so a
-//! function tells them apart, and their number is known from the beginning: a split that has not given
-//! anything yet holds the watermark back, whoever will read it. Each split is kept by one worker, to which
-//! its records are sent.
+//! A strategy follows one split, whose records have an order. After the source a stream has no splits any
+//! more, so a function assigns each record to one, and their number is fixed from the beginning: a split
+//! without any record yet holds the watermark back, whichever worker keeps it. Each split is kept by one
+//! worker, to which its records are sent.
 //!
 //! # Silence
 //!
-//! A split is known here by its records alone, and when none come it may as well be that they were not read
-//! yet, or are on their way behind many others. So silence is measured in what the
-//! [sources say](crate::time::EpochClaims): a split is silent if nothing came from it in all that the
-//! sources' readers had up to that long after its last record was stamped. That is known when the epoch is
-//! over in which the last reader was asked. Much else to read, limits on what is in flight, a slow step and a
-//! restart make it later, and no record late.
+//! A split is known here by its records alone. If none come, they may not be read yet, or be queued behind
+//! many others. So silence is measured by what the [sources record](crate::time::EpochClaims): a split is
+//! silent if none of its records were among all that the sources' readers had until that long after its last
+//! record was stamped. That is known at the end of the epoch in which the last reader was polled. A busy
+//! source, backpressure, a slow step or a restart delay the detection, and make no record late.
 //!
 //! # Why it is correct
 //!
-//! A watermark cannot be moved forward by passing records on: what a timely operator reads at a time, it
-//! sends at that time or later, and a source that promises little holds little. So this operator is a source
-//! to those after it. Its outputs are not connected to its input; it holds one time, the open epoch and the
-//! least watermark of its splits, from the beginning to the end of the input, and sends each record at it. A
-//! record's new stamp has the watermark of its own split, which is not below that. So what is not late by its
-//! stamp finds nothing closed, as behind a source.
+//! An operator that forwards records cannot advance the watermark on its own: timely assumes that input at a
+//! time causes output at that time or later, so the source's low capability holds back every frontier after
+//! it. So this operator acts as a source for those after it. Its outputs are not connected to its input; it
+//! holds one time, the open epoch and the least watermark of its splits, from the beginning to the end of the
+//! input, and sends each record at it. A record's new stamp has the watermark of its own split, which is not
+//! below that. So a record that is not late by its stamp finds nothing closed, as behind a source.
 //!
 //! Epochs are taken one after the other, so the watermarks at the end of an epoch are a function of the input
 //! up to there.
 //!
 //! # In snapshots
 //!
-//! What is known of a split belongs to the split and not to the worker that keeps it: its watermark, and what
-//! its generator knows. Silence begins anew. So a snapshot has that of each split by its number, and whoever
-//! keeps the split in the next run goes on from it: the stamps to come are the same on any number of workers.
-//! A worker's own watermark is made anew: it is the least of its splits, and not behind the least that a
-//! worker had, which matters for those whose splits are all silent. Nothing downstream has seen more than
-//! that least. Records are not kept: those of epochs after the cut are read again.
+//! The saved state is per split and not per worker: its watermark, and the state of its generator. The idle
+//! timeout starts over. A snapshot has both for each split by its number, and the worker that keeps the split
+//! in the next run restores them: the stamps to come are the same on any number of workers. A worker's own
+//! watermark is computed again: it is the least of its splits, and not below the least that any worker had,
+//! which matters for workers whose splits are all silent. Nothing downstream has seen more than that least.
+//! Records are not saved: those of epochs after the cut are read again.
 //!
-//! The number of splits says what they are, so it cannot change from one run to the next. The rule may: the
-//! splits' watermarks stay, and what the old rule's generators knew is shown to the new ones.
+//! The number of splits determines which records form a split, so it cannot change from one run to the next.
+//! The strategy may: the splits' watermarks stay, and the new generators are given the state of the old ones.
 //!
 //! # Cost
 //!
-//! A move of each record to the keeper of its split, within a process a copy; a stamp; and batches of later
-//! epochs wait for the open one to complete, as before any operator that keeps state. A snapshot costs what
-//! the generators save, for each split.
+//! An exchange of each record to the worker that keeps its split, within a process a copy; a stamp; and
+//! batches of later epochs wait for the open one to complete, as before any operator that keeps state. A
+//! snapshot costs the saved state of the generators, for each split.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -127,6 +125,8 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
         let splits = splits.max(1);
         let name = format!("{:?}, {splits} splits", watermarks.strategy);
         let gives_time = watermarks.gives_time();
+        // The number of workers is known when the job starts. `prepare` replaces the board in the main
+        // thread, before any worker takes it in `make`, so all workers of a run share one.
         let board = Arc::new(Mutex::new(Arc::new(WatermarkBoard::new(0, 0))));
         let prepared = Arc::clone(&board);
         let prepare = move |workers| *lock(&prepared) = Arc::new(WatermarkBoard::new(workers, splits));
@@ -158,8 +158,8 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
         stamped
     }
 
-    /// Gives the records new stamps by whatever `make` makes on each worker, or does not where no records are
-    /// sent to.
+    /// Gives the records new stamps by the stamper that `make` returns on each worker; `None` on workers that
+    /// `route` sends no records to.
     pub(crate) fn restamp<S: Stamper<T>>(
         self,
         name: String,
@@ -178,13 +178,13 @@ impl<T: Exchange, C: Chain<Out = T>> Stream<T, C> {
     }
 }
 
-/// Gives records their stamps on one worker, in the order in which they come.
+/// Stamps records on one worker, in order of arrival.
 pub(crate) trait Stamper<T>: 'static {
     /// Stamps a record.
     fn stamp(&mut self, value: &T) -> Stamp;
 
-    /// Nothing comes that is older than this and not late: not above the watermark of any stamp to come. It
-    /// never falls.
+    /// The worker's watermark: not above the watermark of any stamp to come, so records older than this are
+    /// late. It never falls.
     fn watermark(&self) -> EventTime;
 
     /// Called before the records of a batch: time may have passed.
@@ -193,17 +193,17 @@ pub(crate) trait Stamper<T>: 'static {
     /// Called when an epoch of the job is over, before anything of the next.
     fn close(&mut self, _epoch: u64) {}
 
-    /// Called when the operator goes to rest. Answers how long until it should run even if nothing comes.
+    /// Called at the end of an activation. Returns how long until the operator should run even without input.
     fn rest(&mut self) -> Option<Duration> {
         None
     }
 
-    /// What it must know to go on, if its jobs take snapshots.
+    /// The state to restore from, if the job takes snapshots.
     fn save(&self) -> Result<SavedTables> {
         Ok(SavedTables::default())
     }
 
-    /// Goes on from what those of all workers have saved.
+    /// Restores what the stampers of all workers have saved.
     fn restore(&mut self, _from: &RestoredOperator) -> Result<()> {
         Ok(())
     }
@@ -249,11 +249,11 @@ where
 
 /// The logic on one worker.
 struct Retime<S> {
-    /// None where no records are sent to.
+    /// `None` on workers that no records are sent to.
     stamper: Option<S>,
     counting: Counting,
     alarm: Alarm,
-    /// What the metric was last set to.
+    /// The last value of the metric.
     shown: EventTime,
     watermark: Metric,
 }
@@ -267,6 +267,7 @@ impl<T: Data, S: Stamper<T>> OperatorLogic<Record<T>> for Retime<S> {
             unreachable!("records are sent to workers that keep watermarks, and to no others")
         };
         stamper.wake();
+        // From before the batch: no stamp in it is below this.
         let at = Time::new(time.epoch, stamper.watermark());
         for record in batch.iter_mut() {
             record.stamp = stamper.stamp(&record.value);
@@ -277,7 +278,8 @@ impl<T: Data, S: Stamper<T>> OperatorLogic<Record<T>> for Retime<S> {
     fn advance(&mut self, _: EventTime, _: Time, _: &mut Outputs<T>) {}
 
     fn close(&mut self, epoch: u64, _: Option<Time>, _: &mut Outputs<T>) {
-        // In a loop an epoch of the job is over when the first of the next begins.
+        // In a loop the number of an epoch includes its round: an epoch of the job is over when the next
+        // number is the first of the next epoch.
         let over = self.counting.epoch_of(epoch.saturating_add(1)).checked_sub(1);
         if let (Some(stamper), Some(over)) = (&mut self.stamper, over) {
             stamper.close(over);
@@ -293,6 +295,8 @@ impl<T: Data, S: Stamper<T>> OperatorLogic<Record<T>> for Retime<S> {
     }
 
     fn owes(&self) -> Option<EventTime> {
+        // Held until the input ends: it covers the waiting batches and all records to come. A worker without
+        // splits receives none.
         self.stamper.as_ref().map(Stamper::watermark)
     }
 
@@ -318,12 +322,12 @@ struct Keeper<T, F> {
     shared: Arc<Shared>,
     now: Ticks,
     board: Arc<WatermarkBoard>,
-    /// What the board has of this worker.
+    /// The reach last published for this worker.
     shown: Option<Reach>,
     spread: Spread,
 }
 
-/// Which splits a worker keeps, of how many.
+/// The splits that a worker keeps: every `workers`-th, from its own index on.
 #[derive(Clone, Copy)]
 struct Spread {
     splits: usize,
@@ -338,14 +342,14 @@ impl Spread {
     }
 }
 
-/// What is kept of the splits of a worker: how many there are in all, the worker's watermark, and each split
-/// by its number.
+/// The saved state of a worker: the number of all splits, the worker's watermark, and each of its splits by
+/// number.
 type Known = (usize, EventTime, Vec<(usize, SplitMark)>);
 
 /// The name of the note.
 const WATERMARKS: &str = "watermarks";
 
-/// Nanoseconds, which reach for 292 years.
+/// A time in nanoseconds; an `i64` has room for 292 years.
 fn ticks(time: Duration) -> Ticks {
     Ticks::try_from(time.as_nanos()).unwrap_or(Ticks::MAX)
 }
@@ -360,6 +364,7 @@ impl<T: Data, F: Fn(&T) -> EventTime + 'static> Stamper<T> for Keeper<T, F> {
     }
 
     fn wake(&mut self) {
+        // Only the idle timeout needs the clock.
         if self.splits.has_limit() {
             self.now = ticks(self.shared.clock.now());
         }
@@ -367,7 +372,7 @@ impl<T: Data, F: Fn(&T) -> EventTime + 'static> Stamper<T> for Keeper<T, F> {
 
     fn close(&mut self, epoch: u64) {
         if self.splits.has_limit() {
-            // What is fed by hand has no readers, and keeps nothing back.
+            // Input that a driver feeds by hand has no readers that could still have records.
             let asked = self.shared.asked.by(epoch).unwrap_or_else(|| self.shared.clock.now());
             self.splits.pass(ticks(asked), &mut |_, _| {});
         }
@@ -378,15 +383,17 @@ impl<T: Data, F: Fn(&T) -> EventTime + 'static> Stamper<T> for Keeper<T, F> {
             return None;
         }
         let shared = Arc::clone(&self.shared);
-        // Where epochs end by the clock, each tells whether something has become silent.
+        // Where epochs end by the clock, the end of each detects silent splits, without an alarm.
         let is_told = shared.epochs.until_tick().is_some();
         self.keep_board(!is_told);
         let due = self.splits.due().filter(|_| !is_told)?;
         self.wake();
         if due < self.now {
-            // Elsewhere none ends while nothing comes, and nobody would ever know that nothing comes.
+            // Under other policies no epoch ends without records, so silence would never be detected.
             shared.epochs.end(shared.epochs.current());
         }
+        // One more nanosecond: a split falls silent after `due`, not at it. The minimum keeps a worker that
+        // waits for an epoch to end from running all the time.
         Some(Duration::from_nanos(due.saturating_sub(self.now).max(0).unsigned_abs() + 1).max(MIN_WAIT))
     }
 
@@ -412,6 +419,7 @@ impl<T: Data, F: Fn(&T) -> EventTime + 'static> Stamper<T> for Keeper<T, F> {
             least = least.min(watermark);
             marks.extend(own);
         }
+        // `least` would be the end of time, which nothing has promised.
         if marks.is_empty() {
             return Ok(());
         }
@@ -423,8 +431,8 @@ impl<T: Data, F: Fn(&T) -> EventTime + 'static> Stamper<T> for Keeper<T, F> {
 }
 
 impl<T, F> Keeper<T, F> {
-    /// Shows how far the splits have come, and follows others if all are silent. If it `listens` it is woken
-    /// when these have moved.
+    /// Publishes the progress of the splits, and follows other workers if all are silent. If it `listens` it
+    /// is activated when they have advanced.
     fn keep_board(&mut self, listens: bool) {
         let (worker, reach) = (self.spread.worker, self.splits.reach());
         if self.shown != Some(reach) {
@@ -433,6 +441,7 @@ impl<T, F> Keeper<T, F> {
         }
         if reach.least == EventTime::MAX {
             if listens {
+                // Before the board is read, so that no change between the two is missed.
                 self.board.follow(worker);
             }
             self.board.without(worker).into_iter().for_each(|watermark| self.splits.raise(watermark));

@@ -1,20 +1,20 @@
-//! Rounds: how time is told in a loop.
+//! Rounds: the timestamps in a loop.
 //!
-//! What circulates in a loop needs one more coordinate than [`Time`] has: how often it has been around. In a
-//! loop the epoch of a [`Time`] stands for both, `epoch * 2^20 + round`. So rounds are to the operators of a
-//! loop what epochs are to others: what they keep is complete at the end of each round, and what they emit
-//! then is part of that round. The rounds of an epoch lie after all rounds of the epoch before, and that is
-//! the order in which operators with state want to see them.
+//! A record in a loop needs one more coordinate than [`Time`] has: how often it has been around. In a loop
+//! the epoch of a [`Time`] stands for both, `epoch * 2^20 + round`. So rounds are to the operators of a loop
+//! what epochs are to others: their state is complete at the end of each round, and what they emit then is
+//! part of that round. The rounds of an epoch come after all rounds of the epoch before, which is the order
+//! that operators with state need.
 //!
-//! Event time is left as it is.
+//! Event time does not change.
 //!
 //! # Why it is sound
 //!
 //! [`inside`](Rounds::inside) and [`outside`] are monotone in the order of times, and
-//! `outside(inside(t)) = t`. So whoever holds `inside` of what it may still let in, and `outside` of what may
-//! still come out, holds what justifies its messages, and gives up only what it may. Going around adds one to
-//! a number that is not the last of its epoch, which is monotone and strictly greater, so timely can tell
-//! when nothing circulates any more.
+//! `outside(inside(t)) = t`. So the head, which holds `inside` of the times that may still enter, and the
+//! exit, which holds `outside` of the times that may still leave, hold times that justify their messages, and
+//! give up only times that cannot occur any more. A round adds one to a number that is not the last of its
+//! epoch, which is monotone and strictly greater, so timely can detect when no record circulates any more.
 
 use crate::error::{Error, Result};
 use crate::time::{Advance, Time};
@@ -89,7 +89,7 @@ impl Rounds {
     }
 }
 
-/// The time of a round as others tell it.
+/// The time of a round as it is outside the loop.
 pub(super) fn outside(time: Time) -> Time {
     Time::new(time.epoch >> BITS, time.event)
 }
@@ -104,16 +104,16 @@ pub(crate) enum Counting {
 }
 
 impl Counting {
-    /// The number here of what an epoch begins with. After the last there is none.
+    /// The first number of an epoch in this counting. After the last epoch there is none.
     pub(crate) fn first_of(self, epoch: u64) -> u64 {
         match self {
-            // Where there are no numbers left, the head of the loop says so.
+            // The shift may overflow; the head of the loop reports that as an error.
             Counting::Rounds if epoch < u64::MAX => epoch << BITS,
             Counting::Epochs | Counting::Rounds => epoch,
         }
     }
 
-    /// The epoch that a number here is part of. After the last there is none.
+    /// The epoch of a number in this counting. After the last epoch there is none.
     pub(crate) fn epoch_of(self, number: u64) -> u64 {
         match self {
             Counting::Rounds if number < u64::MAX => number >> BITS,
@@ -122,7 +122,7 @@ impl Counting {
     }
 }
 
-/// By how much the way around moves a time.
+/// By how much the feedback edge advances a time.
 pub(super) const ONCE: Advance = Advance { epochs: 1, event: 0 };
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! Which side outputs an operator has, and which are read.
+//! The side outputs of an operator, and a check of those that are read.
 
 use crate::error::{Error, Result};
 
-/// A side output: what tells it from all others, and what it is called.
+/// A side output: its identity and its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SideKey {
     pub(crate) id: u64,
     pub(crate) name: &'static str,
 }
 
-/// The side outputs that an operator gives records to.
+/// The side outputs that an operator emits to.
 #[derive(Clone, Debug)]
 pub(crate) enum GivenSides {
     /// These.
@@ -22,7 +22,7 @@ impl GivenSides {
     /// None at all.
     pub(crate) const NONE: GivenSides = GivenSides::Known(Vec::new());
 
-    /// Refuses a side output that the operator does not have.
+    /// Rejects a side output that the operator does not have.
     pub(crate) fn check(&self, uid: &str, read: SideKey) -> Result<()> {
         let known = match self {
             GivenSides::Known(known) if !known.contains(&read) => known,

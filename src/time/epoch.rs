@@ -109,8 +109,11 @@ impl EpochClock {
         let turning = self.turning();
         let current = self.current.load(Ordering::Acquire);
         if next > current {
+            // Before the new epoch is visible: once a worker can leave the epoch, the listener has decided
+            // about it.
             turning.iter().for_each(|told| told(current));
             self.current.store(next, Ordering::Release);
+            // `wake` locks the list of sources and needs nothing that this lock protects.
             drop(turning);
             self.wake();
         }
@@ -136,6 +139,7 @@ impl EpochClock {
             Policy::Records(count) => self.first + self.records.load(Ordering::Acquire) / count,
             Policy::WhenDone => {
                 let records = self.records.load(Ordering::Acquire);
+                // The epoch before is complete, and this one has records.
                 let due = open >= current && records > self.began_at.load(Ordering::Acquire);
                 if due {
                     self.began_at.fetch_max(records, Ordering::AcqRel);
@@ -166,6 +170,7 @@ impl EpochClock {
     /// Ends an epoch early, because it has become larger than what a source may have in flight.
     pub(crate) fn end(&self, epoch: u64) {
         let turning = self.turning();
+        // Another source, or the clock, may have ended it already: it is ended once.
         if self.current.load(Ordering::Acquire) == epoch {
             turning.iter().for_each(|told| told(epoch));
             self.current.store(epoch + 1, Ordering::Release);

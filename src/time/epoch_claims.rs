@@ -51,11 +51,12 @@ impl EpochClaims {
         instances.len() - 1
     }
 
-    /// An instance goes on to epoch `next`, and has polled all its readers since a moment. All epochs below
-    /// `open` are complete.
+    /// Records that an instance has advanced to epoch `next`, and has polled all its readers since `asked`.
+    /// All epochs below `open` are complete.
     pub(crate) fn leave(&self, instance: usize, next: u64, asked: Duration, open: u64) {
         let notes = &mut self.instances()[instance].notes;
         notes.push_back((next, asked));
+        // `by` is asked only about epochs that not all sinks have completed.
         while notes.front().is_some_and(|(next, _)| *next <= open) {
             notes.pop_front();
         }
@@ -65,6 +66,7 @@ impl EpochClaims {
     /// not all sinks have completed.
     pub(crate) fn by(&self, epoch: u64) -> Option<Duration> {
         let instances = self.instances();
+        // The first record above the epoch: one record stands for all epochs that the instance has skipped.
         let noted = |instance: &Instance| {
             instance.notes.iter().find(|(next, _)| *next > epoch).map_or(Duration::ZERO, |(_, asked)| *asked)
         };

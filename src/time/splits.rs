@@ -113,6 +113,7 @@ impl<T> SplitWatermarks<T> {
         let was_idle = std::mem::take(&mut member.idle);
         if was_idle {
             member.watermark.raise(self.watermark);
+            // It was not in `next_due` while it was idle.
             self.due = self.due.min(self.silence.map_or(Ticks::MAX, |silence| now.saturating_add(silence)));
         }
         // No active split is behind the combined watermark, which is at the one furthest behind. A split that
@@ -127,10 +128,14 @@ impl<T> SplitWatermarks<T> {
 
     /// Advances the clock to `now`. Calls `moved` each time that the watermark advances without a split.
     pub(crate) fn pass(&mut self, now: Ticks, moved: &mut dyn FnMut(Ticks, EventTime)) {
+        // One due time after the other, so that the watermark advances in the order in which splits fall
+        // silent.
         while self.due < now {
             let (due, before) = (self.due, self.watermark);
             if let Some(silence) = self.silence {
                 for split in &mut self.splits {
+                    // Splits that are due at the same time fall silent together: which of them is first must
+                    // not matter.
                     split.idle |= split.heard.saturating_add(silence) <= due;
                 }
             }
@@ -174,6 +179,7 @@ impl<T> SplitWatermarks<T> {
     fn settle(&mut self) {
         let active = self.splits.iter().filter(|split| !split.idle);
         let least = active.map(|split| split.watermark.current()).min();
+        // Without an active split here, other workers may have some: the caller decides then, by `raise`.
         let reached = least.or_else(|| self.are_all.then(|| self.greatest()));
         self.watermark = self.watermark.max(reached.unwrap_or(self.watermark));
     }

@@ -73,13 +73,17 @@ impl WatermarkBoard {
     /// Publishes the progress of a worker, and wakes those that wait for it. Call it only on a change.
     pub(crate) fn show(&self, worker: usize, reach: Reach) {
         let own = &self.0[worker];
-        // Who finds that no split counts here finds the rest as it was then.
+        // `least` is stored last: a reader that finds no active split here also finds the `greatest` and
+        // `is_silent` that belong to it.
         own.greatest.store(reach.greatest, SeqCst);
         own.is_silent.store(reach.is_silent, SeqCst);
         own.least.store(reach.least, SeqCst);
         for (other, place) in self.0.iter().enumerate().filter(|(other, _)| *other != worker) {
+            // After the stores above. The waiting worker stores `wanted` before it reads them, so one of the
+            // two sees the other.
             let wanted = place.wanted.load(SeqCst);
             let is_reached = wanted < EventTime::MAX && self.least_of_others(other) >= wanted;
+            // Swapped, so that of several publishers one sends the wake-up.
             let wakes = is_reached && place.wanted.swap(EventTime::MAX, SeqCst) < EventTime::MAX;
             let follows = place.follows.load(SeqCst) && place.follows.swap(false, SeqCst);
             if wakes || follows {
@@ -98,9 +102,11 @@ impl WatermarkBoard {
     /// Requests a wake-up once the least of the others has reached `wanted`; false if it has already.
     pub(crate) fn wait(&self, worker: usize, wanted: EventTime) -> bool {
         let place = &self.0[worker];
+        // Before the check, or a publisher in between would miss the request.
         place.wanted.store(wanted, SeqCst);
         let waits = self.least_of_others(worker) < wanted;
         if !waits {
+            // The request is withdrawn, since the caller does not sleep.
             place.wanted.store(EventTime::MAX, SeqCst);
         }
         waits
@@ -122,6 +128,7 @@ impl WatermarkBoard {
         if least < EventTime::MAX {
             return Some(least);
         }
+        // Splits that have all ended prove nothing about splits that will be discovered.
         let is_silent = self.0.iter().any(|place| place.is_silent.load(SeqCst));
         let greatest = self.0.iter().map(|place| place.greatest.load(SeqCst)).max();
         greatest.filter(|_| is_silent)

@@ -1,4 +1,4 @@
-//! The owner's side of a window: gathers panes, fires windows, and seals what is open.
+//! The receiving side of aligned windows: collects panes, fires windows, and seals what is open.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -37,16 +37,16 @@ pub(super) struct Windows<K: Key, T: Data, A: Aggregate<T>> {
     /// Ranges of hashes whose keys are ahead, having come from other workers of an earlier run: their windows
     /// up to this end have fired.
     ahead: Vec<((u64, u64), EventTime)>,
-    /// Tables of panes that are through, to be used again.
+    /// Tables of panes that have left, to be used again.
     spare: Vec<KeyTable<K, A::Acc>>,
     /// True if more windows are due than have fired.
     is_amid: bool,
 }
 
-/// So many results are enough for one activation.
+/// The number of results after which an activation ends.
 const PORTION: usize = 8192;
 
-/// What a limit of memory needs.
+/// State that is needed under a memory budget.
 struct Limited<K: Key, T: Data, A: Aggregate<T>> {
     quota: SpillBudget,
     /// The window that slides while that is too much for memory. Then [`Windows::running`] is empty.
@@ -85,17 +85,18 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
     /// The end of the next window to fire that has something in it.
     fn next_end(&self) -> Option<EventTime> {
         let fired = self.fired.get();
-        // What is left there is left for the next window.
+        // A pane leaves after its last window, so what is still within belongs to the next one, too.
         let is_within =
             !self.running.is_empty() || self.limited.iter().any(|limited| !limited.slid.is_empty());
         match self.waiting.first_key_value() {
+            // Skips the windows before it, which have nothing in them.
             Some(((first, _), _)) if !is_within && *first > fired => Some(*first),
             None if !is_within => None,
             _ => Some(self.windows.next_end(fired)),
         }
     }
 
-    /// What the results of the window that ends at `end` are emitted by.
+    /// The emitter of the results of the window that ends at `end`.
     fn emitter<'o>(
         &mut self,
         epoch: u64,
@@ -113,7 +114,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         }
     }
 
-    /// Emits the results of the window that ends at `end`, and says how many.
+    /// Emits the results of the window that ends at `end`, and returns how many.
     fn fire(&mut self, epoch: u64, end: EventTime, out: &mut Outputs<Windowed<K, A::Out>>) -> usize {
         let mut results = self.emitter(epoch, end, out);
         if self.is_one_table(end)
@@ -127,6 +128,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         }
         self.enter(end);
         self.running.results(|key, value| results.emit(key, value));
+        // Rows expire by `fired`, so not before `enter` has read those for which this is the last window.
         self.fired.set(end);
         let mut left = Vec::new();
         self.running.leave(end, |table| left.push(table));
@@ -134,8 +136,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         results.given
     }
 
-    /// True if a window consists of one pane, which lies in the open epoch alone: most
-    /// windows are like that where event time is fast, and need not be added up.
+    /// True if a window consists of one pane, which lies in the open epoch alone. Most windows are like that
+    /// where event time is fast, and need not be added up.
     fn is_one_table(&self, end: EventTime) -> bool {
         let mut entering = self.waiting.range(..=(end, EventTime::MAX));
         let Some(((_, last), content)) = entering.next() else { return false };
@@ -152,11 +154,12 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         entering
     }
 
-    /// Lets panes into the window that ends at `end`.
+    /// Adds the panes that enter the window that ends at `end`.
     fn enter(&mut self, end: EventTime) {
         for (pane, content) in self.entering(end) {
             let (arrangement, sealed) = (&self.arrangement, content.sealed);
             self.running.enter(pane, content, |add| {
+                // Without sealed rows, the scan for the pane is saved.
                 if sealed > 0 {
                     arrangement.scan(&|(other, _)| *other < pane, &mut |(other, key), acc| {
                         if *other != pane {
@@ -192,15 +195,16 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         let entering = self.waiting.range(..=(end, EventTime::MAX)).map(|(_, content)| content);
         let rows = entering.chain(slid.panes()).map(|content| content.sealed + content.open.len());
         let row = size_of::<(EventTime, (K, A::Acc))>() + INDEXED + self.footprint.heap();
-        // In memory each has a part beside the sum.
+        // In memory each row has a part beside its sum.
         let bytes = quota.bytes() + 2 * row * rows.sum::<usize>();
-        // What is in files already comes back only if it is much less than what there is room for.
+        // A window that is in files comes back to memory only if it takes much less than there is room for.
         let fits = quota.has_room(if slid.is_empty() { bytes } else { 2 * bytes });
         if fits {
             let panes = slid.release();
             self.put_back(panes);
             return false;
         }
+        // The sums in files are made from nothing, so the panes within the window enter once more.
         let panes = self.running.release();
         self.put_back(panes);
         let entering = self.entering(end);
@@ -211,7 +215,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         true
     }
 
-    /// Goes on with the window that is fired from files, if there is one, and says how many results that
+    /// Goes on with the window that is fired from files, if there is one, and returns how many results that
     /// gave.
     fn go_on_in_files(&mut self, epoch: u64, out: &mut Outputs<Windowed<K, A::Out>>) -> usize {
         let firing = self.limited.as_ref().and_then(|limited| limited.slid.firing());
@@ -267,6 +271,7 @@ impl<K: Key, Out: Data> Emitter<'_, K, Out> {
     fn emit(&mut self, key: &K, value: Out) {
         if !self.ahead.is_empty() {
             let hash = hash64(key);
+            // The window of this key has fired in the run before.
             if self.ahead.iter().any(|((first, last), _)| (*first..=*last).contains(&hash)) {
                 return;
             }
@@ -301,6 +306,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Paned<K, A::Acc>> for Windo
                 .waiting
                 .entry((pane.first, pane.last))
                 .or_insert_with(|| Content { open: spare.pop().unwrap_or_default(), sealed: 0 });
+            // Neighbours mostly are of one pane, whose table is looked up once for all of them.
             let mut next = Some(first);
             while let Some(Paned { key, acc, .. }) = next {
                 let aggregate = &self.aggregate;
@@ -316,6 +322,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Paned<K, A::Acc>> for Windo
     fn advance(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<Self::Out>) {
         let mut given = self.go_on_in_files(from.epoch, out);
         while let Some(end) = self.next_end().filter(|end| *end <= watermark) {
+            // A watermark that leaps makes many windows due: they fire in several activations.
             self.is_amid = given >= PORTION;
             if self.is_amid {
                 return;
@@ -342,6 +349,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Paned<K, A::Acc>> for Windo
             let start = rows.len();
             rows.extend(content.open.drain().map(|(key, acc)| ((pane, Hashed::new(key)), acc)));
             content.sealed += rows.len() - start;
+            // Panes come in order, so sorting each by key gives the order of the arrangement.
             rows[start..].sort_unstable_by(|a, b| a.0.1.cmp(&b.0.1));
         }
         self.arrangement.seal(epoch, rows);
@@ -372,6 +380,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Paned<K, A::Acc>> for Windo
         });
         let fired = self.fired.get();
         self.waiting.retain(|(_, last), _| *last > fired);
+        // Workers had come differently far: the keys of those that were ahead must not fire again.
         self.ahead = from.clocks(PANES)?.into_iter().filter(|(_, clock)| *clock > fired).collect();
         Ok(())
     }
@@ -386,6 +395,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Paned<K, A::Acc>> for Windo
         }
         let before = self.contents().map(|(_, content)| content.open.len()).sum();
         self.seal(epoch);
+        // The sums take memory too. The next window adds them up again, from files if there is no room.
         let panes = self.running.release();
         self.put_back(panes);
         self.contents().for_each(|(_, content)| content.open = KeyTable::default());

@@ -1,4 +1,4 @@
-//! The sending side of a window: assigns panes, decides lateness, and combines by pane and key.
+//! The sending side of aligned windows: assigns panes, decides lateness, and combines by pane and key.
 
 use std::marker::PhantomData;
 use std::num::NonZeroU32;
@@ -48,7 +48,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> ChainSink<(K, T)> for Assign<A> {
 }
 
 /// The number of a pane among those of what is gathered, from one: it takes less room in a place than a pane,
-/// and zero tells that a place is vacant.
+/// and zero means that a place is vacant.
 type PaneNumber = NonZeroU32;
 
 fn number_of(index: usize) -> PaneNumber {
@@ -87,12 +87,14 @@ impl<K: Key, T: Data, A: Aggregate<T>> Assigned<K, T, A> {
         let windows = &self.assign.windows;
         let slice = windows.slice(stamp.timestamp);
         let Some(pane) = slice.pane(stamp, windows) else {
+            // A record in a gap belongs to no window, and so is not late.
             if !slice.is_gap() {
                 self.assign.late.add(1);
             }
             return None;
         };
         if slice.is_beyond() {
+            // `drain` reports it, since this function must not unwind.
             self.beyond = Some(stamp.timestamp);
             return None;
         }
@@ -101,6 +103,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Assigned<K, T, A> {
             self.panes.push(pane);
             self.panes.len() - 1
         }));
+        // A record that is late for some of its windows has a smaller pane than records on time, so it is not
+        // cached.
         if slice.takes(stamp) {
             self.slice = slice;
             self.current = number;

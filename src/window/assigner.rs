@@ -47,7 +47,7 @@ impl Window {
     }
 }
 
-/// The name of the note in which snapshots have what windows are.
+/// The name of the note in which snapshots keep the settings of windows.
 pub(crate) const WINDOWS: &str = "windows";
 
 /// Windows that follow each other without overlap.
@@ -124,7 +124,7 @@ impl Aligned {
     pub(crate) fn push_windows(&self, time: EventTime, windows: &mut Vec<Window>) {
         let (size, slide) = (self.size.max(1), self.slide.max(1));
         let past = self.past(time);
-        // So many begin at most a size before.
+        // The number of windows that begin less than a size before the moment, and so contain it.
         let reaching = (size - past + slide - 1).div_euclid(slide).max(0);
         windows.extend((0..reaching).rev().map(|back| self.window(time, -past - back * slide)));
     }
@@ -142,8 +142,8 @@ impl Aligned {
         Window { start: limited(start), end: limited(start + i128::from(self.size.max(1))) }
     }
 
-    /// Says if a moment lies in windows that are not the only ones to end with time, and so cannot be told
-    /// apart by their ends.
+    /// An error if a moment lies in windows that are not the only ones to end with time, and so cannot be
+    /// told apart by their ends.
     pub(crate) fn check_time(&self, time: EventTime) -> Result<()> {
         match self.slice(time).is_beyond {
             true => Err(Error::data(self.beyond(time))),
@@ -151,7 +151,7 @@ impl Aligned {
         }
     }
 
-    /// Tells of such a moment.
+    /// The message for such a moment.
     pub(crate) fn beyond(&self, time: EventTime) -> String {
         format!(
             "a record has the event time {time}, and the windows ({self}) there end after the last time there is, {}, and cannot be told apart: event times are milliseconds \
@@ -167,14 +167,14 @@ impl Aligned {
                 self.size, self.slide
             )));
         }
-        // So that sums of a few of them do not overflow.
+        // Sums of a few of them must not overflow.
         if self.size > MAX_SIZE || self.slide > MAX_SIZE || self.offset.abs() > MAX_SIZE {
             return Err(Error::config("a window cannot be longer than two million years"));
         }
         Ok(())
     }
 
-    /// What tells them from others.
+    /// The settings that distinguish them from other windows.
     pub(crate) fn settings(&self) -> String {
         match self.offset {
             0 => self.to_string(),
@@ -207,8 +207,8 @@ impl Aligned {
 
     /// The slice around a moment.
     pub(crate) fn slice(&self, time: EventTime) -> Slice {
-        // All but the beginning of the last window by then is told as how long after that it is: so nothing
-        // is too large.
+        // All but the beginning of the last window by then is computed as a distance from that: so nothing
+        // overflows.
         let past = self.past(time);
         let begins = i128::from(time) - i128::from(past);
         // Within each slide there is a cut where a window begins and, unless sizes divide, one where a window

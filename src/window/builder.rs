@@ -1,4 +1,4 @@
-//! Windowed streams: what a user says of windows.
+//! Windowed streams: the builder of windows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -212,7 +212,7 @@ impl<K, T, C, W, E: Emission> WindowedStream<K, T, C, W, E> {
         windows
     }
 
-    /// Gives the records that are late for all their windows to a side output of the result, which
+    /// Sends the records that are late for all their windows to a side output of the result, which
     /// [`Stream::side`] reads: Flink's `sideOutputLateData`. Without one they are dropped and counted in the
     /// metric `late_dropped`.
     ///
@@ -295,7 +295,7 @@ where
         self.aggregate_with(aggregate, WithFiring)
     }
 
-    /// Aggregates the values, and gives each result to a function that knows window and state.
+    /// Aggregates the values, and passes each result to a function that knows window and state.
     pub fn aggregate_with<A, P>(self, aggregate: A, function: P) -> Stream<P::Out>
     where
         A: Aggregate<T>,
@@ -304,7 +304,7 @@ where
         self.emission.aggregate_with(self.definition, aggregate, function)
     }
 
-    /// Gives all values of a window that fires to a function, in order of event time; of one time, in order
+    /// Passes all values of a window that fires to a function, in order of event time; of one time, in order
     /// of arrival. Costs their memory.
     ///
     /// ```
@@ -329,7 +329,7 @@ where
         self.process(Apply(f))
     }
 
-    /// Gives all values of a window that fires to a function that knows window and state, in the order of
+    /// Passes all values of a window that fires to a function that knows window and state, in the order of
     /// [`apply`](Self::apply).
     pub fn process<P: WindowProcess<K, Vec<T>>>(self, function: P) -> Stream<P::Out> {
         self.definition.process(self.emission.into_trigger(), function)

@@ -1,4 +1,4 @@
-//! When windows give results, as a type: it decides which operator a windowed stream is lowered to.
+//! Emission: when windows emit results, as a type. It decides which operator a windowed stream is lowered to.
 //!
 //! The type parameter is `WindowedStream`'s last one. A program that sets no option instantiates the operator
 //! that its windows have of their own and nothing else; the general operator is in a program only if an
@@ -38,11 +38,11 @@ pub struct ByTrigger<G>(pub(super) G);
 #[derive(Clone, Copy, Debug)]
 pub struct Evicting<G>(pub(super) G);
 
-/// Windows fire when a trigger says so, and what they have given before is retracted.
+/// Windows fire when a trigger says so, and retract the results that they have emitted before.
 #[derive(Clone, Copy, Debug)]
 pub struct Corrected<G>(pub(super) G);
 
-/// When windows give results: [`AtEnd`], [`ByTrigger`], [`Evicting`] or [`Corrected`].
+/// When windows emit results: [`AtEnd`], [`ByTrigger`], [`Evicting`] or [`Corrected`].
 pub trait Emission: sealed::Sealed + Sized {
     /// What fires the windows.
     type Trigger;
@@ -138,7 +138,7 @@ impl<H> Emission for Corrected<H> {
     }
 }
 
-/// All that is said of windows but when they give results.
+/// The definition of windows without their emission.
 pub struct Definition<K, T, C, W> {
     pub(super) pairs: Stream<(K, T), C>,
     pub(super) assigner: W,
@@ -155,7 +155,7 @@ where
     C: Chain<Out = (K, T)>,
     W: Assigner<T>,
 {
-    /// Adds values up as they come, and gives results to a function.
+    /// Adds values up as they come, and passes results to a function.
     fn added_up<G, A, P>(self, trigger: G, aggregate: A, function: P) -> Stream<P::Out>
     where
         G: Trigger<K, T>,
@@ -165,7 +165,7 @@ where
         self.general(trigger).0.aggregate(aggregate, function)
     }
 
-    /// Keeps records, and gives those that the evictor leaves to a function.
+    /// Keeps records, and passes those that the evictor leaves to a function.
     pub(super) fn process<G, P>(self, trigger: G, function: P) -> Stream<P::Out>
     where
         G: Trigger<K, T>,
@@ -217,7 +217,7 @@ pub trait Results<K, T, W>: Uncorrected {
         F: Fn(T) -> N + Clone + Send + Sync + 'static,
         A: Aggregate<N>;
 
-    /// Aggregates the values of each key and window, and gives results to a function.
+    /// Aggregates the values of each key and window, and passes results to a function.
     #[doc(hidden)]
     fn aggregate_with<C, A, P>(
         self,

@@ -1,4 +1,4 @@
-//! What is kept of panes: a table of the open epoch, and rows of what has been sealed.
+//! The content of panes: a table of the open epoch, and rows of what has been sealed.
 
 use std::cell::Cell;
 use std::marker::PhantomData;

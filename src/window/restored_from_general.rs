@@ -20,7 +20,7 @@ const CONTENT: &str = "window state window content";
 const MERGED: &str = "key state merged";
 const WAITING: &str = "waiting";
 
-/// Those that say when something is to be done. The operators that take its place know that by the windows.
+/// The tables of timers. The operators that take its place derive these times from the windows.
 const TIMES: [&str; 7] = [
     "window state over at",
     "window state event time alarm",
@@ -72,8 +72,8 @@ impl Folded<'_> {
         Ok(read_entries(WAITING, self.from, self.share)?.into_iter().map(|(_, record)| record).collect())
     }
 
-    /// Says that there may be no records that wait, since their type is not known: windows that are only
-    /// added up need not be able to read their records.
+    /// An error if records are waiting, since their type is not known: windows that are only added up need
+    /// not be able to read their records.
     pub(super) fn refuse_waiting(&self) -> Result<()> {
         match self.from.has_rows(WAITING) {
             false => Ok(()),

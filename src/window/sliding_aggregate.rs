@@ -1,4 +1,4 @@
-//! The window that slides: what its panes add up to, key by key, while panes enter it and leave it.
+//! The sliding window in memory: the sums of its panes, key by key, while panes enter and leave it.
 //!
 //! Between one window and the next only the panes at its two ends change, so nothing in between is added up
 //! again. An aggregate that [subtracts](Aggregate::SUBTRACTS) has one sum for each key: a pane that leaves is
@@ -43,8 +43,8 @@ pub(super) struct Entered<K, Acc> {
 /// What some panes add up to for one key.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) enum Sum<Acc> {
-    /// Of so many parts.
-    AtomicFile(Acc, u32),
+    /// A sum, and the number of parts in it.
+    Whole(Acc, u32),
     Stacks(Box<Stacks<Acc>>),
 }
 
@@ -82,13 +82,13 @@ impl<K: Key, T: 'static, A: Aggregate<T>> SlidingAggregate<K, T, A> {
         self.sums.len() * sum + parts * (size_of::<(EventTime, A::Acc)>() + size_of::<Slot>() + heap)
     }
 
-    /// Forgets the sums, and gives the panes back.
+    /// Drops the sums, and returns the panes.
     pub(super) fn release(&mut self) -> impl Iterator<Item = (Pane, Content<K, A::Acc>)> + use<K, T, A> {
         self.sums = KeyTable::default();
         std::mem::take(&mut self.panes).into_iter().map(|(pane, entered)| (pane, entered.content))
     }
 
-    /// Lets a pane enter. `sealed` shows what the arrangement has of it.
+    /// Adds a pane to the window. `sealed` calls back with the rows that the arrangement has of it.
     pub(super) fn enter(
         &mut self,
         pane: Pane,
@@ -110,19 +110,20 @@ impl<K: Key, T: 'static, A: Aggregate<T>> SlidingAggregate<K, T, A> {
         self.panes.insert(pane, Entered { content, slots, parts });
     }
 
-    /// Lets the panes leave whose last window ended at `end`, and hands out their tables.
+    /// Removes the panes whose last window ended at `end`, and passes their tables to `spare`.
     pub(super) fn leave(&mut self, end: EventTime, mut spare: impl FnMut(KeyTable<K, A::Acc>)) {
         while let Some(first) = self.panes.first_entry().filter(|first| first.key().last <= end) {
             let Entered { content, slots, parts } = first.remove();
             spare(content.open);
+            // The last pane leaves, so all sums go, without being subtracted from.
             if self.panes.is_empty() {
                 drop(self.sums.drain());
                 return;
             }
             let mut parts = parts.iter();
             for slot in slots {
-                // A key's stacks let go of all that is due at once, and then another part of theirs finds
-                // nothing to do.
+                // A key's stacks drop all that is due at once, and then another part of theirs finds nothing
+                // to do.
                 let Some((_, sum)) = self.sums.try_get_mut(slot) else { continue };
                 if sum.remove(&self.aggregate, parts.next(), end) {
                     self.sums.remove(slot);
@@ -144,7 +145,7 @@ impl<Acc: Clone> Sum<Acc> {
     #[inline]
     pub(super) fn result<T, A: Aggregate<T, Acc = Acc>>(&self, aggregate: &A) -> Option<A::Out> {
         match self {
-            Sum::AtomicFile(acc, _) => (!aggregate.is_empty(acc)).then(|| aggregate.result(acc)),
+            Sum::Whole(acc, _) => (!aggregate.is_empty(acc)).then(|| aggregate.result(acc)),
             Sum::Stacks(stacks) => {
                 let total = stacks.total(aggregate).filter(|acc| !aggregate.is_empty(acc))?;
                 Some(aggregate.result(&total))
@@ -154,7 +155,7 @@ impl<Acc: Clone> Sum<Acc> {
 
     pub(super) fn start(part: Acc, last: EventTime, subtracts: bool) -> Sum<Acc> {
         match subtracts {
-            true => Sum::AtomicFile(part, 1),
+            true => Sum::Whole(part, 1),
             false => {
                 let (back, sum) = (vec![(last, part.clone())], Some(part));
                 Sum::Stacks(Box::new(Stacks { front: Vec::new(), back, sum }))
@@ -165,7 +166,7 @@ impl<Acc: Clone> Sum<Acc> {
     #[inline]
     pub(super) fn add<T, A: Aggregate<T, Acc = Acc>>(&mut self, aggregate: &A, part: &Acc, last: EventTime) {
         match self {
-            Sum::AtomicFile(sum, parts) => {
+            Sum::Whole(sum, parts) => {
                 aggregate.merge(sum, part.clone());
                 *parts += 1;
             }
@@ -182,7 +183,7 @@ impl<Acc: Clone> Sum<Acc> {
         end: EventTime,
     ) -> bool {
         match self {
-            Sum::AtomicFile(sum, parts) => {
+            Sum::Whole(sum, parts) => {
                 if let Some(part) = part {
                     aggregate.subtract(sum, part);
                 }
@@ -201,7 +202,8 @@ impl<Acc: Clone> Stacks<Acc> {
     fn add<T, A: Aggregate<T, Acc = Acc>>(&mut self, aggregate: &A, part: &Acc, last: EventTime) {
         if self.front.first().is_some_and(|(latest, _)| last <= *latest) {
             // Records that were late for some of their windows: their pane leaves with others that came long
-            // before it.
+            // before it. Each sum in front contains all parts that leave later, so those that leave by then
+            // get this part.
             for (_, sum) in self.front.iter_mut().rev().take_while(|(leaves, _)| *leaves <= last) {
                 aggregate.merge(sum, part.clone());
             }
@@ -237,6 +239,8 @@ impl<Acc: Clone> Stacks<Acc> {
             if !self.front.is_empty() || self.back.first().is_none_or(|(leaves, _)| *leaves > end) {
                 return;
             }
+            // Turned over: the part that leaves last goes in first, and each sum contains all that leave
+            // later.
             self.sum = None;
             for (leaves, mut part) in self.back.drain(..).rev() {
                 if let Some((_, later)) = self.front.last() {

@@ -1,4 +1,4 @@
-//! The window that slides when it is too large for memory: what its panes add up to lies in local files,
+//! The sliding window on disk, for windows too large for memory: the sums of its panes lie in local files,
 //! sorted by key.
 //!
 //! The panes are in the arrangement by then, or most of each. To fire a window is one pass in the order of
@@ -85,7 +85,7 @@ enum Rest<K: Key, T: Data, A: Aggregate<T>> {
     Open(vec::IntoIter<(u64, Slot)>),
 }
 
-/// So many sources of rows are merged at a time, each with a page in memory.
+/// How many sources of rows are merged at a time, each with a page in memory.
 const SOURCES: usize = 16;
 
 impl<K: Key, T: Data, A: Aggregate<T>> ExternalSlider<K, T, A> {
@@ -108,7 +108,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> ExternalSlider<K, T, A> {
         self.panes.iter_mut()
     }
 
-    /// Forgets the sums, and gives the panes back.
+    /// Drops the sums, and returns the panes.
     pub(super) fn release(&mut self) -> impl Iterator<Item = (Pane, Content<K, A::Acc>)> + use<K, T, A> {
         self.pages.clear();
         std::mem::take(&mut self.panes).into_iter()
@@ -127,13 +127,15 @@ impl<K: Key, T: Data, A: Aggregate<T>> ExternalSlider<K, T, A> {
         runs: Vec<PaneRun<K, T, A>>,
     ) {
         let mut last: Vec<_> = self.panes.range(..=leaving(end)).map(|(pane, _)| (*pane, false)).collect();
+        // A pane of which this is the only window enters and leaves in the last pass, which emits in between.
         let (leave, stay): (Vec<_>, Vec<_>) =
             entering.iter().map(|(pane, _)| (*pane, true)).partition(|(pane, _)| pane.last <= end);
         last.extend(leave);
         self.panes.extend(entering);
+        // A pane has a source in each run, and a pass merges about `SOURCES` of them.
         let mut steps: VecDeque<Vec<_>> =
             stay.chunks((SOURCES / runs.len().max(1)).max(1)).map(<[_]>::to_vec).collect();
-        // Most often it is one pass.
+        // Mostly a window slides by one pane: then one pass does both.
         if last.len() + steps.back().map_or(0, Vec::len) <= 2 {
             last.extend(steps.pop_back().unwrap_or_default());
         }
@@ -141,7 +143,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> ExternalSlider<K, T, A> {
         self.pass = Some(Pass { end, runs, steps, merge: None });
     }
 
-    /// Goes on with firing, for about so many keys. True if the window has fired.
+    /// Goes on with firing, for about `keys` keys. True if the window has fired.
     pub(super) fn go_on(&mut self, mut keys: usize, mut emit: impl FnMut(&K, A::Out)) -> bool {
         let ExternalSlider { aggregate, rows, pages, panes, pass } = self;
         let Some(Pass { end, runs, steps, merge }) = pass else { return true };
@@ -151,6 +153,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> ExternalSlider<K, T, A> {
                 *merge = Some(Merge::new(std::mem::take(pages), step, panes, runs));
             }
             let Some(merging) = merge else { break };
+            // Only the last pass sees all panes of the window.
             let emits = steps.is_empty();
             while keys > 0 {
                 let Some((key, sum, parts)) = merging.next(aggregate, panes) else { break };
@@ -165,6 +168,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> ExternalSlider<K, T, A> {
                 }
                 keys -= 1;
             }
+            // The merge stays as it is, and the next call goes on with it.
             if keys == 0 {
                 return false;
             }
@@ -201,7 +205,9 @@ fn add_up<T: Data, A: Aggregate<T>>(
         }
     }
     let (Some(show), Some(all)) = (show, &mut sum) else { return sum };
+    // Before what leaves is taken out: it belongs to this window.
     show(all);
+    // `remove` is true once nothing is left, so nothing is left to take out by the parts after it.
     let mut leaving = parts.iter().filter(|(pane, ..)| pane.last <= end);
     if leaving.any(|(_, _, part)| all.remove(aggregate, Some(part), end)) { None } else { sum }
 }
@@ -229,6 +235,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Merge<K, T, A> {
             }
             let open = &content.open;
             let mut order: Vec<_> = open.occupied().map(|slot| (hash64(&open.get(slot).0), slot)).collect();
+            // The order of the runs that it is merged with: by hash, then by key.
             order.sort_unstable_by(|(hash, slot), (other, place)| {
                 hash.cmp(other).then_with(|| open.get(*slot).0.cmp(&open.get(*place).0))
             });

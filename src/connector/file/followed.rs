@@ -1,12 +1,11 @@
-//! The files that a source follows: which of them are the same under another name, and which are new under an
-//! old one.
+//! The files that a source follows, across renames and replacements.
 //!
-//! All workers' instances of a source share one table, so they agree on which file is which split, whoever
-//! looks first. A file gets its id when it is seen first, and keeps it: the id is its path, with a number if
-//! an earlier file at that path has the id already. Each look at the directory finds the files of the table
-//! again by their inodes, wherever in the directory they are now; what is not found is a file of its own. A
-//! file that was found is open from then until its reader has it, so that it may be renamed or deleted
-//! meanwhile.
+//! All workers' instances of a source share one table, so they agree on which file is which split, whichever
+//! lists the directory first. A file gets its id when it is seen first, and keeps it: the id is its path,
+//! with a number if an earlier file at that path has the id already. Each listing of the directory finds the
+//! files of the table again by their inodes, under any name in the directory; a file that is not found in the
+//! table is a new one. A new file is held open until its reader takes it, so that it may be renamed or
+//! deleted in between.
 //!
 //! After a restart the table begins with the positions of the snapshot. Files are found again by inode and by
 //! what was read of them; a file with another inode at the same path, which begins with all that was read, is
@@ -26,7 +25,7 @@ use super::input::Input;
 use crate::connector::Earlier;
 use crate::error::{Error, Result};
 
-/// What to do when a file is not any more what was read of it.
+/// What to do when a file was rewritten after it was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnRewritten {
     /// End the job with an error that names the file. What had been written to it since the last look, and is
@@ -118,7 +117,8 @@ impl Followed {
         self.has_looked || !std::mem::replace(&mut self.was_away, true)
     }
 
-    /// Takes note of the files that there are now. Gives the id and the path of each that is to be read.
+    /// Updates the table with the files that exist now. Returns the id and the path of each that is to be
+    /// read.
     pub(super) fn look(&mut self, seen: Vec<Seen>, policy: OnRewritten) -> Result<Vec<(String, String)>> {
         self.files.iter_mut().for_each(|known| known.is_there = false);
         let mut strange = Vec::new();
@@ -128,6 +128,8 @@ impl Followed {
                 None => strange.push(seen),
             }
         }
+        // After all known files are placed: whether a new file replaces a known one depends on whether that
+        // one is still somewhere.
         for seen in strange {
             self.meet(seen, policy)?;
         }
@@ -136,12 +138,12 @@ impl Followed {
         Ok(files.map(|known| (known.id.clone(), known.path.clone())).collect())
     }
 
-    /// The file of the table that this one is for sure. Several may have had its inode, one after the other.
+    /// The file of the table that certainly is this one. Several may have had its inode, one after the other.
     fn known(&self, seen: &Seen) -> Result<Option<usize>> {
         for &at in self.by_inode.get(&seen.node.inode()).into_iter().flatten().rev() {
             let known = &self.files[at];
             let Some(node) = known.node.filter(|node| node.may_be(&seen.node)) else { continue };
-            // The number of a file that is open is not given to another.
+            // The system does not reuse the inode of a file that is open.
             let is_open = known.held.is_some() || known.open.strong_count() > 0 || !self.has_looked;
             let is_there = is_open && node.key() == seen.node.key();
             if node.is(&seen.node) || is_there || is_in(&known.place, &seen.path)? {
@@ -151,7 +153,7 @@ impl Followed {
         Ok(None)
     }
 
-    /// A file of the table is there.
+    /// Handles a listed file that is in the table.
     fn see(&mut self, at: usize, seen: Seen) -> Result<()> {
         let known = &self.files[at];
         let end = known.place.of.as_ref().map_or(0, |of| of.read.end);
@@ -178,15 +180,16 @@ impl Followed {
         files.push(at);
     }
 
-    /// A file is there that is none of the table by its inode.
+    /// Handles a listed file whose inode is not in the table.
     fn meet(&mut self, seen: Seen, policy: OnRewritten) -> Result<()> {
+        // It was replaced or deleted since the listing; the next one will find it.
         let Some(file) = open_as(&seen.path, seen.node)? else { return Ok(()) };
         for &at in self.by_path.get(&seen.path).into_iter().flatten() {
             let known = &self.files[at];
             let of =
                 known.place.of.as_ref().filter(|of| of.read.end > 0 && !known.is_there && !known.is_done);
             let Some(of) = of else { continue };
-            // One that has another name now was not replaced.
+            // A file that still has a name elsewhere was renamed, not replaced.
             let open = known.open.upgrade();
             if open.as_ref().is_some_and(|open| is_linked(open))
                 || known.place.differs(&file).map_err(|error| cannot_read(&seen.path, error))?.is_some()
@@ -201,6 +204,7 @@ impl Followed {
         }
         let file = Arc::new(file);
         let is_copy = self.is_copy(&file, &seen.path)?;
+        // Beyond that, open files would use up the limit of the process.
         let hold = self.waiting < WAITING;
         self.waiting += usize::from(hold);
         let mut known = Known::new(self.free_id(&seen.path), seen.path, Some(seen.node));
@@ -220,13 +224,13 @@ impl Followed {
         self.files.push(known);
     }
 
-    /// An id for a file that is new at a path.
+    /// A free id for a new file at a path.
     fn free_id(&self, path: &str) -> String {
         let id = |number: u64| if number == 1 { path.to_owned() } else { format!("{path} ({number})") };
         (1..).map(id).find(|id| !self.by_id.contains_key(id)).unwrap_or_default()
     }
 
-    /// Begins with what an earlier run has read.
+    /// Restores the table from the positions of an earlier run.
     pub(super) fn resume(
         &mut self,
         seen: Vec<Seen>,
@@ -234,6 +238,7 @@ impl Followed {
         policy: OnRewritten,
     ) -> Result<Vec<(String, String)>> {
         let mut same = Same { of: vec![None; seen.len()], is_taken: vec![false; earlier.len()] };
+        // By inode first: a renamed file must not be taken for a replacement of another at its new path.
         same.by_node(&seen, &earlier);
         same.by_content(&seen, &earlier, policy)?;
         self.begin(seen, &same.of, earlier)
@@ -259,7 +264,7 @@ impl Followed {
             let path = seen.path.clone();
             let id = match mark {
                 Some(mark) => {
-                    // What was done and has more now is told at the first look.
+                    // A file that was done and has grown is reported at the first listing.
                     self.put(*mark, seen);
                     self.files[*mark].id.clone()
                 }
@@ -280,11 +285,10 @@ impl Followed {
         Ok(files)
     }
 
-    /// True if a file is what another was before it was compressed, which has been read or is read under its
-    /// own name.
+    /// True if a file is a compressed copy of another that has been read, or is read under its own name.
     fn is_copy(&self, file: &Arc<File>, path: &str) -> Result<bool> {
         let is_compressed = |input: &Input| input.kind().is_some();
-        // What cannot be unpacked is told by its reader.
+        // A file that cannot be unpacked is reported by its reader.
         let unpack = || Input::new(Arc::clone(file)).ok().filter(is_compressed);
         if unpack().is_none() {
             return Ok(false);
@@ -321,7 +325,7 @@ impl Followed {
         Ok(Found::Here(file, known.path.clone(), known.is_copy))
     }
 
-    /// Takes note of where a reader stands that has nothing to read now.
+    /// Records the position of a reader that has nothing to read now.
     pub(super) fn note(&mut self, id: &str, place: FilePosition, is_done: bool) {
         if let Some(&at) = self.by_id.get(id) {
             let known = &mut self.files[at];
@@ -329,7 +333,7 @@ impl Followed {
         }
     }
 
-    /// Where a file is, if it is anywhere.
+    /// The path of a file, if it exists.
     pub(super) fn path(&self, id: &str) -> Option<&str> {
         let known = &self.files[*self.by_id.get(id)?];
         known.is_there.then_some(known.path.as_str())
@@ -356,7 +360,7 @@ impl Same {
             let marks = by_inode.get(&seen.node.inode()).into_iter().flatten().copied();
             let mut marks: Vec<usize> =
                 marks.filter(|mark| !self.is_taken[*mark] && earlier[*mark].may_be(seen)).collect();
-            // Of several with one inode, the one whose content is there.
+            // Of several files that had the inode, the one whose content is in the file.
             marks.sort_by_key(|mark| !earlier[*mark].is_same(seen).unwrap_or(false));
             *of = marks.first().copied();
             if let Some(mark) = *of {
@@ -390,7 +394,7 @@ impl Same {
                         OnRewritten::ReadAnew => continue,
                         OnRewritten::Fail => return Err(ambiguous(&seen.path, read.end)),
                     },
-                    // A snapshot that names no file means the one at the path.
+                    // Old snapshots name no file; their position is that of the file at the path.
                     _ => *same = Some(mark),
                 }
                 self.is_taken[mark] = true;

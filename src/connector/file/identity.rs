@@ -1,16 +1,14 @@
-//! Which file it is that a position belongs to.
+//! The identity of the file that a position belongs to.
 //!
-//! A path does not say that: files are renamed, replaced and rewritten while they are read, and between two
-//! runs. What does is the file's inode, with the time of its birth where the file system knows it, because
-//! numbers of inodes are used again; and what was read of it, of which the first kibibyte and the last 256
-//! bytes before the position are kept as checksums.
+//! A path is not enough: files are renamed, replaced and rewritten while they are read, and between two runs.
+//! The identity is the file's inode, with its time of birth where the file system has it, because inode
+//! numbers are reused; and checksums of what was read: of the first kibibyte, and of the last 256 bytes
+//! before the position.
 //!
-//! A file that only grows keeps all of that. One that was rewritten in place keeps the inode, and is noticed
-//! by the checksums or by having become shorter. What is not noticed is a change in the middle of what was
-//! read.
+//! A file that only grows keeps all of that. One that was rewritten in place keeps the inode, and is detected
+//! by the checksums or by being shorter. A change in the middle of what was read is not detected.
 //!
-//! Costs two short reads at each look at a file that is followed, and two when a file is opened at a
-//! position.
+//! Costs two short reads at each poll of a followed file, and two when a file is opened at a position.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
@@ -25,7 +23,7 @@ const HEAD: u64 = 1 << 10;
 /// Bytes before the position that are compared.
 const TAIL: u64 = 256;
 
-/// Between which records of a file a reader is, and which file that is.
+/// The position of a reader in a file, with the identity of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilePosition {
     /// The number of bytes before it; of a compressed file, of its content.
@@ -38,7 +36,7 @@ pub struct FilePosition {
 }
 
 impl FilePosition {
-    /// What shows that this is not a place in a file, if something does.
+    /// How the file differs from the one of this position, if it does.
     pub(super) fn differs(&self, file: &File) -> io::Result<Option<String>> {
         match &self.of {
             Some(of) => of.read.difference(file),
@@ -47,12 +45,12 @@ impl FilePosition {
     }
 }
 
-/// What is not there at the end of a note is none.
+/// Reads a field that older notes end before: missing means `None`.
 fn if_any<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Identity>, D::Error> {
     Ok(Option::deserialize(from).unwrap_or_default())
 }
 
-/// What tells a file from others.
+/// The identity of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
     /// Where it was last.
@@ -148,6 +146,7 @@ impl Read {
         if end == self.end {
             return Ok(*self);
         }
+        // A complete head never changes as the file grows.
         let head = match self.head.length {
             HEAD if end >= HEAD => self.head,
             _ => Sum::of(&bytes_at(file, 0, end.min(HEAD))?),
@@ -156,7 +155,7 @@ impl Read {
         Ok(Read { end, head, tail: Sum::of(&bytes_at(file, end - length, length)?) })
     }
 
-    /// What shows that this is not what was read of the file, if something does.
+    /// How the file differs from what was read, if it does.
     pub(super) fn difference(&self, file: &File) -> io::Result<Option<String>> {
         let length = file.metadata()?.len();
         Ok(match () {
@@ -186,7 +185,7 @@ impl Read {
         if passed < between || Sum::of(&tail) != self.tail {
             return Ok(false);
         }
-        // Of little text, all.
+        // If little was read, the copy must be equal to all of it, and no longer.
         Ok(self.end > 0 && (self.is_telling() || content.read(&mut [0])? == 0))
     }
 

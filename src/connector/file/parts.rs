@@ -1,8 +1,8 @@
-//! A directory of part files that shows the output of snapshots, exactly once.
+//! A directory of part files with the output of snapshots, exactly once.
 //!
-//! A writer gathers lines in a hidden file. When a snapshot is taken it syncs the file; when the snapshot is
-//! safe the file gets its name. So what readers see of the directory is what epochs have written that are
-//! committed, in whole files: readers skip hidden names, as `ls` and shells do.
+//! A writer collects lines in a hidden file. When a snapshot is taken it syncs the file; when the snapshot is
+//! durable it renames the file to its visible name. So readers of the directory see exactly the output of
+//! committed epochs, in whole files: readers skip hidden names, as `ls` and shells do.
 //!
 //! | name | what |
 //! |---|---|
@@ -30,8 +30,8 @@
 //!   store knows. A directory without such a file is taken if no parts are in it; the output then begins
 //!   where the job does.
 //!
-//! What cannot be seen: that readers have taken newer parts away and the log's entries about them were
-//! deleted; that somebody has deleted hidden files by hand.
+//! Not detected: that readers have removed newer parts and the log's entries about them were deleted; that
+//! hidden files were deleted by hand.
 //!
 //! A part costs two syncs of its file and directory, a rename, a third sync, and a look at the `.generation`
 //! file.
@@ -46,7 +46,7 @@ use crate::connector::Recovery;
 use crate::error::{Error, Result};
 use crate::snapshot::Generation;
 
-/// What the names of parts begin with, and those of files that say whose a directory is.
+/// The prefixes of the names of parts, and of the files that name the run that owns the directory.
 const PART: &str = "part-";
 const OWNER: &str = ".generation-";
 
@@ -75,20 +75,20 @@ impl Part {
         format!("{directory}{}", self.name)
     }
 
-    /// True if it was written by a version whose directories did not say whose they are.
+    /// True if it was written by a version whose directories did not name their owner.
     fn is_old(&self) -> bool {
         !self.hidden.contains('/')
     }
 }
 
-/// What is in a directory.
+/// The content of a directory.
 #[derive(Default)]
 struct Found {
     owners: Vec<Generation>,
     /// Parts that are visible, and hidden ones.
     shown: Vec<PartName>,
     hidden: Vec<PartName>,
-    /// A file that is named like a part of something else.
+    /// A file whose name begins like a part's but is not one.
     other: Option<String>,
 }
 
@@ -102,7 +102,7 @@ struct PartName {
 }
 
 impl PartName {
-    /// Reads what [`begin`](PartDirectory::begin) makes.
+    /// Parses a name that [`begin`](PartDirectory::begin) has made.
     fn parse(name: &str) -> Option<PartName> {
         let fields = name.strip_prefix(PART)?;
         let fields = fields.split_once('.').map_or(fields, |(fields, _)| fields);
@@ -118,7 +118,7 @@ impl PartName {
 }
 
 impl Found {
-    /// Looks into a directory; there may be none.
+    /// Lists a directory, which may not exist.
     fn look(directory: &Path) -> Result<Found> {
         let mut found = Found::default();
         let cannot = |error| Error::io(format!("cannot read {}", directory.display()), error);
@@ -143,7 +143,7 @@ impl Found {
     }
 }
 
-/// Sees that an output may go on in a directory, and changes nothing.
+/// Checks that an output may continue in a directory, and changes nothing.
 pub(super) fn check(directory: &Path, recovery: &Recovery<Part>, overwrite: bool) -> Result<()> {
     let show = directory.display();
     if directory.is_file() {
@@ -161,6 +161,8 @@ pub(super) fn check(directory: &Path, recovery: &Recovery<Part>, overwrite: bool
         };
         return Err(Error::config(format!("the output in {show} was written by {why}: name another output")));
     }
+    // Without an owner file the directory was not written by runs on these snapshots: parts in it are another
+    // job's.
     if !is_own(&found, recovery) {
         let stranger = found.shown.first().map(|part| &part.name).or(found.other.as_ref());
         return stranger.map_or(Ok(()), |name| {
@@ -169,6 +171,7 @@ pub(super) fn check(directory: &Path, recovery: &Recovery<Part>, overwrite: bool
             )))
         });
     }
+    // The run of the snapshot never took this directory over, so its committed lines are elsewhere.
     if let (Some(owner), Some(from)) = (found.owners.iter().max(), &recovery.from)
         && owner.number < from.generation.number
     {
@@ -213,7 +216,7 @@ fn knows_later(recovery: &Recovery<Part>) -> bool {
     recovery.latest > recovery.from.as_ref().map(|from| from.epoch)
 }
 
-/// Tries to make a file, without a name, in the directory or in that which it will be made in.
+/// Tries to create an unnamed file in the directory, or in its nearest existing ancestor.
 fn check_writable(directory: &Path) -> Result<()> {
     let there = directory.ancestors().find(|place| place.exists());
     let there = there.filter(|place| !place.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -226,7 +229,7 @@ fn check_writable(directory: &Path) -> Result<()> {
 
 /// The directory, as one run writes to it.
 pub(super) struct PartDirectory {
-    /// Without links, so that a later run finds its parts from wherever it runs.
+    /// Canonical, so that a later run finds the parts from any working directory.
     path: PathBuf,
     extension: &'static str,
     run: Generation,
@@ -239,8 +242,8 @@ pub(super) struct Hidden {
 }
 
 impl PartDirectory {
-    /// Takes a directory over, and makes it show what the snapshot says that the run goes on from. Makes it
-    /// if there is none.
+    /// Takes a directory over, and brings it into the state of the restored snapshot. Creates it if there is
+    /// none.
     pub(super) fn open(
         directory: &Path,
         extension: &'static str,
@@ -263,6 +266,8 @@ impl PartDirectory {
                 from.epoch
             ));
         }
+        // First the owner file: an earlier run that is still alive then refuses to commit. Only after that
+        // are its prepared parts named or deleted.
         parts.take_over(&found)?;
         let prepared = recovery.from.iter().flat_map(|from| &from.prepared);
         prepared.into_iter().try_for_each(|part| parts.show_again(part, recovery))?;
@@ -270,7 +275,7 @@ impl PartDirectory {
         Ok(parts)
     }
 
-    /// Says that the directory is this run's, in place of those before it.
+    /// Makes this run the owner of the directory, in place of earlier runs.
     fn take_over(&self, found: &Found) -> Result<()> {
         let name = self.owner_name();
         match File::create_new(self.path.join(&name)) {
@@ -279,6 +284,8 @@ impl PartDirectory {
             }
             _ => self.sync(&name)?,
         }
+        // After the new owner file is durable, so that a crash leaves the directory with an owner. Files of
+        // later runs stay: this run may be the one that was replaced.
         for earlier in found.owners.iter().filter(|owner| owner.number < self.run.number) {
             self.remove(&format!("{OWNER}{earlier}"))?;
         }
@@ -289,8 +296,9 @@ impl PartDirectory {
         format!("{OWNER}{}", self.run)
     }
 
-    /// Shows a part that the snapshot names. It may have been shown, and taken away by its readers. If it is
-    /// in the output of an earlier run, it is shown there, if that output is still of these snapshots.
+    /// Shows a part that the snapshot names. It may have been shown before, and removed by its readers. If it
+    /// is in the directory of an earlier run, it is shown there, if that directory still belongs to these
+    /// snapshots.
     fn show_again(&self, part: &Part, recovery: &Recovery<Part>) -> Result<()> {
         let there = match part.is_old() {
             true => self.path.as_path(),
@@ -303,12 +311,13 @@ impl PartDirectory {
         }
         match rename(&there.join(&part.hidden), &there.join(&part.name)) {
             Ok(()) => sync(there).map_err(|error| self.failed("sync the directory of", &part.name, error)),
+            // It has left its hidden name, so it was shown.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(self.failed("show", &part.path(), error)),
         }
     }
 
-    /// Deletes what runs before this one have written and this one will write again.
+    /// Deletes output of earlier runs that this one will write again.
     fn clear(&self, recovery: &Recovery<Part>) -> Result<()> {
         let is_earlier = |part: &&PartName| {
             part.generation.number < self.run.number && recovery.generations.contains(&part.generation)
@@ -316,7 +325,7 @@ impl PartDirectory {
         for part in Found::look(&self.path)?.hidden.iter().filter(is_earlier) {
             self.remove(&format!(".{}", part.name))?;
         }
-        // Only now, for until then a run before this one may have shown a part.
+        // Listed again, after the hidden files are gone: until then an earlier run could still show a part.
         let shown = Found::look(&self.path)?.shown;
         let newer = shown.iter().filter(is_earlier).filter(|part| is_newer(part, recovery));
         newer.into_iter().try_for_each(|part| self.remove(&part.name))?;
@@ -345,11 +354,12 @@ impl PartDirectory {
             Some(directory) => Part::at(&format!("{directory}/{name}")),
             None => Part::at(&name),
         };
+        // The name has the generation with its nonce. A file of that name would be another run's.
         let file = File::create_new(self.path.join(&part.hidden));
         Ok(Hidden { file: file.map_err(|error| self.failed("create", &part.hidden, error))?, part })
     }
 
-    /// Adds to a hidden file.
+    /// Appends to a hidden file.
     pub(super) fn write(&self, hidden: &mut Hidden, bytes: &[u8]) -> Result<()> {
         hidden.file.write_all(bytes).map_err(|error| self.failed("write to", &hidden.part.hidden, error))
     }
@@ -357,12 +367,14 @@ impl PartDirectory {
     /// Makes a hidden file durable.
     pub(super) fn prepare(&self, hidden: Hidden) -> Result<Part> {
         hidden.file.sync_all().map_err(|error| self.failed("sync", &hidden.part.hidden, error))?;
+        // The directory too: the snapshot will name the file, so its name must be durable as well.
         self.sync(&hidden.part.hidden)?;
         Ok(hidden.part)
     }
 
-    /// Gives a file that this run has prepared its name, if it has not got it.
+    /// Renames a file that this run has prepared to its visible name, unless that is done.
     pub(super) fn commit(&self, part: &Part) -> Result<()> {
+        // A later run removes this file when it takes over, and will show or delete this run's parts itself.
         if !self.path.join(self.owner_name()).exists() {
             return Err(Error::config(format!(
                 "another run has taken over the output in {}, or it was removed: stop one of the two",
@@ -378,12 +390,12 @@ impl PartDirectory {
     }
 }
 
-/// A name is safe when its directory is.
+/// Makes the names in a directory durable.
 fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Gives a file another name, which no file has.
+/// Renames a file, and fails if the new name exists.
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {

@@ -1,5 +1,5 @@
-//! How a file is read: records out of lines, looks at a file that is followed, and an eye on whether it is
-//! still the same.
+//! The reader of a file: decodes records from lines, polls a followed file, and checks that the file is still
+//! the same.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -16,11 +16,11 @@ use crate::connector::{Malformed, Reader, Status};
 use crate::data::Visit;
 use crate::error::{Error, Result};
 
-/// How files are read.
+/// The settings of a file reader.
 pub(super) struct Settings<F> {
     pub(super) format: F,
     pub(super) max_length: usize,
-    /// The source, if it is followed, and how often it is looked at.
+    /// The table of followed files, if the source follows, and the poll interval.
     pub(super) following: Option<(Arc<Watch>, Duration)>,
     pub(super) policy: OnRewritten,
 }
@@ -29,10 +29,10 @@ pub(super) struct Settings<F> {
 pub struct FileReader<F: Format> {
     settings: Settings<F>,
     id: String,
-    /// Nothing if the file was gone before it could be opened.
+    /// `None` if the file was gone before it could be opened.
     open: Option<Open<F>>,
     from: FilePosition,
-    /// True if it is not read, for it is a copy of another.
+    /// True if it is skipped as a copy of another file.
     is_passed: bool,
     malformed: Vec<Malformed>,
 }
@@ -41,18 +41,18 @@ pub struct FileReader<F: Format> {
 struct Open<F: Format> {
     file: Arc<File>,
     node: Node,
-    /// False of a pipe, say, of which nothing can be read twice.
+    /// False for a pipe, for example, which cannot be read twice.
     is_regular: bool,
     path: String,
     lines: Lines<Input>,
     decoder: F::Decoder,
-    /// All that was read.
+    /// The identity of all bytes that were read.
     read: Read,
-    /// As much of it as is before the next record.
+    /// The identity of the bytes before the next record.
     done: Read,
     /// True if there was nothing to read.
     waits: bool,
-    /// How often it was looked at since it has left its place.
+    /// How often it was polled since it has left the directory.
     away: u32,
 }
 
@@ -61,6 +61,8 @@ impl<F: Format> Open<F> {
         let cannot = |error| Error::io(format!("cannot read {path}"), error);
         let input = Input::new(Arc::clone(&file)).map_err(cannot)?;
         let metadata = file.metadata().map_err(cannot)?;
+        // A compressed file is identified by its whole content at once: positions in the unpacked text do not
+        // correspond to bytes of the file.
         let read = match input.kind() {
             Some(_) => Read::default().up_to(&file, metadata.len()).map_err(cannot)?,
             None => Read::default(),
@@ -80,7 +82,7 @@ impl<F: Format> Open<F> {
         })
     }
 
-    /// Goes to where an earlier reader was.
+    /// Seeks to the position of an earlier reader.
     fn go_to(&mut self, place: &FilePosition) -> Result<()> {
         self.decoder.seek(&mut self.lines, LinePosition { offset: place.offset, line: place.line })?;
         self.remember()
@@ -90,7 +92,7 @@ impl<F: Format> Open<F> {
         self.lines.input().kind().is_some()
     }
 
-    /// Takes note of what was read.
+    /// Updates the checksums of what was read.
     fn remember(&mut self) -> Result<()> {
         let end = self.lines.looked_at();
         if self.is_compressed() || !self.is_regular {
@@ -104,7 +106,7 @@ impl<F: Format> Open<F> {
         Ok(())
     }
 
-    /// What shows that the file is not any more what was read, if something does.
+    /// How the file differs from what was read, if it does.
     fn difference(&self) -> Result<Option<String>> {
         self.read
             .difference(&self.file)
@@ -172,9 +174,10 @@ impl<F: Format> FileReader<F> {
         Ok(reader)
     }
 
-    /// The file is gone that was to be read.
+    /// Handles a file that is gone before it was opened.
     fn gone(&self, path: &str, length: u64) -> Result<()> {
         let read = self.from.of.as_ref().map_or(self.from.offset, |of| of.read.end);
+        // A file that was read completely may go; otherwise records would be lost without notice.
         if length > read {
             return Err(Error::io(
                 format!(
@@ -186,7 +189,7 @@ impl<F: Format> FileReader<F> {
         Ok(())
     }
 
-    /// Deals with a file that is not any more what was read.
+    /// Handles a file that differs from what was read, by the policy.
     fn rewritten(&mut self, difference: &str) -> Result<Status> {
         let Some(open) = &mut self.open else { return Ok(Status::Done) };
         match self.settings.policy {
@@ -198,12 +201,14 @@ impl<F: Format> FileReader<F> {
         }
     }
 
-    /// There is nothing to read now.
+    /// Handles the end of what can be read now.
     fn wait(&mut self) -> Result<Status> {
         let (Some(open), Some((watch, every))) = (&mut self.open, &self.settings.following) else {
             return Ok(Status::Done);
         };
         watch.note(&self.id, open.place(), false);
+        // The directory is searched at the first and the last poll after the file has left its place; a
+        // listing for each poll would cost more than it finds.
         let is_last = every.saturating_mul(open.away) >= watch.linger;
         match watch.still(&self.id, &open.path, open.node, open.away == 0 || is_last)? {
             Some(path) => {
@@ -211,7 +216,7 @@ impl<F: Format> FileReader<F> {
                 (open.path, open.away) = (path, 0);
             }
             None if is_last && open.away > 0 => {
-                // What is there now is all.
+                // Nothing more is expected: an incomplete last line is given as a record.
                 open.lines.finish();
                 return Ok(Status::More);
             }
@@ -242,7 +247,8 @@ impl<F: Format> Open<F> {
                     count += 1;
                     malformed.push(bad);
                     if self.lines.looked_at() < before {
-                        // An open quote: much may have been looked at in vain.
+                        // The decoder has gone back behind an open quote, so much may have been scanned in
+                        // vain.
                         return Ok(Pause::More);
                     }
                 }
@@ -261,6 +267,8 @@ impl<F: Format> Reader for FileReader<F> {
 
     fn read<V: Visit<F::Item>>(&mut self, limit: usize, visit: &mut V) -> Result<Status> {
         let Some(open) = &mut self.open else { return Ok(Status::Done) };
+        // After a wait the file may have been rewritten in place. Checked before the first byte is read from
+        // it.
         if std::mem::take(&mut open.waits)
             && let Some(difference) = open.difference()?
         {
@@ -271,6 +279,7 @@ impl<F: Format> Reader for FileReader<F> {
             false => open.read(limit, &mut self.malformed, visit)?,
         };
         let has_read = open.is_compressed() || open.lines.looked_at() != open.read.end;
+        // At the end of what is there, a file that was cut short looks as if there were nothing more.
         if !matches!(pause, Pause::More)
             && has_read
             && let Some(difference) = open.difference()?

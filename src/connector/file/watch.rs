@@ -61,7 +61,7 @@ impl Watch {
         files.into_iter().map(|(path, metadata)| Ok(Seen::new(text(path)?, &metadata))).collect()
     }
 
-    /// Each file once, under whatever names it has.
+    /// Lists each file once, however many names it has.
     fn list_followed(&self, may_be_away: bool) -> Result<Vec<Seen>> {
         let mut files = match fs::metadata(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound && may_be_away => Vec::new(),
@@ -72,15 +72,15 @@ impl Watch {
         Ok(files)
     }
 
-    /// Looks at the path. Gives the ids and the paths of the files that are to be read.
+    /// Lists the path. Returns the ids and the paths of the files that are to be read.
     pub(super) fn look(&self) -> Result<Vec<(String, String)>> {
-        // Under the lock, so that nobody comes with an older look.
+        // Listed under the lock, so that no other worker updates the table with an older listing.
         let mut table = lock(&self.table);
         let files = self.list_followed(table.may_be_away())?;
         table.look(files, self.policy)
     }
 
-    /// Goes on from what an earlier run has read. Gives what [`Watch::look`] does.
+    /// Restores the table from the positions of an earlier run. Returns the same as [`Watch::look`].
     ///
     /// If one file is followed, one that was not read to its end may have another name in the same directory
     /// by now.
@@ -112,7 +112,7 @@ impl Watch {
     pub(super) fn open(&self, id: &str) -> Result<Found> {
         let found = lock(&self.table).open(id)?;
         match found {
-            // It may have got another name since it was seen.
+            // It may have been renamed since the listing.
             Found::Gone(_) => {
                 self.look()?;
                 lock(&self.table).open(id)
@@ -121,12 +121,13 @@ impl Watch {
         }
     }
 
-    /// Takes note of where a reader stands that has nothing to read now.
+    /// Records the position of a reader that has nothing to read now.
     pub(super) fn note(&self, id: &str, place: FilePosition, is_done: bool) {
         lock(&self.table).note(id, place, is_done);
     }
 
-    /// Where a file is that was at a path, if it has not left. If it seems so, `looks` says to look for it.
+    /// The path of a file that was at `path`, if it still exists. If it is not there, it is searched if
+    /// `looks`.
     pub(super) fn still(&self, id: &str, path: &str, node: Node, looks: bool) -> Result<Option<String>> {
         let is_of_source = Path::new(path) == self.path || Path::new(path).parent() == Some(&self.path);
         if is_of_source && fs::metadata(path).is_ok_and(|metadata| Node::of(&metadata) == node) {

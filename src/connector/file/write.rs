@@ -5,15 +5,15 @@
 //! worker, in the order of the epochs. The workers' shares of an epoch stand one after the other, in no
 //! particular order.
 //!
-//! A file that has something in it is not touched, unless the sink is told to
-//! [overwrite](FileSink::overwrite) it: nothing tells that an earlier run has written it. While a job writes
-//! to a file it holds an advisory lock, so that a second one is refused. Memory is the encoded output of the
-//! current epoch, so a job that writes much in one epoch needs that much.
+//! A file that is not empty is not touched, unless the sink is set to [overwrite](FileSink::overwrite) it,
+//! because nothing shows that an earlier run has written it. While a job writes to a file it holds an
+//! advisory lock, so that a second job is rejected. The encoded output of the current epoch is held in
+//! memory.
 //!
 //! If the job takes snapshots, the path is that of a [directory](super::parts), with a file for each snapshot
-//! and worker that has something to write: readers see exactly the output of epochs that are committed,
-//! whatever happens, and readers may take files away. Only what runs on the same snapshots have written is
-//! ever deleted there, and that only if it is not committed, or if the sink is told to overwrite.
+//! and worker that has output: readers see exactly the output of committed epochs, whatever happens, and
+//! readers may remove files. Only output of runs on the same snapshots is ever deleted there, and that only
+//! if it is not committed, or if the sink is set to overwrite.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -135,10 +135,10 @@ impl<E> FileSink<E> {
         FileSink { path: path.into(), encode, overwrite: false, target: Arc::default() }
     }
 
-    /// Lets what is in the file be lost; without this a file that is not empty is refused. With snapshots,
-    /// lets parts be deleted that runs on the same snapshots have written after what this one goes on from;
-    /// without this it is refused to go on from another snapshot than the latest with the same output. A job
-    /// that begins [anew](crate::snapshot::Restore::Anew) says so by that.
+    /// Allows the content of the file to be lost; without this a file that is not empty is rejected. With
+    /// snapshots, allows the deletion of parts that runs on the same snapshots have written after the
+    /// restored snapshot; without this a restore from another snapshot than the latest with the same output
+    /// is rejected. A job that begins [anew](crate::snapshot::Restore::Anew) implies it.
     ///
     /// ```
     /// use highwater::connector::{FileSink, TextLines};
@@ -163,8 +163,8 @@ impl<E> FileSink<E> {
         self
     }
 
-    /// Makes visible what was prepared for a snapshot that is safe, when the job has left before its sink has
-    /// heard of that. Doing it twice does it once.
+    /// Makes output visible that was prepared for a durable snapshot, if the job has ended before its sink
+    /// could commit it. Idempotent.
     ///
     /// # Errors
     ///
@@ -176,7 +176,7 @@ impl<E> FileSink<E> {
         }
     }
 
-    /// Opens the file, and leaves what is in it alone if it is not to be overwritten.
+    /// Opens the file; rejects one with content, unless it is to be overwritten.
     fn open_file(&self) -> Result<File> {
         let path = self.path.display();
         if self.path.is_dir() {
@@ -184,6 +184,7 @@ impl<E> FileSink<E> {
                 "{path} is a directory, and without snapshots the output is a file: name one, or take snapshots"
             )));
         }
+        // Not truncated here: the lock and the check of its content come first.
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&self.path);
         let file = file.map_err(|error| {
             Error::io(
@@ -193,7 +194,7 @@ impl<E> FileSink<E> {
         })?;
         let cannot = |error| Error::io(format!("cannot write to {path}"), error);
         let found = file.metadata().map_err(cannot)?;
-        // Nothing is lost in terminals, pipes and /dev/null, and many may write there.
+        // Terminals, pipes and /dev/null have no content to lose, and may have several writers.
         if !found.is_file() {
             return Ok(file);
         }
@@ -203,7 +204,7 @@ impl<E> FileSink<E> {
                     "{path} is being written to by another job: name another"
                 )));
             }
-            // Some file systems have no locks.
+            // Some file systems have no locks. The lock is advisory, so the job runs without it.
             Err(TryLockError::Error(_)) | Ok(()) => {}
         }
         if found.len() > 0 && !self.overwrite {
@@ -225,6 +226,7 @@ impl<T: Data, E: Encode<T>> Sink<T> for FileSink<E> {
     }
 
     fn prepare(&self) -> Result<()> {
+        // Closes the file of an earlier run of this job, and with it the lock that would reject this one.
         *lock(&self.target) = Target::Nowhere;
         let file = self.open_file()?;
         *lock(&self.target) = Target::File { file, begun: false, writers: 0 };
@@ -277,7 +279,7 @@ pub struct FileWriter<E> {
     encode: E,
     target: Arc<Mutex<Target>>,
     parts: Option<Arc<PartDirectory>>,
-    /// What is being written of the next part.
+    /// The hidden file of the next part.
     open: Option<Hidden>,
     lines: Vec<u8>,
     header: Vec<u8>,
@@ -295,7 +297,7 @@ impl<E> Drop for FileWriter<E> {
     }
 }
 
-/// What is prepared to be seen.
+/// Prepared output, not visible yet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Written(Prepared);
 
@@ -336,6 +338,7 @@ impl<E> FileWriter<E> {
         if self.lines.is_empty() {
             return Ok(());
         }
+        // The header is known only once a value was encoded. Each part is a file of its own and needs it.
         if self.open.is_none() {
             self.lines.splice(0..0, self.header.iter().copied());
         }
@@ -391,6 +394,7 @@ impl<T: Data, E: Encode<T>> Writer<T> for FileWriter<E> {
                 self.path.display()
             )));
         };
+        // All workers write to one file: the first of them writes the header.
         if !*begun && !lines.is_empty() {
             lines.splice(0..0, self.header.iter().copied());
             *begun = true;

@@ -1,26 +1,26 @@
-//! The timers of a function: how they are registered, and how they fire.
+//! The timers of a function: registration and firing.
 //!
-//! A call that registers a timer or deletes one is an entry in a timer queue, with the slot of its key. When
-//! its time has come, the last call counts of those for one key and time. So neither is looked for when it is
-//! made, and a call is exact wherever the calls before it are.
+//! A call that registers or deletes a timer is an entry in a timer queue, with the slot of its key. When its
+//! time has come, the last of the calls for one key and time counts. So a call never searches for earlier
+//! ones, and is exact wherever these are, in memory or on disk.
 //!
-//! # Timers that have left memory
+//! # Evicted timers
 //!
-//! If memory is limited, calls for far-off times leave it, as rows with the key instead of a slot; and a key
-//! of which no call is in memory can leave wholly. When calls come back their keys are given slots again; the
-//! state of a key comes back when its timer fires. Timers are fired some at a time then: those of before a
-//! *bound*, of which all calls are in memory. What a timer calls for a time beyond the bound goes to the
-//! timer queue, after what has left; what it calls for a time that has been waits aside until all have fired.
+//! If memory is limited, calls for far-off times are evicted, as rows with the key instead of a slot; and a
+//! key of which no call is in memory can be evicted wholly. When calls are read back their keys are given
+//! slots again; the state of a key is read back when its timer fires. Timers are then fired in portions:
+//! those before a *bound*, of which all calls are in memory. A call by a firing timer for a time beyond the
+//! bound goes to the timer queue, behind the evicted ones; a call for a time that has passed is kept aside
+//! until all timers have fired.
 //!
-//! What fires brings state into memory, however many timers are due at once: when the watermark leaps, all of
-//! them. So state may leave it in between.
+//! Firing timers bring state into memory, however many are due at once: when the watermark leaps, all of
+//! them. So state may be evicted in between.
 //!
 //! # At the end
 //!
-//! When the input has ended there is no time that is not over, so all timers fire, those at the very end of
-//! time and those for times that have been too, whatever registers them. If there is no end of timers that
-//! register timers, [`LAST_TIMERS`] of those fire and the rest is dropped; if some had left memory, more may
-//! fire before.
+//! When the input has ended all times have passed, so all timers fire, those at the very end of time and
+//! those for passed times too, whatever registers them. If timers go on registering timers without end,
+//! [`LAST_TIMERS`] of those fire and the rest is dropped; if some were evicted, more may fire before.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ use crate::data::{self, Key};
 use crate::state::{END, Slot, TimeDomain, TimerBound as Bound, TimerQueue, WARM};
 
 /// When the input has ended, all timers fire, and on each worker so many of those that timers register then.
-/// What is left is dropped, and counted as `timers_dropped`.
+/// The rest is dropped, and counted as `timers_dropped`.
 pub const LAST_TIMERS: usize = 100_000;
 
 impl<K: Key> Core<K> {
@@ -42,12 +42,15 @@ impl<K: Key> Core<K> {
             let is_before = time < bound
                 || pass.bound == END
                 || time == bound && hash > 0 && owner(store.key(*slot)) < hash;
+            // The pass has taken all calls before its bound from the queue, so one more in the queue would
+            // not be seen by this pass. The later call for the same key and time replaces the earlier one.
             if pass.at < time && is_before {
                 if pass.calls.insert((time, *slot), call).is_none() && store.is_limited() {
                     store.pin(*slot);
                 }
                 return;
             }
+            // In the queue it would be taken with the next portion of this pass, which might then never end.
             if time <= pass.at && !pass.is_last() {
                 store.pin(*slot);
                 pass.late.push((time, *slot, call));
@@ -66,15 +69,15 @@ impl<K: Key> Core<K> {
         }
     }
 
-    /// Begins to fire the timers of before a time, or all.
+    /// Begins a pass over the timers before a time, or all.
     pub(crate) fn begin(&mut self, by: TimeDomain, until: Option<i64>) {
         let (bound, due, calls, late) = ((i64::MIN, 0), Vec::new(), BTreeMap::new(), Vec::new());
         self.pass = Some(Pass { by, until, bound, at: i64::MIN, due, calls, late });
         self.go_on();
     }
 
-    /// Says if all timers of both clocks are to be fired once more, now that the input has ended: the first
-    /// time, and then as long as there are any and some of them may. What is left in the end is to be
+    /// True if all timers of both clocks are to be fired once more, now that the input has ended: the first
+    /// time, and then as long as there are any within the limit. The rest is to be
     /// [dropped](Core::drop_timers).
     pub(crate) fn ends_again(&mut self) -> bool {
         let has_timers = self.event_timers.next().is_some() || self.wall_timers.next().is_some();
@@ -89,8 +92,7 @@ impl<K: Key> Core<K> {
         true
     }
 
-    /// Takes the timers that are to fire next from the queue. False if there are no more, which ends the
-    /// pass.
+    /// Takes the timers that fire next from the queue. False if there are no more, which ends the pass.
     fn go_on(&mut self) -> bool {
         while let Some((by, until)) =
             self.pass.as_ref().filter(|pass| !pass.is_last()).map(|pass| (pass.by, pass.until))
@@ -99,11 +101,14 @@ impl<K: Key> Core<K> {
             let Some(pass) = &mut self.pass else { return false };
             pass.bound = bound;
             if let Some(ending) = self.ending.as_mut().filter(|ending| ending.is_first) {
+                // Timers from before the end always fire: they add what they will use up.
                 ending.left += due.len();
             }
             pass.due = due;
             if !pass.due.is_empty() {
                 if !pass.due.len().is_multiple_of(WARM) {
+                    // `fire` warms up each time that a multiple of `WARM` is left; the odd ones at the front
+                    // come before.
                     let first = pass.due.iter().rev().take(pass.due.len() % WARM);
                     self.store.warm_cells(first.map(|(_, slot)| *slot));
                 }
@@ -115,8 +120,8 @@ impl<K: Key> Core<K> {
         false
     }
 
-    /// Takes timers of before a time, or all, out of a queue, the first one last, and says up to where
-    /// these are all. If memory is limited, their slots are pinned.
+    /// Takes timers before a time, or all, out of a queue, the first one last, and returns the bound up to
+    /// which they are complete. If memory is limited, their slots are pinned.
     fn next_timers(&mut self, by: TimeDomain, before: Option<i64>) -> (Vec<(i64, Slot)>, Bound) {
         let Core { store, event_timers, wall_timers, owner, .. } = self;
         let queue = match by {
@@ -135,21 +140,25 @@ impl<K: Key> Core<K> {
             let (time, (slot, last)) = group[group.len() - 1];
             if last == Call::Register {
                 due.push((time, slot));
+                // Until it fires: an eviction in between must not give its slot to another key.
                 if store.is_limited() {
                     store.pin(slot);
                 }
             }
+            // Each call in the queue has pinned the slot once.
             group.iter().for_each(|_| store.unpin(slot));
         }
+        // So that `fire` pops the first from the end.
         due.reverse();
         (due, bound)
     }
 
-    /// Makes the key of the next timer to fire the one at hand, and gives the timer's time. `None` ends what
-    /// was begun.
+    /// Makes the key of the next timer to fire the current one, and returns the timer's time. `None` at the
+    /// end of the pass.
     pub(crate) fn fire(&mut self) -> Option<i64> {
         let is_limited = self.store.is_limited();
         if is_limited {
+            // Here no key is current: the last timer is done, and the next is not chosen.
             self.relieve(1);
         }
         loop {
@@ -160,6 +169,8 @@ impl<K: Key> Core<K> {
             let due = pass.due.last().copied();
             let called = pass.calls.first_key_value().map(|(timer, call)| (*timer, *call));
             let (timer, fires) = match (due, called) {
+                // Calls made in this pass are merged in order. One for the same key and time as a due timer
+                // is the later one and decides.
                 (Some(due), Some((timer, call))) if timer <= due => {
                     pass.calls.pop_first();
                     if timer == due {
@@ -198,7 +209,7 @@ impl<K: Key> Core<K> {
         }
     }
 
-    /// Drops all timers and says how many.
+    /// Drops all timers and returns how many.
     pub(crate) fn drop_timers(&mut self) -> usize {
         for by in [TimeDomain::EventTime, TimeDomain::ProcessingTime] {
             loop {

@@ -1,4 +1,4 @@
-//! A pass over timers that are to fire, and the end of all timers.
+//! A pass over timers that are due, and the limit on timers at the end of the input.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ pub(crate) enum Call {
     Delete,
 }
 
-/// What may still fire when the input has ended.
+/// The limit on timers that may still fire when the input has ended.
 pub(super) struct Ending {
     pub(super) left: usize,
-    /// True while timers are taken that were there before: they do not count.
+    /// True while timers are fired that were registered before the end: they do not count.
     pub(super) is_first: bool,
 }
 
@@ -22,22 +22,22 @@ pub(super) struct Ending {
 pub(super) struct Pass {
     pub(super) by: TimeDomain,
     pub(super) until: Option<i64>,
-    /// What is before this in order of times and hashes of keys is at hand: all that is to fire, unless some
-    /// of it has left memory.
+    /// All calls before this, in order of times and hashes of keys, are in memory: all that are due, unless
+    /// some were evicted.
     pub(super) bound: Bound,
-    /// The time of the timer that fires.
+    /// The time of the last timer that fired.
     pub(super) at: i64,
-    /// What is left to fire, the first one last.
+    /// The timers left to fire, the first one last.
     pub(super) due: Vec<(i64, Slot)>,
-    /// What timers have registered and deleted that is to fire, or would have, before the bound. A timer for
-    /// a time that has been is not among them: it waits for the next pass, so that a pass always ends.
+    /// Calls by firing timers for times before the bound. A timer for a time that has passed is not among
+    /// them: it waits for the next pass, so that a pass always ends.
     pub(super) calls: BTreeMap<(i64, Slot), Call>,
-    /// What waits for the next pass, while others have yet to be read back for this one.
+    /// Calls for the next pass, kept aside while timers of this one are not all read back.
     pub(super) late: Vec<(i64, Slot, Call)>,
 }
 
 impl Pass {
-    /// True if all timers are at hand that are to fire.
+    /// True if all timers that are due are in memory.
     pub(super) fn is_last(&self) -> bool {
         self.bound == self.until.map_or(END, |until| (until, 0))
     }

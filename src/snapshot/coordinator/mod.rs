@@ -1,5 +1,5 @@
-//! The coordinator: decides when a snapshot is taken, gathers what operators acknowledge it with, writes what
-//! is new of that, and commits.
+//! The coordinator: decides when a snapshot is taken, collects the operators' acknowledgements, writes their
+//! new pages, and commits.
 
 pub(super) mod segments;
 pub(super) mod operator_snapshot;

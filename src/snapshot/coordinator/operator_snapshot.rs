@@ -1,10 +1,10 @@
 //! What an operator hands over for a snapshot, before it is written.
 //!
 //! A part is what one worker's instance of an operator knows at the end of an epoch: the pages of its
-//! arrangements, which never change, and notes of things that are small. Making one copies pointers. Of
-//! states that nobody reads there are no arrangements; what has changed of them is handed over, and the part
-//! says which delta was the last: then whoever writes the snapshot makes the runs. Whoever writes the
-//! snapshot encodes the pages, on a thread of its own, but for those that an earlier snapshot has written.
+//! arrangements, which never change, and notes of things that are small. Making one copies pointers.
+//! Write-only states have no arrangements; their deltas are handed over, the part names the last one, and the
+//! coordinator makes the runs. The coordinator also encodes the pages, on a thread of its own, except for
+//! those that an earlier snapshot has written.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(crate) struct SavedTables {
 }
 
 impl SavedTables {
-    /// Notes settings that what has begun depends on, if they are known.
+    /// Notes the settings that open state depends on, if they are known.
     pub(crate) fn note_settings(&mut self, name: &str, settings: Option<String>) -> Result<()> {
         settings.iter().try_for_each(|settings| self.note(name, settings))
     }
@@ -56,12 +56,12 @@ pub(crate) struct TableSnapshot {
     pub(crate) clock: i64,
     /// The runs, oldest first.
     pub(crate) runs: Vec<RunSnapshot>,
-    /// What makes the runs when the table is received, if the operator has not made them, and the number of
-    /// the last delta that is to be in them.
+    /// Makes the runs when the table is received, if the operator has not made them; and the number of the
+    /// last delta that they are to include.
     pub(crate) coming: Option<(Arc<dyn DeferredRuns>, u64)>,
 }
 
-/// Runs that are made of what an operator has handed over, by whoever writes them.
+/// Runs that the coordinator makes of the deltas that an operator has handed over.
 pub(crate) trait DeferredRuns: Send + Sync {
     /// The runs as of a delta. Asked for in order of the deltas, by one thread. Their pages may be
     /// written as they are made.
@@ -71,15 +71,15 @@ pub(crate) trait DeferredRuns: Send + Sync {
     /// If there was no such delta.
     fn runs(&self, delivery: u64, early: Option<EagerWriter<'_>>) -> Result<BuiltRuns>;
 
-    /// Lets go of the rows of all pages that have been written, by a snapshot that has been committed: they
-    /// can be read from `origin`.
+    /// Drops from memory the rows of all pages that a committed snapshot has written: they can be read from
+    /// `origin`.
     fn release(&self, origin: &Arc<PageSource>);
 }
 
 /// Runs as of a delta.
 pub(crate) struct BuiltRuns {
     pub(crate) runs: Vec<RunSnapshot>,
-    /// How many merges had to be put off, since what they merge could not be read.
+    /// How many compactions were deferred because their input could not be read.
     pub(crate) put_off: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What a user says of snapshots.
+//! The options of snapshots.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -58,8 +58,9 @@ pub enum Restore {
 }
 
 impl Snapshots {
-    /// Snapshots in a store. Nothing is taken before something says when: [`every`](Snapshots::every), or
-    /// [`snapshot`](crate::runtime::Running::snapshot) while the job runs; and one at the end of all input.
+    /// Snapshots in a store. No snapshot is taken until a policy or a request asks for one:
+    /// [`every`](Snapshots::every), or [`snapshot`](crate::runtime::Running::snapshot) while the job runs;
+    /// and one at the end of all input.
     pub fn in_store(store: Arc<dyn Store>) -> Snapshots {
         Snapshots {
             store,
@@ -130,7 +131,7 @@ impl Snapshots {
         self
     }
 
-    /// Says that state with these keys, sub-keys and values is plain data, for [`Codec::Abomonation`]: see
+    /// Registers state with these keys, sub-keys and values as plain data, for [`Codec::Abomonation`]: see
     /// [`plain`](crate::snapshot::plain()).
     ///
     /// ```
@@ -170,7 +171,7 @@ impl Snapshots {
         self
     }
 
-    /// Lets state go that no operator of the job asks for: without this, a job that misses an operator or a
+    /// Drops state that no operator of the job asks for: without this, a job that misses an operator or a
     /// state of the snapshot does not start. [`Migrations::forget`](crate::snapshot::Migrations::forget) lets
     /// go that of one operator.
     pub fn dropping_state(mut self) -> Snapshots {

@@ -1,13 +1,13 @@
-//! Pages on their way into segments.
+//! Segment writing: collects pages into segments.
 //!
-//! A part is handed over before its cut is complete, and its pages can be written then: each as soon as it is
-//! made, while its rows are in the processor's cache, and not when memory holds all of them. So there is a
-//! segment open for each cut that is under way. It is finished when it is large, or when the cut is complete;
-//! what it holds is known to be written then, and not before.
+//! A part is handed over before its cut is complete, and its pages are written early: each as soon as it is
+//! made, while its rows are in the processor's cache, and not when memory holds all of them. So there is an
+//! open segment for each cut in progress. It is finished when it is large, or when the cut is complete; only
+//! then are its pages marked as written.
 //!
-//! What is written early is named by the snapshot that it is for, or by a later one if that is given up: it
-//! is of the state, whose runs go on. If it cannot be written, it is not known to be, and is written when the
-//! snapshot is.
+//! A page that is written early is named by the snapshot that it is for, or by a later one if that is given
+//! up: it belongs to the state, whose runs go on. A page that cannot be written early is not marked, and is
+//! written with the snapshot.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -24,7 +24,7 @@ use crate::snapshot::restore::page_source::PageSource;
 /// The bytes of a segment that is full.
 const SEGMENT: u64 = 32 << 20;
 
-/// A page as a snapshot sees it.
+/// A page of state, as the coordinator writes it.
 pub(crate) trait SavedPage: Send + Sync {
     /// The number of rows.
     fn rows(&self) -> usize;
@@ -39,7 +39,7 @@ pub(crate) trait SavedPage: Send + Sync {
     fn written(&self) -> &OnceLock<PageRef>;
 }
 
-/// Whose pages they are.
+/// The operator, the table and the type that pages belong to.
 #[derive(Clone, Copy)]
 pub(crate) struct Owner<'a> {
     pub(crate) uid: &'a str,
@@ -51,13 +51,13 @@ pub(crate) struct Owner<'a> {
 pub(crate) struct SegmentWriting {
     codec: Codec,
     compression: Compression,
-    /// A segment is finished when it has so many bytes.
+    /// A segment is finished when it has this many bytes.
     enough: u64,
     /// By the epoch of the snapshot that they are for.
     open: BTreeMap<u64, Open>,
     /// The bytes of the segments that are finished.
     bytes: u64,
-    /// True if something could not be written early. Then nothing is, until a snapshot is complete.
+    /// True if an early write has failed. Then there are none until a snapshot is complete.
     fails: bool,
 }
 
@@ -73,7 +73,7 @@ impl SegmentWriting {
         SegmentWriting::in_segments(SEGMENT, codec, compression)
     }
 
-    /// The same, in segments of about so many bytes.
+    /// The same, in segments of about `enough` bytes.
     pub(crate) fn in_segments(enough: u64, codec: Codec, compression: Compression) -> SegmentWriting {
         SegmentWriting { codec, compression, enough, open: BTreeMap::new(), bytes: 0, fails: false }
     }
@@ -102,6 +102,7 @@ impl SegmentWriting {
         let place = open.segment.add(&head, &body)?;
         open.pages.push((Arc::clone(page), place));
         if open.segment.bytes() > self.enough {
+            // Taken out before the put: if that fails, its pages are not marked, and go into another segment.
             let full = self.open.remove(&epoch);
             full.into_iter().try_for_each(|full| self.put(full))?;
         }
@@ -115,11 +116,14 @@ impl SegmentWriting {
     /// If one cannot be written. Its pages are not known to be written then.
     pub(crate) fn finish(&mut self, epoch: u64) -> Result<()> {
         self.fails = false;
+        // Segments of earlier cuts that were given up are finished as well: their pages belong to the state.
+        // Those of later cuts stay open.
         let later = match epoch.checked_add(1) {
             Some(next) => self.open.split_off(&next),
             None => BTreeMap::new(),
         };
         let finished = std::mem::replace(&mut self.open, later);
+        // All are put even if one fails, so that the pages of the others are marked.
         finished.into_values().map(|open| self.put(open)).fold(Ok(()), Result::and)
     }
 
@@ -145,9 +149,11 @@ impl SegmentWriting {
 
     fn put(&mut self, Open { segment, pages }: Open) -> Result<()> {
         let bytes = segment.bytes();
+        // Pages are marked only after the put has succeeded: a manifest must not name others.
         segment.finish()?;
         self.bytes += bytes;
         for (page, place) in pages {
+            // A page that two cuts have written is marked already; either copy serves.
             let _ = page.written().set(place);
         }
         Ok(())
@@ -157,7 +163,7 @@ impl SegmentWriting {
 /// Writes the pages of a table as they are made, as far as that works.
 pub(crate) struct EagerWriter<'a> {
     pub(crate) writing: &'a mut SegmentWriting,
-    /// Who writes them, and for which epoch's snapshot.
+    /// The lease that writes them, and the epoch of their snapshot.
     pub(crate) lease: (&'a Lease, u64),
     pub(crate) owner: Owner<'a>,
     /// Where pages can be read again at little cost, if they can.
@@ -168,7 +174,8 @@ impl EagerWriter<'_> {
     /// Writes a page of a run of these epochs.
     pub(crate) fn write(&mut self, epochs: (u64, u64), page: &Arc<dyn SavedPage>) {
         if !self.writing.fails {
-            // What fails is tried again when all parts are there, and told of then.
+            // A failure is not reported here: the page is tried again, and the error returned, when all parts
+            // are there.
             self.writing.fails = self.writing.add(self.lease, self.owner, epochs, page).is_err();
         }
     }

@@ -21,13 +21,13 @@ use crate::snapshot::log::manifest::Cause;
 pub(crate) struct SnapshotPolicy {
     /// At least this far apart.
     pub(crate) every: Option<Duration>,
-    /// After so many epochs.
+    /// After this many epochs.
     pub(crate) epochs: Option<u64>,
 }
 
-/// So many cuts can be under way before those that are due by policy wait: where the store is slower than
-/// they come, they would pile up. They wait as well while an operator copies what it had changed by the last
-/// one, lest it must finish that all at once.
+/// The number of cuts in progress at which periodic cuts wait: where the store is slower than they come, they
+/// would pile up. They wait as well while an operator copies what it had changed by the last cut, which it
+/// would otherwise have to finish all at once.
 const OPEN: usize = 4;
 
 /// The cuts of a running job.
@@ -40,7 +40,7 @@ pub(crate) struct SnapshotTrigger {
     committed: AtomicU64,
     /// True if one is committed that was to be the last.
     stopped: AtomicBool,
-    /// How many instances of operators copy what they had changed by a cut.
+    /// How many instances of operators are copying what they had changed by a cut.
     copying: AtomicUsize,
 }
 
@@ -48,7 +48,7 @@ struct Plan {
     cuts: BTreeMap<u64, Cause>,
     /// When the last one was made, on the clock of the job, and at which epoch.
     last: (Duration, u64),
-    /// Someone wants one.
+    /// A requested cut that has not been made yet.
     asked: Option<Cause>,
 }
 
@@ -83,10 +83,12 @@ impl SnapshotTrigger {
         let is_due = self.often.every.is_some_and(|every| now >= at.saturating_add(every))
             || self.often.epochs.is_some_and(|epochs| epoch >= last.saturating_add(epochs));
         let has_room = plan.cuts.len() < OPEN && self.copying.load(Ordering::Relaxed) == 0;
+        // A requested cut does not wait for room.
         let cause = plan.asked.take().or((is_due && has_room).then_some(Cause::Interval));
         if let Some(cause) = cause {
             plan.last = (now, epoch);
             plan.cuts.insert(epoch, cause);
+            // After the insertion: an operator that reads the new value finds the cut in the plan.
             self.upper.store(epoch + 1, Ordering::Release);
         }
     }
@@ -105,6 +107,7 @@ impl SnapshotTrigger {
     #[inline]
     pub(crate) fn between(&self, epoch: u64, next: u64) -> Vec<u64> {
         let mut cuts = Vec::new();
+        // Called whenever an operator closes epochs, mostly without a cut: then no lock is taken.
         if self.upper.load(Ordering::Acquire) > epoch {
             let plan = self.plan();
             cuts.extend(plan.cuts.range(epoch..next).map(|(cut, _)| *cut));
@@ -120,11 +123,14 @@ impl SnapshotTrigger {
 
     /// A cut is committed, or no longer wanted: it and those before it are over.
     pub(crate) fn settle(&self, cut: u64, committed: bool) {
+        // Before the cut is removed below, and its cause with it.
         if committed && matches!(self.cause(cut), Cause::Stop | Cause::End) {
             self.stopped.store(true, Ordering::Release);
         }
+        // A commit ends all cuts before it; a snapshot that was given up ends alone.
         self.plan().cuts.retain(|other, _| if committed { *other > cut } else { *other != cut });
         if committed {
+            // For the final cut this saturates at `END`, which `is_over` looks for.
             self.committed.fetch_max(cut.saturating_add(1), Ordering::AcqRel);
         }
     }

@@ -1,4 +1,4 @@
-//! The log as it is read: by numbers, from the top.
+//! The log, as it is read by numbers from the top.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::snapshot::log::manifest::{Entry, Manifest};
 use crate::snapshot::log::names::{LOG, number_of, numbered};
 use crate::snapshot::log::protocol::{Seen, What, first_free};
 
-/// How often something is put whose outcome stays unknown.
+/// How often a put is tried whose outcome stays unknown.
 pub(in crate::snapshot) const TRIES: usize = 4;
 
 /// The log of a store.
@@ -63,9 +63,12 @@ impl Log {
         let mut below = Below::default();
         for place in (lowest..number).rev() {
             let entry = self.entry(place)?;
+            // The numbers ever used have no holes, so an entry was there and was collected: the list was out
+            // of date.
             if entry.is_none() && place + 1 == number {
                 return Ok(None);
             }
+            // Further down a gap is a manifest that was collected.
             let Some((entry, checksum)) = entry else { continue };
             below.generation = below.generation.max(entry.generation());
             if let Entry::Manifest(manifest) = entry {
@@ -76,13 +79,14 @@ impl Log {
         Ok(Some(below))
     }
 
-    /// Puts an object that no one else may put, and settles what is unknown by reading.
+    /// Puts an object that no other run may put, and reads it if the outcome is unknown.
     pub(in crate::snapshot) fn put_own(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let mut last = None;
         for _ in 0..TRIES {
             match self.0.create(name, bytes) {
                 Ok(()) => return Ok(()),
                 Err(PutError::Failed(error)) => last = Some(error),
+                // Most likely taken by an earlier try of this call, whose reply was lost.
                 Err(PutError::Exists) => {}
             }
             match self.read_again(name)? {
@@ -102,7 +106,7 @@ impl Log {
         })
     }
 
-    /// Reads an object, in spite of some failures.
+    /// Reads an object, and repeats a read that fails.
     pub(in crate::snapshot) fn read_again(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let mut tries = (1..TRIES).map(|_| self.0.read(name));
         tries.find(Result::is_ok).unwrap_or_else(|| self.0.read(name))
@@ -113,6 +117,7 @@ impl Log {
         for _ in 0..ATTEMPTS {
             let listed = self.numbers()?;
             let mut number = first_free(&listed);
+            // The list may lack the newest entries; they follow it without holes.
             while self.entry(number)?.is_some() {
                 number += 1;
             }
@@ -149,7 +154,7 @@ pub(in crate::snapshot) fn see(number: u64, entry: &Entry) -> Seen {
 /// How often a stale list is asked for again.
 pub(in crate::snapshot) const ATTEMPTS: usize = 50;
 
-/// A list that does not catch up.
+/// The error for a list that does not catch up.
 pub(in crate::snapshot) fn stale() -> Error {
     let message =
         "the snapshot store's lists stay behind what was written: use a store whose lists are up to date";

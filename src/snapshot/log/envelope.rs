@@ -95,6 +95,7 @@ pub(in crate::snapshot) fn open<T: DeserializeOwned>(
     if u32::from_le_bytes(*crc) != crc32c::crc32c(rest) {
         return Err(damaged("its checksum does not match".to_owned()));
     }
+    // The number is under the checksum: an object that was copied to another name is refused.
     if u64::from_le_bytes(number_in(head)) != number {
         return Err(damaged("it is another object under this name".to_owned()));
     }

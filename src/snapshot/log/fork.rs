@@ -10,9 +10,9 @@
 //! are hard links where that is possible, and a link stays when another is deleted. They never change, so to
 //! share them is safe; but what damages the one on the disk damages both.
 //!
-//! What sinks had prepared for the snapshot is left out: it is for the first job to show, and the second must
-//! not show it a second time, nor wait for files that are not its own. So the output of the second job is
-//! what comes after the snapshot, and belongs in a place of its own.
+//! What sinks had prepared for the snapshot is left out: the first job commits it, and the second must not
+//! commit it a second time, nor wait for files that are not its own. So the output of the second job is what
+//! comes after the snapshot, and belongs in a location of its own.
 //!
 //! Costs a link for each segment, or a read and a put of it, with one segment in memory at a time.
 
@@ -28,8 +28,8 @@ use crate::snapshot::log::repository::{Repository, Selector};
 
 impl Repository {
     /// Makes an empty store begin with a snapshot of this one, for another job to go on from: with other
-    /// workers, another watermark strategy, another late policy. Gives the manifest that the new store has.
-    /// This store stays as it is.
+    /// workers, another watermark strategy, another late policy. Returns the manifest of the new store. This
+    /// store stays as it is.
     ///
     /// The new job's sinks begin with what comes after the snapshot, and need places of their own. No
     /// collection may delete the snapshot meanwhile: [keep](Repository::keep) it, or fork the latest.
@@ -46,15 +46,20 @@ impl Repository {
             )));
         }
         let into = Log(into);
+        // Segments before the manifest: a fork that is interrupted leaves no snapshot with missing pages.
         for segment in segments_of(&manifest) {
             self.take_over(&segment, &into)?;
         }
+        // The claim has the manifest's generation, so later runs have later ones and no segment name is used
+        // twice. The nonce is new, so an output of the first job is not taken for one of the second.
         let generation = manifest.generation;
         manifest.nonce = nonce();
         let nonce = manifest.nonce;
         let claim =
             Claim { generation, nonce, job: manifest.job.clone(), at: millis(&self.clock), from: None };
+        // The manifest before it is not in the new store.
         manifest.previous = None;
+        // Prepared output belongs to the first job, which commits it.
         let sinks = manifest.operators.iter_mut().filter(|operator| operator.kind == "sink");
         sinks.for_each(|sink| sink.notes.clear());
         for (number, entry) in [(1, Entry::Claim(claim)), (2, Entry::Manifest(manifest.clone()))] {
@@ -63,9 +68,9 @@ impl Repository {
         Ok(manifest)
     }
 
-    /// Makes a segment be in another store, too.
+    /// Links or copies a segment into another store.
     fn take_over(&self, segment: &str, into: &Log) -> Result<()> {
-        // Whatever kept it from being linked, a copy may do.
+        // Whatever prevented the link, a copy may succeed.
         if into.0.link(segment, &**self.store()).unwrap_or(false) {
             return Ok(());
         }

@@ -1,30 +1,30 @@
-//! The runs of a job on one snapshot store: by them an output tells what it may touch.
+//! The runs of a job on one snapshot store: an output uses them to decide what it may touch.
 //!
 //! A run is known by the number of its claim and by a nonce, 64 bits that are drawn for it. Numbers order the
 //! runs of one store; nonces tell runs of the same number apart, of other stores, of copies of one, of
-//! processes that all have the process id 1. So a name that carries both belongs to one run alone, and
-//! whoever knows the claims of a store knows which names its runs have made. Claims are never deleted.
+//! processes that all have the process id 1. So a name that carries both belongs to one run alone, and the
+//! claims of a store tell which names its runs have made. Claims are never deleted.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A run of a job, as the claim says that it took the snapshot store over with.
+/// A run of a job, as its claim of the snapshot store identifies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Generation {
     /// Counts the runs on a store.
     pub number: u64,
-    /// Tells it from runs of the same number.
+    /// Distinguishes it from other runs of the same number.
     pub nonce: u64,
 }
 
-/// As it is part of names: `3-9f86d081884c7d65`.
+/// The form that is used in names: `3-9f86d081884c7d65`.
 impl fmt::Display for Generation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{:016x}", self.number, self.nonce)
     }
 }
 
-/// Reads what it displays, and nothing else.
+/// Parses the displayed form, and no other spelling of it.
 impl FromStr for Generation {
     type Err = ();
 
@@ -34,6 +34,7 @@ impl FromStr for Generation {
             number: number.parse().map_err(drop)?,
             nonce: u64::from_str_radix(nonce, 16).map_err(drop)?,
         };
+        // A name belongs to one run alone, so `+3` and upper-case digits are refused.
         (generation.to_string() == text).then_some(generation).ok_or(())
     }
 }

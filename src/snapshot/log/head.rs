@@ -1,36 +1,37 @@
-//! What tells that the end of the log is missing: an object that says how far the log went.
+//! Heads: markers of how far the log has come, by which a log that has lost its end is noticed.
 //!
-//! A log that has lost its last entries looks like one that is shorter, and to go on from it would be to do
-//! again what was done, over output that is there. So after each commit, when its sinks know of it, a run
-//! puts `head/<number>`, and deletes the one before. The log has the entry before the head is put, and
-//! garbage collections keep the last manifest; so a head above the last manifest tells that somebody has
-//! deleted what is between. Nobody else reads heads: they take no part in commits. A crash, or a put that
-//! fails, leaves a head that is too low, which says nothing.
+//! A log that has lost its last entries looks like a shorter log. To go on from it would repeat work whose
+//! output is already there. So after each commit, when its sinks know of it, a run puts `head/<number>` and
+//! deletes the head before. The entry is in the log before its head is put, and garbage collections keep the
+//! last manifest; so a head above the last manifest shows that entries in between were deleted. Nothing else
+//! reads heads: they take no part in commits. A crash, or a put that fails, leaves a head that is too low,
+//! which proves nothing.
 //!
-//! Costs a put and a deletion for each snapshot, after it is safe.
+//! Costs a put and a deletion for each snapshot, after it is durable.
 
 use crate::error::{Error, Result};
 use crate::snapshot::log::entries::{ATTEMPTS, Log, Placed};
 use crate::snapshot::log::names::{HEAD, LOG, number_of, numbered};
 
 impl Log {
-    /// Says that the log has come to `number`. `before` is the number of the head that this run has put
-    /// before.
+    /// Puts the head of `number`. `before` is the number of the head that this run has put before.
     pub(in crate::snapshot) fn put_head(&self, number: u64, before: Option<u64>) {
+        // A missing head does no harm, so a failure is no reason to fail a committed snapshot.
         if self.0.create(&numbered(HEAD, number), &[]).is_err() {
             return;
         }
         let stale = match before {
             Some(before) => vec![before],
+            // The first head of this run: those of earlier runs are still there.
             None => self.heads().unwrap_or_default(),
         };
         for stale in stale.into_iter().filter(|stale| *stale < number) {
-            // One that stays is below others.
+            // A head that stays is below others, and only the greatest counts.
             let _ = self.0.delete(&numbered(HEAD, stale));
         }
     }
 
-    /// The numbers that the log has come to, as far as is told.
+    /// The numbers of all heads.
     pub(in crate::snapshot) fn heads(&self) -> Result<Vec<u64>> {
         Ok(self.0.list(HEAD)?.iter().filter_map(|(name, _)| number_of(HEAD, name)).collect())
     }
@@ -40,7 +41,7 @@ impl Log {
     /// Costs a list more than [`latest`](Log::latest), and reads only where lists are out of date.
     pub(in crate::snapshot) fn latest_of_all(&self) -> Result<Option<Placed>> {
         for _ in 0..ATTEMPTS {
-            // Before the log is listed: a commit between the two is no reason to worry.
+            // Heads are listed before the log: a commit in between makes the log longer, and raises no alarm.
             let Some(head) = self.heads()?.into_iter().max() else { return self.latest() };
             let latest = self.latest()?;
             if latest.as_ref().is_some_and(|latest| latest.number >= head) {
@@ -50,6 +51,8 @@ impl Log {
                 // The list was out of date, or a claim has taken the place of what was deleted.
                 return self.latest();
             }
+            // If the entry is gone because the log went on and it was collected, the last manifest has
+            // changed: start over.
             if self.latest()? == latest {
                 return Err(missing(head, latest.as_ref()));
             }

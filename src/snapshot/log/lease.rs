@@ -33,7 +33,7 @@ pub struct Lease {
     latest: Option<Latest>,
     /// The epoch of the last manifest of this run.
     own: Option<u64>,
-    /// The number that this run has said that the log has come to.
+    /// The number of the head that this run has put.
     head: Option<u64>,
     from: Option<(u64, Manifest)>,
     /// The segments of the manifest that the run went on from.
@@ -49,7 +49,7 @@ struct Latest {
     segments: BTreeSet<Arc<str>>,
 }
 
-/// What segment writers share with their lease.
+/// State that segment writers share with their lease.
 #[derive(Debug)]
 struct Shared {
     log: Log,
@@ -66,11 +66,11 @@ struct State {
     written: BTreeSet<Arc<str>>,
 }
 
-/// Why a lease writes no more.
+/// Why a lease can no longer write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Fenced,
-    /// It does not know what its last put has done.
+    /// The outcome of its last put is unknown.
     Unknown,
 }
 
@@ -88,10 +88,10 @@ pub struct Committed {
 /// Why a snapshot was not committed.
 #[derive(Debug)]
 pub enum CommitError {
-    /// Another run has taken over. This one must end: nothing that it does counts any more.
+    /// Another run has taken over. This one must end: it can commit nothing any more.
     Fenced,
-    /// The manifest made no sense, or the store failed. In the latter case nobody knows whether it is
-    /// committed, and the lease is of no more use: end the run; the next one's claim finds out.
+    /// The manifest was invalid, or the store failed. In the latter case it is unknown whether the manifest
+    /// is committed, and the lease can no longer be used: end the run; the next run's claim finds out.
     Failed(Error),
 }
 
@@ -132,7 +132,7 @@ fn unknown() -> Error {
     )
 }
 
-/// What a claim has found out.
+/// The outcome of a claim.
 pub(in crate::snapshot) struct Opening {
     pub(in crate::snapshot) job: String,
     pub(in crate::snapshot) nonce: u64,
@@ -188,6 +188,8 @@ impl Lease {
     pub fn segment(&self, epoch: u64, worker: u32) -> Result<SegmentWriter> {
         self.shared.check()?;
         self.check_epoch(epoch)?;
+        // Names are never used twice: the generation is this run's alone, and the counter tells its segments
+        // apart.
         let n = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let name = SegmentName { generation: self.shared.generation, epoch, worker, n }.to_string().into();
         Ok(SegmentWriter { shared: self.shared.clone(), name, bytes: Vec::new() })
@@ -208,8 +210,8 @@ impl Lease {
         }
     }
 
-    /// Commits a snapshot: when this says so, it is there for good. What the manifest says of run, job, time
-    /// and predecessor is set here.
+    /// Commits a snapshot: once this returns `Ok`, it is durable. The manifest's run, job, time and
+    /// predecessor are set here.
     ///
     /// All segments that it names must be there: finished by writers of this lease for epochs after its last
     /// snapshot, or named by the manifest before it or by the one that the run went on from. Costs one put,
@@ -218,16 +220,20 @@ impl Lease {
         self.shared.check_commit()?;
         let manifest = self.complete(manifest)?;
         let (epoch, segments) = (manifest.epoch, segments_of(&manifest));
+        // A run's numbers follow its claim without gaps, so a later claim takes exactly this one.
         let number = self.number + 1;
         let bytes = Entry::Manifest(manifest).encode(number)?;
         let checksum = checksum(&bytes);
         match self.shared.put(number, &bytes) {
             Ok(Next::Committed) => {}
             Ok(Next::Fenced) => return Err(self.shared.end(End::Fenced, CommitError::Fenced)),
+            // Whether the number is taken is unknown: this run can neither put another manifest there nor
+            // skip it.
             Ok(Next::Retry) => return Err(self.shared.end(End::Unknown, unknown().into())),
             Err(error) => return Err(self.shared.end(End::Unknown, unknown().because(error).into())),
         }
-        // Older ones can be named no more.
+        // Segments for this epoch or an earlier one that no manifest names are garbage to a collector from
+        // now on.
         let is_later = |name: SegmentName| name.epoch > epoch;
         self.shared.state().written.retain(|segment| SegmentName::parse(segment).is_some_and(is_later));
         (self.number, self.own) = (number, Some(epoch));
@@ -235,21 +241,24 @@ impl Lease {
         Ok(Committed { number, epoch, checksum })
     }
 
-    /// Says in the store how far the log has come, so that a log that has lost its end is
-    /// [noticed](crate::snapshot::Repository::verify). To be called after a commit, when nobody waits. Costs
-    /// a put and a deletion; that they fail does no harm.
+    /// Records in the store how far the log has come, so that a log that has lost its end is
+    /// [noticed](crate::snapshot::Repository::verify). To be called after a commit, when nothing waits for
+    /// it. Costs a put and a deletion; if they fail, that does no harm.
     pub fn put_head(&mut self) {
+        // A head above the last manifest is reported as a lost log, so a run puts none for its claim.
         if self.own.is_some() && self.head != Some(self.number) {
             self.shared.log.put_head(self.number, self.head.replace(self.number));
         }
     }
 
-    /// Sets what the lease knows, and refuses what makes no sense.
+    /// Sets the fields that the lease knows, and refuses an invalid manifest.
     fn complete(&self, mut manifest: Manifest) -> Result<Manifest> {
         self.check_epoch(manifest.epoch)?;
         let Manifest { generation, nonce, job, at, previous, .. } =
             self.manifest(manifest.epoch, manifest.cause, manifest.workers);
         manifest = Manifest { generation, nonce, job, at, previous, ..manifest };
+        // A collector keeps the segments of both manifests: the one that the run went on from, and the last
+        // one.
         let mut before = self.origin.clone();
         before.extend(self.latest.iter().flat_map(|latest| latest.segments.iter().cloned()));
         let named = segments_of(&manifest);
@@ -295,18 +304,20 @@ impl Shared {
         self.check_commit().map_err(Error::from)
     }
 
-    /// Puts an entry, and settles what is unknown by reading. An error, or `Retry`, if it stays so.
+    /// Puts an entry, and reads it if the outcome is unknown. An error, or `Retry`, if it stays unknown.
     fn put(&self, number: u64, bytes: &[u8]) -> Result<Next> {
         let name = numbered(LOG, number);
         for _ in 0..TRIES {
             if self.log.0.create(&name, bytes).is_ok() {
                 return Ok(Next::Committed);
             }
+            // Also if the name is taken: an earlier try whose reply was lost may have put these very bytes.
             let found = match self.log.read_again(&name)? {
                 Some(found) if found == bytes => Found::Ours,
                 Some(_) => Found::Other,
                 None => Found::Nothing,
             };
+            // Read after `found`, as `settle` requires.
             let is_above =
                 found == Found::Nothing && self.log.read_again(&numbered(LOG, number + 1))?.is_some();
             let next = settle(found, is_above);
@@ -328,7 +339,7 @@ pub(in crate::snapshot) fn millis(clock: &Clock) -> u64 {
     u64::try_from(clock.millis()).unwrap_or(0)
 }
 
-/// Gathers pages to a segment, in memory.
+/// Collects the pages of a segment in memory.
 #[derive(Debug)]
 pub struct SegmentWriter {
     shared: Arc<Shared>,
@@ -337,7 +348,7 @@ pub struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    /// Adds a page, and says where it will lie once the segment is finished. An error if it cannot be
+    /// Adds a page, and returns its place in the finished segment. An error if it cannot be
     /// [encoded](PageHead::encode).
     pub fn add(&mut self, head: &PageHead, body: &[u8]) -> Result<PageRef> {
         let page = head.encode(body)?;
@@ -362,6 +373,7 @@ impl SegmentWriter {
             return Ok(());
         }
         shared.log.put_own(&name, &bytes)?;
+        // Only after the put has succeeded: a manifest must not name a segment that may be missing.
         shared.state().written.insert(name);
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! The entries of the log: a run takes the store over, or a snapshot is there.
 //!
-//! A manifest says all that a snapshot consists of: for each operator its tables, for each table each
+//! A manifest lists all that a snapshot consists of: for each operator its tables, for each table each
 //! worker's share, for each share its runs, oldest first, and for each run where its pages lie. It does not
-//! say what pages mean; newer runs stand before older ones, and that is for whoever reads them. A snapshot
-//! shares the pages of those before it that have not changed, by naming them again.
+//! interpret pages; that newer runs take precedence over older ones is up to the reader. A snapshot shares
+//! the pages of those before it that have not changed, by naming them again.
 //!
 //! An encoded manifest takes some 35 bytes for each page: segments are named once, and then by number.
 
@@ -18,7 +18,7 @@ use crate::snapshot::log::envelope::{self, Kind};
 /// An entry of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Entry {
-    /// A run takes the store over; whoever wrote before can commit no more.
+    /// A run takes the store over; the runs before it can commit no more.
     Claim(Claim),
     /// A snapshot is there.
     Manifest(Manifest),
@@ -29,7 +29,7 @@ pub enum Entry {
 pub struct Claim {
     /// Counts the runs.
     pub generation: u64,
-    /// Tells this run from another that claimed at the same moment.
+    /// Distinguishes this run from another that claimed at the same moment.
     pub nonce: u64,
     /// The job, as its user names it.
     pub job: String,
@@ -173,6 +173,8 @@ impl Entry {
         let mut wire = Wire { entry: self.clone(), segments: Vec::new(), pages: Vec::new() };
         let mut numbers: BTreeMap<Arc<str>, u32> = BTreeMap::new();
         for run in wire.entry.runs_mut() {
+            // Segment names are long and shared by many pages: each is stored once, and pages refer to it by
+            // number.
             let place = |page: PageRef| {
                 let next = numbers.len() as u32;
                 let number = *numbers.entry(page.segment.clone()).or_insert_with(|| {
@@ -196,9 +198,11 @@ impl Entry {
                 let segment = segments.get(number as usize)?.clone();
                 Some(PageRef { segment, offset, len, rows, hashes, crc })
             };
+            // The checksum holds, and yet the numbers may not fit: an error, and not a panic.
             let places = pages.next().ok_or_else(damaged)?;
             run.pages = places.into_iter().map(page).collect::<Option<_>>().ok_or_else(damaged)?;
         }
+        // Pages without a run are damage just as runs without pages.
         if pages.next().is_some() { Err(damaged()) } else { Ok(entry) }
     }
 
@@ -236,7 +240,7 @@ impl Manifest {
             + notes.map(|note| note.bytes.len() as u64).sum::<u64>()
     }
 
-    /// The rows in its pages. A key that has changed is counted in each run that says so.
+    /// The rows in its pages. A key that has changed is counted in each run that has a row for it.
     pub fn rows(&self) -> u64 {
         self.pages().map(|page| u64::from(page.rows)).sum()
     }

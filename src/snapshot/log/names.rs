@@ -5,13 +5,13 @@ use std::fmt;
 
 /// Where the log lies.
 pub(in crate::snapshot) const LOG: &str = "log/";
-/// What tells how far the log went.
+/// Where heads lie.
 pub(in crate::snapshot) const HEAD: &str = "head/";
 /// Where segments lie.
 pub(in crate::snapshot) const PAGES: &str = "pages/";
 /// Where the names of snapshots lie.
 pub(in crate::snapshot) const NAMES: &str = "names/";
-/// Where garbage collections say what they are about to delete.
+/// Where garbage collections write their intents.
 pub(in crate::snapshot) const INTENTS: &str = "gc/";
 
 /// The name of the object of this number below a prefix.
@@ -22,6 +22,7 @@ pub(in crate::snapshot) fn numbered(prefix: &str, number: u64) -> String {
 /// The number of an object below a prefix.
 pub(in crate::snapshot) fn number_of(prefix: &str, name: &str) -> Option<u64> {
     let digits = name.strip_prefix(prefix).filter(|digits| digits.len() == 20)?;
+    // `parse` alone would accept a sign.
     let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
     if is_number { digits.parse().ok() } else { None }
 }

@@ -1,22 +1,24 @@
-//! What those who share a store decide, as functions of what they have seen: without a store, so that a model
-//! can try them in every order.
+//! The decisions of the parties that share a store, as functions of what each party has read. They need no
+//! store, so a model can try them in every order.
 //!
-//! Three kinds of parties meet: a *claimer* takes the store over, a *committer* appends manifests, a
-//! *collector* deletes what no one needs. None can ask another, and each may sleep at any point for any time.
+//! Three kinds of parties share a store: a *claimer* takes the store over, a *committer* appends manifests, a
+//! *collector* deletes what is no longer needed. No party can ask another, and each may sleep at any point
+//! for any time.
 //!
 //! # Why at most one run commits
 //!
-//! Every entry is created under the number after one that was there, so the numbers ever used have no holes.
-//! A run's numbers follow its claim one by one. When a later run's claim takes a number, that is the next
-//! number of whoever committed before, or a later one after another claim that is; and claims are never
-//! deleted. So the earlier run's next put always fails, however long it slept.
+//! Every entry is created under the number after an existing entry, so the numbers ever used have no holes. A
+//! run's numbers follow its claim one by one. The number that a later run's claim takes is the next number of
+//! the run that committed before, or follows another claim that took it; and claims are never deleted. So the
+//! earlier run's next put always fails, however long it slept.
 //!
-//! A put whose outcome is unknown is settled by reading: if its number holds it, it is committed; if it holds
-//! anything else, a claim was first. If it holds nothing, the put never happened, or else its manifest was
-//! collected since, and then the number after it holds the claim of a run that went on. A list may be out of
-//! date, and show neither the newest entries nor that old ones are gone. A claimer that trusted it might
-//! claim a number that was used and collected, and fence no one. So it lists again after its claim: a list
-//! that shows the claim is not older than it, and shows whatever lies above.
+//! A put whose outcome is unknown is settled by reading its number. If the number holds the put manifest,
+//! that is committed; if it holds anything else, a claim was first. If it holds nothing, the put never
+//! happened, or the manifest was collected since; in the latter case the number after it holds the claim of a
+//! run that went on. A list may be out of date, and show neither the newest entries nor that old ones are
+//! gone. A claimer that trusted it might claim a number that was used and collected, and fence no run. So it
+//! lists again after its claim: a list that shows the claim is not older than it, and shows whatever lies
+//! above.
 //!
 //! # Why nothing is deleted that is needed
 //!
@@ -30,7 +32,7 @@ use std::sync::Arc;
 
 use crate::snapshot::log::names::SegmentName;
 
-/// What lies under a number after a put there did not say that it succeeded.
+/// The content of a number after a put there that did not report success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// What was put.
@@ -52,12 +54,15 @@ pub enum Next {
     Retry,
 }
 
-/// Settles a manifest's put. `is_above` tells whether there is an entry at the number after it, looked up
-/// after `found` was.
+/// Settles a manifest's put. `is_above` is true if there is an entry at the number after it, read after
+/// `found`.
 pub fn settle(found: Found, is_above: bool) -> Next {
     match found {
         Found::Ours => Next::Committed,
+        // Only a later run's claim can take the next number of this run.
         Found::Other => Next::Fenced,
+        // The put may have succeeded and its manifest been collected since. Above it only a later run's claim
+        // can stand, so this run is fenced either way.
         Found::Nothing if is_above => Next::Fenced,
         Found::Nothing => Next::Retry,
     }
@@ -71,7 +76,7 @@ pub fn first_free(listed: &[u64]) -> u64 {
 /// What a claimer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claimed {
-    /// The number is its own; whether it is the last is to be seen.
+    /// The number holds the claim; whether that is the last entry is still to be checked.
     Held,
     /// The number is taken: it tries the next.
     Taken,
@@ -88,22 +93,24 @@ pub fn settle_claim(found: Found) -> Claimed {
     }
 }
 
-/// Whether a claim has fenced whoever was before it.
+/// Whether a claim has fenced the runs before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// It was the last entry of the log.
     Sure,
     /// The list is older than the claim: list again.
     Unseen,
-    /// There are entries above. It fences no one: claim again.
+    /// There are entries above. It fences no run: claim again.
     Passed,
 }
 
-/// How a claim stands, by a list that was asked for after it.
+/// Whether a claim is the last entry, by a list that was requested after the claim.
 pub fn standing(number: u64, listed: &[u64]) -> Standing {
     match listed.iter().max() {
+        // The number may be one that was used and collected, which is no run's next number.
         Some(greatest) if *greatest > number => Standing::Passed,
         Some(greatest) if *greatest == number => Standing::Sure,
+        // A list without the claim is older than the claim, so it cannot rule out entries above.
         _ => Standing::Unseen,
     }
 }
@@ -118,6 +125,8 @@ pub fn unfounded<'a>(
     written: &BTreeSet<Arc<str>>,
     last: Option<u64>,
 ) -> Option<&'a Arc<str>> {
+    // A segment for an epoch up to `last` that no manifest names is garbage to a collector, and may be
+    // deleted already.
     let is_new = |segment: &Arc<str>| {
         let name = SegmentName::parse(segment);
         written.contains(segment) && name.is_some_and(|name| last.is_none_or(|last| name.epoch > last))
@@ -180,21 +189,27 @@ pub struct Garbage {
 /// Manifests are kept if they are among the last `retain`, or the last; if they have a name; if the newest
 /// run went on from them; and if they were the last after `horizon`, in milliseconds since 1970. Segments are
 /// kept that these name, that the newest run wrote after its last manifest, that a still newer run wrote, and
-/// that were of no use only after `horizon`.
+/// that became garbage only after `horizon`.
 pub fn garbage(view: &View, retain: usize, horizon: u64) -> Garbage {
+    // A void claim fenced no run: it must not make segments of the run that went on garbage.
     let entries: Vec<&Seen> = view.entries.iter().filter(|entry| !is_void(&view.entries, entry)).collect();
     let manifests: Vec<&Seen> = entries.iter().copied().filter(|entry| entry.epoch().is_some()).collect();
+    // Earlier runs are fenced, so only the newest can still name segments of the manifest that it went on
+    // from.
     let from = entries.iter().rev().copied().find_map(Seen::claim_from).flatten();
     let is_kept = |place: usize| {
+        // At least 1: the last manifest is never deleted.
         let is_recent = place + retain.max(1) >= manifests.len();
         let is_wanted =
             view.named.contains(&manifests[place].number) || from == Some(manifests[place].number);
+        // A manifest was the last one until the next was written; its grace begins then.
         is_recent || is_wanted || manifests.get(place + 1).is_some_and(|next| next.at > horizon)
     };
     let (kept, doomed): (Vec<usize>, Vec<usize>) = (0..manifests.len()).partition(|place| is_kept(*place));
     let named: BTreeSet<&str> =
         kept.iter().flat_map(|place| manifests[*place].segments()).map(|segment| &**segment).collect();
     let is_garbage = |segment: &&SegmentName| {
+        // The grace of a segment begins with the first entry after which no new manifest can name it.
         let end = entries.iter().find(|entry| entry.outdates(segment));
         end.is_some_and(|end| end.at <= horizon) && !named.contains(segment.to_string().as_str())
     };
@@ -205,8 +220,10 @@ pub fn garbage(view: &View, retain: usize, horizon: u64) -> Garbage {
 }
 
 /// True for a claim of a number that had been used and collected: who was there before has gone on above it.
-/// It fenced no one, and its run noticed, or crashed before it could.
+/// It fenced no run, and its own run noticed that, or crashed before it could.
 pub fn is_void(entries: &[Seen], claim: &Seen) -> bool {
+    // A run of an earlier generation has committed above the claim, so the claim did not take its next
+    // number.
     let goes_on = |entry: &Seen| entry.number > claim.number && entry.generation < claim.generation;
     claim.epoch().is_none() && entries.iter().any(|entry| entry.epoch().is_some() && goes_on(entry))
 }
@@ -237,6 +254,8 @@ impl Seen {
     /// True if no manifest after this entry will name the segment, unless one before did.
     fn outdates(&self, segment: &SegmentName) -> bool {
         let is_past = self.epoch().is_some_and(|epoch| epoch >= segment.epoch);
+        // A later run fences the one that wrote the segment. In the same run, a manifest of the segment's
+        // epoch or a later one is past the last manifest that could name it for the first time.
         self.generation > segment.generation || (self.generation == segment.generation && is_past)
     }
 }

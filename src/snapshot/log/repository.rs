@@ -1,9 +1,8 @@
-//! A store with snapshots in it: who may write, what there is, how it is read.
+//! The repository: a store with snapshots in it, and how these are claimed, found, read and kept.
 //!
-//! Reading needs no lease and never changes anything. What is damaged is an error that names the object: to
-//! take the snapshot before it instead would mean to publish again what was published since, and that is not
-//! for a program to decide. [`find`](Repository::find) finds the one before by its epoch, for those who do
-//! decide.
+//! Reading needs no lease and never changes anything. A damaged object is an error that names it. To fall
+//! back to the snapshot before would publish again what was published since, and that is not for a program to
+//! decide. A user who does decide it [finds](Repository::find) the snapshot before by its epoch.
 
 use std::sync::Arc;
 
@@ -69,7 +68,7 @@ impl Repository {
         Repository { log: Log(store), clock: Clock::system() }
     }
 
-    /// The same with another clock, which tells when things were written.
+    /// The same with another clock, by which entries are dated.
     pub fn clock(mut self, clock: Clock) -> Repository {
         self.clock = clock;
         self
@@ -93,6 +92,7 @@ impl Repository {
     /// Takes the store over for a new run that goes on from any snapshot. The later ones stay until they are
     /// collected, and epochs are counted on from the last.
     pub fn claim_from(&self, job: &str, selector: &Selector) -> Result<Lease> {
+        // A store that lets a second put win would let two runs commit, so it is refused before the claim.
         check(&*self.log.0)?;
         let chosen = match selector {
             Selector::Latest => None,
@@ -103,14 +103,18 @@ impl Repository {
             let listed = self.log.numbers()?;
             let mut number = first_free(&listed);
             let lowest = listed.first().copied().unwrap_or(1);
-            // A number that is taken is followed by others soon; one below that is empty was collected since
-            // the list was made.
+            // A number that is taken is soon followed by others, so the next one is tried. If the number
+            // below is empty, its entry was collected since the list was made, and the log is listed again.
             while let Some(below) = self.log.below(number, lowest)? {
                 if let Some(opening) = self.try_claim(job, nonce, number, below, chosen.as_ref())? {
                     if self.is_sure(number)? {
+                        // After the claim, which makes collectors keep that manifest; it may have been
+                        // collected before.
                         self.recheck(&opening)?;
                         return Ok(Lease::new(self.log.clone(), self.clock.clone(), opening));
                     }
+                    // The claim is below other entries and fences no run: list again, and claim a later
+                    // number.
                     break;
                 }
                 number += 1;
@@ -129,6 +133,7 @@ impl Repository {
         chosen: Option<&Placed>,
     ) -> Result<Option<Opening>> {
         let Below { generation, latest } = below;
+        // Before the put: the claim would fence the runs of the other job.
         if let Some(other) = latest.as_ref().filter(|latest| latest.manifest.job != job) {
             let other = &other.manifest.job;
             return Err(Error::config(format!(
@@ -148,6 +153,8 @@ impl Repository {
                 Ok(()) => Found::Ours,
                 Err(error) => {
                     last = Some(error);
+                    // Also if the name is taken: an earlier try whose reply was lost may have put this very
+                    // claim.
                     match self.log.0.read(&name)? {
                         Some(found) if found == bytes => Found::Ours,
                         Some(_) => Found::Other,
@@ -169,9 +176,10 @@ impl Repository {
         })
     }
 
-    /// True if a claim was the last entry of the log.
+    /// True if a claim was the last entry of the log, and so fences all runs before it.
     fn is_sure(&self, number: u64) -> Result<bool> {
         for _ in 0..ATTEMPTS {
+            // Listed after the claim: a list that shows the claim also shows whatever lay above it.
             match standing(number, &self.log.numbers()?) {
                 Standing::Sure => return Ok(true),
                 Standing::Passed => return Ok(false),
@@ -181,7 +189,7 @@ impl Repository {
         Err(stale())
     }
 
-    /// Sees that what a run goes on from was not collected before its claim said that it would.
+    /// Checks that the manifest that a run goes on from was not collected before its claim named it.
     fn recheck(&self, opening: &Opening) -> Result<()> {
         let Some(from) = &opening.from else { return Ok(()) };
         if self.log.0.read(&numbered(LOG, from.number))?.is_some() {
@@ -193,8 +201,8 @@ impl Repository {
         )))
     }
 
-    /// The runs that have taken this store over. Costs a read for each entry of the log; entries that are
-    /// damaged say nothing.
+    /// The runs that have taken this store over. Costs a read for each entry of the log; damaged entries are
+    /// left out.
     pub fn generations(&self) -> Result<Generations> {
         let mut claims = Vec::new();
         for number in self.log.numbers()? {
@@ -235,6 +243,8 @@ impl Repository {
             Selector::Name(name) => {
                 let Some(kept) = self.kept(name)? else { return Ok(None) };
                 let placed = self.log.manifest(kept.number)?;
+                // The checksum proves that it is the manifest that was named, and not another one of that
+                // number.
                 let placed = placed.filter(|placed| placed.checksum == kept.checksum);
                 placed.map(Some).ok_or_else(|| {
                     let object = numbered(LOG, kept.number);
@@ -246,24 +256,25 @@ impl Repository {
         }
     }
 
-    /// The snapshot of an epoch. Goes down from the top, past damaged ones: whoever asks for an epoch below
-    /// one does so knowingly.
+    /// The snapshot of an epoch. Goes down from the top, past damaged ones: a caller that asks for an epoch
+    /// below one does so knowingly.
     fn of_epoch(&self, epoch: u64) -> Result<Option<Placed>> {
         let mut damaged = None;
         for number in self.log.numbers()?.into_iter().rev() {
             match self.log.manifest(number) {
                 Ok(Some(placed)) if placed.manifest.epoch == epoch => return Ok(Some(placed)),
+                // Epochs ascend with numbers.
                 Ok(Some(placed)) if placed.manifest.epoch < epoch => break,
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Data => damaged = Some(error),
                 Err(error) => return Err(error),
             }
         }
-        // It may have been that one.
+        // The damaged manifest may be that of the epoch.
         damaged.map_or(Ok(None), Err)
     }
 
-    /// Reads a page: what it says of itself, and its body. Costs a read of its bytes.
+    /// Reads a page: its head and its body. Costs a read of its bytes.
     ///
     /// An error, which names the segment, if it is not there, not as it was written, or not what is expected.
     pub fn page(&self, page: &PageRef, expected: Expected<'_>) -> Result<(PageHead, Vec<u8>)> {
@@ -272,6 +283,8 @@ impl Repository {
         let bytes = self.log.0.read_range(segment, *offset, *len as usize)?;
         let bytes =
             bytes.ok_or_else(|| Error::data(format!("{segment} is missing, and a snapshot needs it")))?;
+        // Compares the checksum at the page's end, without a pass over its bytes: an intact page of other
+        // content fails here, and damage fails in `decode`.
         if page::checksum(&bytes) != *crc {
             return Err(wrong("is damaged: it does not end with the checksum that the manifest tells"));
         }
@@ -287,6 +300,7 @@ impl Repository {
         if head.fingerprint != expected.fingerprint {
             return Err(wrong("has rows of another type than is expected"));
         }
+        // The reference may cover fewer hashes than the page: a shard made by another number of workers.
         if head.rows != *rows || head.hashes.0 > hashes.0 || head.hashes.1 < hashes.1 {
             return Err(wrong("does not hold the rows that the manifest tells"));
         }
@@ -306,6 +320,7 @@ impl Repository {
         let object = format!("{NAMES}{name}");
         if let Err(put) = self.log.0.create(&object, &bytes) {
             match (self.kept(name)?, put) {
+                // The put succeeded though its reply was lost, or the name was given before.
                 (Some(found), _) if found == kept => {}
                 (Some(found), _) => {
                     let epoch = found.epoch;

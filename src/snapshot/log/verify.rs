@@ -1,14 +1,14 @@
-//! Whether a store holds what it says that it holds.
+//! Verification: whether a store holds everything that its log refers to.
 //!
-//! The log must be one: numbers, generations and epochs ascend, each manifest has a claim below it and links
-//! to the manifest before. Each snapshot must be whole: all its pages are there and say what they should, and
-//! for each table every hash belongs to exactly one shard. Each name must stand for a snapshot. Objects that
-//! nothing refers to are no fault: crashes leave such, and collections find them.
+//! The log must be consistent: numbers, generations and epochs ascend, each manifest has a claim below it and
+//! links to the manifest before. Each snapshot must be whole: all its pages are there and match what the
+//! manifest says, and for each table every hash belongs to exactly one shard. Each name must stand for a
+//! snapshot. Objects that nothing refers to are no fault: crashes leave such, and collections find them.
 //!
 //! # When the end of the log is missing
 //!
-//! Entries that were deleted from the end of the log leave no gap. They are found where something else tells
-//! of them: `head/<number>`, which is put after each snapshot, a name of a snapshot that is gone, a claim
+//! Entries that were deleted from the end of the log leave no gap. They are found where something else refers
+//! to them: `head/<number>`, which is put after each snapshot, a name of a snapshot that is gone, a claim
 //! that went on from it, segments of a run that no claim knows. What cannot be found is a deletion of these
 //! with the entries: then the store is one that has never had the snapshot. Neither is that of the last entry
 //! of a run that crashed before it put the head. A job that goes on from the snapshot before is still refused
@@ -26,7 +26,7 @@ use crate::snapshot::log::names::{LOG, NAMES, PAGES, SegmentName, number_of, num
 use crate::snapshot::log::protocol::{Seen, is_void};
 use crate::snapshot::log::repository::{Expected, Repository, Selector};
 
-/// What a look at all of a store has found.
+/// The result of a verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// The snapshots.
@@ -59,7 +59,8 @@ impl Report {
         self.findings.push(Finding { object: object.into(), what: what.into() });
     }
 
-    /// Takes note of damage. What only failed, such as the network, says nothing about the store.
+    /// Records damage as a finding. Any other error, such as one of the network, proves nothing about the
+    /// store.
     fn note<X>(&mut self, object: impl Into<String>, outcome: Result<X>) -> Result<Option<X>> {
         match outcome {
             Ok(value) => Ok(Some(value)),
@@ -128,8 +129,8 @@ impl Repository {
                     fingerprint: table.schema.fingerprint,
                 };
                 for page in pages(table) {
-                    // The reference is a part of the key: another manifest may tell another story about the
-                    // same page.
+                    // The reference is a part of the key: another manifest may refer to the same page with
+                    // other values.
                     if checked.insert(format!("{expected:?} {page:?}")) {
                         self.check_page(page, expected, report)?;
                     }
@@ -156,10 +157,11 @@ impl Repository {
 }
 
 impl Repository {
-    /// Looks for what tells of entries that have been deleted from the end of the log. Entries that are
-    /// damaged tell enough.
+    /// Looks for traces of entries that have been deleted from the end of the log. Where entries are damaged,
+    /// that is enough of a finding.
     fn check_end(&self, entries: &[Numbered], report: &mut Report) -> Result<()> {
         let numbers = self.log.numbers()?;
+        // Some entries could not be decoded, so which claim is the last is not known.
         if numbers.len() != entries.len() {
             return Ok(());
         }
@@ -168,6 +170,8 @@ impl Repository {
             report.add(numbered(LOG, head), "is missing: the end of the log was deleted");
         }
         let seen: Vec<Seen> = entries.iter().map(|one| see(one.number, &one.entry)).collect();
+        // A run whose claim is void never got a lease, so no segments are its own, and it goes on from
+        // nothing.
         let is_held = |one: &&Numbered| match &one.entry {
             Entry::Claim(_) => !is_void(&seen, &see(one.number, &one.entry)),
             Entry::Manifest(_) => false,
@@ -194,7 +198,7 @@ fn pages(table: &TableState) -> impl Iterator<Item = &PageRef> {
     table.shards.iter().flat_map(|shard| &shard.runs).flat_map(|run| &run.pages)
 }
 
-/// Claims ascend, and every manifest has one.
+/// Checks that claims ascend, and that every manifest has one.
 fn check_claims(entries: &[Numbered], report: &mut Report) {
     let seen: Vec<Seen> = entries.iter().map(|one| see(one.number, &one.entry)).collect();
     let mut claims: Vec<&Claim> = Vec::new();
@@ -214,6 +218,7 @@ fn check_claims(entries: &[Numbered], report: &mut Report) {
             Entry::Manifest(manifest) => {
                 let is_claimed =
                     |claim: &&Claim| (claim.generation, claim.nonce) == (manifest.generation, manifest.nonce);
+                // Every run before the last claim is fenced, so that claim must be the manifest's own.
                 if !claims.last().is_some_and(is_claimed) {
                     let what = format!(
                         "was written by generation {}, which did not hold the store then",
@@ -226,7 +231,7 @@ fn check_claims(entries: &[Numbered], report: &mut Report) {
     }
 }
 
-/// Manifests link to those before them, and their epochs ascend.
+/// Checks that manifests link to those before them, and that their epochs ascend.
 fn check_chain(entries: &[Numbered], report: &mut Report) {
     let mut before: Option<(u64, u32, u64)> = None;
     for Numbered { number, checksum, entry } in entries {
@@ -243,6 +248,7 @@ fn check_chain(entries: &[Numbered], report: &mut Report) {
             (Some((link, _)), Some((last, ..))) if link < last => {
                 report.add(object(), format!("links to {link} and not to the last, {last}"));
             }
+            // A link to a number above the last manifest is to one that was collected since.
             _ => {}
         }
         if let Some((_, _, epoch)) = before.filter(|(_, _, epoch)| *epoch >= manifest.epoch) {
@@ -252,7 +258,7 @@ fn check_chain(entries: &[Numbered], report: &mut Report) {
     }
 }
 
-/// Every hash belongs to one shard of each table, and what is told of runs and pages fits.
+/// Checks that every hash belongs to one shard of each table, and that runs and pages are in order.
 fn check_shape(object: &str, manifest: &Manifest, report: &mut Report) {
     let mut uids = BTreeSet::new();
     for operator in &manifest.operators {
@@ -267,6 +273,7 @@ fn check_shape(object: &str, manifest: &Manifest, report: &mut Report) {
             }
             let mut workers: Vec<u32> = table.shards.iter().map(|shard| shard.worker).collect();
             workers.sort_unstable();
+            // One shard of each worker: together they own every hash once.
             if !workers.iter().copied().eq(0..manifest.workers) {
                 let n = manifest.workers;
                 report
@@ -292,6 +299,7 @@ fn check_shard(shard: &Shard, manifest: &Manifest) -> Result<()> {
             if first > end {
                 return Err(Error::data(format!("the page at {offset} in {segment} is out of order")));
             }
+            // A worker owns one range of hashes, so the two ends decide for all between.
             if [first, end].into_iter().any(|hash| owner(*hash, manifest.workers) != u64::from(shard.worker))
             {
                 return Err(Error::data(format!("the page at {offset} in {segment} has keys of others")));

@@ -1,4 +1,4 @@
-//! How rows become the body of a page, and again rows.
+//! Codecs: encode rows as the body of a page, and decode them.
 //!
 //! Two ways, and a third that few need: by columns, where all first fields come first, then all second ones,
 //! each packed into as few bits as it needs; and row by row. Columns are smaller before compression and still
@@ -11,10 +11,10 @@
 //! The third is `abomonation`, for rows of plain data alone, in programs that ask for it; others go by
 //! columns there.
 //!
-//! None panics on bytes that it did not write. Rows take no more memory than their bytes justify. Columns
-//! spend a bit on a value that is always zero, and so may take some hundred times their bytes, and lists of
-//! units in them take none at all, so that a few bytes can ask for hours of work: therefore the page's
-//! checksum stands before this. Rows that are units themselves go by rows.
+//! No codec panics on bytes that it did not write. Row by row, decoding takes no more memory than the bytes
+//! justify. Columns spend a bit on a value that is always zero, and so may take some hundred times their
+//! bytes; lists of units in them take no bytes at all, so a few bytes can ask for hours of work. Therefore
+//! the page's checksum is verified before. Rows that are units themselves are encoded row by row.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,7 @@ impl Codec {
                 .map_err(|error| cannot(error.to_string())),
             Codec::Abomonation => {
                 self.check()?;
+                // Not plain, or only views of rows: by columns, which the first byte tells the reader.
                 let mut bytes = Codec::Columnar.encode_views(rows)?;
                 bytes.insert(0, BY_COLUMNS);
                 Ok(bytes)
@@ -79,7 +80,7 @@ impl Codec {
         }
     }
 
-    /// Refuses what this program was built without.
+    /// An error if this program was built without the codec.
     pub(in crate::snapshot) fn check(self) -> Result<()> {
         match self {
             Codec::Abomonation if !cfg!(feature = "abomonation") => Err(Error::config(
@@ -89,12 +90,13 @@ impl Codec {
         }
     }
 
-    /// The codec that a type is really encoded by.
+    /// The codec that a type is encoded by in fact.
     fn of<T>(self) -> Codec {
+        // By columns, rows of no size take no bytes, so that a few bytes could ask for any number of them.
         if size_of::<T>() == 0 { Codec::Rows } else { self }
     }
 
-    /// Decodes so many rows, which must be all that the bytes hold.
+    /// Decodes `rows` rows, which must be all that the bytes hold.
     pub fn decode<T: DeserializeOwned + 'static>(self, bytes: &[u8], rows: usize) -> Result<Vec<T>> {
         let cannot = |error: String| {
             let what = std::any::type_name::<T>();
@@ -107,6 +109,7 @@ impl Codec {
             Codec::Rows => decode_rows(bytes, rows).map_err(|error| cannot(error.to_string()))?,
             Codec::Abomonation => {
                 self.check()?;
+                // The first byte tells how this page was written, whatever the program knows of the type now.
                 match (bytes.split_first(), form::<T>()) {
                     (Some((&BY_COLUMNS, columns)), _) => Codec::Columnar.decode(columns, rows)?,
                     (None, _) => return Err(cannot("there is nothing".to_owned())),
@@ -142,6 +145,7 @@ pub(crate) fn decode_note<T: DeserializeOwned>(bytes: &[u8], whose: &str, name: 
 }
 
 fn decode_rows<T: DeserializeOwned>(mut bytes: &[u8], rows: usize) -> Result<Vec<T>, postcard::Error> {
+    // A count alone justifies no memory: a row takes a byte at least, unless it is of no size.
     let mut decoded = Vec::with_capacity(rows.min(bytes.len()));
     for _ in 0..rows {
         let (row, rest) = postcard::take_from_bytes(bytes)?;

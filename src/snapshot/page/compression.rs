@@ -1,7 +1,7 @@
 //! How the bodies of pages are compressed: by LZ4, which is fast, by Zstandard, which is smaller, or not at
 //! all.
 //!
-//! What a page says of its length is checked before memory is taken for it: that so few bytes can hold so
+//! The length that a page states is checked before memory is allocated for it: that so few bytes can hold so
 //! many.
 
 use serde::{Deserialize, Serialize};
@@ -25,11 +25,12 @@ pub enum Compression {
 /// A byte of LZ4 stands for at most 255, and the first and last for some more.
 const LZ4_RATIO: usize = 255;
 
-/// A block of Zstandard has at least four bytes, of which three are its head, and stands for at most so many.
+/// A block of Zstandard has at least four bytes, of which three are its head, and stands for at most this
+/// many.
 const ZSTD_BLOCK: usize = 128 << 10;
 
 impl Compression {
-    /// Refuses what this program was built without.
+    /// An error if this program was built without the compression.
     pub(in crate::snapshot) fn check(self) -> Result<()> {
         match self {
             Compression::Zstd if !cfg!(feature = "zstd") => {
@@ -59,11 +60,13 @@ impl Compression {
             Compression::Lz4 => lz4_flex::block::compress(body),
             Compression::Zstd => zstd_compress(body)?,
         };
+        // A body that does not shrink is stored as it is, so that reading it costs no decompression.
         Ok(Some(smaller).filter(|smaller| smaller.len() < body.len()))
     }
 
     /// The body of `raw` bytes that these hold.
     pub(in crate::snapshot) fn decompress(self, bytes: &[u8], raw: usize) -> Result<Vec<u8>> {
+        // Before memory is allocated: a damaged length must not ask for more than these bytes can stand for.
         let can_hold = match self {
             Compression::None => bytes.len() == raw,
             Compression::Lz4 => raw / LZ4_RATIO <= bytes.len(),

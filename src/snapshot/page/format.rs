@@ -1,10 +1,10 @@
-//! A page: rows of one table, encoded, compressed, and wrapped so that it can say what it is.
+//! The page format: rows of one table, encoded, compressed, and behind a head that identifies them.
 //!
 //! A page is read far from where it was written: in another run, on another worker, perhaps by a newer
-//! program. So it tells whose it is: the operator, the table, the fingerprint of its rows' type, the hashes
-//! of its keys and the epochs of its changes. Whoever reads it says what he expects, and a page that came
-//! under another's name is refused. Everything is checked before memory is taken for the body: the checksum
-//! over head and body, and that so few bytes can hold so many.
+//! program. So its head names the operator, the table, the fingerprint of its rows' type, the hashes of its
+//! keys and the epochs of its changes. A reader states what it expects, and a page of another owner is
+//! refused. Everything is checked before memory is allocated for the body: the checksum over head and body,
+//! and that so few bytes can hold so many.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -33,19 +33,19 @@ const MAGIC: [u8; 4] = *b"HWPG";
 const VERSION: u16 = 1;
 const HEAD: usize = 64;
 
-/// What a page says of itself.
+/// The head of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageHead {
     /// How its rows are encoded.
     pub codec: Codec,
-    /// How its body is compressed. What does not become smaller is stored as it is, and says so when it is
-    /// read.
+    /// How its body is compressed. A body that does not become smaller is stored as it is, and the head that
+    /// is read says so.
     pub compression: Compression,
     /// The operator whose state it is.
     pub uid: String,
     /// The table in it.
     pub table: String,
-    /// Tells the type of its rows.
+    /// The fingerprint of its rows' type.
     pub fingerprint: u64,
     /// The first and the last hash of a key.
     pub hashes: (u64, u64),
@@ -74,6 +74,7 @@ impl PageHead {
             )));
         }
         let smaller = self.compression.compress(body)?;
+        // The head states how this body is stored, which may not be what was asked for.
         let compression = if smaller.is_some() { self.compression } else { Compression::None };
         let stored = smaller.as_deref().unwrap_or(body);
         let mut page = Vec::with_capacity(HEAD + uid.len() + table.len() + stored.len() + 4);
@@ -97,7 +98,7 @@ impl PageHead {
         Ok(page)
     }
 
-    /// Unwraps a page: what it says of itself, and its body as it was before compression.
+    /// Unwraps a page: its head, and its body as it was before compression.
     ///
     /// An error if a byte of it is not as it was written, or if this program does not know its format.
     pub fn decode(page: &[u8]) -> Result<(PageHead, Vec<u8>)> {
@@ -115,6 +116,7 @@ impl PageHead {
                 "it has version {version} of the format, and this program reads {VERSION}: use the program that wrote it"
             )));
         }
+        // Before any other field is read: none after the version can be trusted without it.
         if u32::from_le_bytes(*crc) != crc32c::crc32c(rest) {
             return Err(damaged("its checksum does not match"));
         }
@@ -125,12 +127,14 @@ impl PageHead {
         let [rows, raw, stored] = [reader.short()?, reader.short()?, reader.short()?];
         let [uid, table] = [u16::from_le_bytes(reader.take()?), u16::from_le_bytes(reader.take()?)];
         let (uid, table) = (reader.text(uid)?, reader.text(table)?);
+        // What is left of the bytes under the checksum is the body, so its length must match.
         let body = reader.0;
         if body.len() != stored as usize {
             return Err(damaged("its length does not match"));
         }
         let compression =
             Compression::of_number(compression).ok_or_else(|| damaged("its compression is unknown"))?;
+        // Before `decompress` allocates that much.
         if raw as usize > MAX_PAGE {
             return Err(damaged("so few bytes cannot hold so many"));
         }

@@ -24,9 +24,9 @@
 //! | 4 × (4, 4) | size and alignment of a key, a sub-key, a value, and an expiry |
 //! | | all keys, all sub-keys, for each row 0 or 1 whether it has a value, all values, all expiries |
 //!
-//! All of it is checked before anything is made of it, and lengths before memory is taken. The page around it
-//! has the checksum, and a fingerprint of the names and types of the fields; what that cannot see is a type
-//! that says by `Deserialize` that it is another than it is in memory.
+//! All of it is checked before rows are made of it, and lengths before memory is allocated. The page around
+//! it has the checksum, and a fingerprint of the names and types of the fields; what that cannot see is a
+//! type that says by `Deserialize` that it is another than it is in memory.
 
 use abomonation::Abomonation;
 use bytemuck::Pod;
@@ -51,12 +51,12 @@ const VERSION: u16 = 1;
 const ORDER: u8 = if cfg!(target_endian = "little") { 1 } else { 2 };
 const HEAD: usize = 8 + 4 * 8;
 
-/// Lets it be known that state with these keys, sub-keys and values is plain, so that pages of
+/// Registers state with these keys, sub-keys and values as plain, so that pages of
 /// [`Codec::Abomonation`](crate::snapshot::Codec::Abomonation) hold it as it is in memory, and can be read.
 /// For the whole program.
 ///
 /// Values of process functions and rolling aggregates have the sub-key `()`, and maps the user's. A program
-/// that only [reads](crate::snapshot::Repository::state) such state must say it as well.
+/// that only [reads](crate::snapshot::Repository::state) such state must register it as well.
 pub fn plain<K: Plain, S: Plain, V: Plain>() {
     form::register(PlainCodec::<Row<K, S, V>> { encode: encode::<K, S, V>, decode: decode::<K, S, V> });
 }
@@ -71,6 +71,7 @@ fn encode<K: Plain, S: Plain, V: Plain>(rows: &[Row<K, S, V>]) -> Result<Vec<u8>
     bytes.extend_from_slice(&VERSION.to_le_bytes());
     bytes.extend_from_slice(&count.to_le_bytes());
     layout::<K, S, V>().iter().for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()));
+    // Columns have a place for each row, so rows without a value are filled with zeros.
     let (none, zero) = (V::zeroed(), 0);
     for row in rows {
         write(&row.0, &mut bytes)?;
@@ -123,6 +124,7 @@ fn decode<K: Plain, S: Plain, V: Plain>(bytes: &[u8], rows: usize) -> Result<Vec
     if !found.eq(layout::<K, S, V>()) {
         return Err(cannot("the types have other sizes"));
     }
+    // Before memory is allocated: the counts of the columns below follow from this length.
     if expected_len::<K, S, V>(rows) != Some(bytes.len()) {
         return Err(cannot("its length does not match"));
     }
@@ -131,6 +133,7 @@ fn decode<K: Plain, S: Plain, V: Plain>(bytes: &[u8], rows: usize) -> Result<Vec
     let are_there = column::<u8>(&mut body, rows).ok_or_else(|| cannot("it is too short"))?;
     let values = column::<V>(&mut body, rows).ok_or_else(|| cannot("it is too short"))?;
     let expiries = column::<i64>(&mut body, rows).ok_or_else(|| cannot("it is too short"))?;
+    // Any bytes are a plain value, but a flag is 0 or 1.
     if are_there.iter().any(|is_there| *is_there > 1) {
         return Err(cannot("a row neither has a value nor has none"));
     }
@@ -139,8 +142,9 @@ fn decode<K: Plain, S: Plain, V: Plain>(bytes: &[u8], rows: usize) -> Result<Vec
     Ok(keys.into_iter().zip(subs).zip(kept).map(|((key, sub), kept)| (key, sub, kept)).collect())
 }
 
-/// So many values off the front of the bytes, in memory that is aligned for them.
+/// Takes `rows` values off the front of the bytes, into memory that is aligned for them.
 fn column<T: Plain>(bytes: &mut &[u8], rows: usize) -> Option<Vec<T>> {
+    // Values of no size have no bytes to be made of.
     if size_of::<T>() == 0 {
         return Some(vec![T::zeroed(); rows]);
     }
@@ -165,7 +169,7 @@ fn layout<K, S, V>() -> [u32; 8] {
     layout
 }
 
-/// The bytes of so many rows; `None` if they are more than can be counted.
+/// The bytes of `rows` rows; `None` if they are more than can be counted.
 fn expected_len<K, S, V>(rows: usize) -> Option<usize> {
     let row = size_of::<K>()
         .checked_add(size_of::<S>())?

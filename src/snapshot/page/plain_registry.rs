@@ -1,8 +1,8 @@
-//! Rows of which it is known how they are written as they lie in memory.
+//! The registry of row types that are written as they lie in memory.
 //!
-//! A codec sees rows of any type, and of almost all of them it knows nothing but how they serialize. What can
-//! be more about some is said once, and looked up by the type. It is said for the whole program, since it is
-//! about types and not about jobs. Without the feature `abomonation` nobody says anything.
+//! A codec sees rows of any type, and of almost all types it knows only how they serialize. A type with a
+//! plain form is registered once, and looked up by the type. The registry is of the whole program, since it
+//! is about types and not about jobs. Without the feature `abomonation` it is empty.
 #![cfg_attr(not(feature = "abomonation"), allow(dead_code))]
 
 use std::any::{Any, TypeId};
@@ -33,13 +33,13 @@ fn known() -> &'static RwLock<Known> {
     KNOWN.get_or_init(RwLock::default)
 }
 
-/// Says how rows of a type are written. To say it again changes nothing.
+/// Registers how rows of a type are written. To register it again changes nothing.
 pub(in crate::snapshot) fn register<T: 'static>(form: PlainCodec<T>) {
     let mut known = known().write().unwrap_or_else(PoisonError::into_inner);
     known.insert(TypeId::of::<T>(), Box::new(form));
 }
 
-/// How rows of a type are written, if that was said.
+/// How rows of a type are written, if that was registered.
 pub(in crate::snapshot) fn form<T: 'static>() -> Option<PlainCodec<T>> {
     let known = known().read().unwrap_or_else(PoisonError::into_inner);
     known.get(&TypeId::of::<T>())?.downcast_ref().copied()

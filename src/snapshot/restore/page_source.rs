@@ -1,5 +1,5 @@
-//! Where the pages of a table are read from: by a run that goes on from them, and by one that has written
-//! them and let go of their rows.
+//! The source of a table's pages: for a run that restores them, and for one that has written them and dropped
+//! their rows from memory.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::snapshot::log::manifest::PageRef;
 use crate::snapshot::log::repository::{Expected, Repository};
 use crate::snapshot::page::codec::Codec;
 
-/// What the pages of a table lie in, and what is known of all of them.
+/// The repository that the pages of a table lie in, and what a reader expects of all of them.
 #[derive(Clone)]
 pub(crate) struct PageSource {
     repository: Repository,

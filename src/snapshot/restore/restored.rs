@@ -1,9 +1,9 @@
-//! What a job goes on from: the snapshot it was given, as its operators ask for it.
+//! The snapshot that a job restores, as its operators look it up.
 //!
-//! Operators ask by what they are called now, and for rows of the types that they have now. What was called
-//! otherwise is found by what the job's [migrations](Migrations) say, and so is what converts rows of another
-//! type. A table that an operator has not asked for, and that has rows, would be lost: so that is an error,
-//! unless it may be [forgotten](Migrations::forget_state).
+//! Operators look up tables by their current names, and rows of their current types. The job's
+//! [migrations](Migrations) map former names to current ones, and convert rows of former types. A table with
+//! rows that no operator asks for would be lost: so that is an error, unless it may be
+//! [forgotten](Migrations::forget_state).
 
 use std::any::type_name;
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ pub(crate) struct Restored {
     repository: Repository,
     manifest: Manifest,
     migrations: Migrations,
-    /// True if what nobody asks for may go.
+    /// True if state that no operator asks for may be dropped.
     drops_state: bool,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct RestoredShard {
 /// A table, as its operator reads it. `P` is the part of its rows that can be converted.
 pub(crate) struct RestoredTable<P> {
     pub(crate) shards: Vec<RestoredShard>,
-    /// What converts the part, if it was of another type.
+    /// The conversion of the part, if it was of another type.
     pub(crate) conversion: Option<Arc<Conversion<P>>>,
     /// True if its pages are what the next snapshot would write, so that it can name them.
     pub(crate) is_as_written: bool,
@@ -65,16 +65,16 @@ impl Restored {
         Restored { repository, manifest, migrations: Migrations::default(), drops_state: false }
     }
 
-    /// The same for a job that has changed since. `drops_state` lets go what nobody asks for.
+    /// The same for a job that has changed since. `drops_state` drops state that no operator asks for.
     pub(crate) fn migrating(self, migrations: Migrations, drops_state: bool) -> Restored {
         Restored { migrations, drops_state, ..self }
     }
 
-    /// Checks that the job has all operators that the snapshot knows the state of. `kind` tells what an
-    /// operator of the job is.
+    /// Checks that the job has all operators whose state is in the snapshot. `kind` returns the kind of an
+    /// operator of the job.
     pub(crate) fn check<'a>(&self, kind: impl Fn(&str) -> Option<&'a str>) -> Result<()> {
         for (uid, was) in self.operators() {
-            // The new name comes first, as when it is asked for.
+            // As in `operator`: state under the new name comes before state that is renamed to it.
             let now = self.migrations.now(uid);
             let is_taken = now != uid && self.operators().any(|(other, _)| other == now);
             let now = if is_taken { uid } else { now };
@@ -104,7 +104,7 @@ impl Restored {
         (Generation { number: generation, nonce }, epoch)
     }
 
-    /// The uids of the operators in it that have something to say, and what they are.
+    /// The uids and kinds of the operators in it that have tables or notes.
     pub(crate) fn operators(&self) -> impl Iterator<Item = (&str, &str)> {
         let operators = self.manifest.operators.iter();
         let operators =
@@ -132,6 +132,7 @@ pub(crate) fn clock_of(table: &str) -> String {
 
 /// The least and the greatest hash that a worker owns.
 fn hashes_of(worker: u64, workers: u64) -> (u64, u64) {
+    // The inverse of `h * n >> 64`, by which a hash finds its worker: so the quotient is rounded up.
     let begin = |worker: u64| (u128::from(worker) << 64).div_ceil(u128::from(workers.max(1)));
     (begin(worker) as u64, (begin(worker + 1) - 1) as u64)
 }
@@ -154,6 +155,7 @@ impl RestoredOperator {
     /// The table of this name, or of what it was called before.
     fn table(&self, name: &str) -> Option<&TableState> {
         let find = |name: &str| self.state().tables.iter().find(|table| table.name == name);
+        // The current name first: a table that has it is not one that was renamed to it.
         let mut before = self.restored.migrations.tables_before(&self.uid, name);
         find(name).or_else(|| before.find_map(|name| find(&name)))
     }
@@ -191,7 +193,7 @@ impl RestoredOperator {
         self.table(name).is_some_and(|table| !is_empty(table))
     }
 
-    /// Lets tables go that say nothing that the operator does not know otherwise.
+    /// Marks tables as asked for whose content the operator knows otherwise.
     pub(crate) fn ignore(&self, names: &[&str]) {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.extend(names.iter().filter_map(|name| self.table(name)).map(|table| table.name.clone()));
@@ -227,8 +229,10 @@ impl RestoredOperator {
         };
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(table.name.clone());
         let shards = self.shards_of(table)?;
+        // Pages carry the uid and the table that they were written for, so the next snapshot cannot name
+        // those of a former name.
         let is_as_written = table.name == name && self.state().uid == *self.uid;
-        // No rows are of any type.
+        // A table without rows is of any type.
         if table.schema.fingerprint == own.fingerprint || is_empty(table) {
             return Ok(RestoredTable { shards, conversion: None, is_as_written });
         }
@@ -236,6 +240,7 @@ impl RestoredOperator {
         for some in self.restored.migrations.conversions(&self.uid, name) {
             let schema = some.old.hold(with);
             if schema.fingerprint != table.schema.fingerprint {
+                // A conversion from a type that this snapshot does not have; it may be for another snapshot.
                 others.push(schema.text);
             } else if let Some(conversion) = some.making::<P>() {
                 return Ok(RestoredTable { shards, conversion: Some(conversion), is_as_written: false });
@@ -260,7 +265,7 @@ impl RestoredOperator {
         ))
     }
 
-    /// What is said if rows of a table cannot be converted.
+    /// The error if rows of a table cannot be converted.
     pub(crate) fn is_not_converted(&self, name: &str, codec: Codec, error: Error) -> Error {
         let plain = match codec {
             Codec::Abomonation => {
@@ -278,6 +283,7 @@ impl RestoredOperator {
     pub(crate) fn check_asked(&self) -> Result<()> {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let migrations = &self.restored.migrations;
+        // A table without rows loses nothing.
         let may_go = |table: &TableState| is_empty(table) || migrations.forgets_table(&self.uid, &table.name);
         let left = self.state().tables.iter().find(|table| !asked.contains(&table.name) && !may_go(table));
         match left.filter(|_| !self.restored.drops_state) {
@@ -290,7 +296,7 @@ impl RestoredOperator {
         }
     }
 
-    /// Checks that settings are what was noted of them under a name, if they are known now and were then.
+    /// Checks settings against those that were noted under a name, if both are known.
     pub(crate) fn check_settings(&self, name: &str, now: Option<String>) -> Result<()> {
         let Some(now) = now else { return Ok(()) };
         let found = self.notes::<String>(name)?;

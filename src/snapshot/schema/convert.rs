@@ -1,10 +1,10 @@
 //! Rows that had another type in a part of them, read as rows of the program's own.
 //!
-//! Two know half each: an operator knows what its rows are made of but for the type that a part of them once
-//! had, and a user's function knows that type and nothing of the rows. They meet in the place of the part.
-//! Rows are read with a [`Converted`] there, which lets the [`Conversion`] that is in force read the old
-//! type, and holds what the function made of it. Whatever codec wrote the rows, this reads them, for a codec
-//! sees no more than what it is asked for.
+//! An operator knows what its rows are made of but for the type that a part of them once had. A user's
+//! function knows that type and nothing of the rows. They meet in the place of the part. Rows are read with a
+//! [`Converted`] there, which lets the [`Conversion`] that is in force read the old type, and holds what the
+//! function made of it. Whatever codec wrote the rows, this reads them, for a codec sees no more than what it
+//! is asked for.
 //!
 //! What the rows were made of is asked with a [`Foreign`](crate::snapshot::Foreign) in the place, and so no
 //! function is shown what is made up. A value costs some tens of nanoseconds more than one that is read as it
@@ -64,7 +64,7 @@ impl fmt::Debug for SomeConversion {
 }
 
 thread_local! {
-    /// What converts in this thread.
+    /// The conversion that is in force in this thread.
     static IN_FORCE: RefCell<Option<Arc<dyn Any + Send + Sync>>> = const { RefCell::new(None) };
 }
 
@@ -78,12 +78,13 @@ impl Drop for Before {
 }
 
 impl<V: 'static> Conversion<V> {
-    /// Lets it convert what is read meanwhile.
+    /// Puts it in force for what `meanwhile` reads.
     pub(crate) fn hold<X>(self: &Arc<Self>, meanwhile: impl FnOnce() -> X) -> X
     where
         V: Send + Sync,
     {
         let conversion: Arc<dyn Any + Send + Sync> = Arc::clone(self) as _;
+        // Restored when it is dropped, also if the user's function panics.
         let _before = Before(IN_FORCE.replace(Some(conversion)));
         meanwhile()
     }
@@ -94,7 +95,7 @@ pub(crate) struct Converted<V>(pub(crate) V);
 
 impl<'de, V: Send + Sync + 'static> Deserialize<'de> for Converted<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Converted<V>, D::Error> {
-        // Not borrowed while it reads: what it reads may be read by others of these.
+        // Not borrowed while it reads: the value may contain others of these.
         let conversion = IN_FORCE.with_borrow(Option::clone);
         let Some(conversion) = conversion.and_then(|some| some.downcast::<Conversion<V>>().ok()) else {
             return Err(D::Error::custom("nothing converts into this type"));

@@ -1,4 +1,5 @@
-//! What the rows of a table are made of, so that a program does not take them for something else.
+//! Schemas and fingerprints: what the rows of a table are made of, so that a program does not take them for
+//! something else.
 //!
 //! A type's `Deserialize` is [asked](crate::snapshot::schema::infer) what it wants to read, field by field,
 //! and the answer is the schema: names of structs, fields and variants, and the types of what is in them. Two

@@ -1,4 +1,4 @@
-//! What a user says of a job that has changed since its snapshots were written.
+//! Migrations: what a user declares of a job that has changed since its snapshots were written.
 
 use serde::de::DeserializeOwned;
 
@@ -11,10 +11,9 @@ use crate::snapshot::schema::convert::SomeConversion;
 ///
 /// A job finds its state in a snapshot by the [uid](crate::stream::Stream::uid) of an operator and the name
 /// of a state, and takes it if it is of the type that the program has. If something is of another name or
-/// type, or is no longer there, the job does not start, unless it is said here what is to be done. What has
-/// been migrated is written anew, whole, by the next snapshot, and then nothing has to be said any more. It
-/// is harmless to say it still: what is said of names and types that a snapshot does not have is said of
-/// others.
+/// type, or is no longer there, the job does not start, unless a migration is declared here. What has been
+/// migrated is written anew, whole, by the next snapshot, and then no migration is needed any more. It is
+/// harmless to declare it still: migrations of names and types that a snapshot does not have are not applied.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -99,7 +98,7 @@ pub struct Migrations {
     forgotten_states: Vec<(String, String)>,
 }
 
-/// What the names of tables begin with that hold a state of a user's.
+/// The prefix of the names of tables that hold a user's state.
 pub(crate) const STATE: &str = "state ";
 
 impl Migrations {
@@ -183,7 +182,7 @@ impl Migrations {
         self
     }
 
-    /// Adds what another one says.
+    /// Adds the migrations of another one.
     pub(crate) fn extend(&mut self, other: Migrations) {
         self.conversions.extend(other.conversions);
         self.renamed.extend(other.renamed);
@@ -192,7 +191,7 @@ impl Migrations {
         self.forgotten_states.extend(other.forgotten_states);
     }
 
-    /// Checks what is said of operators against those that the job has.
+    /// Checks the operators that are named here against those that the job has.
     pub(crate) fn check(&self, has: impl Fn(&str) -> bool) -> Result<()> {
         let states = self.conversions.iter().map(|(uid, ..)| uid);
         let states = states.chain(self.renamed_states.iter().map(|(uid, ..)| uid));
@@ -204,6 +203,7 @@ impl Migrations {
                 )));
             }
         }
+        // A former uid must be free: an operator that has it now would take its state.
         for uid in self.renamed.iter().map(|(before, _)| before).chain(&self.forgotten) {
             if has(uid) {
                 return Err(Error::config(format!(
@@ -256,8 +256,9 @@ impl Migrations {
     }
 }
 
-/// What stands before the name in that of a table, if a user calls it so.
+/// The prefix of a table's name, if the table is the one that a user calls `state`.
 fn is_called(table: &str, state: &str) -> Option<&'static str> {
+    // Tables of user states have the prefix, tables of an operator's own do not.
     match table.strip_prefix(STATE) {
         Some(rest) if rest == state => Some(STATE),
         _ => (table == state).then_some(""),

@@ -227,7 +227,7 @@ mod tests {
         let places: Vec<_> = free_segments.iter().map(|segment| segment.as_ptr()).collect();
         let large = buffers.give_back(free_segments);
         // All but the first ones, which double.
-        assert!(large + 11 > places.len() && large < places.len(), "{high} of {}", places.len());
+        assert!(large + 11 > places.len() && large < places.len(), "{large} of {}", places.len());
         let mut segments = SegmentedVec::default();
         (0..100_000u32).for_each(|n| segments.push_with(&buffers, n));
         let free_segments = segments.clone().into_segments();

@@ -1,4 +1,4 @@
-//! How calls are made: what the operator asks of threads and of futures alike.
+//! The interface between the call operator and its two executors, threads and futures.
 
 use crate::error::Result as Outcome;
 
@@ -14,7 +14,7 @@ pub(super) trait Caller<T, U, E>: 'static {
     /// The answers that have come since the last time, each with the number of its call.
     fn answers(&mut self) -> Vec<(u64, Result<U, E>)>;
 
-    /// Gives up a call: no answer will come. False if the answer is there already, and will be among the next
-    /// ones.
+    /// Gives up a call: no answer will come. False if the call is answered already; the next
+    /// [`answers`](Caller::answers) will return it.
     fn give_up(&mut self, id: u64) -> bool;
 }

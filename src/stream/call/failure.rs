@@ -1,9 +1,9 @@
-//! What calls fail with.
+//! The errors of calls.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// What a call can fail with.
+/// The error type of a call.
 pub trait CallError: fmt::Display + Send + Sync + 'static {}
 impl<E: fmt::Display + Send + Sync + 'static> CallError for E {}
 
@@ -12,7 +12,7 @@ impl<E: fmt::Display + Send + Sync + 'static> CallError for E {}
 pub struct Failed<T, E> {
     /// The record.
     pub record: T,
-    /// What the last attempt failed with.
+    /// The error of the last attempt.
     pub error: Arc<E>,
     /// How many attempts were made.
     pub attempts: u32,

@@ -1,12 +1,12 @@
 //! Calls as futures, polled by the worker itself.
 //!
 //! The operator is its own executor. A future is polled when its call begins, and again whenever its waker
-//! has been called: the waker leaves the number of the call in the operator's mailbox, which activates the
-//! operator. So thousands of calls are in flight without a thread, and the worker sleeps while none has
-//! anything to do.
+//! has been called: the waker puts the number of the call into the operator's mailbox, which activates the
+//! operator. So thousands of calls are in flight without a thread, and the worker sleeps while no future is
+//! ready to be polled.
 //!
-//! What runs in a poll runs on the worker, so it must not block. A call that is given up is dropped, which
-//! cancels it, and so are all calls when the job ends. A panic in a poll is a panic of the worker.
+//! A poll runs on the worker, so it must not block. A call that is given up is dropped, which cancels it, and
+//! so are all calls when the job ends. A panic in a poll is a panic of the worker.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -40,6 +40,7 @@ impl Wake for Wakeup {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        // However often a waker is called, the call is in the mailbox once.
         if !self.is_ready.swap(true, Ordering::AcqRel) {
             self.ready.put(self.id);
         }
@@ -61,6 +62,7 @@ where
         let future = Box::pin((self.f)(value));
         let (is_ready, ready) = (AtomicBool::new(false), Arc::clone(&self.ready));
         let wakeup = Arc::new(Wakeup { id, is_ready, ready });
+        // The first poll is not here: `answers` polls all futures, so an answer is found in one place.
         wakeup.wake_by_ref();
         self.running.insert(id, (future, wakeup));
         Ok(())
@@ -69,9 +71,9 @@ where
     fn answers(&mut self) -> Vec<(u64, Result<U, E>)> {
         let mut answers = Vec::new();
         for id in self.ready.take() {
-            // A waker may be called when its call is through.
+            // A waker may be called after its call has ended or was given up.
             let Some((future, wakeup)) = self.running.get_mut(&id) else { continue };
-            // First, so that what wakes the call while it is polled has it polled again.
+            // Cleared before the poll: a wake-up during the poll must put the call into the mailbox again.
             wakeup.is_ready.store(false, Ordering::Release);
             let waker = Waker::from(Arc::clone(wakeup));
             if let Poll::Ready(answer) = future.as_mut().poll(&mut Context::from_waker(&waker)) {

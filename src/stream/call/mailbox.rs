@@ -1,9 +1,9 @@
-//! What other threads leave for an operator.
+//! Messages from other threads to an operator.
 //!
-//! Whoever puts a message into an empty box activates the operator, which unparks its worker. A box that is
-//! not empty has an activation on its way already, since the operator empties it whenever it runs. So no
-//! message waits for anything but the worker's current step, no one polls, and a burst of messages costs one
-//! activation.
+//! A thread that puts a message into an empty mailbox activates the operator, which unparks its worker. A
+//! mailbox that is not empty has an activation pending already, since the operator empties it whenever it
+//! runs. So a message waits for no more than the worker's current step, nothing is polled, and a burst of
+//! messages costs one activation.
 
 use std::sync::Mutex;
 
@@ -22,11 +22,12 @@ impl<M> Mailbox<M> {
         Mailbox { messages: Mutex::default(), activator }
     }
 
-    /// Leaves a message.
+    /// Adds a message.
     pub(super) fn put(&self, message: M) {
         let mut messages = lock(&self.messages);
         messages.push(message);
         let is_first = messages.len() == 1;
+        // Activating unparks a thread; other senders need not wait for that.
         drop(messages);
         if is_first {
             self.wake();
@@ -35,7 +36,7 @@ impl<M> Mailbox<M> {
 
     /// Runs the operator.
     pub(super) fn wake(&self) {
-        // It fails if the worker is gone, and then no one wants to know.
+        // It fails if the worker is gone, and then there is nothing to run.
         let _ = self.activator.activate();
     }
 

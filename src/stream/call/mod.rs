@@ -1,30 +1,30 @@
 //! Asynchronous calls: a function of the user's answers a record later, and the worker goes on meanwhile.
 //!
-//! This is Flink's async I/O. What it must answer is what becomes of event time and of epochs while a call is
-//! on its way, and here the answer is short: a record's time is held until the record ends. So the output of
-//! an epoch is complete when all calls for it are answered, the watermark downstream is never ahead of a
-//! record that is not, and the sources, which run no more than some epochs ahead of the sinks, feel a slow
-//! service without any other machinery.
+//! This is Flink's async I/O. A record's time is held until the record ends, which defines event time and
+//! epochs while a call is in flight. So the output of an epoch is complete when all calls for it are
+//! answered, the watermark downstream is never ahead of a record that is not answered, and a slow service
+//! causes backpressure without further mechanism, because sources run no more than some epochs ahead of the
+//! sinks.
 //!
 //! # In snapshots
 //!
-//! Nothing of a call is saved, for at a cut none is under way: an epoch ends when all calls for its records
-//! have ended, here as for everything else, and a snapshot is of the end of an epoch. It is safe only when
-//! all after this operator have seen that end. So a snapshot has the result of each call for a record up to
-//! its epoch, and calls for records after it are made again when a job goes on from it.
+//! No state of calls is saved, because at a cut none is in flight: an epoch ends when all calls for its
+//! records have ended, and a snapshot is taken at the end of an epoch. It is durable only when all operators
+//! after this one have seen that end. So a snapshot has the result of each call for a record up to its epoch,
+//! and calls for records after it are made again when a job is restored from it.
 //!
-//! * The **result** of a call counts exactly once: what came of calls that are made again is not in the
-//!   snapshot, nor in the output of sinks that are transactional.
-//! * Its **effect outside** comes about at least once: a service may see a record again, and should be able
-//!   to tell, as by a key in the request.
-//! * A call that is made again has all its attempts and all its time again. It may end otherwise than before,
-//!   as a service may answer otherwise; but it ends once, with an answer, a failure or its time being up, and
-//!   none is lost.
-//! * Order needs nothing: it holds within an epoch, and epochs are read again from their beginning.
+//! * The **result** of a call counts exactly once: earlier results of calls that are made again are neither
+//!   in the snapshot nor in the output of transactional sinks.
+//! * Its **external effect** happens at least once: a service may see a record again, and should be able to
+//!   detect that, as by a key in the request.
+//! * A call that is made again has all its attempts and its whole timeout again. Its outcome may differ, as a
+//!   service may answer differently; but it ends once, with an answer, a failure or a timeout, and none is
+//!   lost.
+//! * Order needs no state: it holds within an epoch, and epochs are read again from their beginning.
 //!
-//! The price is that a snapshot takes as long as the slowest call of its epoch, retries included. To save the
-//! records that are in flight instead would gain nothing: as their epoch holds all results back, the job
-//! would not go on any sooner. A [timeout](CallOptions::timeout) bounds it.
+//! The cost is that a snapshot takes as long as the slowest call of its epoch, retries included. Saving the
+//! records in flight instead would gain nothing: as their epoch holds all results back, the job would not
+//! advance any sooner. A [timeout](CallOptions::timeout) bounds it.
 //!
 //! # How they are made
 //!
@@ -270,7 +270,8 @@ where
             flight: Flight::default(),
             worker,
         };
-        // All times it is owed to are times of records, which came with messages.
+        // All its holds are times of records, which arrive with messages, so a move of the frontier alone
+        // changes nothing.
         builder.ignore_frontiers();
         builder.build(move |_, holds| {
             calling.activate_or_fail(holds);

@@ -1,15 +1,15 @@
-//! The operator that makes calls: which records are called for, and what becomes of each.
+//! The operator that makes calls, and tracks the state of each record.
 //!
 //! A record waits, is in flight, and ends, once: with an answer, by its timeout, or by a failure that is
-//! final. Its time is held from the message that brings it to the message that takes its end away, so neither
-//! its epoch closes nor the watermark passes it meanwhile. Records of the oldest epoch are called for first,
-//! because theirs is the epoch that others wait for.
+//! final. Its time is held from the message that brings it to the message that carries its outcome, so
+//! neither its epoch closes nor the watermark passes it meanwhile. Records of the oldest epoch are called for
+//! first, because later epochs wait for that one to complete.
 //!
-//! # Why it comes to an end
+//! # Why it terminates
 //!
-//! Whether there is room depends on the records in flight alone. Each of those has an attempt that will be
-//! answered, waits for an attempt that the alarm begins, or, with a timeout, ends by that. In order of
-//! arrival, the record that others wait for is always in flight: it began before them.
+//! The room for new calls depends on the records in flight alone. Each of those has an attempt that will be
+//! answered, waits for an attempt that the alarm begins, or, with a timeout, ends by that. With ordered
+//! answers, the record that others wait for is always in flight: it began before them.
 //!
 //! # Cost
 //!
@@ -47,7 +47,7 @@ pub(super) struct Calling<T: Data, U, E, C> {
     pub(super) flight: Flight<T>,
 }
 
-/// Where records end.
+/// The outputs for the outcomes of calls.
 pub(super) struct CallOutlets<T, U, E> {
     pub(super) answers: Outputs<U>,
     pub(super) timed_out: Outputs<T>,
@@ -106,6 +106,7 @@ impl<T: Data> Queue<T> {
 
     /// The next record of the oldest epoch.
     fn next(&mut self) -> Option<(Time, Record<T>)> {
+        // Exhausted batches and epochs are dropped here, not where their last record is taken.
         loop {
             let mut oldest = self.waiting.first_entry()?;
             match oldest.get_mut().front_mut().map(|(time, batch)| (*time, batch.next())) {
@@ -122,7 +123,7 @@ impl<T: Data> Queue<T> {
 }
 
 impl<T: Data> Flight<T> {
-    /// Takes a record off, which has ended.
+    /// Removes a record that has ended.
     fn land(&mut self, id: u64) -> Option<Flying<T>> {
         let flying = self.records.remove(&id)?;
         flying.deadline.map(|deadline| self.deadlines.remove(&(deadline, id)));
@@ -157,6 +158,7 @@ where
         self.ports.answers.flush();
         self.ports.timed_out.flush();
         self.ports.failed.flush();
+        // After the flush: a record's time may be given up only once its outcome is sent.
         holds.set(self.queue.held.times());
     }
 
@@ -165,6 +167,7 @@ where
             self.queue.add(time, std::mem::take(batch));
         }
         let now = self.worker.shared.clock.now();
+        // A future that begins here is polled below, in the same activation.
         self.fill(now)?;
         for (id, answer) in self.caller.answers() {
             match answer {
@@ -172,8 +175,10 @@ where
                 Err(error) => self.refused(id, error, now)?,
             }
         }
+        // After the answers: a record that was answered in time does not time out.
         self.expire(now)?;
         self.call_again(now)?;
+        // Answers and timeouts have made room.
         self.fill(now)?;
         if let Some(moment) = self.flight.next_due() {
             self.alarm.ring_at(moment, now);
@@ -201,6 +206,7 @@ where
     }
 
     fn answered(&mut self, id: u64, answer: U) {
+        // The record has timed out already.
         let Some(Flying { record, time, .. }) = self.flight.land(id) else { return };
         self.end(time, id, Pending::Answered(time, Record::new(answer, record.stamp)));
     }
@@ -211,12 +217,14 @@ where
         let retry = self.options.retry.as_ref();
         if let Some(delay) = retry.and_then(|retry| retry.delay(flying.attempts, &error)) {
             let moment = now.saturating_add(delay);
+            // It stays in flight: the room and its time are held until its last attempt.
             flying.retry = Some(moment);
             self.flight.retries.insert((moment, id));
             return Ok(());
         }
         let Some(Flying { record, time, attempts, .. }) = self.flight.land(id) else { return Ok(()) };
         self.counts.failed.add(1);
+        // A record is never dropped: if nothing reads it, the job ends.
         if self.ports.failed.is_unread() {
             return Err(Error::new(ErrorKind::Io, format!("{}: {error}", self.uid)));
         }
@@ -229,11 +237,13 @@ where
 
     /// Ends the records whose time is up.
     fn expire(&mut self, now: Duration) -> Outcome<()> {
+        // Collected first: ending a record changes the set.
         let due: Vec<_> = self.flight.deadlines.range(..=(now, u64::MAX)).map(|(_, id)| *id).collect();
         for id in due {
+            // Between two attempts there is no call to give up.
             let is_called = self.flight.records.get(&id).is_some_and(|flying| flying.retry.is_none());
             if is_called && !self.caller.give_up(id) {
-                // It is answered, and the next activation will read that.
+                // The answer came after the answers were taken. The next activation will read it.
                 continue;
             }
             let Some(Flying { record, time, .. }) = self.flight.land(id) else { continue };
@@ -265,7 +275,7 @@ where
         Ok(())
     }
 
-    /// Lets go of the answers that need not wait any more.
+    /// Ends a call, and sends the answers that need not wait any more.
     fn end(&mut self, time: Time, id: u64, place: Pending<U>) {
         let (answers, held) = (&mut self.ports.answers, &mut self.queue.held);
         self.release.end(time.epoch, id, place, |time, answer| {

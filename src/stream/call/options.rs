@@ -1,4 +1,4 @@
-//! What a user says of calls.
+//! The options of calls.
 
 use std::fmt;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct CallOptions<E> {
     pub(super) retry: Option<Retry<E>>,
 }
 
-/// In which order answers leave.
+/// The order in which answers leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     Any,

@@ -36,14 +36,14 @@ impl<U> Release<U> {
         }
     }
 
-    /// Takes note of a call that begins, the latest so far.
+    /// Adds a call that begins, the latest so far.
     pub(super) fn begin(&mut self, epoch: u64, id: u64) {
         if let Release::Arrival(queues) = self {
             queues.entry(epoch).or_default().push_back((id, Pending::Called));
         }
     }
 
-    /// Takes note of how a call has ended, and shows what leaves now.
+    /// Records the outcome of a call, and passes the answers that may leave now to `leave`.
     pub(super) fn end(
         &mut self,
         epoch: u64,
@@ -68,6 +68,7 @@ impl<U> Release<U> {
                 leave(time, answer);
             }
         }
+        // No call of the epoch is in flight. If one begins later, the queue is created again.
         if queue.is_empty() {
             queues.remove(&epoch);
         }

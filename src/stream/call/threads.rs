@@ -1,4 +1,4 @@
-//! Calls by threads: each blocks one while it is made.
+//! Calls by threads: each call blocks a thread.
 //!
 //! A worker's instance of the operator owns its threads. They are started when a call finds none idle, up to
 //! the capacity, and wait on a condition variable between calls. So a job that never has two calls at a time
@@ -6,16 +6,17 @@
 //!
 //! # Who settles a call
 //!
-//! A call is settled once, by an atomic flag that both sides swap: by its thread, which then leaves the
-//! answer, or by the operator, which then gives it up. The one who comes second knows it. So an answer that
-//! comes too late is counted, and one that came in time is never given up, whatever the interleaving.
+//! A call is settled once, by an atomic flag that both sides swap: by its thread, which then sends the
+//! answer, or by the operator, which then gives the call up. The swap returns to the second side that it is
+//! second. So an answer that comes too late is counted, and one that came in time is never given up, whatever
+//! the interleaving.
 //!
 //! # How threads end
 //!
-//! With the operator: those that are idle at once, and it waits for them. No one can stop a function that
-//! runs; a thread that is in a call (of a record that has timed out, or of a job that has failed) is left
-//! behind, touches nothing but that flag and a metric, and ends when the function returns. A panic in a call
-//! is told to the job, which ends with an error.
+//! With the operator: idle threads end at once, and it waits for them. A running function cannot be stopped;
+//! a thread in a call (of a record that has timed out, or of a job that has failed) is detached, touches
+//! nothing but that flag and a metric, and ends when the function returns. A panic in a call ends the job
+//! with an error.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -110,6 +111,7 @@ where
         self.calls.insert(id, Arc::clone(&settled));
         let mut queue = lock(&self.pool.queue);
         queue.calls.push_back(Call { id, value, settled });
+        // A notified thread that has not woken yet counts as idle, but its call is still in the queue too.
         let too_few = queue.calls.len() > queue.idle;
         drop(queue);
         self.pool.work.notify_one();
@@ -128,6 +130,7 @@ where
     }
 
     fn give_up(&mut self, id: u64) -> bool {
+        // A call that is not in the map was answered.
         let settled = self.calls.get(&id).is_none_or(|call| call.swap(true, Ordering::AcqRel));
         if !settled {
             self.calls.remove(&id);
@@ -141,13 +144,16 @@ impl<T, A> Drop for Threads<T, A> {
         let mut queue = lock(&self.pool.queue);
         queue.closed = true;
         let waiting = std::mem::take(&mut queue.calls);
+        // Read while the queue is locked and closed: a thread that is not busy now will not begin a call, so
+        // joining it cannot block on user code.
         let busy = queue.busy.clone();
         drop(queue);
         self.pool.work.notify_all();
+        // Outside the lock: dropping values runs user code.
         drop(waiting);
         for (number, thread) in self.threads.drain(..).enumerate() {
             if !busy.contains(&number) {
-                // What a thread may panic of is told to the job, so there is nothing to learn here.
+                // A panic in a call is caught and reported in `make`.
                 let _ = thread.join();
             }
         }
@@ -155,9 +161,10 @@ impl<T, A> Drop for Threads<T, A> {
 }
 
 impl<T, A> Pool<T, A> {
-    /// What a thread does.
+    /// The loop of a thread.
     fn work(&self, number: usize) {
         while let Some(call) = self.next(number) {
+            // A call that was given up while it was queued is not made.
             if !call.settled.load(Ordering::Acquire) {
                 self.make(call);
             }
@@ -167,6 +174,7 @@ impl<T, A> Pool<T, A> {
     /// Waits for a call; `None` when the operator is gone.
     fn next(&self, number: usize) -> Option<Call<T>> {
         let mut queue = lock(&self.queue);
+        // Not when the call ends: a thread that `Drop` finds busy is not joined, which is always safe.
         queue.busy.remove(&number);
         while !queue.closed {
             if let Some(call) = queue.calls.pop_front() {
@@ -188,6 +196,7 @@ impl<T, A> Pool<T, A> {
             Ok(_) => self.late.add(1),
             Err(panic) => {
                 self.job.fail(Error::panic(format_args!("{}: a call", self.uid), &*panic));
+                // There is no answer to activate the operator, and the worker may be parked.
                 self.answers.wake();
             }
         }

@@ -1,7 +1,7 @@
-//! The exit of a loop: where records leave it, at once, with the epoch that they entered in.
+//! The exit of a loop: records leave it at once, with the epoch that they entered in.
 //!
-//! Any worker may let out what another has let in, so every worker holds what the frontier of the loop says
-//! may still come. It is a lower bound even when it is old.
+//! A record may leave on another worker than it entered on, so every worker holds the frontier of the loop.
+//! That is a lower bound even when it is out of date.
 
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ impl<T: Data> Operator for ExitOperator<T> {
     fn lower(&self, uid: &str, cx: &mut Lowering<'_>) {
         let mut builder = cx.operator(uid);
         let mut ports = self.consumers.open(&mut builder);
+        // Inside and outside count epochs differently, so no path summary connects the two. The holds below
+        // cover what may still leave.
         let mut input = builder.delayed(self.edge, None);
         builder.build(move |frontiers, holds| {
             while let Some((time, batch)) = input.next() {

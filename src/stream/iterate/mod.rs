@@ -1,19 +1,19 @@
-//! Loops of records: a part of what a stream becomes goes back to where it entered.
+//! Loops of records: a part of the output of a loop's body goes back to its input.
 //!
-//! Flink's `iterate` had no idea of when it was done, and was taken out. Here a loop has an end in every
-//! epoch: the epoch is complete behind the loop when none of its records circulates any more. Nothing counts
-//! records for that; timely's progress tracking knows.
+//! Flink's `iterate` could not detect termination, and was removed. Here a loop ends in every epoch: the
+//! epoch is complete behind the loop when none of its records circulates any more. Timely's progress tracking
+//! detects that, without a count of records.
 //!
 //! Inside, the operators are the same as outside, and rounds are their [epochs](Rounds). So an aggregate in a
 //! loop emits the changes of a round when the round is complete, and keeps its state over rounds and epochs.
-//! That makes it fit for what only grows or only shrinks, as the least label that reaches a node. Where what
-//! went around may have to be taken back, because the input was, a loop over
-//! [collections](crate::stream::Stream::differential) does it.
+//! That suits results that only grow or only shrink, such as the least label that reaches a node. If records
+//! that circulated may have to be retracted, because the input was, use a loop over
+//! [collections](crate::stream::Stream::differential).
 //!
 //! # In snapshots
 //!
-//! An epoch closes when nothing of it circulates any more, so no record is in a loop at a cut: what a
-//! snapshot has of a loop is what the operators in it keep, as of the end of the last round of the epoch.
+//! An epoch closes when none of its records circulates any more, so no record is in a loop at a cut: the
+//! snapshot of a loop is the state of the operators in it, as of the end of the last round of the epoch.
 //!
 //! # Cost
 //!
@@ -85,12 +85,12 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
         let Loop { inside, outside } = scope;
         if !(again.graph().is_same(&inside) && done.graph().is_same(&inside)) {
             outside.complain("the body of a loop must make what it answers of the streams that it is given");
-            // They lead into what is not a loop; it will not be run.
+            // A placeholder without consumers: the complaint keeps the job from running.
             return Stream::new(Node::new(&outside, id, &Consumers::new()));
         }
         let edge = again.emit();
         outside.describe(id, |info| info.read(edge, Routing::Forward));
-        // It was empty, and no one else has it before the job is run.
+        // Setting it cannot fail: it was empty, and the head reads it only when the job is lowered.
         let _ = back.set(edge);
         let edge = done.emit();
         let info = NodeInfo::new("exit", "exit of a loop").input(edge, Routing::Forward);

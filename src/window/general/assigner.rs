@@ -8,7 +8,7 @@ use crate::time::EventTime;
 use crate::window::assigner::{Aligned, Window};
 use crate::window::session::{Gap, SETTINGS, Sessions, Touching};
 
-/// Says which windows a record falls into: Flink's `WindowAssigner`.
+/// Assigns records to windows: Flink's `WindowAssigner`.
 ///
 /// ```
 /// use highwater::stream::Job;
@@ -69,7 +69,7 @@ pub trait Assigner<T>: Clone + Send + Sync + 'static {
         false
     }
 
-    /// Says if its settings make no sense, before the job starts.
+    /// Checks its settings before the job starts.
     ///
     /// # Errors
     ///
@@ -78,9 +78,9 @@ pub trait Assigner<T>: Clone + Send + Sync + 'static {
         Ok(())
     }
 
-    /// What tells its windows from others. A job does not go on from a snapshot in which windows were others,
-    /// for what is open cannot be cut anew. Without settings nothing is compared: then windows that are open
-    /// stay as they are, and records that come go to new ones.
+    /// The settings that distinguish its windows from others. A job does not go on from a snapshot in which
+    /// windows were others, for what is open cannot be cut anew. Without settings nothing is compared: then
+    /// windows that are open stay as they are, and records that come go to new ones.
     fn settings(&self) -> Option<String> {
         None
     }
@@ -257,7 +257,7 @@ pub struct SlidingCountWindows {
 }
 
 impl CountWindows {
-    /// Windows of so many records; at least 1.
+    /// Windows of `size` records; at least 1.
     pub fn of(size: u64) -> CountWindows {
         CountWindows(size)
     }

@@ -1,4 +1,4 @@
-//! What a window keeps: an accumulator, or its records.
+//! The content of a window: an accumulator, or its records.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::window::windowed::Windowed;
 pub(super) trait Content<K: Key, T>: Clone + Send + Sync + 'static {
     /// What is emitted.
     type Out: Data;
-    /// What adds up to the content. Nothing if that is records.
+    /// The accumulator. `()` if the content is records.
     type Acc: Exchange;
 
     /// Registers states.
@@ -86,6 +86,7 @@ impl<A, Acc: Exchange> Accumulator<A, Acc> {
             self.acc.set(core, self.aggregate.start(value));
             return;
         };
+        // A value that changes nothing saves the write of the entry.
         if !self.aggregate.ignores(acc, &value) {
             self.acc.change(core, |acc| self.aggregate.add(acc, value));
         }
@@ -160,6 +161,7 @@ where
 
     fn absorb(&mut self, core: &mut Core<Scope<K>>, other: Other) {
         self.sum.absorb(core, other);
+        // The absorbed window is forgotten, so the function drops what it keeps for it.
         at(core, other, |core| self.function.clear(&mut WindowState(core)));
     }
 
@@ -246,10 +248,12 @@ where
             evictor.before(&mut elements, cx.window);
         }
         let mut sorted: Vec<&Element<T>> = elements.iter().collect();
+        // A stable sort: records of one time stay in order of arrival.
         sorted.sort_by_key(|element| element.timestamp);
         self.function.process(sorted.into_iter().map(|element| element.value.clone()).collect(), cx);
         if let Some(evictor) = &self.evictor {
             evictor.after(&mut elements, cx.window);
+            // Written back only if the evictor has dropped something, before or after.
             if elements.len() != all {
                 self.elements.replace(cx, elements);
             }
@@ -338,6 +342,7 @@ where
     fn absorb(&mut self, core: &mut Core<Scope<K>>, other: Other) {
         self.sum.absorb(core, other);
         if let Some(standing) = at(core, other, |core| self.standing.take(core)) {
+            // Results of windows that were merged are retracted when the merged one fires.
             self.standing.update(core, Vec::new, |own| own.extend(standing));
         }
     }
@@ -353,6 +358,7 @@ where
     fn fire(&mut self, cx: &mut WindowContext<'_, K, Self::Out>) {
         let result = self.sum.result(cx.windows).map(|value| (cx.window, value));
         let standing = self.standing.take(cx).unwrap_or_default();
+        // A result that stands as it is is not taken back and given again.
         let same = matches!((&result, standing.as_slice()), (Some(new), [old]) if new == old);
         if !same {
             let key = cx.key().clone();

@@ -4,7 +4,7 @@
 //! firing for each interval that it is open, and nothing in between. If the window ends before the next
 //! multiple, the timer is set for its end; should the window, a session, have grown by then, the timer is set
 //! anew and nothing fires. When event time jumps, the windows fire at each multiple on the way: how often a
-//! window fires does not depend on how often the watermark is told.
+//! window fires does not depend on how often the watermark advances.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl EveryEventTime {
         self
     }
 
-    /// Sees to it that the window fires at `time`, or at its end if that comes sooner.
+    /// Sets the timer for `time`, or for the window's end if that comes sooner.
     fn arm<K: Key>(&self, time: EventTime, cx: &mut TriggerContext<'_, K>) {
         let next = time.min(cx.window().last());
         self.next.set(cx, next);
@@ -106,6 +106,7 @@ impl<K: Key, T> Trigger<K, T> for EveryEventTime {
         let fire = Trigger::<K, T>::on_content(&mut self.end, cx);
         if !fire.fires() {
             self.news.comes(cx);
+            // One timer at a time: the next one is set when it goes off.
             if self.next.get(cx).is_none() {
                 self.arm(next_multiple(cx.timestamp(), self.interval), cx);
             }
@@ -115,6 +116,7 @@ impl<K: Key, T> Trigger<K, T> for EveryEventTime {
 
     fn on_event_time(&mut self, time: EventTime, cx: &mut TriggerContext<'_, K>) -> Fire {
         let at_end = Trigger::<K, T>::on_event_time(&mut self.end, time, cx);
+        // A timer of something else, or of a time that was given up for an earlier one.
         if self.next.get(cx) != Some(&time) {
             return at_end;
         }

@@ -95,7 +95,7 @@ impl<'a, K: Key> WindowStates<'a, K> {
         &mut self.window
     }
 
-    /// A side output that the function gives to.
+    /// A side output that the function sends to.
     pub fn side<T: Data>(&mut self, side: &SideOutput<T>) {
         self.global.side(side);
     }
@@ -199,7 +199,7 @@ impl<K: Key, O: Data> WindowContext<'_, K, O> {
         self.out.give(self.from, Record::new(value, self.stamp));
     }
 
-    /// Gives a record to a side output. `open` must have registered it.
+    /// Sends a record to a side output. `open` must have registered it.
     pub fn side<S: Data>(&mut self, side: &SideOutput<S>, value: S) {
         if self.keys.knows(side.key) {
             self.sides.give(side, self.from, Record::new(value, self.stamp));

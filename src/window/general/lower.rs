@@ -38,7 +38,7 @@ where
         Stream::new(Node::new(&graph, id, &consumers))
     }
 
-    /// Adds values up as they come, and gives results to a function.
+    /// Adds values up as they come, and passes results to a function.
     pub(in crate::window) fn aggregate<A, P>(self, aggregate: A, function: P) -> Stream<P::Out>
     where
         A: Aggregate<T>,
@@ -47,7 +47,7 @@ where
         self.build(Folded::new(aggregate, function))
     }
 
-    /// Keeps records, and gives those that an evictor leaves to a function.
+    /// Keeps records, and passes those that an evictor leaves to a function.
     pub(in crate::window) fn process<P: WindowProcess<K, Vec<T>>>(
         self,
         evictor: Option<Arc<dyn Evictor<T>>>,

@@ -28,7 +28,7 @@ use crate::window::session::Behind;
 
 pub(super) use recipe::WindowOperator;
 
-/// What is asked of windows.
+/// The settings of windows.
 #[derive(Clone)]
 pub(in crate::window) struct Settings<K, T, W, G> {
     pub(in crate::window) assigner: W,
@@ -124,6 +124,7 @@ where
             };
             let Some(window) = placed else { continue };
             late = false;
+            // The last window takes the value itself, which saves a copy.
             let value = if left == 0 { value.take() } else { value.clone() };
             let Some(value) = value else { continue };
             let mut cx = TriggerContext { core: &mut self.windows, window, stamp, clock };
@@ -161,10 +162,14 @@ where
         let first = touched.next().copied();
         let others: Vec<Merged> = touched.copied().collect();
         let whole = first.iter().chain(&others).fold(window, |whole, known| whole.span(known.window));
+        // Decided by the merged window: a late record that reaches into a window that is not over counts.
         if self.is_late(whole, stamp) {
             return None;
         }
+        // The state stays under the window that it began with, and `merged` maps that to the whole: nothing
+        // of it is moved.
         let state = first.map_or(window, |first| first.state);
+        // Most records fall within a window that is there, and write nothing here.
         if first.is_none_or(|first| first.window != whole) || !others.is_empty() {
             self.merged.update(&mut self.keys, Vec::new, |known| {
                 known.retain(|known| Some(*known) != first && !others.contains(known));
@@ -209,7 +214,7 @@ where
         over_at.clear(windows);
     }
 
-    /// Sees to it that the state of the window at hand is dropped when no record can come to it any more.
+    /// Schedules the drop of the state of the window at hand, for when no record can come to it any more.
     fn see_to_end(&mut self, window: Window) {
         if self.settings.assigner.ends() && self.over_at.get(&self.windows).is_none() {
             self.call_last(self.last_call(window));
@@ -219,6 +224,7 @@ where
     fn call_last(&mut self, time: i64) {
         let slot = self.windows.slot;
         self.over_at.set(&mut self.windows, time);
+        // `ends` refers to the window by its slot, which must stay valid until then.
         self.windows.store.pin(slot);
         self.ends.add(time, slot);
     }
@@ -240,6 +246,7 @@ where
                 firing,
             });
         }
+        // After firing: the result is of the content that is purged.
         if fire.purges() {
             self.content.purge(&mut self.windows);
         }
@@ -319,6 +326,8 @@ where
         self.keys.epoch = time.epoch;
         self.look_at_clock();
         for Keyed { key, input, stamp } in batch.drain(..) {
+            // How far event time has come here depends on the run. A record behind its own watermark is taken
+            // when event time has come that far, whenever it arrives.
             if self.is_by_event_time() && self.settings.assigner.ends() && stamp.timestamp < stamp.watermark {
                 self.waiting.add(stamp.watermark, (key, input, stamp));
             } else {
@@ -338,6 +347,7 @@ where
             behind.sort_by_key(|(at, (_, _, stamp))| (*at, stamp.timestamp));
             for (at, (key, value, stamp)) in behind {
                 self.take_pieces(&mut pieces, Some((at, stamp.timestamp)), from, out);
+                // Windows that are over by the record's watermark fire before it is taken.
                 self.pass(at, from, out);
                 self.take(key, value, stamp, from, out);
             }

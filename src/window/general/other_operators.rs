@@ -56,7 +56,7 @@ impl Foreign<'_> {
         self.from.has_table(PIECES)
     }
 
-    /// Says that no content can be made of it.
+    /// The error that no content can be made of it.
     pub(in crate::window) fn refuse<T>(&self) -> Result<T> {
         Err(Error::data(format!(
             "the snapshot has sums of the windows of operator {:?}, and the program wants their records, for an evictor or a function of all of them: go on without, or give the \
@@ -98,6 +98,7 @@ impl Foreign<'_> {
         read_rows(&rows, (PANES, self.from), self.share, &mut |(pane, Hashed { key, .. }), acc| {
             let (mut end, fired) = (pane.first, fired_for(&key));
             loop {
+                // The others have given their results in the earlier run.
                 if end > fired {
                     open.push((key.clone(), aligned.ending_at(end), acc.clone()));
                 }

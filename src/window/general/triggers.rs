@@ -1,4 +1,4 @@
-//! The triggers that come along.
+//! The triggers that are included.
 
 use super::trigger::{Absorbed, Fire, Trigger, TriggerContext};
 use crate::data::{Data, Exchange, Key};
@@ -35,6 +35,7 @@ impl<K: Key, T> Trigger<K, T> for OnEventTime {
     }
 
     fn on_content(&mut self, cx: &mut TriggerContext<'_, K>) -> Fire {
+        // The window has fired at its end, and the record is within the allowed lateness: a firing for each.
         if cx.window().end <= cx.watermark() {
             return Fire::Fire;
         }
@@ -43,10 +44,12 @@ impl<K: Key, T> Trigger<K, T> for OnEventTime {
     }
 
     fn on_event_time(&mut self, time: EventTime, cx: &mut TriggerContext<'_, K>) -> Fire {
+        // A timer of another trigger, or of an end that was given up for an earlier one.
         if self.alarm.get(cx) != Some(&time) {
             return Fire::Continue;
         }
         self.alarm.clear(cx);
+        // Otherwise a session has grown since: the timer moves to its new end.
         if time == cx.window().last() {
             return Fire::Fire;
         }
@@ -126,7 +129,7 @@ impl<K: Key, T> Trigger<K, T> for Never {
     }
 }
 
-/// Fires when so many records have come since it last fired. It never fires by time.
+/// Fires when a number of records have come since it last fired. It never fires by time.
 #[derive(Clone, Debug)]
 pub struct CountTrigger {
     every: u64,

@@ -1,4 +1,4 @@
-//! What ends a session.
+//! Session assigners: the gaps that end a session.
 
 use std::time::Duration;
 
@@ -109,7 +109,7 @@ pub trait Gap<T>: Clone + Send + Sync + 'static {
     /// Milliseconds, at least 1.
     fn gap(&self, value: &T) -> i64;
 
-    /// Says if it makes no sense, before the job starts.
+    /// Checks the gap before the job starts.
     ///
     /// # Errors
     ///

@@ -22,7 +22,7 @@ pub(super) struct Entry<Acc> {
     pub(super) changed: bool,
     /// True if the arrangement knows the key.
     pub(super) sealed: bool,
-    /// True if it was touched since the hand came by that lets keys leave memory.
+    /// True if it was touched since eviction last looked at it.
     pub(super) touched: bool,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Entry<Acc> {
 pub(super) struct Others<Acc>(Vec<Session<Acc>>);
 
 impl<Acc> Entry<Acc> {
-    /// What is as the arrangement has it.
+    /// An entry that is as the arrangement has it.
     pub(super) fn new(first: Session<Acc>, others: Vec<Session<Acc>>) -> Entry<Acc> {
         let others = (!others.is_empty()).then(|| Box::new(Others(others)));
         let entry = Entry { first, others, alarm: 0, changed: false, sealed: true, touched: true };
@@ -86,6 +86,7 @@ impl<Acc> Entry<Acc> {
         is_late: bool,
     ) -> bool {
         let piece = reach;
+        // By the piece as it came: sessions of a key do not overlap, so what it grows to touches no others.
         let touched = self.extract(|(window, _)| window.overlaps(piece));
         let found = !touched.is_empty();
         for (window, other) in touched {

@@ -1,4 +1,4 @@
-//! The owner's side of sessions: joins pieces, ends sessions, and seals those that are open.
+//! The receiving side of sessions: joins pieces, ends sessions, and seals those that are open.
 
 use std::hint::black_box;
 use std::marker::PhantomData;
@@ -108,12 +108,12 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
     }
 }
 
-/// So many pieces are looked up together: their entries stay in a core's first cache until they are joined.
+/// How many pieces are looked up together: their entries stay in a core's first cache until they are joined.
 const CHUNK: usize = 64;
 
 type SessionRows<K, Acc> = Spilling<Latest<Hashed<K>, Vec<Session<Acc>>>>;
 
-/// While keys are evicted, alarms ring for so many milliseconds at a time, so that not all come back at once.
+/// While keys are evicted, timers fire in steps of this many milliseconds, so that not all come back at once.
 const STEP: EventTime = 64;
 
 /// The logic of sessions on one worker.
@@ -176,6 +176,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
     /// Joins a piece that is not behind to the sessions that it overlaps. None of these is over.
     #[inline(always)]
     fn add(&mut self, found: Found, key: K, reach: Window, acc: A::Acc) {
+        // The common case: one session, marked as changed already, whose timer is not later than the piece's
+        // end.
         if let Some((_, entry)) = self.table.try_get_mut(found.slot)
             && entry.others.is_none()
             && entry.first.0.overlaps(reach)
@@ -245,7 +247,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
         Some(slot)
     }
 
-    /// Goes on with the sessions that another operator has kept, if the snapshot is of that, and says so.
+    /// Restores the sessions that another operator has kept. True if the snapshot is of that.
     fn adopt(&mut self, from: &RestoredOperator, share: Share) -> Result<bool> {
         let folded = Folded { from, share };
         from.check_settings(WINDOWS, Some(SETTINGS.to_owned()))?;
@@ -257,6 +259,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
         for piece in waiting_in(PIECES, from, share)? {
             self.waiting.add(piece.watermark, piece);
         }
+        // Records that waited in the general operator.
         for piece in (self.adopted)(&folded)? {
             self.waiting.add(piece.watermark, piece);
         }
@@ -367,6 +370,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Piece<K, A::Acc>> for Sessi
                             acc,
                         );
                     }
+                    // Not behind, but boxed because its length does not fit into the other variant.
                     Piece::Behind(piece) if piece.watermark == EventTime::MIN => self.join(found, *piece),
                     Piece::Behind(piece) => self.waiting.add(piece.watermark, *piece),
                 }

@@ -18,12 +18,12 @@ use crate::stream::{Aggregate, ChainSink, Collector, Ends, Preaggregator, SendBu
 use crate::time::EventTime;
 use crate::window::assigner::Window;
 
-/// What tells sessions from other windows.
+/// The settings that distinguish sessions from other windows.
 pub(in crate::window) const SETTINGS: &str = "sessions";
 
 /// A piece of a session on its way to the owner of its key.
 ///
-/// Most are in time. There are so many of them that a word less is worth something.
+/// Most are in time. They are many, so this variant is kept one word smaller.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Piece<K, Acc> {
     /// Of records that are not behind: where it starts, and how long it is.
@@ -72,7 +72,7 @@ impl<K, Acc> Piece<K, Acc> {
     fn of(key: K, reach: Window, acc: Acc) -> Piece<K, Acc> {
         match NonZeroU64::new(reach.end.wrapping_sub(reach.start) as u64) {
             Some(length) => Piece::InTime { key, start: reach.start, length, acc },
-            // What begins at the end of time.
+            // A piece that begins at the end of time has no length.
             None => Piece::Behind(Box::new(Behind { key, reach, acc, watermark: EventTime::MIN })),
         }
     }
@@ -163,10 +163,12 @@ impl<K: Key, T: Data, G: Gap<T>, A: Aggregate<T>> Collector<(K, T)> for Pieces<K
         let reach = sessions.reach(&value, stamp.timestamp);
         let is_behind = stamp.timestamp < stamp.watermark;
         if is_behind {
+            // Not joined to others: its place among them is decided by its own watermark.
             let behind = Behind { key, reach, acc: aggregate.start(value), watermark: stamp.watermark };
             self.sent.push(Piece::Behind(Box::new(behind)));
             return;
         }
+        // Where keys seldom repeat, looking for a partner costs more than it saves: sent as it is.
         if !A::COMBINES || !self.trial.tries() {
             self.sent.push(Piece::of(key, reach, aggregate.start(value)));
             return;

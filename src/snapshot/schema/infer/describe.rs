@@ -1,4 +1,4 @@
-//! The text of what was seen.
+//! The text of a schema, made of all that was seen.
 //!
 //! Structs and enums are described once and named where they lie. Types that have one name for serde need not
 //! be one type, as with generic ones: those that read the same are one, and others have a number after the
@@ -46,6 +46,7 @@ fn part(graph: &Graph, found: &[usize]) -> Option<(Names, BTreeMap<String, Strin
             let label = if number == 0 { name.to_owned() } else { format!("{name}#{}", number + 1) };
             parted.insert(*at, label);
         }
+        // Nothing more was told apart: all of one name read the same.
         if count(&parted) == count(&names) {
             let texts = classes.into_values().flatten();
             let texts = texts.map(|(name, text)| (name.to_owned(), text)).collect();
@@ -141,6 +142,7 @@ fn variant(
     names: &Names,
     name: &str,
 ) -> Option<VariantFormat> {
+    // No value could be made of the variant, so it is known by its name alone.
     let Some(form) = body.form.filter(|_| !body.is_blocked) else {
         let name = format!("{}::{name}", container.key.1);
         return Some(VariantFormat::NewType(Box::new(Format::TypeName(name))));

@@ -1,4 +1,4 @@
-//! The `Deserializer` that writes down what it is asked for.
+//! The `Deserializer` that records what it is asked for.
 
 use std::any::type_name;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -95,6 +95,7 @@ impl<'g> TypeSlot<'g> {
         let TypeSlot { graph, node, way } = self;
         let way = explore(graph, container, way);
         let below = graph.form(container, 0, form)?;
+        // Before the parts are read: a body that is met again within itself has no end.
         let is_first = begin(graph, container, 0, way)?;
         let parts = Elements { graph: &mut *graph, below: below.into_iter(), way };
         let read = read(visitor, parts);
@@ -139,6 +140,7 @@ fn begin(graph: &mut Graph, container: usize, body: usize, way: Path) -> Result<
     if !way.is_ending || body.rank.is_some() {
         return Ok(false);
     }
+    // It is being brought to an end further up the stack: within itself there is no end.
     if std::mem::replace(&mut body.is_ending, true) {
         return Err(Abort::Stuck);
     }
@@ -236,6 +238,7 @@ impl<'de> Deserializer<'de> for TypeSlot<'_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Abort> {
+        // The place of a type that is known elsewhere: that type is asked here instead.
         if name == foreign::NAME {
             let TypeSlot { graph, node, way } = self;
             return foreign::ask(graph, node, way).and_then(|()| visitor.visit_unit());
@@ -285,10 +288,12 @@ impl<'de> Deserializer<'de> for TypeSlot<'_> {
                 let read = visitor.visit_enum(ChosenVariant { graph: &mut *graph, container, choice, way });
                 end(graph, (container, body), is_first, read.is_ok());
                 read.map_err(|halt| match halt {
+                    // No end within this variant: it is left alone until another one is complete.
                     Abort::Stuck => {
                         graph.block(container, body);
                         Abort::Blamed
                     }
+                    // Refused before it asked for anything: the variant exists, and cannot be read.
                     Abort::Refused if graph.containers[container].bodies[body].form.is_none() => {
                         graph.containers[container].bodies[body].is_refused = true;
                         graph.changes += 1;
@@ -387,6 +392,7 @@ impl<'de, 'g> EnumAccess<'de> for ChosenVariant<'g> {
         let (value, body) = match choice {
             Choice::Number(body) => {
                 let number: U32Deserializer<Abort> = U32Deserializer::new(body as u32);
+                // An enum with aliases has more names than variants, and refuses the numbers above.
                 let Ok(value) = seed.deserialize(number) else {
                     graph.lacks(container, body);
                     return Err(Abort::Blamed);
@@ -405,6 +411,7 @@ impl<'de, 'g> EnumAccess<'de> for ChosenVariant<'g> {
                 let value = seed.deserialize(name).map_err(|_| Abort::Blamed)?;
                 let tag = Some(tag(&value));
                 container.names[number].tag = tag;
+                // A name that is another one's alias makes a value of the same variant.
                 let body = container.bodies.iter().position(|body| body.tag == tag).ok_or(Abort::Blamed)?;
                 (value, body)
             }

@@ -1,9 +1,9 @@
 //! A place for a type that is known elsewhere.
 //!
-//! Whoever asks what rows were made of before a migration knows all of them but one part; of that part
-//! someone else knows the type, and can ask it. So rows are asked with a [`Foreign`] for their part, which
-//! says no more than that it is one, and the type itself is asked in its place. The answer is what it would
-//! have been had the rows been asked with the type in them.
+//! A caller that asks what rows were made of before a migration knows all of them but one part; the type of
+//! that part is known, and can be asked, elsewhere. So rows are asked with a [`Foreign`] for their part,
+//! which reveals no more than that it is one, and the type itself is asked in its place. The answer is what
+//! it would have been had the rows been asked with the type in them.
 
 use std::any::type_name;
 use std::cell::Cell;
@@ -33,6 +33,7 @@ thread_local! {
 impl Question {
     /// Lets the type stand in all places of the foreign meanwhile.
     pub(in crate::snapshot) fn hold<X>(self, meanwhile: impl FnOnce() -> X) -> X {
+        // Restored when it is dropped, also after a panic.
         let _before = Before(ASKED.replace(Some(self)));
         meanwhile()
     }

@@ -1,5 +1,5 @@
-//! What is known of a type so far: places that lie in one another, and structs and enums that are in many of
-//! them.
+//! The graph of what is known of a type so far: places that lie in one another, and structs and enums that
+//! are in many of them.
 //!
 //! A place is where a type asks for something: a field, the inside of an option, an item of a list. A
 //! [`Container`] is a struct or an enum; it is one in all places, known by its names and its form, since
@@ -18,7 +18,7 @@ pub(in crate::snapshot) const ROOT: usize = 0;
 /// The distance of what has nothing unseen in it.
 pub(in crate::snapshot) const FAR: u32 = u32::MAX;
 
-/// So many variants of an enum are tried within each other, while none has been complete. A few save rounds,
+/// How many variants of an enum are tried within each other, while none has been complete. A few save rounds,
 /// many take a deep stack.
 const NESTED: usize = 4;
 
@@ -60,7 +60,7 @@ pub(in crate::snapshot) enum Form {
     Enum(&'static [&'static str]),
 }
 
-/// What tells containers apart: the name that it has for serde, that of the type, and its form.
+/// The identity of a container: the name that it has for serde, that of the type, and its form.
 pub(in crate::snapshot) type Key = (&'static str, &'static str, Form);
 
 #[derive(Debug)]
@@ -145,7 +145,9 @@ impl Graph {
     pub(in crate::snapshot) fn ask(&mut self, node: usize, asked: Request) -> Result<(), Abort> {
         self.steps += 1;
         match &self.nodes[node].asked {
+            // Bounds the work of all rounds, whatever the type does.
             _ if self.steps > STEPS => return Err(Abort::Over),
+            // A place that is asked for different things at different times cannot be described.
             Some(before) => return if *before == asked { Ok(()) } else { Err(Abort::Over) },
             None => {}
         }
@@ -208,6 +210,8 @@ impl Graph {
         let Container { bodies, names, .. } = &self.containers[container];
         let open = || bodies.iter().enumerate().filter(|(_, body)| body.is_open());
         if !is_ending {
+            // Nearest first: a variant that was never seen, then a name that was never tried, then what leads
+            // to one.
             let unseen = open().find(|(_, body)| body.form.is_none());
             if let Some((number, _)) = unseen {
                 return Ok((Choice::Number(number), false));
@@ -221,7 +225,10 @@ impl Graph {
                 return Ok((Choice::Number(number), false));
             }
         }
+        // The variant that was complete first: all that is in it was complete before, so this comes to an
+        // end.
         let ended = open().filter_map(|(number, body)| Some((body.rank?, number))).min();
+        // While none has been complete, variants are tried within each other; each level takes stack.
         let is_nested = bodies.iter().filter(|body| body.is_ending).count() >= NESTED;
         let tried = || open().find(|(_, body)| !body.is_ending && !is_nested).map(|(number, _)| number);
         let number = ended.map(|(_, number)| number).or_else(tried).ok_or(Abort::Stuck)?;
@@ -261,6 +268,7 @@ impl Graph {
         let node = &mut self.nodes[node];
         node.refused.get_or_insert_with(|| name.to_owned());
         node.sample += 1;
+        // After all samples nothing is shown here any more, or the rounds would not end.
         node.is_shut |= node.sample == SAMPLES;
         self.changes += 1;
     }
@@ -273,7 +281,7 @@ impl Graph {
         self.changes += 1;
     }
 
-    /// Blames a place for the refusal of what was made of it, unless someone else is to blame.
+    /// Blames a place for the refusal of what was made of it, unless another place is to blame.
     pub(in crate::snapshot) fn settle<T>(&mut self, node: usize, read: Result<T, Abort>) -> Result<T, Abort> {
         read.map_err(|halt| match halt {
             Abort::Refused => {
@@ -292,7 +300,8 @@ impl Graph {
         while is_closer && self.steps <= STEPS {
             self.steps += self.nodes.len();
             is_closer = false;
-            // Places come after what they lie in, for the most part.
+            // Places mostly come after what they lie in, so going backwards settles most distances in one
+            // pass.
             for number in (0..self.nodes.len()).rev() {
                 let distance = self.of_node(&self.nodes[number]);
                 is_closer |= distance < self.nodes[number].distance;
@@ -302,6 +311,7 @@ impl Graph {
                 let distances: Vec<u32> =
                     self.containers[number].bodies.iter().map(|body| self.of_body(body)).collect();
                 let container = &mut self.containers[number];
+                // To try a name is something unseen in the container itself.
                 let has_name = container.names.iter().any(|name| !name.is_tried);
                 let nearest = distances.iter().copied().min().unwrap_or(FAR);
                 let distance = if has_name { 0 } else { nearest };

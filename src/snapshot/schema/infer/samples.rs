@@ -1,11 +1,11 @@
-//! What types are shown: nothing first, and then what those accept that do not want nothing.
+//! Samples: the values that types are shown. Empty ones first, and then some for types that refuse those.
 
 use serde::de::Visitor;
 use serde_reflection::Format;
 
 use crate::snapshot::schema::infer::abort::Abort;
 
-/// So many samples there are of each kind, some of them more than once.
+/// The number of samples of each kind, some of them more than once.
 pub(in crate::snapshot) const SAMPLES: usize = 8;
 
 const NUMBERS: [u8; SAMPLES] = [0, 1, 2, 7, 10, 32, 64, 100];

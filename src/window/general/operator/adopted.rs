@@ -23,7 +23,7 @@ where
     G: Trigger<K, T>,
     B: Content<K, T>,
 {
-    /// Takes in what a snapshot has of another operator, if it is of one, and says so.
+    /// Restores what a snapshot has of another operator. True if it is of one.
     pub(super) fn adopt(&mut self, from: &RestoredOperator, share: Share) -> Result<bool> {
         let aligned = self.settings.assigner.aligned();
         if !self.is_by_event_time() || aligned.is_none() && !self.settings.assigner.merges() {
@@ -51,6 +51,7 @@ where
             }
             self.windows.slot = self.windows.store.slot(&Scope { key, window });
             self.see_to_end(window);
+            // No record has brought the content, so no watermark makes it late.
             let stamp = Stamp { timestamp: window.start, watermark: EventTime::MIN };
             let mut cx = TriggerContext {
                 core: &mut self.windows,

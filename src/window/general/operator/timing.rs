@@ -1,4 +1,4 @@
-//! What the clocks do to windows: timers fire, and windows are over.
+//! Timers of windows: how the two clocks fire timers and end windows.
 
 use super::super::assigner::Assigner;
 use super::super::content::Content;
@@ -68,15 +68,20 @@ where
             self.keys.relieve(due.len());
             for (time, slot) in due {
                 let window = self.open(slot);
+                // An absorbed window has been cleared, and a window that began anew in its slot has a time of
+                // its own.
                 if self.over_at.get(&self.windows) == Some(&time)
                     && let Some(window) = window
                 {
                     let last_call = self.last_call(window);
+                    // A window that has merged since may end later than was scheduled.
                     match last_call > time {
                         true => self.call_last(last_call),
                         false => self.drop_window(window),
                     }
                 }
+                // Pinned when it was added to `ends`; `call_last` has pinned it once more if the window goes
+                // on.
                 self.windows.store.unpin(slot);
             }
         }
@@ -99,10 +104,11 @@ where
         }
     }
 
-    /// Lets event time come this far.
+    /// Advances event time to a watermark.
     pub(super) fn pass(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<B::Out>) {
         self.windows.reach(watermark);
         self.keys.reach(watermark);
+        // Before windows end: a timer at a window's end fires it, and the end drops it.
         if self.windows.event_timers.next().is_some_and(|next| next < watermark) {
             self.fire(TimeDomain::EventTime, Some(watermark), from, out);
         }
