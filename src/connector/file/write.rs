@@ -118,15 +118,17 @@ enum Target {
     #[default]
     Nowhere,
     /// One file.
-    File {
-        file: File,
-        /// True once something stands in it.
-        begun: bool,
-        /// The writers that are open. The last one closes the file, and so lets the lock go.
-        writers: usize,
-    },
+    File(Arc<Mutex<SharedFile>>),
     /// A directory.
     Parts(Arc<PartDirectory>),
+}
+
+/// The file that all workers of a run write to. It is closed, and its lock released, with the run's last
+/// writer.
+struct SharedFile {
+    file: File,
+    /// True once something stands in it.
+    begun: bool,
 }
 
 impl<E> FileSink<E> {
@@ -226,10 +228,11 @@ impl<T: Data, E: Encode<T>> Sink<T> for FileSink<E> {
     }
 
     fn prepare(&self) -> Result<()> {
-        // Closes the file of an earlier run of this job, and with it the lock that would reject this one.
+        // Closes the file that an earlier run of this job has opened and not written to, and with it the lock
+        // that would reject this one. The writers of a run that goes on keep both.
         *lock(&self.target) = Target::Nowhere;
-        let file = self.open_file()?;
-        *lock(&self.target) = Target::File { file, begun: false, writers: 0 };
+        let file = SharedFile { file: self.open_file()?, begun: false };
+        *lock(&self.target) = Target::File(Arc::new(Mutex::new(file)));
         Ok(())
     }
 
@@ -249,20 +252,19 @@ impl<T: Data, E: Encode<T>> Sink<T> for FileSink<E> {
     }
 
     fn open(&self, worker: usize, _: usize) -> Result<FileWriter<E>> {
+        let (parts, shared) = match &*lock(&self.target) {
+            Target::Parts(parts) => (Some(Arc::clone(parts)), None),
+            Target::File(shared) => (None, Some(Arc::clone(shared))),
+            Target::Nowhere => (None, None),
+        };
         Ok(FileWriter {
             path: self.path.clone(),
             worker,
             epoch: None,
             encode: self.encode.clone(),
             target: Arc::clone(&self.target),
-            parts: match &mut *lock(&self.target) {
-                Target::Parts(parts) => Some(Arc::clone(parts)),
-                Target::File { writers, .. } => {
-                    *writers += 1;
-                    None
-                }
-                Target::Nowhere => None,
-            },
+            parts,
+            shared,
             open: None,
             lines: Vec::new(),
             header: Vec::new(),
@@ -279,6 +281,7 @@ pub struct FileWriter<E> {
     encode: E,
     target: Arc<Mutex<Target>>,
     parts: Option<Arc<PartDirectory>>,
+    shared: Option<Arc<Mutex<SharedFile>>>,
     /// The hidden file of the next part.
     open: Option<Hidden>,
     lines: Vec<u8>,
@@ -287,12 +290,14 @@ pub struct FileWriter<E> {
 
 impl<E> Drop for FileWriter<E> {
     fn drop(&mut self) {
-        let target = &mut *lock(&self.target);
-        if let Target::File { writers, .. } = target {
-            *writers -= 1;
-            if *writers == 0 {
-                *target = Target::Nowhere;
-            }
+        let mut target = lock(&self.target);
+        // Under the lock, so that of two writers that go at once one sees that it is the last.
+        let Some(shared) = self.shared.take() else { return };
+        if let Target::File(current) = &*target
+            && Arc::ptr_eq(current, &shared)
+            && Arc::strong_count(current) == 2
+        {
+            *target = Target::Nowhere;
         }
     }
 }
@@ -387,13 +392,13 @@ impl<T: Data, E: Encode<T>> Writer<T> for FileWriter<E> {
             // Nothing was written.
             _ => return Ok(()),
         };
-        let mut target = lock(&self.target);
-        let Target::File { file, begun, .. } = &mut *target else {
+        let Some(shared) = &self.shared else {
             return Err(Error::config(format!(
                 "{} was not opened before it was written to",
                 self.path.display()
             )));
         };
+        let SharedFile { file, begun } = &mut *lock(shared);
         // All workers write to one file: the first of them writes the header.
         if !*begun && !lines.is_empty() {
             lines.splice(0..0, self.header.iter().copied());
@@ -474,3 +479,7 @@ impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
         self.sink(FileSink::new(path, JsonLines))
     }
 }
+
+#[cfg(test)]
+#[path = "write_tests.rs"]
+mod tests;
