@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::assigner::{Aligned, millis};
-use super::emission::{AddsUp, AtEnd, ByTrigger, Corrected, Definition, Emission, Evicting, Results};
+use super::emission::{AtEnd, ByTrigger, Corrected, Definition, Emission, Evicting, Incremental, Results};
 use super::general::{
     Apply, Assigner, CountTrigger, CountWindows, Evict, Evictor, Fired, Global, Never, OnEventTime,
     OnProcessingTime, ProcessingTime, Purging, SlidingCountWindows, Trigger, WindowProcess, WithFiring,
@@ -274,7 +274,7 @@ impl<K, T, C, W, E: Results<K, T, W>> WindowedStream<K, T, C, W, E> {
     /// ```
     pub fn correct_until(self, horizon: Duration) -> WindowedStream<K, T, C, W, Corrected<E::Trigger>>
     where
-        E: AddsUp,
+        E: Incremental,
     {
         let emission = Corrected(self.emission.into_trigger());
         let definition = Definition { lateness: millis(horizon), ..self.definition };

@@ -72,10 +72,10 @@ impl<G> Uncorrected for Evicting<G> {}
     note = "what it has dropped would have to be taken back: leave out `correct_until` or the evictor, which windows \
             of the last records have, too"
 )]
-pub trait AddsUp: Uncorrected {}
+pub trait Incremental: Uncorrected {}
 
-impl AddsUp for AtEnd {}
-impl<G> AddsUp for ByTrigger<G> {}
+impl Incremental for AtEnd {}
+impl<G> Incremental for ByTrigger<G> {}
 
 mod sealed {
     /// Keeps `Emission` to this file's types.
@@ -156,7 +156,7 @@ where
     W: Assigner<T>,
 {
     /// Adds values up as they come, and passes results to a function.
-    fn added_up<G, A, P>(self, trigger: G, aggregate: A, function: P) -> Stream<P::Out>
+    fn fold<G, A, P>(self, trigger: G, aggregate: A, function: P) -> Stream<P::Out>
     where
         G: Trigger<K, T>,
         A: Aggregate<T>,
@@ -271,7 +271,7 @@ impl<K: Key, T: Data, W: Specialized<T>> Results<K, T, W> for AtEnd {
         A: Aggregate<T>,
         P: WindowProcess<K, A::Out>,
     {
-        windows.added_up(self.into_trigger(), aggregate, function)
+        windows.fold(self.into_trigger(), aggregate, function)
     }
 }
 
@@ -325,7 +325,7 @@ macro_rules! general_results {
 }
 
 general_results!(ByTrigger, |windows, trigger, aggregate, function| {
-    windows.added_up(trigger, aggregate, function)
+    windows.fold(trigger, aggregate, function)
 });
 general_results!(Evicting, |windows, trigger, aggregate, function| {
     windows.process(trigger, Summed(aggregate, function))

@@ -68,7 +68,7 @@ mod named;
 pub use assigner::{Aligned, Sliding, Tumbling, Window};
 pub use builder::{LateOnly, WindowedStream, Windowing, WithoutKey};
 pub use emission::{
-    AddsUp, AtEnd, ByTrigger, Corrected, Emission, Evicting, Results, Specialized, Uncorrected,
+    AtEnd, ByTrigger, Corrected, Emission, Evicting, Incremental, Results, Specialized, Uncorrected,
 };
 pub use general::{
     Absorbed, Apply, AsIs, Assigner, CountTrigger, CountWindows, DeltaTrigger, Either, Element,

@@ -151,47 +151,52 @@ impl<'a, R: Saves> Incoming<'a, R> {
         page: &mut dyn FnMut(ReadPage<R>) -> PageOf<R>,
         adopt: &mut dyn FnMut(Vec<PageOf<R>>),
     ) -> Result<()> {
-        let Some(least) = self.clock else { return Ok(()) };
-        rows.reach(least);
-        let sorts = R::ORDERED_BY_PART && self.restored.conversion.is_some();
-        for shard in &self.restored.shards {
-            let clock = (shard.clock != least).then_some(shard.clock);
-            for run in &shard.runs {
-                let taken = if sorts {
-                    let sorted = self.sorted(rows, run, clock)?;
-                    pages_by(page_rows, sorted, &mut |some| page(ReadPage { rows: some, written: None }))
-                } else {
-                    let mut taken = Vec::with_capacity(run.len());
-                    for place in self.touched(run) {
-                        let read = self.read_page(rows, place, clock)?;
-                        taken.extend((!read.rows.is_empty()).then(|| page(read)));
-                    }
-                    taken
-                };
-                if !taken.is_empty() {
-                    adopt(taken);
+        self.each_run(rows, &mut |run, clock| {
+            let taken = if self.is_reordered() {
+                let sorted = self.sorted(rows, run, clock)?;
+                pages_by(page_rows, sorted, &mut |some| page(ReadPage { rows: some, written: None }))
+            } else {
+                let mut taken = Vec::with_capacity(run.len());
+                for place in self.touched(run) {
+                    let read = self.read_page(rows, place, clock)?;
+                    taken.extend((!read.rows.is_empty()).then(|| page(read)));
                 }
+                taken
+            };
+            if !taken.is_empty() {
+                adopt(taken);
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Shows it, page by page, older runs first, and keeps nothing.
     fn each_page(&self, rows: &R, visit: &mut dyn FnMut(Vec<(R::Key, R::Value)>)) -> Result<()> {
+        self.each_run(rows, &mut |run, clock| {
+            if self.is_reordered() {
+                visit(self.sorted(rows, run, clock)?);
+                return Ok(());
+            }
+            for place in self.touched(run) {
+                visit(self.read_page(rows, place, clock)?.rows);
+            }
+            Ok(())
+        })
+    }
+
+    /// True if rows have another order than that in which they were written.
+    fn is_reordered(&self) -> bool {
+        R::ORDERED_BY_PART && self.restored.conversion.is_some()
+    }
+
+    /// Lets the clock of the rows reach what it was, and shows the runs, older ones of a shard first, each
+    /// with the clock of its shard if that is not the clock of all.
+    fn each_run(&self, rows: &R, visit: &mut dyn FnMut(&[PageRef], Option<i64>) -> Result<()>) -> Result<()> {
         let Some(least) = self.clock else { return Ok(()) };
         rows.reach(least);
-        let sorts = R::ORDERED_BY_PART && self.restored.conversion.is_some();
         for shard in &self.restored.shards {
             let clock = (shard.clock != least).then_some(shard.clock);
-            for run in &shard.runs {
-                if sorts {
-                    visit(self.sorted(rows, run, clock)?);
-                    continue;
-                }
-                for place in self.touched(run) {
-                    visit(self.read_page(rows, place, clock)?.rows);
-                }
-            }
+            shard.runs.iter().try_for_each(|run| visit(run, clock))?;
         }
         Ok(())
     }
