@@ -116,16 +116,16 @@ fn timers_may_be_larger_than_memory() {
         fired.for_each(move |_, record| digest.add(record.value));
     });
     // A moment has more of them than there is room for.
-    holds("timers of the same times", 5 << 20, |job, digest| {
+    holds("timers of the same times", 6 << 20, |job, digest| {
         let planning = Planning { far: 60_000, step: 50_000, told: 4, weight: 200, ..Planning::default() };
-        let fired = numbers(job, 100_000, None, mix).process(planning);
+        let fired = numbers(job, 120_000, None, mix).process(planning);
         fired.for_each(move |_, record| digest.add(record.value));
     });
     // Records register and delete what others of their key have registered and deleted, and what has left
     // since.
-    holds("many timers of a key", 2 << 20, |job, digest| {
-        let planning = Planning { far: 200_000, step: 1, told: 8, ..Planning::default() };
-        let fired = numbers(job, 280_000, None, shared).process(planning);
+    holds("many timers of a key", 3 << 20, |job, digest| {
+        let planning = Planning { far: 300_000, step: 1, told: 8, ..Planning::default() };
+        let fired = numbers(job, 420_000, None, shared).process(planning);
         fired.for_each(move |_, record| digest.add(record.value));
     });
 }
