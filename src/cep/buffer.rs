@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::state::Held;
+
 /// The events of one key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Buffer<T> {
@@ -27,22 +29,6 @@ pub(super) struct Buffer<T> {
     next: u64,
     /// The number of links at which to look for those that are not needed.
     limit: u32,
-}
-
-/// What something takes of memory: bytes, beside what its events point to, and events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Size {
-    pub(super) bytes: usize,
-    pub(super) events: usize,
-}
-
-impl Size {
-    /// Takes note that what took `before` now takes `now`.
-    #[inline]
-    pub(super) fn account(&mut self, before: Size, now: Size) {
-        self.bytes = self.bytes + now.bytes - before.bytes;
-        self.events = self.events + now.events - before.events;
-    }
 }
 
 /// A take. Its number is its place in the buffer.
@@ -168,12 +154,12 @@ impl<T> Buffer<T> {
         self.events.last().map(|(_, event)| event)
     }
 
-    /// What it takes of memory.
+    /// What it takes of memory, beside what its events point to.
     #[inline]
-    pub(super) fn size(&self) -> Size {
+    pub(super) fn size(&self) -> Held {
         let bytes =
             self.links.capacity() * size_of::<Link>() + self.events.capacity() * size_of::<(u64, T)>();
-        Size { bytes, events: self.events.len() }
+        Held { bytes, values: self.events.len() }
     }
 
     /// The number of takes and of events that are held.

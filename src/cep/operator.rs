@@ -33,7 +33,7 @@ use super::{Automaton, Outcome, Partials, Taken};
 use crate::data::{Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, SavedTables};
-use crate::state::{Evictable, MemoryBudget, Share, SpillBudget};
+use crate::state::{MemoryBudget, Share, SpillBudget, StateReaders};
 use crate::stream::{OperatorLogic, Outputs};
 use crate::time::{EventTime, Time};
 
@@ -69,14 +69,14 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
     pub(super) fn new(
         automaton: Arc<Automaton<T>>,
         timed_out: Outputs<Match<K, T>>,
+        state_readers: &StateReaders,
         limits: Option<(MemoryBudget, SpillBudget)>,
         operator: OperatorInfo,
     ) -> Detector<K, T> {
         let portion = if limits.is_some() { LIMITED } else { PORTION };
         let (limit, quota) = limits.unzip();
-        let memory = quota.as_ref().map(SpillBudget::memory);
         Detector {
-            keys: Keys::new(Arc::clone(&automaton), (memory, limit), operator.clone()),
+            keys: Keys::new(Arc::clone(&automaton), (state_readers, limit), operator.clone()),
             automaton,
             waiting: Waiting::new(quota, operator),
             due: Vec::new().into_iter(),
@@ -134,7 +134,7 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
                     return false;
                 }
             }
-            self.keys.evict_keys(since.epoch);
+            self.keys.evict(since.epoch);
             if until == now {
                 break;
             }
@@ -178,7 +178,13 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
                 break;
             }
         }
-        self.ending.as_slice().is_empty()
+        let is_all = self.ending.as_slice().is_empty();
+        if is_all {
+            // Keys that were brought back were listed again, and have gone since. Nothing is owed any more.
+            let left = self.keys.last();
+            debug_assert!(left.is_empty(), "{left:?} wait for more than the end");
+        }
+        is_all
     }
 
     /// Emits what the automaton found for a key.
@@ -225,6 +231,14 @@ impl<K: Key, T: Exchange + Ord> OperatorLogic<Record<(K, T)>> for Detector<K, T>
         self.keys.seal(epoch);
     }
 
+    fn cut(&mut self, epoch: u64) {
+        self.keys.cut(epoch);
+    }
+
+    fn copy(&mut self, left: &mut usize) -> bool {
+        self.keys.copy(left)
+    }
+
     fn save(&mut self) -> Result<SavedTables> {
         let tables = vec![self.waiting.save(), self.keys.save()];
         let mut saved = SavedTables { tables, ..SavedTables::default() };
@@ -239,7 +253,7 @@ impl<K: Key, T: Exchange + Ord> OperatorLogic<Record<(K, T)>> for Detector<K, T>
     }
 
     fn evict(&mut self, epoch: u64) {
-        self.keys.evict_keys(epoch);
+        self.keys.evict(epoch);
         self.waiting.evict(epoch);
     }
 

@@ -7,7 +7,8 @@ use std::mem::size_of;
 
 use serde::{Deserialize, Serialize};
 
-use super::buffer::{Buffer, LinkId, Size, Taken};
+use super::buffer::{Buffer, LinkId, Taken};
+use crate::state::Held;
 use crate::time::EventTime;
 
 /// Room for so many runs is not worth giving back.
@@ -118,16 +119,16 @@ impl<T> Partials<T> {
 
     /// What they take of memory, beside their own places.
     #[inline]
-    pub(super) fn size(&self) -> Size {
-        let Size { bytes, events } = self.buffer.size();
+    pub(super) fn size(&self) -> Held {
+        let Held { bytes, values } = self.buffer.size();
         let lists =
             self.runs.capacity() * size_of::<Run>() + self.withheld.capacity() * size_of::<(LinkId, u64)>();
-        Size { bytes: bytes + lists, events }
+        Held { bytes: bytes + lists, values }
     }
 
     /// The number of takes and of events that are held.
     #[cfg(test)]
-    pub(super) fn held(&self) -> (usize, usize) {
+    pub(super) fn takes_and_events(&self) -> (usize, usize) {
         self.buffer.len()
     }
 }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::operator::Detector;
+use super::partials::clamped;
 use super::{Match, Pattern};
 use crate::data::{Exchange, Record, Stamp};
 use crate::metric::Metrics;
-use crate::state::{MemoryBudget, SharedBudget, SpillBudget};
+use crate::state::{MemoryBudget, SharedBudget, SpillBudget, StateReaders};
 use crate::stream::{ConsumerPort, OperatorLogic, Outputs};
 use crate::time::{EventTime, Time};
 
@@ -49,8 +50,10 @@ pub(super) struct Driven<T: Exchange + Ord> {
 impl<T: Exchange + Ord> Driven<T> {
     pub(super) fn new(pattern: &Pattern<T>, bytes: Option<usize>) -> Driven<T> {
         let metrics = Metrics::default();
+        let mut state_readers = StateReaders::default();
         let limits = bytes.map(|bytes| {
             let memory = SharedBudget::new(bytes, std::env::temp_dir(), Arc::new(|error| panic!("{error}")));
+            state_readers.memory = Some(Rc::clone(&memory));
             (
                 MemoryBudget::new(&memory, "pattern", &metrics),
                 SpillBudget::new(&memory, "pattern", "records_spilled", &metrics),
@@ -61,7 +64,7 @@ impl<T: Exchange + Ord> Driven<T> {
             outputs.each_ref().map(|output| Outputs::to(vec![Box::new(Kept(Rc::clone(output)))]));
         let operator = OperatorInfo::new(0, 0, Rc::from([0]));
         let automaton = Arc::new(pattern.compile().unwrap());
-        let detector = Detector::new(automaton, timed_out, limits, operator);
+        let detector = Detector::new(automaton, timed_out, &state_readers, limits, operator);
         Driven { detector, out, outputs, pattern: pattern.clone(), bytes, metrics }
     }
 
@@ -87,6 +90,14 @@ impl<T: Exchange + Ord> Driven<T> {
         }
         let is_owed = |owed| owed < watermark || watermark == EventTime::MAX;
         assert!(!self.detector.owes().is_some_and(is_owed), "what was due is still owed");
+    }
+
+    /// The time of the first record that waits, or of the first deadline. All of it is owed.
+    pub(super) fn least_owed(&self) -> Option<EventTime> {
+        let deadline = self.detector.keys.least_deadline();
+        let least = self.detector.waiting.next().into_iter().chain(deadline).min().map(clamped);
+        assert!(least.is_none_or(|least| self.detector.owes().is_some_and(|owed| owed <= least)));
+        least
     }
 
     /// Closes an epoch, and lets state leave memory that is too much. `seals` says if someone asks for the

@@ -40,16 +40,16 @@
 //! # Without an arrangement
 //!
 //! To seal takes some hundred nanoseconds a row, in one piece, and a copy of all state in memory beside the
-//! tables. Where an arrangement is not read, that is too much. What process functions and rolling aggregates
-//! keep in memory, and nobody looks at from outside, has none. At a cut the list of what has changed is set
-//! aside (a [`SnapshotDelta`]), and copied a slice at a time while the operator goes on; what is about to
-//! change before its turn is copied then. The copies lie on a `DeltaLog`, unsorted, until the thread of
-//! snapshots sorts them into runs, merges these, and writes what is new. What it has written to a store that
-//! is near it lets go of, and reads again what it merges: so a state that is saved lies in memory once. A
-//! worker never pauses for longer than a slice takes, and a snapshot costs it a copy of each row that has
-//! changed. Panes of aligned windows, sessions, patterns and timers are sealed in one piece: of them there is
-//! little. What joins and differential computations were given is sealed at the end of each epoch, and so a
-//! piece is no longer than what an epoch has changed.
+//! tables. Where an arrangement is not read, that is too much. What process functions, rolling aggregates,
+//! sessions and patterns keep in memory, and nobody looks at from outside, has none. At a cut the list of
+//! what has changed is set aside (a [`SnapshotDelta`]), and copied a slice at a time while the operator goes
+//! on; what is about to change before its turn is copied then. The copies lie on a `DeltaLog`, unsorted,
+//! until the thread of snapshots sorts them into runs, merges these, and writes what is new. What it has
+//! written to a store that is near it lets go of, and reads again what it merges: so a state that is saved
+//! lies in memory once. A worker never pauses for longer than a slice takes, and a snapshot costs it a copy
+//! of each row that has changed. Panes of aligned windows and timers are sealed in one piece. What joins and
+//! differential computations were given is sealed at the end of each epoch, and so a piece is no longer than
+//! what an epoch has changed.
 //!
 //! # State larger than memory
 //!
@@ -133,13 +133,13 @@ mod timer;
 mod backend;
 mod keyed;
 
-pub(crate) use backend::delta_log::Tombstones;
-pub(crate) use backend::snapshot_delta::{DirtyMark, SnapshotDelta, copy};
-pub(crate) use backend::state_backend::{StateBackend, StateReaders};
+pub(crate) use backend::state_backend::StateReaders;
 pub(crate) use keyed::by_time::{At, Timed};
 pub(crate) use keyed::column::{Cells, Publish};
-pub(crate) use keyed::evicted_keys::EvictedKeys;
+pub(crate) use keyed::entry::{Entry, Held};
 pub(crate) use keyed::items::{Items, Many, Mapped, One, Shape};
+pub(crate) use keyed::keyed_snapshots::each_row;
+pub(crate) use keyed::keyed_state::KeyedState;
 pub(crate) use keyed::meta::FARTHEST;
 pub(crate) use keyed::pins::WARM;
 pub(crate) use keyed::store::{INDEXED, Store};
@@ -149,19 +149,18 @@ pub(crate) use keyed::view::PublishedState;
 pub use keyed::view::StateView;
 pub(crate) use run::arrangement::Arrangement;
 pub(crate) use run::hashed::{Hashed, Owner};
-pub(crate) use run::item_rows::{ItemOrTombstone, ItemRows, NEVER, Row, UNBEGUN, is_over};
+pub(crate) use run::item_rows::{ItemRows, NEVER, UNBEGUN, is_over};
 pub(crate) use run::latest_and_sums::{Latest, Sums};
 pub(crate) use run::page::Page;
-pub(crate) use run::persist::{Share, each, read_rows};
+pub(crate) use run::persist::{Share, read_rows};
 pub(crate) use run::rows::Rows;
 pub(crate) use run::saves::{Encoded, LATEST, SUMS, Saves};
 pub(crate) use run::sorted_run::{Cursor, SortedRun};
-pub(crate) use spill::budget::{Evictable, MemoryBudget, SpillBudget, rows_to_write};
+pub(crate) use spill::budget::{MemoryBudget, SpillBudget};
 pub(crate) use spill::files::SharedBudget;
 pub(crate) use spill::footprint::Footprint;
 pub(crate) use spill::spilling::Spilling;
 pub(crate) use table::key_table::{Found, KeyTable, Slot};
-pub(crate) use table::segmented_vec::{Chunks, SegmentedVec};
 pub(crate) use timer::migratable::Migratable;
 pub(crate) use timer::queue::TimerQueue;
 pub(crate) use timer::rows::{DATED, read_entries};

@@ -257,6 +257,15 @@ impl RestoredOperator {
         Err(self.is_other(table, own, &others))
     }
 
+    /// True if there are rows in the table of this name, and they are of the schema `own` or can be converted
+    /// to it. `with` is that of [`open`](RestoredOperator::open).
+    pub(crate) fn is_saved_as<P: 'static>(&self, name: &str, own: &Schema, with: fn() -> Schema) -> bool {
+        let Some(table) = self.table(name).filter(|table| !is_empty(table)) else { return false };
+        let is = |schema: &Schema| schema.fingerprint == table.schema.fingerprint;
+        let mut conversions = self.restored.migrations.conversions(&self.uid, name);
+        is(own) || conversions.any(|some| is(&some.old.hold(with)) && some.making::<P>().is_some())
+    }
+
     fn is_other(&self, table: &TableState, own: &Schema, more: &str) -> Error {
         Error::data(format!(
             "the state {:?} of operator {:?} is {} in the snapshot and {} in the program{more}: convert it by `Migrations::convert` in the program, \

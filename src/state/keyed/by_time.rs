@@ -248,7 +248,7 @@ impl<K: Key, V: Exchange> Cells<K, Timed<V>> {
         slim(queue);
         self.items -= 1;
         let at = (second, time, number);
-        if item.meta.changed().is_before(self.dirty_mark)
+        if item.meta.changed().is_before(self.write_back.dirty_mark)
             && let Some(copying) = &mut self.copying
         {
             copying.keep(slot, at, copy(&item.value, item.meta.expires()));

@@ -21,18 +21,17 @@
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::data::Key;
-use crate::state::backend::delta_log::Tombstones;
 use crate::state::backend::snapshot_delta::{DirtyMark, copy};
-use crate::state::backend::state_backend::{StateBackend, StateReaders};
+use crate::state::backend::state_backend::StateReaders;
 use crate::state::keyed::items::{Items, Shape};
 use crate::state::keyed::meta::ItemMeta;
 use crate::state::keyed::snapshot_copy::SnapshotCopy;
 use crate::state::keyed::time_domain::TimeDomain;
 use crate::state::keyed::ttl_sweep::TtlSweep;
 use crate::state::keyed::view::PublishedEpoch;
+use crate::state::keyed::write_back::WriteBack;
 use crate::state::run::hashed::{Hashed, Owner};
-use crate::state::run::item_rows::Row;
-use crate::state::run::item_rows::{ItemRows, NEVER, UNBEGUN};
+use crate::state::run::item_rows::{NEVER, UNBEGUN};
 use crate::state::spill::footprint::Footprint;
 use crate::state::table::key_table::Slot;
 use crate::state::table::segmented_vec::SegmentedVec;
@@ -78,16 +77,9 @@ pub(crate) struct Cells<K: Key, S: Shape> {
     /// The number of items in the cells.
     pub(in crate::state) items: usize,
     pub(in crate::state) footprint: Footprint,
-    pub(in crate::state) rows: ItemRows<K, S::Sub, S::Value>,
-    pub(in crate::state) backend: StateBackend<K, S::Sub, S::Value>,
-    /// What changes are marked by.
-    pub(in crate::state) dirty_mark: DirtyMark,
+    pub(in crate::state) write_back: WriteBack<K, S::Sub, S::Value>,
     /// Where items are that have changed since the last seal or cut.
     pub(in crate::state) changed: SegmentedVec<(Slot, S::Mark)>,
-    /// Items that the backing has and that are no more.
-    pub(in crate::state) tombstones: Tombstones<K, S::Sub>,
-    /// Items that have left memory and are not in the arrangement yet.
-    pub(in crate::state) left: Vec<Row<K, S::Sub, S::Value>>,
     /// What is copied for the last cut, if it is not done.
     pub(in crate::state) copying: Option<Box<SnapshotCopy<K, S>>>,
     pub(in crate::state) sweep: Option<TtlSweep>,
@@ -110,19 +102,14 @@ impl<K: Key, S: Shape> Cells<K, S> {
         (publish, state_readers): (Option<Publish<K, S>>, StateReaders),
         operator: OperatorInfo,
     ) -> Cells<K, S> {
-        let rows = ItemRows::new(owner);
         let state_readers = StateReaders { read: state_readers.read || publish.is_some(), ..state_readers };
         Cells {
             lives_by: lives.map_or(TimeDomain::EventTime, |(clock, _)| clock),
             cells: Vec::new(),
             items: 0,
             footprint: Footprint::new(state_readers.memory.is_some()),
-            backend: StateBackend::new(&rows, &state_readers, operator),
-            rows,
-            dirty_mark: DirtyMark::default().next(),
+            write_back: WriteBack::new(owner, &state_readers, operator),
             changed: SegmentedVec::default(),
-            tombstones: Tombstones::new(),
-            left: Vec::new(),
             copying: None,
             sweep: lives.map(|(_, millis)| TtlSweep::new(millis)),
             unbegun: UNBEGUN,
@@ -147,7 +134,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
     pub(crate) fn put(&mut self, slot: Slot, sub: S::Sub, value: S::Value, expires: i64) {
         self.make_room(slot);
         self.footprint.see(&value);
-        let dirty_mark = self.dirty_mark;
+        let dirty_mark = self.write_back.dirty_mark;
         match S::get_mut(&mut self.cells[slot.index()], &sub) {
             Some(item) if item.meta.changed() == dirty_mark => {
                 (item.value, item.meta) = (value, item.meta.expiring(expires))
@@ -166,7 +153,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Takes note that an item is about to change that has not changed since the last seal or cut.
     #[inline(never)]
     fn begin_change(&mut self, slot: Slot, sub: &S::Sub) {
-        let Cells { cells, dirty_mark, changed, copying, .. } = self;
+        let Cells { cells, write_back: WriteBack { dirty_mark, .. }, changed, copying, .. } = self;
         let cell = &mut cells[slot.index()];
         let Some(item) = S::get_mut(cell, sub) else { return };
         if item.meta.changed().is_before(*dirty_mark)
@@ -185,14 +172,14 @@ impl<K: Key, S: Shape> Cells<K, S> {
         let cell = &mut self.cells[slot.index()];
         self.changed.extend(S::note(cell, &sub).map(|mark| (slot, mark)));
         self.items += 1;
-        let item = Item { value, meta: ItemMeta::new(expires, self.dirty_mark, false) };
+        let item = Item { value, meta: ItemMeta::new(expires, self.write_back.dirty_mark, false) };
         S::insert(cell, sub, item, expires);
         self.trim();
     }
 
     /// Takes note that the backing has an item that is no more.
     pub(crate) fn bury(&mut self, key: K, sub: S::Sub) {
-        self.tombstones.insert((self.rows.hashed(key), sub));
+        self.write_back.bury(key, sub);
     }
 
     /// Makes sure that there is a cell.
@@ -215,7 +202,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
         sub: &S::Sub,
         update: impl FnOnce(&mut Item<S::Value>) -> R,
     ) -> Option<R> {
-        let dirty_mark = self.dirty_mark;
+        let dirty_mark = self.write_back.dirty_mark;
         let mut item = S::get_mut(self.cells.get_mut(slot.index())?, sub)?;
         if item.meta.changed() != dirty_mark {
             self.begin_change(slot, sub);
@@ -239,7 +226,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
     ) -> R {
         if expires == NEVER
             && let Some(item) = self.cells.get_mut(slot.index()).and_then(|cell| S::get_mut(cell, &sub))
-            && item.meta.changed() == self.dirty_mark
+            && item.meta.changed() == self.write_back.dirty_mark
             && item.meta.expires() == NEVER
         {
             // Nothing has to be noted: most values are changed more often than they are sealed.
@@ -268,8 +255,8 @@ impl<K: Key, S: Shape> Cells<K, S> {
     pub(crate) fn take(&mut self, slot: Slot, key: &K, sub: &S::Sub) -> Option<S::Value> {
         let item = S::remove(self.cells.get_mut(slot.index())?, sub)?;
         self.items -= 1;
-        let Cells { rows, dirty_mark, copying, tombstones, .. } = self;
-        if item.is_kept(*dirty_mark, copying, || (rows.hashed(key.clone()), sub.clone())) {
+        let WriteBack { rows, dirty_mark, tombstones, .. } = &mut self.write_back;
+        if item.is_kept(*dirty_mark, &mut self.copying, || (rows.hashed(key.clone()), sub.clone())) {
             tombstones.insert((rows.hashed(key.clone()), sub.clone()));
         }
         Some(item.value)
@@ -278,7 +265,8 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Takes all items of a key out.
     pub(crate) fn clear(&mut self, slot: Slot, key: &K) {
         if let Some(cell) = self.cells.get_mut(slot.index()) {
-            let Cells { tombstones, items, rows, dirty_mark, copying, .. } = self;
+            let Cells { items, write_back, copying, .. } = self;
+            let WriteBack { rows, dirty_mark, tombstones, .. } = write_back;
             S::drain(cell, |sub, item| {
                 *items -= 1;
                 if item.is_kept(*dirty_mark, copying, || (rows.hashed(key.clone()), sub.clone())) {
@@ -291,7 +279,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Drops items that are no more from the list of changed ones, when they are most of it.
     #[inline]
     fn trim(&mut self) {
-        let Cells { cells, dirty_mark, changed, .. } = self;
+        let Cells { cells, write_back: WriteBack { dirty_mark, .. }, changed, .. } = self;
         changed.trim(self.items, |(slot, mark)| {
             cells
                 .get(slot.index())

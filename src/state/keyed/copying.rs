@@ -8,16 +8,15 @@ use crate::state::keyed::column::Cells;
 use crate::state::keyed::items::Shape;
 use crate::state::keyed::pins::{Pins, WARM};
 use crate::state::keyed::snapshot_copy::SnapshotCopy;
+use crate::state::keyed::write_back::WriteBack;
 use crate::state::table::key_table::{KeyTable, Slot};
 use crate::state::table::segmented_vec::{Chunks, SegmentedVec};
 
 impl<K: Key, S: Shape> Cells<K, S> {
     /// Sets aside what has changed up to the end of an epoch, if it is to be handed over.
     pub(in crate::state) fn begin_cut(&mut self, epoch: u64) {
-        let Cells { backend, rows, tombstones, changed, .. } = self;
-        let Some(delta) = backend.delta(epoch, rows, tombstones, changed.len()) else { return };
+        let Some(delta) = self.write_back.begin_cut(epoch, self.changed.len()) else { return };
         let list = Chunks::new(std::mem::take(&mut self.changed));
-        self.dirty_mark = self.dirty_mark.next();
         self.copying = Some(Box::new(SnapshotCopy { list, kept: SegmentedVec::default(), delta }));
     }
 
@@ -25,7 +24,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// may still take.
     pub(in crate::state) fn copy_slice(&mut self, keys: &KeyTable<K, Pins>, left: &mut usize) {
         let Some(mut copying) = self.copying.take() else { return };
-        copying.resolve(keys, &self.rows, left);
+        copying.resolve(keys, &self.write_back.rows, left);
         let SnapshotCopy { list, kept, delta } = &mut *copying;
         while *left > 0 && !list.is_over() {
             let some = list.some(WARM.min(*left));
@@ -41,7 +40,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
             }
         }
         if list.is_over() && kept.len() == 0 {
-            self.backend.push_delta(copying.delta);
+            self.write_back.backend.push_delta(copying.delta);
         } else {
             self.copying = Some(copying);
         }
@@ -54,7 +53,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
         (slot, mark): (Slot, &S::Mark),
         keys: &KeyTable<K, Pins>,
     ) -> usize {
-        let Cells { cells, rows, dirty_mark, changed, .. } = self;
+        let Cells { cells, write_back: WriteBack { rows, dirty_mark, .. }, changed, .. } = self;
         let (Some(cell), key) = (cells.get_mut(slot.index()), keys.try_get(slot)) else { return 0 };
         let (mut copied, mut again) = (0, Vec::new());
         // Of a slot without a key as well: what it notes is for the next one.

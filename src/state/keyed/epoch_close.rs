@@ -8,33 +8,25 @@ use crate::data::Key;
 use crate::error::Result;
 use crate::snapshot::{self, RestoredOperator};
 use crate::state::backend::snapshot_delta::DirtyMark;
-use crate::state::backend::state_backend::StateBackend;
 use crate::state::keyed::column::{Cells, Item};
 use crate::state::keyed::items::Shape;
 use crate::state::keyed::meta::ItemMeta;
 use crate::state::keyed::pins::Pins;
 use crate::state::keyed::store::{Column, Slots};
 use crate::state::keyed::time_domain::{Now, TimeDomain};
-use crate::state::keyed::view::PublishedEpoch;
+use crate::state::keyed::write_back::WriteBack;
 use crate::state::run::builder::sort;
 use crate::state::run::hashed::Hashed;
-use crate::state::run::item_rows::Row;
 use crate::state::run::item_rows::{UNBEGUN, is_over};
 use crate::state::run::persist::Share;
 use crate::state::run::rows::Rows;
-use crate::state::spill::budget::rows_to_write;
 use crate::state::table::key_table::{KeyTable, Slot};
 
 impl<K: Key, S: Shape> Cells<K, S> {
-    /// What is no more, and what has left memory.
-    fn take_left(&mut self) -> Vec<Row<K, S::Sub, S::Value>> {
-        rows_to_write(std::mem::take(&mut self.tombstones), &mut std::mem::take(&mut self.left))
-    }
-
     /// The places in a list of what has changed, with the hashes that the keys are owned by, in order of
     /// these.
     fn in_order(&self, changed: &[(Slot, S::Mark)], keys: &KeyTable<K, Pins>) -> Vec<(u64, u32)> {
-        let owner = self.rows.owner();
+        let owner = self.write_back.rows.owner();
         let hash = |(slot, _): &(Slot, S::Mark)| keys.try_get(*slot).map_or(0, |(key, _)| owner(key));
         let mut order: Vec<(u64, u32)> = changed.iter().map(hash).zip(0..).collect();
         order.sort_unstable();
@@ -70,7 +62,8 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn expire(&mut self, now: Now, keys: &KeyTable<K, Pins>, bare: &mut Vec<Slot>) {
-        let Cells { sweep, cells, items, tombstones, rows, dirty_mark, copying, .. } = self;
+        let Cells { sweep, cells, items, write_back, copying, .. } = self;
+        let WriteBack { rows, dirty_mark, tombstones, .. } = write_back;
         let now = now.by(self.lives_by);
         rows.reach(now);
         if let Some(copying) = copying {
@@ -102,38 +95,26 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn seal(&mut self, epoch: u64, keys: &KeyTable<K, Pins>) {
-        if matches!(self.backend, StateBackend::SnapshotOnly { .. }) {
+        if !self.write_back.is_sealed() {
             return;
         }
-        let before = self.take_left();
-        let Some(arrangement) = self.backend.arrangement() else { return };
-        let mut built = arrangement.build(before);
         let changed = std::mem::take(&mut self.changed).into_list();
         let order = self.in_order(&changed, keys);
-        let Cells { cells, .. } = self;
-        for some in order.chunk_by(|a, b| a.0 == b.0) {
-            built.group(|group| {
-                for (hash, number) in some {
-                    let (slot, mark) = &changed[*number as usize];
-                    let (Some(cell), key) = (cells.get_mut(slot.index()), keys.try_get(*slot)) else {
-                        continue;
-                    };
-                    // Of a slot without a key as well: what it notes is for the next one.
-                    S::noted(cell, mark, |sub, item| {
-                        if let Some((key, _)) = key.filter(|_| item.meta.changed() != DirtyMark::Still) {
-                            item.meta = item.meta.kept();
-                            let key = Hashed { hash: *hash, key: key.clone() };
-                            group.push(((key, sub), Some((item.value.clone(), item.meta.expires()))));
-                        }
-                    });
+        let Cells { cells, write_back, .. } = self;
+        write_back.seal(epoch, &order, &mut |hash, number, rows| {
+            let (slot, mark) = &changed[number as usize];
+            let (Some(cell), key) = (cells.get_mut(slot.index()), keys.try_get(*slot)) else { return };
+            // Of a slot without a key as well: what it notes is for the next one.
+            S::noted(cell, mark, |sub, item| {
+                if let Some((key, _)) = key.filter(|_| item.meta.changed() != DirtyMark::Still) {
+                    item.meta = item.meta.kept();
+                    let key = Hashed { hash, key: key.clone() };
+                    rows.push(((key, sub), Some((item.value.clone(), item.meta.expires()))));
                 }
             });
-        }
-        let Some(arrangement) = self.backend.arrangement() else { return };
-        arrangement.seal_built(epoch, built);
+        });
         if let Some(publish) = &self.publish {
-            let runs = arrangement.runs().iter().map(|run| run.pages().to_vec()).collect();
-            publish(PublishedEpoch { epoch, owner: self.rows.owner(), reached: self.rows.clock(), runs });
+            self.write_back.published(epoch).into_iter().for_each(publish);
         }
     }
 
@@ -151,31 +132,25 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
 
     fn evict_key(&mut self, slot: Slot, key: &K) {
         let Some(cell) = self.cells.get_mut(slot.index()) else { return };
-        let Cells { items, left, rows, .. } = self;
+        let Cells { items, write_back: WriteBack { rows, evicted, .. }, .. } = self;
         S::drain(cell, |sub, item| {
             *items -= 1;
             if item.meta.changed() != DirtyMark::Still || !item.meta.is_sealed() {
-                left.push(((rows.hashed(key.clone()), sub), Some((item.value, item.meta.expires()))));
+                evicted.push(((rows.hashed(key.clone()), sub), Some((item.value, item.meta.expires()))));
             }
         });
         *cell = S::empty();
     }
 
     fn write(&mut self, epoch: u64) {
-        let rows = self.take_left();
-        if let Some(arrangement) = self.backend.arrangement() {
-            arrangement.seal_unsorted(epoch, rows);
-        }
+        self.write_back.write_evicted(epoch);
     }
 
     fn enter(&mut self, slot: Slot, key: &K) -> bool {
         let before = self.items;
         let mut found = Vec::new();
-        let hashed = self.rows.hashed(key.clone());
-        let StateBackend::Arranged(arrangement) = &self.backend else { return false };
-        arrangement.range(hashed.hash, &|(k, _)| k.cmp(&hashed), &mut |(_, sub), kept| {
-            found.push((sub, kept));
-        });
+        let hashed = self.write_back.rows.hashed(key.clone());
+        self.write_back.read(&hashed, &mut |sub, kept| found.push((sub, kept)));
         // Runs are shown from the oldest on, and the newest row of a sub-key counts.
         sort(&mut found);
         for (sub, kept) in found {
@@ -184,9 +159,9 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
                 expires = self.unbegun;
             }
             let row = (hashed.clone(), sub);
-            if is_over(expires, self.rows.clock()) {
-                self.tombstones.insert(row);
-            } else if !self.tombstones.contains(&row) {
+            if is_over(expires, self.write_back.rows.clock()) {
+                self.write_back.tombstones.insert(row);
+            } else if !self.write_back.tombstones.contains(&row) {
                 let sub = row.1;
                 self.make_room(slot);
                 self.items += 1;
@@ -205,7 +180,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn save(&self, name: &str) -> snapshot::TableSnapshot {
-        self.backend.save(name, &self.rows)
+        self.write_back.save(name)
     }
 
     fn restore(
@@ -215,7 +190,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         share: Share,
         slots: &mut Slots<'_, K>,
     ) -> Result<()> {
-        let Cells { backend, rows, cells, items, footprint, .. } = self;
+        let Cells { write_back: WriteBack { backend, rows, .. }, cells, items, footprint, .. } = self;
         let mut found = Vec::new();
         backend.restore(rows, (name, from), share, &mut |read, keys| {
             if size_of::<S::Sub>() == 0 {

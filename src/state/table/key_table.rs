@@ -166,17 +166,6 @@ impl<K: Hash + Eq + Clone, V> KeyTable<K, V> {
         slots.trim(self.len(), |slot| self.try_get(*slot).is_some_and(|(_, value)| keep(value)));
     }
 
-    /// Puts an entry for a key in the place of one that there may be, or of none; or removes that, if there
-    /// is to be none.
-    pub(crate) fn replace(&mut self, hash: u64, key: &K, value: Option<V>) {
-        match (self.find(hash, key), value) {
-            (Some(slot), Some(value)) => self.get_mut(slot).1 = value,
-            (Some(slot), None) => drop(self.remove(slot)),
-            (None, Some(value)) => drop(self.insert(hash, key.clone(), value)),
-            (None, None) => {}
-        }
-    }
-
     /// Touches what the index has of some slots, which will be removed soon: the loads of a loop with nothing
     /// else in it do not wait for each other.
     pub(crate) fn warm(&self, slots: &[Slot]) {

@@ -123,10 +123,14 @@ impl<E, R: Exchange> TimerQueue<E, R> {
         near.into_iter().chain(self.far().and_then(SpilledTimers::next)).min()
     }
 
-    /// The time of the first entry. Costs a look at each entry of its bucket.
+    /// The time of the first entry. Costs a look at each entry of its bucket, if that is not sorted.
     pub(crate) fn first(&self) -> Option<EventTime> {
         let near = self.buckets.first_number().and_then(|bucket| {
-            let first = self.buckets.get(bucket)?.entries.iter().map(|(mark, _)| offset(*mark)).min()?;
+            let Bucket { entries, sorted, .. } = self.buckets.get(bucket)?;
+            let first = match sorted {
+                true => offset(entries.first()?.0),
+                false => entries.iter().map(|(mark, _)| offset(*mark)).min()?,
+            };
             Some(at(bucket, first))
         });
         near.into_iter().chain(self.far().and_then(SpilledTimers::next)).min()

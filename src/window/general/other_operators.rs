@@ -14,16 +14,13 @@ use std::rc::Rc;
 use crate::data::{Data, Exchange, Key, hash64};
 use crate::error::{Error, Result};
 use crate::snapshot::RestoredOperator;
-use crate::state::{Hashed, Latest, Share, read_rows};
+use crate::state::{Hashed, Share, each_row, read_rows};
 use crate::stream::Aggregate;
 use crate::time::EventTime;
 use crate::window::assigner::{Aligned, Window};
 use crate::window::key_and_window::PIECES;
 use crate::window::panes::{PANES, PaneRows};
-use crate::window::session::{Behind, waiting_in};
-
-/// The table of the operator of sessions.
-const SESSIONS: &str = "sessions";
+use crate::window::session::{Behind, SESSIONS, waiting_in};
 
 /// The table of pieces that wait there.
 const WAITING: &str = "waiting";
@@ -112,14 +109,13 @@ impl Foreign<'_> {
     }
 
     fn sessions<K: Key, Acc: Exchange>(&self) -> Result<Vec<(K, Window, Acc)>> {
-        let rows = Latest::<Hashed<K>, Vec<(Window, Acc)>>::new();
-        let mut latest = BTreeMap::new();
-        read_rows(&rows, (SESSIONS, self.from), self.share, &mut |Hashed { key, .. }, sessions| {
-            latest.insert(key, sessions);
+        let mut latest = BTreeMap::<K, Vec<(Window, Acc)>>::new();
+        each_row(SESSIONS, self.from, self.share, &mut |key, sessions| match sessions {
+            Some(sessions) => drop(latest.insert(key, sessions)),
+            None => drop(latest.remove(&key)),
         })?;
-        let of_key = |(key, sessions): (K, Option<Vec<(Window, Acc)>>)| {
-            let sessions = sessions.into_iter().flatten();
-            sessions.map(move |(window, acc)| (key.clone(), window, acc))
+        let of_key = |(key, sessions): (K, Vec<(Window, Acc)>)| {
+            sessions.into_iter().map(move |(window, acc)| (key.clone(), window, acc))
         };
         Ok(latest.into_iter().flat_map(of_key).collect())
     }

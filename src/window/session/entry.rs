@@ -3,48 +3,66 @@
 //! Most keys have one at a time. To join a piece to it costs a comparison; only where there are several they
 //! are looked through.
 
+use crate::data::Exchange;
+use crate::state::{Entry, Footprint};
 use crate::stream::Aggregate;
 use crate::time::EventTime;
 use crate::window::Window;
+
+/// The table of the sessions of each key.
+pub(in crate::window) const SESSIONS: &str = "sessions";
 
 /// A session: its stretch of time, and what its values add up to.
 pub(super) type Session<Acc> = (Window, Acc);
 
 /// The sessions of a key. Kept small: with many keys, what a piece costs is the memory that it waits for.
-pub(super) struct Entry<Acc> {
+pub(super) struct Open<Acc> {
     /// Most keys have one session at a time, which needs no list.
     pub(super) first: Session<Acc>,
     /// `None` if there is but one.
     pub(super) others: Option<Box<Others<Acc>>>,
-    /// The time of the key's timer: not later than the last moment of the session that ends first.
-    pub(super) alarm: EventTime,
-    /// True if it has changed since the last seal.
-    pub(super) changed: bool,
-    /// True if the arrangement knows the key.
-    pub(super) sealed: bool,
-    /// True if it was touched since eviction last looked at it.
-    pub(super) touched: bool,
 }
 
 /// The sessions of a key but one.
 pub(super) struct Others<Acc>(Vec<Session<Acc>>);
 
-impl<Acc> Entry<Acc> {
-    /// An entry that is as the arrangement has it.
-    pub(super) fn new(first: Session<Acc>, others: Vec<Session<Acc>>) -> Entry<Acc> {
-        let others = (!others.is_empty()).then(|| Box::new(Others(others)));
-        let entry = Entry { first, others, alarm: 0, changed: false, sealed: true, touched: true };
-        Entry { alarm: entry.ends(), ..entry }
-    }
+impl<Acc: Exchange> Entry for Open<Acc> {
+    type Row = Vec<Session<Acc>>;
+    type Context = ();
+    const TABLE: &'static str = SESSIONS;
+    const IS_RECALLED: bool = true;
 
-    /// All sessions.
-    pub(super) fn sessions(&self) -> Vec<Session<Acc>>
-    where
-        Acc: Clone,
-    {
+    fn row(&self) -> Vec<Session<Acc>> {
         let mut sessions = vec![self.first.clone()];
         sessions.extend_from_slice(self.others());
         sessions
+    }
+
+    fn into_row(self) -> Vec<Session<Acc>> {
+        let mut sessions = vec![self.first];
+        sessions.extend(self.others.into_iter().flat_map(|others| others.0));
+        sessions
+    }
+
+    fn from_row(mut row: Vec<Session<Acc>>, _: EventTime) -> Option<Open<Acc>> {
+        let first = (!row.is_empty()).then(|| row.swap_remove(0))?;
+        Some(Open { first, others: (!row.is_empty()).then(|| Box::new(Others(row))) })
+    }
+
+    /// The last moment of the session that ends first.
+    fn deadline(&self, (): &()) -> Option<EventTime> {
+        Some(self.others().iter().fold(self.first.0.last(), |least, (window, _)| least.min(window.last())))
+    }
+
+    fn sample(&self, footprint: &mut Footprint) {
+        footprint.see(&self.first.1);
+    }
+}
+
+impl<Acc> Open<Acc> {
+    /// One session.
+    pub(super) fn new(first: Session<Acc>) -> Open<Acc> {
+        Open { first, others: None }
     }
 
     /// The sessions but the first.
@@ -70,11 +88,6 @@ impl<Acc> Entry<Acc> {
             self.others = None;
         }
         last
-    }
-
-    /// The last moment of the session that ends first.
-    pub(super) fn ends(&self) -> EventTime {
-        self.others().iter().fold(self.first.0.last(), |least, (window, _)| least.min(window.last()))
     }
 
     /// Joins a piece to all sessions that it overlaps, or makes it one of its own unless it is late.

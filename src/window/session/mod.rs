@@ -40,5 +40,6 @@ mod preaggregate;
 mod operator;
 
 pub use assigner::{Fixed, Gap, PerRecord, Sessions, Touching};
+pub(super) use entry::SESSIONS;
 pub(super) use operator::aggregate;
 pub(super) use preaggregate::{Behind, SETTINGS, waiting_in};

@@ -1,24 +1,16 @@
 //! The receiving side of sessions: joins pieces, ends sessions, and seals those that are open.
 
-use std::hint::black_box;
 use std::marker::PhantomData;
-use std::mem::size_of;
-use std::rc::Rc;
 use std::sync::Arc;
 
-use timely::dataflow::operators::generic::OperatorInfo;
-
 use super::assigner::{Gap, Sessions};
-use super::entry::{Entry, Session};
+use super::entry::{Open, Session};
 use super::preaggregate::{Behind, Gathering, Piece, SETTINGS, waiting_in};
 use crate::data::{Data, Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::metric::Metric;
 use crate::snapshot::{RestoredOperator, SavedTables};
-use crate::state::{
-    Arrangement, Evictable, EvictedKeys, Footprint, Found, Hashed, INDEXED, KeyTable, Latest, MemoryBudget,
-    SegmentedVec, Share, SharedBudget, Slot, SpillBudget, Spilling, TimerQueue, rows_to_write,
-};
+use crate::state::{Found, KeyedState, Share, Slot, TimerQueue};
 use crate::stream::{
     Aggregate, Chain, Consumers, Edge, Lowering, Node, NodeInfo, Operator, OperatorLogic, Outputs, Routing,
     Stream, epoch_driver,
@@ -101,17 +93,23 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
         let input = builder.by_key(self.edge, Piece::key);
         let ports = self.consumers.open(&mut builder);
         let quota = worker.quota(uid, "records_spilled");
-        let memory = (worker.memory.as_ref(), worker.limit(uid), quota);
-        let (aggregate, adopted) = (self.aggregate.clone(), Arc::clone(&self.adopted));
-        let logic = SessionLogic::<K, T, A>::new(aggregate, adopted, builder.info(), late, memory);
+        let logic = SessionLogic::<K, T, A> {
+            aggregate: self.aggregate.clone(),
+            adopted: Arc::clone(&self.adopted),
+            state: KeyedState::new((), &worker.state_readers(), worker.limit(uid), builder.info()),
+            waiting: TimerQueue::of_records(builder.info(), quota),
+            watermark: EventTime::MIN,
+            results: Vec::new(),
+            found: Vec::new(),
+            late,
+            value: PhantomData,
+        };
         epoch_driver::build(builder, worker, vec![input], ports, logic);
     }
 }
 
 /// How many pieces are looked up together: their entries stay in a core's first cache until they are joined.
 const CHUNK: usize = 64;
-
-type SessionRows<K, Acc> = Spilling<Latest<Hashed<K>, Vec<Session<Acc>>>>;
 
 /// While keys are evicted, timers fire in steps of this many milliseconds, so that not all come back at once.
 const STEP: EventTime = 64;
@@ -120,21 +118,10 @@ const STEP: EventTime = 64;
 struct SessionLogic<K: Key, T: Data, A: Aggregate<T>> {
     aggregate: A,
     adopted: Adopted<K, A::Acc>,
-    table: KeyTable<K, Entry<A::Acc>>,
-    alarms: TimerQueue<Slot, ()>,
+    state: KeyedState<K, Open<A::Acc>>,
     /// Pieces that are behind, by the watermarks in their stamps.
     waiting: TimerQueue<Behind<K, A::Acc>>,
     watermark: EventTime,
-    arrangement: Arrangement<SessionRows<K, A::Acc>>,
-    /// Keys that have left memory.
-    evicted: EvictedKeys<K>,
-    /// What of them the arrangement does not have yet.
-    left: Vec<(Hashed<K>, Option<Vec<Session<A::Acc>>>)>,
-    limit: Option<MemoryBudget>,
-    footprint: Footprint,
-    changed: SegmentedVec<Slot>,
-    /// Keys that the arrangement knows and that have no session any more.
-    tombstones: Vec<Hashed<K>>,
     /// Sessions that are over and on their way out.
     results: Vec<Record<Windowed<K, A::Out>>>,
     /// The slots of a batch's keys.
@@ -144,50 +131,16 @@ struct SessionLogic<K: Key, T: Data, A: Aggregate<T>> {
 }
 
 impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
-    fn new(
-        aggregate: A,
-        adopted: Adopted<K, A::Acc>,
-        operator: OperatorInfo,
-        late: Metric,
-        (memory, limit, quota): (Option<&Rc<SharedBudget>>, Option<MemoryBudget>, Option<SpillBudget>),
-    ) -> SessionLogic<K, T, A> {
-        let rows = Spilling::new(Latest::new(), memory, |key: &Hashed<K>| key.hash);
-        SessionLogic {
-            aggregate,
-            adopted,
-            value: PhantomData,
-            table: KeyTable::default(),
-            alarms: TimerQueue::default(),
-            waiting: TimerQueue::of_records(operator.clone(), quota),
-            watermark: EventTime::MIN,
-            arrangement: Arrangement::new(rows, operator),
-            evicted: EvictedKeys::default(),
-            left: Vec::new(),
-            limit,
-            footprint: Footprint::new(memory.is_some()),
-            changed: SegmentedVec::default(),
-            tombstones: Vec::new(),
-            results: Vec::new(),
-            found: Vec::new(),
-            late,
-        }
-    }
-
     /// Joins a piece that is not behind to the sessions that it overlaps. None of these is over.
     #[inline(always)]
     fn add(&mut self, found: Found, key: K, reach: Window, acc: A::Acc) {
-        // The common case: one session, marked as changed already, whose timer is not later than the piece's
-        // end.
-        if let Some((_, entry)) = self.table.try_get_mut(found.slot)
-            && entry.others.is_none()
-            && entry.first.0.overlaps(reach)
-            && entry.changed
-            && entry.alarm <= reach.last()
+        // The common case: one session, marked as changed already, which is looked at before the piece ends.
+        if let Some(open) = self.state.touched(found.slot, reach.last())
+            && open.others.is_none()
+            && open.first.0.overlaps(reach)
         {
-            entry.first.0 = entry.first.0.span(reach);
-            self.aggregate.merge(&mut entry.first.1, acc);
-            entry.touched = true;
-            self.footprint.see(&entry.first.1);
+            open.first.0 = open.first.0.span(reach);
+            self.aggregate.merge(&mut open.first.1, acc);
             return;
         }
         self.join(found, Behind { key, reach, acc, watermark: EventTime::MIN });
@@ -199,52 +152,22 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
         let Behind { key, reach, acc, watermark } = piece;
         let is_late = reach.end <= watermark;
         // A key that was not found may have come meanwhile.
-        let slot = if slot == Slot::NONE { self.table.find(hash, &key) } else { Some(slot) };
-        let slot = slot.or_else(|| self.evicted.take(hash, &key).then(|| self.enter(hash, key.clone()))?);
-        let Some(slot) = slot else {
-            if is_late {
-                self.late.add(1);
-                return;
+        let slot = if slot == Slot::NONE { self.state.find(hash, &key) } else { Some(slot) };
+        match slot {
+            None if is_late => self.late.add(1),
+            None => {
+                self.state.insert(hash, key, Open::new((reach, acc)));
             }
-            let alarm = reach.last();
-            self.footprint.see(&acc);
-            let entry = Entry { alarm, changed: true, sealed: false, ..Entry::new((reach, acc), Vec::new()) };
-            let slot = self.table.insert(hash, key, entry);
-            self.changed.push(slot);
-            self.alarms.add(alarm, slot);
-            return;
-        };
-        let entry = &mut self.table.get_mut(slot).1;
-        entry.touched = true;
-        if !entry.join(&self.aggregate, reach, acc, is_late) {
-            self.late.add(1);
-            return;
+            Some(slot) => {
+                if self.state.touch(slot).join(&self.aggregate, reach, acc, is_late) {
+                    // A session that has grown is looked at when its old end comes; only one that ends before
+                    // all others needs to be looked at sooner.
+                    self.state.settle(slot);
+                } else {
+                    self.late.add(1);
+                }
+            }
         }
-        if !entry.changed {
-            entry.changed = true;
-            self.changed.push(slot);
-        }
-        // A session that has grown is looked at when its old end comes; only one that ends before all others
-        // needs to be looked at sooner.
-        if reach.last() < entry.alarm && entry.ends() <= reach.last() {
-            entry.alarm = reach.last();
-            self.alarms.add(entry.alarm, slot);
-        }
-    }
-
-    /// Brings a key back into memory that is no longer [evicted](EvictedKeys). `None` if its sessions cannot
-    /// be read, which ends the job.
-    fn enter(&mut self, hash: u64, key: K) -> Option<Slot> {
-        let (key, mut found) = (Hashed { hash, key }, None);
-        self.arrangement.range(hash, &|other| other.cmp(&key), &mut |_, sessions| found = sessions);
-        let mut sessions = found?;
-        let first = (!sessions.is_empty()).then(|| sessions.swap_remove(0))?;
-        let entry = Entry::new(first, sessions);
-        let alarm = entry.alarm;
-        let slot = self.table.insert(hash, key.key, entry);
-        self.alarms.add(alarm, slot);
-        self.limit.iter_mut().for_each(MemoryBudget::entered);
-        Some(slot)
     }
 
     /// Restores the sessions that another operator has kept. True if the snapshot is of that.
@@ -271,20 +194,13 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
         Ok(true)
     }
 
-    /// No alarm of a key is earlier than this.
-    fn next_alarm(&self) -> Option<EventTime> {
-        self.alarms.next().into_iter().chain(self.evicted.next()).min()
-    }
-
     /// Emits the sessions that are over at `watermark`.
     fn fire(&mut self, watermark: EventTime, from: Time, out: &mut Outputs<Windowed<K, A::Out>>) {
-        while let Some(next) = self.next_alarm().filter(|next| *next < watermark) {
-            let step = if self.evicted.is_empty() { EventTime::MAX } else { STEP };
+        while let Some(next) = self.state.next_deadline().filter(|next| *next < watermark) {
+            let step = if self.state.is_resident() { EventTime::MAX } else { STEP };
             let until = watermark.min(next.saturating_add(step));
-            for (hash, key) in self.evicted.due(until.saturating_sub(1)) {
-                self.enter(hash, key);
-            }
-            self.ring_until(until);
+            self.state.recall(until.saturating_sub(1));
+            self.end_sessions(until);
             // Nearly sorted already, since alarms ring in order.
             self.results.sort_by_key(|record| record.stamp.timestamp);
             self.results.drain(..).for_each(|record| out.give(from, record));
@@ -295,59 +211,46 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
     }
 
     /// Takes the results of the sessions that are over at `watermark`.
-    fn ring_until(&mut self, watermark: EventTime) {
-        // An alarm that is moved may be due again at once.
-        while self.alarms.next().is_some_and(|next| next < watermark) {
-            let due = self.alarms.due(watermark);
-            if due.is_empty() {
-                break;
+    fn end_sessions(&mut self, watermark: EventTime) {
+        let due = self.state.due(watermark.saturating_sub(1));
+        due.into_iter().for_each(|(_, slot)| self.end_sessions_of(slot, watermark));
+    }
+
+    /// Takes the results of a key's sessions that are over, one of which is.
+    fn end_sessions_of(&mut self, slot: Slot, watermark: EventTime) {
+        // The common case: the only session, and the key goes with it.
+        if self.state.get(slot).1.others.is_none() {
+            if let Some((key, open)) = self.state.remove(slot) {
+                self.emit(&key, &open.first);
             }
-            let rings = |(time, slot): &&(EventTime, Slot)| {
-                self.table.try_get(*slot).is_some_and(|(_, entry)| entry.alarm == *time)
-            };
-            // The entries are all over memory; loads of a loop with nothing else in it do not wait for each
-            // other.
-            black_box(due.iter().filter(rings).count());
-            due.into_iter().for_each(|(time, slot)| self.ring(time, slot, watermark));
+            return;
+        }
+        let is_over = |session: &Session<A::Acc>| session.0.end <= watermark;
+        let open = self.state.touch(slot);
+        let mut over = open.extract(is_over);
+        let mut is_left = true;
+        if is_over(&open.first) {
+            match open.pop() {
+                Some(other) => over.push(std::mem::replace(&mut open.first, other)),
+                None => is_left = false,
+            }
+        }
+        let key = self.state.get(slot).0.clone();
+        over.iter().for_each(|session| self.emit(&key, session));
+        if is_left {
+            self.state.settle(slot);
+        } else if let Some((key, open)) = self.state.remove(slot) {
+            self.emit(&key, &open.first);
         }
     }
 
-    /// Takes the results of a key's sessions that are over.
-    fn ring(&mut self, time: EventTime, slot: Slot, watermark: EventTime) {
-        // The key may have had an earlier alarm since, or be another.
-        let Some((key, entry)) = self.table.try_get_mut(slot).filter(|(_, entry)| entry.alarm == time) else {
-            return;
-        };
-        let (aggregate, results) = (&self.aggregate, &mut self.results);
-        let mut emit = |(window, acc): &Session<A::Acc>| {
-            if !aggregate.is_empty(acc) {
-                let stamp = Stamp { timestamp: window.last(), watermark: window.last() };
-                let result = Windowed { key: key.clone(), window: *window, value: aggregate.result(acc) };
-                results.push(Record::new(result, stamp));
-            }
-        };
-        let is_over = |session: &Session<A::Acc>| session.0.end <= watermark;
-        let over = entry.extract(is_over);
-        over.iter().for_each(&mut emit);
-        let mut changed = !over.is_empty();
-        if is_over(&entry.first) {
-            emit(&entry.first);
-            match entry.pop() {
-                Some(other) => (entry.first, changed) = (other, true),
-                None => {
-                    let removed = self.table.remove(slot);
-                    self.tombstones
-                        .extend(removed.filter(|(_, entry)| entry.sealed).map(|(key, _)| Hashed::new(key)));
-                    return;
-                }
-            }
+    /// Takes the result of a session.
+    fn emit(&mut self, key: &K, (window, acc): &Session<A::Acc>) {
+        if !self.aggregate.is_empty(acc) {
+            let stamp = Stamp { timestamp: window.last(), watermark: window.last() };
+            let value = self.aggregate.result(acc);
+            self.results.push(Record::new(Windowed { key: key.clone(), window: *window, value }, stamp));
         }
-        if changed && !entry.changed {
-            entry.changed = true;
-            self.changed.push(slot);
-        }
-        entry.alarm = entry.ends();
-        self.alarms.add(entry.alarm, slot);
     }
 }
 
@@ -359,7 +262,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Piece<K, A::Acc>> for Sessi
         let mut pieces = batch.drain(..);
         while !pieces.as_slice().is_empty() {
             let next = pieces.as_slice();
-            self.table.find_all(next[..next.len().min(CHUNK)].iter().map(Piece::key), &mut found);
+            self.state.find_all(next[..next.len().min(CHUNK)].iter().map(Piece::key), &mut found);
             for (found, piece) in found.drain(..).zip(pieces.by_ref()) {
                 match piece {
                     Piece::InTime { key, start, length, acc } => {
@@ -396,25 +299,25 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Piece<K, A::Acc>> for Sessi
     }
 
     fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outputs<Self::Out>) {
-        self.table.trim(&mut self.changed, |entry| entry.changed);
+        self.state.trim();
     }
 
     fn seal(&mut self, epoch: u64) {
-        let mut rows: Vec<_> = self.tombstones.drain(..).map(|key| (key, None)).collect();
-        for slot in std::mem::take(&mut self.changed).into_list() {
-            let Some((key, entry)) = self.table.try_get_mut(slot).filter(|(_, entry)| entry.changed) else {
-                continue;
-            };
-            (entry.changed, entry.sealed) = (false, true);
-            rows.push((Hashed::new(key.clone()), Some(entry.sessions())));
-        }
-        self.arrangement.seal_unsorted(epoch, rows);
+        self.state.seal(epoch);
         self.waiting.seal(epoch, |piece| (hash64(&piece.key), piece.clone()));
+    }
+
+    fn cut(&mut self, epoch: u64) {
+        self.state.cut(epoch);
+    }
+
+    fn copy(&mut self, left: &mut usize) -> bool {
+        self.state.copy(left)
     }
 
     fn save(&mut self) -> Result<SavedTables> {
         let mut saved = SavedTables::default();
-        saved.tables.push(self.arrangement.save("sessions"));
+        saved.tables.push(self.state.save());
         saved.tables.extend(self.waiting.save("waiting"));
         saved.note("watermark", &self.watermark)?;
         saved.note_settings(WINDOWS, Some(SETTINGS.to_owned()))?;
@@ -425,72 +328,22 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Piece<K, A::Acc>> for Sessi
         if self.adopt(from, share)? {
             return Ok(());
         }
-        self.arrangement.restore("sessions", from, share)?;
-        self.waiting.restore("waiting", from, share, Clone::clone)?;
-        let (table, footprint) = (&mut self.table, &mut self.footprint);
-        self.arrangement.each(&mut |Hashed { hash, key }, sessions| {
-            let sessions = sessions.as_ref().and_then(|sessions| sessions.split_first());
-            let entry = sessions.map(|(first, others)| {
-                footprint.see(&first.1);
-                Entry::new(first.clone(), others.to_vec())
-            });
-            table.replace(*hash, key, entry);
-        });
-        for slot in self.table.occupied() {
-            self.alarms.add(self.table.get(slot).1.alarm, slot);
+        if !self.state.restore_undated(from, share)? {
+            self.state.restore(from, share)?;
         }
+        self.waiting.restore("waiting", from, share, Clone::clone)?;
         self.watermark = from.latest("watermark")?.unwrap_or(EventTime::MIN);
         Ok(())
     }
 
     fn owes(&self) -> Option<EventTime> {
-        let owed = self.waiting.next().into_iter().chain(self.next_alarm()).min()?;
+        let owed = self.waiting.next().into_iter().chain(self.state.next_deadline()).min()?;
         // Buckets begin before what is in them.
         Some(owed.max(self.watermark))
     }
 
     fn evict(&mut self, epoch: u64) {
         self.waiting.evict(epoch, |piece| hash64(&piece.key), Clone::clone);
-        self.evict_keys(epoch);
-    }
-}
-
-impl<K: Key, T: Data, A: Aggregate<T>> Evictable for SessionLogic<K, T, A> {
-    fn bytes(&self) -> usize {
-        let entry = size_of::<Option<(K, Entry<A::Acc>)>>() + INDEXED + size_of::<(u8, Slot)>();
-        self.table.len() * (entry + self.footprint.heap()) + self.evicted.bytes()
-    }
-
-    fn slots(&self) -> usize {
-        self.table.slots()
-    }
-
-    fn limit(&mut self) -> &mut Option<MemoryBudget> {
-        &mut self.limit
-    }
-
-    fn evict_key(&mut self, slot: Slot) -> bool {
-        let Some((_, entry)) = self.table.try_get_mut(slot) else { return false };
-        if std::mem::take(&mut entry.touched) {
-            return false;
-        }
-        let Some((key, entry)) = self.table.remove(slot) else { return false };
-        let key = Hashed::new(key);
-        // Its timer is moved now: if the key came back only to find that it goes on, it would have come for
-        // nothing.
-        self.evicted.add(key.hash, key.key.clone(), Some(entry.ends()));
-        if entry.changed || !entry.sealed {
-            self.left.push((key, Some(entry.sessions())));
-        }
-        true
-    }
-
-    fn tombstones(&self) -> usize {
-        self.tombstones.len()
-    }
-
-    fn write(&mut self, epoch: u64) {
-        let rows = rows_to_write(self.tombstones.drain(..), &mut self.left);
-        self.arrangement.seal_unsorted(epoch, rows);
+        self.state.evict(epoch);
     }
 }
