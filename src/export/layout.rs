@@ -12,6 +12,7 @@
 //! | `latest` of three | key, sub-key, item and expiry or nothing | `key`, `sub`, `value`, `expires` |
 //! | `latest` of two | key, value or nothing | `key`, `value` |
 //! | `latest` named `rules` | value or nothing | `value` |
+//! | `latest` of three, of joins | key, number and time and count, record or nothing | `key`, `value`, `time`, `count` |
 //! | `sums` of four | key, value, time, number | `key`, `value`, `time`, `count` |
 //! | `sums` of two | value, number | `value`, `count` |
 //! | `waiting` | time, key, value, number | `time`, `key`, `value`, `count` |
@@ -30,6 +31,7 @@ use crate::export::types::{Described, Type};
 use crate::export::value::Value;
 use crate::process::{EVENT_TIMERS, RULES, WALL_TIMERS};
 use crate::state::{DATED, LATEST, SUMS};
+use crate::stream::SIDES;
 use crate::window::PANES;
 
 /// A column of a table: its name and its type.
@@ -50,7 +52,11 @@ pub(super) struct Layout {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Form {
-    Items { sub: bool },
+    Items {
+        sub: bool,
+    },
+    /// The rows of one side of a join.
+    Side,
     Latest,
     Alone,
     Sums,
@@ -95,6 +101,10 @@ impl Layout {
         let tuple = |types: &[Type]| Type::Tuple(types.into());
         let (form, row, columns) = match (kind.as_str(), &*parts) {
             (LATEST, _) if table == RULES => (Form::Alone, option(root), vec![]),
+            (LATEST, [key, id @ Type::Tuple(of_id), value]) if is_side(table, of_id) => {
+                let kept = option(tuple(&[value.clone(), Type::I64]));
+                (Form::Side, tuple(&[key.clone(), id.clone(), kept]), parts)
+            }
             (LATEST, [key, sub, value]) => {
                 let kept = option(tuple(&[value.clone(), Type::I64]));
                 let form = Form::Items { sub: *sub != Type::Unit };
@@ -139,6 +149,10 @@ impl Layout {
         let with = |more: Vec<Value>| key.iter().cloned().chain(more).collect();
         Ok(match held {
             RowValue::Newest(_, None) | RowValue::Sum(0) => Vec::new(),
+            RowValue::Newest(_, Some(record)) if self.form == Form::Side => {
+                let row = side_row(key, record);
+                vec![row.ok_or_else(|| Error::data("a row of a snapshot is not what its schema says"))?]
+            }
             RowValue::Newest(_, Some(more)) => vec![with(more)],
             RowValue::Sum(sum) if matches!(self.form, Form::Sums | Form::Counts) => {
                 let sum = i64::try_from(sum)
@@ -171,6 +185,12 @@ impl Form {
             (Form::Items { .. }, [key, _, value]) => {
                 vec![column("key", key), column("value", value), column("expires", &expiry)]
             }
+            (Form::Side, [key, _, value]) => vec![
+                column("key", key),
+                column("value", value),
+                column("time", &Type::I64),
+                column("count", &Type::I64),
+            ],
             (Form::Latest, [key, value]) => vec![column("key", key), column("value", value)],
             (Form::Sums, [key, value, time, count]) => {
                 vec![column("key", key), column("value", value), column("time", time), column("count", count)]
@@ -218,6 +238,14 @@ impl Form {
                 let expires = (expires != i64::MAX).then(|| Box::new(Value::Integer(expires)));
                 let expires = expires.map_or(Value::Absent, Value::Present);
                 newest(key, is_kept.then(|| vec![value, expires]))
+            }
+            Form::Side => {
+                let [key, id, kept] = exactly(row)?;
+                let kept = match option(kept)? {
+                    Some(Value::Tuple(kept)) => exactly::<2>(kept).map(|[record, _]| vec![record]),
+                    _ => None,
+                };
+                newest(vec![key, id], kept)
             }
             Form::Latest => {
                 let [key, value] = exactly(row)?;
@@ -284,6 +312,18 @@ impl RowValue {
             (_, _) => {}
         }
     }
+}
+
+/// True if a table is one side of a join, whose rows are known by a number, a time and a count.
+fn is_side(table: &str, of_id: &[Type]) -> bool {
+    SIDES.contains(&table) && *of_id == [Type::U64, Type::I64, Type::I64]
+}
+
+/// The columns of a row of a join, of what it is known by and its record.
+fn side_row(key: Vec<Value>, record: Vec<Value>) -> Option<Vec<Value>> {
+    let [key, Value::Tuple(id)] = exactly(key)? else { return None };
+    let ([_, time, count], [record]) = (exactly(id)?, exactly(record)?);
+    Some(vec![key, record, time, count])
 }
 
 /// The second type of a pair.
@@ -367,6 +407,17 @@ mod tests {
             (names(&sessions), state(&sessions, &rows, 0)),
             (vec!["key", "value"], vec!["[2,[]]".to_owned()])
         );
+    }
+
+    #[test]
+    fn the_rows_of_a_join_have_a_time_and_a_count() {
+        let side = layout::<(u8, (u64, i64, i64), char)>("left", "latest");
+        assert_eq!(names(&side), ["key", "value", "time", "count"]);
+        let row = |key: u8, number: u64, kept: Option<char>| {
+            (key, (number, 7i64, 2i64), kept.map(|record| (record, i64::MAX)))
+        };
+        let runs: [&[_]; 2] = [&[row(1, 1, Some('a')), row(1, 2, Some('b'))], &[row(1, 1, None)]];
+        assert_eq!(state(&side, &runs, i64::MAX - 1), [r#"[1,"b",7,2]"#]);
     }
 
     #[test]

@@ -141,6 +141,7 @@ pub(crate) use keyed::items::{Items, Many, Mapped, One, Shape};
 pub(crate) use keyed::keyed_snapshots::each_row;
 pub(crate) use keyed::keyed_state::KeyedState;
 pub(crate) use keyed::meta::FARTHEST;
+pub(crate) use keyed::multiset::{Multiset, is_added_up, read_added_up};
 pub(crate) use keyed::pins::WARM;
 pub(crate) use keyed::store::{INDEXED, Store};
 pub(crate) use keyed::time_domain::Now;

@@ -1,19 +1,19 @@
 //! Joins of keyed streams without windows: every pair of records with the same key.
 //!
-//! Each side is an arrangement of its rows by key. When an epoch closes, the new rows of each side are
-//! sorted, and one pass in key order finds their partners: new left rows meet all right rows, new right rows
-//! meet the left rows of earlier epochs. So each pair is found exactly once, in the epoch that completes it,
-//! and at each closed epoch the output is exactly the join of the inputs up to there. Rows that are taken
-//! back (signed changes) take their pairs back.
+//! A table has the rows of both sides of each key. A record meets the rows of the other side that have come
+//! before it, and is added to its own. Of two records with the same key the later one meets the earlier, on
+//! the one worker that has the key; so each pair is found once, and at each closed epoch the output is
+//! exactly the join of the inputs up to there. A record that is taken back (a signed change) takes its pairs
+//! back, and cancels an equal one, whatever their event times.
 //!
 //! # Cost
 //!
-//! There is no hash table and no cache: the arrangement is the state, read by galloping cursors. An epoch
-//! with `n` new rows costs their sort, `n` seeks in each of the other side's `O(log N)` runs, and the pairs.
-//! No row is ever dropped: a join without a bound in time must keep all its input. If memory is limited, its
-//! pages lie in files; then each key with new rows costs a look-up of the pages that may hold it, and a read
-//! of those that do.
+//! A record costs a look-up, its pairs, and a push; one that is taken back a comparison with the later ones
+//! of its key and side. Look-ups are done together for a batch. No row that is there is ever dropped: a join
+//! without a bound in time must keep all its input. A snapshot costs a copy of what is new, and if memory is
+//! limited, keys leave it, and come back with all their rows: see [`state`](crate::state).
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -23,10 +23,10 @@ use super::chain::Chain;
 use super::context::WorkerContext;
 use super::graph::{Lowering, NodeInfo, Operator, Routing};
 use super::{Edge, KeyedStream, Stream};
-use crate::data::{Change, Data, Diff, Exchange, Key, Record, Stamp};
+use crate::data::{Change, Data, Diff, Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, SavedTables};
-use crate::state::{Arrangement, Cursor, Hashed, Share, Spilling, Sums};
+use crate::state::{Cells, Found, Multiset, Now, Share, Slot, Store, is_added_up, read_added_up};
 use crate::stream::consumers::{Consumers, Emit, Node, Outputs};
 use crate::stream::epoch_driver::{self, OperatorLogic};
 use crate::stream::operator_fault;
@@ -42,8 +42,8 @@ pub(crate) enum Side<L, R> {
 impl<K: Key, T: Exchange + Ord, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
     /// Joins each record with all records of `other` that have the same key, past and to come.
     ///
-    /// `f` makes the result of a pair; its event time is the later one of the two. A pair appears when the
-    /// epoch of its later record closes.
+    /// `f` makes the result of a pair; its event time is the later one of the two. A pair is emitted when the
+    /// later record comes, in that record's epoch.
     ///
     /// ```
     /// # use highwater::stream::Job;
@@ -71,6 +71,9 @@ impl<K: Key, T: Exchange + Ord, C: Chain<Out = (K, T)>> KeyedStream<K, T, C> {
 
 impl<K: Key, T: Exchange + Ord, C: Chain<Out = (K, Change<T>)>> KeyedStream<K, Change<T>, C> {
     /// Joins two collections that are given by their changes; the result is the changes of the join.
+    ///
+    /// A retraction takes back an equal record of its key, the latest if there are several, whatever their
+    /// event times. Within an epoch a pair may be inserted and retracted again.
     pub fn join_changes<R, D, O, F>(self, other: KeyedStream<K, Change<R>, D>, f: F) -> Stream<Change<O>>
     where
         R: Exchange + Ord,
@@ -116,77 +119,162 @@ where
         let mut builder = cx.operator(uid);
         let inputs = self.edges.map(|edge| builder.by_key(edge, |record| &record.value.0)).into();
         let ports = self.consumers.open(&mut builder);
-        let logic = Join {
-            f: self.f.clone(),
-            left: Half::new(&worker, builder.info()),
-            right: Half::new(&worker, builder.info()),
-        };
+        let logic = Join::<K, L, R, F>::new(self.f.clone(), uid, &worker, builder.info());
         epoch_driver::build(builder, worker, inputs, ports, logic);
     }
 }
 
-/// A row of one side. The key comes first in the order; the event time is part of the row.
-type Row<K, V> = (Hashed<K>, V, EventTime);
+/// The columns of the two sides.
+const LEFT: usize = 0;
+const RIGHT: usize = 1;
 
-/// One side of a join.
-struct Half<K: Key, V: Exchange + Ord> {
-    arrangement: Arrangement<Spilling<Sums<Row<K, V>, Diff>>>,
-    /// True if rows may lie in files.
-    is_filed: bool,
-    /// The changes of the open epoch.
-    new: Vec<(Row<K, V>, Diff)>,
-}
+/// The names of their tables.
+pub(crate) const SIDES: [&str; 2] = ["left", "right"];
 
-impl<K: Key, V: Exchange + Ord> Half<K, V> {
-    fn new(worker: &WorkerContext, operator: OperatorInfo) -> Half<K, V> {
-        let rows = Spilling::new(Sums::new(), worker.memory.as_ref(), |(key, ..): &Row<K, V>| key.hash);
-        let is_filed = worker.memory.is_some();
-        Half { arrangement: Arrangement::new(rows, operator), is_filed, new: Vec::new() }
-    }
+/// The name of the note of the greatest number of a row, and of whether any row has a negative count.
+const ROWS: &str = "rows";
 
-    /// Seals the changes of the epoch.
-    fn seal(&mut self, epoch: u64) {
-        self.arrangement.seal(epoch, std::mem::take(&mut self.new));
-    }
-
-    /// Shows each pair of a row in `others`, which is sorted, and a sealed row of this side with the same
-    /// key.
-    fn meet<W>(
-        &self,
-        others: &[(Row<K, W>, Diff)],
-        mut pair: impl FnMut(&(Row<K, V>, Diff), &(Row<K, W>, Diff)),
-    ) {
-        // A cursor walks whole runs, which would read all pages. A look-up by hash reads only the pages that
-        // may hold the key.
-        if self.is_filed {
-            for group in others.chunk_by(|a, b| a.0.0 == b.0.0) {
-                let key = &group[0].0.0;
-                self.arrangement.range(key.hash, &|row| row.0.cmp(key), &mut |row, diff| {
-                    let row = (row, diff);
-                    group.iter().for_each(|other| pair(&row, other));
-                });
-            }
-            return;
-        }
-        for run in self.arrangement.runs() {
-            // `others` and the run are in the same order, so one cursor moves forward through each run once.
-            let mut cursor = Cursor::default();
-            for group in others.chunk_by(|a, b| a.0.0 == b.0.0) {
-                let key = &group[0].0.0;
-                cursor.seek(&run, |row: &Row<K, V>| row.0 < *key);
-                while let Some(row) = cursor.row(&run).filter(|row| row.0.0 == *key) {
-                    group.iter().for_each(|other| pair(row, other));
-                    cursor.next(&run);
-                }
-            }
-        }
-    }
-}
+/// So many records are taken together: their keys' places are looked up at once, and if memory is limited,
+/// keys may leave after them.
+const CHUNK: usize = 256;
 
 struct Join<K: Key, L: Exchange + Ord, R: Exchange + Ord, F> {
     f: F,
-    left: Half<K, L>,
-    right: Half<K, R>,
+    rows: SideRows<K>,
+    /// The slots of some records' keys.
+    found: Vec<Found>,
+    sides: PhantomData<fn() -> (L, R)>,
+}
+
+/// The rows of both sides.
+struct SideRows<K: Key> {
+    store: Store<K>,
+    /// The number of the last row.
+    number: u64,
+    /// True if some row may have a negative count.
+    has_negative: bool,
+}
+
+impl<K: Key> SideRows<K> {
+    fn cells<V: Exchange + Ord>(&self, side: usize) -> &Cells<K, Multiset<V>> {
+        match self.store.column(side) {
+            Some(cells) => cells,
+            None => unreachable!("the column was added with this type"),
+        }
+    }
+
+    fn cells_mut<V: Exchange + Ord>(store: &mut Store<K>, side: usize) -> &mut Cells<K, Multiset<V>> {
+        match store.column_mut(side) {
+            Some(cells) => cells,
+            None => unreachable!("the column was added with this type"),
+        }
+    }
+
+    /// Adds a row so often, or takes it back, on one side.
+    #[inline]
+    fn add<V: Exchange + Ord>(
+        &mut self,
+        side: usize,
+        (slot, key): (Slot, &K),
+        row: V,
+        (timestamp, mut count): (EventTime, Diff),
+    ) {
+        if count < 0 || self.has_negative {
+            count = self.cancel(side, (slot, key), &row, count);
+        }
+        if count != 0 {
+            self.has_negative |= count < 0;
+            self.number += 1;
+            let id = (self.number, timestamp, count);
+            Self::cells_mut(&mut self.store, side).add(slot, id, row);
+        }
+    }
+
+    #[inline(never)]
+    fn cancel<V: Exchange + Ord>(&mut self, side: usize, at: (Slot, &K), row: &V, count: Diff) -> Diff {
+        let cells = Self::cells_mut(&mut self.store, side);
+        let left = cells.cancel(at, row, count, &mut self.number);
+        if cells.is_bare(at.0) {
+            self.store.lost(at.0);
+        }
+        left
+    }
+
+    /// Restores a side whose rows were added up: a key's rows of all runs.
+    fn restore_added_up<V: Exchange + Ord>(
+        &mut self,
+        side: usize,
+        from: &RestoredOperator,
+        share: Share,
+    ) -> Result<()> {
+        read_added_up(SIDES[side], from, share, &mut |key: K, row: V, timestamp, count| {
+            let slot = self.store.slot(&key);
+            // Rows of one run may cancel those of an earlier one.
+            let left = self.cancel(side, (slot, &key), &row, count);
+            self.add(side, (slot, &key), row, (timestamp, left));
+        })
+    }
+}
+
+impl<K, L, R, F> Join<K, L, R, F>
+where
+    K: Key,
+    L: Exchange + Ord,
+    R: Exchange + Ord,
+{
+    fn new(f: F, uid: &str, worker: &WorkerContext, operator: OperatorInfo) -> Join<K, L, R, F> {
+        let mut store = Store::new();
+        worker.limit(uid).into_iter().for_each(|limit| store.limit(limit));
+        let left = (None, worker.state_readers());
+        store.add(SIDES[LEFT], Cells::<K, Multiset<L>>::new(None, hash64, left, operator.clone()));
+        let right = (None, worker.state_readers());
+        store.add(SIDES[RIGHT], Cells::<K, Multiset<R>>::new(None, hash64, right, operator));
+        let rows = SideRows { store, number: 0, has_negative: false };
+        Join { f, rows, found: Vec::new(), sides: PhantomData }
+    }
+
+    /// Takes a record: its pairs, and then the record.
+    #[inline]
+    fn take<O: Data>(
+        &mut self,
+        slot: Slot,
+        Record { value: (key, side), stamp }: Input<K, L, R>,
+        time: Time,
+        out: &mut Outputs<Change<O>>,
+    ) where
+        F: Fn(&K, &L, &R) -> O,
+    {
+        let Join { f, rows, .. } = self;
+        let mut emit = |record: O, at: EventTime, own: Diff, other: Diff| {
+            let stamp = Stamp { timestamp: stamp.timestamp.max(at), watermark: time.event };
+            // A pair is there once for each combination of its rows.
+            let diff = own.checked_mul(other).unwrap_or_else(|| {
+                operator_fault::note("the number of times that a pair is there does not fit in 64 bits");
+                Diff::MAX
+            });
+            out.give(time, Record::new(Change { record, diff }, stamp));
+        };
+        match side {
+            Side::Left(Change { record, diff }) => {
+                for (other, at, count) in rows.cells::<R>(RIGHT).rows(slot) {
+                    emit(f(&key, &record, other), at, diff, count);
+                }
+                rows.add(LEFT, (slot, &key), record, (stamp.timestamp, diff));
+            }
+            Side::Right(Change { record, diff }) => {
+                for (other, at, count) in rows.cells::<L>(LEFT).rows(slot) {
+                    emit(f(&key, other, &record), at, diff, count);
+                }
+                rows.add(RIGHT, (slot, &key), record, (stamp.timestamp, diff));
+            }
+        }
+    }
+
+    /// Forgets the keys that have no rows.
+    fn tidy(&mut self) {
+        // No row expires.
+        self.rows.store.tidy(Now { watermark: EventTime::MIN, millis: i64::MIN });
+    }
 }
 
 impl<K, L, R, O, F> OperatorLogic<Input<K, L, R>> for Join<K, L, R, F>
@@ -199,55 +287,63 @@ where
 {
     type Out = Change<O>;
 
-    fn batch(&mut self, _: Time, batch: &mut Vec<Input<K, L, R>>, _: &mut Outputs<Change<O>>) {
-        for Record { value: (key, side), stamp } in batch.drain(..) {
-            match side {
-                Side::Left(change) => {
-                    self.left.new.push(((Hashed::new(key), change.record, stamp.timestamp), change.diff))
-                }
-                Side::Right(change) => {
-                    self.right.new.push(((Hashed::new(key), change.record, stamp.timestamp), change.diff))
-                }
+    fn batch(&mut self, time: Time, batch: &mut Vec<Input<K, L, R>>, out: &mut Outputs<Change<O>>) {
+        let mut found = std::mem::take(&mut self.found);
+        let mut records = batch.drain(..);
+        while !records.as_slice().is_empty() {
+            let next = records.as_slice();
+            let next = &next[..next.len().min(CHUNK)];
+            self.rows.store.slots(next.iter().map(|record| &record.value.0), &mut found);
+            for (found, record) in found.drain(..).zip(records.by_ref()) {
+                self.take(found.slot, record, time, out);
+            }
+            if self.rows.store.is_limited() {
+                self.tidy();
+                self.rows.store.evict(time.epoch);
             }
         }
+        drop(records);
+        self.found = found;
     }
 
     fn advance(&mut self, _: EventTime, _: Time, _: &mut Outputs<Change<O>>) {}
 
+    fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outputs<Change<O>>) {
+        self.tidy();
+    }
+
+    fn seal(&mut self, epoch: u64) {
+        self.rows.store.seal(epoch);
+    }
+
+    fn cut(&mut self, epoch: u64) {
+        self.rows.store.cut(epoch);
+    }
+
+    fn copy(&mut self, left: &mut usize) -> bool {
+        self.rows.store.copy(left)
+    }
+
     fn save(&mut self) -> Result<SavedTables> {
-        let tables = vec![self.left.arrangement.save("left"), self.right.arrangement.save("right")];
-        Ok(SavedTables { tables, ..SavedTables::default() })
+        let mut saved = SavedTables::default();
+        saved.tables.extend(self.rows.store.save(""));
+        saved.note(ROWS, &(self.rows.number, self.rows.has_negative))?;
+        Ok(saved)
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
-        self.left.arrangement.restore("left", from, share)?;
-        self.right.arrangement.restore("right", from, share)
+        for (_, (number, has_negative)) in from.notes::<(u64, bool)>(ROWS)? {
+            self.rows.number = self.rows.number.max(number);
+            self.rows.has_negative |= has_negative;
+        }
+        if is_added_up::<K, L>(SIDES[LEFT], from) || is_added_up::<K, R>(SIDES[RIGHT], from) {
+            self.rows.restore_added_up::<L>(LEFT, from, share)?;
+            return self.rows.restore_added_up::<R>(RIGHT, from, share);
+        }
+        self.rows.store.restore("", from, share)
     }
 
-    fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outputs<Change<O>>) {
-        // No batch came, so there is nothing to seal either.
-        let Some(since) = since else { return };
-        // Sorts the rows, which `meet` relies on, and drops rows that were inserted and retracted in the
-        // epoch.
-        differential_dataflow::consolidation::consolidate(&mut self.left.new);
-        differential_dataflow::consolidation::consolidate(&mut self.right.new);
-        let f = &self.f;
-        let mut emit = |left: &(Row<K, L>, Diff), right: &(Row<K, R>, Diff)| {
-            let (((key, l, at), m), ((_, r, and), n)) = (left, right);
-            let timestamp = *at.max(and);
-            let stamp = Stamp { timestamp, watermark: since.event };
-            // A pair is there once for each combination of its rows.
-            let diff = m.checked_mul(*n).unwrap_or_else(|| {
-                operator_fault::note("the number of times that a pair is there does not fit in 64 bits");
-                Diff::MAX
-            });
-            out.give(since, Record::new(Change { record: f(&key.key, l, r), diff }, stamp));
-        };
-        // The order finds each pair once: new right rows meet the left rows of earlier epochs, are sealed,
-        // and then new left rows meet all right rows.
-        self.left.meet(&self.right.new, &mut emit);
-        self.right.seal(epoch);
-        self.right.meet(&self.left.new, |right, left| emit(left, right));
-        self.left.seal(epoch);
+    fn evict(&mut self, epoch: u64) {
+        self.rows.store.evict(epoch);
     }
 }

@@ -71,6 +71,7 @@ pub(crate) use consumers::{
 pub(crate) use context::{Saving, Shared, WorkerContext};
 pub(crate) use epoch_driver::OperatorLogic;
 pub(crate) use graph::{Beginning, Lowering, NodeInfo, Operator, Reader, Routing, WeakGraph};
+pub(crate) use join::SIDES;
 pub(crate) use later_epochs::Waiting;
 pub(crate) use lock::lock;
 pub(crate) use paths::Paths;

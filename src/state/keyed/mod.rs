@@ -18,6 +18,7 @@ mod keyed_eviction;
 pub(super) mod keyed_snapshots;
 pub(super) mod column;
 pub(super) mod by_time;
+pub(super) mod multiset;
 pub(super) mod copying;
 pub(super) mod epoch_close;
 #[cfg(test)]

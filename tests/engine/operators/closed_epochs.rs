@@ -31,9 +31,9 @@ fn splits() -> impl Strategy<Value = Vec<Vec<Row>>> {
 }
 
 /// The rows that the splits of a source had given at the end of an epoch.
-fn prefix(source: &Scripted<Row>, splits: &[Vec<Row>], epoch: u64) -> Vec<Row> {
+fn prefix<T: highwater::data::Exchange>(source: &Scripted<T>, splits: &[Vec<T>], epoch: u64) -> Vec<T> {
     let rows = splits.iter().enumerate();
-    rows.flat_map(|(number, split)| split[..source.given(number, epoch)].iter().copied()).collect()
+    rows.flat_map(|(number, split)| split[..source.given(number, epoch)].iter().cloned()).collect()
 }
 
 /// The collection that changes up to an epoch describe.
@@ -114,6 +114,44 @@ proptest! {
             prop_assert_eq!(got, expected, "pairs at epoch {}", epoch);
         }
     }
+
+    /// What is taken back may come before what it takes back, and more often than that.
+    #[test]
+    fn joins_of_changes_are_exact_at_each_epoch(
+        (left, right) in (changes(), changes()),
+        pauses in (1..200usize, 1..200usize),
+        workers in 1..5usize,
+        epochs in epochs(),
+        has_memory in proptest::bool::ANY,
+    ) {
+        let job = Job::new();
+        let lefts = Scripted::with_pauses(left.clone(), pauses.0);
+        let rights = Scripted::with_pauses(right.clone(), pauses.1);
+        let keyed = |source: &Scripted<(u8, i64, i64)>| {
+            let rows = job.source(source.clone(), Watermarks::none()).key_by(|row: &(u8, i64, i64)| row.0);
+            rows.map_values(|(_, record, diff)| Change { record, diff })
+        };
+        let pairs = Log::of(keyed(&lefts).join_changes(keyed(&rights), |k, l, r| (*k, *l, *r)));
+        let options = Options::default().workers(workers).epochs(epochs);
+        let limited = || options.clone().state_memory(1 << 10, std::env::temp_dir());
+        job.run_with(if has_memory { options.clone() } else { limited() }).unwrap();
+
+        let all: BTreeSet<u64> = [lefts.epochs(), rights.epochs(), pairs.epochs()].concat().into_iter().collect();
+        for epoch in all {
+            let of_right = prefix(&rights, &right, epoch);
+            let mut expected = Vec::new();
+            for (k, l, m) in prefix(&lefts, &left, epoch) {
+                let partners = of_right.iter().filter(|(j, _, _)| *j == k);
+                expected.extend(partners.map(|(_, r, n)| Change { record: (k, l, *r), diff: m * n }));
+            }
+            prop_assert_eq!(collection(&pairs, epoch), consolidate(expected), "pairs at epoch {}", epoch);
+        }
+    }
+}
+
+/// Changes of few records, some of which are there less than never for a while.
+fn changes() -> impl Strategy<Value = Vec<Vec<(u8, i64, i64)>>> {
+    vec(vec((0..6u8, 0..4i64, -2..3i64), 0..80), 0..4)
 }
 
 #[test]
