@@ -30,8 +30,10 @@ use timely::dataflow::operators::generic::OperatorInfo;
 use super::{Automaton, Partials};
 use crate::data::{Exchange, Key};
 use crate::error::Result;
-use crate::snapshot::{RestoredOperator, TableSnapshot};
-use crate::state::{Entry, Footprint, Held, KeyedState, MemoryBudget, Share, Slot, StateReaders};
+use crate::snapshot::{RestoredOperator, SavedTables};
+use crate::state::{
+    Entry, Footprint, Held, KeyedState, MemoryBudget, OperatorState, Share, Slot, StateReaders,
+};
 use crate::time::EventTime;
 
 /// The partial matches of a worker's keys.
@@ -114,16 +116,25 @@ impl<K: Key, T: Exchange> Keys<K, T> {
     /// Lets `change` have a key's partial matches, which says if they are not what they were.
     #[inline]
     pub(super) fn change(&mut self, slot: Slot, change: impl FnOnce(&mut Partials<T>) -> bool) {
+        let was_empty = self.state.get(slot).1.is_empty();
         self.state.change(slot, change);
-        if self.state.get(slot).1.is_empty() {
+        if !was_empty && self.state.get(slot).1.is_empty() {
             self.emptied.push(slot);
         }
     }
 
-    /// No deadline is earlier than this.
+    /// No deadline is earlier than this, and the first is less than 64 milliseconds later.
     #[inline]
     pub(super) fn next(&self) -> Option<EventTime> {
-        self.state.first_deadline()
+        self.state.next_deadline()
+    }
+
+    /// The first deadline that is not after `now`, or an earlier time.
+    #[inline]
+    pub(super) fn next_due(&mut self, now: EventTime) -> Option<EventTime> {
+        // Mostly none is near, which is known at once.
+        self.state.next_deadline().filter(|next| *next <= now)?;
+        self.state.first_deadline().filter(|next| *next <= now)
     }
 
     /// Brings the keys back that have a deadline up to `now`, or up to some time after `next` that is before
@@ -188,39 +199,6 @@ impl<K: Key, T: Exchange> Keys<K, T> {
         self.state.trim();
     }
 
-    /// Writes what has changed, if it can be asked for.
-    pub(super) fn seal(&mut self, epoch: u64) {
-        self.state.seal(epoch);
-    }
-
-    /// Sets aside what has changed, if it is only saved.
-    pub(super) fn cut(&mut self, epoch: u64) {
-        self.state.cut(epoch);
-    }
-
-    /// Copies some of what was set aside. True if all is handed over.
-    pub(super) fn copy(&mut self, left: &mut usize) -> bool {
-        self.state.copy(left)
-    }
-
-    /// What a snapshot needs of what was sealed or cut.
-    pub(super) fn save(&self) -> TableSnapshot {
-        self.state.save()
-    }
-
-    /// Takes in what a snapshot has of a worker's share: into memory, as long as there is room.
-    pub(super) fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
-        match self.state.restore_undated(from, share)? {
-            true => Ok(()),
-            false => self.state.restore(from, share),
-        }
-    }
-
-    /// Evicts keys, if they take more memory than they may.
-    pub(super) fn evict(&mut self, epoch: u64) {
-        self.state.evict(epoch);
-    }
-
     /// Evicts keys, if they take more memory than they may, when some more records have been taken.
     #[inline]
     pub(super) fn has_taken(&mut self, epoch: u64) {
@@ -231,6 +209,35 @@ impl<K: Key, T: Exchange> Keys<K, T> {
                 self.state.evict(epoch);
             }
         }
+    }
+}
+
+impl<K: Key, T: Exchange> OperatorState for Keys<K, T> {
+    fn seal(&mut self, epoch: u64) {
+        self.state.seal(epoch);
+    }
+
+    fn cut(&mut self, epoch: u64) {
+        self.state.cut(epoch);
+    }
+
+    fn copy(&mut self, left: &mut usize) -> bool {
+        self.state.copy(left)
+    }
+
+    fn save(&self, saved: &mut SavedTables) -> Result<()> {
+        self.state.save(saved)
+    }
+
+    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        match self.state.restore_undated(from, share)? {
+            true => Ok(()),
+            false => self.state.restore(from, share),
+        }
+    }
+
+    fn evict(&mut self, epoch: u64) {
+        self.state.evict(epoch);
     }
 }
 

@@ -9,9 +9,9 @@
 //! A record can complete a match at its own time, and a partial match can time out at its deadline. So the
 //! operator owes output at the least of the times of waiting records and of deadlines, and what it emits in
 //! one go is sent at that time. A deadline is acted on when the watermark reaches it, whether or not a record
-//! comes; a record when the watermark is past it. What is owed for keys that are not in memory is known to 64
-//! milliseconds: the operator may owe it a little too early, which holds back those that read it and says
-//! nothing to them.
+//! comes; a record when the watermark is past it. A deadline is known to 64 milliseconds, and may be that of
+//! a key that has none any more: the operator may owe it too early, but no earlier than the watermark, which
+//! holds back no one.
 //!
 //! What is much is emitted a portion at a time, so that those that read it have their turn.
 //!
@@ -33,7 +33,7 @@ use super::{Automaton, Outcome, Partials, Taken};
 use crate::data::{Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, SavedTables};
-use crate::state::{MemoryBudget, Share, SpillBudget, StateReaders};
+use crate::state::{MemoryBudget, OperatorState, Share, SpillBudget, StateReaders};
 use crate::stream::{OperatorLogic, Outputs};
 use crate::time::{EventTime, Time};
 
@@ -117,7 +117,7 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
 
     /// Tells of the partial matches that time out up to `now`. False if that was not all.
     fn time_out(&mut self, now: EventTime, since: Time, out: &mut Outputs<Match<K, T>>) -> bool {
-        while let Some(next) = self.keys.next().filter(|next| *next <= now) {
+        while let Some(next) = self.keys.next_due(now) {
             let until = self.keys.recall(next, now);
             while let Some((deadline, due)) = self.keys.due(until) {
                 for slot in due {
@@ -226,35 +226,19 @@ impl<K: Key, T: Exchange + Ord> OperatorLogic<Record<(K, T)>> for Detector<K, T>
         self.keys.close();
     }
 
-    fn seal(&mut self, epoch: u64) {
-        self.waiting.seal(epoch);
-        self.keys.seal(epoch);
+    fn states(&mut self, visit: &mut dyn FnMut(&mut dyn OperatorState)) {
+        // Keys first: they make room for records that wait.
+        visit(&mut self.keys);
+        visit(&mut self.waiting);
     }
 
-    fn cut(&mut self, epoch: u64) {
-        self.keys.cut(epoch);
-    }
-
-    fn copy(&mut self, left: &mut usize) -> bool {
-        self.keys.copy(left)
-    }
-
-    fn save(&mut self) -> Result<SavedTables> {
-        let tables = vec![self.waiting.save(), self.keys.save()];
-        let mut saved = SavedTables { tables, ..SavedTables::default() };
-        saved.note_settings(PATTERN, Some(self.pattern.clone()))?;
-        Ok(saved)
+    fn save(&self, saved: &mut SavedTables) -> Result<()> {
+        saved.note_settings(PATTERN, Some(self.pattern.clone()))
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
         from.check_settings(PATTERN, Some(self.pattern.clone()))?;
-        self.waiting.restore(from, share)?;
-        self.keys.restore(from, share)
-    }
-
-    fn evict(&mut self, epoch: u64) {
-        self.keys.evict(epoch);
-        self.waiting.evict(epoch);
+        self.restore_states(from, share)
     }
 
     fn flush(&mut self) {
@@ -265,8 +249,7 @@ impl<K: Key, T: Exchange + Ord> OperatorLogic<Record<(K, T)>> for Detector<K, T>
         let due = self.due.as_slice().first().map(|(at, ..)| *at);
         let end = self.ending.as_slice().first().map(|_| EventTime::MAX);
         let owed = due.into_iter().chain(end).chain(self.waiting.next()).chain(self.keys.next()).min()?;
-        // The deadlines of keys that are not in memory may be later than they seem. The end is told in the
-        // last millisecond.
+        // Deadlines may be later than they seem. The end is told in the last millisecond.
         Some(clamped(owed.max(self.waiting.taken())))
     }
 }

@@ -29,7 +29,7 @@ fn what_waits_for_the_end_is_told_in_the_last_millisecond() {
     }
     driven.advance(0, 4);
     driven.close(0, true);
-    assert_eq!(driven.detector.owes(), Some(EventTime::MAX - 1), "which holds back no one");
+    assert!(driven.detector.owes() >= Some(EventTime::MAX - 64), "which holds back no one");
     driven.bring(1, 4, &[(EventTime::MAX, (3, 5))]);
     driven.advance(1, EventTime::MAX - 1);
     assert_eq!(driven.take().map(|output| output.len()), [0, 0], "a record can still come");
@@ -52,10 +52,10 @@ fn a_deadline_is_acted_on_when_the_watermark_reaches_it() {
     driven.bring(0, 0, &[(5, (1, 2)), (7, (2, 4))]);
     assert_eq!(driven.detector.owes(), Some(5));
     driven.advance(0, 6);
-    assert_eq!(driven.detector.owes(), Some(7), "a record comes before a deadline");
+    assert_eq!(driven.least_owed(), Some(7), "a record comes before a deadline");
     driven.close(0, true);
     driven.advance(1, 14);
-    assert_eq!(driven.detector.owes(), Some(15));
+    assert_eq!((driven.detector.owes(), driven.least_owed()), (Some(14), Some(15)));
     assert_eq!(driven.take().map(|output| output.len()), [0, 0]);
     driven.advance(1, 15);
     let [matches, timed_out] = driven.take();

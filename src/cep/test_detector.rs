@@ -105,9 +105,9 @@ impl<T: Exchange + Ord> Driven<T> {
     pub(super) fn close(&mut self, epoch: u64, seals: bool) {
         self.detector.close(epoch, None, &mut self.out);
         if seals {
-            self.detector.seal(epoch);
+            self.detector.states(&mut |state| state.seal(epoch));
         }
-        self.detector.evict(epoch);
+        self.detector.states(&mut |state| state.evict(epoch));
     }
 
     pub(super) fn take(&mut self) -> [Vec<Match<u8, T>>; 2] {

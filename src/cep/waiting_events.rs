@@ -37,8 +37,10 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::data::{Exchange, Key};
 use crate::error::Result;
-use crate::snapshot::{Codec, RestoredOperator, Schema, TableSnapshot};
-use crate::state::{Arrangement, Encoded, Footprint, Hashed, Rows, Saves, Share, SpillBudget, Spilling};
+use crate::snapshot::{Codec, RestoredOperator, SavedTables, Schema};
+use crate::state::{
+    Arrangement, Encoded, Footprint, Hashed, OperatorState, Rows, Saves, Share, SpillBudget, Spilling,
+};
 use crate::time::EventTime;
 
 /// Records of a worker's keys that wait.
@@ -168,17 +170,6 @@ impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
         read
     }
 
-    /// Writes what has come since the last seal.
-    pub(super) fn seal(&mut self, epoch: u64) {
-        let open = std::mem::take(&mut self.open);
-        if self.limited.is_some() {
-            for (at, records) in open.moments.range(..self.until) {
-                records.iter().for_each(|record| self.near.add(*at, record.clone()));
-            }
-        }
-        self.write(epoch, open);
-    }
-
     /// Makes rows of records.
     fn write(&mut self, epoch: u64, records: Moments<K, T>) {
         let first = records.moments.range(self.until..).next().map(|(at, _)| *at);
@@ -194,16 +185,6 @@ impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
             same
         });
         self.sealed.seal(epoch, rows);
-    }
-
-    /// Lets records leave memory if they take more than they may. The epoch has just closed.
-    pub(super) fn evict(&mut self, epoch: u64) {
-        let now = self.bytes();
-        let allowance = self.limited.as_mut().and_then(|limited| limited.quota.allowance(now));
-        let Some(allowance) = allowance else { return };
-        let left = self.leave(epoch, allowance / 2);
-        let now = self.bytes();
-        self.limited.iter_mut().for_each(|limited| limited.quota.left(left, now));
     }
 
     /// Lets records leave memory, those that are due last, until the others take so many bytes. Gives their
@@ -240,18 +221,6 @@ impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
         size_of::<(K, T)>() + self.limited.as_ref().map_or(0, |limited| limited.footprint.heap())
     }
 
-    /// What a snapshot needs of what was sealed.
-    pub(super) fn save(&self) -> TableSnapshot {
-        self.sealed.save(WAITING)
-    }
-
-    /// Takes in what a snapshot has of a worker's share.
-    pub(super) fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
-        self.sealed.restore(WAITING, from, share)?;
-        self.find_far();
-        Ok(())
-    }
-
     /// Takes note of what the arrangement has, nothing of which is in memory.
     fn find_far(&mut self) {
         let (taken, mut far) = (self.taken.get(), None::<EventTime>);
@@ -262,6 +231,38 @@ impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
             }
         });
         (self.until, self.far) = (taken, far);
+    }
+}
+
+impl<K: Key, T: Exchange + Ord> OperatorState for Waiting<K, T> {
+    fn seal(&mut self, epoch: u64) {
+        let open = std::mem::take(&mut self.open);
+        if self.limited.is_some() {
+            for (at, records) in open.moments.range(..self.until) {
+                records.iter().for_each(|record| self.near.add(*at, record.clone()));
+            }
+        }
+        self.write(epoch, open);
+    }
+
+    fn save(&self, saved: &mut SavedTables) -> Result<()> {
+        saved.tables.push(self.sealed.save(WAITING));
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        self.sealed.restore(WAITING, from, share)?;
+        self.find_far();
+        Ok(())
+    }
+
+    fn evict(&mut self, epoch: u64) {
+        let now = self.bytes();
+        let allowance = self.limited.as_mut().and_then(|limited| limited.quota.allowance(now));
+        let Some(allowance) = allowance else { return };
+        let left = self.leave(epoch, allowance / 2);
+        let now = self.bytes();
+        self.limited.iter_mut().for_each(|limited| limited.quota.left(left, now));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The bytes in flight: emitted by a source, in epochs that the sinks have not completed.
+//! The bytes in flight: those that a source has emitted in epochs that the sinks have not completed.
 
 use std::collections::VecDeque;
 
@@ -17,7 +17,7 @@ impl Flight {
         self.emitted += bytes;
     }
 
-    /// The source leaves an epoch.
+    /// Records that the source leaves an epoch.
     pub(super) fn leave(&mut self, epoch: u64) {
         // An epoch without output does not count: an idle source must be able to follow the epoch clock.
         if self.emitted > 0 {
@@ -25,7 +25,7 @@ impl Flight {
         }
     }
 
-    /// All epochs below `open` are complete.
+    /// Removes the epochs below `open`, which are complete.
     pub(super) fn hear(&mut self, open: u64) {
         while self.left.front().is_some_and(|(epoch, _)| *epoch < open) {
             self.left.pop_front();
@@ -37,7 +37,7 @@ impl Flight {
         self.left.len()
     }
 
-    /// True if no more than `bytes` may be in flight, and so many are.
+    /// True if the bytes in flight have reached the limit `bytes`.
     pub(super) fn is_full(&self, bytes: usize) -> bool {
         self.left.iter().map(|(_, bytes)| bytes).sum::<usize>() + self.emitted >= bytes
     }

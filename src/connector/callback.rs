@@ -1,8 +1,8 @@
 //! A function as a sink.
 //!
-//! It is called on the worker that has the record, as soon as the epochs before the record's are complete.
-//! Its own epoch is not complete then: more records of it may come, and if the job fails they may never come.
-//! A worker waits while the function runs.
+//! The function is called on the worker that has the record, as soon as the epochs before the record's are
+//! complete. The record's own epoch is not complete then: more of its records may arrive, and if the job
+//! fails they may never arrive. A worker waits while the function runs.
 
 use super::{Sink, SinkHandle, Writer};
 use crate::data::{Data, Record};

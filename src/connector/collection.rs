@@ -1,4 +1,5 @@
-//! Collections as sources and as sinks: for tests, examples and small things.
+//! Collections in memory as sources and as sinks, for tests, examples and small inputs. A sink holds all
+//! records that it has received, so its memory grows with the input.
 
 use std::sync::{Arc, Mutex};
 
@@ -131,14 +132,13 @@ impl<T: Data> Collected<T> {
 pub struct Materialized<T>(Collected<Change<T>>);
 
 impl<T: Data + Ord> Materialized<T> {
-    /// The records that are there after all changes, sorted; those that are there more than once are
-    /// repeated.
+    /// The records of the collection after all changes, sorted, each as often as it is in the collection.
     pub fn sorted(&self) -> Vec<T> {
         let rows = consolidate(self.0.values());
         rows.into_iter().flat_map(|(row, diff)| vec![row; usize::try_from(diff).unwrap_or(0)]).collect()
     }
 
-    /// The records that were there when `epoch` was complete, with how often.
+    /// The records of the collection at the end of `epoch`, each with its multiplicity.
     pub fn as_of(&self, epoch: u64) -> Vec<(T, Diff)> {
         let changes = self.0.records().into_iter().filter(|(e, _)| *e <= epoch);
         consolidate(changes.map(|(_, record)| record.value))

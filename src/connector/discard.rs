@@ -1,4 +1,4 @@
-//! A sink that drops what it is given.
+//! A sink that drops all records.
 
 use crate::connector::sink::{Sink, Writer};
 use crate::data::{Data, Record};
@@ -38,7 +38,7 @@ impl<T> Writer<T> for Discard {
 }
 
 impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
-    /// Drops the records at the end: everything before it is still computed.
+    /// Drops the records at the end of the stream. The operators before it still run.
     pub fn discard(self) {
         self.sink(Discard);
     }

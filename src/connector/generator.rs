@@ -1,13 +1,13 @@
 //! Sources that compute their records: an iterator, and a generator with a rate.
 //!
-//! A generator is *open loop*: when a record is due depends on its number alone, never on how the job keeps
-//! up. A reader that is late gives all that is due, at once and in order, and skips nothing. So the time that
-//! a record spends waiting shows in the latency instead of lowering the load.
+//! A generator is *open loop*: when a record is due depends on its number alone, never on how fast the job
+//! reads. A reader that is late emits all records that are due, at once and in order, and skips none. So the
+//! time that a record waits shows in the latency instead of lowering the load.
 //!
-//! Record `n` is due `n / rate` seconds after the first read. All splits share that beginning. After a
-//! restart from a position it is the next record that is due at once.
+//! Record `n` is due `n / rate` seconds after the first read, which all splits share. After a restart from a
+//! position, the next record is due at once.
 //!
-//! Costs a clock read for each call of a reader, and none without a rate.
+//! Costs a read of the clock for each call of a reader, and none without a rate.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::stream::{Job, Stream, lock};
 use crate::time::Watermarks;
 
-/// The longest that a reader asks to be left alone.
+/// The longest wait that a reader asks for.
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// A source over an iterator, in one split.
@@ -72,6 +72,7 @@ impl<I: Iterator<Item: Data> + 'static> Source for Iter<I> {
         let mut items = (self.0)();
         let consumed = from.unwrap_or(0);
         if consumed > 0 {
+            // `nth` consumes one item more than its argument.
             items.nth(usize::try_from(consumed - 1).unwrap_or(usize::MAX));
         }
         Ok(IterReader { items, consumed })
@@ -160,7 +161,7 @@ impl<T> Clone for Generator<T> {
 #[derive(Clone)]
 struct Pace {
     rate: f64,
-    /// A time and the number of the record that was due then; set by whoever reads first.
+    /// A time and the number of the record that was due then; set by the reader that reads first.
     start: Arc<Mutex<Option<(Duration, u64)>>>,
 }
 
@@ -223,7 +224,7 @@ impl<T: Data> Source for Generator<T> {
                     "a generator cannot give {rate} records in a second: choose more than 0"
                 )));
             }
-            // A new run begins anew.
+            // The start of an earlier run does not apply to this one.
             *lock(start) = None;
         }
         Ok((0..self.splits).map(Numbered).collect())
@@ -251,6 +252,7 @@ impl<T: Data> Reader for GeneratorReader<T> {
         let splits = *splits as u64;
         let pace = pace.as_ref().map(|pace| {
             let now = clock.now();
+            // The least number of any split in this round: the split that reads first need not have it.
             let first = self.next - self.next % splits;
             let start = *self.start.get_or_insert_with(|| *lock(&pace.start).get_or_insert((now, first)));
             (pace, start, now)
@@ -276,8 +278,7 @@ impl<T: Data> Reader for GeneratorReader<T> {
     }
 }
 
-/// The shortest that a reader asks to be left alone, so that a high rate does not wake a worker for each
-/// record.
+/// The shortest wait that a reader asks for, so that a high rate does not wake a worker for each record.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! What a program says of a sink that it has added.
+//! The handle of a sink that was added to a job, which sets the identity and the name of the sink.
 
 use crate::stream::{NodeId, WeakGraph};
 
-/// A sink of a job, which can be given an identity and a name. Returned by [`Stream::sink`] and by all that
-/// adds a sink.
+/// A sink of a job, which can be given an identity and a name. Returned by [`Stream::sink`] and by other
+/// methods that add a sink.
 ///
 /// ```
 /// use highwater::connector::{FileSink, TextLines};
@@ -24,9 +24,9 @@ pub struct SinkHandle {
 }
 
 impl SinkHandle {
-    /// Gives the sink an identity that outlives changes of the job, as [`Stream::uid`] gives one to
-    /// operators: what it has prepared is matched by it when a job goes on from a snapshot. Without one it
-    /// is known by its number in the job, which changes when operators are added before it.
+    /// Gives the sink an identity that stays the same when the job changes, as [`Stream::uid`] does for
+    /// operators. A restore finds the prepared output of the sink in a snapshot by it. Without one the sink
+    /// is identified by its number in the job, which changes when operators are added before it.
     ///
     /// [`Stream::uid`]: crate::stream::Stream::uid
     pub fn uid(self, uid: impl Into<String>) -> SinkHandle {

@@ -1,16 +1,16 @@
-//! Lines out of bytes, within limits: what text sources have in common.
+//! The reading of lines from bytes, within limits, which all text sources share.
 //!
-//! A line ends with a newline; a carriage return before it belongs to the end, and a byte order mark at the
-//! very beginning is not part of the first line. The greatest length is checked before memory is taken: a
-//! line that is longer is passed over in pieces, and of its bytes only the first few hundred are kept, for
-//! the message. So memory is bounded by the limit whatever the input is.
+//! A line ends with a newline; a carriage return before it belongs to the terminator, and a byte order mark
+//! at the very beginning is not part of the first line. The greatest length is checked before memory is
+//! allocated: a longer line is skipped in pieces, and only its first few hundred bytes are kept, for the
+//! message. So memory is bounded by the limit, whatever the input is.
 //!
-//! The place that is told after a line is where the next one begins. It moves only when a line has been
-//! given, or passed over, as a whole. A reader that starts there therefore sees exactly the rest, also if the
-//! input ended in the middle of a line and has grown since.
+//! The position after a line is where the next one begins. It advances only when a line has been returned, or
+//! skipped, as a whole. So a reader that starts there reads exactly the rest, even if the input ended in the
+//! middle of a line and has grown since.
 //!
-//! A line is copied twice: out of the buffer, and into the record. Looking for the end of it costs less than
-//! that.
+//! Costs two copies of each line: out of the buffer, and into the record. The search for the end of the line
+//! costs less than these.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek};
 
@@ -18,20 +18,20 @@ use serde::{Deserialize, Serialize};
 
 use super::Malformed;
 
-/// The greatest length of a record in bytes, unless another is set.
+/// The default for the greatest length of a record, in bytes.
 pub(crate) const MAX_LENGTH: usize = 1 << 20;
 
-/// Bytes read from the system at a time.
+/// Bytes read from the operating system at a time.
 const BUFFER: usize = 64 << 10;
 
-/// Characters of malformed input that are told.
+/// Characters of malformed input that messages quote.
 const TOLD: usize = 200;
 
-/// Bytes after which a reader stops and says that there is more, so that long lines do not keep a worker from
-/// its other work.
+/// Bytes after which a reader returns and reports that there is more, so that long lines do not keep a worker
+/// from its other work.
 pub(crate) const TURN: u64 = 4 << 20;
 
-/// Between which lines of a text a reader is.
+/// A position between two lines of a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LinePosition {
     /// The number of bytes before it.
@@ -45,13 +45,13 @@ pub struct LinePosition {
 pub(crate) enum Piece {
     /// A line, which [`Lines::body`] shows until the next call.
     Line,
-    /// A line that is longer than the limit; all of it has been passed over.
+    /// A line that is longer than the limit; all of it has been skipped.
     TooLong,
-    /// A part of a line that is too long has been passed over: call again.
+    /// A part of a line that is too long has been skipped: call again.
     Busy,
-    /// No more now.
+    /// No more is available now.
     Nothing,
-    /// No more at all.
+    /// The input has ended.
     End,
 }
 
@@ -60,16 +60,18 @@ pub(crate) struct Lines<R> {
     input: BufReader<R>,
     name: String,
     max: usize,
-    /// True if input that ends may go on later.
+    /// True if the input may grow after it has ended.
     grows: bool,
-    /// The current line and what ends it, or as much of it as there is yet; of one that is too long, the
+    /// The current line with its terminator, or as much of it as has been read; of one that is too long, the
     /// beginning.
     line: Vec<u8>,
-    /// True if the current line has been given.
+    /// True if the current line has been returned.
     given: bool,
-    /// Bytes of a line that is too long, if that is what the current line is.
+    /// The bytes read of the current line, if it is too long.
     skipped: Option<u64>,
+    /// Where the current line begins.
     start: LinePosition,
+    /// Where the line after the last whole one begins.
     after: LinePosition,
 }
 
@@ -80,6 +82,7 @@ impl<R: Read> Lines<R> {
         Lines {
             input: BufReader::with_capacity(BUFFER, input),
             name,
+            // The length of the terminator is added to it, which must not overflow.
             max: max.min(usize::MAX - 2),
             grows,
             line: Vec::new(),
@@ -99,28 +102,32 @@ impl<R: Read> Lines<R> {
         if self.skipped.is_some() {
             return self.skip();
         }
-        // Two more for what ends the line.
+        // Two more bytes for the terminator.
         let room = self.max + 2 - self.line.len();
         match self.input.by_ref().take(room as u64).read_until(b'\n', &mut self.line) {
             Ok(_) => {}
+            // What has been read stays in `line`, and the next call continues from there.
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Piece::Nothing),
             Err(error) => return Err(error),
         }
         if self.line.ends_with(b"\n") {
             return Ok(self.give(self.line.len() as u64));
         }
+        // No newline within the room: the line is too long, even if a terminator comes next.
         if self.line.len() == self.max + 2 {
             self.skipped = Some(self.line.len() as u64);
+            // A character has up to 4 bytes.
             self.line.truncate(4 * TOLD);
             return self.skip();
         }
         if self.grows {
+            // The rest of the line may still be written.
             return Ok(Piece::Nothing);
         }
         Ok(if self.line.is_empty() { Piece::End } else { self.give(self.line.len() as u64) })
     }
 
-    /// Passes over the rest of a line that is too long, or a buffer full of it.
+    /// Skips the rest of a line that is too long, or one buffer of it.
     fn skip(&mut self) -> io::Result<Piece> {
         let mut skipped = self.skipped.unwrap_or(0);
         let buffer = match self.input.fill_buf() {
@@ -145,14 +152,15 @@ impl<R: Read> Lines<R> {
         Ok(Piece::TooLong)
     }
 
-    /// Moves on to the end of the current line, which has `length` bytes.
+    /// Completes the current line, which has `length` bytes with its terminator.
     fn give(&mut self, length: u64) -> Piece {
         self.given = true;
         self.after = LinePosition { offset: self.start.offset + length, line: self.start.line + 1 };
+        // The room for a terminator of two bytes lets a line with a shorter one be too long by a byte.
         if self.body().len() > self.max { Piece::TooLong } else { Piece::Line }
     }
 
-    /// The current line without what ends it.
+    /// The current line without its terminator.
     pub(crate) fn body(&self) -> &[u8] {
         let line = self.line.strip_suffix(b"\n").map(|line| line.strip_suffix(b"\r").unwrap_or(line));
         let line = line.unwrap_or(&self.line);
@@ -162,7 +170,7 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    /// What ends the current line.
+    /// The terminator of the current line.
     pub(crate) fn terminator(&self) -> &[u8] {
         let end = self.line.strip_suffix(b"\n").map(|line| line.strip_suffix(b"\r").unwrap_or(line).len());
         &self.line[end.unwrap_or(self.line.len())..]
@@ -172,7 +180,7 @@ impl<R: Read> Lines<R> {
     ///
     /// # Errors
     ///
-    /// What keeps it from being text.
+    /// The reason why it is not text.
     pub(crate) fn text(&self) -> Result<&str, String> {
         if self.start.offset == 0
             && let Some(encoding) = encoding_of(&self.line)
@@ -199,7 +207,7 @@ impl<R: Read> Lines<R> {
         self.after
     }
 
-    /// How many bytes of the input have been looked at.
+    /// The number of input bytes that have been read, an incomplete line included.
     pub(crate) fn looked_at(&self) -> u64 {
         if self.given {
             self.after.offset
@@ -213,44 +221,44 @@ impl<R: Read> Lines<R> {
         self.max
     }
 
-    /// What the input is called.
+    /// The name of the input.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// What the input is called from now on.
+    /// Changes the name of the input.
     pub(crate) fn rename(&mut self, name: &str) {
         if self.name != name {
             name.clone_into(&mut self.name);
         }
     }
 
-    /// What is there now is all: input that ends does not go on later.
+    /// Declares that the input does not grow any more.
     pub(crate) fn finish(&mut self) {
         self.grows = false;
     }
 
-    /// What is read.
+    /// The input.
     pub(crate) fn input(&self) -> &R {
         self.input.get_ref()
     }
 
-    /// The current line as something that is not a record.
+    /// The current line as malformed input.
     pub(crate) fn malformed(&self, reason: impl Into<String>) -> Malformed {
         Malformed { place: self.told_place(self.start), reason: reason.into(), input: self.told() }
     }
 
-    /// The current line, which is too long, as something that is not a record.
+    /// The current line, which is too long, as malformed input.
     pub(crate) fn too_long(&self) -> Malformed {
         self.malformed(format!("the line is longer than {} bytes", self.max))
     }
 
-    /// How messages name the line that begins at `place`.
+    /// The name that messages use for the line that begins at `place`.
     pub(crate) fn told_place(&self, place: LinePosition) -> String {
         format!("{}:{}", self.name, place.line + 1)
     }
 
-    /// The beginning of the current line.
+    /// The beginning of the current line, for messages.
     pub(crate) fn told(&self) -> String {
         let body = self.body();
         let start = &body[..body.len().min(4 * TOLD)];
@@ -258,9 +266,10 @@ impl<R: Read> Lines<R> {
     }
 }
 
-/// What a text is that begins with a byte order mark and is not UTF-8.
+/// The encoding of a text that begins with a byte order mark, unless it is UTF-8.
 fn encoding_of(start: &[u8]) -> Option<&'static str> {
     match start {
+        // Before UTF-16LE, whose mark is a prefix of this one.
         [0xff, 0xfe, 0, 0, ..] => Some("UTF-32LE"),
         [0, 0, 0xfe, 0xff, ..] => Some("UTF-32BE"),
         [0xff, 0xfe, ..] => Some("UTF-16LE"),
@@ -270,8 +279,9 @@ fn encoding_of(start: &[u8]) -> Option<&'static str> {
 }
 
 impl<R: Read + Seek> Lines<R> {
-    /// Goes to where a line begins.
+    /// Moves to the beginning of a line.
     pub(crate) fn seek(&mut self, to: LinePosition) -> io::Result<()> {
+        // A relative seek keeps the buffer if the target is within it.
         let distance = to.offset as i64 - self.looked_at() as i64;
         self.input.seek_relative(distance)?;
         self.line.clear();

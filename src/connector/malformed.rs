@@ -1,9 +1,9 @@
 //! Malformed input as a stream of its own.
 //!
-//! [`Checked`] wraps a source, so that what cannot be read as a record is an item like the others, an `Err`.
-//! It comes after the records that were read together with it, and the position is after both, so a replay
-//! gives it again, once. The event time of an `Err` is the beginning of time, and no watermark rule sees it:
-//! malformed input does not change what is late.
+//! [`Checked`] wraps a source, so that malformed input is an item like the others, an `Err`. It comes after
+//! the records that were read in the same call, and the position is after both, so a replay emits it again,
+//! once. The event time of an `Err` is the beginning of time, and no watermark rule sees it: malformed input
+//! does not change which records are late.
 //!
 //! Costs what [`Result`] adds to the size of a record.
 
@@ -19,7 +19,7 @@ use crate::error::Result as Outcome;
 use crate::stream::{Chain, Job, Stream};
 use crate::time::{EventTime, Strategy, WatermarkGenerator, Watermarks};
 
-/// A source that also gives what is not a record in the input of another.
+/// A source that emits the records of another and also its malformed input.
 #[derive(Clone, Debug)]
 pub struct Checked<S>(pub S);
 
@@ -42,6 +42,14 @@ impl<S: Source> Source for Checked<S> {
 
     fn open(&self, split: &S::Split, from: Option<Position<Self>>) -> Outcome<CheckedReader<S::Reader>> {
         Ok(CheckedReader(self.0.open(split, from)?))
+    }
+
+    fn epoch_left(&self, worker: usize, epoch: u64, positions: &[(S::Split, Position<Self>)]) {
+        self.0.epoch_left(worker, epoch, positions);
+    }
+
+    fn epochs_completed(&self, worker: usize, open: u64) {
+        self.0.epochs_completed(worker, open);
     }
 
     fn paths(&self) -> Vec<PathBuf> {
@@ -75,7 +83,7 @@ impl<R: Reader> Reader for CheckedReader<R> {
     }
 }
 
-/// A user's generator, which sees only records.
+/// A user's watermark generator, which sees only records.
 struct OfRecords<T>(Box<dyn WatermarkGenerator<T>>);
 
 impl<T> WatermarkGenerator<Result<T, Malformed>> for OfRecords<T> {
@@ -84,7 +92,7 @@ impl<T> WatermarkGenerator<Result<T, Malformed>> for OfRecords<T> {
     }
 }
 
-/// The same watermarks over a source that is checked.
+/// The same watermarks for a [`Checked`] source.
 fn of_records<T: 'static, F: Timestamps<T>>(
     watermarks: Watermarks<T, F>,
 ) -> Watermarks<Result<T, Malformed>, impl Timestamps<Result<T, Malformed>>> {
@@ -104,9 +112,9 @@ fn of_records<T: 'static, F: Timestamps<T>>(
 }
 
 impl Job {
-    /// Reads a source, and gives its records and what is not a record as two streams.
+    /// Reads a source, and returns its records and its malformed input as two streams.
     ///
-    /// With both streams in use, each item is looked at twice. The malformed ones have no event time.
+    /// With both streams in use, each item is examined twice. Malformed input has no event time.
     ///
     /// ```
     /// use highwater::connector::JsonFile;

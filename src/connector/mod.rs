@@ -1,8 +1,8 @@
 //! Sources and sinks: where records come from and where they go.
 //!
-//! The two traits are [`Source`] and [`Sink`]; what is here besides them implements them, and so can users. A
-//! source is made of splits that can be read again from any position; a sink prepares and commits epoch by
-//! epoch.
+//! The two traits are [`Source`] and [`Sink`]. The connectors here implement them, and users can do so for
+//! other systems. A source consists of splits that can be read again from any position; a sink prepares and
+//! commits its output epoch by epoch.
 //!
 //! | from | to |
 //! |---|---|
@@ -10,8 +10,8 @@
 //! | [`TextFile`], [`CsvFile`], [`JsonFile`]: files and directories, also growing ones | [`write_text`](crate::stream::Stream::write_text), [`write_csv`](crate::stream::Stream::write_csv), [`write_json`](crate::stream::Stream::write_json) |
 //! | [`Socket`] | [`print`](crate::stream::Stream::print) |
 //!
-//! Input that is not a record ends the job, is skipped and counted ([`OnMalformed`]), or is a stream of its
-//! own ([`Checked`]).
+//! Input that is not a record ends the job, is skipped and counted ([`OnMalformed`]), or becomes a stream of
+//! its own ([`Checked`]).
 
 mod bytes_in_flight;
 mod shared_progress;
@@ -52,5 +52,5 @@ pub use socket::{Socket, SocketReader};
 pub use source::{Earlier, Malformed, OnMalformed, Position, Reader, Source, Split, Status};
 pub use split_offsets::{SplitState, splits_of};
 
-/// Where a stream starts whose source gives no event times.
+/// The origin of a stream whose source has no event times.
 pub type Untimed<S> = AtSource<S, fn(&<S as Source>::Item) -> crate::time::EventTime>;

@@ -1,8 +1,8 @@
 //! The origin of a chain at a source: the chain is compiled into the loop that reads.
 //!
-//! What other operators produce is walked batch by batch; what a source reads need not become a batch first.
-//! If one consumer is attached, each record goes from the reader straight into its chain. If there are
-//! several, records are read into a small batch that each of them walks.
+//! The output of other operators is walked batch by batch, but the records of a source need not be gathered
+//! in a batch first. If one consumer is attached, each record goes from the reader straight into its chain.
+//! If there are several, records are read into a small batch, which each of them walks.
 
 use std::sync::{Arc, Mutex, Weak};
 
@@ -35,7 +35,7 @@ impl<S: Source, F> Timed<S, F> {
         Timed { source, watermarks, on_malformed, consumers: Mutex::default(), plan }
     }
 
-    /// Gives the operator an output port for each consumer.
+    /// Opens an output port of the operator for each consumer.
     pub(super) fn ports(&self, builder: &mut OperatorBuilder<'_, '_>) -> Vec<Box<dyn SourceOutlet<S, F>>> {
         lock(&self.consumers).iter().map(|tap| tap.open(builder)).collect()
     }
@@ -44,7 +44,7 @@ impl<S: Source, F> Timed<S, F> {
 /// What the main thread has prepared for the workers.
 pub(super) struct Plan<P> {
     pub(super) splits: Vec<P>,
-    /// How far each worker has come, for all to see.
+    /// The progress of each worker, which all workers read.
     pub(super) board: Arc<WatermarkBoard>,
 }
 
@@ -69,7 +69,7 @@ impl<S: Source, F> AtSource<S, F> {
     }
 }
 
-/// Reads the event time off a record of a source.
+/// Extracts the event time of a record of a source.
 pub trait Timestamps<T>: Fn(&T) -> EventTime + Clone + Send + Sync + 'static {}
 impl<T, F: Fn(&T) -> EventTime + Clone + Send + Sync + 'static> Timestamps<T> for F {}
 
@@ -225,6 +225,7 @@ pub(super) fn read_for_all<S: Source, F: Timestamps<S::Item>>(
         batch.push(Record::new(item, stamp));
     })?;
     let count = batch.len();
+    // The last outlet consumes the records, so only the others clone them.
     if let Some((last, others)) = ports.split_last_mut() {
         others.iter_mut().for_each(|outlet| outlet.walk(time, batch, false));
         last.walk(time, batch, true);

@@ -1,7 +1,8 @@
 //! Records as lines of text, on the standard output or another writer.
 //!
 //! A worker holds the lines of an epoch in memory and writes them when the epoch is complete, in one piece:
-//! lines of several workers do not mix, and what is seen is complete. The writer is flushed each time.
+//! lines of several workers do not mix, and the visible output of a worker ends with a complete epoch. The
+//! writer is flushed each time.
 
 use std::fmt::Display;
 use std::io::{self, Write};

@@ -1,8 +1,8 @@
 //! One worker's instance of a source: reads splits, stamps records, advances epoch and watermark, and applies
 //! backpressure.
 //!
-//! It reads the splits assigned to it and holds one time: the current epoch and the least watermark of its
-//! splits. It reads the split that is furthest behind, a short piece at a time.
+//! An instance reads the splits assigned to it and holds one time: the current epoch and the least watermark
+//! of its splits. It reads the split that is furthest behind, a short piece at a time.
 //!
 //! # Flow control
 //!
@@ -13,11 +13,11 @@
 //!
 //! # Idle splits
 //!
-//! A split whose reader has had nothing for long enough no longer counts for the watermark: see
-//! [`schedule`](crate::connector::split_schedule). If no split of a worker counts, the worker follows those
-//! of other workers, which it reads from a [board](crate::time::WatermarkBoard) that the instances share; if
-//! none counts anywhere, the watermark becomes the greatest of all. A split that comes back takes on the
-//! watermark that advanced without it.
+//! A split whose reader has had no records for long enough no longer counts for the watermark: see
+//! [`split_schedule`](crate::connector::split_schedule). If no split of a worker counts, the worker follows
+//! those of other workers, which it reads from a [board](crate::time::WatermarkBoard) that the instances
+//! share; if none counts anywhere, the watermark becomes the greatest of all. A split that has records again
+//! takes on the watermark that advanced without it.
 //!
 //! # Waiting
 //!
@@ -45,7 +45,7 @@ use crate::metric::Metric;
 use crate::stream::{Alarm, Capabilities, WorkerContext, lock};
 use crate::time::{EventTime, SplitWatermark, Time};
 
-/// How long the operator reads in an activation. Its records of that time are combined and sent together.
+/// How long the operator reads in an activation. The records of that time are sent together.
 const QUANTUM: Duration = Duration::from_micros(100);
 
 /// The most records that it reads in that time.
@@ -88,9 +88,9 @@ pub(super) struct Reading<S: Source, F> {
     flight: Flight,
     /// Splits that were read to their end in the current epoch, with the position there.
     ended: Vec<(S::Split, Position<S>)>,
-    /// The last epoch left in which something was read, until it is complete.
+    /// The last epoch left in which something was read, until that epoch is complete.
     pub(super) awaited: Option<u64>,
-    /// For more than one outlet: what was read and is walked by each.
+    /// The records read, for several outlets, each of which walks them.
     batch: Vec<Record<S::Item>>,
     /// Activates the operator when something may be due.
     alarm: Alarm,
@@ -260,7 +260,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         self.splits.add(&self.timed.source, slot, split, position, watermark)
     }
 
-    /// Handles the completion of the epochs below `open`.
+    /// Handles the completion of the epochs below `open`, and passes it on to the source.
     fn hear(&mut self, open: u64) {
         self.flight.hear(open);
         if self.awaited.is_some() {

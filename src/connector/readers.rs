@@ -1,12 +1,12 @@
 //! The readers of one worker's splits, within the source's limit on open readers.
 //!
-//! A source may limit how many of its readers can be open at a time. Beyond that a reader is dropped when
-//! another is needed, and its position kept; when its split is read again, the source opens it there. A
-//! reader opened at a position continues exactly after it, so this changes only the cost: an opening, each
-//! time that a split without a reader is read. A split whose turn has not come needs no reader at all.
+//! A source may limit how many of its readers can be open at a time. At the limit, a reader is dropped when
+//! another is needed, and its position is kept; when its split is read again, the source opens it there. A
+//! reader opened at a position continues exactly after it, so this changes only the cost: one opening each
+//! time that a split without a reader is read. A split that has not been read yet may have no reader at all.
 //!
-//! The least recently used reader is dropped. The readers are kept in that order, so a choice costs the
-//! logarithm of their number, and nothing where all may be open.
+//! The least recently used reader is dropped. The readers are ordered by use, so the choice costs the
+//! logarithm of their number, and nothing if all may be open.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,8 @@ pub(super) struct OpenSplit<S: Source> {
     pub(super) read: bool,
     pub(super) watermark: SplitWatermark<S::Item>,
     reader: Option<S::Reader>,
-    /// The position to open it at if it has no reader; none, for the beginning, if it had no reader yet.
+    /// The position at which to open it if it has no reader; `None`, for the beginning, if it had no reader
+    /// yet.
     parked: Option<Position<S>>,
     /// When it was last read, in uses of readers.
     used: u64,
@@ -137,14 +138,14 @@ impl<S: Source> Readers<S> {
         self.slots.get_mut(slot)?.as_mut()
     }
 
-    /// Takes a split out.
+    /// Removes a split.
     pub(super) fn remove(&mut self, slot: usize) -> Option<OpenSplit<S>> {
         let split = self.slots[slot].take()?;
         self.open.remove(&(split.used, slot));
         Some(split)
     }
 
-    /// Takes all splits out.
+    /// Removes all splits.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = (usize, OpenSplit<S>)> + use<S> {
         self.open.clear();
         let slots = std::mem::take(&mut self.slots);

@@ -1,5 +1,5 @@
-//! The progress that one worker's instance of a source shares with those of the other workers: what it
-//! publishes, and what it waits for.
+//! The progress that one worker's instance of a source shares with those of the other workers: the progress
+//! that it publishes, and the progress of others that it waits for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,8 +45,8 @@ impl SharedProgress {
         self.board.wait(self.worker, wanted)
     }
 
-    /// The watermark if no split of this worker counts. The worker is woken when that changes, at most once
-    /// in [`FOLLOW`].
+    /// The watermark of a worker of which no split counts. The worker is woken when that changes, at most
+    /// once in [`FOLLOW`].
     pub(super) fn follow(&mut self, now: Duration) -> Option<EventTime> {
         self.follows = true;
         if now >= self.follow_at && !self.board.is_following(self.worker) {
@@ -56,7 +56,7 @@ impl SharedProgress {
         self.board.without(self.worker)
     }
 
-    /// Splits of this worker count.
+    /// Records that splits of this worker count.
     pub(super) fn lead(&mut self) {
         self.follows = false;
     }

@@ -58,12 +58,12 @@ pub trait Sink<T>: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If the sink cannot begin so; the job does not start, and an earlier run is not fenced.
+    /// If the sink cannot start from there; the job does not start, and an earlier run is not fenced.
     fn check(&self, _recovery: &Recovery<<Self::Writer as Writer<T>>::Prepared>) -> Result<()> {
         Ok(())
     }
 
-    /// Called in that case instead of [`prepare`](Sink::prepare), when this run has the store: commits the
+    /// Called in that case instead of [`prepare`](Sink::prepare), when this run owns the store: commits the
     /// prepared output that the restored snapshot names, although it may be committed already, and drops all
     /// other output that earlier runs have prepared and not committed. Earlier runs cannot commit a snapshot
     /// any more, but they may not know that yet.
@@ -92,17 +92,17 @@ pub trait Sink<T>: Send + Sync + 'static {
 /// How a run with snapshots begins, as a transactional sink sees it.
 #[derive(Clone, Debug)]
 pub struct Recovery<P> {
-    /// The runs that have had the snapshots. In [`Sink::recover`] the last of them is this one; in
+    /// The runs that have owned the snapshot store. In [`Sink::recover`] the last of them is this one; in
     /// [`Sink::check`] it is not among them yet.
     pub generations: Generations,
-    /// The epoch of the last snapshot there is. One that the run does not go on from tells of output that the
-    /// run does not know.
+    /// The epoch of the latest snapshot. If the run is not restored from that one, there may be output that
+    /// the run does not know.
     pub latest: Option<u64>,
-    /// True if the user has said that the job begins [anew](crate::snapshot::Restore::Anew), whatever there
-    /// was: then what earlier runs have written may go.
+    /// True if the user starts the job [anew](crate::snapshot::Restore::Anew), whatever exists: output of
+    /// earlier runs may then be deleted.
     pub anew: bool,
-    /// The restored output; `None` if the run begins at the beginning, and then no output of an earlier run
-    /// counts any more.
+    /// The restored output; `None` if the run starts from the beginning, and then no output of an earlier run
+    /// is valid any more.
     pub from: Option<PreparedOutput<P>>,
     /// Receives messages for the user.
     pub notices: Notices,
@@ -113,9 +113,9 @@ pub struct Recovery<P> {
 pub struct PreparedOutput<P> {
     /// The epoch of the snapshot.
     pub epoch: u64,
-    /// The run that wrote it. What that run committed up to the epoch is in the output that it had.
+    /// The run that wrote it. Output that this run committed up to the epoch is where that run wrote.
     pub generation: Generation,
-    /// What was prepared and perhaps not committed by then, in the order of epochs.
+    /// The output that was prepared and perhaps not committed by then, in the order of epochs.
     pub prepared: Vec<P>,
 }
 
@@ -138,20 +138,20 @@ pub trait Writer<T>: 'static {
     type Prepared: Exchange;
 
     /// True if the writer must see epochs one after the other. Otherwise it is given each record on arrival,
-    /// with its epoch: sooner, if other workers are in an earlier epoch.
+    /// with its epoch, also while other workers are in an earlier epoch.
     const IN_ORDER: bool = true;
 
     /// True if prepared output can be kept invisible until a snapshot that names it is durable.
     const TRANSACTIONAL: bool = false;
 
-    /// Writes a batch of an epoch, and may take it.
+    /// Writes a batch of an epoch, and may take the records out of it.
     ///
     /// # Errors
     ///
     /// If it cannot be written; the job ends.
     fn write(&mut self, epoch: u64, batch: &mut Vec<Record<T>>) -> Result<()>;
 
-    /// Makes the output of an epoch durable: all that was written since the last call. Not called if there is
+    /// Makes the output of an epoch durable: all records written since the last call. Not called if there are
     /// none.
     ///
     /// # Errors
@@ -159,7 +159,7 @@ pub trait Writer<T>: 'static {
     /// If that fails; the job ends, and the epoch counts as not written.
     fn prepare(&mut self, epoch: u64) -> Result<Self::Prepared>;
 
-    /// Makes the prepared output of an epoch visible. Doing it twice does it once.
+    /// Makes the prepared output of an epoch visible. It must be idempotent.
     ///
     /// # Errors
     ///
@@ -170,16 +170,16 @@ pub trait Writer<T>: 'static {
     ///
     /// # Errors
     ///
-    /// If what was written cannot be completed.
+    /// If the output cannot be completed.
     fn finish(&mut self) -> Result<()> {
         Ok(())
     }
 }
 
 impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
-    /// Sends the records to a sink. Each worker writes those that it has; nothing is exchanged.
+    /// Sends the records to a sink. Each worker writes its own records; nothing is exchanged.
     ///
-    /// What the sink has prepared is part of snapshots, under the [`uid`](SinkHandle::uid) that the handle
+    /// The sink's prepared output is part of snapshots, under the [`uid`](SinkHandle::uid) that the handle
     /// gives it.
     pub fn sink(self, sink: impl Sink<T>) -> SinkHandle {
         let graph = self.graph();

@@ -1,12 +1,12 @@
 //! Lines from a TCP socket.
 //!
-//! The source connects when the job starts and has one split. The socket does not block: if nothing is there,
-//! the reader asks to be called again a millisecond later, and the worker does its other work meanwhile. The
-//! stream ends when the other side closes the connection.
+//! The source connects when the job starts and has one split. The socket does not block: if no data is
+//! available, the reader asks to be polled again a millisecond later, and the worker does its other work
+//! meanwhile. The stream ends when the other side closes the connection.
 //!
-//! A socket cannot be replayed. Its position is only a count of lines: after a failure, what had been read
-//! from the old connection and not been committed is gone. Use it for tests and demonstrations, and for data
-//! that may be lost.
+//! A socket cannot be replayed. Its position is only a count of lines: after a failure, lines that were read
+//! from the old connection and not committed are lost. Use it for tests and demonstrations, and for data that
+//! may be lost.
 
 use std::io::ErrorKind;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -23,12 +23,12 @@ use crate::time::Watermarks;
 /// How long to wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long to wait before looking at a silent socket again.
+/// How long to wait before polling a silent socket again.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// A source of the lines that come over a TCP connection.
 ///
-/// The lines must be UTF-8 without NUL bytes; what is not, and what is longer than the maximum, is
+/// The lines must be UTF-8 without NUL bytes; other lines, and lines longer than the maximum, are
 /// [`Malformed`].
 #[derive(Clone, Debug)]
 pub struct Socket {
@@ -44,8 +44,8 @@ impl Socket {
         Socket { address: address.into(), max_length: MAX_LENGTH }
     }
 
-    /// The greatest length of a line in bytes; 1 MiB unless set. A longer one is malformed, and is passed
-    /// over without being held.
+    /// The greatest length of a line in bytes; 1 MiB unless set. A longer one is malformed, and is skipped
+    /// without being held in memory.
     pub fn max_length(mut self, bytes: usize) -> Socket {
         self.max_length = bytes;
         self
@@ -79,7 +79,8 @@ impl Source for Socket {
         Ok(vec![Numbered(0)])
     }
 
-    /// Connects. From a position on, it counts on from there with whatever comes over the new connection.
+    /// Connects. With a position, the count of lines continues from there, with the lines of the new
+    /// connection.
     fn open(&self, _: &Numbered, from: Option<u64>) -> Result<SocketReader> {
         let stream = self.connect().map_err(|error| {
             let what = format!(
@@ -102,7 +103,7 @@ pub struct SocketReader {
 
 impl Reader for SocketReader {
     type Item = String;
-    /// The number of lines that came.
+    /// The number of lines read.
     type Position = u64;
 
     fn read<V: Visit<String>>(&mut self, limit: usize, visit: &mut V) -> Result<Status> {
@@ -118,6 +119,7 @@ impl Reader for SocketReader {
                     Err(reason) => self.malformed.push(self.lines.malformed(reason)),
                 },
                 Piece::TooLong => self.malformed.push(self.lines.too_long()),
+                // A part of a line does not count against the limit of records.
                 Piece::Busy => continue,
                 Piece::Nothing => return Ok(Status::Wait(PAUSE)),
                 Piece::End => return Ok(Status::Done),

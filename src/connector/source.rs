@@ -1,9 +1,11 @@
-//! What a source is: splits, each of which can be read again from any position.
+//! The interface of sources: splits, each of which can be read again from any position.
 //!
-//! A source lists its splits. Each split is read by one worker at a time, in an order that is the split's
-//! own. While it is read it can tell its position, and a reader opened at that position goes on with exactly
-//! the next record. So a source can be replayed from the end of any epoch: nothing that was emitted needs to
-//! be kept.
+//! A source lists its splits. A split is read by one worker at a time, in an order of its own. Its reader
+//! reports its position, and a reader that is opened at that position continues with exactly the next record.
+//! So a source can be replayed from the end of any epoch, and emitted records need not be kept.
+//!
+//! The interface does not make input replayable: a source whose input is gone once it was read, such as a
+//! socket, loses records in a restart.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,38 +16,38 @@ use crate::error::Result;
 
 /// Where records come from. Users implement it for systems of their own.
 pub trait Source: Clone + Send + Sync + 'static {
-    /// What it gives.
+    /// The records.
     type Item: Data;
-    /// A part that can be read by itself.
+    /// A part of the source that can be read independently of others.
     type Split: Split;
-    /// Reads a split.
+    /// The reader of a split.
     type Reader: Reader<Item = Self::Item>;
 
-    /// What to call it in messages and graphs.
+    /// Its name in messages and graphs.
     fn name(&self) -> String;
 
-    /// The splits there are now, in an order that does not change. Called before the job starts, and again
-    /// each [`discovery interval`](Source::discovers_every).
+    /// The splits that exist now, in a stable order. Called before the job starts, and again after each
+    /// [discovery interval](Source::discovers_every).
     ///
     /// # Errors
     ///
-    /// If the source is not there or cannot be read; the job then does not start.
+    /// If the source does not exist or cannot be read; the job then does not start.
     fn splits(&self) -> Result<Vec<Self::Split>>;
 
-    /// Opens a split, at its beginning or at a position that an earlier reader has told.
+    /// Opens a split, at its beginning or at a position that an earlier reader has reported.
     ///
     /// # Errors
     ///
     /// If the split cannot be read, or not from there.
     fn open(&self, split: &Self::Split, from: Option<Position<Self>>) -> Result<Self::Reader>;
 
-    /// Told once what an earlier run has read, if the job goes on from a snapshot, and before any split is
-    /// opened: `splits` is what [`splits`](Source::splits) gave. The answer takes its place, in which a split
-    /// has the id of the earlier one that it is to go on from.
+    /// Matches the splits with those that an earlier run has read. Called once, before any split is opened,
+    /// if the job is restored from a snapshot. `splits` is the result of [`splits`](Source::splits), and the
+    /// returned splits replace it: a split that continues an earlier one has the id of that one.
     ///
     /// # Errors
     ///
-    /// If it cannot be told which split is which.
+    /// If the splits cannot be matched with the earlier ones.
     fn resume(
         &self,
         splits: Vec<Self::Split>,
@@ -54,27 +56,28 @@ pub trait Source: Clone + Send + Sync + 'static {
         Ok(splits)
     }
 
-    /// Told by a worker when it leaves an epoch in which it has read something: where it stands in the splits
-    /// that it read. A reader opened there gives exactly what comes after the epoch.
+    /// Called by a worker when it leaves an epoch in which it has read something, with its positions in the
+    /// splits that it read. A reader opened there reads exactly what comes after the epoch.
     fn epoch_left(&self, _worker: usize, _epoch: u64, _positions: &[(Self::Split, Position<Self>)]) {}
 
-    /// Told by a worker when it learns that all epochs below `open` are complete, at all sinks of the job.
+    /// Called by a worker when it learns that all epochs below `open` are complete, at all sinks of the job.
+    /// A source can then acknowledge the input of these epochs.
     fn epochs_completed(&self, _worker: usize, _open: u64) {}
 
-    /// The files and directories that it reads, so that no sink of the job is told to write there.
+    /// The files and directories that it reads. A job with a sink that writes there is rejected.
     fn paths(&self) -> Vec<PathBuf> {
         Vec::new()
     }
 
-    /// How many readers may be open at a time, on all workers together: the least of them that a worker opens
-    /// is one. If it has more splits than its share, it drops the reader that was used least recently, and
-    /// [opens](Source::open) the split where that stood when it is read again. For readers that hold what
-    /// there is little of, such as files.
+    /// How many readers may be open at a time, on all workers together; each worker may open one in any case.
+    /// A worker with more splits than its share drops the least recently used reader, and
+    /// [opens](Source::open) the split again at the reader's position when it reads it next. For readers that
+    /// hold scarce resources, such as open files.
     fn max_open_readers(&self) -> usize {
         usize::MAX
     }
 
-    /// How often to look for new splits; never, if `None`.
+    /// The interval at which to look for new splits; `None` for never.
     fn discovers_every(&self) -> Option<Duration> {
         None
     }
@@ -88,58 +91,58 @@ pub type Position<S> = <<S as Source>::Reader as Reader>::Position;
 pub struct Earlier<P> {
     /// Its [id](Split::id).
     pub split: String,
-    /// Where its reader was.
+    /// The position of its reader.
     pub position: P,
     /// True if it was read to its end.
     pub is_done: bool,
 }
 
-/// A part of a source that can be read by itself.
+/// A part of a source that can be read independently of others.
 pub trait Split: Exchange + fmt::Debug {
-    /// Tells it from all other splits of the source.
+    /// Its identity, which no other split of the source has. Snapshots refer to the split by it.
     fn id(&self) -> String;
 }
 
-/// Reads a split.
+/// The reader of a split.
 pub trait Reader: 'static {
-    /// What it gives.
+    /// The records.
     type Item: Data;
-    /// Between which records it is.
+    /// A place between two records.
     type Position: Exchange + fmt::Debug;
 
-    /// Shows up to `limit` records to `visit`, without waiting for any. Inlined into the operator that reads,
-    /// if it can be.
+    /// Passes up to `limit` records to `visit`, without waiting for any. Inlined into the operator that
+    /// reads, if possible.
     ///
     /// # Errors
     ///
     /// If the split cannot be read any more; the job ends.
     fn read<V: Visit<Self::Item>>(&mut self, limit: usize, visit: &mut V) -> Result<Status>;
 
-    /// The position after the last record given.
+    /// The position after the last record read.
     fn position(&self) -> Self::Position;
 
-    /// Takes what could not be read as a record since the last call.
+    /// Returns the malformed input since the last call.
     fn malformed(&mut self) -> Vec<Malformed> {
         Vec::new()
     }
 }
 
-/// What a reader has to say after giving some records.
+/// What a reader reports after reading some records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// There may be more at once.
+    /// More records may be available at once.
     More,
-    /// There is no more now; ask again after this long. It is asked sooner once if splits may fall
-    /// [silent](crate::time::Watermarks::idle_after) in less time.
+    /// No record is available now; poll again after this long. The reader is polled once before that if
+    /// splits may become [silent](crate::time::Watermarks::idle_after) in less time.
     Wait(Duration),
-    /// There will be no more.
+    /// The split has been read to its end.
     Done,
 }
 
 /// A piece of input that is not a record.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Malformed {
-    /// Where it is: the file and the line, say.
+    /// Its place, such as the file and the line.
     pub place: String,
     /// What is wrong with it.
     pub reason: String,
@@ -147,7 +150,7 @@ pub struct Malformed {
     pub input: String,
 }
 
-/// What to do with input that is not a record.
+/// The policy for input that is not a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnMalformed {
     /// End the job with an error that names the place.

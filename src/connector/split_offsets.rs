@@ -1,8 +1,8 @@
 //! The offsets of a source's splits, at each cut and after a restart.
 //!
-//! A reader's position, the split's watermark and the state of its generator at the end of an epoch are all
-//! that is needed to continue as if the job had not stopped. A split that was read to its end is marked as
-//! done, so that it is not read again.
+//! The offset of a split is its reader's position, its watermark and the state of its watermark generator at
+//! the end of an epoch. With these the next run continues as if the job had not stopped. A split that was
+//! read to its end is marked as done, so it is not read again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::time::EventTime;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SplitOffset {
     pub(super) split: String,
-    /// The position, encoded; nothing if it is at the beginning and no reader was needed yet.
+    /// The position, encoded; empty if it is at the beginning and no reader was needed yet.
     position: Vec<u8>,
     pub(super) watermark: EventTime,
     /// The saved state of the watermark generator.

@@ -2,10 +2,10 @@
 //!
 //! # Order of reading
 //!
-//! The split that is furthest behind in event time is read next, and of several that are equally far, the one
-//! that was read least recently. So splits without event times take turns. A split whose watermark does not
-//! move as it is read can stay the furthest behind for ever; after each of its turns another split that is
-//! ahead of it has one.
+//! The split that is furthest behind in event time is read next, and of several that are equally far behind,
+//! the one that was read least recently. So splits without event times take turns. A split whose watermark
+//! does not advance when it is read can stay the furthest behind for ever; so after each of its turns a split
+//! that is ahead of it has one.
 //!
 //! # Silence
 //!
@@ -20,8 +20,7 @@
 //!
 //! # Cost
 //!
-//! All is kept in order, so a turn costs the logarithm of the number of splits, and no step looks at all of
-//! them.
+//! The splits are kept in ordered sets, so a turn costs the logarithm of their number.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

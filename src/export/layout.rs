@@ -401,6 +401,9 @@ mod tests {
             state(&rules, &[&[Some((1u8, (), 'a'))], &[Some((2, (), 'b'))]], 0),
             [r#"[[2,null,"b"]]"#]
         );
+        let sessions = layout::<(u8, (), Vec<u8>)>("sessions", "latest");
+        assert_eq!(names(&sessions), ["key", "value", "expires"]);
+        // As they once were.
         let sessions = layout::<(u8, Vec<u8>)>("sessions", "latest");
         let rows: [&[(u8, Option<Vec<u8>>)]; 2] = [&[(1, Some(vec![1])), (2, Some(vec![]))], &[(1, None)]];
         assert_eq!(

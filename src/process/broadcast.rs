@@ -17,7 +17,7 @@ use super::{Context, Process, States, Timer};
 use crate::data::{Data, Exchange, Key, Record};
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, SavedTables};
-use crate::state::{Arrangement, Latest, Share};
+use crate::state::{Arrangement, Latest, OperatorState, Share};
 use crate::stream::{
     Chain, Consumers, Edge, Emit, GivenSides, KeyedStream, Lowering, Node, NodeInfo, Operator, OperatorLogic,
     Outputs, Reader, Routing, Stream, epoch_driver,
@@ -221,6 +221,50 @@ struct ProcessingByRules<K: Key, T: Exchange, R, P: BroadcastProcess<K, T, R>> {
     arrangement: Arrangement<Latest<(), P::Rules>>,
 }
 
+impl<K: Key, T: Exchange, R: 'static, P: BroadcastProcess<K, T, R>> ProcessingByRules<K, T, R, P> {
+    fn rules(&mut self) -> RulesState<'_, P::Rules> {
+        RulesState {
+            is_first: self.records.is_first(),
+            rules: &mut self.records.function.rules,
+            changed: &mut self.changed,
+            arrangement: &mut self.arrangement,
+        }
+    }
+}
+
+/// The rules, as a state.
+struct RulesState<'a, U: Exchange> {
+    is_first: bool,
+    rules: &'a mut U,
+    changed: &'a mut bool,
+    arrangement: &'a mut Arrangement<Latest<(), U>>,
+}
+
+impl<U: Exchange> OperatorState for RulesState<'_, U> {
+    fn seal(&mut self, epoch: u64) {
+        if std::mem::take(self.changed) {
+            self.arrangement.seal(epoch, vec![((), Some(self.rules.clone()))]);
+        }
+    }
+
+    fn save(&self, saved: &mut SavedTables) -> Result<()> {
+        // All workers have the same rules, so only the first one saves them.
+        let mut rules = self.arrangement.save(RULES);
+        if !self.is_first {
+            rules.runs.clear();
+        }
+        saved.tables.push(rules);
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        self.arrangement.restore(RULES, from, share)?;
+        let known = &mut *self.rules;
+        self.arrangement.each(&mut |(), rules| rules.iter().for_each(|rules| known.clone_from(rules)));
+        Ok(())
+    }
+}
+
 impl<K, T, R, P> OperatorLogic<Record<Heard<K, T, R>>> for ProcessingByRules<K, T, R, P>
 where
     K: Key,
@@ -253,42 +297,18 @@ where
         self.records.close(epoch, since, out);
     }
 
-    fn seal(&mut self, epoch: u64) {
-        self.records.seal(epoch);
-        if std::mem::take(&mut self.changed) {
-            self.arrangement.seal(epoch, vec![((), Some(self.records.function.rules.clone()))]);
-        }
+    fn states(&mut self, visit: &mut dyn FnMut(&mut dyn OperatorState)) {
+        self.records.states(visit);
+        visit(&mut self.rules());
     }
 
-    fn cut(&mut self, epoch: u64) {
-        self.records.cut(epoch);
-    }
-
-    fn copy(&mut self, left: &mut usize) -> bool {
-        self.records.copy(left)
-    }
-
-    fn save(&mut self) -> Result<SavedTables> {
-        let mut saved = self.records.save()?;
-        // All workers have the same rules, so only the first one saves them.
-        let mut rules = self.arrangement.save(RULES);
-        if !self.records.is_first() {
-            rules.runs.clear();
-        }
-        saved.tables.push(rules);
-        Ok(saved)
+    fn save(&self, saved: &mut SavedTables) -> Result<()> {
+        self.records.save(saved)
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
         self.records.restore(from, share)?;
-        self.arrangement.restore(RULES, from, share)?;
-        let known = &mut self.records.function.rules;
-        self.arrangement.each(&mut |(), rules| rules.iter().for_each(|rules| known.clone_from(rules)));
-        Ok(())
-    }
-
-    fn evict(&mut self, epoch: u64) {
-        self.records.evict(epoch);
+        self.rules().restore(from, share)
     }
 
     fn owes(&self) -> Option<EventTime> {

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::data::Key;
 use crate::error::{Error, Result};
 use crate::snapshot::{RestoredOperator, STATE, SavedTables};
-use crate::state::{Cells, Now, Owner, Shape, Share, Slot, Store, TimerQueue, is_over};
+use crate::state::{Cells, Now, OperatorState, Owner, Shape, Share, Slot, Store, TimerQueue, is_over};
 use crate::stream::{SideKey, WorkerContext};
 
 pub(crate) use self::timer_pass::Call;
@@ -269,25 +269,6 @@ impl<K: Key> Core<K> {
         self.store.tidy(self.now);
     }
 
-    /// Adds the state sealed last to a snapshot. The names of tables begin with `prefix`.
-    pub(crate) fn save(&self, prefix: &str, saved: &mut SavedTables) -> Result<()> {
-        saved.tables.extend(self.store.save(&format!("{prefix}{STATE}")));
-        saved.tables.extend(self.event_timers.save(&format!("{prefix}{EVENT_TIMERS}")));
-        saved.tables.extend(self.wall_timers.save(&format!("{prefix}{WALL_TIMERS}")));
-        saved.note(&format!("{prefix}watermark"), &self.now.watermark)
-    }
-
-    /// Restores a worker's share from a snapshot.
-    pub(crate) fn restore(&mut self, prefix: &str, from: &RestoredOperator, share: Share) -> Result<()> {
-        let Core { store, event_timers, wall_timers, .. } = self;
-        store.restore(&format!("{prefix}{STATE}"), from, share)?;
-        let mut timer = |(key, registers): &(K, bool)| call_of(store, key, *registers);
-        event_timers.restore(&format!("{prefix}{EVENT_TIMERS}"), from, share, &mut timer)?;
-        wall_timers.restore(&format!("{prefix}{WALL_TIMERS}"), from, share, &mut timer)?;
-        self.reach(from.latest(&format!("{prefix}watermark"))?.unwrap_or(i64::MIN));
-        Ok(())
-    }
-
     /// Advances event time to a watermark.
     #[inline]
     pub(crate) fn reach(&mut self, watermark: i64) {
@@ -319,24 +300,59 @@ impl<K: Key> Core<K> {
         }
         store.evict(epoch);
     }
+}
 
-    /// Begins to copy the changes of write-only states.
-    pub(crate) fn cut(&mut self, epoch: u64) {
-        self.store.cut(epoch);
+/// A core as a state of its operator, whose tables' names begin with a prefix.
+struct CoreState<'a, K: Key> {
+    core: &'a mut Core<K>,
+    prefix: &'static str,
+}
+
+impl<K: Key> Core<K> {
+    /// The core as a state. The names of tables begin with `prefix`.
+    pub(crate) fn as_state(&mut self, prefix: &'static str) -> impl OperatorState + use<'_, K> {
+        CoreState { core: self, prefix }
     }
+}
 
-    /// Copies up to `left` rows, and subtracts them from `left`. True if all is handed over.
-    pub(crate) fn copy(&mut self, left: &mut usize) -> bool {
-        self.store.copy(left)
-    }
-
-    /// Writes the changes into the arrangements.
-    pub(crate) fn seal(&mut self, epoch: u64) {
-        self.store.seal(epoch);
-        let (store, owner) = (&self.store, self.owner);
-        for queue in [&mut self.event_timers, &mut self.wall_timers] {
+impl<K: Key> OperatorState for CoreState<'_, K> {
+    fn seal(&mut self, epoch: u64) {
+        let Core { store, owner, event_timers, wall_timers, .. } = &mut *self.core;
+        store.seal(epoch);
+        for queue in [event_timers, wall_timers] {
             queue.seal(epoch, |(slot, call)| (owner(store.key(*slot)), row_of(store, *slot, *call)));
         }
+    }
+
+    fn cut(&mut self, epoch: u64) {
+        self.core.store.cut(epoch);
+    }
+
+    fn copy(&mut self, left: &mut usize) -> bool {
+        self.core.store.copy(left)
+    }
+
+    fn save(&self, saved: &mut SavedTables) -> Result<()> {
+        let CoreState { core, prefix } = self;
+        saved.tables.extend(core.store.save(&format!("{prefix}{STATE}")));
+        saved.tables.extend(core.event_timers.save(&format!("{prefix}{EVENT_TIMERS}")));
+        saved.tables.extend(core.wall_timers.save(&format!("{prefix}{WALL_TIMERS}")));
+        saved.note(&format!("{prefix}watermark"), &core.now.watermark)
+    }
+
+    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        let prefix = self.prefix;
+        let Core { store, event_timers, wall_timers, .. } = &mut *self.core;
+        store.restore(&format!("{prefix}{STATE}"), from, share)?;
+        let mut timer = |(key, registers): &(K, bool)| call_of(store, key, *registers);
+        event_timers.restore(&format!("{prefix}{EVENT_TIMERS}"), from, share, &mut timer)?;
+        wall_timers.restore(&format!("{prefix}{WALL_TIMERS}"), from, share, &mut timer)?;
+        self.core.reach(from.latest(&format!("{prefix}watermark"))?.unwrap_or(i64::MIN));
+        Ok(())
+    }
+
+    fn evict(&mut self, epoch: u64) {
+        self.core.evict(epoch);
     }
 }
 

@@ -1,4 +1,7 @@
-//! A list for each key.
+//! State with a list for each key.
+//!
+//! Each value is an item of its own, under a number that increases along the list. So values expire one by
+//! one, and their removal does not move others.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,8 +12,8 @@ use crate::state::Many;
 
 /// A list for each key: Flink's `ListState`. Made by [`States::list`](super::States::list).
 ///
-/// Adding costs the same however long the list is, and a snapshot of a list that was added to writes what was
-/// added.
+/// The cost of adding a value does not depend on the length of the list, and a snapshot of a list that was
+/// added to writes what was added.
 pub struct List<V> {
     place: KeyPlace,
     value: PhantomData<fn() -> V>,
@@ -19,7 +22,7 @@ pub struct List<V> {
 #[allow(clippy::non_canonical_clone_impl, reason = "it takes note of handles that lead nowhere")]
 impl<V> Clone for List<V> {
     fn clone(&self) -> Self {
-        // A function that is looked at before the job starts is cloned to find them.
+        // An inspection before the job starts clones the function to find handles that are not registered.
         List::at(self.place.cloned::<Self>())
     }
 }
@@ -32,7 +35,7 @@ impl<V> fmt::Debug for List<V> {
     }
 }
 
-/// A handle that leads nowhere, until [`open`](super::Process::open) puts a registered one in its place.
+/// A handle without a state, until [`open`](super::Process::open) replaces it by a registered one.
 impl<V> Default for List<V> {
     fn default() -> List<V> {
         List::at(KeyPlace::NONE)
@@ -64,7 +67,7 @@ impl<V: Exchange> List<V> {
         items.filter(move |item| !core.is_over(place, item.meta.expires())).map(|item| &item.value)
     }
 
-    /// The number of values that have not expired.
+    /// The number of values that have not expired. Values that expire are counted one by one.
     pub fn len<C: Stateful>(&self, cx: &C) -> usize {
         match self.place.ttl() {
             Some(_) => self.iter(cx).count(),
@@ -85,14 +88,18 @@ impl<V: Exchange> List<V> {
     pub fn retain<C: Stateful>(&self, cx: &mut C, mut keep: impl FnMut(&V) -> bool) {
         let core = cx.core_mut();
         let list = core.cells::<Many<V>>(self.place).and_then(|cells| cells.cell(core.slot));
-        let unwanted = list.into_iter().flatten().filter(|(_, item)| !keep(&item.value));
+        // What has expired is never shown. It goes by itself.
+        let valid =
+            list.into_iter().flatten().filter(|(_, item)| !core.is_over(self.place, item.meta.expires()));
+        let unwanted = valid.filter(|(_, item)| !keep(&item.value));
+        // Collected first: the list is borrowed from the core, which `take` changes.
         let unwanted: Vec<u64> = unwanted.map(|(number, _)| *number).collect();
         for number in unwanted {
             core.take::<Many<V>>(self.place, &number);
         }
     }
 
-    /// Puts other values in the place of all.
+    /// Replaces all values.
     pub fn replace<C: Stateful>(&self, cx: &mut C, values: impl IntoIterator<Item = V>) {
         self.clear(cx);
         for value in values {
@@ -100,14 +107,14 @@ impl<V: Exchange> List<V> {
         }
     }
 
-    /// Takes all values out, in order.
+    /// Removes all values, and returns those that have not expired, in order.
     pub fn take<C: Stateful>(&self, cx: &mut C) -> Vec<V> {
         let values = self.iter(cx).cloned().collect();
         self.clear(cx);
         values
     }
 
-    /// Takes all values out.
+    /// Removes all values.
     pub fn clear<C: Stateful>(&self, cx: &mut C) {
         cx.core_mut().clear::<Many<V>>(self.place);
     }

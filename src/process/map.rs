@@ -1,4 +1,6 @@
-//! A map for each key.
+//! State with a map for each key.
+//!
+//! Each entry is an item of its own, so entries expire one by one.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,8 +12,8 @@ use crate::state::Mapped;
 
 /// A map for each key: Flink's `MapState`. Made by [`States::map`](super::States::map).
 ///
-/// Its entries are in order of their keys, so that no chance enters what is read from it. A snapshot of a map
-/// of which little has changed writes little.
+/// Its entries are in order of their keys, so reads are deterministic. A snapshot of a map of which little
+/// has changed writes little.
 pub struct Map<S, V> {
     place: KeyPlace,
     entry: PhantomData<fn() -> (S, V)>,
@@ -20,7 +22,7 @@ pub struct Map<S, V> {
 #[allow(clippy::non_canonical_clone_impl, reason = "it takes note of handles that lead nowhere")]
 impl<S, V> Clone for Map<S, V> {
     fn clone(&self) -> Self {
-        // A function that is looked at before the job starts is cloned to find them.
+        // An inspection before the job starts clones the function to find handles that are not registered.
         Map::at(self.place.cloned::<Self>())
     }
 }
@@ -33,7 +35,7 @@ impl<S, V> fmt::Debug for Map<S, V> {
     }
 }
 
-/// A handle that leads nowhere, until [`open`](super::Process::open) puts a registered one in its place.
+/// A handle without a state, until [`open`](super::Process::open) replaces it by a registered one.
 impl<S, V> Default for Map<S, V> {
     fn default() -> Map<S, V> {
         Map::at(KeyPlace::NONE)
@@ -68,7 +70,7 @@ impl<S: Key, V: Exchange> Map<S, V> {
         }
     }
 
-    /// Changes the value under a key of the map where it lies, or puts one there first.
+    /// Changes the value under a key of the map in place; if there is none, `default` is put there first.
     pub fn update<C: Stateful, R>(
         &self,
         cx: &mut C,
@@ -82,8 +84,9 @@ impl<S: Key, V: Exchange> Map<S, V> {
         Some(cells.upsert((slot, key), expires, |expires| place.is_over(expires, now), default, change))
     }
 
-    /// Takes the value under a key of the map out.
+    /// Removes the value under a key of the map and returns it, unless it has expired.
     pub fn remove<C: Stateful>(&self, cx: &mut C, key: &S) -> Option<V> {
+        // Before the removal, which takes an expired value too.
         let there = self.contains(cx, key);
         cx.core_mut().take::<Mapped<S, V>>(self.place, key).filter(|_| there)
     }
@@ -124,7 +127,7 @@ impl<S: Key, V: Exchange> Map<S, V> {
         self.iter(cx).next().is_none()
     }
 
-    /// Takes all entries out.
+    /// Removes all entries.
     pub fn clear<C: Stateful>(&self, cx: &mut C) {
         cx.core_mut().clear::<Mapped<S, V>>(self.place);
     }

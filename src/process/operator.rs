@@ -12,8 +12,8 @@ use super::side_output::Sides;
 use super::{Context, Process, States, Timer};
 use crate::data::{Data, Exchange, Key, Stamp, hash64};
 use crate::error::Result;
-use crate::snapshot::{RestoredOperator, SavedTables};
-use crate::state::{Found, Share, TimeDomain, TimerQueue};
+use crate::snapshot::RestoredOperator;
+use crate::state::{Found, OperatorState, Share, TimeDomain, TimerQueue};
 use crate::stream::{
     ByKey, Chain, Collector, Consumers, Edge, GivenSides, Keyed, KeyedStream, Lowering, Node, NodeInfo,
     Operator, OperatorLogic, Outputs, Reader, Routing, SidePorts, Step, Stream, Then, WorkerContext,
@@ -317,42 +317,17 @@ impl<K: Key, T: Exchange, P: Process<K, T>> OperatorLogic<Keyed<K, T>> for Proce
         self.report();
     }
 
-    fn seal(&mut self, epoch: u64) {
-        self.core.seal(epoch);
+    fn states(&mut self, visit: &mut dyn FnMut(&mut dyn OperatorState)) {
         if let Some((_, queue)) = &mut self.waiting {
-            queue.seal(epoch, |waiting| (hash64(&waiting.0), waiting.clone()));
+            visit(&mut queue.as_state("waiting", |waiting| hash64(&waiting.0)));
         }
-    }
-
-    fn cut(&mut self, epoch: u64) {
-        self.core.cut(epoch);
-    }
-
-    fn copy(&mut self, left: &mut usize) -> bool {
-        self.core.copy(left)
-    }
-
-    fn save(&mut self) -> Result<SavedTables> {
-        let mut saved = SavedTables::default();
-        self.core.save("", &mut saved)?;
-        saved.tables.extend(self.waiting.as_ref().and_then(|(_, queue)| queue.save("waiting")));
-        Ok(saved)
+        visit(&mut self.core.as_state(""));
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
-        self.core.restore("", from, share)?;
-        if let Some((_, queue)) = &mut self.waiting {
-            queue.restore("waiting", from, share, Clone::clone)?;
-        }
+        self.restore_states(from, share)?;
         self.function.restored(&mut self.core);
         Ok(())
-    }
-
-    fn evict(&mut self, epoch: u64) {
-        if let Some((_, queue)) = &mut self.waiting {
-            queue.evict(epoch, |waiting| hash64(&waiting.0), Clone::clone);
-        }
-        self.core.evict(epoch);
     }
 
     fn owes(&self) -> Option<EventTime> {

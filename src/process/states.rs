@@ -1,4 +1,8 @@
 //! The registration of states and side outputs.
+//!
+//! A function registers them when it is opened: on each worker, and in an inspection before the job starts,
+//! which keeps nothing. A mistake does not stop the registration: the first one is recorded, and ends the job
+//! afterwards.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,19 +19,22 @@ use crate::error::Error;
 use crate::state::{self, Cells, Many, Mapped, One, Publish, Shape};
 use crate::stream::{Aggregate, Reader, WorkerContext};
 
-/// Where a function registers its states, by name, and gets handles for them; and its side outputs.
+/// The registry in which a function registers its states, by name, and its side outputs. It returns the
+/// handles of the states.
 ///
-/// The name is what a state is known by in snapshots. Two states of one function must have two names.
-/// Functions that are [parts](States::part) of one may have states of the same name.
+/// A snapshot identifies a state by its name, so two states of one function must have different names.
+/// [Parts](States::part) of a function may have states of the same name.
 pub struct States<'a, K: Key> {
     target: Target<'a, K>,
-    /// The names of the part that registers states, and those of all.
+    /// The names that the current part has registered.
     names: BTreeSet<&'static str>,
+    /// The names that all parts have registered.
     known: BTreeSet<&'static str>,
+    /// The readers of states, with the names of these.
     readers: Vec<(&'static str, Reader)>,
 }
 
-/// Where states are registered.
+/// The target of a registration.
 enum Target<'a, K: Key> {
     Worker {
         core: &'a mut Core<K>,
@@ -49,14 +56,15 @@ impl<'a, K: Key> States<'a, K> {
         States { target, names: BTreeSet::new(), known: BTreeSet::new(), readers }
     }
 
-    /// States that are not kept.
+    /// A registry for an inspection, whose states are never used.
     pub(crate) fn trial(trial: &'a Trial, readers: Vec<(&'static str, Reader)>) -> States<'a, K> {
         let target = Target::Trial(trial);
         States { target, names: BTreeSet::new(), known: BTreeSet::new(), readers }
     }
 
-    /// A side output that the function gives to, which [`Stream::side`](crate::stream::Stream::side) reads.
-    /// What is given to one that is not registered ends the job with an error.
+    /// Registers a side output that the function emits to, and that
+    /// [`Stream::side`](crate::stream::Stream::side) reads. A record for a side output that is not registered
+    /// ends the job with an error.
     pub fn side<T: Data>(&mut self, side: &SideOutput<T>) {
         match &mut self.target {
             Target::Worker { core, .. } => core.sides.push(side.key),
@@ -87,7 +95,7 @@ impl<'a, K: Key> States<'a, K> {
         List::at(self.register::<Many<V>>(name, None))
     }
 
-    /// A list for each key whose items expire, each for itself.
+    /// A list for each key whose items expire one by one.
     pub fn list_with_ttl<V: Exchange>(&mut self, name: &'static str, ttl: Ttl) -> List<V> {
         List::at(self.register::<Many<V>>(name, Some(ttl)))
     }
@@ -97,7 +105,7 @@ impl<'a, K: Key> States<'a, K> {
         Map::at(self.register::<Mapped<S, V>>(name, None))
     }
 
-    /// A map for each key whose entries expire, each for itself.
+    /// A map for each key whose entries expire one by one.
     pub fn map_with_ttl<S: Key, V: Exchange>(&mut self, name: &'static str, ttl: Ttl) -> Map<S, V> {
         Map::at(self.register::<Mapped<S, V>>(name, Some(ttl)))
     }
@@ -107,7 +115,7 @@ impl<'a, K: Key> States<'a, K> {
         Timed::at(self.register_kept::<state::Timed<V>>(name, Some(Ttl::millis(lives))))
     }
 
-    /// A value for each key that what is added is joined to.
+    /// A value for each key, into which `reduce` merges each added value.
     pub fn reducing<V: Exchange, F: Fn(&V, V) -> V>(
         &mut self,
         name: &'static str,
@@ -125,10 +133,10 @@ impl<'a, K: Key> States<'a, K> {
         Aggregating::new(self.value(name), aggregate)
     }
 
-    /// Lets a part of the function register its states, as each of several triggers that are combined does.
-    /// Their names need not differ from those of other parts: of several states with one name the first is
-    /// known by it in snapshots, the second by it and `#1`, the third by it and `#2`. So parts are to
-    /// register in the same order each time.
+    /// Lets a part of the function register its states, such as one of several combined triggers. Their names
+    /// need not differ from those of other parts: of several states with one name, snapshots identify the
+    /// first by the name alone, the second by the name and `#1`, the third by the name and `#2`. So parts
+    /// must register in the same order each time.
     ///
     /// ```
     /// use highwater::data::Key;
@@ -154,6 +162,7 @@ impl<'a, K: Key> States<'a, K> {
     /// }
     /// ```
     pub fn part<R>(&mut self, register: impl FnOnce(&mut Self) -> R) -> R {
+        // A duplicate is a mistake only within one part.
         let others = std::mem::take(&mut self.names);
         let result = register(self);
         self.names = others;
@@ -181,7 +190,7 @@ impl<'a, K: Key> States<'a, K> {
         if ttl.is_some_and(Ttl::is_nothing) {
             self.mistake(format!("the state {name:?} has a time to live of 0 ms: it must be at least 1 ms"));
         }
-        // Readers read the first state of that name.
+        // Readers read the first state of a name, so only that one is published.
         let publish = if self.known.insert(name) { self.publish::<S>(name) } else { None };
         let Target::Worker { core, operator, worker } = &mut self.target else { return KeyPlace::tried(ttl) };
         core.lives_by_wall |= ttl.is_some_and(Ttl::is_by_wall_clock);
@@ -192,7 +201,7 @@ impl<'a, K: Key> States<'a, K> {
         core.place(column, ttl)
     }
 
-    /// What shows the state of this name to its readers, if there are any.
+    /// The function that publishes the state of this name to its readers, if there are any.
     fn publish<S: Shape>(&mut self, name: &'static str) -> Option<Publish<K, S>> {
         let mut readings = Vec::new();
         let readers = self.readers.iter().filter(|(read, _)| *read == name);
@@ -216,7 +225,7 @@ impl<'a, K: Key> States<'a, K> {
         })
     }
 
-    /// Records a mistake for each reader of a state that does not exist.
+    /// Records a mistake if there is a reader of a state that does not exist.
     pub(crate) fn check(mut self) {
         let unknown = self.readers.iter().find(|(name, _)| !self.known.contains(name));
         if let Some((name, _)) = unknown.cloned() {

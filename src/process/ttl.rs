@@ -1,4 +1,7 @@
-//! How long state lives.
+//! The time to live of state: how long, by which clock, and what restarts it.
+//!
+//! Each item holds its expiry, and reads compare it with the clock. So an expired item is never read,
+//! whenever it is removed.
 
 use std::time::Duration;
 
@@ -19,7 +22,7 @@ pub struct Ttl {
     pub(super) refresh: Refresh,
 }
 
-/// What gives an item its whole time to live again.
+/// What restarts the time to live of an item.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Refresh {
     /// Each write.
@@ -30,13 +33,14 @@ pub enum Refresh {
 }
 
 impl Ttl {
-    /// Items live this long, by the watermark, from when they were last written; at least 1 millisecond, or
-    /// the job ends with an error. What is written before the first watermark is known lives this long from
-    /// then on.
+    /// Items live for this long after their last write, by the watermark. It must be at least 1 millisecond,
+    /// or the job ends with an error. An item that is written before the first watermark is known lives for
+    /// this long after that.
     ///
-    /// An operator whose input never has any event time, because all sources that it comes from are read with
-    /// [`Watermarks::none`](crate::time::Watermarks::none), ends the job with an error when it starts: there
-    /// items would live for ever. They can live [by](Ttl::by) the wall clock.
+    /// If all sources of an operator's input are read with
+    /// [`Watermarks::none`](crate::time::Watermarks::none), the operator has no event time and its items
+    /// would live for ever: it ends the job with an error when it starts. There, use a time to live
+    /// [by](Ttl::by) the wall clock.
     pub fn of(duration: Duration) -> Ttl {
         Ttl::millis(i64::try_from(duration.as_millis()).unwrap_or(NEVER))
     }
@@ -45,19 +49,19 @@ impl Ttl {
         Ttl { millis, clock: TimeDomain::EventTime, refresh: Refresh::OnWrite }
     }
 
-    /// The clock that items expire by.
+    /// Sets the clock by which items expire.
     pub fn by(mut self, clock: TimeDomain) -> Ttl {
         self.clock = clock;
         self
     }
 
-    /// What gives an item its whole time again.
+    /// Sets what restarts the time to live of an item.
     pub fn refresh(mut self, refresh: Refresh) -> Ttl {
         self.refresh = refresh;
         self
     }
 
-    /// True if nothing would live at all.
+    /// True if items would expire at once.
     pub(super) fn is_nothing(self) -> bool {
         self.millis == 0
     }
@@ -72,14 +76,15 @@ impl Ttl {
         self.clock == TimeDomain::EventTime && self.millis < NEVER
     }
 
-    /// When an item expires that is written now. Before the first watermark event time has not begun, and the
-    /// item's time is counted from that.
+    /// The expiry of an item that is written now. Before the first watermark event time has not begun, and
+    /// the time to live counts from that watermark.
     pub(super) fn expiry(self, now: Now) -> i64 {
         match now.by(self.clock) {
             _ if self.millis == NEVER => NEVER,
             i64::MIN => UNBEGUN,
             now => {
                 let expires = now.saturating_add(self.millis);
+                // An item has fewer than 64 bits for its expiry, so times beyond these cannot be told apart.
                 if expires >= FARTHEST || now <= -FARTHEST {
                     self.note(now);
                 }
@@ -88,10 +93,10 @@ impl Ttl {
         }
     }
 
-    /// Takes note that an item cannot expire for what its clock shows.
+    /// Reports an item that cannot expire because its clock is too far from 1970.
     #[cold]
     fn note(self, now: i64) {
-        // Near the end of time, where timers are that act when the input ends, nothing has to be over any
+        // Timers that fire when the input ends run near the end of time, where nothing needs to expire any
         // more.
         let is_end = now >= i64::MAX / 2;
         if self.millis < FARTHEST && !is_end {

@@ -1,4 +1,8 @@
-//! A value for each key, and values that add up.
+//! State with one value for each key, and the reducing and aggregating states on top of it.
+//!
+//! A handle is only the place of the state in its function; each call reads or writes the value of the
+//! current key. Reads compare the expiry of a value with its clock, so they never return an expired value,
+//! even if it has not been removed yet.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -18,7 +22,7 @@ pub struct Value<V> {
 #[allow(clippy::non_canonical_clone_impl, reason = "it takes note of handles that lead nowhere")]
 impl<V> Clone for Value<V> {
     fn clone(&self) -> Self {
-        // A function that is looked at before the job starts is cloned to find them.
+        // An inspection before the job starts clones the function to find handles that are not registered.
         Value::at(self.place.cloned::<Self>())
     }
 }
@@ -31,7 +35,7 @@ impl<V> fmt::Debug for Value<V> {
     }
 }
 
-/// A handle that leads nowhere, until [`open`](super::Process::open) puts a registered one in its place.
+/// A handle without a state, until [`open`](super::Process::open) replaces it by a registered one.
 impl<V> Default for Value<V> {
     fn default() -> Value<V> {
         Value::at(KeyPlace::NONE)
@@ -53,7 +57,7 @@ impl<V: Exchange> Value<V> {
         (!core.is_over(self.place, item.meta.expires())).then_some(&item.value)
     }
 
-    /// Gives the key a value.
+    /// Sets the key's value.
     #[inline]
     pub fn set<C: Stateful>(&self, cx: &mut C, value: V) {
         let core = cx.core_mut();
@@ -63,7 +67,7 @@ impl<V: Exchange> Value<V> {
         }
     }
 
-    /// Changes the key's value where it lies, or gives it one first.
+    /// Changes the key's value in place; if there is none, it is set to `default` first.
     #[inline]
     pub fn update<C: Stateful, R>(
         &self,
@@ -78,7 +82,8 @@ impl<V: Exchange> Value<V> {
         Some(cells.upsert((slot, ()), expires, |expires| place.is_over(expires, now), default, change))
     }
 
-    /// Changes the key's value where it lies, if it has one. Not for values that expire.
+    /// Changes the key's value in place, if it has one. Not for values that expire: it neither checks nor
+    /// renews the expiry.
     #[inline]
     pub(crate) fn change<C: Stateful, R>(&self, cx: &mut C, change: impl FnOnce(&mut V) -> R) -> Option<R> {
         let (cells, slot) = cx.core_mut().cells_mut::<One<V>>(self.place)?;
@@ -90,7 +95,7 @@ impl<V: Exchange> Value<V> {
         item.is_some_and(|item| core.is_over(self.place, item.meta.expires()))
     }
 
-    /// Reads the value, and gives it its whole time to live again if reads do that.
+    /// Reads the value, and restarts its time to live if reads [refresh](Refresh) it.
     pub fn read<C: Stateful>(&self, cx: &mut C) -> Option<V> {
         let value = self.get(cx)?.clone();
         if self.place.ttl().is_some_and(|ttl| ttl.refresh == Refresh::OnReadAndWrite) {
@@ -102,20 +107,21 @@ impl<V: Exchange> Value<V> {
         Some(value)
     }
 
-    /// Takes the key's value out.
+    /// Removes the key's value and returns it, unless it has expired.
     pub fn take<C: Stateful>(&self, cx: &mut C) -> Option<V> {
         let core = cx.core_mut();
+        // Before the removal, which takes an expired value too.
         let over = self.has_expired(core);
         core.take::<One<V>>(self.place, &()).filter(|_| !over)
     }
 
-    /// Takes the key's value out.
+    /// Removes the key's value.
     pub fn clear<C: Stateful>(&self, cx: &mut C) {
         cx.core_mut().clear::<One<V>>(self.place);
     }
 }
 
-/// A value for each key that what is added is joined to by a function: Flink's `ReducingState`.
+/// A value for each key, into which a function merges each added value: Flink's `ReducingState`.
 pub struct Reducing<V, F> {
     value: Value<V>,
     reduce: F,
@@ -132,10 +138,10 @@ impl<V: Exchange, F: Fn(&V, V) -> V> Reducing<V, F> {
         Reducing { value, reduce }
     }
 
-    /// Joins a value to the key's.
+    /// Merges a value into the key's.
     pub fn add<C: Stateful>(&self, cx: &mut C, value: V) {
         let mut value = Some(value);
-        // One of the two takes the value.
+        // Only one of the two arms consumes the value.
         let joined = match (self.value.get(cx), value.take()) {
             (Some(old), Some(new)) => (self.reduce)(old, new),
             (None, Some(new)) => new,
@@ -149,7 +155,7 @@ impl<V: Exchange, F: Fn(&V, V) -> V> Reducing<V, F> {
         self.value.get(cx)
     }
 
-    /// Takes the key's value out.
+    /// Removes the key's value.
     pub fn clear<C: Stateful>(&self, cx: &mut C) {
         self.value.clear(cx);
     }
@@ -175,6 +181,7 @@ impl<T: Data, A: Aggregate<T>> Aggregating<T, A> {
 
     /// Adds a value to the key's accumulator.
     pub fn add<C: Stateful>(&self, cx: &mut C, value: T) {
+        // Not one `update`: both of its functions would need the value, and one of them takes it.
         if self.acc.get(cx).is_none() {
             self.acc.set(cx, self.aggregate.start(value));
         } else {
@@ -188,7 +195,7 @@ impl<T: Data, A: Aggregate<T>> Aggregating<T, A> {
         self.acc.get(cx).map(|acc| self.aggregate.result(acc))
     }
 
-    /// Takes the accumulator out.
+    /// Removes the accumulator.
     pub fn clear<C: Stateful>(&self, cx: &mut C) {
         self.acc.clear(cx);
     }

@@ -41,15 +41,15 @@
 //!
 //! To seal takes some hundred nanoseconds a row, in one piece, and a copy of all state in memory beside the
 //! tables. Where an arrangement is not read, that is too much. What process functions, rolling aggregates,
-//! sessions and patterns keep in memory, and nobody looks at from outside, has none. At a cut the list of
-//! what has changed is set aside (a [`SnapshotDelta`]), and copied a slice at a time while the operator goes
-//! on; what is about to change before its turn is copied then. The copies lie on a `DeltaLog`, unsorted,
-//! until the thread of snapshots sorts them into runs, merges these, and writes what is new. What it has
-//! written to a store that is near it lets go of, and reads again what it merges: so a state that is saved
-//! lies in memory once. A worker never pauses for longer than a slice takes, and a snapshot costs it a copy
-//! of each row that has changed. Panes of aligned windows and timers are sealed in one piece. What joins and
-//! differential computations were given is sealed at the end of each epoch, and so a piece is no longer than
-//! what an epoch has changed.
+//! sessions, patterns and joins without windows keep in memory, and nobody looks at from outside, has none.
+//! At a cut the list of what has changed is set aside (a [`SnapshotDelta`]), and copied a slice at a time
+//! while the operator goes on; what is about to change before its turn is copied then. The copies lie on a
+//! `DeltaLog`, unsorted, until the thread of snapshots sorts them into runs, merges these, and writes what is
+//! new. What it has written to a store that is near it lets go of, and reads again what it merges: so a state
+//! that is saved lies in memory once. A worker never pauses for longer than a slice takes, and a snapshot
+//! costs it a copy of each row that has changed. Panes of aligned windows and timers are sealed in one piece.
+//! What differential computations were given is sealed at the end of each epoch, and so a piece is no longer
+//! than what an epoch has changed.
 //!
 //! # State larger than memory
 //!
@@ -129,6 +129,7 @@
 mod table;
 mod run;
 mod spill;
+mod operator_state;
 mod timer;
 mod backend;
 mod keyed;
@@ -148,6 +149,7 @@ pub(crate) use keyed::time_domain::Now;
 pub use keyed::time_domain::TimeDomain;
 pub(crate) use keyed::view::PublishedState;
 pub use keyed::view::StateView;
+pub(crate) use operator_state::OperatorState;
 pub(crate) use run::arrangement::Arrangement;
 pub(crate) use run::hashed::{Hashed, Owner};
 pub(crate) use run::item_rows::{ItemRows, NEVER, UNBEGUN, is_over};

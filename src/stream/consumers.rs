@@ -181,11 +181,14 @@ impl<C: Ends<End: SendBuffer>> ChainPort<C> {
 impl<T: Data, C: Collector<T, End: SendBuffer>> ConsumerPort<T> for ChainPort<C> {
     fn walk(&mut self, time: Time, batch: &mut Vec<Record<T>>, take: bool) {
         self.begin(time);
-        let push = |record: Record<T>| self.collector.push(record.value, record.stamp);
         if take {
-            batch.drain(..).for_each(push);
+            for Record { value, stamp } in batch.drain(..) {
+                self.collector.push(value, stamp);
+            }
         } else {
-            batch.iter().cloned().for_each(push);
+            for Record { value, stamp } in batch.iter() {
+                self.collector.push(value.clone(), *stamp);
+            }
         }
         self.relieve();
     }

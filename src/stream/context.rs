@@ -218,8 +218,14 @@ impl WorkerContext {
 
     /// The readers of an operator's state, as far as they are the same for all operators.
     pub(crate) fn state_readers(&self) -> StateReaders {
-        let is_saved = self.shared.coordinator().is_some() && self.shared.seals == Seals::OnDemand;
-        StateReaders { read: false, memory: self.memory.clone(), saved: is_saved }
+        let (has_snapshots, is_on_demand) =
+            (self.shared.coordinator().is_some(), self.shared.seals == Seals::OnDemand);
+        StateReaders {
+            read: false,
+            memory: self.memory.clone(),
+            saved: has_snapshots && is_on_demand,
+            unasked: !has_snapshots && is_on_demand,
+        }
     }
 
     /// The memory budget of an operator's state, if there is one.

@@ -47,7 +47,7 @@ use super::port::{Capabilities, Frontiers, Input, OperatorBuilder};
 use crate::data::Data;
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, SavedTables};
-use crate::state::Share;
+use crate::state::{OperatorState, Share};
 use crate::stream::consumers::Outputs;
 use crate::stream::operator_fault;
 use crate::time::{EventTime, Progress, Time};
@@ -78,28 +78,16 @@ pub(crate) trait OperatorLogic<E>: 'static {
     /// came.
     fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outputs<Self::Out>);
 
-    /// Writes what has changed since the last call into arrangements, if there are any, because the state as
-    /// of this epoch, which has just closed, was requested.
-    fn seal(&mut self, _epoch: u64) {}
+    /// Shows each state that it has, always in the same order.
+    fn states(&mut self, _visit: &mut dyn FnMut(&mut dyn OperatorState)) {}
 
-    /// Sets aside the changes of write-only states, up to and including this epoch, which has just closed,
-    /// for [`copy`](OperatorLogic::copy) to hand over.
-    fn cut(&mut self, _epoch: u64) {}
-
-    /// Copies up to `left` rows of what was set aside, and subtracts them from `left`. True if all is handed
-    /// over.
-    fn copy(&mut self, _left: &mut usize) -> bool {
-        true
-    }
-
-    /// The tables of the state that has just been sealed or set aside, for a snapshot. Costs pointers to its
-    /// pages.
+    /// Adds what it keeps beside its states to a snapshot.
     ///
     /// # Errors
     ///
     /// If something cannot be encoded.
-    fn save(&mut self) -> Result<SavedTables> {
-        Ok(SavedTables::default())
+    fn save(&self, _saved: &mut SavedTables) -> Result<()> {
+        Ok(())
     }
 
     /// Restores a worker's share from a snapshot, before anything else happens.
@@ -107,13 +95,24 @@ pub(crate) trait OperatorLogic<E>: 'static {
     /// # Errors
     ///
     /// If the snapshot cannot be read, or has other content than this operator's.
-    fn restore(&mut self, _from: &RestoredOperator, _share: Share) -> Result<()> {
-        Ok(())
+    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        self.restore_states(from, share)
     }
 
-    /// Evicts state if it exceeds the memory budget. The epoch has just closed, and is sealed if that was
-    /// requested.
-    fn evict(&mut self, _epoch: u64) {}
+    /// Restores all states.
+    ///
+    /// # Errors
+    ///
+    /// As [`restore`](OperatorLogic::restore).
+    fn restore_states(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        let mut restored = Ok(());
+        self.states(&mut |state| {
+            if restored.is_ok() {
+                restored = state.restore(from, share);
+            }
+        });
+        restored
+    }
 
     /// The least event time of the output that is owed when the watermark passes it.
     fn owes(&self) -> Option<EventTime> {
@@ -297,7 +296,7 @@ impl<E: Data> EpochDriver<E> {
         let cuts = self.saving.as_ref().map_or_else(Vec::new, |saving| saving.cuts(self.epoch, next));
         let wanted = self.worker.seal_now(self.epoch, next);
         if cuts.is_empty() {
-            wanted.into_iter().for_each(|epoch| logic.seal(epoch));
+            wanted.into_iter().for_each(|epoch| logic.states(&mut |state| state.seal(epoch)));
         } else {
             // One seal serves all cuts and readers between here and `next`: no batch came in those epochs, so
             // the state is the same at the end of each.
@@ -306,7 +305,7 @@ impl<E: Data> EpochDriver<E> {
             self.cut(last, cuts, logic);
         }
         // After the seal: entries that were written are evicted without being written again.
-        logic.evict(self.epoch);
+        logic.states(&mut |state| state.evict(self.epoch));
     }
 
     /// Begins to hand over the state as of the end of `epoch` for some cuts.
@@ -315,9 +314,16 @@ impl<E: Data> EpochDriver<E> {
         self.hand_over(usize::MAX, logic);
         let clock = &self.worker.shared.clock;
         let began = clock.now();
-        logic.seal(epoch);
-        logic.cut(epoch);
-        self.leaving = Some((cuts, logic.save()));
+        let (mut saved, mut result) = (SavedTables::default(), Ok(()));
+        logic.states(&mut |state| {
+            state.seal(epoch);
+            state.cut(epoch);
+            if result.is_ok() {
+                result = state.save(&mut saved);
+            }
+        });
+        let saved = result.and_then(|()| logic.save(&mut saved)).map(|()| saved);
+        self.leaving = Some((cuts, saved));
         let took = clock.now().saturating_sub(began);
         if let Some(saving) = &self.saving {
             saving.copies();
@@ -337,7 +343,9 @@ impl<E: Data> EpochDriver<E> {
         let (Some(saving), Some((cuts, state))) = (&self.saving, self.leaving.take()) else { return };
         let clock = &self.worker.shared.clock;
         let began = clock.now();
-        if logic.copy(&mut rows) {
+        let mut is_copied = true;
+        logic.states(&mut |state| is_copied = is_copied && state.copy(&mut rows));
+        if is_copied {
             saving.hand_over(&cuts, state);
             saving.has_copied();
         } else {

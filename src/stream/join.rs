@@ -9,9 +9,11 @@
 //! # Cost
 //!
 //! A record costs a look-up, its pairs, and a push; one that is taken back a comparison with the later ones
-//! of its key and side. Look-ups are done together for a batch. No row that is there is ever dropped: a join
-//! without a bound in time must keep all its input. A snapshot costs a copy of what is new, and if memory is
-//! limited, keys leave it, and come back with all their rows: see [`state`](crate::state).
+//! of its key and side, and so does every record while any is taken back that has not come yet. Where a key
+//! has thousands of rows that change in any order, that is much. Look-ups are done together for a batch. No
+//! row that is there is ever dropped: a join without a bound in time must keep all its input. A snapshot
+//! costs a copy of what is new, and if memory is limited, keys leave it, and come back with all their rows:
+//! see [`state`](crate::state).
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -26,7 +28,9 @@ use super::{Edge, KeyedStream, Stream};
 use crate::data::{Change, Data, Diff, Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, SavedTables};
-use crate::state::{Cells, Found, Multiset, Now, Share, Slot, Store, is_added_up, read_added_up};
+use crate::state::{
+    Cells, Found, Multiset, Now, OperatorState, Share, Slot, Store, is_added_up, read_added_up,
+};
 use crate::stream::consumers::{Consumers, Emit, Node, Outputs};
 use crate::stream::epoch_driver::{self, OperatorLogic};
 use crate::stream::operator_fault;
@@ -131,7 +135,7 @@ const RIGHT: usize = 1;
 /// The names of their tables.
 pub(crate) const SIDES: [&str; 2] = ["left", "right"];
 
-/// The name of the note of the greatest number of a row, and of whether any row has a negative count.
+/// The name of the note of the greatest number of a row, and of how many have a negative count.
 const ROWS: &str = "rows";
 
 /// So many records are taken together: their keys' places are looked up at once, and if memory is limited,
@@ -151,8 +155,8 @@ struct SideRows<K: Key> {
     store: Store<K>,
     /// The number of the last row.
     number: u64,
-    /// True if some row may have a negative count.
-    has_negative: bool,
+    /// How many rows have a negative count; more after a restore, since those of all workers are counted.
+    negative: u64,
 }
 
 impl<K: Key> SideRows<K> {
@@ -179,11 +183,11 @@ impl<K: Key> SideRows<K> {
         row: V,
         (timestamp, mut count): (EventTime, Diff),
     ) {
-        if count < 0 || self.has_negative {
+        if count < 0 || self.negative > 0 {
             count = self.cancel(side, (slot, key), &row, count);
         }
         if count != 0 {
-            self.has_negative |= count < 0;
+            self.negative += u64::from(count < 0);
             self.number += 1;
             let id = (self.number, timestamp, count);
             Self::cells_mut(&mut self.store, side).add(slot, id, row);
@@ -193,7 +197,10 @@ impl<K: Key> SideRows<K> {
     #[inline(never)]
     fn cancel<V: Exchange + Ord>(&mut self, side: usize, at: (Slot, &K), row: &V, count: Diff) -> Diff {
         let cells = Self::cells_mut(&mut self.store, side);
-        let left = cells.cancel(at, row, count, &mut self.number);
+        let (left, gone) = cells.cancel(at, row, count, &mut self.number);
+        if count > 0 {
+            self.negative = self.negative.saturating_sub(gone);
+        }
         if cells.is_bare(at.0) {
             self.store.lost(at.0);
         }
@@ -209,9 +216,7 @@ impl<K: Key> SideRows<K> {
     ) -> Result<()> {
         read_added_up(SIDES[side], from, share, &mut |key: K, row: V, timestamp, count| {
             let slot = self.store.slot(&key);
-            // Rows of one run may cancel those of an earlier one.
-            let left = self.cancel(side, (slot, &key), &row, count);
-            self.add(side, (slot, &key), row, (timestamp, left));
+            self.add(side, (slot, &key), row, (timestamp, count));
         })
     }
 }
@@ -229,7 +234,7 @@ where
         store.add(SIDES[LEFT], Cells::<K, Multiset<L>>::new(None, hash64, left, operator.clone()));
         let right = (None, worker.state_readers());
         store.add(SIDES[RIGHT], Cells::<K, Multiset<R>>::new(None, hash64, right, operator));
-        let rows = SideRows { store, number: 0, has_negative: false };
+        let rows = SideRows { store, number: 0, negative: 0 };
         Join { f, rows, found: Vec::new(), sides: PhantomData }
     }
 
@@ -244,6 +249,9 @@ where
     ) where
         F: Fn(&K, &L, &R) -> O,
     {
+        if matches!(side, Side::Left(Change { diff: 0, .. }) | Side::Right(Change { diff: 0, .. })) {
+            return;
+        }
         let Join { f, rows, .. } = self;
         let mut emit = |record: O, at: EventTime, own: Diff, other: Diff| {
             let stamp = Stamp { timestamp: stamp.timestamp.max(at), watermark: time.event };
@@ -312,38 +320,23 @@ where
         self.tidy();
     }
 
-    fn seal(&mut self, epoch: u64) {
-        self.rows.store.seal(epoch);
+    fn states(&mut self, visit: &mut dyn FnMut(&mut dyn OperatorState)) {
+        visit(&mut self.rows.store);
     }
 
-    fn cut(&mut self, epoch: u64) {
-        self.rows.store.cut(epoch);
-    }
-
-    fn copy(&mut self, left: &mut usize) -> bool {
-        self.rows.store.copy(left)
-    }
-
-    fn save(&mut self) -> Result<SavedTables> {
-        let mut saved = SavedTables::default();
-        saved.tables.extend(self.rows.store.save(""));
-        saved.note(ROWS, &(self.rows.number, self.rows.has_negative))?;
-        Ok(saved)
+    fn save(&self, saved: &mut SavedTables) -> Result<()> {
+        saved.note(ROWS, &(self.rows.number, self.rows.negative))
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
-        for (_, (number, has_negative)) in from.notes::<(u64, bool)>(ROWS)? {
+        for (_, (number, negative)) in from.notes::<(u64, u64)>(ROWS)? {
             self.rows.number = self.rows.number.max(number);
-            self.rows.has_negative |= has_negative;
+            self.rows.negative = self.rows.negative.saturating_add(negative);
         }
         if is_added_up::<K, L>(SIDES[LEFT], from) || is_added_up::<K, R>(SIDES[RIGHT], from) {
             self.rows.restore_added_up::<L>(LEFT, from, share)?;
             return self.rows.restore_added_up::<R>(RIGHT, from, share);
         }
-        self.rows.store.restore("", from, share)
-    }
-
-    fn evict(&mut self, epoch: u64) {
-        self.rows.store.evict(epoch);
+        self.rows.store.restore_evicted(from, share)
     }
 }

@@ -198,9 +198,9 @@ pub(crate) trait Stamper<T>: 'static {
         None
     }
 
-    /// The state to restore from, if the job takes snapshots.
-    fn save(&self) -> Result<SavedTables> {
-        Ok(SavedTables::default())
+    /// Adds the state to restore from to a snapshot.
+    fn save(&self, _saved: &mut SavedTables) -> Result<()> {
+        Ok(())
     }
 
     /// Restores what the stampers of all workers have saved.
@@ -286,8 +286,8 @@ impl<T: Data, S: Stamper<T>> OperatorLogic<Record<T>> for Retime<S> {
         }
     }
 
-    fn save(&mut self) -> Result<SavedTables> {
-        self.stamper.as_ref().map_or_else(|| Ok(SavedTables::default()), Stamper::save)
+    fn save(&self, saved: &mut SavedTables) -> Result<()> {
+        self.stamper.as_ref().map_or(Ok(()), |stamper| stamper.save(saved))
     }
 
     fn restore(&mut self, from: &RestoredOperator, _: Share) -> Result<()> {
@@ -397,12 +397,10 @@ impl<T: Data, F: Fn(&T) -> EventTime + 'static> Stamper<T> for Keeper<T, F> {
         Some(Duration::from_nanos(due.saturating_sub(self.now).max(0).unsigned_abs() + 1).max(MIN_WAIT))
     }
 
-    fn save(&self) -> Result<SavedTables> {
+    fn save(&self, saved: &mut SavedTables) -> Result<()> {
         let splits = self.spread.own().zip(self.splits.save()).collect();
         let known: Known = (self.spread.splits, self.splits.watermark(), splits);
-        let mut saved = SavedTables::default();
-        saved.note(WATERMARKS, &known)?;
-        Ok(saved)
+        saved.note(WATERMARKS, &known)
     }
 
     fn restore(&mut self, from: &RestoredOperator) -> Result<()> {

@@ -26,7 +26,7 @@ use crate::data::{Change, Data, Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::metric::Metric;
 use crate::snapshot::{RestoredOperator, SavedTables};
-use crate::state::{Entry, Footprint, Found, KeyedState, NEVER, Share, Slot, is_over};
+use crate::state::{Entry, Footprint, Found, KeyedState, NEVER, OperatorState, Share, Slot, is_over};
 use crate::stream::consumers::Outputs;
 use crate::stream::epoch_driver::OperatorLogic;
 use crate::stream::preaggregate::Keyed;
@@ -233,33 +233,18 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>
         self.late.1.add(std::mem::take(&mut self.late.0));
     }
 
-    fn seal(&mut self, epoch: u64) {
-        self.state.seal(epoch);
+    fn states(&mut self, visit: &mut dyn FnMut(&mut dyn OperatorState)) {
+        visit(&mut self.state);
     }
 
-    fn cut(&mut self, epoch: u64) {
-        self.state.cut(epoch);
-    }
-
-    fn copy(&mut self, left: &mut usize) -> bool {
-        self.state.copy(left)
-    }
-
-    fn save(&mut self) -> Result<SavedTables> {
-        let mut saved = SavedTables::default();
-        saved.tables.push(self.state.save());
-        saved.note("watermark", &self.watermark)?;
-        Ok(saved)
+    fn save(&self, saved: &mut SavedTables) -> Result<()> {
+        saved.note("watermark", &self.watermark)
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
-        self.state.restore(from, share)?;
+        self.restore_states(from, share)?;
         self.watermark = from.latest("watermark")?.unwrap_or(EventTime::MIN);
         self.state.reach(self.watermark);
         Ok(())
-    }
-
-    fn evict(&mut self, epoch: u64) {
-        self.state.evict(epoch);
     }
 }

@@ -14,7 +14,9 @@ use super::windowed::Windowed;
 use crate::data::{Data, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, SavedTables};
-use crate::state::{Arrangement, Footprint, Hashed, INDEXED, KeyTable, Share, SpillBudget, Spilling};
+use crate::state::{
+    Arrangement, Footprint, Hashed, INDEXED, KeyTable, OperatorState, Share, SpillBudget, Spilling,
+};
 use crate::stream::{Aggregate, OperatorLogic, Outputs};
 use crate::time::{EventTime, Time};
 use crate::window::restored_from_general::Folded;
@@ -341,6 +343,16 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Paned<K, A::Acc>> for Windo
 
     fn close(&mut self, _: u64, _: Option<Time>, _: &mut Outputs<Self::Out>) {}
 
+    fn states(&mut self, visit: &mut dyn FnMut(&mut dyn OperatorState)) {
+        visit(self);
+    }
+
+    fn owes(&self) -> Option<EventTime> {
+        self.next_end().map(|end| end - 1)
+    }
+}
+
+impl<K: Key, T: Data, A: Aggregate<T>> OperatorState for Windows<K, T, A> {
     fn seal(&mut self, epoch: u64) {
         let mut panes: Vec<_> = self.contents().filter(|(_, content)| !content.open.is_empty()).collect();
         panes.sort_unstable_by_key(|(pane, _)| *pane);
@@ -355,11 +367,9 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Paned<K, A::Acc>> for Windo
         self.arrangement.seal(epoch, rows);
     }
 
-    fn save(&mut self) -> Result<SavedTables> {
-        let tables = vec![self.arrangement.save(PANES)];
-        let mut saved = SavedTables { tables, ..SavedTables::default() };
-        saved.note_settings(WINDOWS, Some(self.windows.settings()))?;
-        Ok(saved)
+    fn save(&self, saved: &mut SavedTables) -> Result<()> {
+        saved.tables.push(self.arrangement.save(PANES));
+        saved.note_settings(WINDOWS, Some(self.windows.settings()))
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
@@ -400,9 +410,5 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Paned<K, A::Acc>> for Windo
         self.put_back(panes);
         self.contents().for_each(|(_, content)| content.open = KeyTable::default());
         self.limited.iter_mut().for_each(|limited| limited.quota.left(before, 0));
-    }
-
-    fn owes(&self) -> Option<EventTime> {
-        self.next_end().map(|end| end - 1)
     }
 }

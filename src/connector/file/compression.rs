@@ -1,4 +1,5 @@
-//! Compressed files: what tells them from text, and what is in them. The feature `compression` reads them.
+//! Compressed files: how they are distinguished from text, and how they are unpacked, which needs the feature
+//! `compression`.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,19 +13,19 @@ pub(in crate::connector) enum Kind {
 }
 
 impl Kind {
-    /// What a file is that begins like this, if it is compressed. Text begins otherwise: the second byte of
-    /// the one and the first two of the other are no characters.
+    /// The compression of a file that begins with these bytes, if it is compressed. Text does not begin like
+    /// this: the second byte of gzip and the first two of Zstandard are not characters.
     pub(in crate::connector) fn of(start: &[u8]) -> Option<Kind> {
         match start {
             [0x1f, 0x8b, 8, ..] => Some(Kind::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Kind::Zstandard),
-            // A frame to be skipped, which others follow.
+            // A skippable frame, which others follow.
             [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Kind::Zstandard),
             _ => None,
         }
     }
 
-    /// What to call it.
+    /// Its name in messages.
     pub(in crate::connector) fn name(self) -> &'static str {
         match self {
             Kind::Gzip => "gzip",
@@ -42,7 +43,7 @@ pub(in crate::connector) fn unpack(kind: Kind, file: Arc<File>) -> io::Result<Bo
     })
 }
 
-/// That nothing can be unpacked.
+/// The error that this build cannot unpack files.
 #[cfg(not(feature = "compression"))]
 pub(in crate::connector) fn unpack(kind: Kind, _: Arc<File>) -> io::Result<Box<dyn Read>> {
     let name = kind.name();
@@ -74,7 +75,7 @@ mod frames {
             Frames { source: BufReader::new(file), decoder: FrameDecoder::new(), is_open: false }
         }
 
-        /// Goes to the next frame; false if there is none.
+        /// Moves to the next frame; false if there is none.
         fn open(&mut self) -> io::Result<bool> {
             while !self.source.fill_buf()?.is_empty() {
                 match self.decoder.reset(&mut self.source) {
@@ -94,7 +95,7 @@ mod frames {
             Ok(false)
         }
 
-        /// An error if the content of the frame is not what its checksum says.
+        /// An error if the content of the frame does not match its checksum.
         fn check(&self) -> io::Result<()> {
             match (self.decoder.get_checksum_from_data(), self.decoder.get_calculated_checksum()) {
                 (Some(said), Some(found)) if said != found => Err(damaged("the checksum differs")),

@@ -1,17 +1,17 @@
 //! CSV: records of fields, which may be quoted and then hold delimiters, quotes and newlines.
 //!
 //! The fields are split here and not by the `csv` crate's reader, for two reasons. That reader buffers a
-//! record before its length can be checked, so one stray quote would take the rest of a file into memory. And
+//! record before its length can be checked, so one stray quote would read the rest of a file into memory. And
 //! a quote that is never closed must not cost the good records after it: if a record has not ended within the
 //! limit or the file, only the line it began on is malformed, and decoding starts again on the line after
 //! that. The split follows the `csv` crate: a quote counts only at the beginning of a field, a doubled quote
-//! stands for one, and empty lines are passed over. A carriage return outside of quotes is refused: where
-//! lines end with nothing else, the whole file would be one. `values` makes values of fields.
+//! stands for one, and empty lines are skipped. A carriage return outside of quotes is rejected: where lines
+//! end with nothing else, the whole file would be one. `values` makes values of fields.
 //!
-//! A stray quote that a later one closes cannot be told from a field that was meant: all between the two is
-//! one field, and if the record has the wrong number of fields then, those lines are malformed as one.
+//! A stray quote that a later one closes cannot be distinguished from a field that was meant: all between the
+//! two is one field, and if the record has the wrong number of fields then, those lines are malformed as one.
 //!
-//! Costs a copy of each field. A stray quote costs a second look at up to the maximum record length.
+//! Costs a copy of each field. A stray quote costs a second read of up to the maximum record length.
 
 use std::marker::PhantomData;
 
@@ -65,7 +65,7 @@ pub struct CsvDecoder<T> {
     item: PhantomData<fn() -> T>,
 }
 
-/// A record that has not ended with its line.
+/// A record that continues on the next line.
 struct Pending {
     start: LinePosition,
     /// Where the second line begins.
@@ -76,7 +76,7 @@ struct Pending {
 }
 
 impl<T: Data + DeserializeOwned> CsvDecoder<T> {
-    /// Takes a line, and answers with what it completes.
+    /// Decodes a line, and returns what it completes.
     fn line(&mut self, lines: &mut Lines<Input>) -> Result<Next<T>> {
         if let Err(reason) = lines.text() {
             let reason = self.in_place(lines, reason);
@@ -85,7 +85,9 @@ impl<T: Data + DeserializeOwned> CsvDecoder<T> {
         if self.pending.is_none() && lines.body().is_empty() {
             return Ok(Next::Busy);
         }
+        // The newline between two lines is part of the field.
         let length = lines.body().len() + self.pending.as_ref().map_or(0, |pending| pending.length + 1);
+        // Before the line is added, so that the fields never take more memory than the limit.
         if length > lines.max() {
             return self.refuse(lines, not_closed(lines.max()));
         }
@@ -107,6 +109,7 @@ impl<T: Data + DeserializeOwned> CsvDecoder<T> {
 
     /// Makes a record of the fields.
     fn complete(&mut self, lines: &Lines<Input>) -> Result<Next<T>> {
+        // Both are taken in any case, so that the next record starts without them.
         let pending = self.pending.take();
         let record = self.fields.take();
         if self.wants_header && self.header.is_none() {
@@ -129,7 +132,7 @@ impl<T: Data + DeserializeOwned> CsvDecoder<T> {
         }))
     }
 
-    /// What is wrong with the current line, told of the record that it belongs to.
+    /// The reason why the current line is malformed, in terms of the record that it belongs to.
     fn in_place(&self, lines: &Lines<Input>, reason: String) -> String {
         match self.pending {
             Some(_) => format!("a quoted field goes on to line {}, where {reason}", lines.start().line + 1),
@@ -137,7 +140,7 @@ impl<T: Data + DeserializeOwned> CsvDecoder<T> {
         }
     }
 
-    /// Gives up the line on which the current record began, and goes on after it.
+    /// Rejects the line on which the current record began, and continues after it.
     fn refuse(&mut self, lines: &mut Lines<Input>, reason: String) -> Result<Next<T>> {
         self.fields.clear();
         let malformed = match self.pending.take() {
@@ -147,6 +150,7 @@ impl<T: Data + DeserializeOwned> CsvDecoder<T> {
                 Malformed { place: lines.told_place(start), reason, input: told }
             }
         };
+        // Without the header no later record can be decoded.
         if self.wants_header && self.header.is_none() {
             return Err(Error::data(format!(
                 "{}: the header row cannot be read: {}: {:?}. Mend it, or say that there is none.",
@@ -168,6 +172,7 @@ impl<T: Data + DeserializeOwned> Decoder for CsvDecoder<T> {
                 let reason = self.in_place(lines, lines.too_long().reason);
                 self.refuse(lines, reason)
             }
+            // Not the end yet: the lines after the one with the open quote are decoded again.
             Piece::End if self.pending.is_some() => self.refuse(lines, not_closed(lines.max())),
             Piece::Busy => Ok(Next::Busy),
             Piece::Nothing => Ok(Next::Nothing),
@@ -179,10 +184,11 @@ impl<T: Data + DeserializeOwned> Decoder for CsvDecoder<T> {
         if self.wants_header && self.header.is_none() {
             return LinePosition::default();
         }
+        // An incomplete record must be read again from its first line.
         self.pending.as_ref().map_or(lines.after(), |pending| pending.start)
     }
 
-    /// A position within the file is after the header, which is read first.
+    /// Moves to a record. A position within the file is after the header, so the header is read first.
     fn seek(&mut self, lines: &mut Lines<Input>, to: LinePosition) -> Result<()> {
         while to.offset > 0 && self.wants_header && self.header.is_none() {
             if let Next::Nothing | Next::End = self.next(lines)? {
@@ -208,7 +214,7 @@ struct Fields {
     field: Vec<u8>,
     /// True within quotes.
     quoted: bool,
-    /// True if a carriage return was outside of quotes.
+    /// True if there was a carriage return outside of quotes.
     has_return: bool,
 }
 
@@ -227,9 +233,10 @@ impl Fields {
         std::mem::take(&mut self.record)
     }
 
-    /// Adds a line and what ends it; answers whether the record is complete with it.
+    /// Adds a line and its terminator; returns true if that completes the record.
     fn add(&mut self, line: &[u8], terminator: &[u8]) -> bool {
         let mut rest = line;
+        // A line that continues a quoted field does not begin a new one.
         let mut at_start = !self.quoted;
         loop {
             if self.quoted {

@@ -1,18 +1,19 @@
 //! The files that a source follows, across renames and replacements.
 //!
 //! All workers' instances of a source share one table, so they agree on which file is which split, whichever
-//! lists the directory first. A file gets its id when it is seen first, and keeps it: the id is its path,
+//! lists the directory first. A file gets its id when it is first seen, and keeps it: the id is its path,
 //! with a number if an earlier file at that path has the id already. Each listing of the directory finds the
-//! files of the table again by their inodes, under any name in the directory; a file that is not found in the
-//! table is a new one. A new file is held open until its reader takes it, so that it may be renamed or
-//! deleted in between.
+//! files of the table again by their inodes, under any name in the directory; a file that is not in the table
+//! is a new one. A new file is held open until its reader takes it, so it may be renamed or deleted in
+//! between.
 //!
 //! After a restart the table begins with the positions of the snapshot. Files are found again by inode and by
-//! what was read of them; a file with another inode at the same path, which begins with all that was read, is
-//! a copy if that was a kibibyte or more, and otherwise nobody can tell, which is an error.
+//! the content that was read. A file with another inode at the same path that begins with all of that content
+//! is a copy if the content was a kibibyte or more; with less, a copy cannot be distinguished from a new
+//! file, which is an error.
 //!
-//! Costs some 300 bytes for each file that was ever seen, and an open file for each that nobody has begun to
-//! read.
+//! Costs some 300 bytes for each file that was ever seen, and an open file for each that no reader has begun
+//! to read, up to a limit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Metadata};
@@ -28,30 +29,30 @@ use crate::error::{Error, Result};
 /// What to do when a file was rewritten after it was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnRewritten {
-    /// End the job with an error that names the file. What had been written to it since the last look, and is
-    /// gone, would be missing in the results, and nobody can tell whether there was something.
+    /// End the job with an error that names the file. Data that was written to it since the last look, and is
+    /// gone, would be missing in the results, and it cannot be known whether there was any.
     #[default]
     Fail,
-    /// Read it from its beginning, as programs must that see a log truncated whenever it has been copied.
-    /// What was gone before it was read is missing, and what is in the file again comes again.
+    /// Read it from its beginning, as is necessary for a log that is truncated each time it has been copied.
+    /// Data that was removed before it was read is missing, and data that is in the file again is read again.
     ReadAnew,
 }
 
-/// Files that are held open until somebody reads them.
+/// The most files that are held open until a reader takes them.
 const WAITING: usize = 64;
 
 /// The files of one source.
 #[derive(Default)]
 pub(super) struct Followed {
     files: Vec<Known>,
-    /// All that had an inode, the last one last.
+    /// The files that had an inode, the last one last.
     by_inode: BTreeMap<u64, Vec<usize>>,
     by_id: BTreeMap<String, usize>,
-    /// All that are, or were last, at a path.
+    /// The files that are at a path, or were there last.
     by_path: BTreeMap<String, Vec<usize>>,
     /// How many are held open here.
     waiting: usize,
-    /// True if a file was there, or the job goes on from a snapshot.
+    /// True if a file was there, or the job is restored from a snapshot.
     has_looked: bool,
     was_away: bool,
 }
@@ -59,31 +60,31 @@ pub(super) struct Followed {
 struct Known {
     id: String,
     path: String,
-    /// Which it is; not known of one in a snapshot that does not say so, until it is found.
+    /// Its node; `None` for one from a snapshot without nodes, until it is found.
     node: Option<Node>,
-    /// How long it was when it was seen last.
+    /// Its length when it was last seen.
     length: u64,
     is_there: bool,
-    /// Where its reader stood when it last had nothing to read.
+    /// The position of its reader when that last had nothing to read.
     place: FilePosition,
-    /// True if its reader has come to its end.
+    /// True if its reader has reached its end.
     is_done: bool,
-    /// True if it is a compressed copy of another, and is passed over.
+    /// True if it is a compressed copy of another, and is skipped.
     is_copy: bool,
     held: Option<Arc<File>>,
-    /// What its reader reads.
+    /// The file that its reader reads.
     open: Weak<File>,
 }
 
 impl Known {
-    /// A file of which nothing has been read, and nobody has it open.
+    /// A file of which nothing has been read, and that no reader has open.
     fn new(id: String, path: String, node: Option<Node>) -> Known {
         let (place, length, is_there, is_done, is_copy) = (FilePosition::default(), 0, false, false, false);
         Known { id, path, node, length, is_there, place, is_done, is_copy, held: None, open: Weak::new() }
     }
 }
 
-/// A file that there is.
+/// A file that exists.
 pub(super) struct Seen {
     pub(super) path: String,
     node: Node,
@@ -100,19 +101,19 @@ impl Seen {
     }
 }
 
-/// What became of a file that is to be opened.
+/// The state of a file that is to be opened.
 pub(super) enum Found {
-    /// Its path, and whether it is a copy of a file that is read too.
+    /// The open file, its path, and whether it is a copy of a file that is read too.
     Here(Arc<File>, String, bool),
-    /// It is gone, with so many bytes when it was seen last.
+    /// It is gone; it had this many bytes when it was last seen.
     Gone(u64),
     /// It was never seen here.
     Unknown,
 }
 
 impl Followed {
-    /// True if there need be nothing at the path: once something was there, and at the very first look,
-    /// because it is not known yet then whether the job goes on from a snapshot.
+    /// True if nothing need be at the path: once something was there, and at the very first look, when it is
+    /// not known yet whether the job is restored from a snapshot.
     pub(super) fn may_be_away(&mut self) -> bool {
         self.has_looked || !std::mem::replace(&mut self.was_away, true)
     }
@@ -138,7 +139,7 @@ impl Followed {
         Ok(files.map(|known| (known.id.clone(), known.path.clone())).collect())
     }
 
-    /// The file of the table that certainly is this one. Several may have had its inode, one after the other.
+    /// The file of the table that is certainly this one. Several may have had its inode, one after the other.
     fn known(&self, seen: &Seen) -> Result<Option<usize>> {
         for &at in self.by_inode.get(&seen.node.inode()).into_iter().flatten().rev() {
             let known = &self.files[at];
@@ -204,7 +205,7 @@ impl Followed {
         }
         let file = Arc::new(file);
         let is_copy = self.is_copy(&file, &seen.path)?;
-        // Beyond that, open files would use up the limit of the process.
+        // Beyond this number, open files would use up the limit of the process.
         let hold = self.waiting < WAITING;
         self.waiting += usize::from(hold);
         let mut known = Known::new(self.free_id(&seen.path), seen.path, Some(seen.node));
@@ -244,7 +245,7 @@ impl Followed {
         self.begin(seen, &same.of, earlier)
     }
 
-    /// Fills the table. `marks` tells which earlier file each file is.
+    /// Fills the table. `marks` has the earlier file that each file is, if any.
     fn begin(
         &mut self,
         seen: Vec<Seen>,
@@ -340,15 +341,15 @@ impl Followed {
     }
 }
 
-/// Which earlier file each file is.
+/// The earlier file that each file is.
 struct Same {
     of: Vec<Option<usize>>,
-    /// Which of the earlier ones are there.
+    /// True for the earlier files that were found.
     is_taken: Vec<bool>,
 }
 
 impl Same {
-    /// Finds files by their inodes, whatever they are called and whatever is in them.
+    /// Finds files by their inodes, whatever their names and their content are.
     fn by_node(&mut self, seen: &[Seen], earlier: &[Earlier<FilePosition>]) {
         let mut by_inode: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
         for (mark, earlier) in earlier.iter().enumerate() {
@@ -369,7 +370,7 @@ impl Same {
         }
     }
 
-    /// Finds the others by their paths and by what was read of them.
+    /// Finds the others by their paths and by the content that was read.
     fn by_content(
         &mut self,
         seen: &[Seen],
@@ -410,7 +411,7 @@ impl Earlier<FilePosition> {
         self.position.of.as_ref().is_some_and(|of| of.node.may_be(&seen.node))
     }
 
-    /// True if what was read is in a file.
+    /// True if a file has the content that was read.
     fn is_same(&self, seen: &Seen) -> Result<bool> {
         is_in(&self.position, &seen.path)
     }
@@ -421,7 +422,7 @@ impl Earlier<FilePosition> {
     }
 }
 
-/// True if the file at a path has what was read.
+/// True if the file at a path has the content that was read.
 fn is_in(place: &FilePosition, path: &str) -> Result<bool> {
     match File::open(path) {
         Ok(file) => Ok(place.differs(&file).map_err(|error| cannot_read(path, error))?.is_none()),
@@ -449,7 +450,7 @@ fn cannot_read(path: &str, error: std::io::Error) -> Error {
     Error::io(format!("cannot read {path}"), error)
 }
 
-/// That a new file may or may not be a copy of an old one.
+/// The error that a new file may or may not be a copy of an old one.
 fn ambiguous(path: &str, bytes: u64) -> Error {
     Error::data(format!(
         "{path} was replaced by a file that begins with all {bytes} bytes that were read of it: whether that is a copy which goes on or a new file cannot be told. Append to files in place; rename the old one before there is a new one; or let the source read it from its beginning, with `on_rewritten(OnRewritten::ReadAnew)`"

@@ -1,9 +1,9 @@
 //! Formats of files: how lines become records.
 //!
-//! A format is a set of settings; for each file it makes a decoder, which takes lines and answers with
-//! records or with what is wrong with them. Nothing a file holds can do more than that: JSON that is nested
-//! deeper than 128 levels is refused by `serde_json` before the stack is in danger, and the length of a
-//! record is limited before it is decoded.
+//! A format is a set of settings. For each file it makes a decoder, which reads lines and returns records or
+//! the reason why lines are malformed. The content of a file cannot do more than that: `serde_json` rejects
+//! JSON that is nested deeper than 128 levels before the stack overflows, and the length of a record is
+//! limited before it is decoded.
 
 use std::io;
 use std::marker::PhantomData;
@@ -18,11 +18,11 @@ use crate::error::{Error, Result};
 
 /// How the bytes of a file become records.
 pub trait Format: Clone + Send + Sync + 'static {
-    /// What comes out.
+    /// The records.
     type Item: Data;
     /// Decodes one file.
     type Decoder: Decoder<Item = Self::Item>;
-    /// What to call it.
+    /// Its name in messages and graphs.
     const NAME: &'static str;
 
     /// A decoder for a file.
@@ -33,27 +33,27 @@ pub trait Format: Clone + Send + Sync + 'static {
 pub enum Next<T> {
     /// A record.
     Record(T),
-    /// Something that is not one.
+    /// Input that is not a record.
     Malformed(Malformed),
-    /// Nothing for the stream: call again.
+    /// No result yet: call again.
     Busy,
-    /// No more now.
+    /// No more is available now.
     Nothing,
-    /// No more at all.
+    /// The file has ended.
     End,
 }
 
 /// Decodes one file.
 #[allow(private_interfaces)]
 pub trait Decoder: 'static {
-    /// What comes out.
+    /// The records.
     type Item: Data;
 
     /// Takes as many lines as a record needs.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, or nothing in it can be understood.
+    /// If the file cannot be read, or nothing in it can be decoded.
     fn next(&mut self, lines: &mut Lines<Input>) -> Result<Next<Self::Item>>;
 
     /// Where the next record begins.
@@ -61,7 +61,7 @@ pub trait Decoder: 'static {
         lines.after()
     }
 
-    /// Goes to where a record begins.
+    /// Moves to the beginning of a record.
     ///
     /// # Errors
     ///
@@ -73,6 +73,7 @@ pub trait Decoder: 'static {
 
 pub(super) fn cannot_read(lines: &Lines<Input>, error: io::Error) -> Error {
     match lines.input().kind() {
+        // An error of the decompression, not of the operating system.
         Some(kind) if error.raw_os_error().is_none() => Error::data(format!(
             "cannot read {}: what {} has compressed there is damaged, or was cut short. A file that is still written must have a name that ends in .tmp, and get another when it is whole",
             lines.name(),
@@ -105,7 +106,7 @@ impl<T: Data> Decoder for EachLine<T> {
     }
 }
 
-/// Text: each line is a record, without what ends it.
+/// Text: each line is a record, without its terminator.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Plain;
 

@@ -1,4 +1,4 @@
-//! A way in to the formats of files for bytes that nobody has written.
+//! An entry point for fuzzing: decodes arbitrary bytes in each format.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// The longest line.
 const MAX: usize = 1 << 10;
 
-/// Reads bytes as text, as JSON lines and as CSV, and says how many records there are.
+/// Reads bytes as text, as JSON lines and as CSV, and returns the number of records.
 pub(crate) fn try_formats(bytes: &[u8]) -> Result<usize> {
     type Row = (u64, String, Option<f64>);
     let mut bare = Csv::<Row>::new();

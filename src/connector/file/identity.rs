@@ -1,12 +1,13 @@
 //! The identity of the file that a position belongs to.
 //!
 //! A path is not enough: files are renamed, replaced and rewritten while they are read, and between two runs.
-//! The identity is the file's inode, with its time of birth where the file system has it, because inode
-//! numbers are reused; and checksums of what was read: of the first kibibyte, and of the last 256 bytes
-//! before the position.
+//! The identity consists of the file's inode, with its time of birth where the file system has it, because
+//! inode numbers are reused; and of checksums of the content that was read: of the first kibibyte, and of the
+//! last 256 bytes before the position.
 //!
-//! A file that only grows keeps all of that. One that was rewritten in place keeps the inode, and is detected
-//! by the checksums or by being shorter. A change in the middle of what was read is not detected.
+//! A file that only grows keeps all of these. One that was rewritten in place keeps the inode, and is
+//! detected by the checksums or because it is shorter. A change in the middle of the content that was read is
+//! not detected.
 //!
 //! Costs two short reads at each poll of a followed file, and two when a file is opened at a position.
 
@@ -26,11 +27,11 @@ const TAIL: u64 = 256;
 /// The position of a reader in a file, with the identity of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilePosition {
-    /// The number of bytes before it; of a compressed file, of its content.
+    /// The number of bytes before it; in a compressed file, of its unpacked content.
     pub offset: u64,
     /// The number of lines before it.
     pub line: u64,
-    /// The file; nothing in snapshots that were taken before it was noted.
+    /// The file; `None` from snapshots of versions that did not save it.
     #[serde(deserialize_with = "if_any")]
     pub(super) of: Option<Identity>,
 }
@@ -53,18 +54,18 @@ fn if_any<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Identity>, D::Err
 /// The identity of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
-    /// Where it was last.
+    /// Its last path.
     pub(super) path: String,
     pub(super) node: Node,
     pub(super) read: Read,
 }
 
-/// The file that a name leads to.
+/// The file that a path refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Node {
     device: u64,
     inode: u64,
-    /// When it was born, in nanoseconds, where that is known.
+    /// The time of its birth in nanoseconds, where it is known.
     born: Option<u64>,
 }
 
@@ -79,18 +80,18 @@ impl Node {
         self.inode
     }
 
-    /// What stays the same while the system runs, to look it up by.
+    /// The numbers by which to look it up, which stay the same while the system runs.
     pub(super) fn key(&self) -> (u64, u64) {
         (self.device, self.inode)
     }
 
-    /// True unless the number of a file that is gone was given to another. Devices may have other numbers
-    /// after a restart.
+    /// True unless the inode of a file that is gone was reused for another. Devices are not compared: they
+    /// may have other numbers after a restart of the system.
     pub(super) fn may_be(&self, other: &Node) -> bool {
         self.inode == other.inode && self.born.zip(other.born).is_none_or(|(one, other)| one == other)
     }
 
-    /// True if both are one file for sure, whatever is in it.
+    /// True if both are certainly one file, whatever its content is.
     pub(super) fn is(&self, other: &Node) -> bool {
         self.may_be(other) && self.born.is_some() && other.born.is_some()
     }
@@ -130,7 +131,7 @@ fn bytes_at(file: &File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What was read of a file, as checksums.
+/// The content of a file that was read, as checksums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Read {
     /// Bytes of the file that were read.
@@ -140,8 +141,8 @@ pub(super) struct Read {
 }
 
 impl Read {
-    /// The first `end` bytes of a file have been read now. `self` is what had been before, which is in the
-    /// file unchanged.
+    /// The checksums after the first `end` bytes of a file have been read. `self` has those of before, which
+    /// are of content that is unchanged in the file.
     pub(super) fn up_to(&self, file: &File, end: u64) -> io::Result<Read> {
         if end == self.end {
             return Ok(*self);
@@ -155,7 +156,7 @@ impl Read {
         Ok(Read { end, head, tail: Sum::of(&bytes_at(file, end - length, length)?) })
     }
 
-    /// How the file differs from what was read, if it does.
+    /// How the file differs from the content that was read, if it does.
     pub(super) fn difference(&self, file: &File) -> io::Result<Option<String>> {
         let length = file.metadata()?.len();
         Ok(match () {
@@ -168,15 +169,15 @@ impl Read {
         })
     }
 
-    /// True if some content begins with all that was read, and shows so by what would not be the same by
-    /// chance. `content` is at its beginning.
+    /// True if `content`, which is at its beginning, begins with all that was read. If that is little, the
+    /// content must also end there.
     pub(super) fn is_in(&self, content: &mut impl io::Read) -> io::Result<bool> {
         let mut head = Vec::new();
         content.by_ref().take(self.head.length).read_to_end(&mut head)?;
         if Sum::of(&head) != self.head {
             return Ok(false);
         }
-        // The tail reaches into the head if little was read.
+        // The tail overlaps the head if little was read.
         let between = (self.end - self.tail.length).saturating_sub(self.head.length);
         let passed = io::copy(&mut content.by_ref().take(between), &mut io::sink())?;
         let overlap = head.len() - (self.end - self.tail.length).min(self.head.length) as usize;
@@ -189,7 +190,7 @@ impl Read {
         Ok(self.end > 0 && (self.is_telling() || content.read(&mut [0])? == 0))
     }
 
-    /// True if so much was read that another file would not have the same by chance.
+    /// True if so much was read that another file would not begin with the same bytes by chance.
     pub(super) fn is_telling(&self) -> bool {
         self.head.length == HEAD
     }

@@ -1,11 +1,11 @@
-//! The bytes of a file, out of its compression if it is compressed.
+//! The bytes of a file, unpacked if it is compressed.
 //!
-//! What a file begins with tells how it is compressed, not its name: no text begins like that. All members of
-//! a gzip file and all frames of a Zstandard file are read. Checksums are compared, and a file that is
-//! damaged or was cut short is an error.
+//! The first bytes of a file, not its name, determine its compression: text does not begin with these bytes.
+//! All members of a gzip file and all frames of a Zstandard file are read. Checksums are compared, and a file
+//! that is damaged or was cut short is an error.
 //!
-//! A position is one in the content. To go to one, the content is made again from the beginning and passed
-//! over: some 300 MB a second.
+//! A position is an offset in the unpacked content. A seek unpacks and skips the content up to the position,
+//! at some 300 MB a second; from the beginning, if the position is behind.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
@@ -19,7 +19,7 @@ pub struct Input {
     file: Arc<File>,
     kind: Option<Kind>,
     content: Content,
-    /// Bytes of the content that were given.
+    /// Bytes of the content that were read.
     at: u64,
 }
 
@@ -29,7 +29,8 @@ enum Content {
 }
 
 impl Input {
-    /// Reads a file, which nobody else reads, from its beginning.
+    /// Reads a file from its beginning. No other reader may use the open file, because they would share its
+    /// offset.
     pub(super) fn new(file: Arc<File>) -> io::Result<Input> {
         let mut start = [0; 4];
         let mut length = 0;
@@ -38,7 +39,7 @@ impl Input {
                 Ok(0) => break,
                 Ok(count) => length += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // A directory or a pipe; reading tells.
+                // A directory or a pipe: if it cannot be read, that shows later.
                 Err(_) => break,
             }
         }
@@ -51,7 +52,7 @@ impl Input {
     fn rewind_content(&mut self) -> io::Result<()> {
         let mut file = &*self.file;
         if file.rewind().is_err() && self.kind.is_none() {
-            // What cannot be rewound is at its beginning, or cannot be read.
+            // A file that cannot be rewound is at its beginning, or cannot be read.
             return Ok(());
         }
         if let Some(kind) = self.kind {
@@ -66,7 +67,7 @@ impl Input {
         self.kind
     }
 
-    /// Passes over so many bytes of the content.
+    /// Skips this many bytes of the content.
     fn pass(&mut self, mut bytes: u64) -> io::Result<()> {
         let mut passed = vec![0; 1 << 16];
         while bytes > 0 {
@@ -102,6 +103,7 @@ impl Seek for Input {
         let to = match to {
             SeekFrom::Start(to) => Some(to),
             SeekFrom::Current(distance) => self.at.checked_add_signed(distance),
+            // The length of the content is not known before all of it is unpacked.
             SeekFrom::End(_) => None,
         };
         let to = to.ok_or(ErrorKind::Unsupported)?;

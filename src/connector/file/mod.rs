@@ -1,8 +1,8 @@
 //! Files as sources and as sinks: text lines, CSV, JSON lines.
 //!
-//! A path names a file or a directory. Each file is a split, so a directory is read by several workers, and
-//! within a file records keep their order. The position of a reader is the byte after the last complete
-//! record, and the identity of the file.
+//! A path names a file or a directory. Each file is a split, so several workers read a directory, and within
+//! a file records keep their order. The position of a reader is the offset after the last complete record,
+//! with the identity of the file.
 
 mod compression;
 mod identity;

@@ -1,40 +1,40 @@
 //! A directory of part files with the output of snapshots, exactly once.
 //!
-//! A writer collects lines in a hidden file. When a snapshot is taken it syncs the file; when the snapshot is
-//! durable it renames the file to its visible name. So readers of the directory see exactly the output of
+//! A writer collects lines in a hidden file. When a snapshot is taken, it syncs the file; when the snapshot
+//! is durable, it renames the file to its visible name. So readers of the directory see exactly the output of
 //! committed epochs, in whole files: readers skip hidden names, as `ls` and shells do.
 //!
 //! | name | what |
 //! |---|---|
-//! | `part-<epoch>-<worker>-<generation>.txt` | lines that are there for good; the first of them are of that epoch |
-//! | `.part-<epoch>-<worker>-<generation>.txt` | the same before their snapshot is safe |
+//! | `part-<epoch>-<worker>-<generation>.txt` | lines that are committed; the first of them are of that epoch |
+//! | `.part-<epoch>-<worker>-<generation>.txt` | the same before their snapshot is durable |
 //! | `.generation-<generation>` | the last [run](Generation) that has taken the directory over |
 //!
 //! # Why it is exactly once
 //!
-//! * *Names belong to a run.* They carry its generation, nonce included. So no run creates, names or deletes
-//!   a file of another by mistake, however many are alive.
-//! * *A run shows what is committed.* It names a part when the manifest is in the log that names the part,
-//!   and then only if its own `.generation` file is there. The run after it goes on from that manifest or a
-//!   later one, and names what it names again. To name a part twice is to find that it has left its hidden
-//!   name. So a part of a committed snapshot that has no hidden name has been shown, and readers may have
-//!   taken it away since.
-//! * *A run that goes on from a snapshot* names the parts that it names, and deletes hidden files of runs
-//!   before it, whose lines it writes again. Those of later runs it does not touch: it may itself be a run
-//!   that was stopped for a while and does not know that it has been replaced.
+//! * *Names belong to a run.* They contain its generation, including the nonce. So no run creates, renames or
+//!   deletes a file of another by mistake, however many are alive.
+//! * *A run shows what is committed.* It renames a part to its visible name when the manifest that names the
+//!   part is in the log, and then only if its own `.generation` file exists. The next run is restored from
+//!   that manifest or a later one, and renames the parts of that again. The second time, it finds that a part
+//!   has left its hidden name. So a part of a committed snapshot that has no hidden name has been shown, and
+//!   readers may have removed it since.
+//! * *A run that is restored from a snapshot* shows the parts that the snapshot names, and deletes hidden
+//!   files of earlier runs, whose lines it writes again. It does not touch those of later runs: it may itself
+//!   be a run that was stopped for a while and does not know that it has been replaced.
 //! * *State and output agree.* If the directory may show lines of epochs after the snapshot's, the job does
-//!   not start: they would come again. Which parts there are tells that, and whether the log has later
-//!   snapshots. If the user asks for it, or begins anew, the newer parts are deleted. The run that wrote the
-//!   snapshot must have written there; else lines of that run would be missing.
-//! * *The directory is the job's.* The run that is on its `.generation` file must be one that the snapshot
-//!   store knows. A directory without such a file is taken if no parts are in it; the output then begins
-//!   where the job does.
+//!   not start, because it would write them again. The parts in the directory show that, or later snapshots
+//!   in the log. If the user asks for it, or begins anew, the newer parts are deleted. The run that wrote the
+//!   snapshot must have written to this directory; otherwise lines of that run would be missing.
+//! * *The directory is the job's.* The run that its `.generation` file names must be one that the snapshot
+//!   store knows. A directory without such a file is taken over if it contains no parts; the output then
+//!   begins where the job does.
 //!
-//! Not detected: that readers have removed newer parts and the log's entries about them were deleted; that
-//! hidden files were deleted by hand.
+//! It does not detect that readers have removed newer parts and the log's entries about them were deleted, or
+//! that hidden files were deleted by hand.
 //!
-//! A part costs two syncs of its file and directory, a rename, a third sync, and a look at the `.generation`
-//! file.
+//! A part costs a sync of its file and one of the directory, a rename, another sync of the directory, and a
+//! look at the `.generation` file.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -50,10 +50,10 @@ use crate::snapshot::Generation;
 const PART: &str = "part-";
 const OWNER: &str = ".generation-";
 
-/// A part that waits for its snapshot: as a path, so that it is found by a run with another output.
+/// A part that waits for its snapshot. It has its path, so that a run with another output finds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Part {
-    /// The path of the hidden file; a name alone is one in the sink's own directory.
+    /// The path of the hidden file; a name without a directory is in the sink's own directory.
     hidden: String,
     /// The name that it will have.
     name: String,
@@ -75,7 +75,7 @@ impl Part {
         format!("{directory}{}", self.name)
     }
 
-    /// True if it was written by a version whose directories did not name their owner.
+    /// True if it was written by a version that did not write `.generation` files.
     fn is_old(&self) -> bool {
         !self.hidden.contains('/')
     }
@@ -88,7 +88,7 @@ struct Found {
     /// Parts that are visible, and hidden ones.
     shown: Vec<PartName>,
     hidden: Vec<PartName>,
-    /// A file whose name begins like a part's but is not one.
+    /// A file whose name begins like that of a part, but that is not one.
     other: Option<String>,
 }
 
@@ -205,13 +205,13 @@ fn is_own(found: &Found, recovery: &Recovery<Part>) -> bool {
     !found.owners.is_empty() || prepared.into_iter().any(Part::is_old)
 }
 
-/// True if a part has lines of epochs after the snapshot's. Parts end where snapshots do, so the first line
-/// tells.
+/// True if a part has lines of epochs after the snapshot's. Parts end where snapshots do, so the epoch of the
+/// first line is enough to know.
 fn is_newer(part: &PartName, recovery: &Recovery<Part>) -> bool {
     recovery.from.as_ref().is_none_or(|from| part.epoch > from.epoch)
 }
 
-/// True if there is a later snapshot than the one that the run goes on from, whose parts may have been shown.
+/// True if there is a later snapshot than the restored one, whose parts may have been shown.
 fn knows_later(recovery: &Recovery<Part>) -> bool {
     recovery.latest > recovery.from.as_ref().map(|from| from.epoch)
 }
@@ -296,8 +296,8 @@ impl PartDirectory {
         format!("{OWNER}{}", self.run)
     }
 
-    /// Shows a part that the snapshot names. It may have been shown before, and removed by its readers. If it
-    /// is in the directory of an earlier run, it is shown there, if that directory still belongs to these
+    /// Shows a part that the snapshot names. It may have been shown before, and removed by its readers. A
+    /// part in the directory of an earlier run is shown there, if that directory still belongs to these
     /// snapshots.
     fn show_again(&self, part: &Part, recovery: &Recovery<Part>) -> Result<()> {
         let there = match part.is_old() {
@@ -401,7 +401,7 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // Some file systems cannot do it in one step.
+            // Some file systems do not support it in one step.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
             outcome => return Ok(outcome?),
         }

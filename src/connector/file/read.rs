@@ -1,16 +1,16 @@
-//! The source of files: which files there are, and how one is read.
+//! The source of files: which files it reads, and with which settings.
 //!
 //! A directory stands for the regular files in it, sorted by name. Names that begin with `.` or `_` and names
-//! that end in `.tmp` are passed over, so a writer can prepare a file under such a name and rename it when it
-//! is whole.
+//! that end in `.tmp` are skipped, so a writer can prepare a file under such a name and rename it when it is
+//! complete.
 //!
 //! A source that follows never ends by itself: it looks for new files in the directory, and at the end of
-//! each file it waits for more, an incomplete last line included. `followed` tells how files are known again
+//! each file, or in an incomplete last line, it waits for more. `followed` describes how files are recognized
 //! that are renamed, replaced or away for a time. A compressed file is read once and not followed; the
-//! compressed copy of a file that was read is passed over.
+//! compressed copy of a file that was read is skipped.
 //!
-//! A directory can have more files than a process may open. No more than an eighth of these are open at a
-//! time; one that is read again when it was closed meanwhile is opened where it stood.
+//! A directory can have more files than a process may open. The source has at most an eighth of that limit
+//! open at a time; a file that was closed in between is opened at its position when it is read again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,13 +35,14 @@ use crate::time::Watermarks;
 /// A source of the records of a file, or of all files in a directory.
 ///
 /// Write [`TextFile`], [`CsvFile`] or [`JsonFile`] instead of `Files`. The input must be UTF-8 without NUL
-/// bytes; what is not, and what is longer than the maximum or does not have the format, is [`Malformed`].
+/// bytes; input that is not, and records that are longer than the maximum or do not have the format, are
+/// [`Malformed`].
 ///
 /// A file that gzip or Zstandard has compressed is unpacked while it is read, whatever its name is, if the
 /// crate has the feature `compression`. It must be whole: one that is damaged or cut short ends the job.
 ///
-/// A position names the file that it is in, by its inode and by checksums of what was read. A job that goes
-/// on from a snapshot, and finds another file there, ends with an error.
+/// A position identifies its file, by the inode and by checksums of the content that was read. A job that is
+/// restored from a snapshot, and finds another file there, ends with an error.
 ///
 /// [`Malformed`]: crate::connector::Malformed
 pub struct Files<F> {
@@ -52,7 +53,7 @@ pub struct Files<F> {
 }
 
 impl<F: Clone> Clone for Files<F> {
-    /// A source of the same files, which follows them by itself.
+    /// A source of the same files, which follows them independently.
     fn clone(&self) -> Files<F> {
         let watch = Arc::new(self.watch.with(self.watch.linger, self.watch.policy));
         Files { format: self.format.clone(), max_length: self.max_length, follow: self.follow, watch }
@@ -104,14 +105,14 @@ impl<T> CsvFile<T> {
         Files::of(path.into(), Csv::new())
     }
 
-    /// What stands between fields; a comma unless set.
+    /// The delimiter between fields; a comma unless set.
     pub fn delimiter(mut self, delimiter: u8) -> CsvFile<T> {
         self.format.delimiter = delimiter;
         self
     }
 
-    /// Whether each file begins with a header row, as it does unless set. Without one, columns are found by
-    /// their order, and a record may have more fields than `T` takes.
+    /// Whether each file begins with a header row; true unless set. Without one, columns are found by their
+    /// order, and a record may have more fields than `T` takes.
     pub fn header(mut self, header: bool) -> CsvFile<T> {
         self.format.header = header;
         self
@@ -120,7 +121,7 @@ impl<T> CsvFile<T> {
 
 impl<T> JsonFile<T> {
     /// The records of a file with a JSON value on each line, or of all files in a directory. Blank lines are
-    /// passed over.
+    /// skipped.
     ///
     /// ```
     /// use highwater::connector::JsonFile;
@@ -146,37 +147,37 @@ impl<F> Files<F> {
         Files { format, max_length: MAX_LENGTH, follow: None, watch: Arc::new(Watch::new(path)) }
     }
 
-    /// The greatest length of a record in bytes; 1 MiB unless set. A longer one is malformed, and is passed
-    /// over without being held.
+    /// The greatest length of a record in bytes; 1 MiB unless set. A longer one is malformed, and is skipped
+    /// without being held in memory.
     pub fn max_length(mut self, bytes: usize) -> Files<F> {
         self.max_length = bytes;
         self
     }
 
-    /// Keeps looking for more, this often: at the end of each file, and for new files in the directory. The
-    /// job then runs until it is stopped.
+    /// Follows the files: polls at this interval for more at the end of each file, and for new files in the
+    /// directory. The job then runs until it is stopped.
     ///
-    /// A file is the same under whatever name it has in the directory, and another file under its old name is
-    /// read from its beginning. One that leaves, or is deleted, is read to its end, and a while
-    /// [longer](Files::linger). If the path is that of one file, the file that is there is followed, and the
-    /// next one when it has been replaced.
+    /// A file that is renamed within the directory stays the same file, and another file under its old name
+    /// is read from its beginning. One that leaves the directory, or is deleted, is read to its end, and a
+    /// while [longer](Files::linger). If the path is that of one file, the file there is followed, and when
+    /// it has been replaced, the next one.
     ///
-    /// A look costs some system calls for each file, and a listing of the directory on each worker.
+    /// A poll costs some system calls for each file, and a listing of the directory on each worker.
     pub fn follow(mut self, every: Duration) -> Files<F> {
         self.follow = Some(every);
         self
     }
 
-    /// How long a followed file is still looked at after it has left its place; 5 seconds unless set.
-    /// Programs go on writing to a file for a while after it was renamed. Until then its last line is not
-    /// given if nothing ends it, and its watermark holds back that of others.
+    /// How long a followed file is still polled after it has left its place; 5 seconds unless set. Programs
+    /// continue to write to a file for a while after it was renamed. Until then its last line is not emitted
+    /// if it has no terminator, and its watermark holds back that of others.
     pub fn linger(mut self, time: Duration) -> Files<F> {
         self.watch = Arc::new(self.watch.with(time, self.watch.policy));
         self
     }
 
-    /// What to do with a file that was rewritten or cut short in place, which cannot be read where the reader
-    /// was; [`OnRewritten::Fail`] unless set.
+    /// The policy for a file that was rewritten or cut short in place, which cannot be read from the reader's
+    /// position; [`OnRewritten::Fail`] unless set.
     pub fn on_rewritten(mut self, policy: OnRewritten) -> Files<F> {
         self.watch = Arc::new(self.watch.with(self.watch.linger, policy));
         self
@@ -198,8 +199,8 @@ impl FileSplit {
 }
 
 impl Split for FileSplit {
-    /// The path of the file. If files are followed, it is where the file was first, with a number if another
-    /// had been there before.
+    /// The path of the file. If files are followed, it is the first path of the file, with a number if
+    /// another file had been there before.
     fn id(&self) -> String {
         self.id.clone()
     }
@@ -257,7 +258,7 @@ impl<F: Format> Source for Files<F> {
     }
 }
 
-/// The most files that a source has open, whatever the process may.
+/// The most files that a source has open, whatever the limit of the process is.
 const MOST_OPEN: usize = 1024;
 
 impl Job {

@@ -52,7 +52,7 @@ struct Open<F: Format> {
     done: Read,
     /// True if there was nothing to read.
     waits: bool,
-    /// How often it was polled since it has left the directory.
+    /// How often it was polled since it left the directory.
     away: u32,
 }
 
@@ -216,7 +216,7 @@ impl<F: Format> FileReader<F> {
                 (open.path, open.away) = (path, 0);
             }
             None if is_last && open.away > 0 => {
-                // Nothing more is expected: an incomplete last line is given as a record.
+                // Nothing more is expected: an incomplete last line is read as a record.
                 open.lines.finish();
                 return Ok(Status::More);
             }
@@ -308,7 +308,7 @@ impl<F: Format> Reader for FileReader<F> {
     }
 }
 
-/// That a file cannot be read where an earlier look at it had come to.
+/// The error that a file is not the one any more of which an earlier part was read.
 fn rewritten(path: &str, bytes: u64, difference: &str) -> Error {
     Error::data(format!(
         "{path} is not the file any more of which {bytes} bytes were read before: {difference}. Files that are read must only grow: append to them, or rename the old one and create a new one; or let the source read such a file from its beginning, with `on_rewritten(OnRewritten::ReadAnew)`, by which what was not read yet is missing"

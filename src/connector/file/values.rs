@@ -1,8 +1,8 @@
-//! Values out of the fields of a CSV record.
+//! The deserialization of values from the fields of a CSV record.
 //!
-//! As the `csv` crate does it, but for numbers: that crate takes `1e400` for infinity and `0x10` for sixteen,
-//! and what it gives is then not what stands in the file. Here a number is decimal and within its type, and
-//! infinity is where `inf` is written.
+//! It follows the `csv` crate, except for numbers: that crate reads `1e400` as infinity and `0x10` as
+//! sixteen, so its result differs from the content of the file. Here a number is decimal and within the range
+//! of its type, and infinity is only what is written as `inf`.
 
 use std::fmt::{self, Display};
 use std::iter::Peekable;
@@ -14,7 +14,7 @@ use serde::de::{
     SeqAccess, Unexpected, VariantAccess, Visitor,
 };
 
-/// Reads a record, by the names of a header or by the order of its fields.
+/// Deserializes a record, by the names of a header or by the order of its fields.
 pub(crate) fn value_of<T: DeserializeOwned>(
     record: &ByteRecord,
     header: Option<&ByteRecord>,
@@ -24,7 +24,7 @@ pub(crate) fn value_of<T: DeserializeOwned>(
     T::deserialize(&mut fields).map_err(|wrong| fields.in_place(wrong))
 }
 
-/// What is wrong with a record.
+/// The reason why a record is malformed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wrong(String);
 
@@ -46,9 +46,9 @@ impl serde::de::Error for Wrong {
 struct Fields<'r> {
     fields: Peekable<ByteRecordIter<'r>>,
     names: Option<ByteRecordIter<'r>>,
-    /// The name of the field that is read.
+    /// The name of the field that is being read.
     name: Option<&'r str>,
-    /// How many were read.
+    /// The number of fields that were read.
     number: usize,
 }
 
@@ -62,7 +62,7 @@ impl<'r> Fields<'r> {
         text(field)
     }
 
-    /// What is wrong, with the field that was read last.
+    /// The reason, with the field that was read last.
     fn in_place(&self, Wrong(what): Wrong) -> Wrong {
         match (self.name, self.number) {
             (Some(name), _) => Wrong(format!("column {name:?}: {what}")),
@@ -118,7 +118,7 @@ impl<'de: 'a, 'a> Deserializer<'de> for &'a mut Fields<'de> {
         visitor.visit_f64(float(self.next()?)?)
     }
 
-    /// What a field is if nothing says it.
+    /// The first type that a field can be parsed as, where the target does not determine one.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         let text = self.next()?;
         if let Ok(value) = text.parse() {

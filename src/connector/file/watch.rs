@@ -1,4 +1,4 @@
-//! Looking at a path: which files are there, and which of those that are followed.
+//! The listing of a path: which files exist there, and which followed files they are.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,10 +13,10 @@ use crate::connector::Earlier;
 use crate::error::{Error, Result};
 use crate::stream::lock;
 
-/// How long a file is read that has left its place, unless it is said.
+/// The default time for which a file is read after it has left its place.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// A path, and what is known of the files there.
+/// A path, and the table of the files that are followed there.
 pub(super) struct Watch {
     pub(super) path: PathBuf,
     pub(super) linger: Duration,
@@ -29,12 +29,12 @@ impl Watch {
         Watch { path, linger: LINGER, policy: OnRewritten::Fail, table: Mutex::default() }
     }
 
-    /// The same path with other settings, where nothing is known yet.
+    /// The same path with other settings and an empty table.
     pub(super) fn with(&self, linger: Duration, policy: OnRewritten) -> Watch {
         Watch { path: self.path.clone(), linger, policy, table: Mutex::default() }
     }
 
-    /// The files that there are now, sorted by name.
+    /// The files that exist now, sorted by name.
     pub(super) fn list(&self) -> Result<Vec<Seen>> {
         let cannot = |error| Error::io(format!("cannot read {}", self.path.display()), error);
         let metadata = fs::metadata(&self.path).map_err(cannot)?;
@@ -82,8 +82,8 @@ impl Watch {
 
     /// Restores the table from the positions of an earlier run. Returns the same as [`Watch::look`].
     ///
-    /// If one file is followed, one that was not read to its end may have another name in the same directory
-    /// by now.
+    /// If the path is that of one file, a file that was not read to its end may have another name in the same
+    /// directory by now.
     pub(super) fn resume(&self, earlier: Vec<Earlier<FilePosition>>) -> Result<Vec<(String, String)>> {
         let mut table = lock(&self.table);
         let mut files = self.list_followed(true)?;
@@ -97,6 +97,7 @@ impl Watch {
                     continue;
                 };
                 let seen = Seen::new(text(path)?, &metadata);
+                // The file at the path itself is in the list already.
                 if files.iter().any(|file| file.node() == seen.node()) {
                     continue;
                 }
@@ -126,8 +127,8 @@ impl Watch {
         lock(&self.table).note(id, place, is_done);
     }
 
-    /// The path of a file that was at `path`, if it still exists. If it is not there, it is searched if
-    /// `looks`.
+    /// The path of a file that was at `path`, if it still exists. If it is not there, the directory is listed
+    /// if `looks` is set.
     pub(super) fn still(&self, id: &str, path: &str, node: Node, looks: bool) -> Result<Option<String>> {
         let is_of_source = Path::new(path) == self.path || Path::new(path).parent() == Some(&self.path);
         if is_of_source && fs::metadata(path).is_ok_and(|metadata| Node::of(&metadata) == node) {

@@ -1,14 +1,12 @@
 //! Files as sinks: text, CSV and JSON lines.
 //!
 //! All workers write to one file. A worker encodes the records of an epoch in memory and appends them in one
-//! write when the epoch is complete, so what is in the file is always a whole number of epochs of each
-//! worker, in the order of the epochs. The workers' shares of an epoch stand one after the other, in no
-//! particular order.
+//! write when the epoch is complete, so the file always contains whole epochs of each worker, in the order of
+//! the epochs. The workers' shares of an epoch come one after the other, in no particular order.
 //!
-//! A file that is not empty is not touched, unless the sink is set to [overwrite](FileSink::overwrite) it,
-//! because nothing shows that an earlier run has written it. While a job writes to a file it holds an
-//! advisory lock, so that a second job is rejected. The encoded output of the current epoch is held in
-//! memory.
+//! A file that is not empty is not changed, unless the sink is set to [overwrite](FileSink::overwrite) it,
+//! because nothing shows that an earlier run has written it. While a job writes to a file, it holds an
+//! advisory lock, so a second job is rejected. The encoded output of the current epoch is held in memory.
 //!
 //! If the job takes snapshots, the path is that of a [directory](super::parts), with a file for each snapshot
 //! and worker that has output: readers see exactly the output of committed epochs, whatever happens, and
@@ -30,27 +28,26 @@ use crate::stream::{Chain, Stream, lock};
 
 /// How values become lines.
 pub trait Encode<T>: Clone + Send + Sync + 'static {
-    /// Appends a value to `lines`. `header` is empty until a value has told what stands at the top of the
-    /// file.
+    /// Appends a value to `lines`. `header` is empty until a value has determined the header of the file.
     ///
     /// # Errors
     ///
-    /// What keeps the value from being written.
+    /// The reason why the value cannot be written.
     fn encode(&self, value: &T, lines: &mut Vec<u8>, header: &mut Vec<u8>) -> Result<(), String>;
 
-    /// What the names of files in a directory end with, with its dot.
+    /// The extension of the names of files in a directory, with its dot.
     fn extension(&self) -> &'static str;
 }
 
-/// A line for each value, as it displays itself. A value that shows a newline takes several lines.
+/// A line for each value, in its `Display` form. A value with a newline takes several lines.
 #[derive(Clone, Copy, Debug)]
 pub struct TextLines;
 
-/// A row for each value, after a row with the names of the fields if the values have such.
+/// A row for each value, after a row with the names of the fields if the values have names.
 #[derive(Clone, Copy, Debug)]
 pub struct CsvRows;
 
-/// A line of JSON for each value. Infinities and NaN, which JSON has no form for, end the job.
+/// A line of JSON for each value. Infinities and NaN, which JSON cannot represent, end the job.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonLines;
 
@@ -87,6 +84,7 @@ impl<T: Serialize> Encode<T> for CsvRows {
         if header.is_empty() {
             let mut both = Vec::new();
             csv_row(value, &mut both, true)?;
+            // The `csv` crate writes a header only before a row, so the row is cut off again.
             both.truncate(both.len() - (lines.len() - start));
             *header = both;
         }
@@ -127,7 +125,7 @@ enum Target {
 /// writer.
 struct SharedFile {
     file: File,
-    /// True once something stands in it.
+    /// True once something has been written to it.
     begun: bool,
 }
 
@@ -170,7 +168,7 @@ impl<E> FileSink<E> {
     ///
     /// # Errors
     ///
-    /// If a part cannot be given its name.
+    /// If a part cannot be renamed.
     pub fn show(&self, written: &Written) -> Result<()> {
         match (&written.0, &*lock(&self.target)) {
             (Prepared::Part(part), Target::Parts(parts)) => parts.commit(part),
@@ -229,7 +227,7 @@ impl<T: Data, E: Encode<T>> Sink<T> for FileSink<E> {
 
     fn prepare(&self) -> Result<()> {
         // Closes the file that an earlier run of this job has opened and not written to, and with it the lock
-        // that would reject this one. The writers of a run that goes on keep both.
+        // that would reject this one. The writers of a run that still runs keep both.
         *lock(&self.target) = Target::Nowhere;
         let file = SharedFile { file: self.open_file()?, begun: false };
         *lock(&self.target) = Target::File(Arc::new(Mutex::new(file)));
@@ -295,6 +293,7 @@ impl<E> Drop for FileWriter<E> {
         let Some(shared) = self.shared.take() else { return };
         if let Target::File(current) = &*target
             && Arc::ptr_eq(current, &shared)
+            // Two references, those of the target and of this writer: no other writer is left.
             && Arc::strong_count(current) == 2
         {
             *target = Target::Nowhere;
@@ -313,7 +312,7 @@ enum Prepared {
 }
 
 impl Written {
-    /// The path of the part that it will be visible as, if it is one.
+    /// The path under which it will be visible, if it is a part.
     pub fn path(&self) -> Option<String> {
         match &self.0 {
             Prepared::Part(part) => Some(part.path()),
@@ -321,7 +320,7 @@ impl Written {
         }
     }
 
-    /// What has that [path](Written::path).
+    /// The prepared output with that [path](Written::path).
     pub fn at(path: &str) -> Written {
         Written(Prepared::Part(Part::at(path)))
     }
@@ -334,7 +333,7 @@ impl Written {
     }
 }
 
-/// Lines go to a part when there are so many bytes of them.
+/// The bytes of lines in memory beyond which they are written to a part.
 const CHUNK: usize = 1 << 20;
 
 impl<E> FileWriter<E> {
@@ -410,12 +409,12 @@ impl<T: Data, E: Encode<T>> Writer<T> for FileWriter<E> {
 }
 
 impl<T: Data, C: Chain<Out = T>> Stream<T, C> {
-    /// Writes each record to a file, as it displays itself, one on a line.
+    /// Writes each record to a file in its `Display` form, one on a line.
     ///
-    /// The file is created when the job starts; one that is not empty is refused, unless a [`FileSink`] is
-    /// told to overwrite it. It grows when an epoch is complete. If the job takes
-    /// [snapshots](crate::snapshot), `path` is a directory instead, and a file with what was written since
-    /// the last snapshot appears there when a snapshot is safe.
+    /// The file is created when the job starts; one that is not empty is rejected, unless a [`FileSink`] is
+    /// set to overwrite it. It grows when an epoch is complete. If the job takes
+    /// [snapshots](crate::snapshot), `path` is a directory instead: when a snapshot is durable, a file with
+    /// the output since the snapshot before appears there.
     ///
     /// ```
     /// # use highwater::stream::Job;

@@ -1,4 +1,4 @@
-//! What becomes of the file that the workers of a run share.
+//! Tests of the file that the workers of a run share.
 
 use super::*;
 

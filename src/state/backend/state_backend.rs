@@ -37,6 +37,8 @@ pub(crate) struct StateReaders {
     pub(crate) memory: Option<Rc<SharedBudget>>,
     /// True if there are snapshots, and seals are for them or for readers alone.
     pub(crate) saved: bool,
+    /// True if nobody asks for the state as of any epoch, but for readers of it.
+    pub(crate) unasked: bool,
 }
 
 /// Where the rows of a state go.

@@ -153,7 +153,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Takes note that an item is about to change that has not changed since the last seal or cut.
     #[inline(never)]
     fn begin_change(&mut self, slot: Slot, sub: &S::Sub) {
-        let Cells { cells, write_back: WriteBack { dirty_mark, .. }, changed, copying, .. } = self;
+        let Cells { cells, write_back: WriteBack { dirty_mark, is_asked, .. }, changed, copying, .. } = self;
         let cell = &mut cells[slot.index()];
         let Some(item) = S::get_mut(cell, sub) else { return };
         if item.meta.changed().is_before(*dirty_mark)
@@ -163,14 +163,18 @@ impl<K: Key, S: Shape> Cells<K, S> {
             item.meta = item.meta.kept();
         }
         item.meta = item.meta.marked(*dirty_mark);
-        changed.extend(S::note(cell, sub).map(|mark| (slot, mark)));
+        if *is_asked {
+            changed.extend(S::note(cell, sub).map(|mark| (slot, mark)));
+        }
     }
 
     /// Puts an item that is not there into a cell that is.
     #[inline]
     pub(in crate::state) fn insert(&mut self, slot: Slot, sub: S::Sub, value: S::Value, expires: i64) {
         let cell = &mut self.cells[slot.index()];
-        self.changed.extend(S::note(cell, &sub).map(|mark| (slot, mark)));
+        if self.write_back.is_asked {
+            self.changed.extend(S::note(cell, &sub).map(|mark| (slot, mark)));
+        }
         self.items += 1;
         let item = Item { value, meta: ItemMeta::new(expires, self.write_back.dirty_mark, false) };
         S::insert(cell, sub, item, expires);

@@ -59,6 +59,11 @@ const MANY: usize = 1024;
 const DEADLINE: usize = 16;
 
 impl<E: Entry> Cached<E> {
+    /// True if it is listed under this time, and not under another one since.
+    fn is_due(&self, alarm: EventTime) -> bool {
+        self.is_listed && self.alarm == alarm
+    }
+
     /// The row, as it is handed over. The backend has it then.
     pub(super) fn written(&mut self) -> ItemOrTombstone<E::Row> {
         (self.mark, self.is_sealed) = (DirtyMark::Still, true);
@@ -139,15 +144,14 @@ impl<K: Key, E: Entry> EntryCache<K, E> {
         if self.listed <= MANY + 2 * self.table.len() {
             return;
         }
-        self.deadlines = TimerQueue::default();
-        self.listed = 0;
-        for slot in self.table.occupied() {
-            let cached = &self.table.get(slot).1;
-            if cached.is_listed {
-                self.deadlines.add(cached.alarm, slot);
-                self.listed += 1;
-            }
-        }
+        let mut all = self.deadlines.take();
+        all.retain(|(alarm, slot)| {
+            self.table.try_get(*slot).is_some_and(|(_, cached)| cached.is_due(*alarm))
+        });
+        all.sort_unstable();
+        all.dedup();
+        self.listed = all.len();
+        all.into_iter().for_each(|(alarm, slot)| self.deadlines.add(alarm, slot));
     }
 
     /// No deadline is earlier than this, of keys in memory or of evicted ones.
@@ -157,8 +161,8 @@ impl<K: Key, E: Entry> EntryCache<K, E> {
     }
 
     /// The first time that a key in memory is listed under.
-    pub(super) fn first_alarm(&self) -> Option<EventTime> {
-        self.deadlines.first()
+    pub(super) fn first_alarm(&mut self) -> Option<EventTime> {
+        self.deadlines.first_sorted()
     }
 
     /// The keys in memory whose deadlines are at a time or before, with the times that they were listed
@@ -176,7 +180,7 @@ impl<K: Key, E: Entry> EntryCache<K, E> {
         due.retain(|(time, slot)| {
             let Some((_, cached)) = table.try_get_mut(*slot) else { return false };
             // The slot may be another key's since, or listed twice.
-            if !cached.is_listed || cached.alarm != *time {
+            if !cached.is_due(*time) {
                 return false;
             }
             (cached.alarm, cached.is_listed) = (EventTime::MAX, false);

@@ -188,11 +188,12 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         name: &str,
         from: &RestoredOperator,
         share: Share,
-        slots: &mut Slots<'_, K>,
+        mut slots: Option<&mut Slots<'_, K>>,
     ) -> Result<()> {
         let Cells { write_back: WriteBack { backend, rows, .. }, cells, items, footprint, .. } = self;
         let mut found = Vec::new();
         backend.restore(rows, (name, from), share, &mut |read, keys| {
+            let Some(slots) = slots.as_deref_mut() else { return };
             if size_of::<S::Sub>() == 0 {
                 slots.reserve(keys);
                 cells.reserve(keys.saturating_sub(cells.len()));

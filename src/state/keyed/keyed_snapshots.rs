@@ -9,13 +9,14 @@ use std::hint::black_box;
 
 use crate::data::{Exchange, Key, hash64};
 use crate::error::Result;
-use crate::snapshot::{Foreign, RestoredOperator, TableSnapshot};
+use crate::snapshot::{Foreign, RestoredOperator, SavedTables};
 use crate::state::backend::snapshot_delta::DirtyMark;
 use crate::state::keyed::entry::Entry;
 use crate::state::keyed::entry_cache::EntryCache;
 use crate::state::keyed::keyed_state::{Copying, KeyedState};
 use crate::state::keyed::pins::WARM;
 use crate::state::keyed::write_back::WriteBack;
+use crate::state::operator_state::OperatorState;
 use crate::state::run::hashed::Hashed;
 use crate::state::run::item_rows::{ItemRows, NEVER, is_over};
 use crate::state::run::latest_and_sums::Latest;
@@ -33,8 +34,27 @@ impl<K: Key, E: Entry> KeyedState<K, E> {
         self.write_back.rows.reach(watermark);
     }
 
-    /// Writes what has changed, if rows can be asked for.
-    pub(crate) fn seal(&mut self, epoch: u64) {
+    /// As [`restore`](KeyedState::restore), of a table whose rows had no expiry, as those of sessions and
+    /// patterns once had none. False if the snapshot's is not such a table.
+    pub(crate) fn restore_undated(&mut self, from: &RestoredOperator, share: Share) -> Result<bool> {
+        let is_undated = is_undated::<K, E::Row>(E::TABLE, from);
+        if is_undated {
+            each_row(E::TABLE, from, share, &mut |key: K, row| {
+                let hash = hash64(&key);
+                if let Some(slot) = self.cache.table.find(hash, &key) {
+                    self.remove(slot);
+                }
+                if let Some(entry) = row.and_then(|row| E::from_row(row, NEVER)) {
+                    self.insert(hash, key, entry);
+                }
+            })?;
+        }
+        Ok(is_undated)
+    }
+}
+
+impl<K: Key, E: Entry> OperatorState for KeyedState<K, E> {
+    fn seal(&mut self, epoch: u64) {
         if !self.write_back.is_sealed() {
             return;
         }
@@ -54,16 +74,13 @@ impl<K: Key, E: Entry> KeyedState<K, E> {
         });
     }
 
-    /// Sets aside what has changed, if rows are only saved. The last cut must be copied.
-    pub(crate) fn cut(&mut self, epoch: u64) {
+    fn cut(&mut self, epoch: u64) {
         let Some(delta) = self.write_back.begin_cut(epoch, self.changed.len()) else { return };
         let list = Chunks::new(std::mem::take(&mut self.changed));
         self.copying = Some(Copying { list, delta });
     }
 
-    /// Copies up to `left` entries of what was set aside, and subtracts them from `left`. True if all is
-    /// handed over.
-    pub(crate) fn copy(&mut self, left: &mut usize) -> bool {
+    fn copy(&mut self, left: &mut usize) -> bool {
         let KeyedState { cache: EntryCache { table, .. }, write_back, .. } = self;
         let Some(Copying { list, delta }) = &mut self.copying else { return true };
         while *left > 0 && !list.is_over() {
@@ -88,13 +105,12 @@ impl<K: Key, E: Entry> KeyedState<K, E> {
         true
     }
 
-    /// What a snapshot needs of what was sealed or cut last.
-    pub(crate) fn save(&self) -> TableSnapshot {
-        self.write_back.save(E::TABLE)
+    fn save(&self, saved: &mut SavedTables) -> Result<()> {
+        saved.tables.push(self.write_back.save(E::TABLE));
+        Ok(())
     }
 
-    /// Takes in what a snapshot has of a worker's share: into memory, as long as there is room.
-    pub(crate) fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
         let KeyedState { cache, write_back: WriteBack { backend, rows, .. }, budget, .. } = self;
         let mut found = Vec::new();
         backend.restore(rows, (E::TABLE, from), share, &mut |read, keys| {
@@ -112,22 +128,8 @@ impl<K: Key, E: Entry> KeyedState<K, E> {
         })
     }
 
-    /// As [`restore`](KeyedState::restore), of a table whose rows had no expiry, as those of sessions and
-    /// patterns once had none. False if the snapshot's is not such a table.
-    pub(crate) fn restore_undated(&mut self, from: &RestoredOperator, share: Share) -> Result<bool> {
-        let is_undated = is_undated::<K, E::Row>(E::TABLE, from);
-        if is_undated {
-            each_row(E::TABLE, from, share, &mut |key: K, row| {
-                let hash = hash64(&key);
-                if let Some(slot) = self.cache.table.find(hash, &key) {
-                    self.remove(slot);
-                }
-                if let Some(entry) = row.and_then(|row| E::from_row(row, NEVER)) {
-                    self.insert(hash, key, entry);
-                }
-            })?;
-        }
-        Ok(is_undated)
+    fn evict(&mut self, epoch: u64) {
+        KeyedState::evict(self, epoch);
     }
 }
 

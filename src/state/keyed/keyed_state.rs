@@ -137,7 +137,9 @@ impl<K: Key, E: Entry> KeyedState<K, E> {
     /// Marks an entry that has not changed since the last seal or cut.
     fn mark(&mut self, slot: Slot) {
         self.cache.table.get_mut(slot).1.mark = self.write_back.dirty_mark;
-        self.changed.push(slot);
+        if self.write_back.is_asked {
+            self.changed.push(slot);
+        }
     }
 
     /// Copies an entry for the last cut, before it changes or goes, unless that has its copy.
@@ -196,7 +198,9 @@ impl<K: Key, E: Entry> KeyedState<K, E> {
     /// Adds an entry of a key that has none.
     pub(crate) fn insert(&mut self, hash: u64, key: K, entry: E) -> Slot {
         let slot = self.cache.put(hash, key, entry, self.write_back.dirty_mark);
-        self.changed.push(slot);
+        if self.write_back.is_asked {
+            self.changed.push(slot);
+        }
         slot
     }
 
@@ -226,14 +230,15 @@ impl<K: Key, E: Entry> KeyedState<K, E> {
         self.cache.next_deadline()
     }
 
-    /// As [`next_deadline`](KeyedState::next_deadline), but for those 64 milliseconds if the key is in
-    /// memory. Costs a look at the keys whose deadlines are as near.
-    pub(crate) fn first_deadline(&self) -> Option<EventTime> {
+    /// The first deadline, or the time that a key is listed under: as
+    /// [`next_deadline`](KeyedState::next_deadline), but to the millisecond if the key is in memory. Sorts
+    /// the keys whose deadlines are as near, once.
+    pub(crate) fn first_deadline(&mut self) -> Option<EventTime> {
         self.first_alarm().into_iter().chain(self.cache.evicted.next()).min()
     }
 
-    /// The first time that a key in memory is to be looked at, or an earlier one.
-    pub(crate) fn first_alarm(&self) -> Option<EventTime> {
+    /// The first time that a key in memory is listed under.
+    pub(crate) fn first_alarm(&mut self) -> Option<EventTime> {
         self.cache.first_alarm()
     }
 

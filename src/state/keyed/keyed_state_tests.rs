@@ -11,10 +11,11 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::data::hash64;
 use crate::metric::Metrics;
-use crate::snapshot::{Codec, TableSnapshot};
+use crate::snapshot::{Codec, SavedTables, TableSnapshot};
 use crate::state::backend::state_backend::StateReaders;
 use crate::state::keyed::entry::{Entry, Held};
 use crate::state::keyed::keyed_state::KeyedState;
+use crate::state::operator_state::OperatorState;
 use crate::state::run::item_rows::{ItemOrTombstone, NEVER, is_over};
 use crate::state::spill::budget::MemoryBudget;
 use crate::state::spill::files::SharedBudget;
@@ -193,7 +194,9 @@ impl<const IS_RECALLED: bool> Both<IS_RECALLED> {
             self.copy(&mut usize::MAX.clone());
             self.state.seal(self.epoch);
             self.state.cut(self.epoch);
-            self.cut = Some((self.state.save(), self.model.clone()));
+            let mut saved = SavedTables::default();
+            self.state.save(&mut saved).unwrap();
+            self.cut = saved.tables.pop().map(|table| (table, self.model.clone()));
         }
         self.state.evict(self.epoch);
         self.state.check_held();

@@ -34,7 +34,8 @@ impl<V: 'static> Items for Multiset<V> {
     type Sub = RowId;
     type Value = V;
     type Of<X> = Vec<(RowId, X)>;
-    type Mark = RowId;
+    /// The number.
+    type Mark = u64;
 
     fn outside<X>(keys: usize, items: usize) -> usize {
         // Buffers double, but the first.
@@ -96,17 +97,19 @@ impl<V: 'static> Items for Multiset<V> {
     }
 
     #[inline]
-    fn note<X>(_: &mut Vec<(RowId, X)>, id: &RowId) -> Option<RowId> {
-        Some(*id)
+    fn note<X>(_: &mut Vec<(RowId, X)>, id: &RowId) -> Option<u64> {
+        Some(id.0)
     }
 
-    fn is_noted<X>(of: &Vec<(RowId, X)>, mark: &RowId, changed: impl Fn(&X) -> bool) -> bool {
-        Self::get(of, mark).is_some_and(changed)
+    fn is_noted<X>(of: &Vec<(RowId, X)>, mark: &u64, changed: impl Fn(&X) -> bool) -> bool {
+        let place = of.binary_search_by_key(mark, |(id, _)| id.0);
+        place.is_ok_and(|place| changed(&of[place].1))
     }
 
-    fn noted<X>(of: &mut Vec<(RowId, X)>, mark: &RowId, mut each: impl FnMut(RowId, &mut X)) {
-        if let Some(item) = Self::get_mut(of, mark) {
-            each(*mark, item);
+    fn noted<X>(of: &mut Vec<(RowId, X)>, mark: &u64, mut each: impl FnMut(RowId, &mut X)) {
+        if let Ok(place) = of.binary_search_by_key(mark, |(id, _)| id.0) {
+            let (id, item) = &mut of[place];
+            each(*id, item);
         }
     }
 }
@@ -127,15 +130,17 @@ impl<K: Key, V: Exchange + Eq> Cells<K, Multiset<V>> {
         self.insert(slot, id, row, NEVER);
     }
 
-    /// Cancels up to so many of a row by those that are there as often with the other sign, the latest first;
-    /// gives what is left of the number. `number` makes numbers for rows of which some are left.
+    /// Cancels up to so many of a row by those that are there with the other sign, the latest first. Gives
+    /// what is left of the number, and how many rows there are less. `number` is the last number of a row,
+    /// and counts on where some of a row is left.
     pub(crate) fn cancel(
         &mut self,
         (slot, key): (Slot, &K),
         row: &V,
         mut count: Diff,
         number: &mut u64,
-    ) -> Diff {
+    ) -> (Diff, u64) {
+        let mut gone = 0;
         while count != 0 {
             let rows = self.cell(slot).map_or(&[][..], Vec::as_slice);
             let is_other =
@@ -148,11 +153,11 @@ impl<K: Key, V: Exchange + Eq> Cells<K, Multiset<V>> {
             if left != 0 && left.signum() == there.signum() {
                 *number += 1;
                 self.add(slot, (*number, time, left), value);
-                return 0;
+                return (0, gone);
             }
-            count = left;
+            (count, gone) = (left, gone + 1);
         }
-        count
+        (count, gone)
     }
 }
 
@@ -200,7 +205,7 @@ mod tests {
             let (slot, mut number, mut model) = (Slot::at(0), 0, BTreeMap::<u32, i64>::new());
             for (time, (row, count)) in (0..).zip(changes) {
                 *model.entry(row).or_default() += count;
-                let left = cells.cancel((slot, &7), &row, count, &mut number);
+                let (left, _) = cells.cancel((slot, &7), &row, count, &mut number);
                 if left != 0 {
                     number += 1;
                     cells.add(slot, (number, time, left), row);

@@ -25,9 +25,10 @@ use std::mem::size_of;
 
 use crate::data::{Key, hash64};
 use crate::error::Result;
-use crate::snapshot::{self, RestoredOperator};
+use crate::snapshot::{self, RestoredOperator, SavedTables};
 use crate::state::keyed::pins::{Pins, WARM};
 use crate::state::keyed::time_domain::Now;
+use crate::state::operator_state::OperatorState;
 use crate::state::run::persist::Share;
 use crate::state::spill::budget::{Evictable, MemoryBudget};
 use crate::state::table::key_table::{Found, KeyTable, Slot};
@@ -132,13 +133,14 @@ pub(crate) trait Column<K: Key>: Any {
     /// What a snapshot needs of what was sealed last.
     fn save(&self, name: &str) -> snapshot::TableSnapshot;
 
-    /// Takes in what a snapshot has of a worker's share, and gives keys slots that have none.
+    /// Takes in what a snapshot has of a worker's share, and gives keys slots that have none. Without slots,
+    /// all of it stays with the backend.
     fn restore(
         &mut self,
         name: &str,
         from: &RestoredOperator,
         share: Share,
-        slots: &mut Slots<'_, K>,
+        slots: Option<&mut Slots<'_, K>>,
     ) -> Result<()>;
 }
 
@@ -171,8 +173,15 @@ impl<K: Key> Store<K> {
         let Store { keys, columns, bare, .. } = self;
         let mut slots = Slots { keys, bare };
         columns.iter_mut().try_for_each(|Named { name, column }| {
-            column.restore(&format!("{prefix}{name}"), from, share, &mut slots)
+            column.restore(&format!("{prefix}{name}"), from, share, Some(&mut slots))
         })
+    }
+
+    /// As [`restore`](Store::restore), but if memory is limited no key comes into it before it is asked for.
+    pub(crate) fn restore_evicted(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        let Some(limit) = &mut self.limit else { return self.restore("", from, share) };
+        limit.has_evicted = true;
+        self.columns.iter_mut().try_for_each(|Named { name, column }| column.restore(name, from, share, None))
     }
 
     /// The slots that keys have.
@@ -379,6 +388,34 @@ impl<K: Key> Store<K> {
     /// wanted that, was sealed.
     pub(crate) fn evict(&mut self, epoch: u64) {
         self.evict_keys(epoch);
+    }
+}
+
+/// The tables are named as the columns are.
+impl<K: Key> OperatorState for Store<K> {
+    fn seal(&mut self, epoch: u64) {
+        Store::seal(self, epoch);
+    }
+
+    fn cut(&mut self, epoch: u64) {
+        Store::cut(self, epoch);
+    }
+
+    fn copy(&mut self, left: &mut usize) -> bool {
+        Store::copy(self, left)
+    }
+
+    fn save(&self, saved: &mut SavedTables) -> Result<()> {
+        saved.tables.extend(Store::save(self, ""));
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        Store::restore(self, "", from, share)
+    }
+
+    fn evict(&mut self, epoch: u64) {
+        Store::evict(self, epoch);
     }
 }
 

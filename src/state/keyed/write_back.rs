@@ -32,6 +32,8 @@ pub(in crate::state) struct WriteBack<K: Key, S: Key, V: Exchange> {
     pub(in crate::state) tombstones: Tombstones<K, S>,
     /// Evicted items that the backend does not have.
     pub(in crate::state) evicted: Vec<Row<K, S, V>>,
+    /// False if nobody will ask for the state as of an epoch: what has changed need not be listed then.
+    pub(in crate::state) is_asked: bool,
 }
 
 impl<K: Key, S: Key, V: Exchange> WriteBack<K, S, V> {
@@ -48,6 +50,7 @@ impl<K: Key, S: Key, V: Exchange> WriteBack<K, S, V> {
             dirty_mark: DirtyMark::default().next(),
             tombstones: Tombstones::new(),
             evicted: Vec::new(),
+            is_asked: state_readers.read || !state_readers.unasked,
         }
     }
 

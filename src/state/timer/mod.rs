@@ -5,5 +5,6 @@ mod buckets;
 pub(super) mod rows;
 pub(super) mod spilled;
 pub(super) mod queue;
+mod records;
 #[cfg(test)]
 mod queue_tests;

@@ -123,17 +123,24 @@ impl<E, R: Exchange> TimerQueue<E, R> {
         near.into_iter().chain(self.far().and_then(SpilledTimers::next)).min()
     }
 
-    /// The time of the first entry. Costs a look at each entry of its bucket, if that is not sorted.
+    /// The time of the first entry. Costs a look at each entry of its bucket.
     pub(crate) fn first(&self) -> Option<EventTime> {
         let near = self.buckets.first_number().and_then(|bucket| {
-            let Bucket { entries, sorted, .. } = self.buckets.get(bucket)?;
-            let first = match sorted {
-                true => offset(entries.first()?.0),
-                false => entries.iter().map(|(mark, _)| offset(*mark)).min()?,
-            };
+            let first = self.buckets.get(bucket)?.entries.iter().map(|(mark, _)| offset(*mark)).min()?;
             Some(at(bucket, first))
         });
         near.into_iter().chain(self.far().and_then(SpilledTimers::next)).min()
+    }
+
+    /// The time of the first entry, none having left memory. Sorts its bucket, if entries have been added to
+    /// it since it was sorted.
+    pub(crate) fn first_sorted(&mut self) -> Option<EventTime> {
+        let number = self.buckets.first_number()?;
+        let bucket = self.buckets.of(number);
+        if !std::mem::replace(&mut bucket.sorted, true) {
+            self.moments.sort(&mut bucket.entries);
+        }
+        bucket.entries.first().map(|(mark, _)| at(number, *mark))
     }
 
     /// Takes the entries of before a time, in order of time, then of arrival. None of them must have left

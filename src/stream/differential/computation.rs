@@ -1,4 +1,6 @@
-//! What a differential computation is given besides its collections.
+//! The context of a differential computation: its scope, and loops with a bound on their rounds.
+//!
+//! The bound costs a look at the time of each update in a loop.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -13,10 +15,10 @@ use crate::stream::graph::Lowering;
 use crate::stream::{Rounds, Shared};
 use crate::time::Time;
 
-/// The times of rounds in the epochs of a loop over collections.
+/// The time of a round of a loop: the time outside of the loop, and the number of the round.
 pub type Round = Product<Time, u64>;
 
-/// A differential computation, while it is built on one worker.
+/// The context in which one worker builds a differential computation.
 pub struct Computation<'s> {
     scope: Scope<'s, Time>,
     shared: Arc<Shared>,
@@ -27,21 +29,21 @@ impl<'s> Computation<'s> {
         Computation { scope: cx.scope, shared: Arc::clone(&cx.worker.shared) }
     }
 
-    /// Timely's scope that the computation is built in.
+    /// The timely scope in which the computation is built.
     pub fn scope(&self) -> Scope<'s, Time> {
         self.scope
     }
 
-    /// Applies `body` to `start`, to what that gives, and so on, until nothing changes: differential's
+    /// Applies `body` to `start`, and again to each result, until the result does not change: differential's
     /// `iterate`, with a bound.
     ///
-    /// The result is kept up to date when `start` or what else enters the loop changes, by going through
-    /// those rounds again in which something is different, and no others.
+    /// The result is kept up to date when `start` or another collection that enters the loop changes: the
+    /// rounds in which something differs are computed again, and no others.
     ///
-    /// As in differential, what the body answers must be consolidated, as it is after `reduce`, `distinct` or
-    /// `count`, or changes that cancel each other may go around for ever. A change in a round beyond `rounds`
-    /// ends the job with an error. Differential's own `iterate` has no such bound: with that, a computation
-    /// that does not converge can be neither completed nor stopped.
+    /// As in differential, the result of `body` must be consolidated, as it is after `reduce`, `distinct` or
+    /// `count`; otherwise changes that cancel each other may circulate for ever. A change in a round beyond
+    /// `rounds` ends the job with an error. Differential's own `iterate` has no such bound: there, a
+    /// computation that does not converge can be neither completed nor stopped.
     pub fn iterate<T, F>(
         &self,
         start: VecCollection<'s, Time, T>,
@@ -61,6 +63,7 @@ impl<'s> Computation<'s> {
                 Variable::new_from(start.enter(inside), Product::new(Default::default(), 1));
             let next = body(inside, current);
             variable.set(next.clone().inspect_batch(move |_, updates| {
+                // The loop may still run when it has failed, and one error is enough.
                 if updates.iter().any(|(_, time, _)| time.inner >= rounds.most()) && !shared.has_failed() {
                     shared.fail(rounds.exceeded());
                 }

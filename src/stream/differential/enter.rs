@@ -1,27 +1,28 @@
-//! From streams of changes to differential collections.
+//! The input of a differential computation: an operator that turns streams of changes into differential
+//! collections.
 //!
-//! Differential computes at every distinct time by itself, and a source has a new time in every piece that it
-//! reads. Results are spoken of when epochs close, so what differential learns of the times within one would
-//! be work for nothing. Therefore all changes of an epoch are given the same time: the epoch, and the
-//! watermark that was known when the first of them came. That is at or below the times that they came with,
-//! since nothing older could come any more. The operator holds it until the epoch is complete, so the
-//! frontier that differential sees moves once for each epoch and not with each piece.
+//! Differential computes at each distinct time separately, and a source has a new time for each piece that it
+//! reads. Results are emitted only when epochs close, so the distinct times within an epoch would cost work
+//! for nothing. Therefore all changes of an epoch get the same time: the epoch, and the watermark that was
+//! known when the first of them arrived. That is at or below the times that they arrived with, since nothing
+//! older could arrive any more. The operator holds this time until the epoch is complete, so the frontier
+//! that differential sees advances once for each epoch and not with each piece.
 //!
-//! A change of the open epoch goes on at once, and differential's own batches sort and add up. If snapshots
-//! are taken, it is first sent to the owner of its record, and [kept](super::kept).
+//! A change of the open epoch is forwarded at once, and differential's own batches sort and consolidate. If
+//! snapshots are taken, the change is first exchanged to the owner of its record, and [kept](super::kept).
 //!
-//! # After a restart
+//! # Restore
 //!
-//! The collections as of the cut are given first, at a time before the first epoch, which nothing else has:
-//! what the computation makes of them is known by that time when it [leaves](super::leave).
+//! The collections as of the cut are emitted first, at a time before the first epoch, which no later change
+//! has. So [`leave`](super::leave) recognizes their results by that time.
 
 use differential_dataflow::{AsCollection, VecCollection};
 
 use super::kept::Kept;
 use crate::data::{Change, Diff, Key, Record, hash64, worker_of};
 use crate::error::Result;
-use crate::snapshot::{RestoredOperator, SavedTables};
-use crate::state::Share;
+use crate::snapshot::RestoredOperator;
+use crate::state::{OperatorState, Share};
 use crate::stream::consumers::{Consumers, Outputs};
 use crate::stream::epoch_driver::{self, OperatorLogic};
 use crate::stream::graph::Lowering;
@@ -30,21 +31,21 @@ use crate::stream::port::Output;
 use crate::stream::{Edge, OperatorBuilder, WorkerContext, batch_of};
 use crate::time::{EventTime, Time};
 
-/// An update, as differential has it.
+/// An update as differential represents it: a record, its time and its diff.
 pub(super) type Update<T> = (T, Time, isize);
 
 /// A change of one of two collections.
 pub(super) type Entry<T, V> = Record<Side<Change<T>, Change<V>>>;
 
-/// The streams that come in, and what the collections that they describe are kept as. One that has no name
-/// has no changes.
+/// The input streams, and the names under which snapshots hold the collections that they describe. A
+/// collection without a name has no changes.
 pub(super) struct Entrance<T, V> {
     pub(super) edges: Vec<Edge<Entry<T, V>>>,
     pub(super) names: [Option<&'static str>; 2],
 }
 
 impl<T: Key, V: Key> Entrance<T, V> {
-    /// Makes collections of the changes.
+    /// Builds the operator, and returns the collections that the changes describe.
     pub(super) fn open<'s>(
         &self,
         uid: &str,
@@ -53,6 +54,7 @@ impl<T: Key, V: Key> Entrance<T, V> {
         let worker = cx.worker.clone();
         let mut builder = cx.operator(uid);
         let inputs = self.edges.iter().map(|edge| match worker.shared.coordinator() {
+            // Without snapshots no collection is kept, so records need not be with their owners.
             None => builder.pipeline(*edge),
             Some(_) => {
                 let workers = worker.shared.workers;
@@ -83,11 +85,11 @@ impl<T: Key, V: Key> Entrance<T, V> {
     }
 }
 
-/// A collection's way in.
+/// The input of one collection.
 struct Half<T: Key> {
     output: Output<Update<T>>,
     updates: Vec<Update<T>>,
-    /// If snapshots are taken.
+    /// The collection for snapshots, if these are taken.
     kept: Option<Kept<T>>,
 }
 
@@ -116,7 +118,7 @@ impl<T: Key> Half<T> {
         self.output.send(time, &mut self.updates);
     }
 
-    /// Gives all that is kept.
+    /// Emits the whole kept collection at a time.
     fn give_kept(&mut self, time: Time) {
         let Half { output, updates, kept } = self;
         let Some(kept) = kept else { return };
@@ -135,18 +137,18 @@ struct Entering<T: Key, V: Key> {
     left: Half<T>,
     right: Half<V>,
     watermark: EventTime,
-    /// The event time of the open epoch's updates.
+    /// The event time that the updates of the open epoch get.
     now: EventTime,
-    /// True if there are any.
+    /// True if the open epoch has updates.
     is_given: bool,
-    /// A time before the first epoch.
+    /// The time of the restored collections, before the first epoch.
     start: Time,
-    /// True if what is kept is still to be given at that time.
+    /// True if restored collections are still to be emitted at that time.
     is_restored: bool,
 }
 
 impl<T: Key, V: Key> OperatorLogic<Entry<T, V>> for Entering<T, V> {
-    /// What goes to differential is not a stream of ours.
+    /// None: the updates go to differential through outputs of their own.
     type Out = ();
 
     fn batch(&mut self, time: Time, batch: &mut Vec<Entry<T, V>>, _: &mut Outputs<()>) {
@@ -164,7 +166,7 @@ impl<T: Key, V: Key> OperatorLogic<Entry<T, V>> for Entering<T, V> {
 
     fn advance(&mut self, watermark: EventTime, _: Time, _: &mut Outputs<()>) {
         self.watermark = watermark;
-        // At the end of event time nothing is held: what may still come has that time.
+        // At the end of event time nothing is held, and all that may still arrive has that time.
         if !self.is_given || watermark == EventTime::MAX {
             self.now = watermark;
         }
@@ -176,23 +178,27 @@ impl<T: Key, V: Key> OperatorLogic<Entry<T, V>> for Entering<T, V> {
         (self.now, self.is_given) = (self.watermark, false);
     }
 
-    fn save(&mut self) -> Result<SavedTables> {
-        let (left, right) = (self.left.kept.iter().map(Kept::save), self.right.kept.iter().map(Kept::save));
-        Ok(SavedTables { tables: left.chain(right).collect(), ..SavedTables::default() })
+    fn states(&mut self, visit: &mut dyn FnMut(&mut dyn OperatorState)) {
+        let kept = self.left.kept.iter_mut();
+        kept.for_each(|kept| visit(kept));
+        let kept = self.right.kept.iter_mut();
+        kept.for_each(|kept| visit(kept));
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
         self.is_restored = true;
-        self.left.kept.iter_mut().try_for_each(|kept| kept.restore(from, share))?;
-        self.right.kept.iter_mut().try_for_each(|kept| kept.restore(from, share))
+        self.restore_states(from, share)
     }
 
     fn owes(&self) -> Option<EventTime> {
+        // Also without updates: those of the open epoch are sent at `now`, which may be below their own
+        // times.
         (self.watermark < EventTime::MAX).then_some(self.now)
     }
 
     fn flush(&mut self) {
-        // In the first activation, when nothing was given up of what is held at the beginning.
+        // In the first activation: only then are the initial capabilities still held, which allow a time
+        // before the first epoch.
         if std::mem::take(&mut self.is_restored) {
             self.left.give_kept(self.start);
             self.right.give_kept(self.start);

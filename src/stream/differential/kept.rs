@@ -1,19 +1,19 @@
-//! A collection that a computation was given, kept for snapshots.
+//! An input collection of a differential computation, kept for snapshots.
 //!
-//! Each record that is there and how often, in an arrangement, to which the changes of an epoch are added
-//! when it closes. A record lies with the owner of its hash, where all changes of it are sent to, so that the
+//! An arrangement holds each record with its multiplicity, and the changes of an epoch are added to it when
+//! the epoch closes. A record lies with the owner of its hash, to which all its changes are sent, so the
 //! workers of the next run can share the collection among them.
 //!
-//! Costs a sort of each epoch's changes, merges, and a copy of each distinct record beside those that the
-//! computation keeps; in files, if memory is limited.
+//! Costs a sort of each epoch's changes, merges, and a copy of each distinct record in addition to those that
+//! the computation keeps. If memory is limited, the copies are in files.
 
 use differential_dataflow::consolidation::consolidate;
 use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::data::{Diff, Key};
 use crate::error::Result;
-use crate::snapshot::{RestoredOperator, TableSnapshot};
-use crate::state::{Arrangement, Hashed, Share, Spilling, Sums};
+use crate::snapshot::{RestoredOperator, SavedTables};
+use crate::state::{Arrangement, Hashed, OperatorState, Share, Spilling, Sums};
 use crate::stream::WorkerContext;
 
 /// A worker's share of a collection.
@@ -36,22 +36,29 @@ impl<T: Key> Kept<T> {
         self.new.push((Hashed::new(record.clone()), diff));
     }
 
-    /// The epoch is complete.
+    /// Adds the changes of an epoch that is complete.
     pub(super) fn close(&mut self, epoch: u64) {
         consolidate(&mut self.new);
         self.arrangement.seal(epoch, std::mem::take(&mut self.new));
     }
 
-    pub(super) fn save(&self) -> TableSnapshot {
-        self.arrangement.save(self.name)
-    }
-
-    pub(super) fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
-        self.arrangement.restore(self.name, from, share)
-    }
-
-    /// Shows changes that the collection is the sum of.
+    /// Visits changes whose sum is the collection.
     pub(super) fn each(&self, visit: &mut dyn FnMut(&T, Diff)) {
         self.arrangement.each(&mut |record, diff| visit(&record.key, *diff));
+    }
+}
+
+impl<T: Key> OperatorState for Kept<T> {
+    fn seal(&mut self, _: u64) {
+        // Each epoch's changes are sealed when it closes.
+    }
+
+    fn save(&self, saved: &mut SavedTables) -> Result<()> {
+        saved.tables.push(self.arrangement.save(self.name));
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        self.arrangement.restore(self.name, from, share)
     }
 }

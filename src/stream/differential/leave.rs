@@ -1,14 +1,15 @@
-//! From a differential collection to a stream of changes.
+//! The output of a differential computation: an operator that turns a differential collection into a stream
+//! of changes.
 //!
-//! Updates wait until their epoch is complete; then they are added up, so that the changes of an epoch say
-//! only what is different after it, and each thing once. An update holds its own time, which may be later
-//! than that of the message that brings it.
+//! Updates wait until their epoch is complete and are then consolidated, so the changes of an epoch contain
+//! only what differs after it, and each record once. The operator holds the least event time of the updates
+//! of an epoch, which may be later than that of the messages that carry them.
 //!
-//! Updates of before the first epoch come of what the computation is given at the beginning, and of
-//! collections that it has made itself. In a job that goes on from a snapshot they are what was told before
-//! the cut, and are dropped; otherwise they belong to the first epoch.
+//! Updates from before the first epoch are results of the restored collections, and of collections that the
+//! computation has created itself. In a restored job they repeat the output from before the cut, and are
+//! dropped; otherwise they belong to the first epoch.
 //!
-//! Costs a sort of each epoch's updates.
+//! Costs a sort of each epoch's updates, which are in memory until then.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,10 +23,10 @@ use crate::stream::consumers::{Consumers, Outputs};
 use crate::stream::graph::Lowering;
 use crate::time::{EventTime, Time};
 
-/// What the updates of open epochs are.
+/// The updates of open epochs, with the least event time of each epoch's.
 struct Epochs<T>(BTreeMap<u64, (EventTime, Vec<(T, isize)>)>);
 
-/// Makes a collection a stream.
+/// Builds the operator that emits the changes of a collection.
 pub(super) fn leave<'s, T: Data + Ord>(
     uid: &str,
     cx: &mut Lowering<'s>,
@@ -40,6 +41,7 @@ pub(super) fn leave<'s, T: Data + Ord>(
     builder.build(move |frontiers, holds| {
         while let Some((_, updates)) = input.next() {
             for (record, Time { epoch, event }, diff) in updates.drain(..) {
+                // In a restored job the output before the cut has been emitted already.
                 if epoch >= first || !is_told {
                     epochs.add((record, Time::new(epoch.max(first), event), diff));
                 }

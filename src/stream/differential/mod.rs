@@ -1,34 +1,40 @@
-//! Differential computations over streams of changes: joins, groups, and loops that are kept up to date when
-//! their input is taken back.
+//! Differential computations over streams of changes: joins, groups and loops whose results are kept up to
+//! date, also when their input is retracted.
 //!
-//! A stream of [`Change`]s is a collection that differs from epoch to epoch, and [`Time`] is a lattice, so it
-//! can be handed to differential dataflow as it is, in the same dataflow, on the same workers, and what comes
-//! out can be taken back. The parts meet in two operators: one
-//! [gives the changes of an epoch one time](enter), the other [adds up what comes out of an epoch](leave). So
-//! the changes that come out of an epoch are the difference between two recomputations from scratch, of the
-//! input up to the epoch and up to the one before, however many rounds, corrections and workers took part.
+//! # Why it is correct
 //!
-//! # In snapshots
+//! A stream of [`Change`]s describes a collection that differs from epoch to epoch, and [`Time`] is a
+//! lattice. So differential dataflow can read the stream as it is, in the same dataflow and on the same
+//! workers, and its results are changes again. Two operators connect the two: one [gives the changes of an
+//! epoch one time](enter), the other [consolidates the results of an epoch](leave). So the changes emitted
+//! for an epoch are the difference between two recomputations from scratch, of the input up to the epoch and
+//! of the input up to the one before, however many rounds, corrections and workers took part.
 //!
-//! What differential keeps of a computation belongs to its operators, of which we know nothing. But all of it
-//! follows from the collections that the computation was given: what comes out of an epoch is a function of
-//! them. So a snapshot has these as of the cut, each record once, with how often it is there. The next run
-//! gives them to the computation first, at a time [before](enter) the first epoch, and the computation tells
-//! what it makes of them: that is exactly what the changes told up to the cut add up to, and so it is
-//! [dropped](leave). From then on changes are differences from there. Loops need nothing else: no round of an
-//! epoch is under way when it closes.
+//! # Snapshots
 //!
-//! It rests on a computation being a function of its collections. What one brings along by itself, such as a
-//! clock, a counter or a collection that is not the same in each run, is not saved. Nor does a new version of
-//! a program correct what the old one has told: it goes on as if it had always been the one.
+//! The state of a computation belongs to differential's operators, and this crate cannot read it. But all of
+//! it follows from the collections that the computation was given, because the result of an epoch is a
+//! function of them. So a snapshot holds these collections as of the cut, each record once, with its
+//! multiplicity. The next run gives them to the computation first, at a time [before](enter) the first epoch.
+//! The results of that time are the sum of the changes emitted up to the cut, so they are [dropped](leave),
+//! and later changes are differences from there. Loops need nothing else: no round of an epoch is under way
+//! when the epoch closes.
 //!
-//! This costs a copy of the collections that go in, a sort of each epoch's changes, and a move of each change
-//! to the owner of its record, when snapshots are taken, and a computation from scratch when a job goes on.
-//! To save what comes out as well would not save that, for differential needs its own state to go on, and to
-//! save that state is not for us: a computation makes its arrangements where we do not see them.
+//! # What it does not do
 //!
-//! The `highwater::differential` module is the crate as it is: all its operators, algorithms and arrangements
-//! can be used.
+//! It does not save what a computation has beside its collections, such as a clock, a counter or a collection
+//! that is not the same in each run. Nor does a new version of a program correct the output of the old
+//! version: it continues as if it had always been the one that ran.
+//!
+//! # Cost
+//!
+//! Snapshots cost a copy of the input collections, a sort of each epoch's changes, and the exchange of each
+//! change to the owner of its record; a restore costs a computation from scratch. Saving the results too
+//! would not avoid that: differential needs its own state to continue, and a computation creates its
+//! arrangements where this crate cannot reach them.
+//!
+//! The `highwater::differential` module is the differential crate itself: all its operators, algorithms and
+//! arrangements can be used.
 
 mod computation;
 mod kept;
@@ -51,15 +57,15 @@ use crate::stream::consumers::{Consumers, Emit, Node};
 use crate::time::Time;
 
 impl<T: Key, C: Chain<Out = Change<T>>> Stream<Change<T>, C> {
-    /// Hands the collection that the changes describe to a differential computation, and gives the changes of
-    /// the collection that it answers.
+    /// Runs a differential computation on the collection that the changes describe, and returns the changes
+    /// of the resulting collection.
     ///
-    /// Every worker builds the computation once, from `f`, when the job starts. Results come when an epoch
-    /// closes, one change for each thing that is different, at the watermark at which the epoch began; until
-    /// then the watermark stands still. Diffs are `isize` inside, as differential prefers.
+    /// Every worker builds the computation once, from `f`, when the job starts. Results are emitted when an
+    /// epoch closes, one change for each record whose count differs, at the watermark at which the epoch
+    /// began; until then the watermark does not advance. Diffs are `isize` inside, as differential prefers.
     ///
-    /// In a job that takes snapshots the collection is kept and saved, and the computation is made anew from
-    /// it when the job goes on; so what it answers must follow from what it is given, and from nothing else.
+    /// In a job that takes snapshots the input collection is kept and saved, and a restored job computes the
+    /// result from it again. So the result must be a function of the input collection, and of nothing else.
     ///
     /// ```
     /// use highwater::data::Change;
@@ -89,8 +95,10 @@ impl<T: Key, C: Chain<Out = Change<T>>> Stream<Change<T>, C> {
             + 'static,
     {
         let graph = self.graph();
+        // All inputs of an operator have one type of elements, so a single collection is a left side too.
         let edge: Edge<Entry<T, ()>> = self.map(Side::Left).attach(Emit);
         let info = NodeInfo::new("differential", "differential").input(edge, Routing::Forward);
+        // The names are those of the tables in snapshots.
         let entrance = Entrance { edges: vec![edge], names: [Some("collection"), None] };
         differential(&graph, info, move |uid, cx| {
             let (changes, _) = entrance.open(uid, cx);
@@ -98,7 +106,7 @@ impl<T: Key, C: Chain<Out = Change<T>>> Stream<Change<T>, C> {
         })
     }
 
-    /// Hands two collections to a differential computation; see [`differential`](Self::differential).
+    /// Runs a differential computation on two collections; see [`differential`](Self::differential).
     ///
     /// ```
     /// use highwater::data::Change;
@@ -148,7 +156,7 @@ impl<T: Key, C: Chain<Out = Change<T>>> Stream<Change<T>, C> {
     }
 }
 
-/// Adds a computation that `build` builds on each worker.
+/// Adds an operator for the computation that `build` builds on each worker.
 fn differential<U, B>(graph: &Graph, info: NodeInfo, build: B) -> Stream<Change<U>>
 where
     U: Data + Ord,

@@ -19,7 +19,7 @@ use crate::process::core::Core;
 use crate::process::side_output::Sides;
 use crate::process::{SideOutput, TimeDomain, Value};
 use crate::snapshot::{RestoredOperator, SavedTables};
-use crate::state::{Share, Slot, TimerQueue};
+use crate::state::{OperatorState, Share, Slot, Store, TimerQueue};
 use crate::stream::{Keyed, OperatorLogic, Outputs, WorkerContext};
 use crate::time::{EventTime, Time};
 use crate::window::assigner::{WINDOWS, Window};
@@ -311,6 +311,47 @@ where
     }
 }
 
+/// The prefixes of the tables of the states of windows, and of those of keys.
+const WINDOW_PREFIX: &str = "window ";
+const KEY_PREFIX: &str = "key ";
+
+/// The table of records that wait.
+const WAITING: &str = "waiting";
+
+/// The hash that a record that waits is owned by.
+fn waiting_owner<K: Key, T>((key, ..): &(K, T, Stamp)) -> u64 {
+    hash64(key)
+}
+
+/// The times at which windows end, as a state.
+struct Ends<'a, K: Key> {
+    ends: &'a mut TimerQueue<Slot, Scope<K>>,
+    store: &'a mut Store<Scope<K>>,
+}
+
+impl<K: Key> OperatorState for Ends<'_, K> {
+    fn seal(&mut self, epoch: u64) {
+        let store = &self.store;
+        self.ends.seal(epoch, |slot| (Scope::owner(store, *slot), store.key(*slot).clone()));
+    }
+
+    fn save(&self, saved: &mut SavedTables) -> Result<()> {
+        saved.tables.extend(self.ends.save("ends"));
+        Ok(())
+    }
+
+    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        self.ends.restore("ends", from, share, |scope| scope.pin(self.store))
+    }
+
+    fn evict(&mut self, epoch: u64) {
+        let Ends { ends, store } = self;
+        store.account();
+        let left = ends.evict(epoch, |slot| Scope::owner(store, *slot), |slot| store.key(*slot).clone());
+        left.into_iter().for_each(|slot| store.unpin(slot));
+    }
+}
+
 impl<K, T, W, G, B> OperatorLogic<Keyed<K, T>> for Windows<K, T, W, G, B>
 where
     K: Key,
@@ -372,57 +413,31 @@ where
         self.report();
     }
 
-    fn seal(&mut self, epoch: u64) {
-        self.windows.seal(epoch);
-        self.keys.seal(epoch);
-        self.waiting.seal(epoch, |waiting| (hash64(&waiting.0), waiting.clone()));
+    fn states(&mut self, visit: &mut dyn FnMut(&mut dyn OperatorState)) {
+        visit(&mut self.waiting.as_state(WAITING, waiting_owner));
         if let Some(pieces) = &mut self.pieces {
-            pieces.seal(epoch, |piece| (hash64(&piece.key), piece.clone()));
+            visit(&mut pieces.as_state(PIECES, |piece| hash64(&piece.key)));
         }
-        let store = &self.windows.store;
-        self.ends.seal(epoch, |slot| (Scope::owner(store, *slot), store.key(*slot).clone()));
+        // Timers before the keys that they keep.
+        visit(&mut Ends { ends: &mut self.ends, store: &mut self.windows.store });
+        visit(&mut self.windows.as_state(WINDOW_PREFIX));
+        visit(&mut self.keys.as_state(KEY_PREFIX));
     }
 
-    fn cut(&mut self, epoch: u64) {
-        self.windows.cut(epoch);
-        self.keys.cut(epoch);
-    }
-
-    fn copy(&mut self, left: &mut usize) -> bool {
-        self.windows.copy(left) && self.keys.copy(left)
-    }
-
-    fn save(&mut self) -> Result<SavedTables> {
-        let mut saved = SavedTables::default();
-        self.windows.save("window ", &mut saved)?;
-        self.keys.save("key ", &mut saved)?;
-        saved.tables.extend(self.waiting.save("waiting"));
-        saved.tables.extend(self.pieces.as_ref().and_then(|pieces| pieces.save(PIECES)));
-        saved.tables.extend(self.ends.save("ends"));
-        saved.note_settings(WINDOWS, self.settings.assigner.settings())?;
-        Ok(saved)
+    fn save(&self, saved: &mut SavedTables) -> Result<()> {
+        saved.note_settings(WINDOWS, self.settings.assigner.settings())
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
         from.check_settings(WINDOWS, self.settings.assigner.settings())?;
-        self.windows.restore("window ", from, share)?;
-        self.keys.restore("key ", from, share)?;
+        self.windows.as_state(WINDOW_PREFIX).restore(from, share)?;
+        self.keys.as_state(KEY_PREFIX).restore(from, share)?;
+        // What waits in the snapshot of another operator has the name of what waits here.
         if self.adopt(from, share)? {
             return Ok(());
         }
-        self.waiting.restore("waiting", from, share, Clone::clone)?;
-        let store = &mut self.windows.store;
-        self.ends.restore("ends", from, share, |scope| scope.pin(store))
-    }
-
-    fn evict(&mut self, epoch: u64) {
-        self.waiting.evict(epoch, |waiting| hash64(&waiting.0), Clone::clone);
-        let store = &mut self.windows.store;
-        store.account();
-        let left = self.ends.evict(epoch, |slot| Scope::owner(store, *slot), |slot| store.key(*slot).clone());
-        left.into_iter().for_each(|slot| store.unpin(slot));
-        self.windows.evict(epoch);
-        self.keys.evict(epoch);
+        self.waiting.as_state(WAITING, waiting_owner).restore(from, share)?;
+        Ends { ends: &mut self.ends, store: &mut self.windows.store }.restore(from, share)
     }
 
     fn owes(&self) -> Option<EventTime> {

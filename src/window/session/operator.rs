@@ -10,7 +10,7 @@ use crate::data::{Data, Exchange, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::metric::Metric;
 use crate::snapshot::{RestoredOperator, SavedTables};
-use crate::state::{Found, KeyedState, Share, Slot, TimerQueue};
+use crate::state::{Found, KeyedState, OperatorState, Share, Slot, TimerQueue};
 use crate::stream::{
     Aggregate, Chain, Consumers, Edge, Lowering, Node, NodeInfo, Operator, OperatorLogic, Outputs, Routing,
     Stream, epoch_driver,
@@ -110,6 +110,9 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
 
 /// How many pieces are looked up together: their entries stay in a core's first cache until they are joined.
 const CHUNK: usize = 64;
+
+/// The table of pieces that wait.
+const WAITING: &str = "waiting";
 
 /// While keys are evicted, timers fire in steps of this many milliseconds, so that not all come back at once.
 const STEP: EventTime = 64;
@@ -302,36 +305,24 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Piece<K, A::Acc>> for Sessi
         self.state.trim();
     }
 
-    fn seal(&mut self, epoch: u64) {
-        self.state.seal(epoch);
-        self.waiting.seal(epoch, |piece| (hash64(&piece.key), piece.clone()));
+    fn states(&mut self, visit: &mut dyn FnMut(&mut dyn OperatorState)) {
+        visit(&mut self.waiting.as_state(WAITING, |piece| hash64(&piece.key)));
+        visit(&mut self.state);
     }
 
-    fn cut(&mut self, epoch: u64) {
-        self.state.cut(epoch);
-    }
-
-    fn copy(&mut self, left: &mut usize) -> bool {
-        self.state.copy(left)
-    }
-
-    fn save(&mut self) -> Result<SavedTables> {
-        let mut saved = SavedTables::default();
-        saved.tables.push(self.state.save());
-        saved.tables.extend(self.waiting.save("waiting"));
+    fn save(&self, saved: &mut SavedTables) -> Result<()> {
         saved.note("watermark", &self.watermark)?;
-        saved.note_settings(WINDOWS, Some(SETTINGS.to_owned()))?;
-        Ok(saved)
+        saved.note_settings(WINDOWS, Some(SETTINGS.to_owned()))
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
         if self.adopt(from, share)? {
             return Ok(());
         }
-        if !self.state.restore_undated(from, share)? {
-            self.state.restore(from, share)?;
+        match self.state.restore_undated(from, share)? {
+            true => self.waiting.restore(WAITING, from, share, Clone::clone)?,
+            false => self.restore_states(from, share)?,
         }
-        self.waiting.restore("waiting", from, share, Clone::clone)?;
         self.watermark = from.latest("watermark")?.unwrap_or(EventTime::MIN);
         Ok(())
     }
@@ -340,10 +331,5 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Piece<K, A::Acc>> for Sessi
         let owed = self.waiting.next().into_iter().chain(self.state.next_deadline()).min()?;
         // Buckets begin before what is in them.
         Some(owed.max(self.watermark))
-    }
-
-    fn evict(&mut self, epoch: u64) {
-        self.waiting.evict(epoch, |piece| hash64(&piece.key), Clone::clone);
-        self.state.evict(epoch);
     }
 }

@@ -155,6 +155,19 @@ fn changes() -> impl Strategy<Value = Vec<Vec<(u8, i64, i64)>>> {
 }
 
 #[test]
+fn a_source_is_told_of_epochs_whether_or_not_it_is_checked() {
+    let splits = vec![(0..50i64).map(|n| (1u8, n)).collect::<Vec<Row>>(); 2];
+    let job = Job::new();
+    let source = Scripted::with_pauses(splits, 10);
+    let (rows, malformed) = job.source_checked(source.clone(), Watermarks::none());
+    let (rows, malformed) = (rows.collect(), malformed.collect());
+    job.run_with(Options::default().workers(2).epochs(Epochs::records(7))).unwrap();
+    assert_eq!((rows.sorted().len(), malformed.records().len()), (100, 0));
+    assert!(source.epochs().len() > 3, "{:?}", source.epochs());
+    assert!([0, 1].iter().all(|split| source.given(*split, u64::MAX) == 50));
+}
+
+#[test]
 fn a_writer_that_wants_epochs_in_order_has_one_at_a_time() {
     let job = Job::new();
     let counts = job.collection(0..10_000u64).key_by(|n| n % 7).count();

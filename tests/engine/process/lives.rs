@@ -41,6 +41,14 @@ impl Process<u8, i64> for Remembers {
             self.list.push(cx, value);
             self.map.insert(cx, value, value);
         }
+        if value < 0 {
+            let mut shown = Vec::new();
+            self.list.retain(cx, |value| {
+                shown.push(*value);
+                true
+            });
+            return cx.emit((None, shown, Vec::new()));
+        }
         let map = self.map.iter(cx).map(|(key, _)| *key).collect();
         let told = (self.value.get(cx).copied(), self.list.iter(cx).copied().collect(), map);
         cx.emit(told);
@@ -99,7 +107,11 @@ fn what_lives_by_the_wall_clock_needs_no_timer_to_be_over() {
         driver.processing_time(14).unwrap();
         driver.push(0, 0).unwrap();
         assert_eq!(driver.take_output().last(), Some(&told(Some(7), &[7])));
+        driver.push(-1, 0).unwrap();
+        assert_eq!(driver.take_output().last(), Some(&(None, vec![7], Vec::new())));
         driver.processing_time(15).unwrap();
+        driver.push(-1, 0).unwrap();
+        assert_eq!(driver.take_output().last(), Some(&(None, Vec::new(), Vec::new())));
         driver.push(0, 0).unwrap();
         assert_eq!(driver.take_output().last(), Some(&told(None, &[])));
     }
