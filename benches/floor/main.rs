@@ -1,7 +1,7 @@
 //! Runs the hand-written queries: `cargo bench --bench floor -- QUERY FILE EVENTS WORKERS [verify]`.
 //!
-//! `QUERY` is one of q0 to q5, q7, q8, or `all`. A file that does not exist is written first, with so many
-//! events. With `verify` the rows are compared with the oracle's, by number and checksum.
+//! `QUERY` is one of q0 to q5, q7, q8, q20, or `all`. A file that does not exist is written first, with so
+//! many events. With `verify` the rows are compared with the oracle's, by number and checksum.
 #![allow(clippy::print_stdout)]
 
 #[path = "mod.rs"]
@@ -18,7 +18,7 @@ const EPOCH_EVENTS: u64 = 16_384;
 
 type Run = fn(&'static File, u64, usize, u64) -> Outcome;
 
-const QUERIES: [(&str, Run); 8] = [
+const QUERIES: [(&str, Run); 9] = [
     ("q0", floor::q0::run),
     ("q1", floor::q1::run),
     ("q2", floor::q2::run),
@@ -27,6 +27,7 @@ const QUERIES: [(&str, Run); 8] = [
     ("q5", floor::q5::run),
     ("q7", floor::q7::run),
     ("q8", floor::q8::run),
+    ("q20", floor::q20::run),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -71,6 +72,7 @@ fn expected(query: &str, file: &File, events: u64) -> (u64, u64) {
         "q5" => summed(oracle::q5(events)),
         "q7" => summed(oracle::q7(events)),
         "q8" => summed(oracle::q8(events)),
+        "q20" => summed(oracle::q20(events)),
         _ => (0, 0),
     }
 }

@@ -18,6 +18,7 @@ pub mod q4;
 pub mod q5;
 pub mod q7;
 pub mod q8;
+pub mod q20;
 mod rows;
 
 use std::cell::RefCell;

@@ -1,10 +1,10 @@
 //! A number for each row, so that the rows of two answers can be compared in any order.
 //!
 //! Padding counts by its length only: reading every byte of it would measure memory, and nothing but
-//! q0, q1 and q7 has any.
+//! q0, q1, q7 and q20 has any.
 
 use highwater::data::Text;
-use highwater::nexmark::rows::{Q0, Q1, Q2, Q3, Q4, Q5, Q7, Q8};
+use highwater::nexmark::rows::{Q0, Q1, Q2, Q3, Q4, Q5, Q7, Q8, Q20};
 
 /// Spreads a key over all bits. Timely routes by the lowest, in which the hot auctions all agree.
 #[inline]
@@ -82,5 +82,14 @@ impl Digest for Q7 {
 impl Digest for Q8 {
     fn digest(&self) -> u64 {
         fold([self.id, text(&self.name), self.start as u64])
+    }
+}
+
+impl Digest for Q20 {
+    fn digest(&self) -> u64 {
+        let texts = self.url.len() + self.bid_extra.len() + self.item_name.len() + self.auction_extra.len();
+        let times = [self.bid_date_time, self.auction_date_time, self.expires].map(|time| time as u64);
+        let [bid, opens, closes] = times;
+        fold([self.auction, self.bidder, self.price, bid, opens, closes, self.seller, texts as u64])
     }
 }

@@ -33,7 +33,7 @@ const EPOCH_EVENTS: u64 = 16_384;
 type Floor = fn(&'static File, u64, usize, u64) -> Outcome;
 type Engine = fn(&Job, Nexmark, Tally);
 
-const QUERIES: [(&str, Floor, Engine); 8] = [
+const QUERIES: [(&str, Floor, Engine); 9] = [
     ("q0", floor::q0::run, |job, source, tally| tally.rows(query::q0(source.read(job)))),
     ("q1", floor::q1::run, |job, source, tally| tally.rows(query::q1(source.read(job)))),
     ("q2", floor::q2::run, |job, source, tally| tally.rows(query::q2(source.read(job)))),
@@ -42,6 +42,7 @@ const QUERIES: [(&str, Floor, Engine); 8] = [
     ("q5", floor::q5::run, |job, source, tally| tally.rows(query::q5(source.read(job)))),
     ("q7", floor::q7::run, |job, source, tally| tally.rows(query::q7(source.read(job)))),
     ("q8", floor::q8::run, |job, source, tally| tally.rows(query::q8(source.read(job)))),
+    ("q20", floor::q20::run, |job, source, tally| tally.rows(query::q20(source.read(job)))),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

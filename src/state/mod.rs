@@ -42,7 +42,7 @@
 //! To seal takes some hundred nanoseconds a row, in one piece, and a copy of all state in memory beside the
 //! tables. Where an arrangement is not read, that is too much. What process functions, rolling aggregates,
 //! sessions, patterns and joins without windows keep in memory, and nobody looks at from outside, has none.
-//! At a cut the list of what has changed is set aside (a [`SnapshotDelta`]), and copied a slice at a time
+//! At a cut the list of what has changed is set aside (a `SnapshotDelta`), and copied a slice at a time
 //! while the operator goes on; what is about to change before its turn is copied then. The copies lie on a
 //! `DeltaLog`, unsorted, until the thread of snapshots sorts them into runs, merges these, and writes what is
 //! new. What it has written to a store that is near it lets go of, and reads again what it merges: so a state

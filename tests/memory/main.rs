@@ -5,6 +5,7 @@
 
 #[path = "../support/heap.rs"]
 mod heap;
+mod joins;
 mod patterns;
 mod timers;
 
@@ -196,34 +197,6 @@ fn what_has_expired_does_not_come_back() {
     let (repeats, left) = run(Options::default().state_memory(1 << 20, std::env::temp_dir()));
     assert!(repeats == expected, "{} and {} repeats", repeats.len(), expected.len());
     assert!(left > 10_000, "{left} keys left memory");
-}
-
-#[test]
-fn aggregates_and_joins_are_those_of_all_that_came() {
-    let _alone = alone();
-    let run = |options: Options| {
-        let job = Job::new();
-        let numbers = |splits, many: u64| {
-            let numbers = Generator::new(splits, move |n| (n < many).then_some(n));
-            job.source(numbers, Watermarks::none())
-        };
-        let texts = numbers(2, 60_000).key_by(|n| mix(*n) % 15_000).map_values(|n| format!("{n:>50}"));
-        let longest = texts.max_by(|text| text.trim().parse::<u64>().unwrap_or(0)).materialize();
-        let left = numbers(1, 8_000).key_by(|n| mix(*n) % 3_000).map_values(|n| format!("left {n:>90}"));
-        let right = numbers(2, 8_000).key_by(|n| mix(n + 1) % 3_000).map_values(|n| format!("right {n:>90}"));
-        let pairs = left.join(right, |_, left, right| left.len() as u64 * mix(right.len() as u64)).collect();
-        let options = options.epochs(Epochs::records(2_000)).max_bytes_in_flight(64 << 10);
-        let summary = job.run_with(options).unwrap();
-        (longest.sorted(), pairs.sorted(), summary.metrics.sum("keys_evicted"))
-    };
-    let (longest, pairs, _) = run(Options::default());
-    assert!(longest.len() > 14_000 && pairs.len() > 20_000, "{} {}", longest.len(), pairs.len());
-    for workers in 1..=2 {
-        let limited = Options::default().workers(workers).state_memory(1 << 20, std::env::temp_dir());
-        let (longest_then, pairs_then, left) = run(limited);
-        assert!(longest_then == longest && pairs_then == pairs, "with {workers} workers");
-        assert!(left > 10_000, "{left} keys left memory");
-    }
 }
 
 /// What records come to, in whatever order: how many they are, and a number that others would hardly have.

@@ -167,9 +167,9 @@ fn state_that_timers_end_may_be_larger_than_memory() {
     });
     let (all, greatest) = (Duration::from_secs(1000), |one: &String, other: String| other.max(one.clone()));
     holds("windows with triggers", 5 << 20, |job, digest| {
-        let numbers = Generator::new(1, move |n| (n < 100_000u64).then_some(n));
+        let numbers = Generator::new(1, move |n| (n < 110_000u64).then_some(n));
         let numbers = job.source(numbers, Watermarks::monotone(|n: &u64| *n as i64));
-        let texts = numbers.key_by(|n| mix(*n) % 80_000).map_values(|n| text_of(n, 300));
+        let texts = numbers.key_by(|n| mix(*n) % 88_000).map_values(|n| text_of(n, 300));
         let windows = texts.window(Tumbling::of(all)).trigger(CountTrigger::of(2)).reduce(greatest);
         let windows = windows.map(|w| [w.key, w.window.end as u64, number(&w.value)]);
         windows.for_each(move |_, record| digest.add(record.value));

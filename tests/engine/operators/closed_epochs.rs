@@ -122,7 +122,6 @@ proptest! {
         pauses in (1..200usize, 1..200usize),
         workers in 1..5usize,
         epochs in epochs(),
-        has_memory in proptest::bool::ANY,
     ) {
         let job = Job::new();
         let lefts = Scripted::with_pauses(left.clone(), pauses.0);
@@ -132,9 +131,7 @@ proptest! {
             rows.map_values(|(_, record, diff)| Change { record, diff })
         };
         let pairs = Log::of(keyed(&lefts).join_changes(keyed(&rights), |k, l, r| (*k, *l, *r)));
-        let options = Options::default().workers(workers).epochs(epochs);
-        let limited = || options.clone().state_memory(1 << 10, std::env::temp_dir());
-        job.run_with(if has_memory { options.clone() } else { limited() }).unwrap();
+        job.run_with(Options::default().workers(workers).epochs(epochs)).unwrap();
 
         let all: BTreeSet<u64> = [lefts.epochs(), rights.epochs(), pairs.epochs()].concat().into_iter().collect();
         for epoch in all {
