@@ -114,32 +114,36 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
     fn add(&mut self, hash: u64, slot: Option<Slot>, keyed: Keyed<K, I>) {
         let Some(slot) = slot else { return self.begin(hash, keyed) };
         let Keyed { input, stamp, .. } = keyed;
-        let entry = self.state.get(slot).1;
-        // Lateness is decided by the stamp, not by when this worker forgets the key: an expired key that is
-        // still here takes no late value.
-        if is_late(&stamp, entry.expires) {
-            self.late.0 += 1;
-            return;
-        }
-        // Before the entry is touched: an ignored value makes nothing to emit, to seal or to copy.
-        if self.aggregate.ignores(&entry.acc, &input) {
-            return;
-        }
-        let entry = match self.state.opened(slot) {
-            Some(entry) => {
+        let Rolling { aggregate, state, touched, late, .. } = self;
+        // Mostly the epoch has touched the key already.
+        let opened = state.opened(slot).map(|entry| (is_late(&stamp, entry.expires), entry));
+        let entry = match opened {
+            // Lateness is decided by the stamp, not by when this worker forgets the key: an expired key that
+            // is still here takes no late value.
+            Some((true, _)) => return late.0 += 1,
+            Some((false, entry)) if aggregate.ignores(&entry.acc, &input) => return,
+            Some((false, entry)) => {
                 entry.timestamp = entry.timestamp.max(stamp.timestamp);
                 entry
             }
             None => {
+                let entry = state.get(slot).1;
+                if is_late(&stamp, entry.expires) {
+                    return late.0 += 1;
+                }
+                // Before the entry is touched: an ignored value makes nothing to emit, to seal or to copy.
+                if aggregate.ignores(&entry.acc, &input) {
+                    return;
+                }
                 // The old result must be read before the first change of the epoch.
-                self.touched.push((slot, Some(self.aggregate.result(&self.state.get(slot).1.acc))));
-                let entry = self.state.open(slot);
+                touched.push((slot, Some(aggregate.result(&entry.acc))));
+                let entry = state.open(slot);
                 entry.timestamp = stamp.timestamp;
                 entry
             }
         };
-        self.aggregate.add(&mut entry.acc, input);
-        entry.expires = self.aggregate.expires(&entry.acc).unwrap_or(NEVER);
+        aggregate.add(&mut entry.acc, input);
+        entry.expires = aggregate.expires(&entry.acc).unwrap_or(NEVER);
     }
 
     /// Adds the first value of a key.
@@ -164,8 +168,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         since: Time,
         out: &mut Outputs<Change<(K, A::Out)>>,
     ) {
-        self.state.close(slot);
-        let (key, entry) = self.state.get(slot);
+        let (key, entry) = self.state.close(slot);
         let empty = self.aggregate.is_empty(&entry.acc);
         let after = (!empty).then(|| self.aggregate.result(&entry.acc));
         if before != after {

@@ -182,17 +182,23 @@ impl<K: Key, E: Entry> KeyedState<K, E> {
     }
 
     /// [Touches](KeyedState::touch) an entry, and opens it for the rest of the epoch.
+    #[inline]
     pub(crate) fn open(&mut self, slot: Slot) -> &mut E {
-        self.touch(slot);
         let cached = &mut self.cache.table.get_mut(slot).1;
-        cached.is_open = true;
-        &mut cached.entry
+        (cached.is_recent, cached.is_open) = (true, true);
+        if cached.mark != self.write_back.dirty_mark {
+            self.keep(slot);
+            self.mark(slot);
+        }
+        &mut self.cache.table.get_mut(slot).1.entry
     }
 
-    /// Closes an open entry, before the state as of the epoch is asked for.
+    /// Closes an open entry, before the state as of the epoch is asked for. Gives it, and its key.
     #[inline]
-    pub(crate) fn close(&mut self, slot: Slot) {
-        self.cache.table.get_mut(slot).1.is_open = false;
+    pub(crate) fn close(&mut self, slot: Slot) -> (&K, &E) {
+        let (key, cached) = self.cache.table.get_mut(slot);
+        cached.is_open = false;
+        (key, &cached.entry)
     }
 
     /// Adds an entry of a key that has none.
