@@ -25,30 +25,6 @@ struct Known {
 #[derive(Default)]
 struct Join(Map<u64, Known>);
 
-fn row(bid: Bid, item: &Auction) -> Q20 {
-    let Bid { auction, bidder, price, channel, url, date_time: bid_date_time, extra: bid_extra } = bid;
-    let Auction { item_name, description, initial_bid, reserve, date_time, .. } = item.clone();
-    let Auction { expires, seller, category, extra: auction_extra, .. } = item.clone();
-    Q20 {
-        auction,
-        bidder,
-        price,
-        channel,
-        url,
-        bid_date_time,
-        bid_extra,
-        item_name,
-        description,
-        initial_bid,
-        reserve,
-        auction_date_time: date_time,
-        expires,
-        seller,
-        category,
-        auction_extra,
-    }
-}
-
 impl State for Join {
     type In = Side;
     type Out = Q20;
@@ -59,13 +35,13 @@ impl State for Join {
             Side::Bid(bid) => {
                 let known = self.0.entry(bid.auction).or_default();
                 if let Some(auction) = &known.auction {
-                    out(row(bid.clone(), auction));
+                    out(Q20::of(bid.clone(), auction.clone()));
                 }
                 known.bids.push(bid);
             }
             Side::Auction(auction) => {
                 let known = self.0.entry(auction.id).or_default();
-                known.bids.iter().for_each(|bid| out(row(bid.clone(), &auction)));
+                known.bids.iter().for_each(|bid| out(Q20::of(bid.clone(), auction.clone())));
                 known.auction = Some(auction);
             }
         }

@@ -29,11 +29,7 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::{Automaton, Partials};
 use crate::data::{Exchange, Key};
-use crate::error::Result;
-use crate::snapshot::{RestoredOperator, SavedTables};
-use crate::state::{
-    Entry, Footprint, Held, KeyedState, MemoryBudget, OperatorState, Share, Slot, StateReaders,
-};
+use crate::state::{Entry, Footprint, Held, KeyedState, MemoryBudget, OperatorState, Slot, StateReaders};
 use crate::time::EventTime;
 
 /// The partial matches of a worker's keys.
@@ -56,6 +52,7 @@ impl<T: Exchange> Entry for Partials<T> {
     type Context = Arc<Automaton<T>>;
     const TABLE: &'static str = "partial matches";
     const IS_RECALLED: bool = true;
+    const HAD_NO_EXPIRY: bool = true;
 
     fn row(&self) -> Partials<T> {
         self.clone()
@@ -199,6 +196,16 @@ impl<K: Key, T: Exchange> Keys<K, T> {
         self.state.trim();
     }
 
+    /// The keys as a state of the operator.
+    pub(super) fn state(&mut self) -> &mut dyn OperatorState {
+        &mut self.state
+    }
+
+    /// Evicts keys, if they take more memory than they may.
+    pub(super) fn evict(&mut self, epoch: u64) {
+        self.state.evict(epoch);
+    }
+
     /// Evicts keys, if they take more memory than they may, when some more records have been taken.
     #[inline]
     pub(super) fn has_taken(&mut self, epoch: u64) {
@@ -206,38 +213,9 @@ impl<K: Key, T: Exchange> Keys<K, T> {
             self.taken += 1;
             if self.taken >= TAKEN {
                 self.taken = 0;
-                self.state.evict(epoch);
+                self.evict(epoch);
             }
         }
-    }
-}
-
-impl<K: Key, T: Exchange> OperatorState for Keys<K, T> {
-    fn seal(&mut self, epoch: u64) {
-        self.state.seal(epoch);
-    }
-
-    fn cut(&mut self, epoch: u64) {
-        self.state.cut(epoch);
-    }
-
-    fn copy(&mut self, left: &mut usize) -> bool {
-        self.state.copy(left)
-    }
-
-    fn save(&self, saved: &mut SavedTables) -> Result<()> {
-        self.state.save(saved)
-    }
-
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
-        match self.state.restore_undated(from, share)? {
-            true => Ok(()),
-            false => self.state.restore(from, share),
-        }
-    }
-
-    fn evict(&mut self, epoch: u64) {
-        self.state.evict(epoch);
     }
 }
 

@@ -228,7 +228,7 @@ impl<K: Key, T: Exchange + Ord> OperatorLogic<Record<(K, T)>> for Detector<K, T>
 
     fn states(&mut self, visit: &mut dyn FnMut(&mut dyn OperatorState)) {
         // Keys first: they make room for records that wait.
-        visit(&mut self.keys);
+        visit(self.keys.state());
         visit(&mut self.waiting);
     }
 

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::calendar::{Day, Minute};
+use super::event::{Auction, Bid};
 use crate::data::Text;
 
 /// A row of q0, which passes bids through.
@@ -382,6 +383,33 @@ pub struct Q20 {
     pub category: u64,
     /// The padding of the auction.
     pub auction_extra: Text,
+}
+
+impl Q20 {
+    /// The row of a bid and its auction.
+    pub fn of(bid: Bid, item: Auction) -> Q20 {
+        let Bid { auction, bidder, price, channel, url, date_time: bid_date_time, extra: bid_extra } = bid;
+        let Auction { item_name, description, initial_bid, reserve, expires, seller, category, .. } = item;
+        let (auction_date_time, auction_extra) = (item.date_time, item.extra);
+        Q20 {
+            auction,
+            bidder,
+            price,
+            channel,
+            url,
+            bid_date_time,
+            bid_extra,
+            item_name,
+            description,
+            initial_bid,
+            reserve,
+            auction_date_time,
+            expires,
+            seller,
+            category,
+            auction_extra,
+        }
+    }
 }
 
 /// A row of q21: a bid through a channel that has an id.

@@ -115,32 +115,26 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
         let Some(slot) = slot else { return self.begin(hash, keyed) };
         let Keyed { input, stamp, .. } = keyed;
         let Rolling { aggregate, state, touched, late, .. } = self;
-        // Mostly the epoch has touched the key already.
-        let opened = state.opened(slot).map(|entry| (is_late(&stamp, entry.expires), entry));
-        let entry = match opened {
-            // Lateness is decided by the stamp, not by when this worker forgets the key: an expired key that
-            // is still here takes no late value.
-            Some((true, _)) => return late.0 += 1,
-            Some((false, entry)) if aggregate.ignores(&entry.acc, &input) => return,
-            Some((false, entry)) => {
-                entry.timestamp = entry.timestamp.max(stamp.timestamp);
-                entry
-            }
-            None => {
-                let entry = state.get(slot).1;
-                if is_late(&stamp, entry.expires) {
-                    return late.0 += 1;
-                }
-                // Before the entry is touched: an ignored value makes nothing to emit, to seal or to copy.
-                if aggregate.ignores(&entry.acc, &input) {
-                    return;
-                }
-                // The old result must be read before the first change of the epoch.
-                touched.push((slot, Some(aggregate.result(&entry.acc))));
-                let entry = state.open(slot);
-                entry.timestamp = stamp.timestamp;
-                entry
-            }
+        let (entry, is_open) = state.opened(slot);
+        // Lateness is decided by the stamp, not by when this worker forgets the key: an expired key that is
+        // still here takes no late value.
+        if is_late(&stamp, entry.expires) {
+            late.0 += 1;
+            return;
+        }
+        // Before the entry is touched: an ignored value makes nothing to emit, to seal or to copy.
+        if aggregate.ignores(&entry.acc, &input) {
+            return;
+        }
+        let entry = if is_open {
+            entry.timestamp = entry.timestamp.max(stamp.timestamp);
+            entry
+        } else {
+            // The old result must be read before the first change of the epoch.
+            touched.push((slot, Some(aggregate.result(&entry.acc))));
+            let entry = state.open(slot);
+            entry.timestamp = stamp.timestamp;
+            entry
         };
         aggregate.add(&mut entry.acc, input);
         entry.expires = aggregate.expires(&entry.acc).unwrap_or(NEVER);

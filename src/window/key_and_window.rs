@@ -7,6 +7,10 @@ use super::assigner::Window;
 use crate::data::{Key, hash64};
 use crate::state::{Migratable, Slot, Store};
 
+/// The table of what waits for its watermark: of records, or of the pieces of sessions in a snapshot of their
+/// own operator.
+pub(super) const WAITING: &str = "waiting";
+
 /// The table of pieces of sessions that wait in a snapshot of the general operator.
 pub(super) const PIECES: &str = "pieces";
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::assigner::Window;
-use super::key_and_window::{Merged, Scope};
+use super::key_and_window::{Merged, Scope, WAITING};
 use crate::data::{Exchange, Key, Stamp, hash64};
 use crate::error::{Error, Result};
 use crate::snapshot::RestoredOperator;
@@ -18,7 +18,6 @@ use crate::time::EventTime;
 /// The tables of the general operator.
 const CONTENT: &str = "window state window content";
 const MERGED: &str = "key state merged";
-const WAITING: &str = "waiting";
 
 /// The tables of timers. The operators that take its place derive these times from the windows.
 const TIMES: [&str; 7] = [

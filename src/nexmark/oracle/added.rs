@@ -227,27 +227,7 @@ pub fn q20(events: impl IntoIterator<Item = Event>) -> Vec<Q20> {
         let Some(item) = auctions.get(&bid.auction).filter(|auction| auction.category == 10) else {
             continue;
         };
-        let Bid { auction, bidder, price, channel, url, date_time: bid_date_time, extra: bid_extra } = bid;
-        let Auction { item_name, description, initial_bid, reserve, .. } = item.clone();
-        let Auction { date_time: auction_date_time, expires, seller, category, extra, .. } = item.clone();
-        rows.push(Q20 {
-            auction,
-            bidder,
-            price,
-            channel,
-            url,
-            bid_date_time,
-            bid_extra,
-            item_name,
-            description,
-            initial_bid,
-            reserve,
-            auction_date_time,
-            expires,
-            seller,
-            category,
-            auction_extra: extra,
-        });
+        rows.push(Q20::of(bid, item.clone()));
     }
     sorted(rows)
 }

@@ -23,6 +23,9 @@ pub(crate) trait Entry: Sized + 'static {
     /// evicted keys cost no memory, and each key that is not in memory is looked for.
     const IS_RECALLED: bool;
 
+    /// True if there are snapshots whose rows of the table have no expiry.
+    const HAD_NO_EXPIRY: bool = false;
+
     /// The row.
     fn row(&self) -> Self::Row;
 

@@ -95,7 +95,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn seal(&mut self, epoch: u64, keys: &KeyTable<K, Pins>) {
-        if !self.write_back.is_sealed() {
+        if !self.write_back.is_arranged() {
             return;
         }
         let changed = std::mem::take(&mut self.changed).into_list();
@@ -188,12 +188,11 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         name: &str,
         from: &RestoredOperator,
         share: Share,
-        mut slots: Option<&mut Slots<'_, K>>,
+        slots: &mut Slots<'_, K>,
     ) -> Result<()> {
         let Cells { write_back: WriteBack { backend, rows, .. }, cells, items, footprint, .. } = self;
         let mut found = Vec::new();
         backend.restore(rows, (name, from), share, &mut |read, keys| {
-            let Some(slots) = slots.as_deref_mut() else { return };
             if size_of::<S::Sub>() == 0 {
                 slots.reserve(keys);
                 cells.reserve(keys.saturating_sub(cells.len()));
@@ -226,6 +225,13 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
                 }
             }
         })
+    }
+
+    fn restore_evicted(&mut self, name: &str, from: &RestoredOperator, share: Share) -> Result<()> {
+        match self.write_back.backend.arrangement() {
+            Some(arrangement) => arrangement.restore(name, from, share),
+            None => Ok(()),
+        }
     }
 
     fn warm(&self, slots: &[Slot]) {

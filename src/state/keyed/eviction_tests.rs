@@ -16,6 +16,7 @@ use crate::state::keyed::column::Cells;
 use crate::state::keyed::items::{Mapped, One};
 use crate::state::keyed::store::Store;
 use crate::state::keyed::time_domain::{Now, TimeDomain};
+use crate::state::operator_state::OperatorState;
 use crate::state::run::item_rows::{NEVER, is_over};
 use crate::state::spill::budget::MemoryBudget;
 use crate::state::spill::files::SharedBudget;

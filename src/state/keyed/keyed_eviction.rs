@@ -86,12 +86,6 @@ impl<K: Key, E: Entry> KeyedState<K, E> {
             self.load(hash, key.clone())
         })
     }
-
-    /// Evicts entries, if they take more memory than they may: when an epoch has closed and, if anyone wanted
-    /// that, was sealed, or within an epoch.
-    pub(crate) fn evict(&mut self, epoch: u64) {
-        self.evict_keys(epoch);
-    }
 }
 
 impl<K: Key, E: Entry> Evictable for KeyedState<K, E> {

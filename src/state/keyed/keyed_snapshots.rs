@@ -23,7 +23,7 @@ use crate::state::run::latest_and_sums::Latest;
 use crate::state::run::persist::{Share, read_rows};
 use crate::state::run::rows::Rows;
 use crate::state::run::saves::Saves;
-use crate::state::spill::budget::MemoryBudget;
+use crate::state::spill::budget::{Evictable, MemoryBudget};
 use crate::state::table::key_table::{Found, Slot};
 use crate::state::table::segmented_vec::Chunks;
 use crate::time::EventTime;
@@ -34,28 +34,23 @@ impl<K: Key, E: Entry> KeyedState<K, E> {
         self.write_back.rows.reach(watermark);
     }
 
-    /// As [`restore`](KeyedState::restore), of a table whose rows had no expiry, as those of sessions and
-    /// patterns once had none. False if the snapshot's is not such a table.
-    pub(crate) fn restore_undated(&mut self, from: &RestoredOperator, share: Share) -> Result<bool> {
-        let is_undated = is_undated::<K, E::Row>(E::TABLE, from);
-        if is_undated {
-            each_row(E::TABLE, from, share, &mut |key: K, row| {
-                let hash = hash64(&key);
-                if let Some(slot) = self.cache.table.find(hash, &key) {
-                    self.remove(slot);
-                }
-                if let Some(entry) = row.and_then(|row| E::from_row(row, NEVER)) {
-                    self.insert(hash, key, entry);
-                }
-            })?;
-        }
-        Ok(is_undated)
+    /// As [`restore`](OperatorState::restore), of rows without expiry.
+    fn restore_undated(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        each_row(E::TABLE, from, share, &mut |key: K, row| {
+            let hash = hash64(&key);
+            if let Some(slot) = self.cache.table.find(hash, &key) {
+                self.remove(slot);
+            }
+            if let Some(entry) = row.and_then(|row| E::from_row(row, NEVER)) {
+                self.insert(hash, key, entry);
+            }
+        })
     }
 }
 
 impl<K: Key, E: Entry> OperatorState for KeyedState<K, E> {
     fn seal(&mut self, epoch: u64) {
-        if !self.write_back.is_sealed() {
+        if !self.write_back.is_arranged() {
             return;
         }
         let KeyedState { cache: EntryCache { table, .. }, write_back, .. } = self;
@@ -111,6 +106,9 @@ impl<K: Key, E: Entry> OperatorState for KeyedState<K, E> {
     }
 
     fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+        if E::HAD_NO_EXPIRY && is_undated::<K, E::Row>(E::TABLE, from) {
+            return self.restore_undated(from, share);
+        }
         let KeyedState { cache, write_back: WriteBack { backend, rows, .. }, budget, .. } = self;
         let mut found = Vec::new();
         backend.restore(rows, (E::TABLE, from), share, &mut |read, keys| {
@@ -129,7 +127,7 @@ impl<K: Key, E: Entry> OperatorState for KeyedState<K, E> {
     }
 
     fn evict(&mut self, epoch: u64) {
-        KeyedState::evict(self, epoch);
+        self.evict_keys(epoch);
     }
 }
 
@@ -158,7 +156,7 @@ pub(crate) fn each_row<K: Key, R: Exchange>(
 }
 
 /// Takes a restored entry of a key in, in place of what an older row had.
-fn admit<K: Key, E: Entry>(
+pub(super) fn admit<K: Key, E: Entry>(
     cache: &mut EntryCache<K, E>,
     budget: Option<&mut MemoryBudget>,
     Hashed { hash, key }: Hashed<K>,
@@ -179,24 +177,5 @@ fn admit<K: Key, E: Entry>(
             cache.evicted.add(hash, key, deadline);
         }
         Some(budget) => budget.has_evicted = true,
-    }
-}
-
-#[cfg(test)]
-impl<K: Key, E: Entry> KeyedState<K, E> {
-    /// Takes in all that another one's arrangement has, sealed up to an epoch.
-    pub(crate) fn restore_from(&mut self, other: &KeyedState<K, E>, epoch: u64) {
-        use crate::state::backend::state_backend::StateBackend;
-        let StateBackend::Arranged(theirs) = &other.write_back.backend else { return };
-        let mut rows = std::collections::BTreeMap::new();
-        theirs.each(&mut |key, kept| drop(rows.insert(key.clone(), kept.clone())));
-        let KeyedState { cache, write_back, budget, .. } = self;
-        for ((hashed, ()), kept) in &rows {
-            let entry = kept.clone().and_then(|(row, expires)| E::from_row(row, expires));
-            admit(cache, budget.as_mut(), hashed.clone(), Slot::NONE, entry);
-        }
-        if let StateBackend::Arranged(own) = &mut write_back.backend {
-            own.seal(epoch, rows.into_iter().collect());
-        }
     }
 }

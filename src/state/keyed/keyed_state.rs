@@ -20,12 +20,8 @@ use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::data::{Key, hash64};
 use crate::state::backend::snapshot_delta::SnapshotDelta;
-#[cfg(test)]
-use crate::state::backend::state_backend::StateBackend;
 use crate::state::backend::state_backend::StateReaders;
 use crate::state::keyed::entry::Entry;
-#[cfg(test)]
-use crate::state::keyed::entry::Held;
 use crate::state::keyed::entry_cache::EntryCache;
 use crate::state::keyed::write_back::WriteBack;
 use crate::state::run::hashed::Hashed;
@@ -174,11 +170,11 @@ impl<K: Key, E: Entry> KeyedState<K, E> {
         self.settle(slot);
     }
 
-    /// The entry in a slot, if it is open, to be changed further.
+    /// The entry in a slot, and whether it is open: only then may it be changed.
     #[inline]
-    pub(crate) fn opened(&mut self, slot: Slot) -> Option<&mut E> {
+    pub(crate) fn opened(&mut self, slot: Slot) -> (&mut E, bool) {
         let cached = &mut self.cache.table.get_mut(slot).1;
-        cached.is_open.then_some(&mut cached.entry)
+        (&mut cached.entry, cached.is_open)
     }
 
     /// [Touches](KeyedState::touch) an entry, and opens it for the rest of the epoch.
@@ -204,9 +200,7 @@ impl<K: Key, E: Entry> KeyedState<K, E> {
     /// Adds an entry of a key that has none.
     pub(crate) fn insert(&mut self, hash: u64, key: K, entry: E) -> Slot {
         let slot = self.cache.put(hash, key, entry, self.write_back.dirty_mark);
-        if self.write_back.is_asked {
-            self.changed.push(slot);
-        }
+        self.mark(slot);
         slot
     }
 
@@ -252,35 +246,5 @@ impl<K: Key, E: Entry> KeyedState<K, E> {
     /// these. None is given again before it is [settled](KeyedState::settle).
     pub(crate) fn due(&mut self, until: EventTime) -> Vec<(EventTime, Slot)> {
         self.cache.due(until)
-    }
-}
-
-#[cfg(test)]
-impl<K: Key, E: Entry> KeyedState<K, E> {
-    /// The number of keys in memory, of deadlines, of rows in the arrangement, and of evicted keys.
-    pub(crate) fn counts(&self) -> [usize; 4] {
-        let rows = match &self.write_back.backend {
-            StateBackend::Arranged(arrangement) => arrangement.len(),
-            StateBackend::SnapshotOnly { .. } => 0,
-        };
-        [self.len(), self.cache.listed, rows, self.cache.evicted.len()]
-    }
-
-    /// Shows the entries in memory.
-    pub(crate) fn each(&self, visit: &mut dyn FnMut(&E)) {
-        self.cache.table.iter().for_each(|(_, cached)| visit(&cached.entry));
-    }
-
-    /// The first deadline of a key in memory, as the entries say.
-    pub(crate) fn least_deadline(&self) -> Option<EventTime> {
-        let entries = self.cache.table.iter();
-        entries.filter_map(|(_, cached)| cached.entry.deadline(&self.cache.context)).min()
-    }
-
-    /// Panics if what is known of what entries hold is not what they hold.
-    pub(crate) fn check_held(&self) {
-        let mut held = Held::default();
-        self.each(&mut |entry| held.account(Held::default(), entry.held()));
-        assert!(!self.is_limited() || self.cache.held == held, "{:?} {held:?}", self.cache.held);
     }
 }

@@ -9,18 +9,65 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use timely::dataflow::operators::generic::OperatorInfo;
 
-use crate::data::hash64;
+use crate::data::{Key, hash64};
 use crate::metric::Metrics;
 use crate::snapshot::{Codec, SavedTables, TableSnapshot};
-use crate::state::backend::state_backend::StateReaders;
+use crate::state::backend::state_backend::{StateBackend, StateReaders};
 use crate::state::keyed::entry::{Entry, Held};
+use crate::state::keyed::keyed_snapshots::admit;
 use crate::state::keyed::keyed_state::KeyedState;
 use crate::state::operator_state::OperatorState;
 use crate::state::run::item_rows::{ItemOrTombstone, NEVER, is_over};
 use crate::state::spill::budget::MemoryBudget;
 use crate::state::spill::files::SharedBudget;
 use crate::state::spill::footprint::Footprint;
+use crate::state::table::key_table::Slot;
 use crate::time::EventTime;
+
+/// What tests look at.
+impl<K: Key, E: Entry> KeyedState<K, E> {
+    /// The number of keys in memory, of deadlines, of rows in the arrangement, and of evicted keys.
+    pub(crate) fn counts(&self) -> [usize; 4] {
+        let rows = match &self.write_back.backend {
+            StateBackend::Arranged(arrangement) => arrangement.len(),
+            StateBackend::SnapshotOnly { .. } => 0,
+        };
+        [self.len(), self.cache.listed, rows, self.cache.evicted.len()]
+    }
+
+    /// Shows the entries in memory.
+    pub(crate) fn each(&self, visit: &mut dyn FnMut(&E)) {
+        self.cache.table.iter().for_each(|(_, cached)| visit(&cached.entry));
+    }
+
+    /// The first deadline of a key in memory, as the entries say.
+    pub(crate) fn least_deadline(&self) -> Option<EventTime> {
+        let entries = self.cache.table.iter();
+        entries.filter_map(|(_, cached)| cached.entry.deadline(&self.cache.context)).min()
+    }
+
+    /// Panics if what is known of what entries hold is not what they hold.
+    pub(crate) fn check_held(&self) {
+        let mut held = Held::default();
+        self.each(&mut |entry| held.account(Held::default(), entry.held()));
+        assert!(!self.is_limited() || self.cache.held == held, "{:?} {held:?}", self.cache.held);
+    }
+
+    /// Takes in all that another one's arrangement has, sealed up to an epoch.
+    pub(crate) fn restore_from(&mut self, other: &KeyedState<K, E>, epoch: u64) {
+        let StateBackend::Arranged(theirs) = &other.write_back.backend else { return };
+        let mut rows = BTreeMap::new();
+        theirs.each(&mut |key, kept| drop(rows.insert(key.clone(), kept.clone())));
+        let KeyedState { cache, write_back, budget, .. } = self;
+        for ((hashed, ()), kept) in &rows {
+            let entry = kept.clone().and_then(|(row, expires)| E::from_row(row, expires));
+            admit(cache, budget.as_mut(), hashed.clone(), Slot::NONE, entry);
+        }
+        if let StateBackend::Arranged(own) = &mut write_back.backend {
+            own.seal(epoch, rows.into_iter().collect());
+        }
+    }
+}
 
 /// A text that is looked at, or forgotten, so long after its number.
 struct Text<const IS_RECALLED: bool> {

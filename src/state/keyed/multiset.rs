@@ -47,13 +47,11 @@ impl<V: 'static> Items for Multiset<V> {
     }
 
     fn get<'a, X>(of: &'a Vec<(RowId, X)>, id: &RowId) -> Option<&'a X> {
-        let place = of.binary_search_by_key(id, |(id, _)| *id).ok()?;
-        of.get(place).map(|(_, item)| item)
+        place_of(of, id.0).map(|place| &of[place].1)
     }
 
     fn get_mut<'a, X>(of: &'a mut Vec<(RowId, X)>, id: &RowId) -> Option<&'a mut X> {
-        let place = of.binary_search_by_key(id, |(id, _)| *id).ok()?;
-        of.get_mut(place).map(|(_, item)| item)
+        place_of(of, id.0).map(|place| &mut of[place].1)
     }
 
     #[inline]
@@ -70,8 +68,7 @@ impl<V: 'static> Items for Multiset<V> {
     }
 
     fn remove<X>(of: &mut Vec<(RowId, X)>, id: &RowId) -> Option<X> {
-        let place = of.binary_search_by_key(id, |(id, _)| *id).ok()?;
-        Some(of.remove(place).1)
+        place_of(of, id.0).map(|place| of.remove(place).1)
     }
 
     fn each<X>(of: &Vec<(RowId, X)>, mut each: impl FnMut(&RowId, &X)) {
@@ -102,16 +99,20 @@ impl<V: 'static> Items for Multiset<V> {
     }
 
     fn is_noted<X>(of: &Vec<(RowId, X)>, mark: &u64, changed: impl Fn(&X) -> bool) -> bool {
-        let place = of.binary_search_by_key(mark, |(id, _)| id.0);
-        place.is_ok_and(|place| changed(&of[place].1))
+        place_of(of, *mark).is_some_and(|place| changed(&of[place].1))
     }
 
     fn noted<X>(of: &mut Vec<(RowId, X)>, mark: &u64, mut each: impl FnMut(RowId, &mut X)) {
-        if let Ok(place) = of.binary_search_by_key(mark, |(id, _)| id.0) {
+        if let Some(place) = place_of(of, *mark) {
             let (id, item) = &mut of[place];
             each(*id, item);
         }
     }
+}
+
+/// The place of the row of a number.
+fn place_of<X>(of: &[(RowId, X)], number: u64) -> Option<usize> {
+    of.binary_search_by_key(&number, |(id, _)| id.0).ok()
 }
 
 impl<K: Key, V: Exchange + Eq> Cells<K, Multiset<V>> {

@@ -23,6 +23,7 @@ use crate::state::keyed::items::Shape;
 use crate::state::keyed::items::{Mapped, One};
 use crate::state::keyed::store::Store;
 use crate::state::keyed::time_domain::{Now, TimeDomain};
+use crate::state::operator_state::OperatorState;
 use crate::state::run::item_rows::{ItemOrTombstone, NEVER, is_over};
 use crate::state::table::key_table::Slot;
 

@@ -133,15 +133,17 @@ pub(crate) trait Column<K: Key>: Any {
     /// What a snapshot needs of what was sealed last.
     fn save(&self, name: &str) -> snapshot::TableSnapshot;
 
-    /// Takes in what a snapshot has of a worker's share, and gives keys slots that have none. Without slots,
-    /// all of it stays with the backend.
+    /// Takes in what a snapshot has of a worker's share, and gives keys slots that have none.
     fn restore(
         &mut self,
         name: &str,
         from: &RestoredOperator,
         share: Share,
-        slots: Option<&mut Slots<'_, K>>,
+        slots: &mut Slots<'_, K>,
     ) -> Result<()>;
+
+    /// The same, but all of it stays with the arrangement, if there is one.
+    fn restore_evicted(&mut self, name: &str, from: &RestoredOperator, share: Share) -> Result<()>;
 }
 
 impl<K: Key> Store<K> {
@@ -173,7 +175,7 @@ impl<K: Key> Store<K> {
         let Store { keys, columns, bare, .. } = self;
         let mut slots = Slots { keys, bare };
         columns.iter_mut().try_for_each(|Named { name, column }| {
-            column.restore(&format!("{prefix}{name}"), from, share, Some(&mut slots))
+            column.restore(&format!("{prefix}{name}"), from, share, &mut slots)
         })
     }
 
@@ -181,7 +183,9 @@ impl<K: Key> Store<K> {
     pub(crate) fn restore_evicted(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
         let Some(limit) = &mut self.limit else { return self.restore("", from, share) };
         limit.has_evicted = true;
-        self.columns.iter_mut().try_for_each(|Named { name, column }| column.restore(name, from, share, None))
+        self.columns
+            .iter_mut()
+            .try_for_each(|Named { name, column }| column.restore_evicted(name, from, share))
     }
 
     /// The slots that keys have.
@@ -349,27 +353,6 @@ impl<K: Key> Store<K> {
         self.columns.iter_mut().for_each(|named| named.column.begin(watermark));
     }
 
-    /// Writes what has changed into the arrangements.
-    pub(crate) fn seal(&mut self, epoch: u64) {
-        let Store { keys, columns, .. } = self;
-        columns.iter_mut().for_each(|named| named.column.seal(epoch, keys));
-    }
-
-    /// Begins to copy what has changed.
-    pub(crate) fn cut(&mut self, epoch: u64) {
-        self.columns.iter_mut().for_each(|named| named.column.cut(epoch));
-    }
-
-    /// Goes on with what [`cut`](Store::cut) has begun, for so many rows, and takes those from the number.
-    /// True if all is handed over.
-    pub(crate) fn copy(&mut self, left: &mut usize) -> bool {
-        let Store { keys, columns, .. } = self;
-        columns.iter_mut().all(|Named { column, .. }| {
-            column.copy(keys, left);
-            column.is_copied()
-        })
-    }
-
     /// The number of keys in memory.
     #[cfg(test)]
     pub(in crate::state) fn resident(&self) -> usize {
@@ -383,26 +366,25 @@ impl<K: Key> Store<K> {
             self.limit = Some(limit);
         }
     }
-
-    /// Lets keys leave memory, if state takes more than it may, now that an epoch has closed and, if anyone
-    /// wanted that, was sealed.
-    pub(crate) fn evict(&mut self, epoch: u64) {
-        self.evict_keys(epoch);
-    }
 }
 
 /// The tables are named as the columns are.
 impl<K: Key> OperatorState for Store<K> {
     fn seal(&mut self, epoch: u64) {
-        Store::seal(self, epoch);
+        let Store { keys, columns, .. } = self;
+        columns.iter_mut().for_each(|named| named.column.seal(epoch, keys));
     }
 
     fn cut(&mut self, epoch: u64) {
-        Store::cut(self, epoch);
+        self.columns.iter_mut().for_each(|named| named.column.cut(epoch));
     }
 
     fn copy(&mut self, left: &mut usize) -> bool {
-        Store::copy(self, left)
+        let Store { keys, columns, .. } = self;
+        columns.iter_mut().all(|Named { column, .. }| {
+            column.copy(keys, left);
+            column.is_copied()
+        })
     }
 
     fn save(&self, saved: &mut SavedTables) -> Result<()> {
@@ -415,7 +397,7 @@ impl<K: Key> OperatorState for Store<K> {
     }
 
     fn evict(&mut self, epoch: u64) {
-        Store::evict(self, epoch);
+        self.evict_keys(epoch);
     }
 }
 

@@ -54,9 +54,9 @@ impl<K: Key, S: Key, V: Exchange> WriteBack<K, S, V> {
         }
     }
 
-    /// True if rows are written by [`seal`](WriteBack::seal), and false if by a
+    /// True if rows go into an arrangement, by [`seal`](WriteBack::seal), and false if onto a delta log, by a
     /// [cut](WriteBack::begin_cut).
-    pub(in crate::state) fn is_sealed(&self) -> bool {
+    pub(in crate::state) fn is_arranged(&self) -> bool {
         matches!(self.backend, StateBackend::Arranged(_))
     }
 

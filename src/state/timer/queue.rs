@@ -136,11 +136,16 @@ impl<E, R: Exchange> TimerQueue<E, R> {
     /// it since it was sorted.
     pub(crate) fn first_sorted(&mut self) -> Option<EventTime> {
         let number = self.buckets.first_number()?;
+        self.sorted(number).entries.first().map(|(mark, _)| at(number, *mark))
+    }
+
+    /// A bucket, in order of time.
+    fn sorted(&mut self, number: i64) -> &mut Bucket<E> {
         let bucket = self.buckets.of(number);
         if !std::mem::replace(&mut bucket.sorted, true) {
             self.moments.sort(&mut bucket.entries);
         }
-        bucket.entries.first().map(|(mark, _)| at(number, *mark))
+        bucket
     }
 
     /// Takes the entries of before a time, in order of time, then of arrival. None of them must have left
@@ -148,10 +153,7 @@ impl<E, R: Exchange> TimerQueue<E, R> {
     pub(crate) fn due(&mut self, before: EventTime) -> Vec<(EventTime, E)> {
         let mut due = Vec::new();
         while let Some(number) = self.buckets.first_number().filter(|first| first << SPAN < before) {
-            let bucket = self.buckets.of(number);
-            if !std::mem::replace(&mut bucket.sorted, true) {
-                self.moments.sort(&mut bucket.entries);
-            }
+            let bucket = self.sorted(number);
             let now = bucket.entries.partition_point(|(mark, _)| at(number, *mark) < before);
             due.extend(bucket.entries.drain(..now).map(|(mark, entry)| (at(number, mark), entry)));
             if !bucket.entries.is_empty() {

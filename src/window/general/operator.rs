@@ -23,7 +23,7 @@ use crate::state::{OperatorState, Share, Slot, Store, TimerQueue};
 use crate::stream::{Keyed, OperatorLogic, Outputs, WorkerContext};
 use crate::time::{EventTime, Time};
 use crate::window::assigner::{WINDOWS, Window};
-use crate::window::key_and_window::{Merged, PIECES, Scope};
+use crate::window::key_and_window::{Merged, PIECES, Scope, WAITING};
 use crate::window::session::Behind;
 
 pub(super) use recipe::WindowOperator;
@@ -314,9 +314,6 @@ where
 /// The prefixes of the tables of the states of windows, and of those of keys.
 const WINDOW_PREFIX: &str = "window ";
 const KEY_PREFIX: &str = "key ";
-
-/// The table of records that wait.
-const WAITING: &str = "waiting";
 
 /// The hash that a record that waits is owned by.
 fn waiting_owner<K: Key, T>((key, ..): &(K, T, Stamp)) -> u64 {

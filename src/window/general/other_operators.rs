@@ -18,12 +18,9 @@ use crate::state::{Hashed, Share, each_row, read_rows};
 use crate::stream::Aggregate;
 use crate::time::EventTime;
 use crate::window::assigner::{Aligned, Window};
-use crate::window::key_and_window::PIECES;
+use crate::window::key_and_window::{PIECES, WAITING};
 use crate::window::panes::{PANES, PaneRows};
 use crate::window::session::{Behind, SESSIONS, waiting_in};
-
-/// The table of pieces that wait there.
-const WAITING: &str = "waiting";
 
 /// What a snapshot has of another operator.
 pub(in crate::window) struct Foreign<'a> {

@@ -31,6 +31,7 @@ impl<Acc: Exchange> Entry for Open<Acc> {
     type Context = ();
     const TABLE: &'static str = SESSIONS;
     const IS_RECALLED: bool = true;
+    const HAD_NO_EXPIRY: bool = true;
 
     fn row(&self) -> Vec<Session<Acc>> {
         let mut sessions = vec![self.first.clone()];

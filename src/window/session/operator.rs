@@ -17,7 +17,7 @@ use crate::stream::{
 };
 use crate::time::{EventTime, Time};
 use crate::window::assigner::{WINDOWS, Window};
-use crate::window::key_and_window::PIECES;
+use crate::window::key_and_window::{PIECES, WAITING};
 use crate::window::restored_from_general::Folded;
 use crate::window::windowed::Windowed;
 
@@ -110,9 +110,6 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
 
 /// How many pieces are looked up together: their entries stay in a core's first cache until they are joined.
 const CHUNK: usize = 64;
-
-/// The table of pieces that wait.
-const WAITING: &str = "waiting";
 
 /// While keys are evicted, timers fire in steps of this many milliseconds, so that not all come back at once.
 const STEP: EventTime = 64;
@@ -319,10 +316,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Piece<K, A::Acc>> for Sessi
         if self.adopt(from, share)? {
             return Ok(());
         }
-        match self.state.restore_undated(from, share)? {
-            true => self.waiting.restore(WAITING, from, share, Clone::clone)?,
-            false => self.restore_states(from, share)?,
-        }
+        self.restore_states(from, share)?;
         self.watermark = from.latest("watermark")?.unwrap_or(EventTime::MIN);
         Ok(())
     }

@@ -19,6 +19,7 @@ use crate::state::keyed::items::Items;
 use crate::state::keyed::store::Store;
 use crate::state::keyed::time_domain::{Now, TimeDomain};
 use crate::state::keyed::view::PublishedState;
+use crate::state::operator_state::OperatorState;
 use crate::state::spill::budget::MemoryBudget;
 use crate::state::spill::files::SharedBudget;
 
