@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::data::Ownership;
 use crate::error::{Error, Result};
 use crate::snapshot::Snapshots;
 use crate::time::Epochs;
@@ -21,8 +22,10 @@ pub const MAX_WORKERS: usize = 256;
 #[derive(Clone, Debug)]
 pub struct Options {
     pub(crate) workers: usize,
+    ownership: Option<Ownership>,
     pub(crate) epochs: Epochs,
     pub(crate) limits: Limits,
+    pub(crate) history: u64,
     pub(crate) seals: Seals,
     pub(crate) memory: Option<StateMemory>,
     pub(crate) clock: Clock,
@@ -40,8 +43,7 @@ pub(crate) struct StateMemory {
 ///
 /// Between two seals state lies in hash tables, where a change costs no more than in any hash map. A seal
 /// sorts what has changed since the last one and writes it as immutable pages: the state as of that epoch,
-/// for a snapshot or a reader. State that nobody reads is never sealed. Joins without windows keep no hash
-/// table; they seal in every epoch.
+/// for a snapshot or a reader. State that nobody reads is never sealed.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Seals {
@@ -60,8 +62,7 @@ pub enum Seals {
 pub(crate) struct Limits {
     /// Epochs that a source has finished and the sinks have not.
     pub(crate) epochs: usize,
-    /// Bytes that a worker's source has sent in these epochs and the current one, after its fused steps. A
-    /// record counts as its size in memory.
+    /// Bytes that a worker's source has sent in these epochs and the current one, after its fused steps.
     pub(crate) bytes: usize,
 }
 
@@ -72,8 +73,10 @@ impl Default for Options {
         let limits = Limits { epochs: 4, bytes: 64 << 20 };
         Options {
             workers: 1,
+            ownership: None,
             epochs: Epochs::default(),
             limits,
+            history: 0,
             seals: Seals::default(),
             memory: None,
             clock: Clock::system(),
@@ -90,6 +93,29 @@ impl Options {
         self
     }
 
+    /// Which worker owns which keys, and so how many workers there are; ranges of one length for each of
+    /// [`workers`](Options::workers) unless said otherwise. A snapshot that was taken under one map is
+    /// restored under any other.
+    ///
+    /// ```
+    /// use highwater::config::Options;
+    /// use highwater::data::Ownership;
+    ///
+    /// // The first worker has a slow core.
+    /// let options = Options::default().ownership(Ownership::weighted(&[1, 2, 2])?);
+    /// # Ok::<(), highwater::Error>(())
+    /// ```
+    pub fn ownership(mut self, ownership: Ownership) -> Options {
+        self.workers = ownership.workers();
+        self.ownership = Some(ownership);
+        self
+    }
+
+    /// Which worker owns which keys.
+    pub(crate) fn owners(&self) -> Ownership {
+        self.ownership.clone().unwrap_or_else(|| Ownership::uniform(self.workers as u32))
+    }
+
     /// When an epoch ends.
     pub fn epochs(mut self, epochs: Epochs) -> Options {
         self.epochs = epochs;
@@ -103,9 +129,22 @@ impl Options {
     }
 
     /// How many bytes each worker's source may run ahead of the sinks; at least 1. A record counts as its
-    /// size in memory, without what it points to.
+    /// size in memory; and if what the source sends goes to the owners of keys on several workers, with what
+    /// it points to, as one record in 64 tells.
     pub fn max_bytes_in_flight(mut self, bytes: usize) -> Options {
         self.limits.bytes = bytes;
+        self
+    }
+
+    /// As of how many of the last epochs [readers](crate::process::StateReader) can ask for state; none
+    /// unless said otherwise, and then only for that of the next one.
+    ///
+    /// State that has a reader is sealed at the end of each epoch then: it costs a sort of what the epoch has
+    /// changed. Pages that merges have replaced stay as long as an epoch that is kept has them, in memory or
+    /// in local files: up to as much again as the state takes, and in memory beside what
+    /// [`state_memory`](Options::state_memory) allows. The metric `history_bytes` of the operator shows it.
+    pub fn state_history(mut self, epochs: u64) -> Options {
+        self.history = epochs;
         self
     }
 
@@ -151,6 +190,12 @@ impl Options {
         if self.workers == 0 || self.workers > MAX_WORKERS {
             return Err(Error::config(format!(
                 "a job cannot run on {} workers: choose 1 to {MAX_WORKERS}",
+                self.workers
+            )));
+        }
+        if let Some(owners) = self.ownership.as_ref().map(Ownership::workers).filter(|n| *n != self.workers) {
+            return Err(Error::config(format!(
+                "keys are owned by {owners} workers, and the job is to run on {}: leave one of the two out",
                 self.workers
             )));
         }

@@ -48,7 +48,7 @@
 //! | [`object`] | object stores: directories, memory, buckets of S3 |
 //! | [`snapshot`] | snapshots: the coordinator, pages and schemas, the log that commits and fences |
 //! | [`config`] | the options of a job |
-//! | `state` | keyed state: hash tables for the open epoch, state backends, timer queues, spilling |
+//! | `state` | keyed state: hash tables for the open epoch, log-structured merge trees behind them, timer queues, spilling |
 //! | [`stream`] | streams as a user builds them, and their lowering to timely's operators |
 //! | [`process`] | process functions: a user's logic with keyed state, timers and side outputs |
 //! | [`window`] | windows: aligned, sessions, and general ones with triggers and evictors |
@@ -76,7 +76,7 @@
 //! * **Epochs close in order.** An operator finishes one epoch before it touches the next, so its state when
 //!   an epoch closes is the state as of that epoch.
 //! * **The state as of an epoch is a list of immutable pages.** The changes of an epoch are sealed into a
-//!   batch that is never written again; merging makes new batches. Holding a state means holding pointers.
+//!   run that is never written again; merging makes new runs. Holding a state means holding pointers.
 //! * **A snapshot is a list of such pages and of offsets, as of one epoch.** It costs a worker a copy of what
 //!   has changed, in slices, or pointers; pages that an earlier snapshot has written are named again. One
 //!   conditional put commits it, and the same put fences every earlier run.
@@ -129,11 +129,12 @@
 //! | time to live | how long an entry is kept after it was written or read; then it is expired |
 //! | table | one named state of an operator, as snapshots and exports list it |
 //! | backend | how a state is kept behind its hash table: as an arrangement, or as deltas for snapshots alone |
-//! | arrangement | a sorted, versioned index of a state: a list of immutable batches, merged in the background |
-//! | batch | the sorted rows of an arrangement that one or several epochs have changed |
-//! | seal | to write what epochs have changed as a batch of an arrangement |
+//! | arrangement | a sorted, versioned index of a state: a list of sorted runs, which are merged |
+//! | seal | to write what epochs have changed as a sorted run of an arrangement |
+//! | block, fence | some rows as bytes, the unit that is read to find a key; what is known of a block without reading it |
 //! | delta | the entries that were changed since the last snapshot |
-//! | sorted run | immutable pages of rows sorted by key, from one delta or from a compaction |
+//! | sorted run | immutable pages of rows sorted by key, from one seal, one delta or a compaction |
+//! | ownership | which worker has the keys of which hashes |
 //! | compaction | the merge of several sorted runs into one, which drops replaced rows and tombstones |
 //! | tombstone | a row that says that a key was deleted |
 //! | timer queue | the timers of an operator in the order in which they are due |

@@ -61,6 +61,7 @@ const PACKINGS: &[Packing] = &[
 const CODECS: &[(&str, Codec)] = &[
     ("columns", Codec::Columnar),
     ("rows", Codec::Rows),
+    ("blocks", Codec::Blocks),
     #[cfg(feature = "abomonation")]
     ("abomonation", Codec::Abomonation),
 ];

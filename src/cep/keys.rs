@@ -25,8 +25,6 @@
 
 use std::sync::Arc;
 
-use timely::dataflow::operators::generic::OperatorInfo;
-
 use super::{Automaton, Partials};
 use crate::data::{Exchange, Key};
 use crate::state::{Entry, Footprint, Held, KeyedState, MemoryBudget, OperatorState, Slot, StateReaders};
@@ -88,9 +86,8 @@ impl<K: Key, T: Exchange> Keys<K, T> {
     pub(super) fn new(
         automaton: Arc<Automaton<T>>,
         (state_readers, budget): (&StateReaders, Option<MemoryBudget>),
-        operator: OperatorInfo,
     ) -> Keys<K, T> {
-        let state = KeyedState::new(automaton, state_readers, budget, operator);
+        let state = KeyedState::new(automaton, state_readers, budget);
         Keys { state, emptied: Vec::new(), taken: 0 }
     }
 

@@ -23,8 +23,6 @@
 use std::sync::Arc;
 use std::vec;
 
-use timely::dataflow::operators::generic::OperatorInfo;
-
 use super::keys::Keys;
 use super::matched::Match;
 use super::partials::clamped;
@@ -71,14 +69,13 @@ impl<K: Key, T: Exchange + Ord> Detector<K, T> {
         timed_out: Outputs<Match<K, T>>,
         state_readers: &StateReaders,
         limits: Option<(MemoryBudget, SpillBudget)>,
-        operator: OperatorInfo,
     ) -> Detector<K, T> {
         let portion = if limits.is_some() { LIMITED } else { PORTION };
         let (limit, quota) = limits.unzip();
         Detector {
-            keys: Keys::new(Arc::clone(&automaton), (state_readers, limit), operator.clone()),
+            keys: Keys::new(Arc::clone(&automaton), (state_readers, limit)),
             automaton,
-            waiting: Waiting::new(quota, operator),
+            waiting: Waiting::new(quota),
             due: Vec::new().into_iter(),
             ending: Vec::new().into_iter(),
             outcome: if timed_out.is_unread() { Outcome::of_matches() } else { Outcome::default() },
@@ -236,7 +233,7 @@ impl<K: Key, T: Exchange + Ord> OperatorLogic<Record<(K, T)>> for Detector<K, T>
         saved.note_settings(PATTERN, Some(self.pattern.clone()))
     }
 
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         from.check_settings(PATTERN, Some(self.pattern.clone()))?;
         self.restore_states(from, share)
     }

@@ -206,8 +206,7 @@ impl<K: Key, T: Exchange + Ord> Operator for PatternOperator<K, T> {
         let matches = self.matches.open(&mut builder);
         let timed_out = self.timed_out.open(&mut builder);
         let limits = worker.limit(uid).zip(worker.quota(uid, "records_spilled"));
-        let logic =
-            Detector::new(Arc::clone(automaton), timed_out, &worker.state_readers(), limits, builder.info());
+        let logic = Detector::new(Arc::clone(automaton), timed_out, &worker.state_readers(), limits);
         let logic = logic.of(self.text.clone());
         epoch_driver::build(builder, worker, vec![input], matches, logic);
     }

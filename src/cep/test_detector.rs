@@ -4,8 +4,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use timely::dataflow::operators::generic::OperatorInfo;
-
 use super::operator::Detector;
 use super::partials::clamped;
 use super::{Match, Pattern};
@@ -35,6 +33,10 @@ impl<T: Exchange> ConsumerPort<Match<u8, T>> for Kept<T> {
     fn take_sent(&mut self) -> usize {
         0
     }
+
+    fn heap(&self) -> usize {
+        0
+    }
 }
 
 /// A detector and its outputs: matches and time-outs. Its state may be limited to some bytes.
@@ -62,9 +64,8 @@ impl<T: Exchange + Ord> Driven<T> {
         let outputs = [Told::default(), Told::default()];
         let [out, timed_out] =
             outputs.each_ref().map(|output| Outputs::to(vec![Box::new(Kept(Rc::clone(output)))]));
-        let operator = OperatorInfo::new(0, 0, Rc::from([0]));
         let automaton = Arc::new(pattern.compile().unwrap());
-        let detector = Detector::new(automaton, timed_out, &state_readers, limits, operator);
+        let detector = Detector::new(automaton, timed_out, &state_readers, limits);
         Driven { detector, out, outputs, pattern: pattern.clone(), bytes, metrics }
     }
 

@@ -33,13 +33,14 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
-use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::data::{Exchange, Key};
 use crate::error::Result;
+use crate::snapshot::block::EncodedRow;
 use crate::snapshot::{Codec, RestoredOperator, SavedTables, Schema};
 use crate::state::{
-    Arrangement, Encoded, Footprint, Hashed, OperatorState, Rows, Saves, Share, SpillBudget, Spilling,
+    Arrangement, Encoded, Footprint, Hashed, OperatorState, Prefix, Rows, Share, SpillBudget, decode,
+    decode_plain, encode, encode_plain, prefix_of_time,
 };
 use crate::time::EventTime;
 
@@ -52,9 +53,9 @@ pub(super) struct Waiting<K: Key, T: Exchange + Ord> {
     until: EventTime,
     /// The time of the first row that is not.
     far: Option<EventTime>,
-    sealed: Arrangement<Spilling<WaitingRows<K, T>>>,
-    /// Every record before this has been taken; shared with the rows, which expire by it.
-    taken: Rc<Cell<EventTime>>,
+    sealed: Arrangement<WaitingRows<K, T>>,
+    /// Every record up to this time has been taken, and the rows expire by it.
+    clock: Rc<Cell<EventTime>>,
     limited: Option<Box<Limited>>,
 }
 
@@ -68,29 +69,31 @@ struct Limited {
 pub(super) type Due<K, T> = (EventTime, K, T);
 
 impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
-    pub(super) fn new(quota: Option<SpillBudget>, operator: OperatorInfo) -> Waiting<K, T> {
-        let taken = Rc::new(Cell::new(EventTime::MIN));
-        let rows = WaitingRows { taken: Rc::clone(&taken), row: PhantomData };
-        let rows = Spilling::new(rows, quota.as_ref().map(SpillBudget::memory), |(_, key, _)| key.hash);
+    pub(super) fn new(quota: Option<SpillBudget>) -> Waiting<K, T> {
+        let clock = Rc::new(Cell::new(EventTime::MIN));
+        let memory = quota.as_ref().map(SpillBudget::memory);
         Waiting {
             open: Moments::default(),
             near: Moments::default(),
             until: EventTime::MIN,
             far: None,
-            sealed: Arrangement::new(rows, operator),
-            taken,
+            sealed: Arrangement::new(WaitingRows(PhantomData), Rc::clone(&clock), memory),
+            clock,
             limited: quota.map(|quota| Box::new(Limited { quota, footprint: Footprint::new(true) })),
         }
     }
 
     /// Every record before this has been taken.
     pub(super) fn taken(&self) -> EventTime {
-        self.taken.get()
+        match self.clock.get() {
+            EventTime::MIN => EventTime::MIN,
+            clock => clock.saturating_add(1),
+        }
     }
 
     /// Takes note that every record before a time has been taken.
     pub(super) fn reach(&mut self, time: EventTime) {
-        self.taken.set(time);
+        self.clock.set(time.saturating_sub(1));
     }
 
     /// Lets a record wait.
@@ -131,7 +134,7 @@ impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
     /// Reads what lies behind the near records, and takes note of how far that goes: up to `now`, or a
     /// portion if memory is limited.
     fn read(&mut self, now: EventTime) -> Vec<Due<K, T>> {
-        let from = self.until.max(self.taken.get());
+        let from = self.until.max(self.taken());
         let (mut until, portion) = match &self.limited {
             None => (now, usize::MAX),
             Some(limited) => (EventTime::MAX, limited.quota.portion() / self.row()),
@@ -140,21 +143,21 @@ impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
         let mut stop = |at: EventTime| far = Some(far.map_or(at, |far: EventTime| far.min(at)));
         // Of the run at hand: how many rows, and the last one's time.
         let (mut rows, mut last) = (0, from);
-        self.sealed.scan(&|(at, ..)| *at < from, &mut |(at, key, value), count| {
-            if *at < last {
+        self.sealed.scan((prefix_of_time(from), 0), &mut |(at, key, value), count| {
+            if at < last {
                 rows = 0;
             }
             // Records of one time are read together.
-            if rows >= portion && *at > last {
-                until = until.min(*at);
+            if rows >= portion && at > last {
+                until = until.min(at);
             }
-            if *at >= until {
-                stop(*at);
+            if at >= until {
+                stop(at);
                 (rows, last) = (0, from);
                 return ControlFlow::Break(());
             }
-            (rows, last) = (rows + 1, *at);
-            read.extend((0..*count).map(|_| (*at, key.key.clone(), value.clone())));
+            (rows, last) = (rows + 1, at);
+            read.extend((0..count).map(|_| (at, key.key.clone(), value.clone())));
             ControlFlow::Continue(())
         });
         if self.limited.is_some() {
@@ -184,7 +187,7 @@ impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
             earlier.1 += if same { later.1 } else { 0 };
             same
         });
-        self.sealed.seal(epoch, rows);
+        self.sealed.seal(epoch, &rows);
     }
 
     /// Lets records leave memory, those that are due last, until the others take so many bytes. Gives their
@@ -223,11 +226,11 @@ impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
 
     /// Takes note of what the arrangement has, nothing of which is in memory.
     fn find_far(&mut self) {
-        let (taken, mut far) = (self.taken.get(), None::<EventTime>);
+        let (taken, mut far) = (self.taken(), None::<EventTime>);
         self.sealed.each(&mut |(at, _, value), _| {
-            if *at >= taken {
-                far = Some(far.map_or(*at, |far| far.min(*at)));
-                self.limited.iter_mut().for_each(|limited| limited.footprint.see(value));
+            if at >= taken {
+                far = Some(far.map_or(at, |far| far.min(at)));
+                self.limited.iter_mut().for_each(|limited| limited.footprint.see(&value));
             }
         });
         (self.until, self.far) = (taken, far);
@@ -246,11 +249,11 @@ impl<K: Key, T: Exchange + Ord> OperatorState for Waiting<K, T> {
     }
 
     fn save(&self, saved: &mut SavedTables) -> Result<()> {
-        saved.tables.push(self.sealed.save(WAITING));
+        saved.tables.push(self.sealed.save(WAITING)?);
         Ok(())
     }
 
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         self.sealed.restore(WAITING, from, share)?;
         self.find_far();
         Ok(())
@@ -274,10 +277,10 @@ impl<K: Key, T: Exchange + Ord> Waiting<K, T> {
         let taken = other.taken();
         other.sealed.each(&mut |key, count| {
             if key.0 >= taken {
-                *rows.entry(key.clone()).or_insert(0) += count;
+                *rows.entry(key).or_insert(0) += count;
             }
         });
-        self.sealed.seal(epoch, rows.into_iter().collect());
+        self.sealed.seal(epoch, &rows.into_iter().collect::<Vec<_>>());
         self.reach(taken);
         self.find_far();
     }
@@ -336,61 +339,57 @@ impl<K, T> Moments<K, T> {
 }
 
 /// Rows of waiting records, each with how often it is there.
-struct WaitingRows<K, T> {
-    taken: Rc<Cell<EventTime>>,
-    row: PhantomData<fn() -> (K, T)>,
-}
+struct WaitingRows<K, T>(PhantomData<fn() -> (K, T)>);
 
 impl<K, T> Clone for WaitingRows<K, T> {
     fn clone(&self) -> Self {
-        WaitingRows { taken: Rc::clone(&self.taken), row: PhantomData }
-    }
-}
-
-impl<K: Key, T: Exchange + Ord> Rows for WaitingRows<K, T> {
-    type Key = (EventTime, Hashed<K>, T);
-    type Value = u64;
-
-    fn absorb(&self, older: &mut u64, newer: &u64) {
-        *older += newer;
-    }
-
-    fn is_vacant(&self, _: &u64, _: bool) -> bool {
-        false
-    }
-
-    fn is_expired((at, ..): &(EventTime, Hashed<K>, T), clock: i64) -> bool {
-        *at <= clock
-    }
-
-    fn clock(&self) -> i64 {
-        self.taken.get().saturating_sub(1)
-    }
-
-    fn reach(&self, time: i64) {
-        self.taken.set(time.saturating_add(1));
+        WaitingRows(PhantomData)
     }
 }
 
 /// A row of a record that waits.
 type WaitingRow<K, T> = ((EventTime, Hashed<K>, T), u64);
 
-impl<K: Key, T: Exchange + Ord> Saves for WaitingRows<K, T> {
+impl<K: Key, T: Exchange + Ord> Rows for WaitingRows<K, T> {
+    type Key = (EventTime, Hashed<K>, T);
+    type Value = u64;
     type Part = T;
-    type Resident = Self;
 
-    fn resident(&self) -> &Self {
-        self
-    }
-
+    const BY_TIME: bool = true;
+    const ADDS_UP: bool = true;
     const ORDERED_BY_PART: bool = true;
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
         Schema::of::<(EventTime, K, P)>(WAITING)
     }
 
+    fn prefix((at, key, _): &(EventTime, Hashed<K>, T)) -> Prefix {
+        (prefix_of_time(*at), key.hash)
+    }
+
     fn owner((_, key, _): &(EventTime, Hashed<K>, T)) -> u64 {
         key.hash
+    }
+
+    fn absorb(&self, earlier: &mut u64, later: &u64) {
+        *earlier += later;
+    }
+
+    fn encode_key(&self, (at, key, value): &(EventTime, Hashed<K>, T), bytes: &mut Vec<u8>) -> Result<()> {
+        encode(&(at, &key.key, value), bytes)
+    }
+
+    fn decode_key(&self, bytes: &[u8]) -> Result<(EventTime, Hashed<K>, T)> {
+        let (at, key, value) = decode(bytes)?;
+        Ok((at, Hashed::new(key), value))
+    }
+
+    fn encode_value(&self, count: &u64, bytes: &mut Vec<u8>) -> Result<Option<i64>> {
+        encode_plain(count, bytes)
+    }
+
+    fn decode_value(&self, row: EncodedRow<'_>) -> Result<u64> {
+        decode_plain(row)
     }
 
     fn encode(rows: &[WaitingRow<K, T>], codec: Codec) -> Result<Vec<u8>> {

@@ -37,8 +37,13 @@ impl Flight {
         self.left.len()
     }
 
-    /// True if the bytes in flight have reached the limit `bytes`.
-    pub(super) fn is_full(&self, bytes: usize) -> bool {
-        self.left.iter().map(|(_, bytes)| bytes).sum::<usize>() + self.emitted >= bytes
+    /// How many bytes may still be in flight, of a limit.
+    pub(super) fn room(&self, limit: usize) -> usize {
+        limit.saturating_sub(self.left.iter().map(|(_, bytes)| bytes).sum::<usize>() + self.emitted)
+    }
+
+    /// True if the bytes in flight have reached a limit.
+    pub(super) fn is_full(&self, limit: usize) -> bool {
+        self.room(limit) == 0
     }
 }

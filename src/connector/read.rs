@@ -55,6 +55,9 @@ const QUOTA: usize = 1 << 16;
 const PIECE: usize = 1024;
 const SMALL_PIECE: usize = 256;
 
+/// The records read first, since it is not known yet how long records are.
+const FIRST_PIECE: usize = 16;
+
 /// The least time until a reader that had nothing is polled again.
 const MIN_WAIT: Duration = Duration::from_micros(1);
 
@@ -86,6 +89,8 @@ pub(super) struct Reading<S: Source, F> {
     epoch: u64,
     watermark: EventTime,
     flight: Flight,
+    /// How many records have been read.
+    records_read: usize,
     /// Splits that were read to their end in the current epoch, with the position there.
     ended: Vec<(S::Split, Position<S>)>,
     /// The last epoch left in which something was read, until that epoch is complete.
@@ -133,6 +138,7 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
             epoch,
             watermark: EventTime::MIN,
             flight: Flight::default(),
+            records_read: 0,
             ended: Vec::new(),
             awaited: None,
             batch: Vec::new(),
@@ -318,7 +324,8 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         while quota > 0 && !self.is_full() {
             let limit = self.limit();
             let Some(slot) = going.take().or_else(|| self.schedule.take(limit)) else { break };
-            let (count, malformed, status) = self.read_piece(slot, quota.min(PIECE))?;
+            let (count, malformed, status) = self.read_piece(slot, quota.min(self.piece()))?;
+            self.records_read = self.records_read.saturating_add(count);
             // Malformed input costs time too, and must not let one activation run without end.
             quota -= (count + malformed).min(quota);
             total += count;
@@ -351,6 +358,15 @@ impl<S: Source, F: Timestamps<S::Item>> Reading<S, F> {
         let (mine, others) = (self.schedule.least(), self.standing.least_of_others());
         let slowest = mine.map_or(others, |mine| mine.max(self.watermark).min(others));
         slowest.saturating_add_unsigned(drift)
+    }
+
+    /// How many records are to be read at a time: few at first, and not many more than there is room for.
+    fn piece(&self) -> usize {
+        let most = PIECE.min(FIRST_PIECE.saturating_add(self.records_read));
+        match self.ports.iter().map(|port| port.heap()).sum() {
+            0 => most,
+            heap => most.min(self.flight.room(self.worker.shared.limits.bytes) / heap).max(1),
+        }
     }
 
     /// Reads a piece of a split; returns the number of records, and of malformed inputs.

@@ -4,6 +4,7 @@ mod prefetch;
 mod change;
 mod hash;
 mod json;
+mod ownership;
 #[cfg(feature = "nexmark")]
 mod map;
 mod record;
@@ -17,6 +18,7 @@ pub use hash::{Hash64, hash64};
 pub use json::write_json;
 #[cfg(feature = "nexmark")]
 pub(crate) use map::map;
+pub use ownership::Ownership;
 pub(crate) use prefetch::look_ahead;
 pub use record::{Data, EventTime, Exchange, Key, Record, Stamp};
 pub(crate) use sort::sort_by;

@@ -28,6 +28,7 @@ use crate::data::Text;
 use crate::error::{Error, Result};
 use crate::export::types::Type;
 use crate::export::value::Value;
+use crate::snapshot::block::unpack;
 use crate::snapshot::{BY_COLUMNS, Codec};
 
 /// The greatest depth of values in values.
@@ -60,6 +61,7 @@ impl Plan {
                     .map_err(|error| cannot(error.to_string()))?
             }
             Codec::Rows => self.by_row(bytes, rows, units).map_err(|error| cannot(error.to_string()))?,
+            Codec::Blocks => return self.decode(&unpack(bytes, rows)?, rows, Codec::Rows),
             Codec::Abomonation => match bytes.split_first() {
                 Some((&BY_COLUMNS, columns)) => return self.decode(columns, rows, Codec::Columnar),
                 _ => {

@@ -18,7 +18,7 @@ use timely::worker::Worker;
 use crate::clock::{self, Clock};
 use crate::config::Options;
 use crate::connector::Collected;
-use crate::data::{Data, Record, Stamp};
+use crate::data::{Data, Ownership, Record, Stamp};
 use crate::error::{Error, Result};
 use crate::metric::Metrics;
 use crate::object::Memory;
@@ -92,7 +92,7 @@ impl<T: Data, O: Data> Driver<T, O> {
     ) -> Result<Driver<T, O>> {
         let (clock, job) = (Clock::manual(), Job::new());
         let snapshots = Snapshots::in_store(Arc::new(Memory::default())).restore(Restore::Latest);
-        let options = options.workers(1).clock(clock.clone()).snapshots(snapshots);
+        let options = options.ownership(Ownership::uniform(1)).clock(clock.clone()).snapshots(snapshots);
         options.check()?;
         let start = Time::new(0, EventTime::MIN);
         let feed = Arc::new(Mutex::new(Feed { records: Vec::new(), at: start, next: Some(start) }));

@@ -6,11 +6,12 @@
 //! deterministic, so rules should have the same effect in any order (as numbered versions have) wherever that
 //! matters.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::operator::{Processing, inspect};
 use super::{Context, Process, States, Timer};
@@ -155,10 +156,9 @@ where
         let inputs = vec![records, builder.pipeline(self.rules)];
         let ports = self.consumers.open(&mut builder);
         let sides = self.consumers.open_sides(&mut builder);
-        let info = builder.info();
         let function = self.by_rules();
-        let records = Processing::open(function, None, sides, readers, &info, (uid, &worker));
-        let logic = ProcessingByRules { records, changed: false, arrangement: arrangement(info) };
+        let records = Processing::open(function, None, sides, readers, (uid, &worker));
+        let logic = ProcessingByRules { records, changed: false, arrangement: arrangement() };
         epoch_driver::build(builder, worker, inputs, ports, logic);
     }
 }
@@ -173,8 +173,8 @@ where
     }
 }
 
-fn arrangement<V: Exchange>(operator: OperatorInfo) -> Arrangement<Latest<(), V>> {
-    Arrangement::new(Latest::new(), operator)
+fn arrangement<V: Exchange>() -> Arrangement<Latest<(), V>> {
+    Arrangement::new(Latest::new(), Rc::new(Cell::new(i64::MIN)), None)
 }
 
 /// A function with its rules as a function of records.
@@ -243,13 +243,13 @@ struct RulesState<'a, U: Exchange> {
 impl<U: Exchange> OperatorState for RulesState<'_, U> {
     fn seal(&mut self, epoch: u64) {
         if std::mem::take(self.changed) {
-            self.arrangement.seal(epoch, vec![((), Some(self.rules.clone()))]);
+            self.arrangement.seal(epoch, &[((), Some(self.rules.clone()))]);
         }
     }
 
     fn save(&self, saved: &mut SavedTables) -> Result<()> {
         // All workers have the same rules, so only the first one saves them.
-        let mut rules = self.arrangement.save(RULES);
+        let mut rules = self.arrangement.save(RULES)?;
         if !self.is_first {
             rules.runs.clear();
         }
@@ -257,10 +257,10 @@ impl<U: Exchange> OperatorState for RulesState<'_, U> {
         Ok(())
     }
 
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         self.arrangement.restore(RULES, from, share)?;
         let known = &mut *self.rules;
-        self.arrangement.each(&mut |(), rules| rules.iter().for_each(|rules| known.clone_from(rules)));
+        self.arrangement.each(&mut |(), rules| rules.into_iter().for_each(|rules| *known = rules));
         Ok(())
     }
 }
@@ -306,7 +306,7 @@ where
         self.records.save(saved)
     }
 
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         self.records.restore(from, share)?;
         self.rules().restore(from, share)
     }

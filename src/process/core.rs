@@ -6,9 +6,8 @@ mod firing;
 use std::any::type_name;
 use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-
-use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::clock::Clock;
 use crate::data::Key;
@@ -50,6 +49,7 @@ impl<K: Key> Stateful for Core<K> {
 
 /// The state, the timers and the time of one worker's instance.
 pub struct Core<K: Key> {
+    uid: Arc<str>,
     /// Identifies the instance in the process, so that a handle of another function is detected.
     id: u32,
     owner: Owner<K>,
@@ -141,22 +141,23 @@ impl KeyPlace {
 }
 
 impl<K: Key> Core<K> {
+    /// The uid of its operator.
+    pub(crate) fn uid(&self) -> &str {
+        &self.uid
+    }
+
     /// The core for keys whose owners are given by the hash `owner`.
-    pub(crate) fn new(
-        owner: Owner<K>,
-        uid: &str,
-        worker: &WorkerContext,
-        operator: &OperatorInfo,
-    ) -> Core<K> {
+    pub(crate) fn new(owner: Owner<K>, uid: &str, worker: &WorkerContext) -> Core<K> {
         let mut store = Store::new();
         worker.limit(uid).into_iter().for_each(|limit| store.limit(limit));
         Core {
+            uid: uid.into(),
             owner,
             id: NEXT.fetch_add(1, Ordering::Relaxed).max(NOBODY + 1),
             store,
             slot: Slot::NONE,
-            event_timers: TimerQueue::sealable(operator.clone(), worker.quota(uid, "timers_spilled")),
-            wall_timers: TimerQueue::sealable(operator.clone(), worker.quota(uid, "timers_spilled")),
+            event_timers: TimerQueue::sealable(worker.quota(uid, "timers_spilled")),
+            wall_timers: TimerQueue::sealable(worker.quota(uid, "timers_spilled")),
             held: BTreeMap::new(),
             now: Now { watermark: i64::MIN, millis: i64::MIN },
             lives_by_wall: false,
@@ -324,6 +325,10 @@ impl<K: Key> OperatorState for CoreState<'_, K> {
         }
     }
 
+    fn publish(&mut self, epoch: u64, next: u64) {
+        self.core.store.publish(epoch, next);
+    }
+
     fn cut(&mut self, epoch: u64) {
         self.core.store.cut(epoch);
     }
@@ -334,13 +339,13 @@ impl<K: Key> OperatorState for CoreState<'_, K> {
 
     fn save(&self, saved: &mut SavedTables) -> Result<()> {
         let CoreState { core, prefix } = self;
-        saved.tables.extend(core.store.save(&format!("{prefix}{STATE}")));
-        saved.tables.extend(core.event_timers.save(&format!("{prefix}{EVENT_TIMERS}")));
-        saved.tables.extend(core.wall_timers.save(&format!("{prefix}{WALL_TIMERS}")));
+        core.store.save(&format!("{prefix}{STATE}"), saved)?;
+        saved.tables.extend(core.event_timers.save(&format!("{prefix}{EVENT_TIMERS}"))?);
+        saved.tables.extend(core.wall_timers.save(&format!("{prefix}{WALL_TIMERS}"))?);
         saved.note(&format!("{prefix}watermark"), &core.now.watermark)
     }
 
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         let prefix = self.prefix;
         let Core { store, event_timers, wall_timers, .. } = &mut *self.core;
         store.restore(&format!("{prefix}{STATE}"), from, share)?;

@@ -50,7 +50,9 @@
 //!
 //! State can be read from outside while the job runs, as of the end of an epoch: a [`StateReader`], made
 //! before the job starts, requests that all workers seal the state when they close the next epoch, and
-//! receives their pages. Nothing stops for it; it costs the seal of the changes since the last one.
+//! receives their pages. Nothing stops for it; it costs the seal of the changes since the last one. With a
+//! [history](crate::config::Options::state_history) the state as of each of the last epochs is there to be
+//! read.
 
 mod ttl;
 pub(crate) mod core;

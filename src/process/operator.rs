@@ -3,8 +3,6 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use timely::dataflow::operators::generic::OperatorInfo;
-
 use super::context::Counters;
 use super::core::Core;
 use super::inspect;
@@ -112,8 +110,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Operator for ProcessOperator<K, T, P
         let inputs = self.edges.iter().map(|edge| builder.by_key(*edge, |keyed| &keyed.key)).collect();
         let ports = self.consumers.open(&mut builder);
         let sides = self.consumers.open_sides(&mut builder);
-        let info = builder.info();
-        let logic = Processing::open(self.function.clone(), self.sort, sides, readers, &info, (uid, &worker));
+        let logic = Processing::open(self.function.clone(), self.sort, sides, readers, (uid, &worker));
         epoch_driver::build(builder, worker, inputs, ports, logic);
     }
 }
@@ -150,15 +147,14 @@ impl<K: Key, T: Exchange, P: Process<K, T>> Processing<K, T, P> {
         sort: Option<Sort<K, T>>,
         sides: Vec<(u64, Box<dyn SidePorts>)>,
         readers: Vec<(&'static str, Reader)>,
-        info: &OperatorInfo,
         (uid, worker): (&str, &WorkerContext),
     ) -> Processing<K, T, P> {
-        let mut core = Core::new(hash64, uid, worker, info);
-        let mut states = States::new(&mut core, info, worker, readers);
+        let mut core = Core::new(hash64, uid, worker);
+        let mut states = States::new(&mut core, worker, readers);
         function.open(&mut states);
         states.check();
         let quota = worker.quota(uid, "records_spilled");
-        let waiting = sort.map(|sort| (sort, TimerQueue::of_records(info.clone(), quota)));
+        let waiting = sort.map(|sort| (sort, TimerQueue::of_records(quota)));
         let counters = Counters::new(worker.shared.metrics.clone(), uid);
         let sides = Sides(sides);
         let (worker, found) = (worker.clone(), Vec::new());
@@ -324,7 +320,7 @@ impl<K: Key, T: Exchange, P: Process<K, T>> OperatorLogic<Keyed<K, T>> for Proce
         visit(&mut self.core.as_state(""));
     }
 
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         self.restore_states(from, share)?;
         self.function.restored(&mut self.core);
         Ok(())

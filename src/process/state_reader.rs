@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::data::{Data, Exchange, Key};
 use crate::error::{Error, Result};
+use crate::metric::Metric;
 use crate::state::{Items, Mapped, One, PublishedState, StateView};
 use crate::stream::{Node, Shared, Stream};
 
@@ -27,10 +28,10 @@ pub(super) struct Reading<K, S, V> {
 }
 
 impl<K, S, V> Reading<K, S, V> {
-    /// Registers a worker that readers can request state from.
-    pub(super) fn attach(&self, shared: &Arc<Shared>) {
+    /// Registers a worker that readers can request state from. `held` counts what earlier epochs take.
+    pub(super) fn attach(&self, shared: &Arc<Shared>, held: &Metric) {
         self.job.get_or_init(|| {
-            self.board.prepare(shared.workers);
+            self.board.prepare(&shared.ownership, shared.history, held);
             shared.is_read();
             Arc::downgrade(shared)
         });
@@ -49,18 +50,14 @@ impl<K: Key, S: Key, V: Exchange> StateReader<K, S, V> {
     /// [`Epochs::records`](crate::time::Epochs::records) and
     /// [`Epochs::when_done`](crate::time::Epochs::when_done) epochs end only while records come.
     pub fn read(&self, wait: Duration) -> Result<StateView<K, S, V>> {
-        let job = self
-            .0
-            .job
-            .get()
-            .ok_or_else(|| Error::config("state can be read while its job runs: start it first"))?;
+        let job = self.job()?;
         let least = job.upgrade().map_or(0, |shared| shared.ask());
         let clock = Clock::system();
         loop {
             let running = job.upgrade().is_some_and(|shared| !shared.is_over());
             // After the end the last state is sealed, whatever its epoch.
             if let Some(view) = self.0.board.view(if running { least } else { 0 }, LOOK) {
-                return Ok(view);
+                return whole(view);
             }
             if clock.now() >= wait {
                 return Err(Error::config(format!(
@@ -68,6 +65,77 @@ impl<K: Key, S: Key, V: Exchange> StateReader<K, S, V> {
                 )));
             }
         }
+    }
+
+    /// The state as of the end of an epoch, of those that the job
+    /// [keeps](crate::config::Options::state_history). Waits for nothing. Costs some pointers for each
+    /// worker; to look up a value of a million in it some microseconds.
+    ///
+    /// ```
+    /// # use highwater::config::Options;
+    /// # use highwater::process::{Context, Process, States, Value};
+    /// # use highwater::stream::Job;
+    /// # use highwater::time::Epochs;
+    /// # #[derive(Clone, Default)]
+    /// # struct Count(Value<u64>);
+    /// # impl Process<u8, i64> for Count {
+    /// #     type Out = ();
+    /// #     fn open(&mut self, states: &mut States<'_, u8>) {
+    /// #         self.0 = states.value("count");
+    /// #     }
+    /// #     fn process(&mut self, _: i64, cx: &mut Context<'_, u8, ()>) {
+    /// #         self.0.update(cx, || 0, |count| *count += 1);
+    /// #     }
+    /// # }
+    /// let job = Job::new();
+    /// let numbers = job.collection(0..100i64).key_by(|n| (n % 2) as u8);
+    /// let out = numbers.process(Count::default());
+    /// let counts = out.value_of::<u8, u64>("count");
+    /// out.discard();
+    /// job.run_with(Options::default().epochs(Epochs::records(10)).state_history(1000))?;
+    /// let (first, last) = counts.epochs().unwrap();
+    /// let before = counts.as_of(first)?;
+    /// assert!(before.get(&0) < counts.as_of(last)?.get(&0));
+    /// assert_eq!(counts.as_of(last)?.get(&0), Some(50));
+    /// # Ok::<(), highwater::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the job does not run yet, the epoch has not ended on all workers, or its state is not kept any
+    /// more.
+    pub fn as_of(&self, epoch: u64) -> Result<StateView<K, S, V>> {
+        self.job()?;
+        if let Some(view) = self.0.board.as_of(epoch) {
+            return whole(view);
+        }
+        Err(Error::config(match self.0.board.epochs() {
+            Some((first, last)) => format!(
+                "the state as of epoch {epoch} is not there, but those of {first} to {last} are: ask for one of these, \
+                 or keep more by `Options::state_history`"
+            ),
+            None => format!(
+                "the state as of epoch {epoch} is not there: no epoch has ended whose state is kept, by `Options::state_history`"
+            ),
+        }))
+    }
+
+    /// The first and the last epoch as of whose ends there is the state now. `None` if there is none.
+    pub fn epochs(&self) -> Option<(u64, u64)> {
+        self.0.board.epochs()
+    }
+
+    fn job(&self) -> Result<&Weak<Shared>> {
+        let job = self.0.job.get();
+        job.ok_or_else(|| Error::config("state can be read while its job runs: start it first"))
+    }
+}
+
+/// A view, unless something is missing in it.
+fn whole<K: Key, S: Key, V: Exchange>(view: StateView<K, S, V>) -> Result<StateView<K, S, V>> {
+    match view.failed() {
+        None => Ok(view),
+        Some(failed) => Err(Error::data(format!("the state cannot be read: {failed}"))),
     }
 }
 

@@ -7,8 +7,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use timely::dataflow::operators::generic::OperatorInfo;
-
 use super::core::{Core, KeyPlace};
 use super::inspect::Trial;
 use super::side_output::SideOutput;
@@ -38,7 +36,6 @@ pub struct States<'a, K: Key> {
 enum Target<'a, K: Key> {
     Worker {
         core: &'a mut Core<K>,
-        operator: &'a OperatorInfo,
         worker: &'a WorkerContext,
     },
     /// In an inspection: `open` is called only to find out what it registers.
@@ -48,11 +45,10 @@ enum Target<'a, K: Key> {
 impl<'a, K: Key> States<'a, K> {
     pub(crate) fn new(
         core: &'a mut Core<K>,
-        operator: &'a OperatorInfo,
         worker: &'a WorkerContext,
         readers: Vec<(&'static str, Reader)>,
     ) -> States<'a, K> {
-        let target = Target::Worker { core, operator, worker };
+        let target = Target::Worker { core, worker };
         States { target, names: BTreeSet::new(), known: BTreeSet::new(), readers }
     }
 
@@ -192,11 +188,10 @@ impl<'a, K: Key> States<'a, K> {
         }
         // Readers read the first state of a name, so only that one is published.
         let publish = if self.known.insert(name) { self.publish::<S>(name) } else { None };
-        let Target::Worker { core, operator, worker } = &mut self.target else { return KeyPlace::tried(ttl) };
+        let Target::Worker { core, worker } = &mut self.target else { return KeyPlace::tried(ttl) };
         core.lives_by_wall |= ttl.is_some_and(Ttl::is_by_wall_clock);
         let lives = ttl.map(|ttl| (ttl.clock, ttl.millis));
-        let cells =
-            Cells::<K, S>::new(lives, core.owner(), (publish, worker.state_readers()), operator.clone());
+        let cells = Cells::<K, S>::new(lives, core.owner(), (publish, worker.state_readers()));
         let column = core.store.add(name, cells);
         core.place(column, ttl)
     }
@@ -215,8 +210,11 @@ impl<'a, K: Key> States<'a, K> {
                 }
             }
         }
-        let Target::Worker { worker, .. } = &self.target else { return None };
-        readings.iter().for_each(|reading| reading.attach(&worker.shared));
+        let Target::Worker { core, worker } = &self.target else { return None };
+        if !readings.is_empty() {
+            let held = worker.shared.metrics.metric(core.uid(), "history_bytes");
+            readings.iter().for_each(|reading| reading.attach(&worker.shared, &held));
+        }
         let worker = worker.index;
         (!readings.is_empty()).then(|| -> Publish<K, S> {
             Box::new(move |state| {

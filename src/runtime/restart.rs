@@ -46,7 +46,7 @@ pub(crate) fn prepare(
         options: snapshots.clone(),
         pending: PendingSnapshots::new(options.workers),
         writing: SegmentWriting::new(snapshots.codec, snapshots.compression),
-        workers: options.workers,
+        ownership: options.owners(),
         kinds,
         epoch: Box::new(move || epoch().map_or(0, |shared| shared.epochs.current())),
         clock: options.clock.clone(),

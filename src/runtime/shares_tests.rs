@@ -2,14 +2,11 @@
 //! reads about its share of the bytes.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use timely::dataflow::operators::generic::OperatorInfo;
-
 use crate::config::Options;
-use crate::data::hash64;
+use crate::data::{Ownership, hash64};
 use crate::error::Result;
 use crate::object::{Memory, PutError, Store};
 use crate::snapshot::{Manifest, Repository, Restored, Selector, Snapshots};
@@ -74,8 +71,9 @@ fn each_of_one_to_64_workers_reads_its_share() {
         for worker in 0..workers {
             let before = store.read.load(SeqCst);
             let rows = ItemRows::<u64, (), u64>::new(hash64);
-            let mut arrangement = Arrangement::new(rows, OperatorInfo::new(0, 0, Rc::from([0])));
-            arrangement.restore("aggregates", &from, Share { worker, workers }).unwrap();
+            let mut arrangement = Arrangement::unlimited(rows);
+            let ownership = Arc::new(Ownership::uniform(workers as u32));
+            arrangement.restore("aggregates", &from, &Share { worker, ownership }).unwrap();
             arrangement.each(&mut |(key, ()), kept| {
                 let again = counts.insert(key.key, kept.as_ref().unwrap().0);
                 assert_eq!(again, None, "key {} has two of {workers} workers", key.key);
@@ -92,5 +90,33 @@ fn each_of_one_to_64_workers_reads_its_share() {
             );
         }
         assert!(counts.len() as u64 == KEYS && counts.iter().all(|(key, count)| *count == key % 3 + 1));
+    }
+}
+
+/// Whatever ranges they own, however many each.
+#[test]
+fn workers_read_what_they_own() {
+    let (_, repository, manifest) = counted();
+    let from = Arc::new(Restored::new(repository, manifest)).operator("counts").unwrap();
+    let begins = (1..23u64).map(|n| (hash64(&n), (n % 5) as u32));
+    let scattered: BTreeMap<_, _> = begins.chain([(0, 3)]).collect();
+    let maps = [
+        Ownership::weighted(&[1, 0, 5, 2]).unwrap(),
+        Ownership::new(5, scattered.into_iter().collect()).unwrap(),
+        Ownership::new(3, vec![(0, 2), (1, 0), (u64::MAX, 1)]).unwrap(),
+    ];
+    for ownership in maps.map(Arc::new) {
+        let mut owned = vec![0; ownership.workers()];
+        for (worker, owned) in owned.iter_mut().enumerate() {
+            let rows = ItemRows::<u64, (), u64>::new(hash64);
+            let mut arrangement = Arrangement::unlimited(rows);
+            let share = Share { worker, ownership: Arc::clone(&ownership) };
+            arrangement.restore("aggregates", &from, &share).unwrap();
+            arrangement.each(&mut |(key, ()), kept| {
+                assert_eq!((ownership.worker_of(key.hash), kept.unwrap().0), (worker, key.key % 3 + 1));
+                *owned += 1;
+            });
+        }
+        assert_eq!(owned.iter().sum::<u64>(), KEYS, "{owned:?}");
     }
 }

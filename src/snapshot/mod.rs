@@ -34,10 +34,11 @@
 //!
 //! # How a job goes on from one
 //!
-//! Workers own ranges of the hashes of keys, and pages say which hashes they have. Each worker of the new
-//! run, of whatever number, reads the pages that touch its range, and takes over runs as they are. Sources
-//! open their splits where they stood. An operator is known by its [uid](crate::stream::Stream::uid), a state
-//! by its name, and rows by what their type's `Deserialize` says that it reads.
+//! Workers own ranges of the hashes of keys, as the manifest [says](crate::data::Ownership), and pages say
+//! which hashes they have. Each worker of the new run, of whatever number and whatever they own, reads the
+//! pages that touch its ranges, and takes over runs as they are. Sources open their splits where they stood.
+//! An operator is known by its [uid](crate::stream::Stream::uid), a state by its name, and rows by what their
+//! type's `Deserialize` says that it reads.
 //!
 //! A job that has changed goes on if no state is lost or misread by it. Changes that cannot be recognized are
 //! declared by [`Migrations`], in the program.
@@ -191,6 +192,7 @@ pub(crate) use coordinator::segments::Owner;
 pub(crate) use coordinator::segments::{EagerWriter, SavedPage, SegmentWriting};
 pub(crate) use coordinator::thread::{Coordinator, CoordinatorHandle};
 pub(crate) use coordinator::trigger::SnapshotTrigger;
+pub(crate) use page::block;
 pub(crate) use page::codec::{BY_COLUMNS, decode_note, encode_note};
 pub(crate) use restore::page_source::PageSource;
 pub(crate) use restore::restored::{Restored, RestoredOperator, RestoredShard, RestoredTable};

@@ -1,34 +1,31 @@
-//! Keyed state: arrangements, and the tables in front of them.
+//! Keyed state: log-structured merge trees, and the hash tables in front of them.
 //!
-//! State that is to be read again, or shown, is an [`Arrangement`]: a differential trace, a `Spine` of
-//! immutable sorted batches, with the epoch as its time. When the state as of an epoch is asked for, what has
-//! changed since the last time is sorted by key and sealed into one batch; the spine merges batches of
-//! similar size in the background, a bounded piece of work at each seal. So the state *as of* an epoch is a
-//! list of shared, immutable pages, and holding on to it costs a few pointers.
+//! The state of an operator as of the end of an epoch is a list of immutable [sorted runs](lsm), each of
+//! which has the rows that some epochs have changed: shared pages of encoded rows, which lie in memory, in
+//! local files or in snapshots. So holding on to a state costs a few pointers, and a snapshot names the pages
+//! that the one before it has written.
 //!
-//! What a row means is its [`Rows`]: how a newer value of a key joins an older one (it replaces it, or is
-//! added to it), when a value is nothing, and which keys have expired. Aggregates are added: then the trace
-//! *is* the aggregate and merging batches is aggregating. Cached values replace each other.
+//! What a row means is its [`Rows`]: where it lies, how a newer value of a key joins an older one (it
+//! replaces it, or is added to it), and when it is over. Aggregates of windows are added: merging runs is
+//! aggregating. Values that are kept replace each other.
 //!
-//! # Why the batches are our own
+//! # Why the runs are our own
 //!
 //! Differential's batches hold `(key, value, time, diff)` and answer for each update at which times it holds.
-//! Here time is an epoch, epochs are totally ordered, and each batch covers an interval of epochs: the
-//! batch's own bounds say all there is to say, and a row is a key and a value. What is left of `reduce` is
-//! one pass over sorted rows. The spine, its fuel accounting and its compaction frontiers are differential's,
-//! unchanged.
+//! Here time is an epoch, epochs are totally ordered, and each run covers an interval of epochs: the run's
+//! own bounds say all there is to say, and a row is a key and a value. Rows are bytes: a type costs its
+//! encoding and no code for pages, merges, files and snapshots, which are compiled once for all types.
 //!
 //! # The front
 //!
-//! Sealing needs what has changed combined by key. That is a hash [table](KeyTable): records meet
-//! their key there, and only distinct keys are sorted. There are two ways to use one:
+//! Runs need what has changed combined by key. That is a hash [table](KeyTable): records meet their key
+//! there, and only distinct keys are sorted. There are two ways to use one:
 //!
 //! * *what was added*: the table holds what came since the last seal and is emptied by it; reading the state
-//!   means reading the arrangement too. Windows do this: they are read once, by a range scan, when they
-//!   close.
+//!   means reading the runs too. Windows do this: they are read once, by a range scan, when they close.
 //! * *current values*: the table holds the value of every key and a list of those that have changed; reading
-//!   is a look-up, and the arrangement is only written. Rolling aggregates and process functions do this,
-//!   since they read at each touch. A [`Store`] is such a table with a column for each of several states.
+//!   is a look-up, and runs are only written. Rolling aggregates and process functions do this, since they
+//!   read at each touch. A [`Store`] is such a table with a column for each of several states.
 //!
 //! # Sealing on demand
 //!
@@ -37,28 +34,29 @@
 //! between a change costs a look-up. With a key's changes since the last seal combined, hot keys cost one row
 //! for each seal. The column *engine* below seals in each epoch.
 //!
-//! # Without an arrangement
+//! # Two ways to make runs
 //!
-//! To seal takes some hundred nanoseconds a row, in one piece, and a copy of all state in memory beside the
-//! tables. Where an arrangement is not read, that is too much. What process functions, rolling aggregates,
-//! sessions, patterns and joins without windows keep in memory, and nobody looks at from outside, has none.
-//! At a cut the list of what has changed is set aside (a `SnapshotDelta`), and copied a slice at a time
-//! while the operator goes on; what is about to change before its turn is copied then. The copies lie on a
-//! `DeltaLog`, unsorted, until the thread of snapshots sorts them into runs, merges these, and writes what is
-//! new. What it has written to a store that is near it lets go of, and reads again what it merges: so a state
-//! that is saved lies in memory once. A worker never pauses for longer than a slice takes, and a snapshot
-//! costs it a copy of each row that has changed. Panes of aligned windows and timers are sealed in one piece.
-//! What differential computations were given is sealed at the end of each epoch, and so a piece is no longer
-//! than what an epoch has changed.
+//! What can be read again, by whoever looks at the state from outside or by the operator itself if its state
+//! is larger than memory, is an [`Arrangement`]: the worker seals what has changed, in one piece, and each
+//! seal pays for a piece of merging.
+//!
+//! What is only saved is copied. At a cut the list of what has changed is set aside (a `SnapshotDelta`), and
+//! encoded a slice at a time while the operator goes on; what is about to change before its turn is encoded
+//! then. The bytes lie on a `DeltaLog`, unsorted, until the thread of snapshots sorts them into runs, merges
+//! these, and writes what is new. What it has written to a store that is near it lets go of, and reads again
+//! what it merges: so a state that is saved lies in memory once. A worker never pauses for longer than a
+//! slice takes. Process functions, rolling aggregates, sessions, patterns and joins without windows do this.
+//! Panes of aligned windows and timers are sealed in one piece. What differential computations were given is
+//! sealed at the end of each epoch, and so a piece is no longer than what an epoch has changed.
 //!
 //! # State larger than memory
 //!
 //! With a [limit](crate::config::Options::state_memory), pages of more than some kilobytes are written to
 //! local files as they are made, and keys that have not been touched for a while leave the tables. The
 //! arrangement is the truth then and the table a cache. To look a key up that is not in the table, the pages
-//! that may hold it are found by their last keys and a filter, which are in memory; of those pages the keys
-//! are read and searched, and the one value that is wanted. This holds for what process functions keep, and
-//! so for windows with triggers and for joins in event time; for rolling aggregates; for joins without
+//! that may hold it are found by the hashes that they end with and a filter, which are in memory; of such a
+//! page the one block is read and searched that may have the key. This holds for what process functions keep,
+//! and so for windows with triggers and for joins in event time; for rolling aggregates; for joins without
 //! windows; and for sessions and the partial matches of patterns, of whose keys some sixty bytes stay. The
 //! panes of aligned windows are written and read once, in order, so all of them leave together. Timers, and
 //! records that wait for their time, are written once and read once, in order, too: those that are due last
@@ -127,8 +125,9 @@
 //! millions of keys an epoch can take 75 ms, where a sorted pass takes 3.
 
 mod table;
-mod run;
 mod spill;
+mod lsm;
+mod run;
 mod operator_state;
 mod timer;
 mod backend;
@@ -144,25 +143,27 @@ pub(crate) use keyed::keyed_state::KeyedState;
 pub(crate) use keyed::meta::FARTHEST;
 pub(crate) use keyed::multiset::{Multiset, is_added_up, read_added_up};
 pub(crate) use keyed::pins::WARM;
+pub(crate) use keyed::published_state::PublishedState;
 pub(crate) use keyed::store::{INDEXED, Store};
 pub(crate) use keyed::time_domain::Now;
 pub use keyed::time_domain::TimeDomain;
-pub(crate) use keyed::view::PublishedState;
 pub use keyed::view::StateView;
+pub(crate) use lsm::delta::encode;
+pub(crate) use lsm::expiry::{NEVER, UNBEGUN, is_over};
+pub(crate) use lsm::row_type::{Encoded, Prefix, prefix_of_time};
+pub(crate) use lsm::sorted_run::SortedRun;
 pub(crate) use operator_state::OperatorState;
 pub(crate) use run::arrangement::Arrangement;
+pub(crate) use run::cursor::Cursor;
 pub(crate) use run::hashed::{Hashed, Owner};
-pub(crate) use run::item_rows::{ItemRows, NEVER, UNBEGUN, is_over};
+pub(crate) use run::incoming::{Share, read_rows};
+pub(crate) use run::item_rows::ItemRows;
 pub(crate) use run::latest_and_sums::{Latest, Sums};
-pub(crate) use run::page::Page;
-pub(crate) use run::persist::{Share, read_rows};
-pub(crate) use run::rows::Rows;
-pub(crate) use run::saves::{Encoded, LATEST, SUMS, Saves};
-pub(crate) use run::sorted_run::{Cursor, SortedRun};
+pub(crate) use run::rows::{LATEST, Rows, SUMS, decode, decode_plain, encode_plain};
+pub(crate) use run::run_builder::RunBuilder;
 pub(crate) use spill::budget::{MemoryBudget, SpillBudget};
 pub(crate) use spill::files::SharedBudget;
 pub(crate) use spill::footprint::Footprint;
-pub(crate) use spill::spilling::Spilling;
 pub(crate) use table::key_table::{Found, KeyTable, Slot};
 pub(crate) use timer::migratable::Migratable;
 pub(crate) use timer::queue::TimerQueue;

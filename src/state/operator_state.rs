@@ -5,13 +5,17 @@
 
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, SavedTables};
-use crate::state::run::persist::Share;
+use crate::state::run::incoming::Share;
 
 /// State that is sealed, saved, restored and evicted.
 pub(crate) trait OperatorState {
     /// Writes what has changed since the last call into an arrangement, if there is one, because the state as
     /// of this epoch, which has just closed, was requested.
     fn seal(&mut self, epoch: u64);
+
+    /// Shows readers from outside the state as of the end of this epoch, which has just closed, if they are
+    /// to be shown it of each. It is the same up to `next`, the next epoch.
+    fn publish(&mut self, _epoch: u64, _next: u64) {}
 
     /// Sets aside the changes of write-only state, up to and including this epoch, which has just closed and
     /// been sealed, for [`copy`](OperatorState::copy) to hand over.
@@ -35,7 +39,7 @@ pub(crate) trait OperatorState {
     /// # Errors
     ///
     /// If the snapshot cannot be read, or has other content than this state's.
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()>;
+    fn restore(&mut self, from: &RestoredOperator, share: &Share) -> Result<()>;
 
     /// Evicts what exceeds the memory budget. The epoch has just closed, and is sealed if that was requested.
     fn evict(&mut self, _epoch: u64) {}

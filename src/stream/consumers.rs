@@ -95,6 +95,9 @@ pub(crate) trait ConsumerPort<T> {
 
     /// The bytes sent since the last call.
     fn take_sent(&mut self) -> usize;
+
+    /// What an element that is sent points to beside its size in memory, in bytes, as far as that is known.
+    fn heap(&self) -> usize;
 }
 
 /// A chain, the terminal it ends in, and the edge it feeds.
@@ -199,6 +202,10 @@ impl<T: Data, C: Collector<T, End: SendBuffer>> ConsumerPort<T> for ChainPort<C>
 
     fn take_sent(&mut self) -> usize {
         self.output.take_sent()
+    }
+
+    fn heap(&self) -> usize {
+        self.output.heap()
     }
 }
 

@@ -14,6 +14,7 @@ use super::lock::lock;
 use super::rounds::Counting;
 use crate::clock::Clock;
 use crate::config::{Limits, Options, Seals, StateMemory};
+use crate::data::Ownership;
 use crate::error::{Error, Result};
 use crate::metric::Metrics;
 use crate::snapshot::{
@@ -25,11 +26,15 @@ use crate::time::{EpochClaims, EpochClock, Time};
 /// The state that all workers of a running job share.
 pub(crate) struct Shared {
     pub(crate) workers: usize,
+    /// Which of them has which keys.
+    pub(crate) ownership: Arc<Ownership>,
     pub(crate) clock: Clock,
     pub(crate) epochs: EpochClock,
     /// Since when all readers were polled, for operators that measure silence.
     pub(crate) asked: Arc<EpochClaims>,
     pub(crate) limits: Limits,
+    /// Of how many epochs readers can ask for the state.
+    pub(crate) history: u64,
     seals: Seals,
     memory: Option<StateMemory>,
     /// The coordinator of snapshots, if any are taken.
@@ -65,10 +70,12 @@ impl Shared {
         let asked = Arc::<EpochClaims>::default();
         Shared {
             workers: options.workers,
+            ownership: Arc::new(options.owners()),
             clock: options.clock.clone(),
             epochs: EpochClock::new(options.epochs, options.clock.clone(), first, Arc::clone(&asked)),
             asked,
             limits: options.limits,
+            history: options.history,
             seals: options.seals,
             memory: options.memory.clone(),
             first,
@@ -223,6 +230,7 @@ impl WorkerContext {
         StateReaders {
             read: false,
             memory: self.memory.clone(),
+            history: self.shared.history > 0,
             saved: has_snapshots && is_on_demand,
             unasked: !has_snapshots && is_on_demand,
         }
@@ -241,12 +249,17 @@ impl WorkerContext {
 
     /// The part of the keys that is this worker's.
     pub(crate) fn share(&self) -> Share {
-        Share { worker: self.index, workers: self.shared.workers }
+        Share { worker: self.index, ownership: Arc::clone(&self.shared.ownership) }
     }
 
     /// The first epoch, as it is counted here.
     pub(crate) fn first_epoch(&self) -> u64 {
         self.counting.first_of(self.shared.first)
+    }
+
+    /// An epoch of this operator, as the job counts them.
+    pub(crate) fn job_epoch(&self, epoch: u64) -> u64 {
+        self.counting.epoch_of(epoch)
     }
 
     /// As [`Shared::seal_now`], in the counting of this operator.

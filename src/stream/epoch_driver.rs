@@ -95,7 +95,7 @@ pub(crate) trait OperatorLogic<E>: 'static {
     /// # Errors
     ///
     /// If the snapshot cannot be read, or has other content than this operator's.
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         self.restore_states(from, share)
     }
 
@@ -104,7 +104,7 @@ pub(crate) trait OperatorLogic<E>: 'static {
     /// # Errors
     ///
     /// As [`restore`](OperatorLogic::restore).
-    fn restore_states(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore_states(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         let mut restored = Ok(());
         self.states(&mut |state| {
             if restored.is_ok() {
@@ -146,7 +146,7 @@ pub(crate) fn build<E, L>(
     L: OperatorLogic<E>,
 {
     if let Some(from) = worker.restored(&builder.uid())
-        && let Err(error) = logic.restore(&from, worker.share()).and_then(|()| from.check_asked())
+        && let Err(error) = logic.restore(&from, &worker.share()).and_then(|()| from.check_asked())
     {
         worker.shared.fail(error);
     }
@@ -303,6 +303,13 @@ impl<E: Data> EpochDriver<E> {
             let last = cuts.iter().map(|cut| self.worker.counting.first_of(*cut));
             let last = last.filter(|last| *last < next).chain(wanted).fold(self.epoch, u64::max);
             self.cut(last, cuts, logic);
+        }
+        if self.worker.shared.history > 0 {
+            let (epoch, next) = (self.worker.job_epoch(self.epoch), self.worker.job_epoch(next));
+            // In a loop many rounds are one epoch of the job.
+            if epoch < next {
+                logic.states(&mut |state| state.publish(epoch, next));
+            }
         }
         // After the seal: entries that were written are evicted without being written again.
         logic.states(&mut |state| state.evict(self.epoch));

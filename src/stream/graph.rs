@@ -397,7 +397,7 @@ impl Graph {
                 entry.info.inputs.iter().map(|input| (input.edge, Arc::clone(&uid))).collect::<Vec<_>>()
             };
             let consumers = inner.nodes.iter().enumerate().flat_map(reads).collect();
-            (inner.readers.clone(), Edges::new(consumers))
+            (inner.readers.clone(), Edges::new(consumers, &worker.shared.ownership))
         };
         let mut cx = Lowering { scope, edges, worker, node: 0, readers, unfinished: Vec::new() };
         let timed = self.with_event_time();

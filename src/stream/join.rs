@@ -19,7 +19,6 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use timely::dataflow::operators::generic::OperatorInfo;
 
 use super::chain::Chain;
 use super::context::WorkerContext;
@@ -123,7 +122,7 @@ where
         let mut builder = cx.operator(uid);
         let inputs = self.edges.map(|edge| builder.by_key(edge, |record| &record.value.0)).into();
         let ports = self.consumers.open(&mut builder);
-        let logic = Join::<K, L, R, F>::new(self.f.clone(), uid, &worker, builder.info());
+        let logic = Join::<K, L, R, F>::new(self.f.clone(), uid, &worker);
         epoch_driver::build(builder, worker, inputs, ports, logic);
     }
 }
@@ -212,7 +211,7 @@ impl<K: Key> SideRows<K> {
         &mut self,
         side: usize,
         from: &RestoredOperator,
-        share: Share,
+        share: &Share,
     ) -> Result<()> {
         read_added_up(SIDES[side], from, share, &mut |key: K, row: V, timestamp, count| {
             let slot = self.store.slot(&key);
@@ -227,13 +226,13 @@ where
     L: Exchange + Ord,
     R: Exchange + Ord,
 {
-    fn new(f: F, uid: &str, worker: &WorkerContext, operator: OperatorInfo) -> Join<K, L, R, F> {
+    fn new(f: F, uid: &str, worker: &WorkerContext) -> Join<K, L, R, F> {
         let mut store = Store::new();
         worker.limit(uid).into_iter().for_each(|limit| store.limit(limit));
         let left = (None, worker.state_readers());
-        store.add(SIDES[LEFT], Cells::<K, Multiset<L>>::new(None, hash64, left, operator.clone()));
+        store.add(SIDES[LEFT], Cells::<K, Multiset<L>>::new(None, hash64, left));
         let right = (None, worker.state_readers());
-        store.add(SIDES[RIGHT], Cells::<K, Multiset<R>>::new(None, hash64, right, operator));
+        store.add(SIDES[RIGHT], Cells::<K, Multiset<R>>::new(None, hash64, right));
         let rows = SideRows { store, number: 0, negative: 0 };
         Join { f, rows, found: Vec::new(), sides: PhantomData }
     }
@@ -328,7 +327,7 @@ where
         saved.note(ROWS, &(self.rows.number, self.rows.negative))
     }
 
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         for (_, (number, negative)) in from.notes::<(u64, u64)>(ROWS)? {
             self.rows.number = self.rows.number.max(number);
             self.rows.negative = self.rows.negative.saturating_add(negative);

@@ -233,7 +233,7 @@ impl<K: Key, I: Exchange, A: Aggregate<I, Out: PartialEq>> Operator for RollingO
         let mut builder = cx.operator(uid);
         let input = builder.by_key(self.edge, |keyed| &keyed.key);
         let ports = self.consumers.open(&mut builder);
-        let logic = Rolling::new(self.aggregate.clone(), uid, &worker, builder.info());
+        let logic = Rolling::new(self.aggregate.clone(), uid, &worker);
         epoch_driver::build(builder, worker, vec![input], ports, logic);
     }
 }

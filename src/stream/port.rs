@@ -21,7 +21,7 @@
 //! pairs until the consumer is built.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::marker::PhantomData;
@@ -33,7 +33,6 @@ use timely::dataflow::channels::Message;
 use timely::dataflow::channels::pact::{Exchange, ParallelizationContract, Pipeline};
 use timely::dataflow::channels::pullers::Counter as PullCounter;
 use timely::dataflow::channels::pushers::{Counter as PushCounter, Tee, TeeHelper};
-use timely::dataflow::operators::generic::OperatorInfo;
 use timely::dataflow::operators::generic::builder_raw;
 use timely::dataflow::{Scope, Stream as TimelyStream};
 use timely::progress::frontier::{AntichainRef, MutableAntichain};
@@ -41,7 +40,7 @@ use timely::progress::operate::FrontierInterest;
 use timely::progress::{Antichain, ChangeBatch, Source, Timestamp};
 use timely::scheduling::{Activator, SyncActivator};
 
-use crate::data::{self, hash64, worker_of};
+use crate::data::{self, Ownership, hash64};
 use crate::stream::operator_fault;
 use crate::time::{Advance, EventTime, Progress, Time};
 
@@ -72,17 +71,63 @@ pub(crate) struct Edges {
     producers: BTreeMap<usize, Box<dyn Any>>,
     /// The uids of the operators that read them.
     consumers: BTreeMap<usize, Arc<str>>,
+    ownership: Arc<Ownership>,
 }
 
 struct Producer<E> {
     source: Source,
     consumers: TeeHelper<Time, Vec<E>>,
+    heap: Heap,
+}
+
+/// What the elements of an edge point to: bytes, on average. Only where elements are sent to other workers is
+/// it known how to tell; there some are looked at on their way.
+type Heap = Rc<Cell<usize>>;
+
+/// Every so many elements one is looked at.
+const LOOK: u32 = 64;
+
+/// Looks at one of some elements, and says what they point to.
+struct HeapSampler {
+    heap: Heap,
+    elements: u32,
+}
+
+impl HeapSampler {
+    fn new(heap: Heap) -> HeapSampler {
+        HeapSampler { heap, elements: 0 }
+    }
+
+    #[inline]
+    fn see<E: data::Exchange>(&mut self, element: &E) {
+        if self.elements.is_multiple_of(LOOK) {
+            self.look(element);
+        }
+        self.elements = self.elements.wrapping_add(1);
+    }
+
+    /// With numbers at their full width, an element is encoded about as long as what it holds inside and out.
+    #[cold]
+    fn look<E: data::Exchange>(&mut self, element: &E) {
+        let all = bincode::serialized_size(element).unwrap_or(0) as usize;
+        let (heap, before) = (all.saturating_sub(size_of::<E>()), self.heap.get());
+        // The first ones tell at once, later ones slowly.
+        let weight = if self.elements < 16 * LOOK { 2 } else { 16 };
+        self.heap.set(if self.elements == 0 { heap } else { before - before / weight + heap / weight });
+    }
 }
 
 impl Edges {
-    /// Edges with the uids of their consumers.
-    pub(crate) fn new(consumers: BTreeMap<usize, Arc<str>>) -> Edges {
-        Edges { producers: BTreeMap::new(), consumers }
+    /// Edges with the uids of their consumers. Keys are sent to whom they are owned by.
+    pub(crate) fn new(consumers: BTreeMap<usize, Arc<str>>, ownership: &Arc<Ownership>) -> Edges {
+        Edges { producers: BTreeMap::new(), consumers, ownership: Arc::clone(ownership) }
+    }
+
+    /// What the elements of an edge point to.
+    fn heap<E: 'static>(&self, edge: Edge<E>) -> Heap {
+        let producer =
+            self.producers.get(&edge.id).and_then(|producer| producer.downcast_ref::<Producer<E>>());
+        producer.map(|producer| Rc::clone(&producer.heap)).unwrap_or_default()
     }
 
     /// Takes the stream of an edge, once.
@@ -132,11 +177,6 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         Arc::clone(&self.uid)
     }
 
-    /// Timely's description of the operator.
-    pub(crate) fn info(&self) -> OperatorInfo {
-        self.raw.operator_info()
-    }
-
     /// An input port for elements that its own worker sends.
     pub(crate) fn pipeline<E: 'static>(&mut self, edge: Edge<E>) -> Input<E> {
         self.input(edge, Pipeline)
@@ -148,7 +188,12 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         edge: Edge<E>,
         mut route: impl FnMut(&E) -> usize + 'static,
     ) -> Input<E> {
-        self.input(edge, Exchange::new(move |element: &E| route(element) as u64))
+        let mut heap = HeapSampler::new(self.edges.heap(edge));
+        let route = move |element: &E| {
+            heap.see(element);
+            route(element) as u64
+        };
+        self.input(edge, Exchange::new(route))
     }
 
     /// An input port to which each element is sent to the owner of its key.
@@ -157,8 +202,8 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         E: data::Exchange,
         K: Hash,
     {
-        let workers = self.scope.peers();
-        self.exchange(edge, move |element| worker_of(hash64(key(element)), workers))
+        let ownership = Arc::clone(&self.edges.ownership);
+        self.exchange(edge, move |element| ownership.worker_of(hash64(key(element))))
     }
 
     /// An input port to which each element that has a key is sent to the key's owner; others stay.
@@ -171,8 +216,9 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         E: data::Exchange,
         K: Hash + 'static,
     {
-        let (workers, here) = (self.scope.peers(), self.scope.index());
-        self.exchange(edge, move |element| key(element).map_or(here, |key| worker_of(hash64(key), workers)))
+        let (ownership, here) = (Arc::clone(&self.edges.ownership), self.scope.index());
+        let owner = move |key: &K| ownership.worker_of(hash64(key));
+        self.exchange(edge, move |element| key(element).map_or(here, &owner))
     }
 
     /// An input port like [`pipeline`](Self::pipeline), with `delay` as its path summary to each existing
@@ -219,7 +265,8 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         if let Some(consumer) = self.edges.consumers.get(&edge.id) {
             output.filler = Arc::clone(consumer);
         }
-        self.edges.producers.insert(edge.id, Box::new(Producer { source, consumers }));
+        let heap = Rc::clone(&output.heap);
+        self.edges.producers.insert(edge.id, Box::new(Producer { source, consumers, heap }));
         output
     }
 
@@ -257,7 +304,7 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         let pusher = PushCounter::new(tee);
         self.produced.push(Rc::clone(pusher.produced()));
         let filler = Arc::clone(&self.uid);
-        (Output { pusher, dirty: false, sent: 0, filler }, *port.name(), consumers)
+        (Output { pusher, dirty: false, sent: 0, heap: Heap::default(), filler }, *port.name(), consumers)
     }
 
     /// An activator of the operator.
@@ -407,8 +454,10 @@ impl<E> Input<E> {
 pub(crate) struct Output<E> {
     pusher: PushCounter<Time, Tee<Time, Vec<E>>>,
     dirty: bool,
-    /// Bytes sent since the last [`take_sent`](Output::take_sent), counting an element as its size in memory.
+    /// Bytes sent since the last [`take_sent`](Output::take_sent).
     sent: usize,
+    /// What each element counts for beside its size in memory.
+    heap: Heap,
     /// The uid of the consumer, for which elements are combined before they are sent.
     filler: Arc<str>,
 }
@@ -422,8 +471,8 @@ where
         let len = batch.len();
         operator_fault::check(&self.filler);
         if len > 0 {
-            self.sent += len * size_of::<E>();
             Message::push_at(batch, time, &mut self.pusher);
+            self.sent += len * (size_of::<E>() + self.heap.get());
             batch.clear();
             // Growing from zero to the same size again would copy each element about once more.
             batch.reserve(len);
@@ -434,6 +483,11 @@ where
     /// The bytes sent since the last call.
     pub(crate) fn take_sent(&mut self) -> usize {
         std::mem::take(&mut self.sent)
+    }
+
+    /// What an element points to beside its size in memory, in bytes, as far as that is known.
+    pub(crate) fn heap(&self) -> usize {
+        self.heap.get()
     }
 
     /// Flushes the channel's buffers for each receiver. Call it at the end of an activation.

@@ -290,7 +290,7 @@ impl<T: Data, S: Stamper<T>> OperatorLogic<Record<T>> for Retime<S> {
         self.stamper.as_ref().map_or(Ok(()), |stamper| stamper.save(saved))
     }
 
-    fn restore(&mut self, from: &RestoredOperator, _: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, _: &Share) -> Result<()> {
         self.stamper.as_mut().map_or(Ok(()), |stamper| stamper.restore(from))
     }
 

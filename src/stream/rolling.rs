@@ -18,8 +18,6 @@
 //! memory is limited, keys that have not been touched for a while are evicted from the table to the
 //! arrangement, whose pages then lie in files, and are read back when they are touched.
 
-use timely::dataflow::operators::generic::OperatorInfo;
-
 use super::Aggregate;
 use super::context::WorkerContext;
 use crate::data::{Change, Data, Exchange, Key, Record, Stamp, hash64};
@@ -94,15 +92,10 @@ impl<Acc: Exchange> Entry for Aggregated<Acc> {
 }
 
 impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> Rolling<K, I, A> {
-    pub(crate) fn new(
-        aggregate: A,
-        uid: &str,
-        worker: &WorkerContext,
-        operator: OperatorInfo,
-    ) -> Rolling<K, I, A> {
+    pub(crate) fn new(aggregate: A, uid: &str, worker: &WorkerContext) -> Rolling<K, I, A> {
         Rolling {
             aggregate,
-            state: KeyedState::new((), &worker.state_readers(), worker.limit(uid), operator),
+            state: KeyedState::new((), &worker.state_readers(), worker.limit(uid)),
             touched: Vec::new(),
             watermark: EventTime::MIN,
             late: (0, worker.shared.metrics.metric(uid, "late_dropped")),
@@ -238,7 +231,7 @@ impl<K: Key, I: Data, A: Aggregate<I, Out: PartialEq>> OperatorLogic<Keyed<K, I>
         saved.note("watermark", &self.watermark)
     }
 
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         self.restore_states(from, share)?;
         self.watermark = from.latest("watermark")?.unwrap_or(EventTime::MIN);
         self.state.reach(self.watermark);

@@ -5,18 +5,14 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use timely::dataflow::operators::generic::OperatorInfo;
-
 use super::assign_panes::Paned;
 use super::assigner::{Aligned, Pane, WINDOWS, Window};
-use super::panes::{Content, PANES, PaneRows};
+use super::panes::{Content, PANES, PaneRows, prefix_of};
 use super::windowed::Windowed;
 use crate::data::{Data, Key, Record, Stamp, hash64};
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, SavedTables};
-use crate::state::{
-    Arrangement, Footprint, Hashed, INDEXED, KeyTable, OperatorState, Share, SpillBudget, Spilling,
-};
+use crate::state::{Arrangement, Footprint, Hashed, INDEXED, KeyTable, OperatorState, Share, SpillBudget};
 use crate::stream::{Aggregate, OperatorLogic, Outputs};
 use crate::time::{EventTime, Time};
 use crate::window::restored_from_general::Folded;
@@ -31,7 +27,7 @@ pub(super) struct Windows<K: Key, T: Data, A: Aggregate<T>> {
     waiting: BTreeMap<(EventTime, EventTime), Content<K, A::Acc>>,
     /// Panes that some window has asked for and another one will.
     running: SlidingAggregate<K, T, A>,
-    arrangement: Arrangement<Spilling<PaneRows<K, T, A>>>,
+    arrangement: Arrangement<PaneRows<K, T, A>>,
     footprint: Footprint,
     limited: Option<Box<Limited<K, T, A>>>,
     /// The end of the last window that has fired; shared with the rows, which expire by it.
@@ -56,15 +52,11 @@ struct Limited<K: Key, T: Data, A: Aggregate<T>> {
 }
 
 impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
-    pub(super) fn new(
-        windows: Aligned,
-        aggregate: A,
-        quota: Option<SpillBudget>,
-        operator: OperatorInfo,
-    ) -> Windows<K, T, A> {
+    pub(super) fn new(windows: Aligned, aggregate: A, quota: Option<SpillBudget>) -> Windows<K, T, A> {
         let fired = Rc::new(Cell::new(EventTime::MIN));
-        let rows = PaneRows::new(aggregate.clone(), Rc::clone(&fired));
-        let rows = Spilling::new(rows, quota.as_ref().map(SpillBudget::memory), |(_, key)| key.hash);
+        let rows = PaneRows::new(aggregate.clone());
+        let memory = quota.as_ref().map(SpillBudget::memory);
+        let arrangement = Arrangement::new(rows, Rc::clone(&fired), memory);
         let limited = quota.map(|quota| {
             let slid = ExternalSlider::new(aggregate.clone(), quota.memory());
             Box::new(Limited { quota, slid })
@@ -74,7 +66,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
             waiting: BTreeMap::new(),
             running: SlidingAggregate::new(aggregate.clone()),
             aggregate,
-            arrangement: Arrangement::new(rows, operator),
+            arrangement,
             footprint: Footprint::new(limited.is_some()),
             limited,
             fired,
@@ -163,11 +155,11 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
             self.running.enter(pane, content, |add| {
                 // Without sealed rows, the scan for the pane is saved.
                 if sealed > 0 {
-                    arrangement.scan(&|(other, _)| *other < pane, &mut |(other, key), acc| {
-                        if *other != pane {
+                    arrangement.scan(prefix_of(pane), &mut |(other, key), acc| {
+                        if other != pane {
                             return ControlFlow::Break(());
                         }
-                        add(&key.key, acc);
+                        add(&key.key, &acc);
                         ControlFlow::Continue(())
                     });
                 }
@@ -210,7 +202,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Windows<K, T, A> {
         let panes = self.running.release();
         self.put_back(panes);
         let entering = self.entering(end);
-        let runs = self.arrangement.runs();
+        let runs = self.arrangement.runs().to_vec();
         if let Some(Limited { slid, .. }) = self.limited.as_deref_mut() {
             slid.begin(end, entering, runs);
         }
@@ -364,15 +356,15 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorState for Windows<K, T, A> {
             // Panes come in order, so sorting each by key gives the order of the arrangement.
             rows[start..].sort_unstable_by(|a, b| a.0.1.cmp(&b.0.1));
         }
-        self.arrangement.seal(epoch, rows);
+        self.arrangement.seal(epoch, &rows);
     }
 
     fn save(&self, saved: &mut SavedTables) -> Result<()> {
-        saved.tables.push(self.arrangement.save(PANES));
+        saved.tables.push(self.arrangement.save(PANES)?);
         saved.note_settings(WINDOWS, Some(self.windows.settings()))
     }
 
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         from.check_settings(WINDOWS, Some(self.windows.settings()))?;
         let folded = Folded { from, share };
         if folded.is_there() {
@@ -386,7 +378,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorState for Windows<K, T, A> {
         self.arrangement.each(&mut |(pane, _), acc| {
             let content = || Content { open: KeyTable::default(), sealed: 0 };
             waiting.entry((pane.first, pane.last)).or_insert_with(content).sealed += 1;
-            footprint.see(acc);
+            footprint.see(&acc);
         });
         let fired = self.fired.get();
         self.waiting.retain(|(_, last), _| *last > fired);

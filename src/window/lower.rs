@@ -64,7 +64,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for WindowOperator<K, T, A> {
         let input = builder.by_key(self.edge, |paned| &paned.key);
         let ports = self.consumers.open(&mut builder);
         let quota = worker.quota(uid, "keys_evicted");
-        let logic = Windows::<K, T, A>::new(self.windows, self.aggregate.clone(), quota, builder.info());
+        let logic = Windows::<K, T, A>::new(self.windows, self.aggregate.clone(), quota);
         epoch_driver::build(builder, worker, vec![input], ports, logic);
     }
 }

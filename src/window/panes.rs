@@ -1,18 +1,18 @@
 //! The content of panes: a table of the open epoch, and rows of what has been sealed.
 
-use std::cell::Cell;
 use std::marker::PhantomData;
-use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
 
 use super::assigner::Pane;
 use crate::data::{Data, Key};
 use crate::error::Result;
+use crate::snapshot::block::EncodedRow;
 use crate::snapshot::{Codec, Schema};
-use crate::state::{Encoded, Hashed, KeyTable, Rows, Saves};
+use crate::state::{
+    Encoded, Hashed, KeyTable, Prefix, Rows, decode, decode_plain, encode, encode_plain, prefix_of_time,
+};
 use crate::stream::Aggregate;
-use crate::time::EventTime;
 
 /// The kind of rows of panes, the first word of their schema, and the name of the table that they are in.
 pub(crate) const PANES: &str = "panes";
@@ -28,64 +28,68 @@ pub(super) struct Content<K, Acc> {
 /// Rows of accumulators by pane and key, which add up, and expire when the pane's last window has fired.
 pub(super) struct PaneRows<K, T, A> {
     aggregate: A,
-    fired: Rc<Cell<EventTime>>,
     row: PhantomData<fn() -> (K, T)>,
 }
 
 impl<K, T, A> PaneRows<K, T, A> {
-    pub(super) fn new(aggregate: A, fired: Rc<Cell<EventTime>>) -> PaneRows<K, T, A> {
-        PaneRows { aggregate, fired, row: PhantomData }
+    pub(super) fn new(aggregate: A) -> PaneRows<K, T, A> {
+        PaneRows { aggregate, row: PhantomData }
     }
+}
+
+/// What comes first in the order of a pane's rows.
+pub(super) fn prefix_of(pane: Pane) -> Prefix {
+    (prefix_of_time(pane.last), prefix_of_time(pane.first))
 }
 
 impl<K, T, A: Clone> Clone for PaneRows<K, T, A> {
     fn clone(&self) -> Self {
-        PaneRows { aggregate: self.aggregate.clone(), fired: Rc::clone(&self.fired), row: PhantomData }
-    }
-}
-
-impl<K: Key, T: Data, A: Aggregate<T>> Rows for PaneRows<K, T, A> {
-    type Key = (Pane, Hashed<K>);
-    type Value = A::Acc;
-
-    fn absorb(&self, older: &mut A::Acc, newer: &A::Acc) {
-        self.aggregate.merge(older, newer.clone());
-    }
-
-    fn is_vacant(&self, _: &A::Acc, _: bool) -> bool {
-        false
-    }
-
-    fn is_expired((pane, _): &(Pane, Hashed<K>), clock: i64) -> bool {
-        pane.last <= clock
-    }
-
-    fn clock(&self) -> i64 {
-        self.fired.get()
-    }
-
-    fn reach(&self, time: i64) {
-        self.fired.set(time);
+        PaneRows::new(self.aggregate.clone())
     }
 }
 
 /// A row of a pane.
 type PaneRow<K, Acc> = ((Pane, Hashed<K>), Acc);
 
-impl<K: Key, T: Data, A: Aggregate<T>> Saves for PaneRows<K, T, A> {
+impl<K: Key, T: Data, A: Aggregate<T>> Rows for PaneRows<K, T, A> {
+    type Key = (Pane, Hashed<K>);
+    type Value = A::Acc;
     type Part = A::Acc;
-    type Resident = Self;
 
-    fn resident(&self) -> &Self {
-        self
-    }
+    const BY_TIME: bool = true;
+    const ADDS_UP: bool = true;
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
         Schema::of::<(Pane, K, P)>(PANES)
     }
 
+    fn prefix((pane, _): &(Pane, Hashed<K>)) -> Prefix {
+        prefix_of(*pane)
+    }
+
     fn owner((_, key): &(Pane, Hashed<K>)) -> u64 {
         key.hash
+    }
+
+    fn absorb(&self, earlier: &mut A::Acc, later: &A::Acc) {
+        self.aggregate.merge(earlier, later.clone());
+    }
+
+    fn encode_key(&self, (pane, key): &(Pane, Hashed<K>), bytes: &mut Vec<u8>) -> Result<()> {
+        encode(&(pane, &key.key), bytes)
+    }
+
+    fn decode_key(&self, bytes: &[u8]) -> Result<(Pane, Hashed<K>)> {
+        let (pane, key) = decode(bytes)?;
+        Ok((pane, Hashed::new(key)))
+    }
+
+    fn encode_value(&self, acc: &A::Acc, bytes: &mut Vec<u8>) -> Result<Option<i64>> {
+        encode_plain(acc, bytes)
+    }
+
+    fn decode_value(&self, row: EncodedRow<'_>) -> Result<A::Acc> {
+        decode_plain(row)
     }
 
     fn encode(rows: &[PaneRow<K, A::Acc>], codec: Codec) -> Result<Vec<u8>> {

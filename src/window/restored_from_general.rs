@@ -33,7 +33,7 @@ const TIMES: [&str; 7] = [
 /// What a snapshot has of the general operator.
 pub(super) struct Folded<'a> {
     pub(super) from: &'a RestoredOperator,
-    pub(super) share: Share,
+    pub(super) share: &'a Share,
 }
 
 impl Folded<'_> {

@@ -13,34 +13,30 @@
 //! A window costs a read and a write of each of its keys, and a read of the rows of each pane that enters or
 //! leaves, all in order; about a microsecond for each.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
-use std::iter::{FlatMap, Peekable};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::vec;
 
 use super::assigner::Pane;
-use super::panes::{Content, PaneRows};
-use crate::data::{Data, Key, hash64};
-use crate::state::{Cursor, Hashed, Latest, Page, Rows, SharedBudget, Slot, SortedRun, Spilling};
+use super::panes::{Content, PaneRows, prefix_of};
+use crate::data::{Data, Exchange, Key, hash64};
+use crate::state::{Arrangement, Cursor, Hashed, Latest, RunBuilder, SharedBudget, Slot, SortedRun};
 use crate::stream::Aggregate;
 use crate::time::EventTime;
 use crate::window::sliding_aggregate::Sum;
 
 /// Sums by key.
-type SumRows<K, Acc> = Spilling<Latest<Hashed<K>, Sum<Acc>>>;
-type SumRow<K, Acc> = (Hashed<K>, Option<Sum<Acc>>);
-type SumPage<K, Acc> = Page<Hashed<K>, Option<Sum<Acc>>>;
+type SumRows<K, Acc> = Latest<Hashed<K>, Sum<Acc>>;
 
 type Panes<K, Acc> = BTreeMap<Pane, Content<K, Acc>>;
-
-/// A run of panes.
-type PaneRun<K, T, A> = Rc<SortedRun<Spilling<PaneRows<K, T, A>>>>;
 
 /// What the panes within one window add up to.
 pub(super) struct ExternalSlider<K: Key, T: Data, A: Aggregate<T>> {
     aggregate: A,
-    rows: SumRows<K, A::Acc>,
-    pages: Vec<SumPage<K, A::Acc>>,
+    memory: Rc<SharedBudget>,
+    sums: Arrangement<SumRows<K, A::Acc>>,
     /// The panes within.
     panes: Panes<K, A::Acc>,
     pass: Option<Pass<K, T, A>>,
@@ -50,7 +46,7 @@ pub(super) struct ExternalSlider<K: Key, T: Data, A: Aggregate<T>> {
 struct Pass<K: Key, T: Data, A: Aggregate<T>> {
     end: EventTime,
     /// The runs of all panes.
-    runs: Vec<PaneRun<K, T, A>>,
+    runs: Vec<Arc<SortedRun>>,
     /// The panes to be read together, and whether each enters. The last ones are those of the merge that
     /// emits.
     steps: VecDeque<Vec<(Pane, bool)>>,
@@ -59,16 +55,10 @@ struct Pass<K: Key, T: Data, A: Aggregate<T>> {
 
 /// Some panes and the sums so far, on their way to new sums.
 struct Merge<K: Key, T: Data, A: Aggregate<T>> {
-    sums: Sums<K, A::Acc>,
+    sums: Option<Cursor<SumRows<K, A::Acc>>>,
     parts: Vec<Part<K, T, A>>,
-    open: Vec<SumRow<K, A::Acc>>,
-    pages: Vec<SumPage<K, A::Acc>>,
+    built: RunBuilder<SumRows<K, A::Acc>>,
 }
-
-/// The rows of pages, of which one is in memory.
-type Sums<K, Acc> = Peekable<
-    FlatMap<vec::IntoIter<SumPage<K, Acc>>, Vec<SumRow<K, Acc>>, fn(SumPage<K, Acc>) -> Vec<SumRow<K, Acc>>>,
->;
 
 /// Rows of a pane in the order of keys.
 struct Part<K: Key, T: Data, A: Aggregate<T>> {
@@ -80,7 +70,7 @@ struct Part<K: Key, T: Data, A: Aggregate<T>> {
 
 /// The rows after the first.
 enum Rest<K: Key, T: Data, A: Aggregate<T>> {
-    Run(PaneRun<K, T, A>, Cursor<(Pane, Hashed<K>), A::Acc>),
+    Run(Cursor<PaneRows<K, T, A>>),
     /// In the table of the pane.
     Open(vec::IntoIter<(u64, Slot)>),
 }
@@ -90,8 +80,8 @@ const SOURCES: usize = 16;
 
 impl<K: Key, T: Data, A: Aggregate<T>> ExternalSlider<K, T, A> {
     pub(super) fn new(aggregate: A, memory: &Rc<SharedBudget>) -> ExternalSlider<K, T, A> {
-        let rows = Spilling::new(Latest::new(), Some(memory), |key: &Hashed<K>| key.hash);
-        ExternalSlider { aggregate, rows, pages: Vec::new(), panes: BTreeMap::new(), pass: None }
+        let (sums, memory) = (no_sums(memory), Rc::clone(memory));
+        ExternalSlider { aggregate, memory, sums, panes: BTreeMap::new(), pass: None }
     }
 
     /// True if no pane is in the window.
@@ -110,7 +100,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> ExternalSlider<K, T, A> {
 
     /// Drops the sums, and returns the panes.
     pub(super) fn release(&mut self) -> impl Iterator<Item = (Pane, Content<K, A::Acc>)> + use<K, T, A> {
-        self.pages.clear();
+        self.sums = no_sums(&self.memory);
         std::mem::take(&mut self.panes).into_iter()
     }
 
@@ -124,7 +114,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> ExternalSlider<K, T, A> {
         &mut self,
         end: EventTime,
         entering: Vec<(Pane, Content<K, A::Acc>)>,
-        runs: Vec<PaneRun<K, T, A>>,
+        runs: Vec<Arc<SortedRun>>,
     ) {
         let mut last: Vec<_> = self.panes.range(..=leaving(end)).map(|(pane, _)| (*pane, false)).collect();
         // A pane of which this is the only window enters and leaves in the last pass, which emits in between.
@@ -145,12 +135,12 @@ impl<K: Key, T: Data, A: Aggregate<T>> ExternalSlider<K, T, A> {
 
     /// Goes on with firing, for about `keys` keys. True if the window has fired.
     pub(super) fn go_on(&mut self, mut keys: usize, mut emit: impl FnMut(&K, A::Out)) -> bool {
-        let ExternalSlider { aggregate, rows, pages, panes, pass } = self;
+        let ExternalSlider { aggregate, memory, sums, panes, pass } = self;
         let Some(Pass { end, runs, steps, merge }) = pass else { return true };
         loop {
             if merge.is_none() {
                 let Some(step) = steps.pop_front() else { break };
-                *merge = Some(Merge::new(std::mem::take(pages), step, panes, runs));
+                *merge = Some(Merge::new(aggregate, sums, step, (panes, runs)));
             }
             let Some(merging) = merge else { break };
             // Only the last pass sees all panes of the window.
@@ -162,19 +152,16 @@ impl<K: Key, T: Data, A: Aggregate<T>> ExternalSlider<K, T, A> {
                 };
                 let show: Option<&mut dyn FnMut(&Sum<A::Acc>)> = if emits { Some(&mut show) } else { None };
                 let sum = add_up(aggregate, sum, &parts, *end, show);
-                merging.open.extend(sum.map(|sum| (key, Some(sum))));
-                if merging.open.len() >= rows.page_rows() {
-                    merging.pages.push(rows.page(std::mem::take(&mut merging.open)));
-                }
+                merging.built.group(|rows| rows.extend(sum.map(|sum| (key, Some(sum)))));
                 keys -= 1;
             }
             // The merge stays as it is, and the next call goes on with it.
             if keys == 0 {
                 return false;
             }
-            if let Some(Merge { pages: mut made, open, .. }) = merge.take() {
-                made.extend((!open.is_empty()).then(|| rows.page(open)));
-                *pages = made;
+            if let Some(Merge { built, .. }) = merge.take() {
+                *sums = no_sums(memory);
+                sums.seal_built(0, built);
             }
         }
         let end = *end;
@@ -182,6 +169,11 @@ impl<K: Key, T: Data, A: Aggregate<T>> ExternalSlider<K, T, A> {
         self.panes.retain(|pane, _| pane.last > end);
         true
     }
+}
+
+/// No sums, which will lie in files.
+fn no_sums<K: Key, Acc: Exchange>(memory: &Rc<SharedBudget>) -> Arrangement<SumRows<K, Acc>> {
+    Arrangement::new(Latest::new(), Rc::new(Cell::new(EventTime::MIN)), Some(memory))
 }
 
 /// The greatest pane that leaves after the window that ends at `end`.
@@ -214,12 +206,11 @@ fn add_up<T: Data, A: Aggregate<T>>(
 
 impl<K: Key, T: Data, A: Aggregate<T>> Merge<K, T, A> {
     fn new(
-        pages: Vec<SumPage<K, A::Acc>>,
+        aggregate: &A,
+        sums: &Arrangement<SumRows<K, A::Acc>>,
         step: Vec<(Pane, bool)>,
-        panes: &Panes<K, A::Acc>,
-        runs: &[PaneRun<K, T, A>],
+        (panes, runs): (&Panes<K, A::Acc>, &[Arc<SortedRun>]),
     ) -> Merge<K, T, A> {
-        let read: fn(SumPage<K, A::Acc>) -> Vec<SumRow<K, A::Acc>> = |page| page.read();
         let mut parts = Vec::new();
         for (pane, enters) in step {
             let Some(content) = panes.get(&pane) else { continue };
@@ -229,9 +220,13 @@ impl<K: Key, T: Data, A: Aggregate<T>> Merge<K, T, A> {
                 parts.push(part);
             };
             for run in runs.iter().filter(|_| content.sealed > 0) {
-                let mut cursor = Cursor::default();
-                cursor.seek(run, |(other, _)| *other < pane);
-                part(Rest::Run(Rc::clone(run), cursor));
+                let rows = PaneRows::new(aggregate.clone());
+                part(Rest::Run(Cursor::new(
+                    rows,
+                    Arc::clone(run),
+                    prefix_of(pane),
+                    Some(Rc::clone(sums.failures())),
+                )));
             }
             let open = &content.open;
             let mut order: Vec<_> = open.occupied().map(|slot| (hash64(&open.get(slot).0), slot)).collect();
@@ -241,8 +236,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Merge<K, T, A> {
             });
             part(Rest::Open(order.into_iter()));
         }
-        let sums = pages.into_iter().flat_map(read).peekable();
-        Merge { sums, parts, open: Vec::new(), pages: Vec::new() }
+        // They were built as one run.
+        Merge { sums: sums.cursors((0, 0)).pop(), parts, built: sums.build(Vec::new()) }
     }
 
     /// The next key, its sum so far, and what each pane has of it.
@@ -254,8 +249,10 @@ impl<K: Key, T: Data, A: Aggregate<T>> Merge<K, T, A> {
     ) -> Option<(Hashed<K>, Option<Sum<A::Acc>>, Vec<(Pane, bool, A::Acc)>)> {
         let Merge { sums, parts, .. } = self;
         let heads = parts.iter().filter_map(|part| part.head.as_ref().map(|(key, _)| key));
-        let key = heads.chain(sums.peek().map(|(key, _)| key)).min()?.clone();
-        let sum = sums.next_if(|(other, _)| *other == key).and_then(|(_, sum)| sum);
+        let next = sums.as_ref().and_then(Cursor::row).map(|(key, _)| key);
+        let key = heads.chain(next).min()?.clone();
+        let has_sum = sums.as_ref().and_then(Cursor::row).is_some_and(|(other, _)| *other == key);
+        let sum = sums.as_mut().filter(|_| has_sum).and_then(Cursor::take).and_then(|(_, sum)| sum);
         let mut found: Vec<(Pane, bool, A::Acc)> = Vec::new();
         for part in parts {
             let Some((_, acc)) = part.head.take_if(|(other, _)| *other == key) else { continue };
@@ -274,13 +271,10 @@ impl<K: Key, T: Data, A: Aggregate<T>> Part<K, T, A> {
     /// Reads the next row.
     fn step(&mut self, panes: &Panes<K, A::Acc>) {
         self.head = match &mut self.rest {
-            Rest::Run(run, cursor) => {
-                let row = cursor.row(run).filter(|((pane, _), _)| *pane == self.pane);
-                let row = row.map(|((_, key), acc)| (key.clone(), acc.clone()));
-                if row.is_some() {
-                    cursor.next(run);
-                }
-                row
+            Rest::Run(cursor) => {
+                let is_here = cursor.row().is_some_and(|((pane, _), _)| *pane == self.pane);
+                let row = if is_here { cursor.take() } else { None };
+                row.map(|((_, key), acc)| (key, acc))
             }
             Rest::Open(order) => order.next().and_then(|(hash, slot)| {
                 let (key, acc) = panes.get(&self.pane)?.open.try_get(slot)?;
@@ -293,14 +287,11 @@ impl<K: Key, T: Data, A: Aggregate<T>> Part<K, T, A> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{Arrangement, KeyTable};
+    use crate::state::KeyTable;
     use crate::stream::Reduce;
     use crate::window::sliding_aggregate::tests::Total;
     use proptest::collection::vec;
     use proptest::prelude::*;
-    use std::cell::Cell;
-    use std::sync::Arc;
-    use timely::dataflow::operators::generic::OperatorInfo;
 
     /// Lets panes enter and leave in their order, some of their rows in tables and some in two runs each, and
     /// compares each window with the sum of the panes that cover it.
@@ -311,9 +302,8 @@ mod tests {
         };
         let memory = SharedBudget::new(1 << 20, std::env::temp_dir(), Arc::new(|error| panic!("{error}")));
         let fired = Rc::new(Cell::new(EventTime::MIN));
-        let rows = PaneRows::<u8, u64, A>::new(aggregate.clone(), Rc::clone(&fired));
-        let rows = Spilling::new(rows, Some(&memory), |(_, key): &(Pane, Hashed<u8>)| key.hash);
-        let mut arrangement = Arrangement::new(rows, OperatorInfo::new(0, 0, Rc::from([0])));
+        let rows = PaneRows::<u8, u64, A>::new(aggregate.clone());
+        let mut arrangement = Arrangement::new(rows, Rc::clone(&fired), Some(&memory));
         let mut slid = ExternalSlider::<u8, u64, A>::new(aggregate.clone(), &memory);
         let mut all: BTreeMap<Pane, BTreeMap<u8, u64>> = BTreeMap::new();
         for (first, length, key, value) in panes {
@@ -331,9 +321,9 @@ mod tests {
                 entering.push((*pane, Content { open, sealed: rows.len() }));
             }
             sealed.sort();
-            arrangement.seal(2 * end as u64, sealed.clone());
-            arrangement.seal(2 * end as u64 + 1, sealed);
-            slid.begin(end, entering, arrangement.runs());
+            arrangement.seal(2 * end as u64, &sealed);
+            arrangement.seal(2 * end as u64 + 1, &sealed);
+            slid.begin(end, entering, arrangement.runs().to_vec());
             let mut found = BTreeMap::new();
             let mut portions = (1..4).cycle();
             while !slid.go_on(portions.next().unwrap(), |key, sum| {
@@ -356,7 +346,7 @@ mod tests {
             assert_eq!(found, expected, "the window that ends at {end}");
             fired.set(end);
         }
-        assert!(slid.is_empty() && slid.pages.is_empty());
+        assert!(slid.is_empty() && slid.sums.runs().is_empty());
     }
 
     proptest! {

@@ -1,7 +1,7 @@
-//! A snapshot that was written when this version of the format was new, which every later program must read.
+//! Snapshots that were written when a version of the format was new, which every later program must read.
 //!
-//! `golden/1` holds the store, and `golden/1.txt` what the job says when it goes on from it. Written once, by
-//! the test that is ignored.
+//! `golden/1` holds the store of the first version, and `golden/1.txt` what the job says when it goes on from
+//! it; and so on. Each was written once, by the test that is ignored.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,12 +65,12 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-#[test]
-fn a_snapshot_of_the_first_format_is_read() {
-    let expected = fs::read_to_string(place("1.txt")).unwrap();
+/// Goes on from the snapshot of a version.
+fn is_read(version: u32) {
+    let expected = fs::read_to_string(place(&format!("{version}.txt"))).unwrap();
     for workers in [1, 2, 3, 8] {
         let directory = tempfile::tempdir().unwrap();
-        copy(&place("1"), directory.path());
+        copy(&place(&version.to_string()), directory.path());
         let store: Arc<dyn Store> = Arc::new(Local::open_unsynced(directory.path()).unwrap());
         let report = Repository::open(Arc::clone(&store)).verify().unwrap();
         assert!(report.manifests > 0 && report.findings.is_empty(), "{report:?}");
@@ -79,10 +79,24 @@ fn a_snapshot_of_the_first_format_is_read() {
 }
 
 #[test]
+fn a_snapshot_of_the_first_format_is_read() {
+    is_read(1);
+}
+
+/// Manifests say who owned which keys, and pages are blocks.
+#[test]
+fn a_snapshot_of_the_second_format_is_read() {
+    is_read(2);
+}
+
+/// The version that this program writes.
+const VERSION: &str = "2";
+
+#[test]
 #[ignore = "writes the golden snapshot; to be run once for each version of the format"]
 fn write_the_golden_snapshot() {
-    let _ = fs::remove_dir_all(place("1"));
-    let store: Arc<dyn Store> = Arc::new(Local::open_unsynced(place("1")).unwrap());
+    let _ = fs::remove_dir_all(place(VERSION));
+    let store: Arc<dyn Store> = Arc::new(Local::open_unsynced(place(VERSION)).unwrap());
     let job = Job::new();
     build(&job, Stage::new());
     let snapshots = Snapshots::in_store(Arc::clone(&store)).every_epochs(1);
@@ -94,7 +108,7 @@ fn write_the_golden_snapshot() {
     }
     drop(running);
     let directory = tempfile::tempdir().unwrap();
-    copy(&place("1"), directory.path());
+    copy(&place(VERSION), directory.path());
     let said = say(Arc::new(Local::open_unsynced(directory.path()).unwrap()), 1);
-    fs::write(place("1.txt"), said.join("\n") + "\n").unwrap();
+    fs::write(place(&format!("{VERSION}.txt")), said.join("\n") + "\n").unwrap();
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use highwater::config::Options;
 use highwater::connector::Collection;
-use highwater::data::Change;
+use highwater::data::{Change, Ownership};
 use highwater::harness::Simulation;
 use highwater::object::{Memory, Store};
 use highwater::snapshot::{Repository, Restore, Selector, Snapshots};
@@ -62,8 +62,10 @@ fn build(splits: &[Vec<Event>], out: Ledger<Told>) -> Job {
     job
 }
 
+/// From three workers to 64 and back to one; and to such that own more keys than others, none, or many
+/// ranges.
 #[test]
-fn from_three_workers_to_64_and_back_to_one() {
+fn keys_are_owned_by_others_each_time() {
     let mut draws = Draws::new(4);
     let splits: Vec<Vec<Event>> = (0..3).flat_map(|_| draws.splits(700, 6, 20)).collect();
     let expected = {
@@ -77,10 +79,20 @@ fn from_three_workers_to_64_and_back_to_one() {
     let last = || {
         Repository::open(Arc::clone(&store)).find(&Selector::Latest).unwrap().map(|(_, manifest)| manifest)
     };
-    for workers in [3, 64, 1] {
+    let scattered = (0..40).map(|n: u64| (n << 58, (7 * n % 4) as u32)).collect();
+    let maps = [
+        Ownership::uniform(3),
+        Ownership::uniform(64),
+        Ownership::new(4, scattered).unwrap(),
+        Ownership::weighted(&[3, 0, 1]).unwrap(),
+        Ownership::uniform(1),
+    ];
+    for ownership in maps {
+        let workers = ownership.workers();
         let snapshots =
             Snapshots::in_store(Arc::clone(&store)).every_epochs(1).slice(64).restore(Restore::Latest);
-        let options = Options::default().workers(workers).epochs(Epochs::records(100)).snapshots(snapshots);
+        let options = Options::default().ownership(ownership.clone());
+        let options = options.epochs(Epochs::records(100)).snapshots(snapshots);
         let simulation = Simulation::seeded(workers as u64).piece(32).options(options);
         let mut running = simulation.start(&build(&splits, out.clone())).unwrap();
         if workers == 1 {
@@ -92,7 +104,9 @@ fn from_three_workers_to_64_and_back_to_one() {
         while last().is_none_or(|manifest| manifest.epoch < before + 4) {
             running.steps(20).unwrap();
         }
-        assert!(!running.is_finished() && last().unwrap().workers == workers as u32);
+        assert!(!running.is_finished() && last().unwrap().ownership == ownership);
+        let report = Repository::open(Arc::clone(&store)).verify().unwrap();
+        assert!(report.findings.is_empty(), "{report:?}");
     }
     let of = |all: Vec<Told>| sum(all.into_iter().map(|(by, what, diff)| ((by, what), diff)).collect());
     assert_eq!(of(out.visible()), of(expected));

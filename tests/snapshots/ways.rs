@@ -19,7 +19,7 @@ const COUNT: i64 = 9000;
 
 /// All ways that this program was built with.
 fn ways() -> Vec<(Codec, Compression)> {
-    let codecs = [Codec::Columnar, Codec::Rows, Codec::Abomonation];
+    let codecs = [Codec::Columnar, Codec::Rows, Codec::Abomonation, Codec::Blocks];
     let compressions = [Compression::None, Compression::Lz4, Compression::Zstd];
     let is_built = |way: &(Codec, Compression)| {
         (way.0 != Codec::Abomonation || cfg!(feature = "abomonation"))

@@ -9,6 +9,7 @@
 //! up: it belongs to the state, whose runs go on. A page that cannot be written early is not marked, and is
 //! written with the snapshot.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Arc, OnceLock};
@@ -33,7 +34,7 @@ pub(crate) trait SavedPage: Send + Sync {
     fn hashes(&self) -> (u64, u64);
 
     /// The rows as bytes.
-    fn encode(&self, codec: Codec) -> Result<Vec<u8>>;
+    fn encode(&self, codec: Codec) -> Result<Cow<'_, [u8]>>;
 
     /// Where it has been written, once it has been.
     fn written(&self) -> &OnceLock<PageRef>;

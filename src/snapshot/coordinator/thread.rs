@@ -17,6 +17,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::data::Ownership;
 use crate::error::{Error, Result};
 use crate::metric::Metrics;
 use crate::notice::Notices;
@@ -42,7 +43,8 @@ pub(crate) struct Coordinator {
     pub(crate) options: Snapshots,
     pub(crate) pending: PendingSnapshots,
     pub(crate) writing: SegmentWriting,
-    pub(crate) workers: usize,
+    /// Which worker owns which keys.
+    pub(crate) ownership: Ownership,
     /// What operators are, by their uids.
     pub(crate) kinds: BTreeMap<String, String>,
     /// The epoch that the clock shows.
@@ -240,8 +242,9 @@ impl Coordinator {
             }
         }
         let operators = operators.into_values().collect();
-        let manifest = self.lease.manifest(epoch, self.trigger.cause(cut), self.workers as u32);
-        Ok(Manifest { operators, ..manifest })
+        let workers = self.ownership.workers() as u32;
+        let manifest = self.lease.manifest(epoch, self.trigger.cause(cut), workers);
+        Ok(Manifest { operators, ownership: self.ownership.clone(), ..manifest })
     }
 
     /// Lets states drop the rows that are written now, where reading them again costs little.

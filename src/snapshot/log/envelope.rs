@@ -31,10 +31,17 @@ pub(in crate::snapshot) enum Kind {
     Intent,
 }
 
-const VERSION: u16 = 1;
 const HEAD: usize = 18;
 
 impl Kind {
+    /// The version of the format that is written.
+    pub(in crate::snapshot) fn version(self) -> u16 {
+        match self {
+            Kind::Entry => 2,
+            Kind::Name | Kind::Intent => 1,
+        }
+    }
+
     fn magic(self) -> [u8; 4] {
         match self {
             Kind::Entry => *b"HWLG",
@@ -58,7 +65,7 @@ pub(in crate::snapshot) fn seal<T: Serialize>(
     let len =
         len.map_err(|_| Error::data(format!("{what} is larger than 4 GiB: keep less state or fewer pages")))?;
     bytes[..4].copy_from_slice(&kind.magic());
-    bytes[4..6].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[4..6].copy_from_slice(&kind.version().to_le_bytes());
     bytes[6..14].copy_from_slice(&number.to_le_bytes());
     bytes[14..18].copy_from_slice(&len.to_le_bytes());
     let crc = crc32c::crc32c(&bytes);
@@ -66,9 +73,14 @@ pub(in crate::snapshot) fn seal<T: Serialize>(
     Ok(bytes)
 }
 
-/// Unwraps and decodes a value; `object` is where it lies, which errors name.
+/// The version of the format that an object says it has, if it is long enough.
+pub(in crate::snapshot) fn version(bytes: &[u8]) -> Option<u16> {
+    bytes.get(4..)?.first_chunk().map(|version| u16::from_le_bytes(*version))
+}
+
+/// Unwraps and decodes a value of a version; `object` is where it lies, which errors name.
 pub(in crate::snapshot) fn open<T: DeserializeOwned>(
-    kind: Kind,
+    (kind, version): (Kind, u16),
     number: u64,
     bytes: &[u8],
     object: &str,
@@ -86,10 +98,10 @@ pub(in crate::snapshot) fn open<T: DeserializeOwned>(
         return Err(damaged("it does not begin as it should".to_owned()));
     }
     // A later version may keep its checksum elsewhere, but not its version.
-    let version = u16::from_le_bytes([head[4], head[5]]);
-    if version != VERSION {
+    let found = u16::from_le_bytes([head[4], head[5]]);
+    if found != version {
         return Err(Error::data(format!(
-            "{object} has version {version} of the format, and this program reads {VERSION}: use the program that wrote it"
+            "{object} has version {found} of the format, and this program reads up to {version}: use the program that wrote it"
         )));
     }
     if u32::from_le_bytes(*crc) != crc32c::crc32c(rest) {
@@ -128,7 +140,9 @@ mod tests {
     fn nothing_is_opened_but_what_was_sealed() {
         let value = ("name".to_owned(), 7u64);
         let sealed = seal(Kind::Name, 3, &value, "a value").unwrap();
-        let open = |kind, number, bytes: &[u8]| open::<(String, u64)>(kind, number, bytes, "names/x");
+        let open = |kind, number, bytes: &[u8]| {
+            open::<(String, u64)>((kind, kind.version()), number, bytes, "names/x")
+        };
         assert_eq!(open(Kind::Name, 3, &sealed).unwrap(), value);
         assert!(open(Kind::Name, 4, &sealed).unwrap_err().to_string().contains("another object"));
         assert!(open(Kind::Entry, 3, &sealed).is_err());

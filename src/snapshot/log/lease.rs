@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
+use crate::data::Ownership;
 use crate::error::{Error, ErrorKind, Result};
 use crate::snapshot::log::entries::{Log, Placed, TRIES};
 use crate::snapshot::log::envelope::checksum;
@@ -195,7 +196,8 @@ impl Lease {
         Ok(SegmentWriter { shared: self.shared.clone(), name, bytes: Vec::new() })
     }
 
-    /// A manifest without any operators, with what this lease knows.
+    /// A manifest without any operators, with what this lease knows, of so many workers that own ranges of
+    /// one length.
     pub fn manifest(&self, epoch: u64, cause: Cause, workers: u32) -> Manifest {
         Manifest {
             generation: self.shared.generation,
@@ -205,6 +207,7 @@ impl Lease {
             at: millis(&self.clock),
             cause,
             workers,
+            ownership: Ownership::uniform(workers),
             previous: self.latest.as_ref().map(|latest| (latest.number, latest.checksum)),
             operators: Vec::new(),
         }
@@ -257,6 +260,9 @@ impl Lease {
         let Manifest { generation, nonce, job, at, previous, .. } =
             self.manifest(manifest.epoch, manifest.cause, manifest.workers);
         manifest = Manifest { generation, nonce, job, at, previous, ..manifest };
+        if manifest.ownership.workers() != manifest.workers as usize {
+            return Err(Error::config("a manifest says of another number of workers who owned which keys"));
+        }
         // A collector keeps the segments of both manifests: the one that the run went on from, and the last
         // one.
         let mut before = self.origin.clone();

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::Ownership;
 use crate::error::{Error, Result};
 use crate::snapshot::log::envelope::{self, Kind};
 
@@ -54,8 +55,11 @@ pub struct Manifest {
     pub at: u64,
     /// Why it was made.
     pub cause: Cause,
-    /// How many workers the run had. Worker `w` of `n` owns the hashes `h` with `h * n >> 64 == w`.
+    /// How many workers the run had.
     pub workers: u32,
+    /// Which of them owned which keys.
+    #[serde(skip)]
+    pub ownership: Ownership,
     /// The number and the checksum of the manifest before it.
     pub previous: Option<(u64, u32)>,
     /// The state of each operator.
@@ -165,12 +169,37 @@ struct Wire {
     entry: Entry,
     segments: Vec<Arc<str>>,
     pages: Vec<Vec<PageRecord>>,
+    /// Which worker owned which keys. Nothing in a claim.
+    ownership: Option<Ownership>,
+}
+
+/// An entry of the first version of the format: worker `w` of `n` owned the hashes `h` with `h * n >> 64 ==
+/// w`.
+#[derive(Deserialize)]
+struct FirstWire {
+    entry: Entry,
+    segments: Vec<Arc<str>>,
+    pages: Vec<Vec<PageRecord>>,
+}
+
+impl From<FirstWire> for Wire {
+    fn from(FirstWire { entry, segments, pages }: FirstWire) -> Wire {
+        let ownership = match &entry {
+            Entry::Claim(_) => None,
+            Entry::Manifest(manifest) => Ownership::try_uniform(manifest.workers).ok(),
+        };
+        Wire { entry, segments, pages, ownership }
+    }
 }
 
 impl Entry {
     /// Encodes the entry for its place in the log. An error if it takes more than 4 GiB.
     pub fn encode(&self, number: u64) -> Result<Vec<u8>> {
-        let mut wire = Wire { entry: self.clone(), segments: Vec::new(), pages: Vec::new() };
+        let ownership = match self {
+            Entry::Claim(_) => None,
+            Entry::Manifest(manifest) => Some(manifest.ownership.clone()),
+        };
+        let mut wire = Wire { entry: self.clone(), segments: Vec::new(), pages: Vec::new(), ownership };
         let mut numbers: BTreeMap<Arc<str>, u32> = BTreeMap::new();
         for run in wire.entry.runs_mut() {
             // Segment names are long and shared by many pages: each is stored once, and pages refer to it by
@@ -190,8 +219,18 @@ impl Entry {
 
     /// Decodes the entry of this number; `object` is where it lies, which errors name.
     pub fn decode(number: u64, bytes: &[u8], object: &str) -> Result<Entry> {
-        let Wire { mut entry, segments, pages } = envelope::open(Kind::Entry, number, bytes, object)?;
+        let wire = match envelope::version(bytes) {
+            Some(1) => envelope::open::<FirstWire>((Kind::Entry, 1), number, bytes, object)?.into(),
+            _ => envelope::open((Kind::Entry, Kind::Entry.version()), number, bytes, object)?,
+        };
+        let Wire { mut entry, segments, pages, ownership } = wire;
         let damaged = || Error::data(format!("{object} is damaged: its pages are not where it says"));
+        if let Entry::Manifest(manifest) = &mut entry {
+            let fits = |ownership: &Ownership| ownership.workers() == manifest.workers as usize;
+            let unknown =
+                || Error::data(format!("{object} is damaged: it does not say who owned which keys"));
+            manifest.ownership = ownership.filter(fits).ok_or_else(unknown)?;
+        }
         let mut pages = pages.into_iter();
         for run in entry.runs_mut() {
             let page = |PageRecord(number, offset, len, rows, hashes, crc)| {
@@ -303,14 +342,14 @@ pub(in crate::snapshot) mod tests {
         let cause =
             prop_oneof![Just(Cause::Interval), Just(Cause::Request), Just(Cause::End), Just(Cause::Stop)];
         let manifest = (
-            any::<(u64, u64, u64, u64, u32)>(),
+            (any::<(u64, u64, u64, u64)>(), 1..99u32),
             ".{0,9}",
             cause,
             any::<Option<(u64, u32)>>(),
             vec(operator(), 0..4),
         );
         let manifest = manifest.prop_map(
-            |((generation, nonce, epoch, at, workers), job, cause, previous, operators)| {
+            |(((generation, nonce, epoch, at), workers), job, cause, previous, operators)| {
                 Entry::Manifest(Manifest {
                     generation,
                     nonce,
@@ -319,6 +358,7 @@ pub(in crate::snapshot) mod tests {
                     at,
                     cause,
                     workers,
+                    ownership: Ownership::uniform(workers),
                     previous,
                     operators,
                 })
@@ -379,6 +419,7 @@ pub(in crate::snapshot) mod tests {
             at: 0,
             cause,
             workers: 2,
+            ownership: Ownership::uniform(2),
             previous: Some((1, 2)),
             operators,
         }

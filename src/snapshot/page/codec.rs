@@ -1,15 +1,16 @@
 //! Codecs: encode rows as the body of a page, and decode them.
 //!
-//! Two ways, and a third that few need: by columns, where all first fields come first, then all second ones,
-//! each packed into as few bits as it needs; and row by row. Columns are smaller before compression and still
-//! more after it. Rows follow a format that is written down and will not change.
+//! Three ways, and a fourth that few need: by columns, where all first fields come first, then all second
+//! ones, each packed into as few bits as it needs; and row by row. Columns are smaller before compression and
+//! still more after it. Rows follow a format that is written down and will not change.
 //!
 //! Columns are those of `bitcode`, whose format is only promised within one version: so that version is
 //! pinned, and another one would be another codec. Both need types that always serialize alike: no
 //! `untagged`, `flatten` or `skip_serializing_if`, and no values that describe themselves.
 //!
-//! The third is `abomonation`, for rows of plain data alone, in programs that ask for it; others go by
-//! columns there.
+//! The third is as rows lie in memory behind the hash tables of state, in [blocks](super::block): it is row
+//! by row again, with keys and values apart, and costs next to nothing to write. The fourth is `abomonation`,
+//! for rows of plain data alone, in programs that ask for it; others go by columns there.
 //!
 //! No codec panics on bytes that it did not write. Row by row, decoding takes no more memory than the bytes
 //! justify. Columns spend a bit on a value that is always zero, and so may take some hundred times their
@@ -20,6 +21,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::snapshot::page::block::{BLOCK_ROWS, BlockBuilder, EncodedRow, RowKind, finish_page, unpack};
 use crate::snapshot::page::plain_registry::form;
 
 /// How the rows of a page are encoded.
@@ -27,7 +29,6 @@ use crate::snapshot::page::plain_registry::form;
 #[non_exhaustive]
 pub enum Codec {
     /// Field by field, bit-packed.
-    #[default]
     Columnar,
     /// Row by row, in Postcard's format.
     Rows,
@@ -36,6 +37,10 @@ pub enum Codec {
     /// pages that come from others: see
     /// [RUSTSEC-2021-0120](https://rustsec.org/advisories/RUSTSEC-2021-0120.html).
     Abomonation,
+    /// In blocks of rows, of which keys lie together and values do, in Postcard's format: as state lies in
+    /// memory beside its hash tables, and so without any work but for compression.
+    #[default]
+    Blocks,
 }
 
 /// What the body of a page of [`Codec::Abomonation`] begins with if rows by columns follow.
@@ -70,6 +75,7 @@ impl Codec {
                 .iter()
                 .try_fold(Vec::new(), |bytes, row| postcard::to_extend(row, bytes))
                 .map_err(|error| cannot(error.to_string())),
+            Codec::Blocks => encode_blocks(rows).map_err(|error| cannot(error.to_string())),
             Codec::Abomonation => {
                 self.check()?;
                 // Not plain, or only views of rows: by columns, which the first byte tells the reader.
@@ -93,7 +99,7 @@ impl Codec {
     /// The codec that a type is encoded by in fact.
     fn of<T>(self) -> Codec {
         // By columns, rows of no size take no bytes, so that a few bytes could ask for any number of them.
-        if size_of::<T>() == 0 { Codec::Rows } else { self }
+        if size_of::<T>() == 0 && self != Codec::Blocks { Codec::Rows } else { self }
     }
 
     /// Decodes `rows` rows, which must be all that the bytes hold.
@@ -107,6 +113,9 @@ impl Codec {
         let decoded = match self.of::<T>() {
             Codec::Columnar => bitcode::deserialize(bytes).map_err(|error| cannot(error.to_string()))?,
             Codec::Rows => decode_rows(bytes, rows).map_err(|error| cannot(error.to_string()))?,
+            Codec::Blocks => {
+                decode_rows(&unpack(bytes, rows)?, rows).map_err(|error| cannot(error.to_string()))?
+            }
             Codec::Abomonation => {
                 self.check()?;
                 // The first byte tells how this page was written, whatever the program knows of the type now.
@@ -142,6 +151,21 @@ pub(crate) fn decode_note<T: DeserializeOwned>(bytes: &[u8], whose: &str, name: 
         );
         Error::data(what).because(error)
     })
+}
+
+/// Rows of which nothing is known, as values without keys.
+fn encode_blocks<T: Serialize>(rows: &[T]) -> Result<Vec<u8>, postcard::Error> {
+    let (mut block, mut bytes, mut ends) = (BlockBuilder::new(RowKind::Plain), Vec::new(), Vec::new());
+    for some in rows.chunks(BLOCK_ROWS) {
+        for row in some {
+            let value = postcard::to_allocvec(row)?;
+            block.push(EncodedRow { key: &[], value: Some(&value), expires: i64::MAX });
+        }
+        block.finish(&mut bytes);
+        ends.push(u32::try_from(bytes.len()).map_err(|_| postcard::Error::SerializeBufferFull)?);
+    }
+    finish_page(&mut bytes, &ends, RowKind::Plain);
+    Ok(bytes)
 }
 
 fn decode_rows<T: DeserializeOwned>(mut bytes: &[u8], rows: usize) -> Result<Vec<T>, postcard::Error> {
@@ -187,7 +211,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_encoded_is_decoded(rows in rows()) {
-            for codec in [Codec::Columnar, Codec::Rows] {
+            for codec in [Codec::Columnar, Codec::Rows, Codec::Blocks] {
                 let bytes = codec.encode(&rows).unwrap();
                 prop_assert_eq!(codec.decode::<Row>(&bytes, rows.len()).unwrap(), rows.clone());
                 prop_assert!(codec.decode::<Row>(&bytes, rows.len() + 1).is_err());
@@ -199,7 +223,7 @@ mod tests {
         /// There is no checksum here, so some of them decode to something else; none panics.
         #[test]
         fn flipped_bytes_do_not_panic(rows in rows(), flips in prop::collection::vec(any::<(u16, u8)>(), 1..9)) {
-            for codec in [Codec::Columnar, Codec::Rows] {
+            for codec in [Codec::Columnar, Codec::Rows, Codec::Blocks] {
                 let mut bytes = codec.encode(&rows).unwrap();
                 for (at, flip) in &flips {
                     let len = bytes.len();
@@ -213,7 +237,7 @@ mod tests {
 
         #[test]
         fn noise_does_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), rows in 0..50usize) {
-            for codec in [Codec::Columnar, Codec::Rows] {
+            for codec in [Codec::Columnar, Codec::Rows, Codec::Blocks] {
                 let _ = codec.decode::<Row>(&bytes, rows);
                 let _ = codec.decode::<(String, [u16; 3])>(&bytes, rows);
             }
@@ -232,9 +256,9 @@ mod tests {
     #[test]
     fn units_are_counted_and_not_decoded_without_end() {
         let rows = vec![(); 1000];
-        for codec in [Codec::Columnar, Codec::Rows] {
+        for codec in [Codec::Columnar, Codec::Rows, Codec::Blocks] {
             let bytes = codec.encode(&rows).unwrap();
-            assert!(bytes.is_empty());
+            assert!(bytes.is_empty() || codec == Codec::Blocks);
             assert_eq!(codec.decode::<()>(&bytes, 1000).unwrap(), rows);
         }
     }
@@ -253,5 +277,17 @@ mod tests {
         let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(hex(Codec::Rows.encode(&rows).unwrap()), "01036f6e650101ac020000");
         assert_eq!(hex(Codec::Columnar.encode(&rows).unwrap()), "020401002c0103006f6e65010000ffffffff");
+        let mut block = BlockBuilder::new(RowKind::Expiring);
+        for (key, value, expires) in
+            [(1, Some(&[7][..]), i64::MAX), (2, None, i64::MAX), (3, Some(&[8, 9]), -5)]
+        {
+            block.push(EncodedRow { key: &[key], value, expires });
+        }
+        let mut bytes = Vec::new();
+        block.finish(&mut bytes);
+        let end = bytes.len() as u32;
+        finish_page(&mut bytes, &[end], RowKind::Expiring);
+        assert_eq!(hex(bytes.clone()), "03090301020001000001030b010203070809120000000100000001");
+        assert_eq!(hex(unpack(&bytes, 3).unwrap()), "010107feffffffffffffffff0102000301080909");
     }
 }

@@ -154,11 +154,12 @@ fn number_of(codec: Codec) -> u8 {
         Codec::Columnar => 1,
         Codec::Rows => 2,
         Codec::Abomonation => 3,
+        Codec::Blocks => 4,
     }
 }
 
 fn codec_of(number: u8) -> Option<Codec> {
-    let all = [Codec::Columnar, Codec::Rows, Codec::Abomonation];
+    let all = [Codec::Columnar, Codec::Rows, Codec::Abomonation, Codec::Blocks];
     all.into_iter().find(|codec| number_of(*codec) == number)
 }
 
@@ -207,7 +208,8 @@ mod tests {
     use super::*;
 
     fn head() -> impl Strategy<Value = PageHead> {
-        let codec = prop_oneof![Just(Codec::Columnar), Just(Codec::Rows), Just(Codec::Abomonation)];
+        let codec =
+            prop::sample::select(vec![Codec::Columnar, Codec::Rows, Codec::Abomonation, Codec::Blocks]);
         let compression = prop::sample::select(compressions());
         let names = (".{0,20}", ".{0,20}");
         let ranges = any::<((u64, u64), (u64, u64))>();

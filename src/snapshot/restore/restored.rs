@@ -44,7 +44,7 @@ pub(crate) struct RestoredOperator {
 /// A worker's share of a table, as it was written.
 pub(crate) struct RestoredShard {
     /// The hashes that the worker owned.
-    pub(crate) hashes: (u64, u64),
+    pub(crate) hashes: Vec<(u64, u64)>,
     /// The time up to which rows were over there.
     pub(crate) clock: i64,
     /// The pages, run by run, oldest first.
@@ -130,13 +130,6 @@ pub(crate) fn clock_of(table: &str) -> String {
     format!("clock of {table}")
 }
 
-/// The least and the greatest hash that a worker owns.
-fn hashes_of(worker: u64, workers: u64) -> (u64, u64) {
-    // The inverse of `h * n >> 64`, by which a hash finds its worker: so the quotient is rounded up.
-    let begin = |worker: u64| (u128::from(worker) << 64).div_ceil(u128::from(workers.max(1)));
-    (begin(worker) as u64, (begin(worker + 1) - 1) as u64)
-}
-
 impl RestoredOperator {
     fn state(&self) -> &OperatorState {
         &self.restored.manifest.operators[self.number]
@@ -177,10 +170,16 @@ impl RestoredOperator {
     }
 
     /// What the workers noted under a name, by the ranges of hashes that they owned.
-    pub(crate) fn notes_of_owners<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<((u64, u64), T)>> {
-        let workers = u64::from(self.restored.manifest.workers);
-        let notes = self.notes(name)?.into_iter();
-        Ok(notes.map(|(worker, note)| (hashes_of(u64::from(worker), workers), note)).collect())
+    pub(crate) fn notes_of_owners<T: DeserializeOwned + Clone>(
+        &self,
+        name: &str,
+    ) -> Result<Vec<((u64, u64), T)>> {
+        let mut owned = Vec::new();
+        for (worker, note) in self.notes::<T>(name)? {
+            let ranges = self.restored.manifest.ownership.ranges_of(worker as usize);
+            owned.extend(ranges.map(|hashes| (hashes, note.clone())));
+        }
+        Ok(owned)
     }
 
     /// True if there is a table of this name.
@@ -321,11 +320,11 @@ impl RestoredOperator {
 
     fn shards_of(&self, table: &TableState) -> Result<Vec<RestoredShard>> {
         let name = &table.name;
-        let workers = u64::from(self.restored.manifest.workers);
+        let ownership = &self.restored.manifest.ownership;
         let clocks: Vec<(u32, i64)> = self.notes(&clock_of(name))?;
         let pages = |run: &RunState| run.pages.clone();
         let shards = table.shards.iter().map(|shard| RestoredShard {
-            hashes: hashes_of(u64::from(shard.worker), workers),
+            hashes: ownership.ranges_of(shard.worker as usize).collect(),
             clock: clocks
                 .iter()
                 .find(|(worker, _)| *worker == shard.worker)
@@ -347,26 +346,5 @@ impl RestoredOperator {
     /// The body of a page of a table, and how it is encoded.
     pub(crate) fn page(&self, table: &str, page: &PageRef) -> Result<(Vec<u8>, Codec)> {
         self.origin(table).page(page)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::hashes_of;
-    use crate::data::worker_of;
-
-    #[test]
-    fn a_worker_owns_what_lies_between_its_hashes() {
-        for workers in [1, 2, 3, 5, 7, 64, 1000] {
-            let mut next = 0u128;
-            for worker in 0..workers {
-                let (first, last) = hashes_of(worker, workers);
-                assert_eq!(u128::from(first), next);
-                let owners = (worker_of(first, workers as usize), worker_of(last, workers as usize));
-                assert_eq!(owners, (worker as usize, worker as usize));
-                next = u128::from(last) + 1;
-            }
-            assert_eq!(next, 1 << 64);
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! Whatever becomes of the bytes in a store, nobody takes them for a snapshot.
 
+use crate::data::Ownership;
 use crate::snapshot::tests::*;
 
 /// A store with two snapshots, and the names of all its objects.
@@ -130,7 +131,9 @@ fn a_manifest_that_cannot_be_is_found() {
         shards(m).push(first);
     });
     found("keys of others", |m| shards(m)[0].worker = 1);
-    found("there were 3", |m| m.workers = 3);
+    found("there were 3", |m| (m.workers, m.ownership) = (3, Ownership::uniform(3)));
+    found("who owned which keys", |m| m.workers = 3);
+    found("keys of others", |m| m.ownership = Ownership::weighted(&[5, 1]).unwrap());
     found("out of order", |m| shards(m)[0].runs.reverse());
     found("out of order", |m| shards(m)[0].runs[1].epochs = (2, 3));
     found("links to another", |m| m.previous = Some((2, 1)));

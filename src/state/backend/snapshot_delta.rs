@@ -9,16 +9,16 @@
 //! [`DirtyMark`] for the changes before a cut and another one for those after it, and again the first one for
 //! those after the next. By then the delta of the first cut is finished.
 //!
-//! What it costs a worker: a look at each changed item, and a copy of it, behind others.
+//! What it costs a worker: a look at each changed item, and to encode it behind others. A row that says that
+//! an item is no more counts less than an item of the same delta: one that came back is there.
 
-use std::sync::Arc;
+use std::collections::{BTreeSet, btree_set};
 
 use crate::data::{Exchange, Key};
-use crate::state::backend::delta_log::{Delta, DeltaLog, Tombstones};
-use crate::state::run::item_rows::Row;
-use crate::state::run::item_rows::{ItemOrTombstone, ItemRows};
-use crate::state::run::rows::Rows;
-use crate::state::table::segmented_vec::{BufferPool, SegmentedVec};
+use crate::state::lsm::delta::Delta;
+use crate::state::lsm::delta_log::DeltaLog;
+use crate::state::run::hashed::Hashed;
+use crate::state::run::item_rows::ItemOrTombstone;
 
 /// What a change is marked by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,48 +65,41 @@ impl DirtyMark {
     }
 }
 
-/// A delta that is being gathered.
-pub(crate) struct SnapshotDelta<K, S, V> {
-    delta: Delta<K, S, V>,
-    /// The bits of a hash that do not tell its segmented vector.
-    shift: u32,
-    buffers: Arc<BufferPool<Option<Row<K, S, V>>>>,
+/// The delta of a cut, while it is gathered.
+pub(crate) struct SnapshotDelta<K, S> {
+    delta: Delta,
+    /// Rows of what is no more that are still to be encoded.
+    tombstones: btree_set::IntoIter<(Hashed<K>, S)>,
 }
 
-/// About so many rows lie in a segmented vector, if that does not make too many segmented vectors: then they
-/// are sorted in the processor's cache.
-const PART_ROWS: usize = 4096;
+/// Rows that say that something is no more.
+pub(crate) type Tombstones<K, S> = BTreeSet<(Hashed<K>, S)>;
 
-/// The most segmented vectors. If there were thousands, each row would be the first one in a while that its
-/// segmented vector gets: so its place would have to be fetched, and all segmented vectors would begin a new
-/// segment at about one time, which takes as long as to clear all their memory.
-const MAX_PARTS: usize = 64;
-
-impl<K: Key, S: Key, V: Exchange> SnapshotDelta<K, S, V> {
-    /// The delta of what has changed up to and including an epoch: what is no more, and about so many items.
-    /// It is copied to `buffers` first.
-    pub(crate) fn new(
-        epoch: u64,
-        rows: &ItemRows<K, S, V>,
-        tombstones: Tombstones<K, S>,
-        items: usize,
-        buffers: Arc<BufferPool<Option<Row<K, S, V>>>>,
-    ) -> SnapshotDelta<K, S, V> {
-        let parts = (items / PART_ROWS).next_power_of_two().min(MAX_PARTS);
-        let row_parts = (0..parts).map(|_| SegmentedVec::default()).collect();
-        let delta = Delta { epoch, clock: rows.clock(), tombstones, row_parts };
-        SnapshotDelta { delta, shift: u64::BITS - parts.ilog2(), buffers }
+impl<K: Key, S: Key> SnapshotDelta<K, S> {
+    /// The delta of what has changed, and of what is no more.
+    pub(in crate::state) fn new(delta: Delta, tombstones: Tombstones<K, S>) -> SnapshotDelta<K, S> {
+        SnapshotDelta { delta, tombstones: tombstones.into_iter() }
     }
 
-    /// Copies an item.
+    /// Copies an item of a key with its hash, which expires at a time.
     #[inline]
-    pub(crate) fn add(&mut self, row: Row<K, S, V>) {
-        let segments = row.0.0.hash.checked_shr(self.shift).unwrap_or(0);
-        self.delta.row_parts[segments as usize].push_with(&self.buffers, Some(row));
+    pub(in crate::state) fn add<V: Exchange>(&mut self, hash: u64, key: (&K, &S), item: (&V, i64)) {
+        self.delta.add(hash, &key, Some(item));
     }
 
-    /// Delivers what was gathered.
-    pub(crate) fn push_delta(self, log: &DeltaLog<K, S, V>) {
+    /// Copies what is no more, up to about so many rows, and takes them from the number. True if all are
+    /// copied.
+    pub(in crate::state) fn copy_tombstones(&mut self, left: &mut usize) -> bool {
+        let some = *left;
+        for (key, sub) in self.tombstones.by_ref().take(some) {
+            self.delta.add::<_, ()>(key.hash, &(&key.key, &sub), None);
+            *left -= 1;
+        }
+        self.tombstones.len() == 0
+    }
+
+    /// Hands over what was gathered.
+    pub(in crate::state) fn push_delta(self, log: &DeltaLog) {
         log.append(self.delta);
     }
 }

@@ -4,29 +4,23 @@
 //! An arrangement is where rows can be read again: by whoever looks at the state from outside while the job
 //! runs, and by the state itself, when it is larger than memory. It is sealed by the worker, in one piece. If
 //! all that is wanted of a state is that snapshots have it, its rows go into a
-//! [delta log](crate::state::backend::delta_log), in slices between which the worker does its work, and
+//! [delta log](crate::state::lsm::delta_log), in slices between which the worker does its work, and
 //! sorting them is not the worker's business.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-
-use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::data::{Exchange, Key};
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, TableSnapshot};
-use crate::state::backend::compaction::sample;
-use crate::state::backend::delta_log::{DeltaLog, Tombstones};
-use crate::state::backend::snapshot_delta::SnapshotDelta;
+use crate::state::backend::snapshot_delta::{SnapshotDelta, Tombstones};
+use crate::state::lsm::delta_log::DeltaLog;
 use crate::state::run::arrangement::Arrangement;
-use crate::state::run::item_rows::ItemRows;
-use crate::state::run::item_rows::Row;
-use crate::state::run::persist::{Incoming, ReadPage, Share};
+use crate::state::run::incoming::{Incoming, Share};
+use crate::state::run::item_rows::{ItemRows, Row};
 use crate::state::run::rows::Rows;
-use crate::state::run::saves::Saves;
 use crate::state::spill::files::SharedBudget;
-use crate::state::spill::spilling::Spilling;
 
 /// Who asks for the state as of an epoch.
 #[derive(Clone, Default)]
@@ -35,6 +29,8 @@ pub(crate) struct StateReaders {
     pub(crate) read: bool,
     /// What it may take of memory, if that is limited.
     pub(crate) memory: Option<Rc<SharedBudget>>,
+    /// True if it is read as of each epoch.
+    pub(crate) history: bool,
     /// True if there are snapshots, and seals are for them or for readers alone.
     pub(crate) saved: bool,
     /// True if nobody asks for the state as of any epoch, but for readers of it.
@@ -44,68 +40,76 @@ pub(crate) struct StateReaders {
 /// Where the rows of a state go.
 pub(crate) enum StateBackend<K: Key, S: Key, V: Exchange> {
     /// They can be read again.
-    Arranged(Box<Arrangement<Spilling<ItemRows<K, S, V>>>>),
+    Arranged(Box<Arrangement<ItemRows<K, S, V>>>),
     /// They are only saved.
     SnapshotOnly {
-        log: Arc<DeltaLog<K, S, V>>,
+        log: Arc<DeltaLog>,
         /// The number of the last delta.
         last: u64,
     },
 }
 
 impl<K: Key, S: Key, V: Exchange> StateBackend<K, S, V> {
+    /// No rows, which expire by `clock`.
     pub(crate) fn new(
         rows: &ItemRows<K, S, V>,
+        clock: &Rc<Cell<i64>>,
         state_readers: &StateReaders,
-        operator: OperatorInfo,
     ) -> StateBackend<K, S, V> {
-        if state_readers.saved && !state_readers.read && state_readers.memory.is_none() {
-            return StateBackend::SnapshotOnly { log: Arc::new(DeltaLog::new(rows.owner())), last: 0 };
+        let StateReaders { saved, read, memory, .. } = state_readers;
+        if *saved && !read && memory.is_none() {
+            return StateBackend::SnapshotOnly {
+                log: Arc::new(DeltaLog::new(Arc::new(rows.clone()))),
+                last: 0,
+            };
         }
-        let spilling = Spilling::new(rows.clone(), state_readers.memory.as_ref(), |(key, _)| key.hash);
-        StateBackend::Arranged(Box::new(Arrangement::new(spilling, operator)))
+        let arrangement = Arrangement::new(rows.clone(), Rc::clone(clock), memory.as_ref());
+        StateBackend::Arranged(Box::new(arrangement))
     }
 
     /// The arrangement, if it is one.
-    pub(crate) fn arrangement(&mut self) -> Option<&mut Arrangement<Spilling<ItemRows<K, S, V>>>> {
+    pub(crate) fn arrangement(&mut self) -> Option<&mut Arrangement<ItemRows<K, S, V>>> {
         match self {
             StateBackend::Arranged(arrangement) => Some(arrangement),
             StateBackend::SnapshotOnly { .. } => None,
         }
     }
 
-    /// Begins the next delta, of the tombstones and of about so many items, as of the end of
-    /// `epoch`. `None`, and nothing is taken, if rows are not handed over.
+    /// Begins the next delta, of the tombstones and of items, as of the end of `epoch`. `None`, and nothing
+    /// is taken, if rows are not handed over.
     pub(crate) fn delta(
         &mut self,
         epoch: u64,
-        rows: &ItemRows<K, S, V>,
+        clock: i64,
         tombstones: &mut Tombstones<K, S>,
-        items: usize,
-    ) -> Option<SnapshotDelta<K, S, V>> {
+    ) -> Option<SnapshotDelta<K, S>> {
         let StateBackend::SnapshotOnly { log, last } = self else { return None };
         *last += 1;
-        Some(SnapshotDelta::new(epoch, rows, std::mem::take(tombstones), items, Arc::clone(&log.buffers)))
+        Some(SnapshotDelta::new(log.delta(epoch, clock), std::mem::take(tombstones)))
     }
 
     /// Hands over a delta.
-    pub(crate) fn push_delta(&self, delta: SnapshotDelta<K, S, V>) {
+    pub(crate) fn push_delta(&self, delta: SnapshotDelta<K, S>) {
         if let StateBackend::SnapshotOnly { log, .. } = self {
             delta.push_delta(log);
         }
     }
 
     /// What a snapshot needs of the state as of the last seal, or the last delta that has been begun.
-    pub(crate) fn save(&self, name: &str, rows: &ItemRows<K, S, V>) -> TableSnapshot {
+    ///
+    /// # Errors
+    ///
+    /// If something could not be encoded.
+    pub(crate) fn save(&self, name: &str, clock: i64) -> Result<TableSnapshot> {
         match self {
             StateBackend::Arranged(arrangement) => arrangement.save(name),
-            StateBackend::SnapshotOnly { log, last } => TableSnapshot {
+            StateBackend::SnapshotOnly { log, last } => Ok(TableSnapshot {
                 name: name.to_owned(),
                 schema: ItemRows::<K, S, V>::schema(),
-                clock: rows.clock(),
+                clock,
                 runs: Vec::new(),
                 coming: Some((Arc::clone(log) as _, *last)),
-            },
+            }),
         }
     }
 
@@ -113,43 +117,34 @@ impl<K: Key, S: Key, V: Exchange> StateBackend<K, S, V> {
     /// first, and about how many keys there are in all.
     pub(crate) fn restore(
         &mut self,
-        rows: &ItemRows<K, S, V>,
+        (rows, clock): (&ItemRows<K, S, V>, &Cell<i64>),
         (name, from): (&str, &RestoredOperator),
-        share: Share,
+        share: &Share,
         fill: &mut dyn FnMut(Vec<Row<K, S, V>>, usize),
     ) -> Result<()> {
-        match self {
+        let incoming = Incoming::open(from, name, share)?;
+        let keys = incoming.keys();
+        let log = match self {
             StateBackend::Arranged(arrangement) => {
-                let incoming = Incoming::open(from, name, share)?;
-                arrangement.take_in(&incoming)?;
-                let runs = arrangement.runs();
-                let pages = runs.iter().flat_map(|run| run.pages());
-                let keys = incoming.keys();
-                pages.for_each(|page| fill(page.read(), keys));
+                return arrangement.take_in(&incoming, &mut |read| fill(read, keys));
             }
-            StateBackend::SnapshotOnly { log, .. } => {
-                let incoming = Incoming::open(from, name, share)?;
-                let (keys, origin) = (incoming.keys(), Arc::new(from.origin(name)));
-                let first = RefCell::new(None);
-                let mut page = |read: ReadPage<ItemRows<K, S, V>>| {
-                    first.borrow_mut().get_or_insert_with(|| sample(&read.rows));
-                    match (read.written, read.rows.last()) {
-                        (Some(place), Some((last, _))) if origin.is_near() => {
-                            let page = log.released((read.rows.len(), last.clone()), &origin, place);
-                            fill(read.rows, keys);
-                            page
-                        }
-                        (written, _) => {
-                            fill(read.rows.clone(), keys);
-                            ReadPage { written, ..read }.page(rows)
-                        }
-                    }
-                };
-                incoming.read((rows, &|| rows.page_rows()), &mut page, &mut |pages| {
-                    log.adopt(pages, first.take().unwrap_or_default())
-                })?;
+            StateBackend::SnapshotOnly { log, .. } => log,
+        };
+        let origin = Arc::new(from.origin(name));
+        let mut run = log.build_page();
+        incoming.read((rows, clock), &mut |read| {
+            let Some(read) = read else {
+                log.adopt(std::mem::replace(&mut run, log.build_page()));
+                return Ok(());
+            };
+            read.add_to(rows, &mut run)?;
+            if let Some(page) = run.pages.last_mut().filter(|_| origin.is_near())
+                && let Some(released) = page.released(&origin)
+            {
+                *page = Arc::new(released);
             }
-        }
-        Ok(())
+            fill(read.rows, keys);
+            Ok(())
+        })
     }
 }

@@ -26,7 +26,7 @@ use crate::data::{Exchange, Key};
 use crate::state::backend::snapshot_delta::copy;
 use crate::state::keyed::column::{Cells, Item};
 use crate::state::keyed::items::Items;
-use crate::state::run::item_rows::{NEVER, is_over};
+use crate::state::lsm::expiry::{NEVER, is_over};
 use crate::state::table::key_table::Slot;
 use crate::time::EventTime;
 

@@ -18,8 +18,6 @@
 //! read from all runs, and the latest of each item counts. So the arrangement and the cells together are the
 //! state, at all times.
 
-use timely::dataflow::operators::generic::OperatorInfo;
-
 use crate::data::Key;
 use crate::state::backend::snapshot_delta::{DirtyMark, copy};
 use crate::state::backend::state_backend::StateReaders;
@@ -30,8 +28,8 @@ use crate::state::keyed::time_domain::TimeDomain;
 use crate::state::keyed::ttl_sweep::TtlSweep;
 use crate::state::keyed::view::PublishedEpoch;
 use crate::state::keyed::write_back::WriteBack;
+use crate::state::lsm::expiry::{NEVER, UNBEGUN};
 use crate::state::run::hashed::{Hashed, Owner};
-use crate::state::run::item_rows::{NEVER, UNBEGUN};
 use crate::state::spill::footprint::Footprint;
 use crate::state::table::key_table::Slot;
 use crate::state::table::segmented_vec::SegmentedVec;
@@ -57,7 +55,8 @@ impl<V> Item<V> {
     {
         match copying {
             Some(copying) if self.meta.changed().is_before(dirty_mark) => {
-                copying.delta.add((key(), copy(&self.value, self.meta.expires())));
+                let (key, sub) = key();
+                copying.delta.add(key.hash, (&key.key, &sub), (&self.value, self.meta.expires()));
                 true
             }
             _ => self.meta.is_sealed(),
@@ -88,6 +87,8 @@ pub(crate) struct Cells<K: Key, S: Shape> {
     pub(in crate::state) unbegun: i64,
     /// Who is to be shown what is sealed.
     pub(in crate::state) publish: Option<Publish<K, S>>,
+    /// True if they are to be shown it at the end of each epoch.
+    pub(in crate::state) has_history: bool,
 }
 
 /// Shows the pages as of an epoch to readers.
@@ -100,7 +101,6 @@ impl<K: Key, S: Shape> Cells<K, S> {
         lives: Option<(TimeDomain, i64)>,
         owner: Owner<K>,
         (publish, state_readers): (Option<Publish<K, S>>, StateReaders),
-        operator: OperatorInfo,
     ) -> Cells<K, S> {
         let state_readers = StateReaders { read: state_readers.read || publish.is_some(), ..state_readers };
         Cells {
@@ -108,12 +108,13 @@ impl<K: Key, S: Shape> Cells<K, S> {
             cells: Vec::new(),
             items: 0,
             footprint: Footprint::new(state_readers.memory.is_some()),
-            write_back: WriteBack::new(owner, &state_readers, operator),
+            write_back: WriteBack::new(owner, &state_readers),
             changed: SegmentedVec::default(),
             copying: None,
             sweep: lives.map(|(_, millis)| TtlSweep::new(millis)),
             unbegun: UNBEGUN,
             publish,
+            has_history: state_readers.history,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::state::table::segmented_vec::{Chunks, SegmentedVec};
 impl<K: Key, S: Shape> Cells<K, S> {
     /// Sets aside what has changed up to the end of an epoch, if it is to be handed over.
     pub(in crate::state) fn begin_cut(&mut self, epoch: u64) {
-        let Some(delta) = self.write_back.begin_cut(epoch, self.changed.len()) else { return };
+        let Some(delta) = self.write_back.begin_cut(epoch) else { return };
         let list = Chunks::new(std::mem::take(&mut self.changed));
         self.copying = Some(Box::new(SnapshotCopy { list, kept: SegmentedVec::default(), delta }));
     }
@@ -26,6 +26,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
         let Some(mut copying) = self.copying.take() else { return };
         copying.resolve(keys, &self.write_back.rows, left);
         let SnapshotCopy { list, kept, delta } = &mut *copying;
+        let is_told = delta.copy_tombstones(left);
         while *left > 0 && !list.is_over() {
             let some = list.some(WARM.min(*left));
             let slots = some.iter().map(|(slot, _)| *slot);
@@ -39,7 +40,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
                 *left = left.saturating_sub(copied.max(1));
             }
         }
-        if list.is_over() && kept.len() == 0 {
+        if is_told && list.is_over() && kept.len() == 0 {
             self.write_back.backend.push_delta(copying.delta);
         } else {
             self.copying = Some(copying);
@@ -49,7 +50,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
     /// Copies what is at a place, and says how much it was.
     fn copy_place(
         &mut self,
-        delta: &mut SnapshotDelta<K, S::Sub, S::Value>,
+        delta: &mut SnapshotDelta<K, S::Sub>,
         (slot, mark): (Slot, &S::Mark),
         keys: &KeyTable<K, Pins>,
     ) -> usize {
@@ -62,8 +63,7 @@ impl<K: Key, S: Shape> Cells<K, S> {
                 again.push(sub);
             } else if let Some((key, _)) = key.filter(|_| item.meta.changed() != DirtyMark::Still) {
                 item.meta = item.meta.kept();
-                let row = (rows.hashed(key.clone()), sub);
-                delta.add((row, Some((item.value.clone(), item.meta.expires()))));
+                delta.add(rows.owner()(key), (key, &sub), (&item.value, item.meta.expires()));
                 copied += 1;
             }
         });

@@ -2,7 +2,7 @@
 //! what is saved of it, when the operator must look at it again, and what it takes.
 
 use crate::data::Exchange;
-use crate::state::run::item_rows::NEVER;
+use crate::state::lsm::expiry::NEVER;
 use crate::state::spill::footprint::Footprint;
 use crate::time::EventTime;
 

@@ -16,7 +16,6 @@ use crate::state::backend::snapshot_delta::DirtyMark;
 use crate::state::keyed::entry::{Entry, Held};
 use crate::state::keyed::evicted_keys::EvictedKeys;
 use crate::state::keyed::store::INDEXED;
-use crate::state::run::item_rows::ItemOrTombstone;
 use crate::state::spill::footprint::Footprint;
 use crate::state::table::key_table::{KeyTable, Slot};
 use crate::state::timer::queue::TimerQueue;
@@ -64,10 +63,10 @@ impl<E: Entry> Cached<E> {
         self.is_listed && self.alarm == alarm
     }
 
-    /// The row, as it is handed over. The backend has it then.
-    pub(super) fn written(&mut self) -> ItemOrTombstone<E::Row> {
+    /// The row and when it expires, as it is handed over. The backend has it then.
+    pub(super) fn written(&mut self) -> (E::Row, EventTime) {
         (self.mark, self.is_sealed) = (DirtyMark::Still, true);
-        Some((self.entry.row(), self.entry.expires()))
+        (self.entry.row(), self.entry.expires())
     }
 }
 

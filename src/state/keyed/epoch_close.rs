@@ -15,11 +15,10 @@ use crate::state::keyed::pins::Pins;
 use crate::state::keyed::store::{Column, Slots};
 use crate::state::keyed::time_domain::{Now, TimeDomain};
 use crate::state::keyed::write_back::WriteBack;
-use crate::state::run::builder::sort;
+use crate::state::lsm::expiry::{UNBEGUN, is_over};
 use crate::state::run::hashed::Hashed;
-use crate::state::run::item_rows::{UNBEGUN, is_over};
-use crate::state::run::persist::Share;
-use crate::state::run::rows::Rows;
+use crate::state::run::incoming::Share;
+use crate::state::run::run_builder::sort;
 use crate::state::table::key_table::{KeyTable, Slot};
 
 impl<K: Key, S: Shape> Cells<K, S> {
@@ -31,6 +30,30 @@ impl<K: Key, S: Shape> Cells<K, S> {
         let mut order: Vec<(u64, u32)> = changed.iter().map(hash).zip(0..).collect();
         order.sort_unstable();
         order
+    }
+}
+
+impl<K: Key, S: Shape> Cells<K, S> {
+    /// Writes what has changed since the last time into the arrangement, if there is one.
+    fn seal_changed(&mut self, epoch: u64, keys: &KeyTable<K, Pins>) {
+        if !self.write_back.is_arranged() {
+            return;
+        }
+        let changed = std::mem::take(&mut self.changed).into_list();
+        let order = self.in_order(&changed, keys);
+        let Cells { cells, write_back, .. } = self;
+        write_back.seal(epoch, &order, &mut |hash, number, rows| {
+            let (slot, mark) = &changed[number as usize];
+            let (Some(cell), key) = (cells.get_mut(slot.index()), keys.try_get(*slot)) else { return };
+            // Of a slot without a key as well: what it notes is for the next one.
+            S::noted(cell, mark, |sub, item| {
+                if let Some((key, _)) = key.filter(|_| item.meta.changed() != DirtyMark::Still) {
+                    item.meta = item.meta.kept();
+                    let key = Hashed { hash, key: key.clone() };
+                    rows.push(((key, sub), Some((item.value.clone(), item.meta.expires()))));
+                }
+            });
+        });
     }
 }
 
@@ -63,9 +86,9 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
 
     fn expire(&mut self, now: Now, keys: &KeyTable<K, Pins>, bare: &mut Vec<Slot>) {
         let Cells { sweep, cells, items, write_back, copying, .. } = self;
-        let WriteBack { rows, dirty_mark, tombstones, .. } = write_back;
+        let WriteBack { rows, clock, dirty_mark, tombstones, .. } = write_back;
         let now = now.by(self.lives_by);
-        rows.reach(now);
+        clock.set(now);
         if let Some(copying) = copying {
             // Keys may go after this.
             let mut all = usize::MAX;
@@ -95,27 +118,19 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
     }
 
     fn seal(&mut self, epoch: u64, keys: &KeyTable<K, Pins>) {
-        if !self.write_back.is_arranged() {
+        self.seal_changed(epoch, keys);
+        if let Some(publish) = self.publish.as_ref().filter(|_| !self.has_history) {
+            self.write_back.published((epoch, epoch.saturating_add(1))).into_iter().for_each(publish);
+        }
+    }
+
+    fn publish(&mut self, epoch: u64, next: u64, keys: &KeyTable<K, Pins>) {
+        if !self.has_history || self.publish.is_none() {
             return;
         }
-        let changed = std::mem::take(&mut self.changed).into_list();
-        let order = self.in_order(&changed, keys);
-        let Cells { cells, write_back, .. } = self;
-        write_back.seal(epoch, &order, &mut |hash, number, rows| {
-            let (slot, mark) = &changed[number as usize];
-            let (Some(cell), key) = (cells.get_mut(slot.index()), keys.try_get(*slot)) else { return };
-            // Of a slot without a key as well: what it notes is for the next one.
-            S::noted(cell, mark, |sub, item| {
-                if let Some((key, _)) = key.filter(|_| item.meta.changed() != DirtyMark::Still) {
-                    item.meta = item.meta.kept();
-                    let key = Hashed { hash, key: key.clone() };
-                    rows.push(((key, sub), Some((item.value.clone(), item.meta.expires()))));
-                }
-            });
-        });
-        if let Some(publish) = &self.publish {
-            self.write_back.published(epoch).into_iter().for_each(publish);
-        }
+        self.seal_changed(epoch, keys);
+        let state = self.write_back.published((epoch, next));
+        self.publish.iter().zip(state).for_each(|(publish, state)| publish(state));
     }
 
     fn cut(&mut self, epoch: u64) {
@@ -159,7 +174,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
                 expires = self.unbegun;
             }
             let row = (hashed.clone(), sub);
-            if is_over(expires, self.write_back.rows.clock()) {
+            if is_over(expires, self.write_back.clock.get()) {
                 self.write_back.tombstones.insert(row);
             } else if !self.write_back.tombstones.contains(&row) {
                 let sub = row.1;
@@ -179,7 +194,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
             + self.items * self.footprint.heap()
     }
 
-    fn save(&self, name: &str) -> snapshot::TableSnapshot {
+    fn save(&self, name: &str) -> Result<snapshot::TableSnapshot> {
         self.write_back.save(name)
     }
 
@@ -187,12 +202,12 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         &mut self,
         name: &str,
         from: &RestoredOperator,
-        share: Share,
+        share: &Share,
         slots: &mut Slots<'_, K>,
     ) -> Result<()> {
-        let Cells { write_back: WriteBack { backend, rows, .. }, cells, items, footprint, .. } = self;
+        let Cells { write_back: WriteBack { backend, rows, clock, .. }, cells, items, footprint, .. } = self;
         let mut found = Vec::new();
-        backend.restore(rows, (name, from), share, &mut |read, keys| {
+        backend.restore((rows, clock), (name, from), share, &mut |read, keys| {
             if size_of::<S::Sub>() == 0 {
                 slots.reserve(keys);
                 cells.reserve(keys.saturating_sub(cells.len()));
@@ -204,7 +219,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
                     cells.resize_with(slot.index() + 1, S::empty);
                 }
                 let cell = &mut cells[slot.index()];
-                match kept.filter(|(_, expires)| !is_over(*expires, rows.clock())) {
+                match kept.filter(|(_, expires)| !is_over(*expires, clock.get())) {
                     Some((value, expires)) => {
                         footprint.see(&value);
                         let item = Item { value, meta: ItemMeta::new(expires, DirtyMark::Still, true) };
@@ -227,7 +242,7 @@ impl<K: Key, S: Shape> Column<K> for Cells<K, S> {
         })
     }
 
-    fn restore_evicted(&mut self, name: &str, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore_evicted(&mut self, name: &str, from: &RestoredOperator, share: &Share) -> Result<()> {
         match self.write_back.backend.arrangement() {
             Some(arrangement) => arrangement.restore(name, from, share),
             None => Ok(()),

@@ -4,10 +4,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
-use proptest::collection::vec;
-use proptest::prelude::*;
-use timely::dataflow::operators::generic::OperatorInfo;
-
 use crate::data::hash64;
 use crate::error::Error;
 use crate::metric::Metrics;
@@ -16,10 +12,12 @@ use crate::state::keyed::column::Cells;
 use crate::state::keyed::items::{Mapped, One};
 use crate::state::keyed::store::Store;
 use crate::state::keyed::time_domain::{Now, TimeDomain};
+use crate::state::lsm::expiry::{NEVER, is_over};
 use crate::state::operator_state::OperatorState;
-use crate::state::run::item_rows::{NEVER, is_over};
 use crate::state::spill::budget::MemoryBudget;
 use crate::state::spill::files::SharedBudget;
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 type Texts = One<String>;
 type Counts = Mapped<u8, u64>;
@@ -46,20 +44,14 @@ impl Both {
         let failing = Arc::clone(&failed);
         let fail = move |error| failing.lock().unwrap().push(error);
         let memory = SharedBudget::new(bytes, std::env::temp_dir(), Arc::new(fail));
-        let operator = || OperatorInfo::new(0, 0, Rc::from([0]));
         let mut store = Store::new();
         let metrics = Metrics::default();
         let state_readers = StateReaders { memory: Some(Rc::clone(&memory)), ..StateReaders::default() };
         store.limit(MemoryBudget::new(&memory, "both", &metrics));
-        store.add("cells", Cells::<u32, Texts>::new(None, hash64, (None, state_readers.clone()), operator()));
+        store.add("cells", Cells::<u32, Texts>::new(None, hash64, (None, state_readers.clone())));
         store.add(
             "cells",
-            Cells::<u32, Counts>::new(
-                Some((TimeDomain::EventTime, LIFE)),
-                hash64,
-                (None, state_readers),
-                operator(),
-            ),
+            Cells::<u32, Counts>::new(Some((TimeDomain::EventTime, LIFE)), hash64, (None, state_readers)),
         );
         Both {
             store,
@@ -229,9 +221,8 @@ fn a_directory_that_is_not_there_fails_the_job_and_loses_nothing() {
     let memory = SharedBudget::new(1 << 10, "/nowhere/at/all".into(), Arc::new(fail));
     let mut store = Store::new();
     store.limit(MemoryBudget::new(&memory, "texts", &Metrics::default()));
-    let operator = OperatorInfo::new(0, 0, Rc::from([0]));
     let state_readers = StateReaders { memory: Some(memory), ..StateReaders::default() };
-    store.add("cells", Cells::<u32, Texts>::new(None, hash64, (None, state_readers), operator));
+    store.add("cells", Cells::<u32, Texts>::new(None, hash64, (None, state_readers)));
     for key in 0..1000 {
         let slot = store.slot(&key);
         store.column_mut::<Cells<u32, Texts>>(0).unwrap().put(slot, (), "x".repeat(100), NEVER);

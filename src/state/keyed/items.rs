@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::mem::size_of;
 
 use crate::data::{Exchange, Key};
-use crate::state::run::item_rows::is_over;
+use crate::state::lsm::expiry::is_over;
 
 /// How items lie under a key, and what they are known by there.
 pub(crate) trait Items: 'static {

@@ -13,9 +13,8 @@ use crate::data::{Key, hash64};
 use crate::state::backend::snapshot_delta::DirtyMark;
 use crate::state::keyed::entry::Entry;
 use crate::state::keyed::keyed_state::KeyedState;
+use crate::state::lsm::expiry::is_over;
 use crate::state::run::hashed::Hashed;
-use crate::state::run::item_rows::is_over;
-use crate::state::run::rows::Rows;
 use crate::state::spill::budget::{Evictable, MemoryBudget};
 use crate::state::table::key_table::Slot;
 use crate::time::EventTime;
@@ -53,7 +52,7 @@ impl<K: Key, E: Entry> KeyedState<K, E> {
         let row = (key, ());
         // The backend has the key until its tombstone is written.
         let (kept, expires) = latest.filter(|_| !self.write_back.tombstones.contains(&row))?;
-        if is_over(expires, self.write_back.rows.clock()) {
+        if is_over(expires, self.write_back.clock.get()) {
             self.write_back.tombstones.insert(row);
             return None;
         }

@@ -16,13 +16,13 @@ use crate::state::keyed::entry_cache::EntryCache;
 use crate::state::keyed::keyed_state::{Copying, KeyedState};
 use crate::state::keyed::pins::WARM;
 use crate::state::keyed::write_back::WriteBack;
+use crate::state::lsm::expiry::{NEVER, is_over};
 use crate::state::operator_state::OperatorState;
 use crate::state::run::hashed::Hashed;
-use crate::state::run::item_rows::{ItemRows, NEVER, is_over};
+use crate::state::run::incoming::{Share, read_rows};
+use crate::state::run::item_rows::ItemRows;
 use crate::state::run::latest_and_sums::Latest;
-use crate::state::run::persist::{Share, read_rows};
 use crate::state::run::rows::Rows;
-use crate::state::run::saves::Saves;
 use crate::state::spill::budget::{Evictable, MemoryBudget};
 use crate::state::table::key_table::{Found, Slot};
 use crate::state::table::segmented_vec::Chunks;
@@ -31,11 +31,11 @@ use crate::time::EventTime;
 impl<K: Key, E: Entry> KeyedState<K, E> {
     /// Lets the clock come this far that rows expire by.
     pub(crate) fn reach(&mut self, watermark: EventTime) {
-        self.write_back.rows.reach(watermark);
+        self.write_back.clock.set(watermark);
     }
 
     /// As [`restore`](OperatorState::restore), of rows without expiry.
-    fn restore_undated(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore_undated(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         each_row(E::TABLE, from, share, &mut |key: K, row| {
             let hash = hash64(&key);
             if let Some(slot) = self.cache.table.find(hash, &key) {
@@ -64,13 +64,13 @@ impl<K: Key, E: Entry> OperatorState for KeyedState<K, E> {
                 && cached.mark != DirtyMark::Still
             {
                 let key = Hashed { hash, key: key.clone() };
-                rows.push(((key, ()), cached.written()));
+                rows.push(((key, ()), Some(cached.written())));
             }
         });
     }
 
     fn cut(&mut self, epoch: u64) {
-        let Some(delta) = self.write_back.begin_cut(epoch, self.changed.len()) else { return };
+        let Some(delta) = self.write_back.begin_cut(epoch) else { return };
         let list = Chunks::new(std::mem::take(&mut self.changed));
         self.copying = Some(Copying { list, delta });
     }
@@ -78,6 +78,7 @@ impl<K: Key, E: Entry> OperatorState for KeyedState<K, E> {
     fn copy(&mut self, left: &mut usize) -> bool {
         let KeyedState { cache: EntryCache { table, .. }, write_back, .. } = self;
         let Some(Copying { list, delta }) = &mut self.copying else { return true };
+        let is_told = delta.copy_tombstones(left);
         while *left > 0 && !list.is_over() {
             let some = list.some(WARM.min(*left));
             // The loads of a loop with nothing else in it do not wait for each other.
@@ -86,12 +87,13 @@ impl<K: Key, E: Entry> OperatorState for KeyedState<K, E> {
                 if let Some((key, cached)) = table.try_get_mut(*slot)
                     && cached.mark.is_before(write_back.dirty_mark)
                 {
-                    delta.add(((Hashed::new(key.clone()), ()), cached.written()));
+                    let (row, expires) = cached.written();
+                    delta.add(hash64(key), (key, &()), (&row, expires));
                 }
             }
             *left -= some.len();
         }
-        if !list.is_over() {
+        if !is_told || !list.is_over() {
             return false;
         }
         if let Some(copying) = self.copying.take() {
@@ -101,17 +103,17 @@ impl<K: Key, E: Entry> OperatorState for KeyedState<K, E> {
     }
 
     fn save(&self, saved: &mut SavedTables) -> Result<()> {
-        saved.tables.push(self.write_back.save(E::TABLE));
+        saved.tables.push(self.write_back.save(E::TABLE)?);
         Ok(())
     }
 
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         if E::HAD_NO_EXPIRY && is_undated::<K, E::Row>(E::TABLE, from) {
             return self.restore_undated(from, share);
         }
-        let KeyedState { cache, write_back: WriteBack { backend, rows, .. }, budget, .. } = self;
+        let KeyedState { cache, write_back: WriteBack { backend, rows, clock, .. }, budget, .. } = self;
         let mut found = Vec::new();
-        backend.restore(rows, (E::TABLE, from), share, &mut |read, keys| {
+        backend.restore((rows, clock), (E::TABLE, from), share, &mut |read, keys| {
             if budget.is_none() && cache.table.is_empty() {
                 cache.table.reserve(keys);
             }
@@ -119,7 +121,7 @@ impl<K: Key, E: Entry> OperatorState for KeyedState<K, E> {
             found.clear();
             cache.table.find_all(read.iter().map(|((hashed, ()), _)| &hashed.key), &mut found);
             for (((hashed, ()), kept), Found { slot, .. }) in read.into_iter().zip(&found) {
-                let kept = kept.filter(|(_, expires)| !is_over(*expires, rows.clock()));
+                let kept = kept.filter(|(_, expires)| !is_over(*expires, clock.get()));
                 let entry = kept.and_then(|(row, expires)| E::from_row(row, expires));
                 admit(cache, budget.as_mut(), hashed, *slot, entry);
             }
@@ -142,17 +144,19 @@ fn is_undated<K: Key, R: Exchange>(table: &str, from: &RestoredOperator) -> bool
 pub(crate) fn each_row<K: Key, R: Exchange>(
     table: &str,
     from: &RestoredOperator,
-    share: Share,
+    share: &Share,
     visit: &mut dyn FnMut(K, Option<R>),
 ) -> Result<()> {
     if is_undated::<K, R>(table, from) {
         let rows = Latest::<Hashed<K>, R>::new();
-        return read_rows(&rows, (table, from), share, &mut |hashed, row| visit(hashed.key, row));
+        read_rows(&rows, (table, from), share, &mut |hashed, row| visit(hashed.key, row))?;
+        return Ok(());
     }
     let rows = ItemRows::<K, (), R>::new(hash64);
     read_rows(&rows, (table, from), share, &mut |(hashed, ()), kept| {
         visit(hashed.key, kept.map(|(row, _)| row));
-    })
+    })?;
+    Ok(())
 }
 
 /// Takes a restored entry of a key in, in place of what an older row had.

@@ -16,15 +16,12 @@
 //! A look-up costs one in the index and one in the entry, and the first touch after a seal or cut a push. An
 //! entry takes 16 bytes beside its own, 12 in the index, and 16 if it has a deadline.
 
-use timely::dataflow::operators::generic::OperatorInfo;
-
 use crate::data::{Key, hash64};
 use crate::state::backend::snapshot_delta::SnapshotDelta;
 use crate::state::backend::state_backend::StateReaders;
 use crate::state::keyed::entry::Entry;
 use crate::state::keyed::entry_cache::EntryCache;
 use crate::state::keyed::write_back::WriteBack;
-use crate::state::run::hashed::Hashed;
 use crate::state::spill::budget::MemoryBudget;
 use crate::state::table::key_table::{Found, Slot};
 use crate::state::table::segmented_vec::{Chunks, SegmentedVec};
@@ -37,14 +34,14 @@ pub(crate) struct KeyedState<K: Key, E: Entry> {
     /// The keys that have changed since the last seal or cut.
     pub(super) changed: SegmentedVec<Slot>,
     /// The copying for the last cut, if it is not done.
-    pub(super) copying: Option<Copying<K, E::Row>>,
+    pub(super) copying: Option<Copying<K>>,
     pub(super) budget: Option<MemoryBudget>,
 }
 
 /// The copying for a cut: the changed keys that are not copied yet, and the copies.
-pub(super) struct Copying<K, R> {
+pub(super) struct Copying<K> {
     pub(super) list: Chunks<Slot>,
-    pub(super) delta: SnapshotDelta<K, (), R>,
+    pub(super) delta: SnapshotDelta<K, ()>,
 }
 
 impl<K: Key, E: Entry> KeyedState<K, E> {
@@ -53,11 +50,10 @@ impl<K: Key, E: Entry> KeyedState<K, E> {
         context: E::Context,
         state_readers: &StateReaders,
         budget: Option<MemoryBudget>,
-        operator: OperatorInfo,
     ) -> KeyedState<K, E> {
         KeyedState {
             cache: EntryCache::new(context, budget.is_some()),
-            write_back: WriteBack::new(hash64, state_readers, operator),
+            write_back: WriteBack::new(hash64, state_readers),
             changed: SegmentedVec::default(),
             copying: None,
             budget,
@@ -144,7 +140,8 @@ impl<K: Key, E: Entry> KeyedState<K, E> {
         if let Some((key, cached)) = self.cache.table.try_get_mut(slot)
             && cached.mark.is_before(self.write_back.dirty_mark)
         {
-            copying.delta.add(((Hashed::new(key.clone()), ()), cached.written()));
+            let (row, expires) = cached.written();
+            copying.delta.add(hash64(key), (key, &()), (&row, expires));
         }
     }
 

@@ -2,12 +2,10 @@
 //! change, and what comes back after it was evicted.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::data::{Key, hash64};
 use crate::metric::Metrics;
@@ -16,8 +14,9 @@ use crate::state::backend::state_backend::{StateBackend, StateReaders};
 use crate::state::keyed::entry::{Entry, Held};
 use crate::state::keyed::keyed_snapshots::admit;
 use crate::state::keyed::keyed_state::KeyedState;
+use crate::state::lsm::expiry::{NEVER, is_over};
 use crate::state::operator_state::OperatorState;
-use crate::state::run::item_rows::{ItemOrTombstone, NEVER, is_over};
+use crate::state::run::item_rows::ItemOrTombstone;
 use crate::state::spill::budget::MemoryBudget;
 use crate::state::spill::files::SharedBudget;
 use crate::state::spill::footprint::Footprint;
@@ -57,14 +56,14 @@ impl<K: Key, E: Entry> KeyedState<K, E> {
     pub(crate) fn restore_from(&mut self, other: &KeyedState<K, E>, epoch: u64) {
         let StateBackend::Arranged(theirs) = &other.write_back.backend else { return };
         let mut rows = BTreeMap::new();
-        theirs.each(&mut |key, kept| drop(rows.insert(key.clone(), kept.clone())));
+        theirs.each(&mut |key, kept| drop(rows.insert(key, kept)));
         let KeyedState { cache, write_back, budget, .. } = self;
         for ((hashed, ()), kept) in &rows {
             let entry = kept.clone().and_then(|(row, expires)| E::from_row(row, expires));
             admit(cache, budget.as_mut(), hashed.clone(), Slot::NONE, entry);
         }
         if let StateBackend::Arranged(own) = &mut write_back.backend {
-            own.seal(epoch, rows.into_iter().collect());
+            own.seal(epoch, &rows.into_iter().collect::<Vec<_>>());
         }
     }
 }
@@ -154,7 +153,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 
 impl<const IS_RECALLED: bool> Both<IS_RECALLED> {
     fn new(state_readers: &StateReaders, budget: Option<MemoryBudget>) -> Both<IS_RECALLED> {
-        let state = KeyedState::new(LIFE, state_readers, budget, OperatorInfo::new(0, 0, Rc::from([0])));
+        let state = KeyedState::new(LIFE, state_readers, budget);
         Both { state, model: Model::new(), cut: None, now: 0, epoch: 0, number: 0, compared: 0 }
     }
 
@@ -269,9 +268,9 @@ fn rows_of(table: &TableSnapshot, now: i64) -> Model {
         None => table.runs.clone(),
     };
     for page in runs.iter().flat_map(|run| &run.pages) {
-        let bytes = page.encode(Codec::Rows).unwrap();
+        let bytes = page.encode(Codec::Blocks).unwrap();
         let rows: Vec<(u16, (), ItemOrTombstone<(i64, String)>)> =
-            Codec::Rows.decode(&bytes, page.rows()).unwrap();
+            Codec::Blocks.decode(&bytes, page.rows()).unwrap();
         for (key, (), kept) in rows {
             match kept.filter(|(_, expires)| !is_over(*expires, table.clock.min(now))) {
                 Some((row, _)) => drop(model.insert(key, row)),

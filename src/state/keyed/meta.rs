@@ -8,7 +8,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 
 use crate::state::backend::snapshot_delta::DirtyMark;
-use crate::state::run::item_rows::{NEVER, UNBEGUN};
+use crate::state::lsm::expiry::{NEVER, UNBEGUN};
 
 /// When an item expires, for which cut its last change is, and if it is sealed.
 #[derive(Clone, Copy, PartialEq, Eq)]

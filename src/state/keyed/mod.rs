@@ -5,6 +5,7 @@ pub(super) mod meta;
 pub(super) mod items;
 pub(super) mod time_domain;
 pub(super) mod view;
+pub(super) mod published_state;
 pub(super) mod pins;
 pub(super) mod store;
 pub(super) mod evicted_keys;

@@ -15,11 +15,11 @@ use crate::error::Result;
 use crate::snapshot::{Foreign, RestoredOperator};
 use crate::state::keyed::column::{Cells, Item};
 use crate::state::keyed::items::Items;
+use crate::state::lsm::expiry::{NEVER, is_over};
 use crate::state::run::hashed::Hashed;
-use crate::state::run::item_rows::{NEVER, is_over};
+use crate::state::run::incoming::{Share, read_rows};
 use crate::state::run::latest_and_sums::Sums;
-use crate::state::run::persist::{Share, read_rows};
-use crate::state::run::saves::Saves;
+use crate::state::run::rows::Rows;
 use crate::state::table::key_table::Slot;
 use crate::time::EventTime;
 
@@ -175,34 +175,31 @@ pub(crate) fn is_added_up<K: Key, V: Exchange + Ord>(table: &str, from: &Restore
 pub(crate) fn read_added_up<K: Key, V: Exchange + Ord>(
     table: &str,
     from: &RestoredOperator,
-    share: Share,
+    share: &Share,
     visit: &mut dyn FnMut(K, V, EventTime, Diff),
 ) -> Result<()> {
     read_rows(&AddedUp::<K, V>::new(), (table, from), share, &mut |(hashed, row, time), count| {
         visit(hashed.key, row, time, count);
-    })
+    })?;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::rc::Rc;
-
-    use proptest::prelude::*;
-    use timely::dataflow::operators::generic::OperatorInfo;
 
     use super::*;
     use crate::data::hash64;
     use crate::state::backend::state_backend::StateReaders;
+    use proptest::prelude::*;
 
     proptest! {
         #[test]
         fn what_is_there_is_what_has_come_less_what_has_gone(
             changes in proptest::collection::vec((0..5u32, -3..4i64), 0..300),
         ) {
-            let operator = OperatorInfo::new(0, 0, Rc::from([0]));
             let readers = (None, StateReaders { saved: true, ..StateReaders::default() });
-            let mut cells = Cells::<u8, Multiset<u32>>::new(None, hash64, readers, operator);
+            let mut cells = Cells::<u8, Multiset<u32>>::new(None, hash64, readers);
             let (slot, mut number, mut model) = (Slot::at(0), 0, BTreeMap::<u32, i64>::new());
             for (time, (row, count)) in (0..).zip(changes) {
                 *model.entry(row).or_default() += count;

@@ -18,7 +18,7 @@ pub(crate) struct SnapshotCopy<K: Key, S: Shape> {
     pub(super) list: Chunks<(Slot, S::Mark)>,
     /// Copies whose keys are still to be looked up.
     pub(super) kept: SegmentedVec<(Slot, S::Sub, ItemOrTombstone<S::Value>)>,
-    pub(in crate::state) delta: SnapshotDelta<K, S::Sub, S::Value>,
+    pub(in crate::state) delta: SnapshotDelta<K, S::Sub>,
 }
 
 impl<K: Key, S: Shape> SnapshotCopy<K, S> {
@@ -39,8 +39,8 @@ impl<K: Key, S: Shape> SnapshotCopy<K, S> {
             let some = self.kept.take_segment();
             *left = left.saturating_sub(some.len());
             for (slot, sub, kept) in some {
-                if let Some((key, _)) = keys.try_get(slot) {
-                    self.delta.add(((rows.hashed(key.clone()), sub), kept));
+                if let (Some((key, _)), Some((value, expires))) = (keys.try_get(slot), kept) {
+                    self.delta.add(rows.owner()(key), (key, &sub), (&value, expires));
                 }
             }
         }

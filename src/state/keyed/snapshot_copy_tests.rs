@@ -2,19 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::de::DeserializeOwned;
-use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::data::hash64;
 use crate::object::{Faults, Faulty, Memory};
 use crate::snapshot::{
     BuiltRuns, Codec, Compression, EagerWriter, Lease, Owner, PageSource, Repository, RunSnapshot, SavedPage,
-    SegmentWriting, TableSnapshot,
+    SavedTables, SegmentWriting, TableSnapshot,
 };
 use crate::state::backend::state_backend::StateReaders;
 use crate::state::keyed::by_time::{At, Timed};
@@ -23,8 +21,9 @@ use crate::state::keyed::items::Shape;
 use crate::state::keyed::items::{Mapped, One};
 use crate::state::keyed::store::Store;
 use crate::state::keyed::time_domain::{Now, TimeDomain};
+use crate::state::lsm::expiry::{NEVER, is_over};
 use crate::state::operator_state::OperatorState;
-use crate::state::run::item_rows::{ItemOrTombstone, NEVER, is_over};
+use crate::state::run::item_rows::ItemOrTombstone;
 use crate::state::table::key_table::Slot;
 
 /// Counts and records of the second side live so long.
@@ -119,7 +118,7 @@ impl Desk {
     fn rows<T: DeserializeOwned + 'static>(&self, table: &TableSnapshot, page: &dyn SavedPage) -> Vec<T> {
         let (bytes, codec) = match page.written().get() {
             Some(place) => Desk::origin(&self.repository, table).page(place).unwrap(),
-            None => (page.encode(Codec::Rows).unwrap(), Codec::Rows),
+            None => (page.encode(Codec::Rows).unwrap().into_owned(), Codec::Rows),
         };
         codec.decode(&bytes, page.rows()).unwrap()
     }
@@ -150,18 +149,11 @@ impl Desk {
 impl Both {
     fn new() -> Both {
         let state_readers = || StateReaders { saved: true, ..StateReaders::default() };
-        let operator = || OperatorInfo::new(0, 0, Rc::from([0]));
         let lives = Some((TimeDomain::EventTime, LIFE));
         let mut store = Store::new();
-        store.add("values", Cells::<u32, One<u64>>::new(None, hash64, (None, state_readers()), operator()));
-        store.add(
-            "counts",
-            Cells::<u32, Mapped<u8, u64>>::new(lives, hash64, (None, state_readers()), operator()),
-        );
-        store.add(
-            "records",
-            Cells::<u32, Timed<u64>>::new(lives, hash64, (None, state_readers()), operator()),
-        );
+        store.add("values", Cells::<u32, One<u64>>::new(None, hash64, (None, state_readers())));
+        store.add("counts", Cells::<u32, Mapped<u8, u64>>::new(lives, hash64, (None, state_readers())));
+        store.add("records", Cells::<u32, Timed<u64>>::new(lives, hash64, (None, state_readers())));
         Both {
             store,
             model: Model::default(),
@@ -245,7 +237,9 @@ impl Both {
         if cut {
             self.copy(usize::MAX);
             self.store.cut(self.epoch);
-            self.cut = Some((self.store.save("").collect(), self.model.clone(), now));
+            let mut saved = SavedTables::default();
+            OperatorState::save(&self.store, &mut saved).unwrap();
+            self.cut = Some((saved.tables, self.model.clone(), now));
         }
         self.epoch += 1;
     }

@@ -29,7 +29,7 @@ use crate::snapshot::{self, RestoredOperator, SavedTables};
 use crate::state::keyed::pins::{Pins, WARM};
 use crate::state::keyed::time_domain::Now;
 use crate::state::operator_state::OperatorState;
-use crate::state::run::persist::Share;
+use crate::state::run::incoming::Share;
 use crate::state::spill::budget::{Evictable, MemoryBudget};
 use crate::state::table::key_table::{Found, KeyTable, Slot};
 
@@ -106,6 +106,9 @@ pub(crate) trait Column<K: Key>: Any {
     /// Writes what has changed since the last seal into the arrangement, and shows it to readers.
     fn seal(&mut self, epoch: u64, keys: &KeyTable<K, Pins>);
 
+    /// As [`OperatorState::publish`].
+    fn publish(&mut self, epoch: u64, next: u64, keys: &KeyTable<K, Pins>);
+
     /// Sets aside what has changed, if it is handed over and not sealed. The last cut must be copied.
     fn cut(&mut self, epoch: u64);
 
@@ -131,19 +134,19 @@ pub(crate) trait Column<K: Key>: Any {
     fn warm(&self, slots: &[Slot]);
 
     /// What a snapshot needs of what was sealed last.
-    fn save(&self, name: &str) -> snapshot::TableSnapshot;
+    fn save(&self, name: &str) -> Result<snapshot::TableSnapshot>;
 
     /// Takes in what a snapshot has of a worker's share, and gives keys slots that have none.
     fn restore(
         &mut self,
         name: &str,
         from: &RestoredOperator,
-        share: Share,
+        share: &Share,
         slots: &mut Slots<'_, K>,
     ) -> Result<()>;
 
     /// The same, but all of it stays with the arrangement, if there is one.
-    fn restore_evicted(&mut self, name: &str, from: &RestoredOperator, share: Share) -> Result<()>;
+    fn restore_evicted(&mut self, name: &str, from: &RestoredOperator, share: &Share) -> Result<()>;
 }
 
 impl<K: Key> Store<K> {
@@ -165,13 +168,20 @@ impl<K: Key> Store<K> {
         self.columns.len() - 1
     }
 
-    /// What a snapshot needs of what was sealed last. The tables' names begin with `prefix`.
-    pub(crate) fn save<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = snapshot::TableSnapshot> + 'a {
-        self.columns.iter().map(move |Named { name, column }| column.save(&format!("{prefix}{name}")))
+    /// Adds what a snapshot needs of what was sealed last. The tables' names begin with `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// If something could not be encoded.
+    pub(crate) fn save(&self, prefix: &str, saved: &mut SavedTables) -> Result<()> {
+        self.columns.iter().try_for_each(|Named { name, column }| {
+            saved.tables.push(column.save(&format!("{prefix}{name}"))?);
+            Ok(())
+        })
     }
 
     /// Takes in what a snapshot has of a worker's share.
-    pub(crate) fn restore(&mut self, prefix: &str, from: &RestoredOperator, share: Share) -> Result<()> {
+    pub(crate) fn restore(&mut self, prefix: &str, from: &RestoredOperator, share: &Share) -> Result<()> {
         let Store { keys, columns, bare, .. } = self;
         let mut slots = Slots { keys, bare };
         columns.iter_mut().try_for_each(|Named { name, column }| {
@@ -180,7 +190,7 @@ impl<K: Key> Store<K> {
     }
 
     /// As [`restore`](Store::restore), but if memory is limited no key comes into it before it is asked for.
-    pub(crate) fn restore_evicted(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    pub(crate) fn restore_evicted(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         let Some(limit) = &mut self.limit else { return self.restore("", from, share) };
         limit.has_evicted = true;
         self.columns
@@ -375,6 +385,11 @@ impl<K: Key> OperatorState for Store<K> {
         columns.iter_mut().for_each(|named| named.column.seal(epoch, keys));
     }
 
+    fn publish(&mut self, epoch: u64, next: u64) {
+        let Store { keys, columns, .. } = self;
+        columns.iter_mut().for_each(|named| named.column.publish(epoch, next, keys));
+    }
+
     fn cut(&mut self, epoch: u64) {
         self.columns.iter_mut().for_each(|named| named.column.cut(epoch));
     }
@@ -388,11 +403,10 @@ impl<K: Key> OperatorState for Store<K> {
     }
 
     fn save(&self, saved: &mut SavedTables) -> Result<()> {
-        saved.tables.extend(Store::save(self, ""));
-        Ok(())
+        Store::save(self, "", saved)
     }
 
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         Store::restore(self, "", from, share)
     }
 

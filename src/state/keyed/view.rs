@@ -1,105 +1,69 @@
-//! State seen from outside: the pages of all workers as of one epoch, while the job runs on.
+//! State seen from outside: the runs of all workers as of the end of one epoch, while the job runs on.
 //!
-//! Pages never change, so a view is a list of pointers, and reading it disturbs no one. What it costs is the
-//! seal that it asks for.
+//! To look a key up costs a search in each run of the worker that owns it, of which a filter passes over
+//! most. To read all keys costs a merge of all runs, of each of which one block is decoded at a time.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::ops::{ControlFlow, RangeBounds};
+use std::sync::Arc;
 
-use crate::data::{Key, worker_of};
-use crate::state::run::hashed::{Hashed, Owner};
-use crate::state::run::item_rows::{ItemOrTombstone, is_over};
-use crate::state::run::page::{self, Page};
-
-/// The pages of one run.
-type Pages<K, S, V> = Vec<Arc<Page<(Hashed<K>, S), ItemOrTombstone<V>>>>;
+use crate::data::{Exchange, Key, Ownership};
+use crate::state::lsm::expiry::is_over;
+use crate::state::lsm::row_type::RowPlace;
+use crate::state::lsm::sorted_run::SortedRun;
+use crate::state::run::arrangement::range;
+use crate::state::run::cursor::Cursor;
+use crate::state::run::item_rows::{ItemOrTombstone, ItemRows};
 
 /// What one worker has published as of the end of an epoch.
 pub(crate) struct PublishedEpoch<K, S, V> {
     pub(in crate::state) epoch: u64,
-    pub(in crate::state) owner: Owner<K>,
+    /// The first epoch after it whose end may have another state.
+    pub(in crate::state) until: u64,
+    pub(in crate::state) rows: ItemRows<K, S, V>,
     /// The time that items expire by.
     pub(in crate::state) reached: i64,
     /// The runs, oldest first.
-    pub(in crate::state) runs: Vec<Pages<K, S, V>>,
+    pub(in crate::state) runs: Vec<Arc<SortedRun>>,
+    /// What could not be sealed.
+    pub(in crate::state) failed: Option<Arc<str>>,
 }
 
 impl<K, S, V> Clone for PublishedEpoch<K, S, V> {
     fn clone(&self) -> Self {
         PublishedEpoch {
             epoch: self.epoch,
-            owner: self.owner,
+            until: self.until,
+            rows: self.rows.clone(),
             reached: self.reached,
             runs: self.runs.clone(),
+            failed: self.failed.clone(),
         }
     }
-}
-
-/// Where the workers publish what they seal of one state.
-pub(crate) struct PublishedState<K, S, V> {
-    workers: Mutex<Vec<VecDeque<PublishedEpoch<K, S, V>>>>,
-    changed: Condvar,
-}
-
-/// The number of epochs that a worker's publications are kept for. Workers are never far apart, and all must
-/// have published one.
-const KEPT: usize = 8;
-
-impl<K, S, V> PublishedState<K, S, V> {
-    pub(crate) fn new() -> PublishedState<K, S, V> {
-        PublishedState { workers: Mutex::default(), changed: Condvar::new() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<VecDeque<PublishedEpoch<K, S, V>>>> {
-        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes room for so many workers.
-    pub(crate) fn prepare(&self, workers: usize) {
-        *self.lock() = (0..workers).map(|_| VecDeque::new()).collect();
-    }
-
-    pub(crate) fn publish(&self, worker: usize, state: PublishedEpoch<K, S, V>) {
-        if let Some(published) = self.lock().get_mut(worker) {
-            published.push_back(state);
-            if published.len() > KEPT {
-                published.pop_front();
-            }
-        }
-        self.changed.notify_all();
-    }
-
-    /// The state as of the last epoch, at or after `epoch`, that all workers have published. Waits for one no
-    /// longer than `wait`.
-    pub(crate) fn view(&self, epoch: u64, wait: Duration) -> Option<StateView<K, S, V>> {
-        let waited =
-            self.changed.wait_timeout_while(self.lock(), wait, |workers| common(workers, epoch).is_none());
-        let workers = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(workers, _)| workers);
-        let epoch = common(&workers, epoch)?;
-        let of = |published: &VecDeque<PublishedEpoch<K, S, V>>| {
-            published.iter().find(|p| p.epoch == epoch).cloned()
-        };
-        Some(StateView { epoch, workers: workers.iter().filter_map(of).collect() })
-    }
-}
-
-/// The last epoch from `least` on that all workers have published.
-fn common<K, S, V>(workers: &[VecDeque<PublishedEpoch<K, S, V>>], least: u64) -> Option<u64> {
-    let (first, others) = workers.split_first()?;
-    let has =
-        |published: &VecDeque<PublishedEpoch<K, S, V>>, epoch| published.iter().any(|p| p.epoch == epoch);
-    let epochs = first.iter().map(|published| published.epoch).filter(|epoch| *epoch >= least);
-    epochs.filter(|epoch| others.iter().all(|published| has(published, *epoch))).max()
 }
 
 /// One state of all keys as of the end of an epoch. It does not change any more.
+///
+/// It holds what it needs of the state, in memory and in local files, for as long as it is kept.
 pub struct StateView<K, S, V> {
-    epoch: u64,
-    workers: Vec<PublishedEpoch<K, S, V>>,
+    pub(super) epoch: u64,
+    pub(super) workers: Vec<PublishedEpoch<K, S, V>>,
+    pub(super) ownership: Arc<Ownership>,
 }
 
-impl<K: Key, S: Key, V: Clone> StateView<K, S, V> {
+impl<K, S, V> Clone for StateView<K, S, V> {
+    fn clone(&self) -> Self {
+        let ownership = Arc::clone(&self.ownership);
+        StateView { epoch: self.epoch, workers: self.workers.clone(), ownership }
+    }
+}
+
+impl<K: Key, S: Key, V: Exchange> StateView<K, S, V> {
+    /// What of the state could not be sealed, if there is such.
+    pub(crate) fn failed(&self) -> Option<&str> {
+        self.workers.iter().find_map(|published| published.failed.as_deref())
+    }
+
     /// The epoch.
     pub fn epoch(&self) -> u64 {
         self.epoch
@@ -108,32 +72,64 @@ impl<K: Key, S: Key, V: Clone> StateView<K, S, V> {
     /// The items of a key by their sub-keys. Costs a search in each run of the worker that owns the key.
     ///
     /// If a page lies in a file and cannot be read, its items are missing, and the job ends with an error
-    /// that says so.
+    /// that says so. Values that their type's `Deserialize` refuses are missing, too.
     pub fn items(&self, key: &K) -> BTreeMap<S, V> {
         let mut items = BTreeMap::new();
         let Some(first) = self.workers.first() else { return items };
-        let key = Hashed { hash: (first.owner)(key), key: key.clone() };
-        if let Some(PublishedEpoch { runs, reached, .. }) =
-            self.workers.get(worker_of(key.hash, self.workers.len()))
+        let hash = first.rows.owner()(key);
+        let place = RowPlace { prefix: (hash, 0), owner: hash };
+        if let Some(PublishedEpoch { rows, runs, reached, .. }) =
+            self.workers.get(self.ownership.worker_of(hash))
         {
             for run in runs {
-                page::range(run, key.hash, &|(k, _)| k.cmp(&key), &mut |(_, sub), kept| {
-                    take(&mut items, sub, kept, *reached);
+                // What cannot be read is missing, as is said above.
+                let _ = range(rows, run, place, &mut |(other, sub), kept| {
+                    if other.key == *key {
+                        take(&mut items, sub, kept, *reached);
+                    }
                 });
             }
         }
         items
     }
 
-    /// All items, in order. Costs a copy of all of them.
-    pub fn all(&self) -> BTreeMap<(K, S), V> {
-        let mut all = BTreeMap::new();
-        for PublishedEpoch { runs, reached, .. } in &self.workers {
-            for ((Hashed { key, .. }, sub), kept) in runs.iter().flatten().flat_map(|page| page.read()) {
-                take(&mut all, (key, sub), kept, *reached);
+    /// Shows all items, in no order that means something, but those of a key together and by their sub-keys,
+    /// until `visit` breaks off. Holds a block of each run.
+    pub fn scan(&self, mut visit: impl FnMut(K, S, V) -> ControlFlow<()>) {
+        for PublishedEpoch { rows, runs, reached, .. } in &self.workers {
+            let cursor = |run: &Arc<_>| Cursor::new(rows.clone(), Arc::clone(run), (0, 0), None);
+            let mut cursors: Vec<_> = runs.iter().map(cursor).collect();
+            while let Some(least) = cursors.iter().filter_map(|cursor| Some(&cursor.row()?.0)).min().cloned()
+            {
+                // Of several rows of a key the newest counts, which is in the last run.
+                let here = cursors.iter_mut().filter(|cursor| cursor.row().is_some_and(|row| row.0 == least));
+                let newest = here.filter_map(Cursor::take).last();
+                if let Some(((hashed, sub), Some((value, expires)))) = newest
+                    && !is_over(expires, *reached)
+                    && visit(hashed.key, sub, value).is_break()
+                {
+                    return;
+                }
             }
         }
-        all
+    }
+
+    /// The items of a range of keys, in order. Costs a [scan](StateView::scan) of all: keys lie in the order
+    /// of their hashes.
+    pub fn range(&self, keys: impl RangeBounds<K>) -> BTreeMap<(K, S), V> {
+        let mut items = BTreeMap::new();
+        self.scan(|key, sub, value| {
+            if keys.contains(&key) {
+                items.insert((key, sub), value);
+            }
+            ControlFlow::Continue(())
+        });
+        items
+    }
+
+    /// All items, in order. Costs a copy of all of them.
+    pub fn all(&self) -> BTreeMap<(K, S), V> {
+        self.range(..)
     }
 }
 
@@ -145,9 +141,25 @@ fn take<K: Ord, V>(items: &mut BTreeMap<K, V>, key: K, kept: ItemOrTombstone<V>,
     }
 }
 
-impl<K: Key, V: Clone> StateView<K, (), V> {
-    /// The value of a key.
+impl<K: Key, V: Exchange> StateView<K, (), V> {
+    /// The value of a key. Costs a search in runs of the worker that owns it, from the newest one on, up to
+    /// the one that has it.
     pub fn get(&self, key: &K) -> Option<V> {
-        self.items(key).remove(&())
+        let hash = self.workers.first()?.rows.owner()(key);
+        let place = RowPlace { prefix: (hash, 0), owner: hash };
+        let PublishedEpoch { rows, runs, reached, .. } = self.workers.get(self.ownership.worker_of(hash))?;
+        let mut found = None;
+        for run in runs.iter().rev() {
+            let read = range(rows, run, place, &mut |(other, ()), kept| {
+                if other.key == *key {
+                    found = Some(kept);
+                }
+            });
+            // Not an older value, where the newest one cannot be read.
+            if read.is_err() || found.is_some() {
+                break;
+            }
+        }
+        found.flatten().filter(|(_, expires)| !is_over(*expires, *reached)).map(|(value, _)| value)
     }
 }

@@ -9,22 +9,26 @@
 //! Costs what it holds. What an entry was by a cut is kept by its table, before it changes
 //! ([`SnapshotDelta`]).
 
-use timely::dataflow::operators::generic::OperatorInfo;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::data::{Exchange, Key};
+use crate::error::Result;
 use crate::snapshot::TableSnapshot;
-use crate::state::backend::delta_log::Tombstones;
-use crate::state::backend::snapshot_delta::{DirtyMark, SnapshotDelta};
+use crate::state::backend::snapshot_delta::{DirtyMark, SnapshotDelta, Tombstones};
 use crate::state::backend::state_backend::{StateBackend, StateReaders};
 use crate::state::keyed::view::PublishedEpoch;
+use crate::state::lsm::row_type::RowPlace;
 use crate::state::run::hashed::{Hashed, Owner};
 use crate::state::run::item_rows::{ItemOrTombstone, ItemRows, Row};
-use crate::state::run::rows::Rows;
 use crate::state::spill::budget::rows_to_write;
 
 /// What is on its way from a keyed table to its backend.
 pub(in crate::state) struct WriteBack<K: Key, S: Key, V: Exchange> {
     pub(in crate::state) rows: ItemRows<K, S, V>,
+    /// The time that rows expire by.
+    pub(in crate::state) clock: Rc<Cell<i64>>,
     pub(in crate::state) backend: StateBackend<K, S, V>,
     /// What changes are marked by.
     pub(in crate::state) dirty_mark: DirtyMark,
@@ -38,15 +42,12 @@ pub(in crate::state) struct WriteBack<K: Key, S: Key, V: Exchange> {
 
 impl<K: Key, S: Key, V: Exchange> WriteBack<K, S, V> {
     /// Nothing, before an empty backend for these readers.
-    pub(in crate::state) fn new(
-        owner: Owner<K>,
-        state_readers: &StateReaders,
-        operator: OperatorInfo,
-    ) -> WriteBack<K, S, V> {
-        let rows = ItemRows::new(owner);
+    pub(in crate::state) fn new(owner: Owner<K>, state_readers: &StateReaders) -> WriteBack<K, S, V> {
+        let (rows, clock) = (ItemRows::new(owner), Rc::new(Cell::new(i64::MIN)));
         WriteBack {
-            backend: StateBackend::new(&rows, state_readers, operator),
+            backend: StateBackend::new(&rows, &clock, state_readers),
             rows,
+            clock,
             dirty_mark: DirtyMark::default().next(),
             tombstones: Tombstones::new(),
             evicted: Vec::new(),
@@ -96,10 +97,10 @@ impl<K: Key, S: Key, V: Exchange> WriteBack<K, S, V> {
         }
     }
 
-    /// Begins the delta of about so many items as of the end of an epoch, if rows are not sealed. Changes
-    /// have another mark from now on.
-    pub(in crate::state) fn begin_cut(&mut self, epoch: u64, items: usize) -> Option<SnapshotDelta<K, S, V>> {
-        let delta = self.backend.delta(epoch, &self.rows, &mut self.tombstones, items)?;
+    /// Begins the delta as of the end of an epoch, if rows are not sealed. Changes have another mark from now
+    /// on.
+    pub(in crate::state) fn begin_cut(&mut self, epoch: u64) -> Option<SnapshotDelta<K, S>> {
+        let delta = self.backend.delta(epoch, self.clock.get(), &mut self.tombstones)?;
         self.dirty_mark = self.dirty_mark.next();
         Some(delta)
     }
@@ -107,19 +108,30 @@ impl<K: Key, S: Key, V: Exchange> WriteBack<K, S, V> {
     /// Shows the rows that the backend can be asked for of a key, older ones first.
     pub(in crate::state) fn read(&self, key: &Hashed<K>, visit: &mut dyn FnMut(S, ItemOrTombstone<V>)) {
         if let StateBackend::Arranged(arrangement) = &self.backend {
-            arrangement.range(key.hash, &|(other, _)| other.cmp(key), &mut |(_, sub), kept| visit(sub, kept));
+            let place = RowPlace { prefix: (key.hash, 0), owner: key.hash };
+            arrangement.range(place, &mut |(other, sub), kept| {
+                if other.key == key.key {
+                    visit(sub, kept);
+                }
+            });
         }
     }
 
-    /// The state as of the last seal, for readers from outside.
-    pub(in crate::state) fn published(&self, epoch: u64) -> Option<PublishedEpoch<K, S, V>> {
+    /// The state as of the last seal, for readers from outside: that of the end of an epoch, and of those
+    /// before another.
+    pub(in crate::state) fn published(&self, (epoch, until): (u64, u64)) -> Option<PublishedEpoch<K, S, V>> {
         let StateBackend::Arranged(arrangement) = &self.backend else { return None };
-        let runs = arrangement.runs().iter().map(|run| run.pages().to_vec()).collect();
-        Some(PublishedEpoch { epoch, owner: self.rows.owner(), reached: self.rows.clock(), runs })
+        let failed = arrangement.failed().map(Arc::from);
+        let (rows, runs) = (self.rows.clone(), arrangement.runs().to_vec());
+        Some(PublishedEpoch { epoch, until, rows, reached: self.clock.get(), runs, failed })
     }
 
     /// What a snapshot needs of the state as of the last seal, or the last cut.
-    pub(in crate::state) fn save(&self, name: &str) -> TableSnapshot {
-        self.backend.save(name, &self.rows)
+    ///
+    /// # Errors
+    ///
+    /// If something could not be encoded.
+    pub(in crate::state) fn save(&self, name: &str) -> Result<TableSnapshot> {
+        self.backend.save(name, self.clock.get())
     }
 }

@@ -7,14 +7,16 @@ use serde::de::DeserializeOwned;
 
 use crate::data::{Exchange, Key};
 use crate::error::Result;
+use crate::snapshot::block::EncodedRow;
 use crate::snapshot::{Codec, Schema};
+use crate::state::lsm::delta::encode;
+use crate::state::lsm::row_type::{Encoded, Prefix};
 use crate::state::run::hashed::Hashed;
-use crate::state::run::rows::Rows;
-use crate::state::run::saves::{Encoded, LATEST, SUMS, Saves};
+use crate::state::run::rows::{LATEST, Rows, SUMS, decode, decode_plain, encode_plain};
 use crate::time::EventTime;
 
 /// Rows whose latest value counts; `None` is the absence of the key.
-pub(crate) struct Latest<K, V>(PhantomData<(K, V)>);
+pub(crate) struct Latest<K, V>(PhantomData<fn() -> (K, V)>);
 
 impl<K, V> Latest<K, V> {
     pub(crate) const fn new() -> Latest<K, V> {
@@ -28,21 +30,8 @@ impl<K, V> Clone for Latest<K, V> {
     }
 }
 
-impl<K: Ord + Clone + 'static, V: Clone + 'static> Rows for Latest<K, V> {
-    type Key = K;
-    type Value = Option<V>;
-
-    fn absorb(&self, older: &mut Option<V>, newer: &Option<V>) {
-        older.clone_from(newer);
-    }
-
-    fn is_vacant(&self, value: &Option<V>, oldest: bool) -> bool {
-        oldest && value.is_none()
-    }
-}
-
 /// Rows whose values add up.
-pub(crate) struct Sums<K, R>(PhantomData<(K, R)>);
+pub(crate) struct Sums<K, R>(PhantomData<fn() -> (K, R)>);
 
 impl<K, R> Sums<K, R> {
     pub(crate) const fn new() -> Sums<K, R> {
@@ -56,33 +45,37 @@ impl<K, R> Clone for Sums<K, R> {
     }
 }
 
-impl<K: Ord + Clone + 'static, R: Semigroup + 'static> Rows for Sums<K, R> {
-    type Key = K;
-    type Value = R;
-
-    fn absorb(&self, older: &mut R, newer: &R) {
-        older.plus_equals(newer);
-    }
-
-    fn is_vacant(&self, value: &R, _oldest: bool) -> bool {
-        value.is_zero()
-    }
-}
-
-impl<K: Key, V: Exchange> Saves for Latest<Hashed<K>, V> {
+impl<K: Key, V: Exchange> Rows for Latest<Hashed<K>, V> {
+    type Key = Hashed<K>;
+    type Value = Option<V>;
     type Part = V;
-    type Resident = Self;
-
-    fn resident(&self) -> &Self {
-        self
-    }
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
         Schema::of::<(K, P)>(LATEST)
     }
 
+    fn prefix(key: &Hashed<K>) -> Prefix {
+        (key.hash, 0)
+    }
+
     fn owner(key: &Hashed<K>) -> u64 {
         key.hash
+    }
+
+    fn encode_key(&self, key: &Hashed<K>, bytes: &mut Vec<u8>) -> Result<()> {
+        encode(&key.key, bytes)
+    }
+
+    fn decode_key(&self, bytes: &[u8]) -> Result<Hashed<K>> {
+        decode(bytes).map(Hashed::new)
+    }
+
+    fn encode_value(&self, value: &Option<V>, bytes: &mut Vec<u8>) -> Result<Option<i64>> {
+        encode_plain(value, bytes)
+    }
+
+    fn decode_value(&self, row: EncodedRow<'_>) -> Result<Option<V>> {
+        decode_plain(row)
     }
 
     fn encode(rows: &[(Hashed<K>, Option<V>)], codec: Codec) -> Result<Vec<u8>> {
@@ -101,13 +94,10 @@ impl<K: Key, V: Exchange> Saves for Latest<Hashed<K>, V> {
 }
 
 /// What every worker has: rows of no key.
-impl<V: Exchange> Saves for Latest<(), V> {
+impl<V: Exchange> Rows for Latest<(), V> {
+    type Key = ();
+    type Value = Option<V>;
     type Part = V;
-    type Resident = Self;
-
-    fn resident(&self) -> &Self {
-        self
-    }
 
     const BY_KEY: bool = false;
 
@@ -115,8 +105,28 @@ impl<V: Exchange> Saves for Latest<(), V> {
         Schema::of::<P>(LATEST)
     }
 
+    fn prefix((): &()) -> Prefix {
+        (0, 0)
+    }
+
     fn owner((): &()) -> u64 {
         0
+    }
+
+    fn encode_key(&self, (): &(), _: &mut Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+
+    fn decode_key(&self, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    fn encode_value(&self, value: &Option<V>, bytes: &mut Vec<u8>) -> Result<Option<i64>> {
+        encode_plain(value, bytes)
+    }
+
+    fn decode_value(&self, row: EncodedRow<'_>) -> Result<Option<V>> {
+        decode_plain(row)
     }
 
     fn encode(rows: &[((), Option<V>)], codec: Codec) -> Result<Vec<u8>> {
@@ -134,20 +144,47 @@ impl<V: Exchange> Saves for Latest<(), V> {
 
 /// Records of a collection without keys, and how often each is there. A record of another type would have
 /// another owner.
-impl<K: Key, R: Exchange + Semigroup> Saves for Sums<Hashed<K>, R> {
+impl<K: Key, R: Exchange + Semigroup> Rows for Sums<Hashed<K>, R> {
+    type Key = Hashed<K>;
+    type Value = R;
     type Part = ();
-    type Resident = Self;
 
-    fn resident(&self) -> &Self {
-        self
-    }
+    const ADDS_UP: bool = true;
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
         Schema::of::<(K, R)>(SUMS)
     }
 
+    fn prefix(key: &Hashed<K>) -> Prefix {
+        (key.hash, 0)
+    }
+
     fn owner(key: &Hashed<K>) -> u64 {
         key.hash
+    }
+
+    fn absorb(&self, earlier: &mut R, later: &R) {
+        earlier.plus_equals(later);
+    }
+
+    fn is_zero(sum: &R) -> bool {
+        sum.is_zero()
+    }
+
+    fn encode_key(&self, key: &Hashed<K>, bytes: &mut Vec<u8>) -> Result<()> {
+        encode(&key.key, bytes)
+    }
+
+    fn decode_key(&self, bytes: &[u8]) -> Result<Hashed<K>> {
+        decode(bytes).map(Hashed::new)
+    }
+
+    fn encode_value(&self, sum: &R, bytes: &mut Vec<u8>) -> Result<Option<i64>> {
+        encode_plain(sum, bytes)
+    }
+
+    fn decode_value(&self, row: EncodedRow<'_>) -> Result<R> {
+        decode_plain(row)
     }
 
     fn encode(rows: &[(Hashed<K>, R)], codec: Codec) -> Result<Vec<u8>> {
@@ -166,13 +203,12 @@ impl<K: Key, R: Exchange + Semigroup> Saves for Sums<Hashed<K>, R> {
 /// A row of a collection: a record of a key at a time, and how often it is there.
 type Counted<K, V, R> = ((Hashed<K>, V, EventTime), R);
 
-impl<K: Key, V: Exchange + Ord, R: Exchange + Semigroup> Saves for Sums<(Hashed<K>, V, EventTime), R> {
+impl<K: Key, V: Exchange + Ord, R: Exchange + Semigroup> Rows for Sums<(Hashed<K>, V, EventTime), R> {
+    type Key = (Hashed<K>, V, EventTime);
+    type Value = R;
     type Part = V;
-    type Resident = Self;
 
-    fn resident(&self) -> &Self {
-        self
-    }
+    const ADDS_UP: bool = true;
 
     const ORDERED_BY_PART: bool = true;
 
@@ -180,8 +216,37 @@ impl<K: Key, V: Exchange + Ord, R: Exchange + Semigroup> Saves for Sums<(Hashed<
         Schema::of::<(K, P, EventTime, R)>(SUMS)
     }
 
+    fn prefix((key, ..): &(Hashed<K>, V, EventTime)) -> Prefix {
+        (key.hash, 0)
+    }
+
     fn owner((key, ..): &(Hashed<K>, V, EventTime)) -> u64 {
         key.hash
+    }
+
+    fn absorb(&self, earlier: &mut R, later: &R) {
+        earlier.plus_equals(later);
+    }
+
+    fn is_zero(sum: &R) -> bool {
+        sum.is_zero()
+    }
+
+    fn encode_key(&self, (key, value, at): &(Hashed<K>, V, EventTime), bytes: &mut Vec<u8>) -> Result<()> {
+        encode(&(&key.key, value, at), bytes)
+    }
+
+    fn decode_key(&self, bytes: &[u8]) -> Result<(Hashed<K>, V, EventTime)> {
+        let (key, value, at) = decode(bytes)?;
+        Ok((Hashed::new(key), value, at))
+    }
+
+    fn encode_value(&self, sum: &R, bytes: &mut Vec<u8>) -> Result<Option<i64>> {
+        encode_plain(sum, bytes)
+    }
+
+    fn decode_value(&self, row: EncodedRow<'_>) -> Result<R> {
+        decode_plain(row)
     }
 
     fn encode(rows: &[Counted<K, V, R>], codec: Codec) -> Result<Vec<u8>> {

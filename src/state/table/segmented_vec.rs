@@ -5,7 +5,6 @@
 //! of segmented vectors that all grow alike, all would double at about one time, too.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Things in order, in segments.
 #[derive(Clone, Debug)]
@@ -42,11 +41,7 @@ impl<T> SegmentedVec<T> {
     #[inline(never)]
     fn begin_segment(&mut self) {
         let things = (2 * self.open.capacity()).clamp(4, Self::LARGE);
-        self.begin(Vec::with_capacity(things));
-    }
-
-    fn begin(&mut self, segment: Vec<T>) {
-        let full = std::mem::replace(&mut self.open, segment);
+        let full = std::mem::replace(&mut self.open, Vec::with_capacity(things));
         self.full.extend((!full.is_empty()).then_some(full));
     }
 
@@ -55,18 +50,6 @@ impl<T> SegmentedVec<T> {
         let things = SEGMENT_BYTES / if size_of::<T>() == 0 { 1 } else { size_of::<T>() };
         if things < 4 { 4 } else { things }
     };
-
-    /// Like [`push`](SegmentedVec::push), onto segments that were used before if there are some.
-    #[inline]
-    pub(crate) fn push_with(&mut self, buffers: &BufferPool<T>, thing: T) {
-        if self.open.len() == self.open.capacity()
-            && 2 * self.open.capacity() >= Self::LARGE
-            && let Some(segment) = buffers.take()
-        {
-            self.begin(segment);
-        }
-        self.push(thing);
-    }
 
     /// Takes the first segment; an empty one if there is nothing.
     pub(crate) fn take_segment(&mut self) -> Vec<T> {
@@ -144,52 +127,6 @@ impl<T> Chunks<T> {
     }
 }
 
-/// Empty segments, which one thread leaves to another to use again: their memory is there already, and new
-/// memory is cleared first, which takes longer than to fill it.
-pub(crate) struct BufferPool<T>(Mutex<Vec<Vec<T>>>);
-
-impl<T> Default for BufferPool<T> {
-    fn default() -> BufferPool<T> {
-        BufferPool(Mutex::default())
-    }
-}
-
-impl<T> BufferPool<T> {
-    fn free_segments(&self) -> MutexGuard<'_, Vec<Vec<T>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    #[inline(never)]
-    fn take(&self) -> Option<Vec<T>> {
-        self.free_segments().pop()
-    }
-
-    /// Leaves segments, which are emptied, and says how many of them are worth it.
-    pub(crate) fn give_back(&self, free_segments: Vec<Vec<T>>) -> usize {
-        let large =
-            free_segments.into_iter().filter(|segment| segment.capacity() == SegmentedVec::<T>::LARGE);
-        let large: Vec<Vec<T>> = large
-            .map(|mut segment| {
-                segment.clear();
-                segment
-            })
-            .collect();
-        let many = large.len();
-        self.free_segments().extend(large);
-        many
-    }
-
-    /// Lets go of all but so many.
-    pub(crate) fn keep(&self, at_most: usize) {
-        let tombstones = {
-            let mut free_segments = self.free_segments();
-            let from = free_segments.len().min(at_most);
-            free_segments.split_off(from)
-        };
-        drop(tombstones);
-    }
-}
-
 impl<T> Extend<T> for SegmentedVec<T> {
     #[inline]
     fn extend<I: IntoIterator<Item = T>>(&mut self, things: I) {
@@ -217,29 +154,6 @@ mod tests {
             assert!(segments.take_segment().is_empty());
             assert!(taken.into_iter().eq(0..many + usize::from(many >= 4)));
         }
-    }
-
-    #[test]
-    fn high_stacks_are_used_again() {
-        let (buffers, mut segments) = (BufferPool::default(), SegmentedVec::default());
-        (0..100_000u32).for_each(|n| segments.push_with(&buffers, n));
-        let free_segments = segments.into_segments();
-        let places: Vec<_> = free_segments.iter().map(|segment| segment.as_ptr()).collect();
-        let large = buffers.give_back(free_segments);
-        // All but the first ones, which double.
-        assert!(large + 11 > places.len() && large < places.len(), "{large} of {}", places.len());
-        let mut segments = SegmentedVec::default();
-        (0..100_000u32).for_each(|n| segments.push_with(&buffers, n));
-        let free_segments = segments.clone().into_segments();
-        let again = segments.into_segments();
-        assert!(again.iter().filter(|segment| places.contains(&segment.as_ptr())).count() >= large - 1);
-        assert!(free_segments.concat().into_iter().eq(0..100_000));
-        buffers.give_back(again);
-        buffers.keep(3);
-        assert!(
-            (0..3).all(|_| buffers.take().is_some_and(|segment| segment.is_empty()))
-                && buffers.take().is_none()
-        );
     }
 
     #[test]

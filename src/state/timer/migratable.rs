@@ -20,6 +20,14 @@ pub(crate) trait Migratable: Exchange {
     fn own<P: DeserializeOwned + 'static>(with: Self::With<P>, own: impl Fn(P) -> Self::Part) -> Self;
 }
 
+/// Nothing, of which nothing is kept.
+impl Migratable for () {
+    type Part = ();
+    type With<P: DeserializeOwned + 'static> = ();
+
+    fn own<P: DeserializeOwned + 'static>((): (), _: impl Fn(P)) -> Self {}
+}
+
 /// A timer of a key: it is registered or deleted.
 impl<K: Key> Migratable for (K, bool) {
     type Part = ();

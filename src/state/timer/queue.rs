@@ -17,19 +17,18 @@
 //! it is read back before its time comes. See `SpilledTimers`. Then entries are given out some at a time, in
 //! the same order.
 
-use timely::dataflow::operators::generic::OperatorInfo;
+use std::cell::Cell;
+use std::rc::Rc;
 
-use crate::data::{Exchange, sort_by};
+use crate::data::sort_by;
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, TableSnapshot};
+use crate::state::lsm::page_builder::PAGE_ROWS;
 use crate::state::run::arrangement::Arrangement;
-use crate::state::run::builder::RunBuilder;
-use crate::state::run::page::PAGE_ROWS;
-use crate::state::run::persist::Share;
-use crate::state::run::rows::Rows;
+use crate::state::run::incoming::{Share, is_reached};
+use crate::state::run::run_builder::RunBuilder;
 use crate::state::spill::budget::SpillBudget;
 use crate::state::spill::footprint::Footprint;
-use crate::state::spill::spilling::Spilling;
 use crate::state::timer::buckets::{Bucket, Buckets, LAST, Moments, SEALED, SPAN, at, offset};
 use crate::state::timer::migratable::Migratable;
 use crate::state::timer::rows::TimerRows;
@@ -37,7 +36,7 @@ use crate::state::timer::spilled::{END, SpilledTimers, TimerBound};
 use crate::time::EventTime;
 
 /// Entries by time. `R` is what is kept of an entry in an arrangement.
-pub(crate) struct TimerQueue<E, R: Exchange = E> {
+pub(crate) struct TimerQueue<E, R: Migratable = E> {
     buckets: Buckets<E>,
     len: usize,
     sealed: Option<Sealed<E, R>>,
@@ -45,9 +44,10 @@ pub(crate) struct TimerQueue<E, R: Exchange = E> {
 }
 
 /// The entries as rows.
-struct Sealed<E, R: Exchange> {
-    arrangement: Arrangement<Spilling<TimerRows<R>>>,
-    rows: TimerRows<R>,
+struct Sealed<E, R: Migratable> {
+    arrangement: Arrangement<TimerRows<R>>,
+    /// All entries up to this time have been taken.
+    clock: Rc<Cell<EventTime>>,
     /// The number of the next row.
     next: u64,
     /// What has left memory, if that is limited.
@@ -57,27 +57,26 @@ struct Sealed<E, R: Exchange> {
 /// So many entries are looked at to tell what entries point to.
 const SAMPLES: usize = 16;
 
-impl<E, R: Exchange> Default for TimerQueue<E, R> {
+impl<E, R: Migratable> Default for TimerQueue<E, R> {
     fn default() -> TimerQueue<E, R> {
         TimerQueue { buckets: Buckets::default(), len: 0, sealed: None, moments: Moments::default() }
     }
 }
 
-impl<E, R: Exchange> TimerQueue<E, R> {
+impl<E, R: Migratable> TimerQueue<E, R> {
     /// A timer queue that can be sealed, and that may take so much of memory if that is limited.
-    pub(crate) fn sealable(operator: OperatorInfo, quota: Option<SpillBudget>) -> TimerQueue<E, R> {
-        let rows = TimerRows::new();
-        let spilling =
-            Spilling::new(rows.clone(), quota.as_ref().map(SpillBudget::memory), |(_, hash, _)| *hash);
-        let arrangement = Arrangement::new(spilling, operator);
-        let sealed = Sealed { arrangement, rows, next: 0, far: quota.map(SpilledTimers::new) };
+    pub(crate) fn sealable(quota: Option<SpillBudget>) -> TimerQueue<E, R> {
+        let clock = Rc::new(Cell::new(EventTime::MIN));
+        let memory = quota.as_ref().map(SpillBudget::memory);
+        let arrangement = Arrangement::new(TimerRows::new(), Rc::clone(&clock), memory);
+        let sealed = Sealed { arrangement, clock, next: 0, far: quota.map(SpilledTimers::new) };
         TimerQueue { sealed: Some(sealed), ..TimerQueue::default() }
     }
 
     /// The same, of entries that hold all that their rows do, and of which those of a moment are taken
     /// together.
-    pub(crate) fn of_records(operator: OperatorInfo, quota: Option<SpillBudget>) -> TimerQueue<E, R> {
-        let mut queue = TimerQueue::sealable(operator, quota);
+    pub(crate) fn of_records(quota: Option<SpillBudget>) -> TimerQueue<E, R> {
+        let mut queue = TimerQueue::sealable(quota);
         if let Some(far) = queue.far_mut() {
             (far.footprint, far.splits) = (Footprint::new(true), false);
         }
@@ -258,7 +257,7 @@ impl<E, R: Exchange> TimerQueue<E, R> {
                 last.take(SAMPLES).for_each(|(_, entry)| far.footprint.sample(&kept(entry)));
             }
             let bytes = self.bytes(far);
-            let clock = sealed.rows.clock();
+            let clock = sealed.clock.get();
             if let Some(allowance) = far.quota.allowance(bytes)
                 && let Some(from) = self.horizon(far, far.first(clock), bytes, allowance)
             {
@@ -329,15 +328,15 @@ impl<E, R: Exchange> TimerQueue<E, R> {
     /// Takes note that all entries up to a time have been taken.
     fn reach(&mut self, time: EventTime) {
         if let Some(sealed) = &self.sealed {
-            sealed.rows.reach(time);
+            sealed.clock.set(sealed.clock.get().max(time));
         }
     }
 
     /// Writes what was added since the last seal into the arrangement, if there is one. `row` says what is
     /// kept of an entry, and the hash that it is owned by.
     pub(crate) fn seal(&mut self, epoch: u64, mut row: impl FnMut(&E) -> (u64, R)) {
-        let Some(Sealed { arrangement, rows: dated, next, .. }) = &mut self.sealed else { return };
-        let clock = dated.clock();
+        let Some(Sealed { arrangement, clock, next, .. }) = &mut self.sealed else { return };
+        let clock = clock.get();
         let first = clock.saturating_add(1);
         let mut make = |number: i64, bucket: &mut Bucket<E>, rows: &mut Vec<_>, last| {
             let times = bucket.entries.iter_mut().map(|(mark, entry)| (at(number, *mark), mark, entry));
@@ -366,8 +365,8 @@ impl<E, R: Exchange> TimerQueue<E, R> {
 
 /// Adds the rows of a bucket's entries that have none to a run, numbered from `next` on; a page at a time,
 /// lest all of them are rows at once.
-fn add_rows<E, R: Exchange>(
-    built: &mut RunBuilder<Spilling<TimerRows<R>>>,
+fn add_rows<E, R: Migratable>(
+    built: &mut RunBuilder<TimerRows<R>>,
     bucket: i64,
     entries: &[(u8, E)],
     next: u64,
@@ -394,8 +393,12 @@ fn add_rows<E, R: Exchange>(
 
 impl<E, R: Migratable> TimerQueue<E, R> {
     /// What a snapshot needs of what was sealed.
-    pub(crate) fn save(&self, name: &str) -> Option<TableSnapshot> {
-        self.sealed.as_ref().map(|sealed| sealed.arrangement.save(name))
+    ///
+    /// # Errors
+    ///
+    /// If an entry could not be encoded.
+    pub(crate) fn save(&self, name: &str) -> Result<Option<TableSnapshot>> {
+        self.sealed.as_ref().map(|sealed| sealed.arrangement.save(name)).transpose()
     }
 
     /// Takes in what a snapshot has of a worker's share. `entry` makes an entry of what was kept of one.
@@ -403,22 +406,22 @@ impl<E, R: Migratable> TimerQueue<E, R> {
         &mut self,
         name: &str,
         from: &RestoredOperator,
-        share: Share,
+        share: &Share,
         mut entry: impl FnMut(&R) -> E,
     ) -> Result<()> {
-        let Some(Sealed { arrangement, rows, next, far }) = &mut self.sealed else { return Ok(()) };
+        let Some(Sealed { arrangement, clock, next, far }) = &mut self.sealed else { return Ok(()) };
         arrangement.restore(name, from, share)?;
-        let (buckets, len, clock) = (&mut self.buckets, &mut self.len, rows.clock());
+        let (buckets, len, clock) = (&mut self.buckets, &mut self.len, clock.get());
         arrangement.each(&mut |at, (time, kept)| {
             *next = (*next).max(at.2 + 1);
-            if TimerRows::<R>::is_expired(at, clock) {
+            if is_reached::<TimerRows<R>>(&at, clock) {
                 return;
             }
-            match far.as_mut().filter(|_| *time == at.0) {
-                Some(far) => far.restored(*time, *next),
+            match far.as_mut().filter(|_| time == at.0) {
+                Some(far) => far.restored(time, *next),
                 None => {
-                    let bucket = buckets.of(*time >> SPAN);
-                    bucket.entries.push(((time & LAST) as u8 | SEALED, entry(kept)));
+                    let bucket = buckets.of(time >> SPAN);
+                    bucket.entries.push(((time & LAST) as u8 | SEALED, entry(&kept)));
                     *len += 1;
                 }
             }

@@ -1,11 +1,9 @@
 //! Agendas against lists, and such of which entries leave memory and come back.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::metric::Metrics;
 use crate::state::spill::budget::SpillBudget;
@@ -36,7 +34,7 @@ impl Both {
         let memory = SharedBudget::new(bytes, std::env::temp_dir(), Arc::new(|error| panic!("{error}")));
         let metrics = Metrics::default();
         let quota = SpillBudget::new(&memory, "agenda", "entries_spilled", &metrics);
-        let mut queue = TimerQueue::sealable(OperatorInfo::new(0, 0, Rc::from([0])), Some(quota));
+        let mut queue = TimerQueue::sealable(Some(quota));
         queue.tighten(portion, splits);
         Both { queue, splits, list: Vec::new(), epoch: 0, added: 0, metrics }
     }
@@ -203,7 +201,7 @@ proptest! {
     fn an_agenda_agrees_with_a_sorted_list(
         steps in vec((proptest::option::of(-300..300i64), -300..300i64), 0..200),
     ) {
-        let mut queue = TimerQueue::<usize>::default();
+        let mut queue = TimerQueue::<usize, ()>::default();
         let mut list: Vec<(i64, usize)> = Vec::new();
         for (number, (add, until)) in steps.into_iter().enumerate() {
             match add {
@@ -226,7 +224,7 @@ proptest! {
 
 #[test]
 fn many_entries_of_a_bucket_are_in_order_too() {
-    let mut queue = TimerQueue::<i64>::default();
+    let mut queue = TimerQueue::<i64, ()>::default();
     let times: Vec<i64> = (0..1000).map(|n| (n * 37) % 90 - 45).collect();
     times.iter().zip(0..).for_each(|(time, number)| queue.add(*time, number));
     let mut expected: Vec<(i64, i64)> = times.into_iter().zip(0..).collect();

@@ -1,15 +1,14 @@
 //! A queue of records that wait, as a state of its operator.
 
-use crate::data::Exchange;
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, SavedTables};
 use crate::state::operator_state::OperatorState;
-use crate::state::run::persist::Share;
+use crate::state::run::incoming::Share;
 use crate::state::timer::migratable::Migratable;
 use crate::state::timer::queue::TimerQueue;
 
 /// A queue whose entries are their rows, the name of its table, and the hash that an entry is owned by.
-struct RecordsState<'a, E: Exchange> {
+struct RecordsState<'a, E: Migratable> {
     queue: &'a mut TimerQueue<E>,
     table: &'static str,
     owner: fn(&E) -> u64,
@@ -32,11 +31,11 @@ impl<E: Migratable> OperatorState for RecordsState<'_, E> {
     }
 
     fn save(&self, saved: &mut SavedTables) -> Result<()> {
-        saved.tables.extend(self.queue.save(self.table));
+        saved.tables.extend(self.queue.save(self.table)?);
         Ok(())
     }
 
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         self.queue.restore(self.table, from, share, Clone::clone)
     }
 

@@ -4,18 +4,18 @@
 //! Rows are over when that time has been reached, and merges drop them. So what is kept is what is still to
 //! be done.
 
-use std::cell::Cell;
 use std::marker::PhantomData;
-use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
 
 use crate::data::sort_by;
 use crate::error::Result;
+use crate::snapshot::block::EncodedRow;
 use crate::snapshot::{Codec, RestoredOperator, Schema};
-use crate::state::run::persist::{Share, read_rows};
-use crate::state::run::rows::Rows;
-use crate::state::run::saves::{Encoded, Saves};
+use crate::state::lsm::delta::encode;
+use crate::state::lsm::row_type::{Encoded, Prefix, prefix_of_time};
+use crate::state::run::incoming::{Share, is_reached, read_rows};
+use crate::state::run::rows::{Rows, decode, decode_plain, encode_plain};
 use crate::state::timer::migratable::Migratable;
 use crate::time::EventTime;
 
@@ -27,62 +27,53 @@ pub(in crate::state) type At = (EventTime, u64, u64);
 
 /// Rows of a timer queue: what is to be done, and its own time. They are over when the time has been reached
 /// that they lie at.
-pub(in crate::state) struct TimerRows<R> {
-    reached: Rc<Cell<EventTime>>,
-    row: PhantomData<fn() -> R>,
-}
+pub(in crate::state) struct TimerRows<R>(PhantomData<fn() -> R>);
 
 impl<R> TimerRows<R> {
     pub(in crate::state) fn new() -> TimerRows<R> {
-        TimerRows { reached: Rc::new(Cell::new(EventTime::MIN)), row: PhantomData }
+        TimerRows(PhantomData)
     }
 }
 
 impl<R> Clone for TimerRows<R> {
     fn clone(&self) -> Self {
-        TimerRows { reached: Rc::clone(&self.reached), row: PhantomData }
+        TimerRows(PhantomData)
     }
 }
 
-impl<R: Clone + 'static> Rows for TimerRows<R> {
+impl<R: Migratable> Rows for TimerRows<R> {
     type Key = At;
     type Value = (EventTime, R);
-
-    fn absorb(&self, older: &mut (EventTime, R), newer: &(EventTime, R)) {
-        older.clone_from(newer);
-    }
-
-    fn is_vacant(&self, _: &(EventTime, R), _: bool) -> bool {
-        false
-    }
-
-    fn is_expired((at, ..): &At, clock: i64) -> bool {
-        *at <= clock
-    }
-
-    fn clock(&self) -> i64 {
-        self.reached.get()
-    }
-
-    fn reach(&self, time: i64) {
-        self.reached.set(self.reached.get().max(time));
-    }
-}
-
-impl<R: Migratable> Saves for TimerRows<R> {
     type Part = R::Part;
-    type Resident = Self;
 
-    fn resident(&self) -> &Self {
-        self
-    }
+    const BY_TIME: bool = true;
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
         Schema::of::<R::With<P>>(DATED)
     }
 
+    fn prefix((at, hash, _): &At) -> Prefix {
+        (prefix_of_time(*at), *hash)
+    }
+
     fn owner((_, hash, _): &At) -> u64 {
         *hash
+    }
+
+    fn encode_key(&self, at: &At, bytes: &mut Vec<u8>) -> Result<()> {
+        encode(at, bytes)
+    }
+
+    fn decode_key(&self, bytes: &[u8]) -> Result<At> {
+        decode(bytes)
+    }
+
+    fn encode_value(&self, value: &(EventTime, R), bytes: &mut Vec<u8>) -> Result<Option<i64>> {
+        encode_plain(value, bytes)
+    }
+
+    fn decode_value(&self, row: EncodedRow<'_>) -> Result<(EventTime, R)> {
+        decode_plain(row)
     }
 
     fn encode(rows: &[(At, (EventTime, R))], codec: Codec) -> Result<Vec<u8>> {
@@ -104,13 +95,12 @@ impl<R: Migratable> Saves for TimerRows<R> {
 pub(crate) fn read_entries<R: Migratable>(
     table: &str,
     from: &RestoredOperator,
-    share: Share,
+    share: &Share,
 ) -> Result<Vec<(EventTime, R)>> {
     let (rows, mut read) = (TimerRows::<R>::new(), Vec::new());
-    read_rows(&rows, (table, from), share, &mut |at, row| read.push((at, row)))?;
+    let clock = read_rows(&rows, (table, from), share, &mut |at, row| read.push((at, row)))?;
     // Shards whose clocks differ have been read by the least of them.
-    let clock = rows.clock();
-    read.retain(|(at, _)| !TimerRows::<R>::is_expired(at, clock));
+    read.retain(|(at, _)| !is_reached::<TimerRows<R>>(at, clock));
     let mut entries: Vec<_> = read.into_iter().map(|(_, entry)| entry).collect();
     sort_by(&mut entries, |(one, _), (other, _)| one.cmp(other));
     Ok(entries)

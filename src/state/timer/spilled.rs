@@ -37,15 +37,12 @@
 
 use std::collections::VecDeque;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
+use crate::state::lsm::row_type::prefix_of_time;
 use crate::state::run::arrangement::Arrangement;
-use crate::state::run::sorted_run::Cursor;
 use crate::state::spill::budget::SpillBudget;
 use crate::state::spill::footprint::Footprint;
-use crate::state::spill::spilling::Spilling;
-use crate::state::timer::rows::{At, TimerRows};
+use crate::state::timer::migratable::Migratable;
+use crate::state::timer::rows::TimerRows;
 use crate::time::EventTime;
 
 /// A time, and a hash: entries of that time and of lesser hashes lie before it.
@@ -119,33 +116,27 @@ impl<E> SpilledTimers<E> {
     /// Reads rows back if what is to be given out next, of what lies before `end`, has left.
     pub(in crate::state) fn fetch<R>(
         &mut self,
-        arrangement: &Arrangement<Spilling<TimerRows<R>>>,
+        arrangement: &Arrangement<TimerRows<R>>,
         end: TimerBound,
         mut back: impl FnMut(&R) -> E,
     ) where
-        R: Serialize + DeserializeOwned + Clone + 'static,
+        R: Migratable,
     {
         let Some(from) = self.from.filter(|from| *from <= end && self.queue.is_empty()) else { return };
         let rows = self.portion / self.entry().max(LEAST_ENTRY);
-        let runs = arrangement.runs();
-        let mut cursors = Vec::with_capacity(runs.len());
-        for run in &runs {
-            let mut cursor: Cursor<At, (EventTime, R)> = Cursor::default();
-            cursor.seek(run, |(time, hash, _)| (*time, *hash) < from);
-            cursors.push(cursor);
-        }
+        let mut cursors = arrangement.cursors((prefix_of_time(from.0), from.1));
         loop {
-            let heads = cursors.iter().zip(&runs).enumerate();
-            let heads = heads.filter_map(|(number, (cursor, run))| Some((cursor.row(run)?.0, number)));
+            let heads = cursors.iter().enumerate();
+            let heads = heads.filter_map(|(number, cursor)| Some((cursor.row()?.0, number)));
             let Some(((time, hash, row), number)) = heads.min() else {
                 (self.from, self.amid) = (None, None);
                 return;
             };
             let below = self.below_of(time);
-            let (cursor, run) = (&mut cursors[number], &runs[number]);
+            let cursor = &mut cursors[number];
             // What was added for a time that had been lies later than its own time, and never leaves.
             let has_left = |(own, _): &(EventTime, R)| row < below && *own == time;
-            if let Some((_, kept)) = cursor.row(run).filter(|(_, kept)| has_left(kept)) {
+            if let Some((_, kept)) = cursor.row().filter(|(_, kept)| has_left(kept)) {
                 let last = self.queue.back().map(|(last, _)| *last);
                 let is_amid = last.is_some_and(|last| last.0 == time);
                 let may_end = if is_amid { self.splits && last != Some((time, hash)) } else { true };
@@ -156,7 +147,7 @@ impl<E> SpilledTimers<E> {
                 }
                 self.queue.push_back(((time, hash), back(&kept.1)));
             }
-            cursor.next(run);
+            cursor.take();
         }
     }
 

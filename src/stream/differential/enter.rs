@@ -16,10 +16,12 @@
 //! The collections as of the cut are emitted first, at a time before the first epoch, which no later change
 //! has. So [`leave`](super::leave) recognizes their results by that time.
 
+use std::sync::Arc;
+
 use differential_dataflow::{AsCollection, VecCollection};
 
 use super::kept::Kept;
-use crate::data::{Change, Diff, Key, Record, hash64, worker_of};
+use crate::data::{Change, Diff, Key, Record, hash64};
 use crate::error::Result;
 use crate::snapshot::RestoredOperator;
 use crate::state::{OperatorState, Share};
@@ -57,12 +59,12 @@ impl<T: Key, V: Key> Entrance<T, V> {
             // Without snapshots no collection is kept, so records need not be with their owners.
             None => builder.pipeline(*edge),
             Some(_) => {
-                let workers = worker.shared.workers;
+                let ownership = Arc::clone(&worker.shared.ownership);
                 let hash = |entry: &Entry<T, V>| match &entry.value {
                     Side::Left(change) => hash64(&change.record),
                     Side::Right(change) => hash64(&change.record),
                 };
-                builder.exchange(*edge, move |entry| worker_of(hash(entry), workers))
+                builder.exchange(*edge, move |entry| ownership.worker_of(hash(entry)))
             }
         });
         let inputs = inputs.collect();
@@ -103,7 +105,7 @@ impl<T: Key> Half<T> {
     ) -> (Half<T>, Updates<'s, T>) {
         let (output, stream) = builder.output_stream();
         let name = name.filter(|_| worker.shared.coordinator().is_some());
-        let kept = name.map(|name| Kept::new(name, worker, builder.info()));
+        let kept = name.map(|name| Kept::new(name, worker));
         (Half { output, updates: Vec::new(), kept }, stream)
     }
 
@@ -185,7 +187,7 @@ impl<T: Key, V: Key> OperatorLogic<Entry<T, V>> for Entering<T, V> {
         kept.for_each(|kept| visit(kept));
     }
 
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         self.is_restored = true;
         self.restore_states(from, share)
     }

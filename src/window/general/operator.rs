@@ -6,8 +6,6 @@ mod timing;
 
 use std::marker::PhantomData;
 
-use timely::dataflow::operators::generic::OperatorInfo;
-
 use super::assigner::Assigner;
 use super::content::{Content, Other};
 use super::function::{Firing, WindowContext};
@@ -57,7 +55,6 @@ struct Windows<K: Key, T: Exchange, W, G, B: Content<K, T>> {
     /// What waits like them and was added up by [another operator](crate::window::general::other_operators),
     /// if there was one.
     pieces: Option<TimerQueue<Behind<K, B::Acc>>>,
-    operator: OperatorInfo,
     /// The windows of the record at hand.
     assigned: Vec<Window>,
     sides: Sides,
@@ -333,11 +330,11 @@ impl<K: Key> OperatorState for Ends<'_, K> {
     }
 
     fn save(&self, saved: &mut SavedTables) -> Result<()> {
-        saved.tables.extend(self.ends.save("ends"));
+        saved.tables.extend(self.ends.save("ends")?);
         Ok(())
     }
 
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         self.ends.restore("ends", from, share, |scope| scope.pin(self.store))
     }
 
@@ -425,7 +422,7 @@ where
         saved.note_settings(WINDOWS, self.settings.assigner.settings())
     }
 
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         from.check_settings(WINDOWS, self.settings.assigner.settings())?;
         self.windows.as_state(WINDOW_PREFIX).restore(from, share)?;
         self.keys.as_state(KEY_PREFIX).restore(from, share)?;

@@ -7,9 +7,7 @@
 //! watermark wait here too. There is no more to it, for those operators have neither triggers nor functions
 //! with state. If the content of windows is records, it cannot be made of sums.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use crate::data::{Data, Exchange, Key, hash64};
 use crate::error::{Error, Result};
@@ -25,7 +23,7 @@ use crate::window::session::{Behind, SESSIONS, waiting_in};
 /// What a snapshot has of another operator.
 pub(in crate::window) struct Foreign<'a> {
     pub(in crate::window) from: &'a RestoredOperator,
-    pub(in crate::window) share: Share,
+    pub(in crate::window) share: &'a Share,
     /// The windows, if they do not merge.
     pub(in crate::window) aligned: Option<Aligned>,
 }
@@ -87,7 +85,7 @@ impl Foreign<'_> {
             let found = fired.iter().find(|((first, last), _)| (*first..=*last).contains(&hash));
             found.map_or(EventTime::MIN, |(_, fired)| *fired)
         };
-        let rows = PaneRows::<K, T, A>::new(aggregate.clone(), Rc::new(Cell::new(EventTime::MIN)));
+        let rows = PaneRows::<K, T, A>::new(aggregate.clone());
         let mut open = Vec::new();
         read_rows(&rows, (PANES, self.from), self.share, &mut |(pane, Hashed { key, .. }), acc| {
             let (mut end, fired) = (pane.first, fired_for(&key));

@@ -96,8 +96,8 @@ impl<K: Key, T: Data, A: Aggregate<T>> Operator for SessionOperator<K, T, A> {
         let logic = SessionLogic::<K, T, A> {
             aggregate: self.aggregate.clone(),
             adopted: Arc::clone(&self.adopted),
-            state: KeyedState::new((), &worker.state_readers(), worker.limit(uid), builder.info()),
-            waiting: TimerQueue::of_records(builder.info(), quota),
+            state: KeyedState::new((), &worker.state_readers(), worker.limit(uid)),
+            waiting: TimerQueue::of_records(quota),
             watermark: EventTime::MIN,
             results: Vec::new(),
             found: Vec::new(),
@@ -171,7 +171,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> SessionLogic<K, T, A> {
     }
 
     /// Restores the sessions that another operator has kept. True if the snapshot is of that.
-    fn adopt(&mut self, from: &RestoredOperator, share: Share) -> Result<bool> {
+    fn adopt(&mut self, from: &RestoredOperator, share: &Share) -> Result<bool> {
         let folded = Folded { from, share };
         from.check_settings(WINDOWS, Some(SETTINGS.to_owned()))?;
         if !folded.is_there() {
@@ -312,7 +312,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> OperatorLogic<Piece<K, A::Acc>> for Sessi
         saved.note_settings(WINDOWS, Some(SETTINGS.to_owned()))
     }
 
-    fn restore(&mut self, from: &RestoredOperator, share: Share) -> Result<()> {
+    fn restore(&mut self, from: &RestoredOperator, share: &Share) -> Result<()> {
         if self.adopt(from, share)? {
             return Ok(());
         }

@@ -62,7 +62,7 @@ impl<K: Key, Acc: Exchange> Migratable for Behind<K, Acc> {
 pub(in crate::window) fn waiting_in<K: Key, Acc: Exchange>(
     table: &str,
     from: &RestoredOperator,
-    share: Share,
+    share: &Share,
 ) -> Result<Vec<Behind<K, Acc>>> {
     Ok(read_entries(table, from, share)?.into_iter().map(|(_, piece)| piece).collect())
 }

@@ -1,5 +1,6 @@
 //! Process functions against an independent simulation, and what happens when users err.
 
+mod as_of;
 mod ending;
 mod lives;
 mod machine;

@@ -1,13 +1,8 @@
 //! Items by their times against a map: alone, and as a column that is sealed and leaves memory.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-use proptest::collection::vec;
-use proptest::prelude::*;
-use timely::dataflow::operators::generic::OperatorInfo;
 
 use crate::data::hash64;
 use crate::error::Error;
@@ -16,12 +11,14 @@ use crate::state::backend::state_backend::StateReaders;
 use crate::state::keyed::by_time::*;
 use crate::state::keyed::column::Publish;
 use crate::state::keyed::items::Items;
+use crate::state::keyed::published_state::PublishedState;
 use crate::state::keyed::store::Store;
 use crate::state::keyed::time_domain::{Now, TimeDomain};
-use crate::state::keyed::view::PublishedState;
 use crate::state::operator_state::OperatorState;
 use crate::state::spill::budget::MemoryBudget;
 use crate::state::spill::files::SharedBudget;
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 type Numbers = Timed<u64>;
 
@@ -195,14 +192,13 @@ impl Model {
     fn new(bytes: usize) -> Model {
         let (failed, board) = (Arc::new(Mutex::new(Vec::new())), Arc::new(PublishedState::new()));
         let (failing, publishing) = (Arc::clone(&failed), Arc::clone(&board));
-        board.prepare(1);
+        board.prepare(&Arc::default(), 0, &Metrics::default().metric("tests", "held"));
         let memory = SharedBudget::new(
             bytes,
             std::env::temp_dir(),
             Arc::new(move |error| failing.lock().unwrap().push(error)),
         );
         let publish: Publish<u32, Numbers> = Box::new(move |state| publishing.publish(0, state));
-        let operator = OperatorInfo::new(0, 0, Rc::from([0]));
         let mut store = Store::new();
         store.limit(MemoryBudget::new(&memory, "timed", &Metrics::default()));
         store.add(
@@ -211,7 +207,6 @@ impl Model {
                 Some((TimeDomain::EventTime, LIFE)),
                 hash64,
                 (Some(publish), StateReaders { memory: Some(memory), ..StateReaders::default() }),
-                operator,
             ),
         );
         Model { store, items: BTreeMap::new(), board, failed, epoch: 0, now: 0 }

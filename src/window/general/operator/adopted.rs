@@ -24,7 +24,7 @@ where
     B: Content<K, T>,
 {
     /// Restores what a snapshot has of another operator. True if it is of one.
-    pub(super) fn adopt(&mut self, from: &RestoredOperator, share: Share) -> Result<bool> {
+    pub(super) fn adopt(&mut self, from: &RestoredOperator, share: &Share) -> Result<bool> {
         let aligned = self.settings.assigner.aligned();
         if !self.is_by_event_time() || aligned.is_none() && !self.settings.assigner.merges() {
             return Ok(false);
@@ -37,7 +37,7 @@ where
         let parts = self.content.read(&snapshot)?;
         if !parts.waiting.is_empty() {
             // They are written anew: their table has another name here.
-            let mut pieces = TimerQueue::of_records(self.operator.clone(), None);
+            let mut pieces = TimerQueue::of_records(None);
             parts.waiting.into_iter().for_each(|piece| pieces.add(piece.watermark, piece));
             self.pieces = Some(pieces);
         }

@@ -63,22 +63,21 @@ where
         let input = builder.by_key(self.edge, |keyed| &keyed.key);
         let ports = self.consumers.open(&mut builder);
         let sides = Sides(self.consumers.open_sides(&mut builder));
-        let info = builder.info();
-        let mut windows = Core::new(|scope: &Scope<K>| hash64(&scope.key), uid, &worker, &info);
-        let mut keys = Core::new(hash64, uid, &worker, &info);
+        let mut windows = Core::new(|scope: &Scope<K>| hash64(&scope.key), uid, &worker);
+        let mut keys = Core::new(hash64, uid, &worker);
         let (mut settings, mut content) = (self.settings.clone(), self.content.clone());
         let none = Vec::new;
-        settings.trigger.open(&mut States::new(&mut windows, &info, &worker, none()));
+        settings.trigger.open(&mut States::new(&mut windows, &worker, none()));
         let mut states = WindowStates {
-            window: States::new(&mut windows, &info, &worker, none()),
+            window: States::new(&mut windows, &worker, none()),
             // What a function keeps for its keys can be read from outside.
-            global: States::new(&mut keys, &info, &worker, readers),
+            global: States::new(&mut keys, &worker, readers),
         };
         content.open(&mut states);
         states.global.check();
-        let over_at = States::new(&mut windows, &info, &worker, none()).value("over at");
+        let over_at = States::new(&mut windows, &worker, none()).value("over at");
         let merged = match self.settings.assigner.merges() {
-            true => States::new(&mut keys, &info, &worker, none()).value("merged"),
+            true => States::new(&mut keys, &worker, none()).value("merged"),
             false => Value::default(),
         };
         let logic = Windows {
@@ -89,10 +88,9 @@ where
             keys,
             merged,
             over_at,
-            ends: TimerQueue::sealable(info.clone(), worker.quota(uid, "timers_spilled")),
+            ends: TimerQueue::sealable(worker.quota(uid, "timers_spilled")),
             pieces: None,
-            operator: info.clone(),
-            waiting: TimerQueue::of_records(info, worker.quota(uid, "records_spilled")),
+            waiting: TimerQueue::of_records(worker.quota(uid, "records_spilled")),
             assigned: Vec::new(),
             sides,
             counters: Counters::new(worker.shared.metrics.clone(), uid),

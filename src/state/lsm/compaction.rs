@@ -7,35 +7,19 @@
 //! one: then what says that something is no more goes too, and what has expired. So there are not many more
 //! than twice as many rows as there are items.
 //!
-//! How many rows would go is told by a sample. Rows lie in order of hashes, so the first page of a run is a
-//! fair one: the rows of all runs up to the least of the keys that these pages end with are looked at. A
-//! thousand rows of each run tell it to a few in a hundred.
+//! How many rows would go is told by a sample. Rows lie in order of hashes, so the first ones of a run are a
+//! fair one: the rows of all runs up to the least of the keys that these end with are looked at. Some hundred
+//! rows of each run tell it to a few in a hundred. Runs in order of time have no sample: what of them is over
+//! is dropped page by page, and they are merged when there are many.
 //!
 //! A state of which the same part changes from cut to cut is written once, and its part once more for every
 //! three cuts. One that gets new keys alone is written once, and again when sixteen runs of a size have come
 //! together.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
-use crate::data::{Exchange, Key};
-use crate::state::run::hashed::Hashed;
-use crate::state::run::item_rows::Row;
-use crate::state::run::item_rows::{ItemOrTombstone, ItemRows, is_over};
-use crate::state::run::sorted_run::PageOf;
-
-/// A run.
-pub(in crate::state) struct SavedRun<K: Key, S: Key, V: Exchange> {
-    pub(in crate::state) epochs: (u64, u64),
-    pub(in crate::state) pages: Vec<PageOf<ItemRows<K, S, V>>>,
-    len: usize,
-    sample: Sample<K, S>,
-}
-
-/// The keys of a run's first page, and when what they have expires; [`GONE`] if that is nothing.
-pub(in crate::state) type Sample<K, S> = Vec<((Hashed<K>, S), i64)>;
-
-/// Before all times.
-const GONE: i64 = i64::MIN;
+use crate::state::lsm::sorted_run::SortedRun;
 
 /// Runs of one size become one if there are so many of them, and it pays.
 const FAN: usize = 4;
@@ -46,22 +30,6 @@ const MANY: usize = 16;
 /// And if they have no more rows than this, all together.
 const SMALL: usize = 16 << 10;
 
-impl<K: Key, S: Key, V: Exchange> SavedRun<K, S, V> {
-    pub(in crate::state) fn new(
-        epochs: (u64, u64),
-        pages: Vec<PageOf<ItemRows<K, S, V>>>,
-        sample: Sample<K, S>,
-    ) -> SavedRun<K, S, V> {
-        SavedRun { epochs, len: pages.iter().map(|page| page.len()).sum(), pages, sample }
-    }
-}
-
-/// The sample of a run whose first page has these rows.
-pub(in crate::state) fn sample<K: Key, S: Key, V: Exchange>(rows: &[Row<K, S, V>]) -> Sample<K, S> {
-    let until = |kept: &ItemOrTombstone<V>| kept.as_ref().map_or(GONE, |(_, expires)| *expires);
-    rows.iter().map(|(key, kept)| (key.clone(), until(kept))).collect()
-}
-
 /// The size of a run of so many rows: how often one has to be multiplied by the number of runs that become
 /// one to be as many.
 fn size(len: usize) -> u32 {
@@ -70,16 +38,13 @@ fn size(len: usize) -> u32 {
 
 /// Where the runs begin that are followed by those from a place on, which count as one of so many rows, and
 /// are of no greater size.
-fn alike<K: Key, S: Key, V: Exchange>(runs: &[SavedRun<K, S, V>], from: usize, len: usize) -> usize {
+fn alike(runs: &[Arc<SortedRun>], from: usize, len: usize) -> usize {
     runs[..from].iter().rposition(|run| size(run.len) > size(len)).map_or(0, |larger| larger + 1)
 }
 
 /// True if a run of so many rows may make it and some of those before it, oldest first, become one; not that
 /// all become one when half of their rows would go, which is seldom.
-pub(in crate::state) fn may_merge<K: Key, S: Key, V: Exchange>(
-    runs: &[SavedRun<K, S, V>],
-    len: usize,
-) -> bool {
+pub(super) fn may_merge(runs: &[Arc<SortedRun>], len: usize) -> bool {
     runs.len() - alike(runs, runs.len(), len) + 1 >= FAN
 }
 
@@ -88,10 +53,7 @@ pub(in crate::state) fn may_merge<K: Key, S: Key, V: Exchange>(
 ///
 /// What has become one counts as one run of about as many rows as it will have: so it may be one of four in
 /// turn, and is not written twice.
-pub(in crate::state) fn merges_from<K: Key, S: Key, V: Exchange>(
-    runs: &[SavedRun<K, S, V>],
-    clock: i64,
-) -> Option<usize> {
+pub(super) fn merges_from(runs: &[Arc<SortedRun>], clock: i64) -> Option<usize> {
     let newest = runs.len().checked_sub(1)?;
     let (mut from, mut len) = (newest, runs[newest].len);
     loop {
@@ -106,24 +68,26 @@ pub(in crate::state) fn merges_from<K: Key, S: Key, V: Exchange>(
     }
 }
 
-fn rows<K: Key, S: Key, V: Exchange>(runs: &[SavedRun<K, S, V>]) -> usize {
+fn rows(runs: &[Arc<SortedRun>]) -> usize {
     runs.iter().map(|run| run.len).sum()
 }
 
 /// The portion of the rows of all runs from a place on that would stay if these became one, by their samples.
-fn surviving_share<K: Key, S: Key, V: Exchange>(runs: &[SavedRun<K, S, V>], from: usize, clock: i64) -> f64 {
+fn surviving_share(runs: &[Arc<SortedRun>], from: usize, clock: i64) -> f64 {
     let is_oldest = from == 0;
     let runs = &runs[from..];
     let more = runs.iter().filter(|run| run.len > run.sample.len());
-    let limit = more.filter_map(|run| run.sample.last()).map(|(key, _)| key).min();
+    let limit = more.filter_map(|run| run.sample.last()).map(|(prefix, _, _)| *prefix).min();
     let samples = runs.iter().enumerate().flat_map(|(age, run)| run.sample.iter().map(move |row| (age, row)));
-    let rows = samples.map(|(age, (key, until))| (key, Reverse(age), *until));
-    let mut rows: Vec<_> = rows.filter(|(key, _, _)| limit.is_none_or(|limit| *key <= limit)).collect();
+    let rows = samples.map(|(age, (prefix, hash, over))| ((*prefix, *hash), Reverse(age), *over));
+    let mut rows: Vec<_> =
+        rows.filter(|((prefix, _), _, _)| limit.is_none_or(|limit| *prefix <= limit)).collect();
     let all = rows.len();
     rows.sort_unstable();
     // The newest stays.
     rows.dedup_by_key(|(key, _, _)| *key);
-    rows.retain(|(_, _, until)| !is_oldest || !is_over(*until, clock));
+    // What never expires is not over at the end of time.
+    rows.retain(|(_, _, over)| !is_oldest || *over > clock.min(i64::MAX - 1));
     // If nothing is known, all stay.
     if all == 0 { 1.0 } else { rows.len() as f64 / all as f64 }
 }
@@ -134,9 +98,13 @@ mod tests {
 
     use super::*;
     use crate::data::hash64;
-    use crate::state::run::item_rows::NEVER;
+    use crate::state::lsm::expiry::NEVER;
 
-    type Rows = BTreeMap<(Hashed<u32>, ()), i64>;
+    /// When the rows of keys are over, by the hashes of the keys.
+    type Rows = BTreeMap<(u64, u32), i64>;
+
+    /// When a row is over that says that its key is no more.
+    const GONE: i64 = i64::MIN;
 
     /// Runs as keys, and when what they have expires.
     #[derive(Default)]
@@ -150,19 +118,17 @@ mod tests {
 
     impl Runs {
         fn push_delta(&mut self, rows: impl Iterator<Item = (u32, i64)>) {
-            let rows = rows.map(|(key, until)| ((Hashed { hash: hash64(&key), key }, ()), until));
+            let rows = rows.map(|(key, until)| ((hash64(&key), key), until));
             self.runs.push(rows.collect());
             let newest = self.runs.len() - 1;
             self.delivered += self.runs[newest].len();
-            let free_segments: Vec<SavedRun<u32, (), u8>> = self.runs.iter().map(segment).collect();
-            let from = merges_from(&free_segments, self.clock).unwrap_or(newest);
-            assert!(
-                from == 0 || from == newest || may_merge(&free_segments[..newest], free_segments[newest].len)
-            );
+            let runs: Vec<Arc<SortedRun>> = self.runs.iter().map(run).collect();
+            let from = merges_from(&runs, self.clock).unwrap_or(newest);
+            assert!(from == 0 || from == newest || may_merge(&runs[..newest], runs[newest].len));
             let mut merged = Rows::new();
             self.runs.drain(from..).for_each(|run| merged.extend(run));
             if from == 0 {
-                merged.retain(|_, until| !is_over(*until, self.clock));
+                merged.retain(|_, until| *until > self.clock);
             }
             self.written += merged.len();
             self.runs.push(merged);
@@ -175,18 +141,22 @@ mod tests {
         /// How many rows there are for each item, and how often each was written.
         fn costs(&self) -> (f64, f64) {
             let mut items = Rows::new();
-            self.runs
-                .iter()
-                .for_each(|run| items.extend(run.iter().map(|(key, until)| (key.clone(), *until))));
-            items.retain(|_, until| !is_over(*until, self.clock));
+            self.runs.iter().for_each(|run| items.extend(run));
+            items.retain(|_, until| *until > self.clock);
             let rows: usize = self.runs.iter().map(Rows::len).sum();
             (rows as f64 / items.len() as f64, self.written as f64 / self.delivered as f64)
         }
     }
 
-    fn segment(rows: &Rows) -> SavedRun<u32, (), u8> {
-        let sample = rows.iter().take(1024).map(|(key, until)| (key.clone(), *until)).collect();
-        SavedRun { epochs: (0, 0), pages: Vec::new(), len: rows.len(), sample }
+    fn run(rows: &Rows) -> Arc<SortedRun> {
+        let sample = rows.iter().take(256).map(|((hash, key), until)| (*hash, u64::from(*key), *until));
+        Arc::new(SortedRun {
+            epochs: (0, 0),
+            pages: Vec::new(),
+            bytes: 0,
+            len: rows.len(),
+            sample: sample.collect(),
+        })
     }
 
     /// A sequence of numbers without much order.
@@ -260,11 +230,14 @@ mod tests {
 
     #[test]
     fn runs_that_nothing_is_known_of_are_merged_when_there_are_many() {
-        let blind = |_| SavedRun::<u32, (), u8> {
-            epochs: (0, 0),
-            pages: Vec::new(),
-            len: 100_000,
-            sample: Vec::new(),
+        let blind = |_| {
+            Arc::new(SortedRun {
+                epochs: (0, 0),
+                pages: Vec::new(),
+                bytes: 0,
+                len: 100_000,
+                sample: Vec::new(),
+            })
         };
         assert_eq!(merges_from(&(0..15).map(blind).collect::<Vec<_>>(), 0), None);
         assert_eq!(merges_from(&(0..16).map(blind).collect::<Vec<_>>(), 0), Some(0));

@@ -1,0 +1,14 @@
+//! When rows expire.
+
+/// When a row expires that does not.
+pub(crate) const NEVER: i64 = i64::MAX;
+
+/// When a row expires that was written before its clock showed anything: as long after the clock first does
+/// as it is to live.
+pub(crate) const UNBEGUN: i64 = i64::MIN;
+
+/// True if a row that expires then is over.
+#[inline]
+pub(crate) fn is_over(expires: i64, reached: i64) -> bool {
+    expires <= reached && expires != NEVER && expires != UNBEGUN
+}
