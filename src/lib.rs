@@ -40,6 +40,7 @@
 //! |---|---|
 //! | `allocator` | an allocator for programs, in which large blocks grow without being copied; feature `allocator` |
 //! | [`error`] | errors, by what the caller should do next |
+//! | `lock` | locks of what a panic cannot have left half changed |
 //! | [`clock`] | the only wall clock, which tests move by hand |
 //! | [`metric`] | counters and gauges that all workers share |
 //! | [`notice`] | messages for the user of a running job that are no errors |
@@ -214,6 +215,7 @@
 #[cfg(feature = "allocator")]
 mod allocator;
 pub mod error;
+mod lock;
 pub mod clock;
 pub mod metric;
 pub mod notice;

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::lock::lock;
 
 /// The metrics of a job. Cloning shares them.
 #[derive(Clone, Default)]
@@ -47,19 +49,19 @@ impl fmt::Debug for Metric {
 impl Metrics {
     /// The metric of this name of the operator with this uid, created on first use.
     pub fn metric(&self, operator: &str, name: &'static str) -> Metric {
-        let mut metrics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut metrics = lock(&self.0);
         metrics.entry((operator.to_owned(), name)).or_default().clone()
     }
 
     /// Registers a metric that was created before its operator had a uid.
     pub(crate) fn register(&self, operator: &str, name: &'static str, metric: &Metric) {
-        let mut metrics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut metrics = lock(&self.0);
         metrics.insert((operator.to_owned(), name), metric.clone());
     }
 
     /// All metrics with their values: operator, name, value.
     pub fn read(&self) -> Vec<(String, &'static str, i64)> {
-        let metrics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let metrics = lock(&self.0);
         metrics.iter().map(|((operator, name), metric)| (operator.clone(), *name, metric.get())).collect()
     }
 

@@ -6,7 +6,9 @@
 //! reports itself once, not for each record, so there are few.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::lock::lock;
 
 /// The notices of a job. Cloning shares them.
 #[derive(Clone, Default)]
@@ -15,17 +17,17 @@ pub struct Notices(Arc<Mutex<Vec<String>>>);
 impl Notices {
     /// Adds one.
     pub fn tell(&self, notice: impl Into<String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(notice.into());
+        lock(&self.0).push(notice.into());
     }
 
     /// Removes and returns the notices so far, oldest first.
     pub fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut lock(&self.0))
     }
 }
 
 impl fmt::Debug for Notices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.lock().unwrap_or_else(PoisonError::into_inner).iter()).finish()
+        f.debug_list().entries(lock(&self.0).iter()).finish()
     }
 }

@@ -36,11 +36,10 @@ use serde::de::DeserializeOwned;
 
 use crate::data::{Exchange, Key};
 use crate::error::Result;
-use crate::snapshot::block::EncodedRow;
 use crate::snapshot::{Codec, RestoredOperator, SavedTables, Schema};
 use crate::state::{
-    Arrangement, Encoded, Footprint, Hashed, OperatorState, Prefix, Rows, Share, SpillBudget, decode,
-    decode_plain, encode, encode_plain, prefix_of_time,
+    Arrangement, Encoded, Footprint, Hashed, OperatorState, Prefix, Rows, Share, SpillBudget, decode, encode,
+    prefix_of_time,
 };
 use crate::time::EventTime;
 
@@ -382,14 +381,6 @@ impl<K: Key, T: Exchange + Ord> Rows for WaitingRows<K, T> {
     fn decode_key(&self, bytes: &[u8]) -> Result<(EventTime, Hashed<K>, T)> {
         let (at, key, value) = decode(bytes)?;
         Ok((at, Hashed::new(key), value))
-    }
-
-    fn encode_value(&self, count: &u64, bytes: &mut Vec<u8>) -> Result<Option<i64>> {
-        encode_plain(count, bytes)
-    }
-
-    fn decode_value(&self, row: EncodedRow<'_>) -> Result<u64> {
-        decode_plain(row)
     }
 
     fn encode(rows: &[WaitingRow<K, T>], codec: Codec) -> Result<Vec<u8>> {

@@ -9,7 +9,8 @@ use super::origin::{AtSource, Timestamps};
 use super::{Reader, Sink, Source, Split, Status, Writer};
 use crate::data::{Change, Data, Diff, Record, Visit, consolidate};
 use crate::error::Result;
-use crate::stream::{Chain, Job, Stream, lock};
+use crate::lock::lock;
+use crate::stream::{Chain, Job, Stream};
 use crate::time::{EventTime, Watermarks};
 
 /// A source over values in memory, in one or several splits.

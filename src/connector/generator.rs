@@ -17,7 +17,8 @@ use super::{Reader, Source, Status, Untimed};
 use crate::clock::Clock;
 use crate::data::{Data, Visit};
 use crate::error::{Error, Result};
-use crate::stream::{Job, Stream, lock};
+use crate::lock::lock;
+use crate::stream::{Job, Stream};
 use crate::time::Watermarks;
 
 /// The longest wait that a reader asks for.

@@ -10,9 +10,10 @@ use super::OnMalformed;
 use super::source::{Reader, Source, Status};
 use crate::data::{Record, Visit};
 use crate::error::Result;
+use crate::lock::lock;
 use crate::stream::{
     Chain, ChainConsumer, ChainPort, ChainSink, Collector, ConsumerPort, Edge, Ends, Graph, NodeId,
-    OperatorBuilder, Origin, SendBuffer, WeakGraph, batch_of, edge_of, lock,
+    OperatorBuilder, Origin, SendBuffer, WeakGraph, batch_of, edge_of,
 };
 use crate::time::{EventTime, SplitWatermark, Stamps, Time, WatermarkBoard, Watermarks};
 

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use super::{Sink, SinkHandle, Writer};
 use crate::data::{Data, Record};
 use crate::error::{Error, Result};
-use crate::stream::{Chain, Stream, lock};
+use crate::lock::lock;
+use crate::stream::{Chain, Stream};
 
 /// A writer that all workers share.
 struct PrintSink<W> {

@@ -41,8 +41,9 @@ use crate::connector::split_offsets::{SplitOffset, SplitOffsets, Start};
 use crate::connector::split_schedule::SplitSchedule;
 use crate::data::{Record, hash64, worker_of};
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::metric::Metric;
-use crate::stream::{Alarm, Capabilities, WorkerContext, lock};
+use crate::stream::{Alarm, Capabilities, WorkerContext};
 use crate::time::{EventTime, SplitWatermark, Time};
 
 /// How long the operator reads in an activation. The records of that time are sent together.

@@ -9,8 +9,9 @@ use super::read::Reading;
 use super::source::{Source, Split};
 use crate::connector::split_offsets::SplitOffsets;
 use crate::error::Result;
+use crate::lock::lock;
 use crate::snapshot::RestoredOperator;
-use crate::stream::{Beginning, Job, Lowering, NodeInfo, Operator, Paths, Stream, lock};
+use crate::stream::{Beginning, Job, Lowering, NodeInfo, Operator, Paths, Stream};
 use crate::time::{WatermarkBoard, Watermarks};
 
 impl Job {

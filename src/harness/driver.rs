@@ -20,13 +20,13 @@ use crate::config::Options;
 use crate::connector::Collected;
 use crate::data::{Data, Ownership, Record, Stamp};
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::metric::Metrics;
 use crate::object::Memory;
 use crate::runtime::prepare;
 use crate::snapshot::{Cause, CoordinatorMessage, Restore, Snapshots};
 use crate::stream::{
-    Chain, Consumers, Job, Lowering, Node, NodeInfo, Operator, Shared, Stream, WorkerContext, lock,
-    operator_fault,
+    Chain, Consumers, Job, Lowering, Node, NodeInfo, Operator, Shared, Stream, WorkerContext, operator_fault,
 };
 use crate::time::{EventTime, Time};
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::connector::{Numbered, Reader, Source, Status};
 use crate::data::{Data, Visit};
 use crate::error::Result;
-use crate::stream::lock;
+use crate::lock::lock;
 
 /// How long a reader that finds nothing waits.
 const WAIT: Duration = Duration::from_millis(1);

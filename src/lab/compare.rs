@@ -15,7 +15,8 @@ use crate::config::Options;
 use crate::connector::{Collection, Materialized};
 use crate::data::{Record, Stamp};
 use crate::error::{Error, Result};
-use crate::stream::{Aggregate, Chain, Job, Stamper, Stream, WorkerContext, lock};
+use crate::lock::lock;
+use crate::stream::{Aggregate, Chain, Job, Stamper, Stream, WorkerContext};
 use crate::time::{EventTime, SplitWatermarks, Ticks, Watermarks};
 use crate::window::{Aligned, Windowed};
 

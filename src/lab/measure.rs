@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Policy;
 use super::report::{Latency, Row};
 use super::tally::{Head, Late, Mark, Oracle, Place, Tally};
-use crate::stream::lock;
+use crate::lock::lock;
 use crate::time::EventTime;
 
 /// The rows of a strategy, one for each policy.

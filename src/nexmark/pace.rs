@@ -12,12 +12,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
 use crate::clock::Clock;
+use crate::lock::lock;
 
 /// When events are due, and how late their epochs were.
 pub struct Pace {
@@ -92,7 +93,7 @@ impl Pace {
     /// where the first share goes on that says so; to be called before the first read.
     pub(super) fn go_on(&self, deal: Deal, next: u64) {
         let _ = self.first.set(next);
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = lock(&self.log);
         log.read.insert(deal.index, deal.before(next));
     }
 
@@ -103,7 +104,7 @@ impl Pace {
 
     /// For each event, from when it was due to the completion of its epoch, in nanoseconds.
     pub fn completion(&self) -> Histogram<u64> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).latency.clone()
+        lock(&self.log).latency.clone()
     }
 
     /// The number of events that are due now.
@@ -116,7 +117,7 @@ impl Pace {
 
     /// A worker has left an epoch, and the next event of a share is `next`.
     pub(super) fn left(&self, worker: usize, epoch: u64, deal: Deal, next: u64) {
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = lock(&self.log);
         let read = deal.before(next);
         let first = log.read.insert(deal.index, read).unwrap_or(0);
         log.pending.entry((worker, epoch)).or_default().push((deal, first, read));
@@ -125,7 +126,7 @@ impl Pace {
     /// A worker has learned that all epochs below `open` are complete.
     pub(super) fn completed(&self, worker: usize, open: u64) {
         let now = self.clock.now();
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = lock(&self.log);
         let Log { pending, latency, .. } = &mut *log;
         while let Some(entry) = pending.range((worker, 0)..(worker, open)).next() {
             let key = *entry.0;

@@ -14,11 +14,12 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind as IoErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::object::name::{check_name, check_prefix};
 use crate::object::{PutError, Store, nonce};
 
@@ -134,7 +135,7 @@ impl Local {
     }
 
     fn made(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.made)
     }
 
     /// Writes a file and links it to its path. True if that was taken already.

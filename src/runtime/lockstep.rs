@@ -28,7 +28,8 @@ use std::time::Duration;
 
 use super::seeded_schedule::Schedule;
 use crate::error::{Error, ErrorKind};
-use crate::stream::{Shared, lock};
+use crate::lock::lock;
+use crate::stream::Shared;
 
 /// How long the outside world gets in one go, if a job waits for it.
 const OUTSIDE: Duration = Duration::from_millis(1);

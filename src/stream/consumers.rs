@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::chain::{Chain, ChainSink, Collector, Ends, Origin, SendBuffer, edge_of};
 use super::graph::WeakGraph;
-use super::lock::lock;
 use super::port::{OperatorBuilder, Output};
 use super::{Edge, Graph, NodeId};
 use crate::data::{Data, Record, Stamp};
+use crate::lock::lock;
 use crate::stream::operator_fault;
 use crate::time::Time;
 

@@ -10,12 +10,12 @@ use timely::dataflow::operators::probe;
 use timely::scheduling::Activator;
 
 use super::alarm::{Alarm, Alarms};
-use super::lock::lock;
 use super::rounds::Counting;
 use crate::clock::Clock;
 use crate::config::{Limits, Options, Seals, StateMemory};
 use crate::data::Ownership;
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::metric::Metrics;
 use crate::snapshot::{
     CoordinatorHandle, CoordinatorMessage, OperatorSnapshot, Restored, RestoredOperator, SavedTables,

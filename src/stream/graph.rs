@@ -17,12 +17,12 @@ use timely::dataflow::operators::probe;
 
 use super::Edge;
 use super::context::WorkerContext;
-use super::lock::lock;
 use super::paths::{self, Paths};
 use super::port::{Edges, OperatorBuilder};
 use super::rounds::Counting;
 use super::sides::{GivenSides, SideKey};
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::notice::Notices;
 use crate::snapshot::{Generations, Restored, RestoredOperator};
 use crate::time::Time;

@@ -1,8 +1,9 @@
 //! A job: what a user builds, before it runs.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::Graph;
+use crate::lock::lock;
 use crate::metric::Metrics;
 use crate::notice::Notices;
 use crate::snapshot::Migrations;
@@ -56,12 +57,12 @@ impl Job {
     /// The job does not start if something is said of an operator that it does not have, whether there is a
     /// snapshot or not.
     pub fn migrations(&self, migrations: Migrations) {
-        self.migrations.lock().unwrap_or_else(PoisonError::into_inner).extend(migrations);
+        lock(&self.migrations).extend(migrations);
     }
 
     /// What was said.
     pub(crate) fn migrations_told(&self) -> Migrations {
-        self.migrations.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.migrations).clone()
     }
 }
 

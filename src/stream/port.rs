@@ -41,6 +41,7 @@ use timely::progress::{Antichain, ChangeBatch, Source, Timestamp};
 use timely::scheduling::{Activator, SyncActivator};
 
 use crate::data::{self, Ownership, hash64};
+use crate::state::heap_of;
 use crate::stream::operator_fault;
 use crate::time::{Advance, EventTime, Progress, Time};
 
@@ -106,11 +107,9 @@ impl HeapSampler {
         self.elements = self.elements.wrapping_add(1);
     }
 
-    /// With numbers at their full width, an element is encoded about as long as what it holds inside and out.
     #[cold]
     fn look<E: data::Exchange>(&mut self, element: &E) {
-        let all = bincode::serialized_size(element).unwrap_or(0) as usize;
-        let (heap, before) = (all.saturating_sub(size_of::<E>()), self.heap.get());
+        let (heap, before) = (heap_of(element), self.heap.get());
         // The first ones tell at once, later ones slowly.
         let weight = if self.elements < 16 * LOOK { 2 } else { 16 };
         self.heap.set(if self.elements == 0 { heap } else { before - before / weight + heap / weight });

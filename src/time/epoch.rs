@@ -4,11 +4,12 @@
 //! input advances with the others and never holds an epoch back.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::EpochClaims;
 use crate::clock::Clock;
+use crate::lock::lock;
 
 /// The epoch policy: how often results, commits and snapshots become consistent.
 ///
@@ -101,7 +102,7 @@ impl EpochClock {
     }
 
     fn turning(&self) -> MutexGuard<'_, Option<OnTurn>> {
-        self.turning.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.turning)
     }
 
     /// Turns the clock to `next`, if it is not there yet; returns the current epoch.

@@ -11,10 +11,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use timely::scheduling::SyncActivator;
+
+use crate::lock::lock;
 
 /// The records of all source instances of a job.
 #[derive(Default)]
@@ -31,7 +33,7 @@ struct Instance {
 
 impl EpochClaims {
     fn instances(&self) -> MutexGuard<'_, Vec<Instance>> {
-        self.instances.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.instances)
     }
 
     /// Makes the sources look at waiting splits. Otherwise their records are meaningless.

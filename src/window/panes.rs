@@ -7,11 +7,8 @@ use serde::de::DeserializeOwned;
 use super::assigner::Pane;
 use crate::data::{Data, Key};
 use crate::error::Result;
-use crate::snapshot::block::EncodedRow;
 use crate::snapshot::{Codec, Schema};
-use crate::state::{
-    Encoded, Hashed, KeyTable, Prefix, Rows, decode, decode_plain, encode, encode_plain, prefix_of_time,
-};
+use crate::state::{Encoded, Hashed, KeyTable, Prefix, Rows, decode, encode, prefix_of_time};
 use crate::stream::Aggregate;
 
 /// The kind of rows of panes, the first word of their schema, and the name of the table that they are in.
@@ -82,14 +79,6 @@ impl<K: Key, T: Data, A: Aggregate<T>> Rows for PaneRows<K, T, A> {
     fn decode_key(&self, bytes: &[u8]) -> Result<(Pane, Hashed<K>)> {
         let (pane, key) = decode(bytes)?;
         Ok((pane, Hashed::new(key)))
-    }
-
-    fn encode_value(&self, acc: &A::Acc, bytes: &mut Vec<u8>) -> Result<Option<i64>> {
-        encode_plain(acc, bytes)
-    }
-
-    fn decode_value(&self, row: EncodedRow<'_>) -> Result<A::Acc> {
-        decode_plain(row)
     }
 
     fn encode(rows: &[PaneRow<K, A::Acc>], codec: Codec) -> Result<Vec<u8>> {

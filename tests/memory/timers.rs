@@ -215,7 +215,7 @@ fn timers_that_have_left_memory_are_in_snapshots() {
     let build = |results: &Results, rate: Option<f64>| {
         let job = Job::new();
         let planning = Planning { far: 50_000, step: 10, told: 1, ..Planning::default() };
-        let fired = numbers(&job, 60_000, rate, shared).process(planning).uid("planning");
+        let fired = numbers(&job, 100_000, rate, shared).process(planning).uid("planning");
         let results = Arc::clone(results);
         fired.for_each(move |_, record| {
             let [key, time] = record.value;

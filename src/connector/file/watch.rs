@@ -11,7 +11,7 @@ use super::followed::{Followed, Found, OnRewritten, Seen, with_inodes};
 use super::identity::{FilePosition, Node};
 use crate::connector::Earlier;
 use crate::error::{Error, Result};
-use crate::stream::lock;
+use crate::lock::lock;
 
 /// The default time for which a file is read after it has left its place.
 const LINGER: Duration = Duration::from_secs(5);

@@ -24,7 +24,8 @@ use super::parts::{self, Hidden, Part, PartDirectory};
 use crate::connector::{Recovery, Sink, SinkHandle, Writer};
 use crate::data::{Data, Record, write_json};
 use crate::error::{Error, Result};
-use crate::stream::{Chain, Stream, lock};
+use crate::lock::lock;
+use crate::stream::{Chain, Stream};
 
 /// How values become lines.
 pub trait Encode<T>: Clone + Send + Sync + 'static {

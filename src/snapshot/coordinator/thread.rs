@@ -11,14 +11,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::data::Ownership;
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::metric::Metrics;
 use crate::notice::Notices;
 use crate::snapshot::coordinator::acks::{CoordinatorMessage, Instance, PendingSnapshots};
@@ -360,7 +361,7 @@ impl CoordinatorHandle {
     ///
     /// If the job must end.
     pub(crate) fn send(&self, message: CoordinatorMessage) -> Result<()> {
-        match &mut *self.channel.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &mut *lock(&self.channel) {
             // The thread has ended if the job is ending with an error, which is recorded by then.
             Channel::Thread(channel, _) => drop(channel.as_ref().map(|channel| channel.send(message))),
             Channel::Here(coordinator) => coordinator.receive(message)?,
@@ -370,7 +371,7 @@ impl CoordinatorHandle {
 
     /// Waits until all messages are handled.
     pub(crate) fn finish(&self) {
-        let thread = match &mut *self.channel.lock().unwrap_or_else(PoisonError::into_inner) {
+        let thread = match &mut *lock(&self.channel) {
             Channel::Thread(channel, thread) => {
                 // Closes the channel: the thread handles what is left in it, and ends.
                 drop(channel.take());

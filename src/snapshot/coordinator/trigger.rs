@@ -10,9 +10,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use crate::lock::lock;
 use crate::snapshot::coordinator::operator_snapshot::END;
 use crate::snapshot::log::manifest::Cause;
 
@@ -67,7 +68,7 @@ impl SnapshotTrigger {
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {
-        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.plan)
     }
 
     /// Asks for a cut at the next turn of the epoch clock.

@@ -78,8 +78,18 @@ pub(in crate::snapshot) fn version(bytes: &[u8]) -> Option<u16> {
     bytes.get(4..)?.first_chunk().map(|version| u16::from_le_bytes(*version))
 }
 
-/// Unwraps and decodes a value of a version; `object` is where it lies, which errors name.
+/// Unwraps and decodes a value of the version that is written; `object` is where it lies, which errors name.
 pub(in crate::snapshot) fn open<T: DeserializeOwned>(
+    kind: Kind,
+    number: u64,
+    bytes: &[u8],
+    object: &str,
+) -> Result<T> {
+    open_version((kind, kind.version()), number, bytes, object)
+}
+
+/// The same, of a version that may be an earlier one.
+pub(in crate::snapshot) fn open_version<T: DeserializeOwned>(
     (kind, version): (Kind, u16),
     number: u64,
     bytes: &[u8],
@@ -140,9 +150,7 @@ mod tests {
     fn nothing_is_opened_but_what_was_sealed() {
         let value = ("name".to_owned(), 7u64);
         let sealed = seal(Kind::Name, 3, &value, "a value").unwrap();
-        let open = |kind, number, bytes: &[u8]| {
-            open::<(String, u64)>((kind, kind.version()), number, bytes, "names/x")
-        };
+        let open = |kind, number, bytes: &[u8]| open::<(String, u64)>(kind, number, bytes, "names/x");
         assert_eq!(open(Kind::Name, 3, &sealed).unwrap(), value);
         assert!(open(Kind::Name, 4, &sealed).unwrap_err().to_string().contains("another object"));
         assert!(open(Kind::Entry, 3, &sealed).is_err());

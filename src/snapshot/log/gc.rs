@@ -165,8 +165,7 @@ impl Repository {
         let (Some(number), Some(bytes)) = (number_of(INTENTS, intent), self.log.0.read(intent)?) else {
             return Ok(true);
         };
-        let names =
-            envelope::open::<Vec<String>>((Kind::Intent, Kind::Intent.version()), number, &bytes, intent);
+        let names = envelope::open::<Vec<String>>(Kind::Intent, number, &bytes, intent);
         Ok(names.map_or(true, |names| !names.iter().any(|name| present.contains(name))))
     }
 
@@ -176,8 +175,7 @@ impl Repository {
         for (name, _) in self.intents()? {
             let Some(intent) = number_of(INTENTS, &name) else { continue };
             let Some(bytes) = self.log.0.read(&name)? else { continue };
-            let names: Vec<String> =
-                envelope::open((Kind::Intent, Kind::Intent.version()), intent, &bytes, &name)?;
+            let names: Vec<String> = envelope::open(Kind::Intent, intent, &bytes, &name)?;
             if names.contains(&doomed) {
                 return Ok(true);
             }

@@ -7,11 +7,12 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::clock::Clock;
 use crate::data::Ownership;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::lock;
 use crate::snapshot::log::entries::{Log, Placed, TRIES};
 use crate::snapshot::log::envelope::checksum;
 use crate::snapshot::log::generation::Generation;
@@ -290,7 +291,7 @@ impl Lease {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn end(&self, end: End, error: CommitError) -> CommitError {

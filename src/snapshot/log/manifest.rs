@@ -220,8 +220,8 @@ impl Entry {
     /// Decodes the entry of this number; `object` is where it lies, which errors name.
     pub fn decode(number: u64, bytes: &[u8], object: &str) -> Result<Entry> {
         let wire = match envelope::version(bytes) {
-            Some(1) => envelope::open::<FirstWire>((Kind::Entry, 1), number, bytes, object)?.into(),
-            _ => envelope::open((Kind::Entry, Kind::Entry.version()), number, bytes, object)?,
+            Some(1) => envelope::open_version::<FirstWire>((Kind::Entry, 1), number, bytes, object)?.into(),
+            _ => envelope::open(Kind::Entry, number, bytes, object)?,
         };
         let Wire { mut entry, segments, pages, ownership } = wire;
         let damaged = || Error::data(format!("{object} is damaged: its pages are not where it says"));

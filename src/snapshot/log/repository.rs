@@ -357,7 +357,7 @@ impl Repository {
         check_kept(name)?;
         let object = format!("{NAMES}{name}");
         let Some(bytes) = self.log.0.read(&object)? else { return Ok(None) };
-        let kept: Kept = envelope::open((Kind::Name, Kind::Name.version()), 0, &bytes, &object)?;
+        let kept: Kept = envelope::open(Kind::Name, 0, &bytes, &object)?;
         if kept.name == name {
             return Ok(Some(kept));
         }

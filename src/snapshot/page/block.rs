@@ -96,7 +96,7 @@ impl BlockBuilder {
 }
 
 /// When a row expires that does not.
-const NEVER: i64 = i64::MAX;
+pub(crate) const NEVER: i64 = i64::MAX;
 
 /// A time as a number that is small for the common ones.
 #[inline]

@@ -7,11 +7,12 @@
 
 use std::any::type_name;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::snapshot::log::generation::Generation;
 use crate::snapshot::log::manifest::{Manifest, OperatorState, PageRef, RunState, Schema, TableState};
 use crate::snapshot::log::repository::Repository;
@@ -194,7 +195,7 @@ impl RestoredOperator {
 
     /// Marks tables as asked for whose content the operator knows otherwise.
     pub(crate) fn ignore(&self, names: &[&str]) {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = lock(&self.asked);
         asked.extend(names.iter().filter_map(|name| self.table(name)).map(|table| table.name.clone()));
     }
 
@@ -226,7 +227,7 @@ impl RestoredOperator {
         let Some(table) = self.table(name) else {
             return Ok(RestoredTable { shards: Vec::new(), conversion: None, is_as_written: true });
         };
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(table.name.clone());
+        lock(&self.asked).insert(table.name.clone());
         let shards = self.shards_of(table)?;
         // Pages carry the uid and the table that they were written for, so the next snapshot cannot name
         // those of a former name.
@@ -289,7 +290,7 @@ impl RestoredOperator {
 
     /// Checks that all tables with rows have been asked for.
     pub(crate) fn check_asked(&self) -> Result<()> {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = lock(&self.asked);
         let migrations = &self.restored.migrations;
         // A table without rows loses nothing.
         let may_go = |table: &TableState| is_empty(table) || migrations.forgets_table(&self.uid, &table.name);

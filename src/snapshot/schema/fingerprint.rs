@@ -12,11 +12,12 @@
 
 use std::any::{TypeId, type_name};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use serde::de::DeserializeOwned;
 
 use crate::data::hash64;
+use crate::lock::lock;
 use crate::snapshot::log::manifest::Schema;
 use crate::snapshot::schema::infer::foreign::{is_held, rename};
 use crate::snapshot::schema::infer::trace;
@@ -31,7 +32,7 @@ impl Schema {
         if is_held() {
             return Schema::ask::<T>(kind);
         }
-        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&KNOWN);
         known.entry((TypeId::of::<T>(), kind.to_owned())).or_insert_with(|| Schema::ask::<T>(kind)).clone()
     }
 

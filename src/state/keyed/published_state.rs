@@ -5,10 +5,11 @@
 //! the end of each epoch, which costs a seal of what each epoch has changed.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::data::Ownership;
+use crate::lock::lock;
 use crate::metric::Metric;
 use crate::state::keyed::view::{PublishedEpoch, StateView};
 use crate::state::lsm::sorted_run::SortedRun;
@@ -40,7 +41,7 @@ impl<K, S, V> PublishedState<K, S, V> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Board<K, S, V>> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.board)
     }
 
     /// Makes room for the workers that own the keys, and for so many epochs. `held` counts the bytes that

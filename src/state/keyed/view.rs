@@ -77,7 +77,7 @@ impl<K: Key, S: Key, V: Exchange> StateView<K, S, V> {
         let mut items = BTreeMap::new();
         let Some(first) = self.workers.first() else { return items };
         let hash = first.rows.owner()(key);
-        let place = RowPlace { prefix: (hash, 0), owner: hash };
+        let place = RowPlace::of_hash(hash);
         if let Some(PublishedEpoch { rows, runs, reached, .. }) =
             self.workers.get(self.ownership.worker_of(hash))
         {
@@ -146,7 +146,7 @@ impl<K: Key, V: Exchange> StateView<K, (), V> {
     /// the one that has it.
     pub fn get(&self, key: &K) -> Option<V> {
         let hash = self.workers.first()?.rows.owner()(key);
-        let place = RowPlace { prefix: (hash, 0), owner: hash };
+        let place = RowPlace::of_hash(hash);
         let PublishedEpoch { rows, runs, reached, .. } = self.workers.get(self.ownership.worker_of(hash))?;
         let mut found = None;
         for run in runs.iter().rev() {

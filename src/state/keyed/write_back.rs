@@ -108,7 +108,7 @@ impl<K: Key, S: Key, V: Exchange> WriteBack<K, S, V> {
     /// Shows the rows that the backend can be asked for of a key, older ones first.
     pub(in crate::state) fn read(&self, key: &Hashed<K>, visit: &mut dyn FnMut(S, ItemOrTombstone<V>)) {
         if let StateBackend::Arranged(arrangement) = &self.backend {
-            let place = RowPlace { prefix: (key.hash, 0), owner: key.hash };
+            let place = RowPlace::of_hash(key.hash);
             arrangement.range(place, &mut |(other, sub), kept| {
                 if other.key == key.key {
                     visit(sub, kept);

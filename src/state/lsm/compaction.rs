@@ -1,4 +1,4 @@
-//! The runs of a state that is only saved, and which of them become one.
+//! Which sorted runs become one, and when.
 //!
 //! Merging costs a row as much as writing it did, and gains something only where a row is in several runs:
 //! then all but the newest are dropped. So runs of about one size become one when there are four of them and

@@ -18,9 +18,10 @@
 //! snapshots.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::snapshot::{BuiltRuns, DeferredRuns, EagerWriter, PageSource};
 use crate::state::lsm::compaction::{may_merge, merges_from};
 use crate::state::lsm::delta::{Delta, DeltaRow};
@@ -136,7 +137,7 @@ impl DeltaLog {
     /// Adds the rows of one hash, which come after all that were added: of each key the last one that has a
     /// value, for what says that the key is no more was so before it came back.
     fn add_group(&self, same: &[DeltaRow], segments: &[Vec<u8>], built: &mut PageBuilder) {
-        let place = RowPlace { prefix: (same[0].owner, 0), owner: same[0].owner };
+        let place = RowPlace::of_hash(same[0].owner);
         if let [only] = same {
             return built.push(place, only.row(segments));
         }
@@ -164,7 +165,8 @@ impl DeltaLog {
             return false;
         };
         loop {
-            let done = merge.work(&mut PIECE.clone());
+            let mut left = PIECE;
+            let done = merge.work(&mut left);
             writer.catch_up(&mut merge.merged.pages);
             match done {
                 Ok(true) => break,
@@ -255,8 +257,4 @@ impl DeferredRuns for DeltaLog {
             }
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

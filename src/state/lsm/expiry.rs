@@ -1,7 +1,6 @@
 //! When rows expire.
 
-/// When a row expires that does not.
-pub(crate) const NEVER: i64 = i64::MAX;
+pub(crate) use crate::snapshot::block::NEVER;
 
 /// When a row expires that was written before its clock showed anything: as long after the clock first does
 /// as it is to live.

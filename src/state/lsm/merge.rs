@@ -1,8 +1,8 @@
 //! Merging all of some runs in one pass, which can be made in pieces.
 //!
-//! Each run has one page in memory at a time, and what is merged goes out page by page: so to merge a state
-//! takes no more memory than a few pages, whatever its size. Rows are moved as bytes: nothing of them is
-//! decoded but the key that tells its place, and what is added up.
+//! Each run has one page in memory at a time, or one block of it if it lies in a file, and what is merged
+//! goes out page by page: so to merge a state takes no more memory than a few pages, whatever its size. Rows
+//! are moved as bytes: nothing of them is decoded but the key that tells its place, and what is added up.
 //!
 //! The next row is the least of the runs' next rows. Their prefixes lie side by side, so finding it is a look
 //! at a cache line or two.

@@ -52,7 +52,7 @@ pub(super) enum Body {
     Snapshot(Arc<PageSource>),
 }
 
-/// A page in a file. What cannot be read ends the job; meanwhile it reads as nothing.
+/// A page in a file. What cannot be read is an error, and ends the job.
 pub(super) struct Stored {
     pub(super) extent: Extent,
     pub(super) len: usize,

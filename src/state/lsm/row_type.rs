@@ -17,10 +17,22 @@ use crate::state::lsm::expiry::{NEVER, UNBEGUN};
 /// that.
 pub(crate) type Prefix = (u64, u64);
 
+/// The prefix of rows that lie in order of the hash that they are owned by.
+#[inline]
+pub(crate) fn prefix_of_hash(hash: u64) -> Prefix {
+    (hash, 0)
+}
+
 /// A time as the first number of a prefix.
 #[inline]
 pub(crate) fn prefix_of_time(time: i64) -> u64 {
     time as u64 ^ 1 << 63
+}
+
+/// The time that is the first number of a prefix.
+#[inline]
+fn time_of_prefix((time, _): Prefix) -> i64 {
+    (time ^ 1 << 63) as i64
 }
 
 /// Where a row lies, and who owns it. Rows of one prefix lie in order of the hashes that they are owned by.
@@ -29,6 +41,14 @@ pub(crate) struct RowPlace {
     pub(crate) prefix: Prefix,
     /// The hash that its key is owned by.
     pub(crate) owner: u64,
+}
+
+impl RowPlace {
+    /// Where the rows lie of a key that is owned by a hash, in tables in order of that.
+    #[inline]
+    pub(crate) fn of_hash(hash: u64) -> RowPlace {
+        RowPlace { prefix: prefix_of_hash(hash), owner: hash }
+    }
 }
 
 /// The types of the rows of a table. Rows of one place lie in the order of their keys.
@@ -77,7 +97,7 @@ pub(crate) trait RowType: Send + Sync {
 #[inline]
 pub(super) fn over(is_by_time: bool, prefix: Prefix, row: &EncodedRow<'_>) -> i64 {
     match row.expires {
-        _ if is_by_time => prefix_of_time(prefix.0 as i64) as i64,
+        _ if is_by_time => time_of_prefix(prefix),
         _ if row.value.is_none() => i64::MIN,
         NEVER | UNBEGUN => NEVER,
         expires => expires,

@@ -1,7 +1,9 @@
 //! Empty segments of bytes, which one thread leaves to another to use again: their memory is there already,
 //! and new memory is cleared first, which takes longer than to fill it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
+
+use crate::lock::lock;
 
 /// The bytes of a segment.
 pub(super) const SEGMENT: usize = 16 << 10;
@@ -12,7 +14,7 @@ pub(super) struct SegmentPool(Mutex<Vec<Vec<u8>>>);
 
 impl SegmentPool {
     fn free(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Takes a segment; makes one if there is none.

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::snapshot::block::{EncodedRow, RowKind};
 use crate::snapshot::{Codec, Schema};
 use crate::state::lsm::delta::encode;
-use crate::state::lsm::row_type::{Encoded, Prefix};
+use crate::state::lsm::row_type::Encoded;
 use crate::state::run::hashed::{Hashed, Owner};
 use crate::state::run::rows::{LATEST, Rows, decode};
 
@@ -58,10 +58,6 @@ impl<K: Key, S: Key, V: Exchange> Rows for ItemRows<K, S, V> {
 
     fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
         Schema::of::<(K, S, P)>(LATEST)
-    }
-
-    fn prefix((key, _): &(Hashed<K>, S)) -> Prefix {
-        (key.hash, 0)
     }
 
     fn owner((key, _): &(Hashed<K>, S)) -> u64 {

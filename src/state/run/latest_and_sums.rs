@@ -7,12 +7,11 @@ use serde::de::DeserializeOwned;
 
 use crate::data::{Exchange, Key};
 use crate::error::Result;
-use crate::snapshot::block::EncodedRow;
 use crate::snapshot::{Codec, Schema};
 use crate::state::lsm::delta::encode;
-use crate::state::lsm::row_type::{Encoded, Prefix};
+use crate::state::lsm::row_type::Encoded;
 use crate::state::run::hashed::Hashed;
-use crate::state::run::rows::{LATEST, Rows, SUMS, decode, decode_plain, encode_plain};
+use crate::state::run::rows::{LATEST, Rows, SUMS, decode};
 use crate::time::EventTime;
 
 /// Rows whose latest value counts; `None` is the absence of the key.
@@ -54,10 +53,6 @@ impl<K: Key, V: Exchange> Rows for Latest<Hashed<K>, V> {
         Schema::of::<(K, P)>(LATEST)
     }
 
-    fn prefix(key: &Hashed<K>) -> Prefix {
-        (key.hash, 0)
-    }
-
     fn owner(key: &Hashed<K>) -> u64 {
         key.hash
     }
@@ -68,14 +63,6 @@ impl<K: Key, V: Exchange> Rows for Latest<Hashed<K>, V> {
 
     fn decode_key(&self, bytes: &[u8]) -> Result<Hashed<K>> {
         decode(bytes).map(Hashed::new)
-    }
-
-    fn encode_value(&self, value: &Option<V>, bytes: &mut Vec<u8>) -> Result<Option<i64>> {
-        encode_plain(value, bytes)
-    }
-
-    fn decode_value(&self, row: EncodedRow<'_>) -> Result<Option<V>> {
-        decode_plain(row)
     }
 
     fn encode(rows: &[(Hashed<K>, Option<V>)], codec: Codec) -> Result<Vec<u8>> {
@@ -105,10 +92,6 @@ impl<V: Exchange> Rows for Latest<(), V> {
         Schema::of::<P>(LATEST)
     }
 
-    fn prefix((): &()) -> Prefix {
-        (0, 0)
-    }
-
     fn owner((): &()) -> u64 {
         0
     }
@@ -119,14 +102,6 @@ impl<V: Exchange> Rows for Latest<(), V> {
 
     fn decode_key(&self, _: &[u8]) -> Result<()> {
         Ok(())
-    }
-
-    fn encode_value(&self, value: &Option<V>, bytes: &mut Vec<u8>) -> Result<Option<i64>> {
-        encode_plain(value, bytes)
-    }
-
-    fn decode_value(&self, row: EncodedRow<'_>) -> Result<Option<V>> {
-        decode_plain(row)
     }
 
     fn encode(rows: &[((), Option<V>)], codec: Codec) -> Result<Vec<u8>> {
@@ -155,10 +130,6 @@ impl<K: Key, R: Exchange + Semigroup> Rows for Sums<Hashed<K>, R> {
         Schema::of::<(K, R)>(SUMS)
     }
 
-    fn prefix(key: &Hashed<K>) -> Prefix {
-        (key.hash, 0)
-    }
-
     fn owner(key: &Hashed<K>) -> u64 {
         key.hash
     }
@@ -177,14 +148,6 @@ impl<K: Key, R: Exchange + Semigroup> Rows for Sums<Hashed<K>, R> {
 
     fn decode_key(&self, bytes: &[u8]) -> Result<Hashed<K>> {
         decode(bytes).map(Hashed::new)
-    }
-
-    fn encode_value(&self, sum: &R, bytes: &mut Vec<u8>) -> Result<Option<i64>> {
-        encode_plain(sum, bytes)
-    }
-
-    fn decode_value(&self, row: EncodedRow<'_>) -> Result<R> {
-        decode_plain(row)
     }
 
     fn encode(rows: &[(Hashed<K>, R)], codec: Codec) -> Result<Vec<u8>> {
@@ -216,10 +179,6 @@ impl<K: Key, V: Exchange + Ord, R: Exchange + Semigroup> Rows for Sums<(Hashed<K
         Schema::of::<(K, P, EventTime, R)>(SUMS)
     }
 
-    fn prefix((key, ..): &(Hashed<K>, V, EventTime)) -> Prefix {
-        (key.hash, 0)
-    }
-
     fn owner((key, ..): &(Hashed<K>, V, EventTime)) -> u64 {
         key.hash
     }
@@ -239,14 +198,6 @@ impl<K: Key, V: Exchange + Ord, R: Exchange + Semigroup> Rows for Sums<(Hashed<K
     fn decode_key(&self, bytes: &[u8]) -> Result<(Hashed<K>, V, EventTime)> {
         let (key, value, at) = decode(bytes)?;
         Ok((Hashed::new(key), value, at))
-    }
-
-    fn encode_value(&self, sum: &R, bytes: &mut Vec<u8>) -> Result<Option<i64>> {
-        encode_plain(sum, bytes)
-    }
-
-    fn decode_value(&self, row: EncodedRow<'_>) -> Result<R> {
-        decode_plain(row)
     }
 
     fn encode(rows: &[Counted<K, V, R>], codec: Codec) -> Result<Vec<u8>> {

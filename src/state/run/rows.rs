@@ -14,7 +14,7 @@ use crate::snapshot::{Codec, Schema};
 use crate::state::lsm::delta::encode;
 use crate::state::lsm::expiry::NEVER;
 use crate::state::lsm::page_builder::PageBuilder;
-use crate::state::lsm::row_type::{Encoded, Prefix, RowPlace, RowType};
+use crate::state::lsm::row_type::{Encoded, Prefix, RowPlace, RowType, prefix_of_hash};
 
 /// The kind of rows of which the newest of a key counts: the first word of their schema.
 pub(crate) const LATEST: &str = "latest";
@@ -28,7 +28,7 @@ pub(crate) const SUMS: &str = "sums";
 /// a row is the bytes of its key and those of its value.
 pub(crate) trait Rows: Clone + Send + Sync + 'static {
     type Key: Ord + Clone + Send + Sync + 'static;
-    type Value: Clone + Send + Sync + 'static;
+    type Value: Clone + Send + Sync + Serialize + DeserializeOwned + 'static;
 
     /// What of a row may once have been of another type. The rest says where it lies.
     type Part: Exchange;
@@ -56,11 +56,13 @@ pub(crate) trait Rows: Clone + Send + Sync + 'static {
         Self::schema_of::<Self::Part>()
     }
 
-    /// What comes first in the order of keys.
-    fn prefix(key: &Self::Key) -> Prefix;
-
     /// The hash that a row's key is owned by.
     fn owner(key: &Self::Key) -> u64;
+
+    /// What comes first in the order of keys.
+    fn prefix(key: &Self::Key) -> Prefix {
+        prefix_of_hash(Self::owner(key))
+    }
 
     /// Where the row of a key lies.
     fn place(key: &Self::Key) -> RowPlace {
@@ -96,14 +98,18 @@ pub(crate) trait Rows: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// If it cannot be encoded.
-    fn encode_value(&self, value: &Self::Value, bytes: &mut Vec<u8>) -> Result<Option<i64>>;
+    fn encode_value(&self, value: &Self::Value, bytes: &mut Vec<u8>) -> Result<Option<i64>> {
+        encode(value, bytes).map(|()| Some(NEVER))
+    }
 
     /// Reads the value of a row.
     ///
     /// # Errors
     ///
     /// If its bytes are none.
-    fn decode_value(&self, row: EncodedRow<'_>) -> Result<Self::Value>;
+    fn decode_value(&self, row: EncodedRow<'_>) -> Result<Self::Value> {
+        decode(row.value.unwrap_or_default())
+    }
 
     /// The rows as a codec has them.
     fn encode(rows: &[(Self::Key, Self::Value)], codec: Codec) -> Result<Vec<u8>>;
@@ -198,11 +204,6 @@ pub(crate) fn push<R: Rows>(rows: &R, pages: &mut PageBuilder, key: &R::Key, val
     Ok(())
 }
 
-/// Appends a value, of rows that do not expire.
-pub(crate) fn encode_plain<T: Serialize>(value: &T, bytes: &mut Vec<u8>) -> Result<Option<i64>> {
-    encode(value, bytes).map(|()| Some(NEVER))
-}
-
 /// Reads what [`encode`] has appended.
 #[inline]
 pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
@@ -212,9 +213,4 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
 #[cold]
 fn cannot(error: &postcard::Error) -> Error {
     Error::data(format!("state cannot be decoded: {error}; it was written by another type or is damaged"))
-}
-
-/// Reads the value of a row that does not expire.
-pub(crate) fn decode_plain<'a, T: Deserialize<'a>>(row: EncodedRow<'a>) -> Result<T> {
-    decode(row.value.unwrap_or_default())
 }

@@ -4,6 +4,13 @@ use std::mem::size_of;
 
 use crate::data::Exchange;
 
+/// About the bytes that a value points to: with numbers at their full width, it is encoded about as long as
+/// what it holds inside and out.
+pub(crate) fn heap_of<V: Exchange>(value: &V) -> usize {
+    let all = bincode::serialized_size(value).unwrap_or(0);
+    (all as usize).saturating_sub(size_of::<V>())
+}
+
 /// What values take beside their places, on average.
 pub(crate) struct Footprint {
     /// True if anyone wants to know.
@@ -28,12 +35,10 @@ impl Footprint {
         }
     }
 
-    /// Looks at a value. With numbers at their full width, it is encoded about as long as what it holds
-    /// inside and out.
+    /// Looks at a value.
     #[cold]
     pub(crate) fn sample<V: Exchange>(&mut self, value: &V) {
-        let all = bincode::serialized_size(value).unwrap_or(0);
-        let heap = (all as usize).saturating_sub(size_of::<V>()) as f32;
+        let heap = heap_of(value) as f32;
         self.heap += (heap - self.heap) / if self.touches < 1024 { 4.0 } else { 32.0 };
     }
 

@@ -10,12 +10,11 @@ use serde::de::DeserializeOwned;
 
 use crate::data::sort_by;
 use crate::error::Result;
-use crate::snapshot::block::EncodedRow;
 use crate::snapshot::{Codec, RestoredOperator, Schema};
 use crate::state::lsm::delta::encode;
 use crate::state::lsm::row_type::{Encoded, Prefix, prefix_of_time};
 use crate::state::run::incoming::{Share, is_reached, read_rows};
-use crate::state::run::rows::{Rows, decode, decode_plain, encode_plain};
+use crate::state::run::rows::{Rows, decode};
 use crate::state::timer::migratable::Migratable;
 use crate::time::EventTime;
 
@@ -66,14 +65,6 @@ impl<R: Migratable> Rows for TimerRows<R> {
 
     fn decode_key(&self, bytes: &[u8]) -> Result<At> {
         decode(bytes)
-    }
-
-    fn encode_value(&self, value: &(EventTime, R), bytes: &mut Vec<u8>) -> Result<Option<i64>> {
-        encode_plain(value, bytes)
-    }
-
-    fn decode_value(&self, row: EncodedRow<'_>) -> Result<(EventTime, R)> {
-        decode_plain(row)
     }
 
     fn encode(rows: &[(At, (EventTime, R))], codec: Codec) -> Result<Vec<u8>> {

@@ -7,9 +7,8 @@
 
 use std::sync::Mutex;
 
+use crate::lock::lock;
 use timely::scheduling::SyncActivator;
-
-use crate::stream::lock;
 
 /// Messages for an operator, from any thread.
 pub(super) struct Mailbox<M> {

@@ -27,8 +27,9 @@ use std::thread::{Builder, JoinHandle};
 use super::caller::Caller;
 use super::mailbox::Mailbox;
 use crate::error::{Error, Result as Outcome};
+use crate::lock::lock;
 use crate::metric::Metric;
-use crate::stream::{Shared, lock};
+use crate::stream::Shared;
 
 /// The threads of one worker's instance of the operator.
 pub(super) struct Threads<T, A> {
