@@ -84,7 +84,8 @@
 //! * **Lateness is decided by a record's own [stamp](data::Stamp)**: by the progress of its split when the
 //!   record was read. It does not depend on the number of workers, on timing, or on other splits.
 //! * **Every edge has one producer and one consumer.** The steps before a branch are compiled into each of
-//!   its branches, so nothing is copied to be shared, unless [`share`](stream::Stream::share) asks for it.
+//!   its branches, so nothing is copied to be shared, unless [`share`](stream::Stream::share) or
+//!   [`arrange`](stream::Stream::arrange) asks for it.
 //! * **Sources are admitted no further than the job has room for.** Queues between operators are unbounded;
 //!   epochs and bytes in flight are bounded.
 //! * **A fault ends the job.** A panic or an error on one worker is seen by all others within milliseconds.
@@ -130,7 +131,10 @@
 //! | time to live | how long an entry is kept after it was written or read; then it is expired |
 //! | table | one named state of an operator, as snapshots and exports list it |
 //! | backend | how a state is kept behind its hash table: as an arrangement, or as deltas for snapshots alone |
-//! | arrangement | a sorted, versioned index of a state: a list of sorted runs, which are merged |
+//! | arrangement | a sorted, versioned index of a state: a list of sorted runs, which are merged; an [`ArrangedStream`](stream::ArrangedStream) is one that is shared |
+//! | batch, trace | what differential's operators read of it: what an epoch has changed, and all batches so far |
+//! | since | the first epoch as of which a reader of a trace can still see the state: what it holds |
+//! | attach | to build a computation over an arrangement while the job runs |
 //! | seal | to write what epochs have changed as a sorted run of an arrangement |
 //! | block, fence | some rows as bytes, the unit that is read to find a key; what is known of a block without reading it |
 //! | delta | the entries that were changed since the last snapshot |

@@ -34,11 +34,11 @@ use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
 
-use crate::data::{Exchange, Key};
+use crate::data::{Exchange, Hashed, Key};
 use crate::error::Result;
 use crate::snapshot::{Codec, RestoredOperator, SavedTables, Schema};
 use crate::state::{
-    Arrangement, Encoded, Footprint, Hashed, OperatorState, Prefix, Rows, Share, SpillBudget, decode, encode,
+    Arrangement, Encoded, Footprint, OperatorState, Prefix, Rows, Share, SpillBudget, decode, encode,
     prefix_of_time,
 };
 use crate::time::EventTime;

@@ -38,7 +38,10 @@ impl<S: Source, F> Timed<S, F> {
 
     /// Opens an output port of the operator for each consumer.
     pub(super) fn ports(&self, builder: &mut OperatorBuilder<'_, '_>) -> Vec<Box<dyn SourceOutlet<S, F>>> {
-        lock(&self.consumers).iter().map(|tap| tap.open(builder)).collect()
+        let consumers = lock(&self.consumers);
+        // Those that were there when the job started.
+        let taps: Vec<_> = consumers.iter().filter(|tap| builder.has_edge(tap.edge())).collect();
+        taps.into_iter().map(|tap| tap.open(builder)).collect()
     }
 }
 
@@ -116,6 +119,9 @@ impl<S: Source, F: Timestamps<S::Item>> Chain for AtSource<S, F> {
 
 /// A tap on a source, before the operator is built.
 trait SourceTap<S: Source, F>: Send + Sync {
+    /// The number of the edge that it feeds.
+    fn edge(&self) -> usize;
+
     fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn SourceOutlet<S, F>>;
 }
 
@@ -139,6 +145,10 @@ where
     C: Chain<From = AtSource<S, F>>,
     N: ChainSink<C::Out>,
 {
+    fn edge(&self) -> usize {
+        self.edge.id
+    }
+
     fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn SourceOutlet<S, F>> {
         Box::new(self.outlet(builder))
     }

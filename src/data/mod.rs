@@ -8,6 +8,7 @@ mod ownership;
 #[cfg(feature = "nexmark")]
 mod map;
 mod record;
+mod hashed;
 mod sort;
 mod text;
 mod visit;
@@ -15,6 +16,8 @@ mod visit;
 pub use change::{Change, Diff, consolidate};
 pub(crate) use hash::worker_of;
 pub use hash::{Hash64, hash64};
+pub use hashed::Hashed;
+pub(crate) use hashed::Owner;
 pub use json::write_json;
 #[cfg(feature = "nexmark")]
 pub(crate) use map::map;

@@ -252,7 +252,7 @@ fn build_worker(job: &Job, options: &Options) -> Result<(Worker, WorkerContext)>
     let context = WorkerContext::new(0, shared);
     let allocator = Allocator::Thread(Thread::default());
     let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(clock::instant()));
-    worker.dataflow::<Time, _, _>(|scope| job.graph.lower(scope, context.clone()));
+    worker.dataflow::<Time, _, _>(|scope| job.graph.recipes().lower(scope, context.clone()));
     context.shared.send_to_coordinator(CoordinatorMessage::Ready(0));
     Ok((worker, context))
 }

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::clock::Clock;
-use crate::data::Key;
+use crate::data::{Key, Owner};
 use crate::error::{Error, Result};
 use crate::snapshot::{RestoredOperator, STATE, SavedTables};
-use crate::state::{Cells, Now, OperatorState, Owner, Shape, Share, Slot, Store, TimerQueue, is_over};
+use crate::state::{Cells, Now, OperatorState, Shape, Share, Slot, Store, TimerQueue, is_over};
 use crate::stream::{SideKey, WorkerContext};
 
 pub(crate) use self::timer_pass::Call;

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use differential_dataflow::VecCollection;
+use differential_dataflow::operators::arrange::Arranged;
 use timely::WorkerConfig;
 use timely::communication::{Allocator, WorkerGuards, initialize_from};
 use timely::worker::Worker;
@@ -19,11 +21,15 @@ use super::restart;
 use super::seeded_schedule::{Drawn, Schedule};
 use crate::clock;
 use crate::config::Options;
+use crate::data::{Data, Key};
 use crate::error::{Error, Result};
 use crate::metric::Metrics;
 use crate::notice::Notices;
 use crate::snapshot::{Cause, CoordinatorMessage};
-use crate::stream::{Job, Shared, WorkerContext, operator_fault};
+use crate::stream::{
+    ArrangedStream, Attached, AttachedDataflow, Computation, Graph, Job, Recipes, Shared, StateTrace,
+    WorkerContext, operator_fault,
+};
 use crate::time::Time;
 
 /// The longest that a worker sleeps before it checks whether another has failed.
@@ -93,14 +99,18 @@ impl Job {
             workers => timely::CommunicationConfig::Process(workers),
         };
         let (builders, others) = communication.try_build().map_err(Error::config)?;
-        let (job, known) = (self.clone(), Arc::clone(&shared));
+        let known = Arc::clone(&shared);
+        let recipes = Arc::new(self.graph.recipes());
+        let nodes = recipes.len();
         let workers = initialize_from(builders, others, move |allocator| {
-            work_or_fail(&job, allocator, &known, lockstep.as_ref())
+            work_or_fail(&recipes, allocator, &known, lockstep.as_ref())
         });
         let workers = workers.map_err(Error::config)?;
         let stop = shared.stopper();
         Ok(Running {
             workers: Some(workers),
+            graph: self.graph.clone(),
+            nodes,
             shared,
             stop,
             metrics: self.metrics.clone(),
@@ -112,6 +122,9 @@ impl Job {
 /// A running job.
 pub struct Running {
     workers: Option<WorkerGuards<()>>,
+    graph: Graph,
+    /// The number of operators that the workers have built.
+    nodes: usize,
     shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
     metrics: Metrics,
@@ -133,6 +146,71 @@ impl Running {
         if let Some(coordinator) = self.shared.coordinator() {
             coordinator.trigger.ask(Cause::Request);
         }
+    }
+
+    /// Attaches a differential computation to an arrangement of the job, on all workers, while they go on.
+    ///
+    /// Its first results are the whole collection as of an epoch that has just ended, and those after it what
+    /// each later epoch has changed: none is missing, and none is there twice. It ends when its results are
+    /// dropped, or the job ends: a job that comes to its end or is stopped waits for it, one that is
+    /// suspended or fails does not.
+    ///
+    /// The arrangement is read where it lies, in memory or in files. What is copied is what the computation
+    /// keeps; and while an operator walks over all of the arrangement, as at the beginning most do, what it
+    /// has read. Results that are not taken pile up, and a computation that is slower than the job holds what
+    /// it has not come to. It runs on the job's workers, and most of differential's operators walk over all
+    /// that there is in one go: meanwhile the worker does nothing else. A panic in it ends the job. Snapshots
+    /// know nothing of it.
+    ///
+    /// ```
+    /// use highwater::connector::Generator;
+    /// use highwater::data::Change;
+    /// use highwater::prelude::*;
+    ///
+    /// let job = Job::new();
+    /// let numbers = job.source(Generator::new(1, Some).rate(1000.0), Watermarks::none());
+    /// let numbers = numbers.map(|n| Change::insert((n % 3, n))).arrange();
+    /// numbers.discard();
+    /// let running = job.start(Options::default())?;
+    /// let mut keys = running.attach(&numbers, |_, numbers| {
+    ///     numbers.as_collection(|key, _| *key.key()).distinct()
+    /// })?;
+    /// let mut seen = Vec::new();
+    /// while seen.len() < 3
+    ///     && let Some(epoch) = keys.next(Duration::from_secs(10))
+    /// {
+    ///     seen.extend(epoch.changes.into_iter().map(|change| change.record));
+    /// }
+    /// running.stop();
+    /// running.join()?;
+    /// seen.sort();
+    /// assert_eq!(seen, [0, 1, 2]);
+    /// # Ok::<(), highwater::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the arrangement is not one of the job's, or the job has ended.
+    pub fn attach<K, V, U, F>(&self, arranged: &ArrangedStream<K, V>, f: F) -> Result<Attached<U>>
+    where
+        K: Key,
+        V: Key,
+        U: Data + Ord,
+        F: for<'s> Fn(&Computation<'s>, Arranged<'s, StateTrace<K, V>>) -> VecCollection<'s, Time, U>
+            + Send
+            + Sync
+            + 'static,
+    {
+        if !self.graph.is_same(&arranged.graph()) || arranged.node() >= self.nodes {
+            return Err(Error::config(
+                "a computation can be attached to arrangements of the job that runs only: this one is of another job, or \
+                 was made after the start",
+            ));
+        }
+        let attached = Attached::new(&self.shared, arranged, f)?;
+        // Workers that have nothing to do sleep for a while.
+        self.workers.iter().flat_map(WorkerGuards::guards).for_each(|worker| worker.thread().unpark());
+        Ok(attached)
     }
 
     /// Suspends the job: takes a last snapshot, waits until it is durable, and ends the workers where they
@@ -222,29 +300,36 @@ impl Drop for Running {
     }
 }
 
-fn work_or_fail(job: &Job, allocator: Allocator, shared: &Arc<Shared>, lockstep: Option<&Arc<Lockstep>>) {
+fn work_or_fail(
+    recipes: &Recipes,
+    allocator: Allocator,
+    shared: &Arc<Shared>,
+    lockstep: Option<&Arc<Lockstep>>,
+) {
     let index = allocator.index();
     // Taken first and dropped last: everything that a worker does, even ending, happens in its turn.
     let seat = lockstep.map(|lockstep| lockstep.seat(index));
-    let work = || work(job, allocator, shared, seat.as_ref());
+    let work = || work(recipes, allocator, shared, seat.as_ref());
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
         shared.fail(operator_fault::error_of(format_args!("worker {index}"), panic));
     }
     shared.finished.fetch_add(1, Ordering::AcqRel);
 }
 
-fn work(job: &Job, allocator: Allocator, shared: &Arc<Shared>, seat: Option<&Seat>) {
+fn work(recipes: &Recipes, allocator: Allocator, shared: &Arc<Shared>, seat: Option<&Seat>) {
     let context = WorkerContext::new(allocator.index(), Arc::clone(shared));
     // Another worker may have failed while this thread started; its peers will never answer.
     if shared.has_failed() {
         return;
     }
     let mut worker = Worker::new(WorkerConfig::default(), allocator, Some(clock::instant()));
-    worker.dataflow::<Time, _, _>(|scope| job.graph.lower(scope, context.clone()));
+    worker.dataflow::<Time, _, _>(|scope| recipes.lower(scope, context.clone()));
     // Its operators have all joined by now, so the coordinator knows whose parts a snapshot needs.
     shared.send_to_coordinator(CoordinatorMessage::Ready(context.index));
     let (mut open, mut stopping, mut committed) = (0, false, 0);
-    while worker.has_dataflows() && !shared.has_failed() {
+    let (mut built, mut attached) = (0, Vec::new());
+    while !shared.has_failed() && (worker.has_dataflows() || !shared.attachments.close(built)) {
+        attach(&mut worker, &context, (&mut built, &mut attached));
         step(&mut worker, &context, seat);
         // No message activates a source that waits for room or a sink that waits for a commit, so both are
         // activated when an epoch completes, the job is asked to stop, or a snapshot is committed.
@@ -257,6 +342,20 @@ fn work(job: &Job, allocator: Allocator, shared: &Arc<Shared>, seat: Option<&Sea
             }
         }
     }
+}
+
+/// Builds what has been attached since the last call, and lets end what has been detached.
+#[inline]
+fn attach(
+    worker: &mut Worker,
+    context: &WorkerContext,
+    (built, attached): (&mut usize, &mut Vec<AttachedDataflow>),
+) {
+    while let Some(attachment) = context.shared.attachments.get(*built) {
+        *built += 1;
+        attached.push(attachment(worker, &context.traces));
+    }
+    attached.retain_mut(AttachedDataflow::is_wanted);
 }
 
 /// Waits for something to do, and runs the operators that are activated.

@@ -49,6 +49,12 @@
 //! Panes of aligned windows and timers are sealed in one piece. What differential computations were given is
 //! sealed at the end of each epoch, and so a piece is no longer than what an epoch has changed.
 //!
+//! # Who reads an arrangement
+//!
+//! The operator itself; readers from outside, as of the epochs that are kept; snapshots; and, of a collection
+//! that is [arranged to be shared](crate::stream::ArrangedStream), differential's operators, for which its
+//! runs are batches of a [trace](StateTrace). All of them hold pointers to runs, which nobody changes.
+//!
 //! # State larger than memory
 //!
 //! With a [limit](crate::config::Options::state_memory), pages of more than some kilobytes are written to
@@ -128,6 +134,7 @@ mod table;
 mod spill;
 mod lsm;
 mod run;
+mod trace;
 mod operator_state;
 mod timer;
 mod backend;
@@ -155,7 +162,6 @@ pub(crate) use lsm::sorted_run::SortedRun;
 pub(crate) use operator_state::OperatorState;
 pub(crate) use run::arrangement::Arrangement;
 pub(crate) use run::cursor::Cursor;
-pub(crate) use run::hashed::{Hashed, Owner};
 pub(crate) use run::incoming::{Share, read_rows};
 pub(crate) use run::item_rows::ItemRows;
 pub(crate) use run::latest_and_sums::{Latest, Sums};
@@ -169,3 +175,7 @@ pub(crate) use timer::migratable::Migratable;
 pub(crate) use timer::queue::TimerQueue;
 pub(crate) use timer::rows::{DATED, read_entries};
 pub(crate) use timer::spilled::{END, TimerBound};
+pub use trace::StateTrace;
+pub(crate) use trace::batch::{SealedBatch, StateBatch, epoch_time};
+pub(crate) use trace::cursor::Counted;
+pub(crate) use trace::spine::StateSpine;

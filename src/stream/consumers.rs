@@ -81,6 +81,9 @@ impl<T: Data> SendBuffer for Emitted<T> {
 
 /// A tap on records of type `T`, before the operator that gives them is built.
 pub(crate) trait Consumer<T>: Send + Sync {
+    /// The number of the edge that it feeds.
+    fn edge(&self) -> usize;
+
     /// Adds the tap's output port to the operator.
     fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Box<dyn ConsumerPort<T>>;
 }
@@ -119,6 +122,10 @@ impl<C: Chain, N: ChainSink<C::Out>> ChainConsumer<C, N> {
 }
 
 impl<C: Chain, N: ChainSink<C::Out>> Consumer<<C::From as Origin>::Item> for ChainConsumer<C, N> {
+    fn edge(&self) -> usize {
+        self.edge.id
+    }
+
     fn open(
         &self,
         builder: &mut OperatorBuilder<'_, '_>,
@@ -235,9 +242,13 @@ impl<T: Data> Consumers<T> {
         lock(&self.sides).iter().map(|(id, consumers)| (*id, consumers.open_side(builder))).collect()
     }
 
-    /// Gives the operator an output port for each tap.
+    /// Gives the operator an output port for each tap that was there when the job started.
     pub(crate) fn open(&self, builder: &mut OperatorBuilder<'_, '_>) -> Outputs<T> {
-        let ports = lock(&self.consumers).iter().map(|tap| tap.open(builder)).collect();
+        let consumers = lock(&self.consumers);
+        let mut ports = Vec::with_capacity(consumers.len());
+        for tap in consumers.iter().filter(|tap| builder.has_edge(tap.edge())).collect::<Vec<_>>() {
+            ports.push(tap.open(builder));
+        }
         Outputs { ports, batch: Vec::new(), time: Time::new(0, 0), uid: builder.uid() }
     }
 }

@@ -10,7 +10,9 @@ use timely::dataflow::operators::probe;
 use timely::scheduling::Activator;
 
 use super::alarm::{Alarm, Alarms};
+use super::attachments::Attachments;
 use super::rounds::Counting;
+use super::traces::Traces;
 use crate::clock::Clock;
 use crate::config::{Limits, Options, Seals, StateMemory};
 use crate::data::Ownership;
@@ -50,6 +52,8 @@ pub(crate) struct Shared {
     /// The most records that a source reads before it lets others run.
     piece: AtomicUsize,
     pub(crate) metrics: Metrics,
+    /// What is attached while the job runs.
+    pub(crate) attachments: Attachments,
     /// The first epoch that is not complete on all workers, as far as any worker knows.
     pub(crate) open_epoch: AtomicU64,
     /// The number of workers that have finished.
@@ -85,6 +89,7 @@ impl Shared {
             read: AtomicBool::new(false),
             piece: AtomicUsize::new(usize::MAX),
             metrics,
+            attachments: Attachments::new(options.workers),
             open_epoch: AtomicU64::new(first),
             finished: AtomicUsize::new(0),
             stop: Arc::default(),
@@ -149,9 +154,19 @@ impl Shared {
         self.read.store(true, Ordering::Release);
     }
 
+    /// True if all workers have finished: none does anything any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.finished.load(Ordering::Acquire) == self.workers
+    }
+
+    /// The first epoch of the job.
+    pub(crate) fn first_epoch(&self) -> u64 {
+        self.first
+    }
+
     /// True if all workers have finished, or will soon because one has failed.
     pub(crate) fn is_over(&self) -> bool {
-        self.has_failed() || self.finished.load(Ordering::Acquire) == self.workers
+        self.has_failed() || self.has_ended()
     }
 
     /// The epoch as of which state is to be sealed, when `epoch` has closed and the next epoch is `next`.
@@ -198,6 +213,8 @@ pub(crate) struct WorkerContext {
     pub(crate) awaiting: Rc<RefCell<Vec<Activator>>>,
     /// The memory budget of state, if there is one.
     pub(crate) memory: Option<Rc<SharedBudget>>,
+    /// The arrangements that its operators share.
+    pub(crate) traces: Traces,
     /// Operators to run at moments of a clock that is moved by hand.
     pub(crate) alarms: Alarms,
     /// The counting of epochs for the operator being built.
@@ -217,10 +234,10 @@ impl WorkerContext {
             };
             SharedBudget::new(share, limit.directory.clone(), Arc::new(fail))
         });
-        let (probe, awaiting) = (probe::Handle::default(), Rc::default());
+        let (probe, awaiting, traces) = (probe::Handle::default(), Rc::default(), Traces::default());
         let (alarms, counting) = (Alarms::default(), Counting::Epochs);
         let has_event_time = true;
-        WorkerContext { index, shared, probe, awaiting, memory, alarms, counting, has_event_time }
+        WorkerContext { index, shared, probe, awaiting, memory, traces, alarms, counting, has_event_time }
     }
 
     /// The readers of an operator's state, as far as they are the same for all operators.

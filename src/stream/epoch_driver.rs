@@ -78,6 +78,10 @@ pub(crate) trait OperatorLogic<E>: 'static {
     /// came.
     fn close(&mut self, epoch: u64, since: Option<Time>, out: &mut Outputs<Self::Out>);
 
+    /// Nothing more comes of the epochs before `next`, of which the last that had anything was closed. At the
+    /// end `next` is `u64::MAX`.
+    fn passed(&mut self, _next: u64) {}
+
     /// Shows each state that it has, always in the same order.
     fn states(&mut self, _visit: &mut dyn FnMut(&mut dyn OperatorState)) {}
 
@@ -291,6 +295,7 @@ impl<E: Data> EpochDriver<E> {
     /// Closes the open epoch; the one after it will be `next`.
     fn close<L: OperatorLogic<E>>(&mut self, next: u64, logic: &mut L, out: &mut Outputs<L::Out>) {
         logic.close(self.epoch, self.since.take(), out);
+        logic.passed(next);
         // Before the state is sealed or saved: a snapshot must not contain the result of a fault.
         operator_fault::check(&self.uid);
         let cuts = self.saving.as_ref().map_or_else(Vec::new, |saving| saving.cuts(self.epoch, next));

@@ -7,7 +7,7 @@
 //! [at the end](Lowering::later).
 
 use std::any::Any;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 
@@ -380,30 +380,49 @@ impl Graph {
         timed
     }
 
+    /// The recipes of all operators as they are now.
+    pub(crate) fn recipes(&self) -> Recipes {
+        let timed = self.with_event_time();
+        let inner = lock(&self.shared);
+        let uids = inner.nodes.iter().enumerate().map(|(id, entry)| entry.info.uid(id));
+        let reads = |(id, entry): (usize, &Entry)| {
+            let uid: Arc<str> = Arc::from(entry.info.uid(id));
+            entry.info.inputs.iter().map(|input| (input.edge, Arc::clone(&uid))).collect::<Vec<_>>()
+        };
+        let consumers = inner.nodes.iter().enumerate().flat_map(reads).collect();
+        let recipe = |((uid, entry), is_timed): ((String, &Entry), bool)| {
+            (uid, Arc::clone(&entry.operator), entry.counting, is_timed)
+        };
+        let operators = uids.zip(&inner.nodes).zip(timed).map(recipe).collect();
+        Recipes { operators, readers: inner.readers.clone(), edges: inner.edges.len(), consumers }
+    }
+}
+
+/// The recipes of a job when it starts. Each worker follows these, whatever is added to the job meanwhile:
+/// all of them must build the same dataflow.
+pub(crate) struct Recipes {
+    /// With whether an input has event time.
+    operators: Vec<(String, Arc<dyn Operator>, Counting, bool)>,
+    readers: Vec<(NodeId, &'static str, Reader)>,
+    edges: usize,
+    /// The edges that are read, and by which operators.
+    consumers: BTreeMap<usize, Arc<str>>,
+}
+
+impl Recipes {
+    /// The number of operators.
+    pub(crate) fn len(&self) -> usize {
+        self.operators.len()
+    }
+
     /// Builds the whole dataflow on one worker.
     pub(crate) fn lower(&self, scope: Scope<'_, Time>, worker: WorkerContext) {
-        // Copied out: lowering calls user code, which may lock the graph through a handle.
-        let operators: Vec<(String, Arc<dyn Operator>, Counting)> = {
-            let inner = lock(&self.shared);
-            let entries = inner.nodes.iter().enumerate();
-            entries
-                .map(|(id, entry)| (entry.info.uid(id), Arc::clone(&entry.operator), entry.counting))
-                .collect()
-        };
-        let (readers, edges) = {
-            let inner = lock(&self.shared);
-            let reads = |(id, entry): (usize, &Entry)| {
-                let uid: Arc<str> = Arc::from(entry.info.uid(id));
-                entry.info.inputs.iter().map(|input| (input.edge, Arc::clone(&uid))).collect::<Vec<_>>()
-            };
-            let consumers = inner.nodes.iter().enumerate().flat_map(reads).collect();
-            (inner.readers.clone(), Edges::new(consumers, &worker.shared.ownership))
-        };
+        let edges = Edges::new(self.edges, self.consumers.clone(), &worker.shared.ownership);
+        let readers = self.readers.clone();
         let mut cx = Lowering { scope, edges, worker, node: 0, readers, unfinished: Vec::new() };
-        let timed = self.with_event_time();
-        for (node, (uid, operator, counting)) in operators.into_iter().enumerate() {
-            (cx.node, cx.worker.counting, cx.worker.has_event_time) = (node, counting, timed[node]);
-            operator.lower(&uid, &mut cx);
+        for (node, (uid, operator, counting, is_timed)) in self.operators.iter().enumerate() {
+            (cx.node, cx.worker.counting, cx.worker.has_event_time) = (node, *counting, *is_timed);
+            operator.lower(uid, &mut cx);
         }
         // Now all producers exist, those of feedback edges included.
         for finish in std::mem::take(&mut cx.unfinished) {
@@ -431,6 +450,11 @@ impl<'s> Lowering<'s> {
     pub(crate) fn readers(&self) -> Vec<(&'static str, Reader)> {
         let readers = self.readers.iter().filter(|(node, ..)| *node == self.node);
         readers.map(|(_, state, reader)| (*state, Arc::clone(reader))).collect()
+    }
+
+    /// The number of the operator being built.
+    pub(crate) fn node(&self) -> NodeId {
+        self.node
     }
 
     /// Postpones the rest of an operator that reads one that is defined after it.

@@ -26,9 +26,12 @@ mod alarm;
 mod aggregate;
 mod paths;
 mod sides;
+mod heap_sampler;
 mod port;
 mod later_epochs;
 mod rounds;
+mod traces;
+mod attachments;
 mod context;
 mod graph;
 mod chain;
@@ -48,12 +51,13 @@ mod join;
 mod retime;
 mod differential;
 
+pub use crate::state::StateTrace;
 pub use aggregate::{Aggregate, Average, AverageChanges, Count, CountChanges, Fold, Reduce, Sum, SumChanges};
 pub use call::{CallError, CallOptions, Calls, Failed, Retry};
 pub(crate) use chain::edge_of;
 pub use chain::{Chain, ChainSink, Collector, Ends, Origin, SendBuffer, Step, Then};
 pub use consumers::Node;
-pub use differential::{Computation, Round};
+pub use differential::{ArrangedStream, Attached, Computation, EpochChanges, Round};
 pub use explain::Explained;
 pub use graph::{Graph, NodeId};
 pub use iterate::Loop;
@@ -64,12 +68,13 @@ pub use rounds::Rounds;
 pub use stateless::{Filter, FilterMap, FlatMap, Inspect, KeyBy, Map, Stamped, Stream};
 
 pub(crate) use alarm::Alarm;
+pub(crate) use attachments::AttachedDataflow;
 pub(crate) use consumers::{
     ChainConsumer, ChainPort, ConsumerPort, Consumers, Emit, Outputs, SidePorts, batch_of,
 };
 pub(crate) use context::{Saving, Shared, WorkerContext};
 pub(crate) use epoch_driver::OperatorLogic;
-pub(crate) use graph::{Beginning, Lowering, NodeInfo, Operator, Reader, Routing, WeakGraph};
+pub(crate) use graph::{Beginning, Lowering, NodeInfo, Operator, Reader, Recipes, Routing, WeakGraph};
 pub(crate) use join::SIDES;
 pub(crate) use later_epochs::Waiting;
 pub(crate) use paths::Paths;

@@ -21,7 +21,7 @@
 //! pairs until the consumer is built.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::marker::PhantomData;
@@ -33,7 +33,7 @@ use timely::dataflow::channels::Message;
 use timely::dataflow::channels::pact::{Exchange, ParallelizationContract, Pipeline};
 use timely::dataflow::channels::pullers::Counter as PullCounter;
 use timely::dataflow::channels::pushers::{Counter as PushCounter, Tee, TeeHelper};
-use timely::dataflow::operators::generic::builder_raw;
+use timely::dataflow::operators::generic::{OperatorInfo, builder_raw};
 use timely::dataflow::{Scope, Stream as TimelyStream};
 use timely::progress::frontier::{AntichainRef, MutableAntichain};
 use timely::progress::operate::FrontierInterest;
@@ -41,7 +41,7 @@ use timely::progress::{Antichain, ChangeBatch, Source, Timestamp};
 use timely::scheduling::{Activator, SyncActivator};
 
 use crate::data::{self, Ownership, hash64};
-use crate::state::heap_of;
+use crate::stream::heap_sampler::{Heap, HeapSampler};
 use crate::stream::operator_fault;
 use crate::time::{Advance, EventTime, Progress, Time};
 
@@ -72,6 +72,8 @@ pub(crate) struct Edges {
     producers: BTreeMap<usize, Box<dyn Any>>,
     /// The uids of the operators that read them.
     consumers: BTreeMap<usize, Arc<str>>,
+    /// The number of edges that there were when the job started.
+    count: usize,
     ownership: Arc<Ownership>,
 }
 
@@ -81,45 +83,14 @@ struct Producer<E> {
     heap: Heap,
 }
 
-/// What the elements of an edge point to: bytes, on average. Only where elements are sent to other workers is
-/// it known how to tell; there some are looked at on their way.
-type Heap = Rc<Cell<usize>>;
-
-/// Every so many elements one is looked at.
-const LOOK: u32 = 64;
-
-/// Looks at one of some elements, and says what they point to.
-struct HeapSampler {
-    heap: Heap,
-    elements: u32,
-}
-
-impl HeapSampler {
-    fn new(heap: Heap) -> HeapSampler {
-        HeapSampler { heap, elements: 0 }
-    }
-
-    #[inline]
-    fn see<E: data::Exchange>(&mut self, element: &E) {
-        if self.elements.is_multiple_of(LOOK) {
-            self.look(element);
-        }
-        self.elements = self.elements.wrapping_add(1);
-    }
-
-    #[cold]
-    fn look<E: data::Exchange>(&mut self, element: &E) {
-        let (heap, before) = (heap_of(element), self.heap.get());
-        // The first ones tell at once, later ones slowly.
-        let weight = if self.elements < 16 * LOOK { 2 } else { 16 };
-        self.heap.set(if self.elements == 0 { heap } else { before - before / weight + heap / weight });
-    }
-}
-
 impl Edges {
-    /// Edges with the uids of their consumers. Keys are sent to whom they are owned by.
-    pub(crate) fn new(consumers: BTreeMap<usize, Arc<str>>, ownership: &Arc<Ownership>) -> Edges {
-        Edges { producers: BTreeMap::new(), consumers, ownership: Arc::clone(ownership) }
+    /// So many edges with the uids of their consumers. Keys are sent to whom they are owned by.
+    pub(crate) fn new(
+        count: usize,
+        consumers: BTreeMap<usize, Arc<str>>,
+        ownership: &Arc<Ownership>,
+    ) -> Edges {
+        Edges { producers: BTreeMap::new(), consumers, count, ownership: Arc::clone(ownership) }
     }
 
     /// What the elements of an edge point to.
@@ -169,6 +140,11 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
     /// the activation, and by no message it has read.
     pub(crate) fn keep_time(&mut self) {
         self.keeps_time = true;
+    }
+
+    /// True if an edge was there when the job started.
+    pub(crate) fn has_edge(&self, edge: usize) -> bool {
+        edge < self.edges.count
     }
 
     /// The operator's uid.
@@ -239,6 +215,13 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         P: ParallelizationContract<Time, Vec<E>>,
     {
         let stream = self.edges.take(edge, self.scope);
+        self.input_of(stream, pact)
+    }
+
+    fn input_of<E: 'static, P>(&mut self, stream: TimelyStream<'s, Time, Vec<E>>, pact: P) -> Input<E>
+    where
+        P: ParallelizationContract<Time, Vec<E>>,
+    {
         let puller: Box<dyn Pull<Message<Time, Vec<E>>>> = match self.keeps_time {
             // Unconnected: otherwise the input frontier would hold back the output frontier, which an
             // operator that keeps time moves by its holds alone.
@@ -280,8 +263,7 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
 
     /// An input port that reads a stream of timely's, on the same worker.
     pub(crate) fn input_stream<E: 'static>(&mut self, stream: TimelyStream<'s, Time, Vec<E>>) -> Input<E> {
-        let puller = self.raw.new_input(stream, Pipeline);
-        self.counted(Box::new(puller))
+        self.input_of(stream, Pipeline)
     }
 
     /// An output port without data, whose frontier shows the operator's progress.
@@ -304,6 +286,11 @@ impl<'a, 's> OperatorBuilder<'a, 's> {
         self.produced.push(Rc::clone(pusher.produced()));
         let filler = Arc::clone(&self.uid);
         (Output { pusher, dirty: false, sent: 0, heap: Heap::default(), filler }, *port.name(), consumers)
+    }
+
+    /// What timely knows of the operator.
+    pub(crate) fn info(&self) -> OperatorInfo {
+        self.raw.operator_info()
     }
 
     /// An activator of the operator.

@@ -5,10 +5,10 @@ use std::marker::PhantomData;
 use serde::de::DeserializeOwned;
 
 use super::assigner::Pane;
-use crate::data::{Data, Key};
+use crate::data::{Data, Hashed, Key};
 use crate::error::Result;
 use crate::snapshot::{Codec, Schema};
-use crate::state::{Encoded, Hashed, KeyTable, Prefix, Rows, decode, encode, prefix_of_time};
+use crate::state::{Encoded, KeyTable, Prefix, Rows, decode, encode, prefix_of_time};
 use crate::stream::Aggregate;
 
 /// The kind of rows of panes, the first word of their schema, and the name of the table that they are in.

@@ -21,8 +21,8 @@ use std::vec;
 
 use super::assigner::Pane;
 use super::panes::{Content, PaneRows, prefix_of};
-use crate::data::{Data, Exchange, Key, hash64};
-use crate::state::{Arrangement, Cursor, Hashed, Latest, RunBuilder, SharedBudget, Slot, SortedRun};
+use crate::data::{Data, Exchange, Hashed, Key, hash64};
+use crate::state::{Arrangement, Cursor, Latest, RunBuilder, SharedBudget, Slot, SortedRun};
 use crate::stream::Aggregate;
 use crate::time::EventTime;
 use crate::window::sliding_aggregate::Sum;
@@ -225,7 +225,7 @@ impl<K: Key, T: Data, A: Aggregate<T>> Merge<K, T, A> {
                     rows,
                     Arc::clone(run),
                     prefix_of(pane),
-                    Some(Rc::clone(sums.failures())),
+                    Some(Arc::clone(sums.failures())),
                 )));
             }
             let open = &content.open;

@@ -5,6 +5,7 @@
 
 #[path = "../support/heap.rs"]
 mod heap;
+mod arranged;
 mod in_flight;
 mod joins;
 mod patterns;

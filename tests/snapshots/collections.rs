@@ -10,7 +10,7 @@ use highwater::connector::Collection;
 use highwater::data::Change;
 use highwater::differential::AsCollection;
 use highwater::object::{Memory, Store};
-use highwater::snapshot::{Repository, Restore, Selector, Snapshots};
+use highwater::snapshot::{Migrations, Repository, Restore, Selector, Snapshots};
 use highwater::stream::{CountChanges, Job, Rounds, Stream};
 use highwater::time::{Epochs, Time, Watermarks};
 use timely::dataflow::operators::vec::ToStream;
@@ -133,6 +133,65 @@ fn a_computation_that_comes_later_with_something_of_its_own() {
         assert_eq!(told, std::iter::once(-1).chain(first..count).map(|n| (n, 1)).collect::<Vec<_>>());
         assert!(later > 0 || first == 0);
     });
+}
+
+/// An arrangement with three readers, of which one comes later and is told all that there is.
+#[test]
+fn an_arrangement_and_its_readers() {
+    under_seeds("an_arrangement_and_its_readers", |world| {
+        let (splits, later, run) = (edges(world), world.below(3), Cell::new(0));
+        let store: Arc<dyn Store> = Arc::new(Memory::default());
+        let late = Ledger::new();
+        let told = world.crash_and_go_on(Arc::clone(&store), |job, out: Ledger<((u8, u8, u8), i64)>| {
+            let arranged = job.source(Collection::splits(splits.clone()), Watermarks::none()).arrange();
+            let arranged = arranged.uid("edges");
+            // The ways of two edges from node to node, by one arrangement and what a computation makes of it.
+            let ways = arranged.differential(|computation, edges| {
+                let turned = edges.clone().as_collection(|from, to| (*to, *from.key()));
+                let turned = computation.arrange(turned);
+                edges.join_core(turned, |node, to, from| Some((*from, *node.key(), *to)))
+            });
+            ways.uid("ways").map(change).sink(out).uid("out");
+            arranged.reduce(|_, nodes| [nodes.len()]).uid("degrees").discard();
+            if run.replace(run.get() + 1) >= later {
+                let changes = arranged.changes().uid("changes");
+                changes.map(change).sink(late.clone()).uid("late");
+            }
+        });
+        let there = sum(splits.iter().flatten().cloned().map(change).collect());
+        let mut ways = BTreeMap::new();
+        for ((from, to), count) in &there {
+            for ((_, last), more) in there.iter().filter(|((next, _), _)| next == to) {
+                *ways.entry((*from, *to, *last)).or_insert(0) += count * more;
+            }
+        }
+        assert_eq!(sum(told), ways);
+        if run.get() > later {
+            assert_eq!(sum(late.visible()), there);
+        }
+    });
+}
+
+/// What one computation has told is not what another would have.
+#[test]
+fn a_reader_is_not_gone_on_with_by_another() {
+    let store: Arc<dyn Store> = Arc::new(Memory::default());
+    let job = Job::new();
+    let arranged = job.collection([(1u8, 2u8), (1, 3)]).map(Change::insert).arrange().uid("numbers");
+    arranged.changes().uid("reader").discard();
+    job.run_with(options(&store, 2)).unwrap();
+    let job = Job::new();
+    let arranged = job.collection([(1u8, 2u8), (1, 3)]).map(Change::insert).arrange().uid("numbers");
+    arranged.reduce(|_, numbers| [numbers.len()]).uid("reader").discard();
+    let error = job.run_with(options(&store, 2)).unwrap_err().to_string();
+    assert!(error.contains("reader") && error.contains("changes of numbers"), "{error}");
+    // The same one goes on, though its arrangement has another name.
+    let job = Job::new();
+    let arranged = job.collection([(1u8, 2u8), (1, 3)]).map(Change::insert).arrange().uid("pairs");
+    let changes = arranged.changes().uid("reader").collect();
+    job.migrations(Migrations::new().rename("numbers", "pairs"));
+    job.run_with(options(&store, 3)).unwrap();
+    assert_eq!(changes.values(), []);
 }
 
 fn options(store: &Arc<dyn Store>, workers: usize) -> Options {

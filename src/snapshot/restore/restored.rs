@@ -136,6 +136,11 @@ impl RestoredOperator {
         &self.restored.manifest.operators[self.number]
     }
 
+    /// What an operator that was called so in the snapshot is called now.
+    pub(crate) fn name_now<'a>(&'a self, uid: &'a str) -> &'a str {
+        self.restored.migrations.now(uid)
+    }
+
     /// Its uid.
     pub(crate) fn uid(&self) -> &str {
         &self.state().uid

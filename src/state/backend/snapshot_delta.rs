@@ -14,10 +14,9 @@
 
 use std::collections::{BTreeSet, btree_set};
 
-use crate::data::{Exchange, Key};
+use crate::data::{Exchange, Hashed, Key};
 use crate::state::lsm::delta::Delta;
 use crate::state::lsm::delta_log::DeltaLog;
-use crate::state::run::hashed::Hashed;
 use crate::state::run::item_rows::ItemOrTombstone;
 
 /// What a change is marked by.

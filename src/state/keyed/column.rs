@@ -18,7 +18,7 @@
 //! read from all runs, and the latest of each item counts. So the arrangement and the cells together are the
 //! state, at all times.
 
-use crate::data::Key;
+use crate::data::{Hashed, Key, Owner};
 use crate::state::backend::snapshot_delta::{DirtyMark, copy};
 use crate::state::backend::state_backend::StateReaders;
 use crate::state::keyed::items::{Items, Shape};
@@ -29,7 +29,6 @@ use crate::state::keyed::ttl_sweep::TtlSweep;
 use crate::state::keyed::view::PublishedEpoch;
 use crate::state::keyed::write_back::WriteBack;
 use crate::state::lsm::expiry::{NEVER, UNBEGUN};
-use crate::state::run::hashed::{Hashed, Owner};
 use crate::state::spill::footprint::Footprint;
 use crate::state::table::key_table::Slot;
 use crate::state::table::segmented_vec::SegmentedVec;

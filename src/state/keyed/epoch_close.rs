@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::mem::size_of;
 
-use crate::data::Key;
+use crate::data::{Hashed, Key};
 use crate::error::Result;
 use crate::snapshot::{self, RestoredOperator};
 use crate::state::backend::snapshot_delta::DirtyMark;
@@ -16,7 +16,6 @@ use crate::state::keyed::store::{Column, Slots};
 use crate::state::keyed::time_domain::{Now, TimeDomain};
 use crate::state::keyed::write_back::WriteBack;
 use crate::state::lsm::expiry::{UNBEGUN, is_over};
-use crate::state::run::hashed::Hashed;
 use crate::state::run::incoming::Share;
 use crate::state::run::run_builder::sort;
 use crate::state::table::key_table::{KeyTable, Slot};

@@ -9,12 +9,11 @@
 //! To evict an entry is to encode its row, and to bring it back is to look its key up in the pages that may
 //! have it, and to decode what is found.
 
-use crate::data::{Key, hash64};
+use crate::data::{Hashed, Key, hash64};
 use crate::state::backend::snapshot_delta::DirtyMark;
 use crate::state::keyed::entry::Entry;
 use crate::state::keyed::keyed_state::KeyedState;
 use crate::state::lsm::expiry::is_over;
-use crate::state::run::hashed::Hashed;
 use crate::state::spill::budget::{Evictable, MemoryBudget};
 use crate::state::table::key_table::Slot;
 use crate::time::EventTime;

@@ -7,7 +7,7 @@
 
 use std::hint::black_box;
 
-use crate::data::{Exchange, Key, hash64};
+use crate::data::{Exchange, Hashed, Key, hash64};
 use crate::error::Result;
 use crate::snapshot::{Foreign, RestoredOperator, SavedTables};
 use crate::state::backend::snapshot_delta::DirtyMark;
@@ -18,7 +18,6 @@ use crate::state::keyed::pins::WARM;
 use crate::state::keyed::write_back::WriteBack;
 use crate::state::lsm::expiry::{NEVER, is_over};
 use crate::state::operator_state::OperatorState;
-use crate::state::run::hashed::Hashed;
 use crate::state::run::incoming::{Share, read_rows};
 use crate::state::run::item_rows::ItemRows;
 use crate::state::run::latest_and_sums::Latest;

@@ -10,13 +10,12 @@
 use std::marker::PhantomData;
 use std::mem::size_of;
 
-use crate::data::{Diff, Exchange, Key};
+use crate::data::{Diff, Exchange, Hashed, Key};
 use crate::error::Result;
 use crate::snapshot::{Foreign, RestoredOperator};
 use crate::state::keyed::column::{Cells, Item};
 use crate::state::keyed::items::Items;
 use crate::state::lsm::expiry::{NEVER, is_over};
-use crate::state::run::hashed::Hashed;
 use crate::state::run::incoming::{Share, read_rows};
 use crate::state::run::latest_and_sums::Sums;
 use crate::state::run::rows::Rows;

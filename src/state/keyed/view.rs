@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::data::{Exchange, Key, Ownership};
 use crate::state::lsm::expiry::is_over;
 use crate::state::lsm::row_type::RowPlace;
-use crate::state::lsm::sorted_run::SortedRun;
+use crate::state::lsm::sorted_run::{SortedRun, pages_at};
 use crate::state::run::arrangement::range;
 use crate::state::run::cursor::Cursor;
 use crate::state::run::item_rows::{ItemOrTombstone, ItemRows};
@@ -81,9 +81,9 @@ impl<K: Key, S: Key, V: Exchange> StateView<K, S, V> {
         if let Some(PublishedEpoch { rows, runs, reached, .. }) =
             self.workers.get(self.ownership.worker_of(hash))
         {
-            for run in runs {
+            for page in pages_at(runs.iter().map(|run| &**run), place) {
                 // What cannot be read is missing, as is said above.
-                let _ = range(rows, run, place, &mut |(other, sub), kept| {
+                let _ = range(rows, page, place, &mut |(other, sub), kept| {
                     if other.key == *key {
                         take(&mut items, sub, kept, *reached);
                     }
@@ -149,8 +149,8 @@ impl<K: Key, V: Exchange> StateView<K, (), V> {
         let place = RowPlace::of_hash(hash);
         let PublishedEpoch { rows, runs, reached, .. } = self.workers.get(self.ownership.worker_of(hash))?;
         let mut found = None;
-        for run in runs.iter().rev() {
-            let read = range(rows, run, place, &mut |(other, ()), kept| {
+        for page in pages_at(runs.iter().rev().map(|run| &**run), place) {
+            let read = range(rows, page, place, &mut |(other, ()), kept| {
                 if other.key == *key {
                     found = Some(kept);
                 }

@@ -13,14 +13,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::data::{Exchange, Key};
+use crate::data::{Exchange, Hashed, Key, Owner};
 use crate::error::Result;
 use crate::snapshot::TableSnapshot;
 use crate::state::backend::snapshot_delta::{DirtyMark, SnapshotDelta, Tombstones};
 use crate::state::backend::state_backend::{StateBackend, StateReaders};
 use crate::state::keyed::view::PublishedEpoch;
 use crate::state::lsm::row_type::RowPlace;
-use crate::state::run::hashed::{Hashed, Owner};
 use crate::state::run::item_rows::{ItemOrTombstone, ItemRows, Row};
 use crate::state::spill::budget::rows_to_write;
 

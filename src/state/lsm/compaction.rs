@@ -150,13 +150,7 @@ mod tests {
 
     fn run(rows: &Rows) -> Arc<SortedRun> {
         let sample = rows.iter().take(256).map(|((hash, key), until)| (*hash, u64::from(*key), *until));
-        Arc::new(SortedRun {
-            epochs: (0, 0),
-            pages: Vec::new(),
-            bytes: 0,
-            len: rows.len(),
-            sample: sample.collect(),
-        })
+        Arc::new(SortedRun { len: rows.len(), ..SortedRun::new((0, 0), Vec::new(), sample.collect()) })
     }
 
     /// A sequence of numbers without much order.
@@ -230,15 +224,8 @@ mod tests {
 
     #[test]
     fn runs_that_nothing_is_known_of_are_merged_when_there_are_many() {
-        let blind = |_| {
-            Arc::new(SortedRun {
-                epochs: (0, 0),
-                pages: Vec::new(),
-                bytes: 0,
-                len: 100_000,
-                sample: Vec::new(),
-            })
-        };
+        let blind =
+            |_| Arc::new(SortedRun { len: 100_000, ..SortedRun::new((0, 0), Vec::new(), Vec::new()) });
         assert_eq!(merges_from(&(0..15).map(blind).collect::<Vec<_>>(), 0), None);
         assert_eq!(merges_from(&(0..16).map(blind).collect::<Vec<_>>(), 0), Some(0));
     }

@@ -8,11 +8,12 @@
 //! What goes wrong is not passed over: an encoding that is refused, a page that cannot be read. If memory is
 //! limited it ends the job at once; if not, when a snapshot or a reader asks for the state.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::snapshot::RunSnapshot;
 use crate::state::lsm::compaction::merges_from;
 use crate::state::lsm::merge::Merge;
@@ -34,7 +35,7 @@ pub(crate) struct Lsm {
     asked: (usize, usize),
     /// The first epoch of which nothing is sealed.
     upper: u64,
-    failures: Rc<Failures>,
+    failures: Arc<Failures>,
 }
 
 /// The merge of so many runs from a place on.
@@ -59,14 +60,20 @@ impl Lsm {
         memory: Option<&Rc<SharedBudget>>,
     ) -> Lsm {
         let files = memory.map(|memory| Rc::new(Files::new(Rc::clone(memory))));
-        let failures = Rc::new(Failures { files: files.clone(), first: RefCell::default() });
+        let failures =
+            Arc::new(Failures { fail: memory.map(|memory| memory.failure()), first: Mutex::default() });
         let (runs, merging) = (Vec::new(), Vec::new());
         Lsm { row_type, files, clock, runs, merging, asked: (0, 0), upper: 0, failures }
     }
 
     /// Where what goes wrong is kept.
-    pub(crate) fn failures(&self) -> &Rc<Failures> {
+    pub(crate) fn failures(&self) -> &Arc<Failures> {
         &self.failures
+    }
+
+    /// Lets whatever goes wrong end the job, by a call of `fail`. Nothing must have been sealed.
+    pub(crate) fn fail_by(&mut self, fail: Arc<dyn Fn(Error) + Send + Sync>) {
+        self.failures = Arc::new(Failures { fail: Some(fail), first: Mutex::default() });
     }
 
     /// The runs, oldest first. Together they are the state as of the last seal, and remain so: they never
@@ -88,20 +95,21 @@ impl Lsm {
 
     /// Adds what changed up to and including `epoch`. There may be several runs of one epoch: state leaves
     /// memory in the midst of it too, and after a seal as of a later one, if none of those between has
-    /// changed anything.
-    pub(crate) fn seal(&mut self, epoch: u64, built: PageBuilder) {
+    /// changed anything. Gives the run, if it has rows.
+    pub(crate) fn seal(&mut self, epoch: u64, built: PageBuilder) -> Option<Arc<SortedRun>> {
         let epoch = epoch.max(self.upper.saturating_sub(1));
         let lower = std::mem::replace(&mut self.upper, epoch.saturating_add(1)).min(epoch);
-        let rows = self.add((lower, self.upper), built);
+        let added = self.add((lower, self.upper), built);
         if self.merging.is_empty() {
             self.expire();
         }
-        if rows > 0 {
-            self.asked.1 += rows;
-            let mut fuel = FUEL.0 * rows + FUEL.1;
+        if let Some(added) = &added {
+            self.asked.1 += added.len();
+            let mut fuel = FUEL.0 * added.len() + FUEL.1;
             let worked = self.work(&mut fuel);
             self.failures.keep(worked);
         }
+        added
     }
 
     /// Adds a run from before the first epoch, after all others.
@@ -109,12 +117,12 @@ impl Lsm {
         self.add((0, 0), built);
     }
 
-    fn add(&mut self, epochs: (u64, u64), mut built: PageBuilder) -> usize {
+    fn add(&mut self, epochs: (u64, u64), mut built: PageBuilder) -> Option<Arc<SortedRun>> {
         built.finish_page();
         let run = SortedRun::new(epochs, built.pages, built.sample);
-        let rows = run.len();
-        self.runs.extend((rows > 0).then(|| Arc::new(run)));
-        rows
+        let added = (run.len() > 0).then(|| Arc::new(run));
+        self.runs.extend(added.clone());
+        added
     }
 
     /// Goes on with merging, the newest runs first.
@@ -187,23 +195,24 @@ impl Lsm {
 
 /// What went wrong with a state, first.
 pub(crate) struct Failures {
-    files: Option<Rc<Files>>,
-    first: RefCell<Option<String>>,
+    /// Ends the job, if nobody else would.
+    fail: Option<Arc<dyn Fn(Error) + Send + Sync>>,
+    first: Mutex<Option<String>>,
 }
 
 impl Failures {
-    /// Keeps an error. It ends the job, if memory is limited.
+    /// Keeps an error. It ends the job, if memory is limited or the state is read by others.
     pub(crate) fn keep<T>(&self, outcome: Result<T>) -> Option<T> {
         outcome
             .map_err(|error| {
-                self.first.borrow_mut().get_or_insert_with(|| error.to_string());
-                self.files.iter().for_each(|files| files.memory.fail(Error::data(error.to_string())));
+                lock(&self.first).get_or_insert_with(|| error.to_string());
+                self.fail.iter().for_each(|fail| fail(Error::data(error.to_string())));
             })
             .ok()
     }
 
     /// The first one.
     pub(crate) fn first(&self) -> Option<String> {
-        self.first.borrow().clone()
+        lock(&self.first).clone()
     }
 }

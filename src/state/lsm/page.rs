@@ -160,7 +160,7 @@ impl Page {
     /// # Errors
     ///
     /// If they cannot be read.
-    pub(super) fn range(
+    pub(crate) fn range(
         &self,
         row_type: &dyn RowType,
         prefix: Prefix,

@@ -12,7 +12,7 @@ use crate::state::lsm::expiry::{NEVER, UNBEGUN, is_over};
 use crate::state::lsm::page::{Page, outgoing};
 use crate::state::lsm::page_builder::PageBuilder;
 use crate::state::lsm::row_type::{RowPlace, RowType};
-use crate::state::lsm::sorted_run::SortedRun;
+use crate::state::lsm::sorted_run::{SortedRun, pages_at};
 use crate::state::run::item_rows::ItemRows;
 use crate::state::spill::files::{Files, SharedBudget};
 
@@ -97,7 +97,9 @@ proptest! {
         for key in wanted {
             let RowPlace { prefix, owner } = row_type().place(&bytes(&(key, 0u8)));
             let mut found = Vec::new();
-            run.range(&*row_type(), (prefix, owner), &mut |row| found.push(owned(row))).unwrap();
+            for page in pages_at([&run].into_iter(), RowPlace { prefix, owner }) {
+                page.range(&*row_type(), prefix, &mut |row| found.push(owned(row))).unwrap();
+            }
             let is_near = |row: &&Owned| row.0.0 / 3 == key / 3;
             prop_assert_eq!(found, rows.iter().filter(is_near).cloned().collect::<Vec<_>>());
             let mut later = Vec::new();

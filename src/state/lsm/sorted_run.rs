@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::error::Result;
 use crate::snapshot::RunSnapshot;
-use crate::snapshot::block::EncodedRow;
 use crate::state::lsm::page::{Page, outgoing};
-use crate::state::lsm::row_type::{Prefix, RowType};
+use crate::state::lsm::row_type::{Prefix, RowPlace, RowType};
 
 /// Pages, each of which comes after the one before, and the epochs that they are about.
 pub(crate) struct SortedRun {
     /// The first epoch, and the first that it is not about.
     pub(super) epochs: (u64, u64),
     pub(super) pages: Vec<Arc<Page>>,
+    /// The prefixes of the first and the last row of each page, side by side: a search among them stays in a
+    /// few lines of the caches, where one among pages would wait for memory at each step.
+    pub(super) bounds: Vec<(Prefix, Prefix)>,
     pub(super) len: usize,
     pub(super) bytes: usize,
     pub(super) sample: Sample,
@@ -27,7 +28,8 @@ impl SortedRun {
     pub(super) fn new(epochs: (u64, u64), pages: Vec<Arc<Page>>, sample: Sample) -> SortedRun {
         let len = pages.iter().map(|page| page.len()).sum();
         let bytes = pages.iter().map(|page| page.stored_bytes()).sum();
-        SortedRun { epochs, len, bytes, pages, sample }
+        let bounds = pages.iter().map(|page| (page.first(), page.last)).collect();
+        SortedRun { epochs, len, bytes, pages, bounds, sample }
     }
 
     /// The run as snapshots see it.
@@ -43,7 +45,7 @@ impl SortedRun {
 
     /// The number of the first page that may have a row of this prefix or a later one.
     pub(crate) fn first_page(&self, from: Prefix) -> usize {
-        self.pages.partition_point(|page| page.last < from)
+        self.bounds.partition_point(|(_, last)| *last < from)
     }
 
     /// The bytes of its pages, in memory and in local files.
@@ -55,24 +57,19 @@ impl SortedRun {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
+}
 
-    /// Shows the rows of a prefix, which is that of a key with this hash. Reads only blocks that may have
-    /// one.
-    ///
-    /// # Errors
-    ///
-    /// If they cannot be read.
-    pub(crate) fn range(
-        &self,
-        row_type: &dyn RowType,
-        (prefix, hash): (Prefix, u64),
-        visit: &mut dyn FnMut(EncodedRow<'_>),
-    ) -> Result<()> {
-        for page in self.pages[self.first_page(prefix)..].iter().take_while(|page| page.first() <= prefix) {
-            if page.may_hold(hash) {
-                page.range(row_type, prefix, visit)?;
-            }
-        }
-        Ok(())
+/// The pages of some runs that may have rows at a place, in the order of the runs.
+///
+/// A step for all runs and then the next one: so the processor waits for several of them at once.
+pub(crate) fn pages_at<'r>(runs: impl Iterator<Item = &'r SortedRun>, place: RowPlace) -> Vec<&'r Page> {
+    let RowPlace { prefix, owner } = place;
+    let mut pages = Vec::new();
+    for run in runs {
+        let from = run.first_page(prefix);
+        let here = run.bounds[from..].iter().take_while(|(first, _)| *first <= prefix).count();
+        pages.extend(run.pages[from..from + here].iter().map(|page| &**page));
     }
+    pages.retain(|page| page.may_hold(owner));
+    pages
 }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::snapshot::{RestoredOperator, TableSnapshot};
 use crate::state::lsm::lsm::{Failures, Lsm};
+use crate::state::lsm::page::Page;
 use crate::state::lsm::row_type::{Prefix, RowPlace};
-use crate::state::lsm::sorted_run::SortedRun;
+use crate::state::lsm::sorted_run::{SortedRun, pages_at};
 use crate::state::run::cursor::Cursor;
 use crate::state::run::incoming::{Incoming, Share};
 use crate::state::run::rows::{Rows, push};
@@ -32,6 +33,11 @@ impl<R: Rows> Arrangement<R> {
         Arrangement { rows, lsm }
     }
 
+    /// Lets whatever goes wrong end the job, by a call of `fail`. Nothing must have been sealed.
+    pub(crate) fn fail_by(&mut self, fail: Arc<dyn Fn(Error) + Send + Sync>) {
+        self.lsm.fail_by(fail);
+    }
+
     /// No rows, which do not expire and lie in memory.
     #[cfg(test)]
     pub(crate) fn unlimited(rows: R) -> Arrangement<R> {
@@ -40,13 +46,13 @@ impl<R: Rows> Arrangement<R> {
 
     /// Adds what changed up to and including `epoch`: sorted rows, each key once.
     ///
-    /// Epochs in which nothing changed need no call: the next run covers them.
-    pub(crate) fn seal(&mut self, epoch: u64, sorted: &[(R::Key, R::Value)]) {
+    /// Epochs in which nothing changed need no call: the next run covers them. Gives the run, if it has rows.
+    pub(crate) fn seal(&mut self, epoch: u64, sorted: &[(R::Key, R::Value)]) -> Option<Arc<SortedRun>> {
         debug_assert!(sorted.is_sorted_by(|a, b| a.0 < b.0), "rows must be sorted, each key once");
         let mut pages = self.lsm.build();
         let added = sorted.iter().try_for_each(|(key, value)| push(&self.rows, &mut pages, key, value));
         self.lsm.failures().keep(added);
-        self.lsm.seal(epoch, pages);
+        self.lsm.seal(epoch, pages)
     }
 
     /// Adds what changed up to and including `epoch`: rows in any order, of which the later of two for a key
@@ -76,7 +82,7 @@ impl<R: Rows> Arrangement<R> {
 
     /// Cursors at the first rows from a prefix on, one for each run.
     pub(crate) fn cursors(&self, from: Prefix) -> Vec<Cursor<R>> {
-        let failures = || Some(Rc::clone(self.lsm.failures()));
+        let failures = || Some(Arc::clone(self.lsm.failures()));
         let cursor = |run: &Arc<SortedRun>| Cursor::new(self.rows.clone(), Arc::clone(run), from, failures());
         self.runs().iter().map(cursor).collect()
     }
@@ -95,8 +101,8 @@ impl<R: Rows> Arrangement<R> {
     /// Calls `visit` for the rows at a place, older runs first. Reads nothing that has none of them, but for
     /// one page in a hundred.
     pub(crate) fn range(&self, place: RowPlace, visit: &mut dyn FnMut(R::Key, R::Value)) {
-        for run in self.runs() {
-            self.lsm.failures().keep(range(&self.rows, run, place, visit));
+        for page in pages_at(self.runs().iter().map(|run| &**run), place) {
+            self.lsm.failures().keep(range(&self.rows, page, place, visit));
         }
     }
 
@@ -122,7 +128,7 @@ impl<R: Rows> Arrangement<R> {
     }
 
     /// Where what goes wrong is kept.
-    pub(crate) fn failures(&self) -> &Rc<Failures> {
+    pub(crate) fn failures(&self) -> &Arc<Failures> {
         self.lsm.failures()
     }
 
@@ -189,19 +195,19 @@ impl<R: Rows> Arrangement<R> {
     }
 }
 
-/// Calls `visit` for the rows at a place in a run.
+/// Calls `visit` for the rows at a place in a page.
 ///
 /// # Errors
 ///
 /// If they cannot be read.
 pub(crate) fn range<R: Rows>(
     rows: &R,
-    run: &SortedRun,
+    page: &Page,
     place: RowPlace,
     visit: &mut dyn FnMut(R::Key, R::Value),
 ) -> Result<()> {
     let mut outcome = Ok(());
-    run.range(rows, (place.prefix, place.owner), &mut |row| match rows.decode_row(row) {
+    page.range(rows, place.prefix, &mut |row| match rows.decode_row(row) {
         Ok((key, value)) => visit(key, value),
         Err(error) => outcome = Err(error),
     })?;
@@ -211,9 +217,8 @@ pub(crate) fn range<R: Rows>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::hash64;
+    use crate::data::{Hashed, hash64};
     use crate::state::lsm::expiry::{NEVER, is_over};
-    use crate::state::run::hashed::Hashed;
     use crate::state::run::item_rows::{ItemOrTombstone, ItemRows};
     use crate::state::run::latest_and_sums::{Latest, Sums};
     use proptest::collection::{btree_map, vec};

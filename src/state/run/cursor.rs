@@ -1,6 +1,5 @@
 //! A place in a run, and the row there.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -19,7 +18,7 @@ pub(crate) struct Cursor<R: Rows> {
     reader: Option<PageReader>,
     row: Option<(R::Key, R::Value)>,
     /// Where it is kept what cannot be read, if that is the worker's own.
-    failures: Option<Rc<Failures>>,
+    failures: Option<Arc<Failures>>,
 }
 
 impl<R: Rows> Cursor<R> {
@@ -29,12 +28,10 @@ impl<R: Rows> Cursor<R> {
         rows: R,
         run: Arc<SortedRun>,
         from: Prefix,
-        failures: Option<Rc<Failures>>,
+        failures: Option<Arc<Failures>>,
     ) -> Cursor<R> {
-        let page = run.first_page(from);
-        let mut cursor = Cursor { rows, run, page, reader: None, row: None, failures };
-        let outcome = cursor.seek(from);
-        cursor.check(outcome);
+        let mut cursor = Cursor { rows, run, page: 0, reader: None, row: None, failures };
+        cursor.go_to(from);
         cursor
     }
 
@@ -45,6 +42,13 @@ impl<R: Rows> Cursor<R> {
                 failures.keep::<()>(Err(error));
             }
         }
+    }
+
+    /// Goes to the first row from a prefix on, of the whole run.
+    pub(crate) fn go_to(&mut self, from: Prefix) {
+        (self.page, self.reader, self.row) = (self.run.first_page(from), None, None);
+        let outcome = self.seek(from);
+        self.check(outcome);
     }
 
     fn seek(&mut self, from: Prefix) -> Result<()> {

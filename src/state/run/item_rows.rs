@@ -5,13 +5,12 @@ use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
-use crate::data::{Exchange, Key, look_ahead};
+use crate::data::{Exchange, Hashed, Key, Owner, look_ahead};
 use crate::error::Result;
 use crate::snapshot::block::{EncodedRow, RowKind};
 use crate::snapshot::{Codec, Schema};
 use crate::state::lsm::delta::encode;
 use crate::state::lsm::row_type::Encoded;
-use crate::state::run::hashed::{Hashed, Owner};
 use crate::state::run::rows::{LATEST, Rows, decode};
 
 /// An item and when it expires; `None` if there is none any more.

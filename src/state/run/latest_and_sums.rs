@@ -5,12 +5,11 @@ use std::marker::PhantomData;
 use differential_dataflow::difference::Semigroup;
 use serde::de::DeserializeOwned;
 
-use crate::data::{Exchange, Key};
+use crate::data::{Exchange, Hashed, Key};
 use crate::error::Result;
 use crate::snapshot::{Codec, Schema};
 use crate::state::lsm::delta::encode;
 use crate::state::lsm::row_type::Encoded;
-use crate::state::run::hashed::Hashed;
 use crate::state::run::rows::{LATEST, Rows, SUMS, decode};
 use crate::time::EventTime;
 
@@ -160,6 +159,56 @@ impl<K: Key, R: Exchange + Semigroup> Rows for Sums<Hashed<K>, R> {
         _: impl Fn(P),
     ) -> Result<Vec<(Hashed<K>, R)>> {
         Ok(page.rows()?.into_iter().map(|(key, sum): (K, R)| (Hashed::new(key), sum)).collect())
+    }
+}
+
+/// Records of keys, and how often each is there.
+impl<K: Key, V: Exchange + Ord, R: Exchange + Semigroup> Rows for Sums<(Hashed<K>, V), R> {
+    type Key = (Hashed<K>, V);
+    type Value = R;
+    type Part = V;
+
+    const ADDS_UP: bool = true;
+
+    const ORDERED_BY_PART: bool = true;
+
+    fn schema_of<P: DeserializeOwned + 'static>() -> Schema {
+        Schema::of::<(K, P, R)>(SUMS)
+    }
+
+    fn owner((key, _): &(Hashed<K>, V)) -> u64 {
+        key.hash
+    }
+
+    fn absorb(&self, earlier: &mut R, later: &R) {
+        earlier.plus_equals(later);
+    }
+
+    fn is_zero(sum: &R) -> bool {
+        sum.is_zero()
+    }
+
+    fn encode_key(&self, (key, value): &(Hashed<K>, V), bytes: &mut Vec<u8>) -> Result<()> {
+        encode(&(&key.key, value), bytes)
+    }
+
+    fn decode_key(&self, bytes: &[u8]) -> Result<(Hashed<K>, V)> {
+        let (key, value) = decode(bytes)?;
+        Ok((Hashed::new(key), value))
+    }
+
+    fn encode(rows: &[((Hashed<K>, V), R)], codec: Codec) -> Result<Vec<u8>> {
+        let rows: Vec<_> = rows.iter().map(|((key, value), sum)| (&key.key, value, sum)).collect();
+        codec.encode_views(&rows)
+    }
+
+    fn decode_of<P: DeserializeOwned + 'static>(
+        &self,
+        page: Encoded<'_>,
+        own: impl Fn(P) -> V,
+    ) -> Result<Vec<((Hashed<K>, V), R)>> {
+        let row = |(key, value, sum): (K, P, R)| ((Hashed::new(key), own(value)), sum);
+        Ok(page.rows()?.into_iter().map(row).collect())
     }
 }
 

@@ -87,10 +87,9 @@ pub(crate) fn sort<K: Ord, V>(rows: &mut Vec<(K, V)>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::data::hash64;
+    use crate::data::{Hashed, hash64};
     use crate::state::lsm::expiry::NEVER;
     use crate::state::run::arrangement::Arrangement;
-    use crate::state::run::hashed::Hashed;
     use crate::state::run::item_rows::ItemRows;
     use proptest::collection::{btree_map, vec};
     use proptest::prelude::*;

@@ -5,13 +5,18 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use differential_dataflow::operators::arrange::arrangement::arrange_core;
+use differential_dataflow::operators::arrange::{Arranged, TraceAgent};
 use differential_dataflow::operators::iterate::Variable;
+use differential_dataflow::trace::implementations::chunker::ContainerChunker;
+use differential_dataflow::trace::implementations::{ValBatcher, ValBuilder, ValSpine};
 use differential_dataflow::{ExchangeData, VecCollection};
 use timely::dataflow::Scope;
+use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::scope::Iterative;
 use timely::order::Product;
 
-use crate::stream::graph::Lowering;
+use crate::data::{Hashed, Key};
 use crate::stream::{Rounds, Shared};
 use crate::time::Time;
 
@@ -25,13 +30,30 @@ pub struct Computation<'s> {
 }
 
 impl<'s> Computation<'s> {
-    pub(super) fn new(cx: &Lowering<'s>) -> Computation<'s> {
-        Computation { scope: cx.scope, shared: Arc::clone(&cx.worker.shared) }
+    pub(super) fn new(scope: Scope<'s, Time>, shared: &Arc<Shared>) -> Computation<'s> {
+        Computation { scope, shared: Arc::clone(shared) }
     }
 
     /// The timely scope in which the computation is built.
     pub fn scope(&self) -> Scope<'s, Time> {
         self.scope
+    }
+
+    /// Arranges a collection that the computation has made, by keys, with each key on the worker that owns
+    /// it: so it can be joined with an [`ArrangedStream`](super::ArrangedStream). Differential's own
+    /// `arrange_by_key` would send keys elsewhere.
+    pub fn arrange<K: Key, V: ExchangeData>(
+        &self,
+        collection: VecCollection<'s, Time, (K, V)>,
+    ) -> Arranged<'s, TraceAgent<ValSpine<Hashed<K>, V, Time, isize>>> {
+        let ownership = Arc::clone(&self.shared.ownership);
+        let owner =
+            move |((key, _), _, _): &((Hashed<K>, V), Time, isize)| ownership.worker_of(key.hash()) as u64;
+        arrange_core::<_, _, ContainerChunker<_>, ValBatcher<_, _, _, _>, ValBuilder<_, _, _, _>, _>(
+            collection.map(|(key, record)| (Hashed::new(key), record)).inner,
+            Exchange::new(owner),
+            "arrange",
+        )
     }
 
     /// Applies `body` to `start`, and again to each result, until the result does not change: differential's

@@ -21,10 +21,10 @@ use std::sync::Arc;
 use differential_dataflow::{AsCollection, VecCollection};
 
 use super::kept::Kept;
-use crate::data::{Change, Diff, Key, Record, hash64};
+use crate::data::{Change, Diff, Hashed, Key, Record, hash64};
 use crate::error::Result;
 use crate::snapshot::RestoredOperator;
-use crate::state::{OperatorState, Share};
+use crate::state::{OperatorState, Share, Sums};
 use crate::stream::consumers::{Consumers, Outputs};
 use crate::stream::epoch_driver::{self, OperatorLogic};
 use crate::stream::graph::Lowering;
@@ -92,7 +92,7 @@ struct Half<T: Key> {
     output: Output<Update<T>>,
     updates: Vec<Update<T>>,
     /// The collection for snapshots, if these are taken.
-    kept: Option<Kept<T>>,
+    kept: Option<Kept<Sums<Hashed<T>, Diff>>>,
 }
 
 type Updates<'s, T> = timely::dataflow::Stream<'s, Time, Vec<Update<T>>>;
@@ -105,13 +105,13 @@ impl<T: Key> Half<T> {
     ) -> (Half<T>, Updates<'s, T>) {
         let (output, stream) = builder.output_stream();
         let name = name.filter(|_| worker.shared.coordinator().is_some());
-        let kept = name.map(|name| Kept::new(name, worker));
+        let kept = name.map(|name| Kept::new(name, Sums::new(), worker));
         (Half { output, updates: Vec::new(), kept }, stream)
     }
 
     fn take(&mut self, time: Time, Change { record, diff }: Change<T>) {
         if let Some(kept) = &mut self.kept {
-            kept.add(&record, diff);
+            kept.add(Hashed::new(record.clone()), diff);
         }
         self.updates.push((record, time, diff as isize));
     }
@@ -124,8 +124,8 @@ impl<T: Key> Half<T> {
     fn give_kept(&mut self, time: Time) {
         let Half { output, updates, kept } = self;
         let Some(kept) = kept else { return };
-        kept.each(&mut |record: &T, diff: Diff| {
-            updates.push((record.clone(), time, diff as isize));
+        kept.each(&mut |record: Hashed<T>, diff: Diff| {
+            updates.push((record.into_key(), time, diff as isize));
             if updates.len() >= batch_of::<Update<T>>() {
                 output.send(time, updates);
             }
@@ -175,8 +175,8 @@ impl<T: Key, V: Key> OperatorLogic<Entry<T, V>> for Entering<T, V> {
     }
 
     fn close(&mut self, epoch: u64, _: Option<Time>, _: &mut Outputs<()>) {
-        self.left.kept.iter_mut().for_each(|kept| kept.close(epoch));
-        self.right.kept.iter_mut().for_each(|kept| kept.close(epoch));
+        self.left.kept.iter_mut().for_each(|kept| drop(kept.close(epoch)));
+        self.right.kept.iter_mut().for_each(|kept| drop(kept.close(epoch)));
         (self.now, self.is_given) = (self.watermark, false);
     }
 

@@ -1,58 +1,61 @@
-//! An input collection of a differential computation, kept for snapshots.
+//! A collection, kept for snapshots and for those who share it.
 //!
 //! An arrangement holds each record with its multiplicity, and the changes of an epoch are added to it when
-//! the epoch closes. A record lies with the owner of its hash, to which all its changes are sent, so the
-//! workers of the next run can share the collection among them.
+//! the epoch closes. A record lies with the owner of its hash, or of that of its key, to which all its
+//! changes are sent, so the workers of the next run can share the collection among them.
 //!
-//! Costs a sort of each epoch's changes, merges, and a copy of each distinct record in addition to those that
-//! the computation keeps. If memory is limited, the copies are in files.
+//! Costs a sort of each epoch's changes, merges, and a copy of each distinct record. If memory is limited,
+//! the copies are in files.
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use differential_dataflow::consolidation::consolidate;
 
-use crate::data::{Diff, Key};
+use crate::data::Diff;
 use crate::error::Result;
 use crate::snapshot::{RestoredOperator, SavedTables};
-use crate::state::{Arrangement, Hashed, OperatorState, Share, Sums};
+use crate::state::{Arrangement, OperatorState, Rows, Share, SortedRun};
 use crate::stream::WorkerContext;
 
 /// A worker's share of a collection.
-pub(super) struct Kept<T: Key> {
+pub(super) struct Kept<R: Rows<Value = Diff>> {
     name: &'static str,
-    arrangement: Arrangement<Sums<Hashed<T>, Diff>>,
+    pub(super) arrangement: Arrangement<R>,
     /// The changes of the open epoch.
-    new: Vec<(Hashed<T>, Diff)>,
+    new: Vec<(R::Key, Diff)>,
 }
 
-impl<T: Key> Kept<T> {
+impl<R: Rows<Value = Diff>> Kept<R> {
     /// A collection that is part of snapshots under a name.
-    pub(super) fn new(name: &'static str, worker: &WorkerContext) -> Kept<T> {
+    pub(super) fn new(name: &'static str, rows: R, worker: &WorkerContext) -> Kept<R> {
         let clock = Rc::new(Cell::new(i64::MIN));
-        let arrangement = Arrangement::new(Sums::new(), clock, worker.memory.as_ref());
+        let arrangement = Arrangement::new(rows, clock, worker.memory.as_ref());
         Kept { name, arrangement, new: Vec::new() }
     }
 
     /// Adds a change of the open epoch.
-    pub(super) fn add(&mut self, record: &T, diff: Diff) {
-        self.new.push((Hashed::new(record.clone()), diff));
+    #[inline]
+    pub(super) fn add(&mut self, key: R::Key, diff: Diff) {
+        self.new.push((key, diff));
     }
 
-    /// Adds the changes of an epoch that is complete.
-    pub(super) fn close(&mut self, epoch: u64) {
+    /// Adds the changes of an epoch that is complete. Gives the run of them, if anything has changed.
+    pub(super) fn close(&mut self, epoch: u64) -> Option<Arc<SortedRun>> {
         consolidate(&mut self.new);
-        self.arrangement.seal(epoch, &self.new);
+        let run = self.arrangement.seal(epoch, &self.new);
         self.new.clear();
+        run
     }
 
     /// Visits changes whose sum is the collection.
-    pub(super) fn each(&self, visit: &mut dyn FnMut(&T, Diff)) {
-        self.arrangement.each(&mut |record, diff| visit(&record.key, diff));
+    pub(super) fn each(&self, visit: &mut dyn FnMut(R::Key, Diff)) {
+        self.arrangement.each(visit);
     }
 }
 
-impl<T: Key> OperatorState for Kept<T> {
+impl<R: Rows<Value = Diff>> OperatorState for Kept<R> {
     fn seal(&mut self, _: u64) {
         // Each epoch's changes are sealed when it closes.
     }

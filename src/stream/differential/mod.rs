@@ -20,6 +20,13 @@
 //! and later changes are differences from there. Loops need nothing else: no round of an epoch is under way
 //! when the epoch closes.
 //!
+//! # Arrangements
+//!
+//! A computation of the first kind keeps all that it is given, in a form of its own. Collections that are
+//! [arranged] are kept once, by [an operator](arranging), and computations read them where they
+//! lie, by [an operator that hands on](import) what each epoch changes; others are [attached] while the job
+//! runs. Their state is in snapshots once, and a restored job goes on from it as it is.
+//!
 //! # What it does not do
 //!
 //! It does not save what a computation has beside its collections, such as a clock, a counter or a collection
@@ -40,11 +47,17 @@ mod computation;
 mod kept;
 mod enter;
 mod leave;
+mod arranging;
+mod import;
+mod arranged;
+mod attached;
 
 use std::sync::Arc;
 
 use differential_dataflow::VecCollection;
 
+pub use arranged::ArrangedStream;
+pub use attached::{Attached, EpochChanges};
 pub use computation::{Computation, Round};
 
 use enter::{Entrance, Entry};
@@ -102,7 +115,7 @@ impl<T: Key, C: Chain<Out = Change<T>>> Stream<Change<T>, C> {
         let entrance = Entrance { edges: vec![edge], names: [Some("collection"), None] };
         differential(&graph, info, move |uid, cx| {
             let (changes, _) = entrance.open(uid, cx);
-            f(&Computation::new(cx), changes)
+            f(&Computation::new(cx.scope, &cx.worker.shared), changes)
         })
     }
 
@@ -151,7 +164,7 @@ impl<T: Key, C: Chain<Out = Change<T>>> Stream<Change<T>, C> {
         let entrance = Entrance { edges: vec![one, two], names: [Some("collection"), Some("other")] };
         differential(&graph, info, move |uid, cx| {
             let (one, two) = entrance.open(uid, cx);
-            f(&Computation::new(cx), one, two)
+            f(&Computation::new(cx.scope, &cx.worker.shared), one, two)
         })
     }
 }

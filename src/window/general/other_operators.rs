@@ -9,10 +9,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::data::{Data, Exchange, Key, hash64};
+use crate::data::{Data, Exchange, Hashed, Key, hash64};
 use crate::error::{Error, Result};
 use crate::snapshot::RestoredOperator;
-use crate::state::{Hashed, Share, each_row, read_rows};
+use crate::state::{Share, each_row, read_rows};
 use crate::stream::Aggregate;
 use crate::time::EventTime;
 use crate::window::assigner::{Aligned, Window};

@@ -1,5 +1,7 @@
 //! The engine against oracles: one binary, one scenario or family of properties in each file.
 
+mod arranged;
+mod attached;
 mod call_faults;
 mod call_limits;
 mod calls;

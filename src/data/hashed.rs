@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Key, hash64};
 
 /// A key with its hash, by which it comes first.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Hashed<K> {
+///
+/// State lies in this order, so it is the key of a state that differential's operators read: see
+/// [`ArrangedStream`](crate::stream::ArrangedStream).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Hashed<K> {
     pub(crate) hash: u64,
     pub(crate) key: K,
 }
@@ -17,8 +20,28 @@ pub(crate) struct Hashed<K> {
 impl<K: Key> Hashed<K> {
     /// A key that is owned by itself.
     #[inline]
-    pub(crate) fn new(key: K) -> Hashed<K> {
+    pub fn new(key: K) -> Hashed<K> {
         Hashed { hash: hash64(&key), key }
+    }
+}
+
+impl<K> Hashed<K> {
+    /// The key.
+    #[inline]
+    pub fn key(&self) -> &K {
+        &self.key
+    }
+
+    /// Its hash, by which it is owned.
+    #[inline]
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// The key, without its hash.
+    #[inline]
+    pub fn into_key(self) -> K {
+        self.key
     }
 }
 
